@@ -1,0 +1,232 @@
+//! Optional fields of any form: understood, absent, or kept as they came.
+//!
+//! An optional field in a form nobody foresaw must not cost the mail. It is read in the same single
+//! pass as the rest: JSON says by its first byte what comes.
+
+use std::{fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{
+        IgnoredAny, MapAccess, SeqAccess, Visitor,
+        value::{MapAccessDeserializer, SeqAccessDeserializer},
+    },
+};
+use serde_json::Value;
+
+use super::id::{EventId, InboxId, PodId, ThreadId};
+
+/// What a JSON string, number or boolean can become.
+pub(super) trait Scalar: Sized {
+    fn from_text(_: &str) -> Option<Self> {
+        None
+    }
+    fn from_owned_text(text: String) -> Result<Self, String> {
+        Self::from_text(&text).ok_or(text)
+    }
+    fn from_u64(_: u64) -> Option<Self> {
+        None
+    }
+    fn from_f64(_: f64) -> Option<Self> {
+        None
+    }
+    fn from_bool(_: bool) -> Option<Self> {
+        None
+    }
+}
+
+impl Scalar for String {
+    fn from_text(text: &str) -> Option<Self> {
+        Some(text.to_owned())
+    }
+    fn from_owned_text(text: String) -> Result<Self, String> {
+        Ok(text)
+    }
+}
+
+macro_rules! from_text {
+    ($($id:ty),*) => {$(
+        impl Scalar for $id {
+            fn from_text(text: &str) -> Option<Self> {
+                text.try_into().ok()
+            }
+        }
+    )*};
+}
+from_text!(EventId, InboxId, ThreadId, PodId);
+
+impl Scalar for jiff::Timestamp {
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Scalar for u32 {
+    fn from_u64(number: u64) -> Option<Self> {
+        number.try_into().ok()
+    }
+}
+
+impl Scalar for u64 {
+    fn from_u64(number: u64) -> Option<Self> {
+        Some(number)
+    }
+}
+
+impl Scalar for f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a score, not a count")]
+    fn from_u64(number: u64) -> Option<Self> {
+        Some(number as Self)
+    }
+    fn from_f64(number: f64) -> Option<Self> {
+        Some(number)
+    }
+}
+
+impl Scalar for bool {
+    fn from_bool(value: bool) -> Option<Self> {
+        Some(value)
+    }
+}
+
+/// An optional field's value.
+pub(super) enum Lenient<T> {
+    Null,
+    Known(T),
+    /// Neither null nor a `T`.
+    Odd(Value),
+}
+
+impl<T: Scalar> Lenient<T> {
+    fn known(value: Option<T>, otherwise: impl Into<Value>) -> Self {
+        value.map_or_else(|| Self::Odd(otherwise.into()), Self::Known)
+    }
+}
+
+impl<'de, T: Scalar> Deserialize<'de> for Lenient<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LenientVisitor(PhantomData))
+    }
+}
+
+struct LenientVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Scalar> Visitor<'de> for LenientVisitor<T> {
+    type Value = Lenient<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Lenient::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(Lenient::known(T::from_bool(value), value))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(Lenient::known(T::from_u64(number), number))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+        #[expect(clippy::cast_precision_loss, reason = "only a score takes a negative number")]
+        Ok(Lenient::known(T::from_f64(number as f64), number))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(Lenient::known(T::from_f64(number), number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Lenient::known(T::from_text(text), text))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
+        Ok(T::from_owned_text(text).map_or_else(|text| Lenient::Odd(text.into()), Lenient::Known))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+        Value::deserialize(SeqAccessDeserializer::new(seq)).map(Lenient::Odd)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        Value::deserialize(MapAccessDeserializer::new(map)).map(Lenient::Odd)
+    }
+}
+
+/// What may stand in a list.
+pub(super) trait Item: Sized {
+    fn from_text(_: &str) -> Option<Self> {
+        None
+    }
+    fn from_map<'de, A: MapAccess<'de>>(map: A) -> Result<Option<Self>, A::Error>;
+}
+
+impl Item for String {
+    fn from_text(text: &str) -> Option<Self> {
+        Some(text.to_owned())
+    }
+
+    fn from_map<'de, A: MapAccess<'de>>(map: A) -> Result<Option<Self>, A::Error> {
+        IgnoredAny::deserialize(MapAccessDeserializer::new(map)).map(|_| None)
+    }
+}
+
+/// A list that may come as null, as one bare item, or with items of an unknown form: those are left
+/// out, and stay in the raw body.
+pub(super) struct List<T>(pub(super) Vec<T>);
+
+impl<'de, T: Item> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ListVisitor(PhantomData))
+    }
+}
+
+struct ListVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Item> Visitor<'de> for ListVisitor<T> {
+    type Value = List<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(List(Vec::new()))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(List(Vec::new()))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(List(Vec::new()))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(List(Vec::new()))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(List(Vec::new()))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(List(T::from_text(text).into_iter().collect()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        Ok(List(T::from_map(map)?.into_iter().collect()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        // An item is itself a list of at most one.
+        while let Some(List(item)) = seq.next_element::<Self::Value>()? {
+            items.extend(item);
+        }
+        Ok(List(items))
+    }
+}

@@ -1,0 +1,167 @@
+//! JSON objects with a few known fields, read in one pass; the rest is kept.
+//!
+//! `#[serde(flatten)]` would say this in one line and buffer every value on the way, at nearly twice
+//! the time; and it fails the whole object for one optional field of a new form.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{Deserialize, Deserializer, de::Visitor};
+
+/// Declares an object. A field is `required` (its absence is an error), `optional` (an
+/// `Option<Scalar>`), or `list` (a `Vec`, empty when absent); its JSON name may have aliases. `extra` holds every other field.
+macro_rules! payload {
+    (
+        $(#[$doc:meta])*
+        pub struct $name:ident {
+            $($(#[$field_doc:meta])* $form:ident $field:ident: $type:ty = $key:literal $(| $alias:literal)*,)*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq)]
+        #[non_exhaustive]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $type,)*
+            /// Every other field, and any known optional one whose form was not understood.
+            pub extra: serde_json::Map<String, serde_json::Value>,
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Fields;
+
+                impl<'de> serde::de::Visitor<'de> for Fields {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str("a JSON object")
+                    }
+
+                    fn visit_map<A>(self, mut map: A) -> Result<$name, A::Error>
+                    where
+                        A: serde::de::MapAccess<'de>,
+                    {
+                        let mut extra = serde_json::Map::new();
+                        $(let mut $field = None;)*
+                        while let Some(key) = map.next_key::<$crate::event::payload::Key<'de>>()? {
+                            match key.as_str() {
+                                $($key $(| $alias)* =>
+                                    $crate::event::payload::read!($form $field $type, key, map, extra),)*
+                                // What kind of event it is stands in the enum around it.
+                                #[allow(unreachable_patterns)]
+                                "event" => { map.next_value::<serde::de::IgnoredAny>()?; }
+                                _ => { extra.insert(key.into_string(), map.next_value()?); }
+                            }
+                        }
+                        $(let $field = $crate::event::payload::finish!($form $field $key);)*
+                        Ok($name { $($field,)* extra })
+                    }
+                }
+
+                deserializer.deserialize_map(Fields)
+            }
+        }
+
+        impl $name {
+            pub(in $crate::event) fn entries<M: serde::ser::SerializeMap>(
+                &self,
+                map: &mut M,
+            ) -> Result<(), M::Error> {
+                $($crate::event::payload::write!($form self.$field, $key, map);)*
+                self.extra.iter().try_for_each(|(key, value)| map.serialize_entry(key, value))
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut map = serializer.serialize_map(None)?;
+                self.entries(&mut map)?;
+                serde::ser::SerializeMap::end(map)
+            }
+        }
+    };
+}
+
+macro_rules! read {
+    (optional $field:ident $type:ty, $key:ident, $map:ident, $extra:ident) => {
+        match $map.next_value()? {
+            $crate::event::lenient::Lenient::Null => {}
+            $crate::event::lenient::Lenient::Known(value) => $field = Some(value),
+            $crate::event::lenient::Lenient::Odd(value) => {
+                $extra.insert($key.into_string(), value);
+            }
+        }
+    };
+    (list $field:ident $type:ty, $key:ident, $map:ident, $extra:ident) => {
+        $field = Some($map.next_value::<$crate::event::lenient::List<_>>()?.0)
+    };
+    (required $field:ident $type:ty, $key:ident, $map:ident, $extra:ident) => {
+        $field = Some($map.next_value::<$type>()?)
+    };
+}
+
+macro_rules! finish {
+    (required $field:ident $key:literal) => {
+        $field.ok_or_else(|| serde::de::Error::missing_field($key))?
+    };
+    (optional $field:ident $key:literal) => {
+        $field
+    };
+    (list $field:ident $key:literal) => {
+        $field.unwrap_or_default()
+    };
+}
+
+macro_rules! write {
+    (required $this:ident.$field:ident, $key:literal, $map:ident) => {
+        $map.serialize_entry($key, &$this.$field)?
+    };
+    (optional $this:ident.$field:ident, $key:literal, $map:ident) => {
+        if let Some(value) = &$this.$field {
+            $map.serialize_entry($key, value)?
+        }
+    };
+    (list $this:ident.$field:ident, $key:literal, $map:ident) => {
+        if !$this.$field.is_empty() {
+            $map.serialize_entry($key, &$this.$field)?
+        }
+    };
+}
+
+pub(super) use {finish, payload, read, write};
+
+/// An object's key, borrowed from the input where it holds no escape.
+pub(super) struct Key<'de>(Cow<'de, str>);
+
+impl Key<'_> {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn into_string(self) -> String {
+        self.0.into_owned()
+    }
+}
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Borrowed(key)))
+            }
+
+            fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Owned(key.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}

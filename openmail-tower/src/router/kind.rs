@@ -1,0 +1,64 @@
+//! Events as types: what lets the compiler refuse an argument that the event does not have.
+
+use crate::event::{
+    EventId, InboxId, Lifecycle, Message, MessageReceived, SetupTest, ThreadId, UnknownEvent,
+};
+
+use super::extract::Attempt;
+
+/// The events that `#[openmail_handler(event = "…")]` can name. A list of them is nested pairs.
+pub mod kinds {
+    /// `message.received`
+    #[derive(Debug)]
+    pub enum MessageReceived {}
+    /// `inbox.suspended`
+    #[derive(Debug)]
+    pub enum InboxSuspended {}
+    /// `inbox.reactivated`
+    #[derive(Debug)]
+    pub enum InboxReactivated {}
+    /// `pod.suspended`
+    #[derive(Debug)]
+    pub enum PodSuspended {}
+    /// `pod.reactivated`
+    #[derive(Debug)]
+    pub enum PodReactivated {}
+    /// `setup.test`
+    #[derive(Debug)]
+    pub enum SetupTest {}
+    /// An event this crate does not know (`unlisted`).
+    #[derive(Debug)]
+    pub enum Unlisted {}
+    /// Whatever comes: the event of a handler that names none.
+    #[derive(Debug)]
+    pub enum Any {}
+}
+
+/// Says that events of this kind hold a `P`.
+#[diagnostic::on_unimplemented(
+    message = "a `{Self}` event has no `{P}`",
+    label = "not in this event",
+    note = "every event has `&VerifiedEvent`, `&Event`, `EventKind`, `RawBody`, `State<T>`, `Payload<T>` and `Option` of the ids"
+)]
+pub trait Carries<P> {}
+
+impl<P, A: Carries<P>, B: Carries<P>> Carries<P> for (A, B) {}
+
+macro_rules! carry {
+    ($($kind:ident: $($payload:ty),*;)*) => {$($(impl Carries<$payload> for kinds::$kind {})*)*};
+}
+
+carry! {
+    MessageReceived: MessageReceived, Message, EventId, InboxId, ThreadId, Attempt;
+    InboxSuspended: Lifecycle, EventId, InboxId;
+    InboxReactivated: Lifecycle, EventId, InboxId;
+    PodSuspended: Lifecycle, EventId;
+    PodReactivated: Lifecycle, EventId;
+    SetupTest: SetupTest;
+    Unlisted: UnknownEvent, EventId, InboxId, ThreadId, Attempt;
+}
+
+/// Stands for a state from which everything can be taken, while the macro asks whether an argument
+/// suits the event: whether it suits the state is asked where the handler is registered.
+#[derive(Debug)]
+pub enum AnyState {}

@@ -1,0 +1,23 @@
+//! From a verified event to the handler that asked for it.
+//!
+//! [`EventRouter`] is a `tower::Service<VerifiedEvent>`: it looks up the event's name, then its
+//! `inbox_id`, and runs the handler that `#[openmail_handler]` made of an async function. What the
+//! handler takes is extracted by [`FromEvent`], what it returns becomes an [`Outcome`] or a
+//! [`HandlerError`].
+
+mod error;
+mod extract;
+mod handler;
+mod kind;
+mod outcome;
+mod panic;
+mod service;
+mod table;
+
+pub use error::{BoxError, HandlerError, HandlerErrorKind};
+pub use extract::{Attempt, FromEvent, FromRef, Payload, RawBody, State};
+pub use handler::{EventHandler, Handler, HandlerFuture, Location, Route};
+pub use kind::{AnyState, Carries, kinds};
+pub use outcome::{IntoOutcome, Outcome};
+pub(crate) use panic::CatchPanic;
+pub use service::{EventRouter, RouterFuture};

@@ -1,0 +1,179 @@
+//! [`EventRouter`].
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tower_service::Service;
+
+use crate::verified::VerifiedEvent;
+
+use super::{
+    error::HandlerError,
+    handler::{EventHandler, Handler, HandlerFuture},
+    outcome::Outcome,
+    table::{Entry, Table, WithState},
+};
+
+/// Hands each event to the handler that asks for its name and its inbox.
+///
+/// An event goes to the handler of its name and inbox; else to that of its name and no inbox; else
+/// to the fallback; else nowhere, which is [`Outcome::Unrouted`]. Without
+/// [`with_state`](Self::with_state) it is a service for handlers that take no state.
+///
+/// ```
+/// # #[cfg(feature = "macros")] {
+/// use openmail_tower::{EventRouter, MessageReceived, State, openmail_handler};
+///
+/// #[derive(Clone)]
+/// struct Agent;
+///
+/// #[openmail_handler(event = "message.received", inbox = "inb_support")]
+/// async fn support(mail: &MessageReceived, State(agent): State<Agent>) {}
+///
+/// let router = EventRouter::new().handler(support).with_state(Agent);
+/// # }
+/// ```
+pub struct EventRouter<S = ()> {
+    table: Arc<Table<S>>,
+    fallback: Option<Arc<dyn Handler<S>>>,
+    state: Arc<()>,
+}
+
+impl<S: Send + Sync + 'static> EventRouter<S> {
+    /// A router without handlers.
+    pub fn new() -> Self {
+        Self { table: Arc::default(), fallback: None, state: Arc::default() }
+    }
+
+    /// Adds a handler for the events and inboxes that its attribute names.
+    ///
+    /// # Panics
+    /// When another handler asks for the same event of the same inbox; the message names both and
+    /// where they stand.
+    #[must_use]
+    pub fn handler<H: EventHandler + Handler<S>>(self, handler: H) -> Self {
+        let inboxes = H::ROUTE.inboxes;
+        if inboxes.is_empty() {
+            return self.insert([None], handler);
+        }
+        self.insert(inboxes.iter().map(|id| Some(*id)), handler)
+    }
+
+    /// Adds a handler for one inbox, whatever inboxes its attribute names: for ids that are known
+    /// only at start-up.
+    ///
+    /// # Panics
+    /// As [`handler`](Self::handler).
+    #[must_use]
+    pub fn inbox<H: EventHandler + Handler<S>>(self, id: impl AsRef<str>, handler: H) -> Self {
+        self.insert([Some(id.as_ref())], handler)
+    }
+
+    /// Sets the handler of every event that no other asks for.
+    ///
+    /// # Panics
+    /// When there is one already.
+    #[must_use]
+    pub fn fallback<H: Handler<S>>(mut self, handler: H) -> Self {
+        assert!(self.fallback.is_none(), "the router has a fallback already");
+        self.fallback = Some(Arc::new(handler));
+        self
+    }
+
+    /// Gives the handlers their state: each takes the whole or, by
+    /// [`FromRef`](crate::FromRef), a part of it.
+    #[must_use]
+    pub fn with_state(self, state: S) -> EventRouter {
+        let state = Arc::new(state);
+        let fallback = self.fallback.map(|handler| {
+            let state = Arc::clone(&state);
+            Arc::new(WithState { handler, state }) as Arc<dyn Handler<()>>
+        });
+        let table = Arc::unwrap_or_clone(self.table).with_state(&state);
+        EventRouter { table: Arc::new(table), fallback, state: Arc::default() }
+    }
+
+    fn insert<'a, H: EventHandler + Handler<S>>(
+        mut self,
+        inboxes: impl IntoIterator<Item = Option<&'a str>>,
+        handler: H,
+    ) -> Self {
+        let entry = Entry { handler: Arc::new(handler), route: H::ROUTE };
+        let table = Arc::make_mut(&mut self.table);
+        for inbox in inboxes {
+            for event in H::ROUTE.events {
+                if let Err(taken) = table.insert(inbox, event, entry.clone()) {
+                    let of = inbox.map(|id| format!(" of inbox `{id}`")).unwrap_or_default();
+                    panic!("both {taken:?} and {entry:?} ask for `{event}`{of}");
+                }
+            }
+        }
+        self
+    }
+}
+
+impl<S: Send + Sync + 'static> Default for EventRouter<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S> Clone for EventRouter<S> {
+    fn clone(&self) -> Self {
+        Self {
+            table: Arc::clone(&self.table),
+            fallback: self.fallback.clone(),
+            state: Arc::clone(&self.state),
+        }
+    }
+}
+
+impl<S> fmt::Debug for EventRouter<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventRouter")
+            .field("table", &self.table)
+            .field("fallback", &self.fallback.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Service<VerifiedEvent> for EventRouter {
+    type Response = Outcome;
+    type Error = HandlerError;
+    type Future = RouterFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, event: VerifiedEvent) -> RouterFuture {
+        let entry = self.table.get(event.inbox_id(), event.kind().as_str());
+        let handler = entry.map(|entry| &entry.handler).or(self.fallback.as_ref());
+        RouterFuture(handler.map(|handler| handler.call(event, Arc::clone(&self.state))))
+    }
+}
+
+/// The future of [`EventRouter`].
+pub struct RouterFuture(Option<HandlerFuture>);
+
+impl Future for RouterFuture {
+    type Output = Result<Outcome, HandlerError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Some(run) => run.as_mut().poll(cx),
+            None => Poll::Ready(Ok(Outcome::Unrouted)),
+        }
+    }
+}
+
+impl fmt::Debug for RouterFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouterFuture").finish_non_exhaustive()
+    }
+}
