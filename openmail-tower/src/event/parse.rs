@@ -21,6 +21,7 @@ use super::{
 /// One event, with the payload that its name says.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "nearly every event is the largest one")]
 pub enum Event {
     /// A mail has arrived in an inbox.
     MessageReceived(MessageReceived),

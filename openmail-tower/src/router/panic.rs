@@ -14,6 +14,7 @@ pin_project! {
     /// Runs `make()` and then the future it gives, and hands over what either panics with.
     ///
     /// Whoever uses it drops what has panicked, so nobody sees the state it left behind.
+    #[derive(Debug)]
     pub(crate) struct CatchPanic<F> {
         #[pin]
         state: State<F>,
@@ -22,6 +23,7 @@ pin_project! {
 
 pin_project! {
     #[project = StateProj]
+    #[derive(Debug)]
     enum State<F> {
         Running { #[pin] future: F },
         Panicked { payload: Option<Box<dyn Any + Send>> },

@@ -1,0 +1,97 @@
+//! The form of every answer of our own: a status, a code for machines, a sentence for people.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
+
+use crate::router::{HandlerError, HandlerErrorKind};
+
+/// After how many seconds to try again where nothing better is known.
+pub(crate) const RETRY_SOON: Duration = Duration::from_secs(5);
+
+/// A refusal. Neither text is ever made of anything from outside or of a secret.
+pub(crate) fn refusal(
+    status: StatusCode,
+    code: &str,
+    message: &str,
+    retry_after: Option<Duration>,
+) -> Response<Bytes> {
+    let body = serde_json::json!({ "error": code, "message": message }).to_string();
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(delay) = retry_after {
+        // Rounded up, and never 0: that would ask for another attempt at once.
+        let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+        headers.insert(RETRY_AFTER, seconds.max(1).into());
+    }
+    response
+}
+
+/// An event that was not handled; the log has the error, the answer only what sort it is.
+pub(crate) fn failure(error: &HandlerError) -> Response<Bytes> {
+    #[cfg(feature = "tracing")]
+    match error.kind() {
+        HandlerErrorKind::InFlight => tracing::info!(%error, "event in flight"),
+        kind => tracing::error!(?kind, %error, "event not handled"),
+    }
+    let delay = error.delay();
+    let (status, code, message, retry_after) = match error.kind() {
+        // Trying again would be of no use.
+        HandlerErrorKind::Permanent => return Response::default(),
+        HandlerErrorKind::InFlight => (
+            StatusCode::CONFLICT,
+            "in_flight",
+            "The event is being handled.",
+            Some(delay.unwrap_or(RETRY_SOON)),
+        ),
+        HandlerErrorKind::Unavailable => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "The event cannot be taken at the moment.",
+            Some(delay.unwrap_or(RETRY_SOON)),
+        ),
+        HandlerErrorKind::Failed if delay.is_some() => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "retry_later",
+            "The event cannot be handled yet.",
+            delay,
+        ),
+        HandlerErrorKind::Failed | HandlerErrorKind::Panicked => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "handler_failed",
+            "The event could not be handled.",
+            None,
+        ),
+    };
+    refusal(status, code, message, retry_after)
+}
+
+/// The handler has not come to its end in time.
+pub(crate) fn late() -> Response<Bytes> {
+    #[cfg(feature = "tracing")]
+    tracing::error!("event not handled in time");
+    let message = "The event was not handled in time.";
+    refusal(StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded", message, Some(RETRY_SOON))
+}
+
+/// No handler asks for the event.
+pub(crate) fn unrouted(status: StatusCode) -> Response<Bytes> {
+    if status.is_success() {
+        return Response::default();
+    }
+    refusal(status, "unrouted", "No handler asks for this event.", None)
+}
+
+/// Nothing has verified the request: wired wrongly, and to be refused whatever it holds.
+pub(crate) fn unverified() -> Response<Bytes> {
+    #[cfg(feature = "tracing")]
+    tracing::error!("there is no VerifyLayer around this Endpoint");
+    let message = "The request was not verified: VerifyLayer is missing.";
+    refusal(StatusCode::INTERNAL_SERVER_ERROR, "missing_layer", message, None)
+}

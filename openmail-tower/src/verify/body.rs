@@ -1,0 +1,108 @@
+//! Bodies: the one that the inner service gets, and the one that is answered with.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use pin_project_lite::pin_project;
+
+pin_project! {
+    /// A request's body whose signature holds, to be read again by the inner service.
+    ///
+    /// Trailers are not in it: the signature does not cover them.
+    #[derive(Debug, Clone)]
+    pub struct VerifiedBody {
+        #[pin]
+        bytes: Full<Bytes>,
+    }
+}
+
+impl VerifiedBody {
+    pub(super) fn new(bytes: Bytes) -> Self {
+        Self { bytes: Full::new(bytes) }
+    }
+}
+
+impl Body for VerifiedBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.project().bytes.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.bytes.size_hint()
+    }
+}
+
+pin_project! {
+    /// The body of an answer: the inner service's, or a rejection's.
+    #[derive(Debug)]
+    pub struct ResponseBody<B> {
+        #[pin]
+        body: Either<B>,
+    }
+}
+
+pin_project! {
+    #[project = EitherProj]
+    #[derive(Debug)]
+    enum Either<B> {
+        Inner { #[pin] body: B },
+        Rejection { #[pin] body: Full<Bytes> },
+    }
+}
+
+impl<B> ResponseBody<B> {
+    pub(super) fn inner(body: B) -> Self {
+        Self { body: Either::Inner { body } }
+    }
+
+    pub(super) fn rejection(bytes: Bytes) -> Self {
+        Self { body: Either::Rejection { body: Full::new(bytes) } }
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match self.project().body.project() {
+            EitherProj::Inner { body } => body.poll_frame(cx),
+            EitherProj::Rejection { body } => {
+                body.poll_frame(cx).map_err(|infallible| match infallible {})
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.body {
+            Either::Inner { body } => body.is_end_stream(),
+            Either::Rejection { body } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.body {
+            Either::Inner { body } => body.size_hint(),
+            Either::Rejection { body } => body.size_hint(),
+        }
+    }
+}

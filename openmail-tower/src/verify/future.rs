@@ -1,0 +1,229 @@
+//! [`ResponseFuture`]: the keys, the body, the verdict, the inner service; in this order.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use http::{Request, Response, request::Parts};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::{
+    event::InboxId,
+    keyring::{Keyring, Keys, Scope, peek_inbox_id},
+    router::BoxError,
+    signature::Macs,
+    verified::VerifiedEvent,
+};
+
+use super::{
+    body::{ResponseBody, VerifiedBody},
+    budget::Reservation,
+    head::Head,
+    layer::Settings,
+    receive::Receive,
+    rejection::{Rejection, RejectionKind},
+};
+
+pin_project! {
+    /// The future of [`Verify`](super::Verify).
+    pub struct ResponseFuture<S, K, B>
+    where
+        S: Service<Request<VerifiedBody>>,
+        K: Keyring,
+    {
+        #[pin]
+        state: State<S::Future, K::Future, B>,
+        // What the inner service is called with; none once it was, or when it will not be.
+        waiting: Option<Waiting<S>>,
+        // The body's share of the budget, held until the answer.
+        reservation: Option<Reservation>,
+        settings: Arc<Settings<K>>,
+    }
+}
+
+struct Waiting<S> {
+    service: S,
+    parts: Parts,
+    head: Head,
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F, L, B> {
+        Rejected { rejection: Option<Rejection> },
+        Keys { #[pin] keys: L, then: Option<Then<B>> },
+        Body { #[pin] receive: Receive<B>, key: Option<Key> },
+        Inner { #[pin] response: F },
+    }
+}
+
+/// What the keys are waited for with.
+enum Then<B> {
+    /// To receive the body and hash it on the way.
+    Receive(Receive<B>),
+    /// To hash it now: it had to be received first, since the inbox is named in it.
+    Conclude(Bytes, Reservation),
+}
+
+/// The MACs under way, and the inbox that their secrets are bound to.
+struct Key {
+    macs: Macs,
+    inbox: Option<InboxId>,
+}
+
+impl<S, K, B> ResponseFuture<S, K, B>
+where
+    S: Service<Request<VerifiedBody>>,
+    K: Keyring,
+    B: Body,
+{
+    pub(super) fn new(
+        service: S,
+        settings: Arc<Settings<K>>,
+        head: Head,
+        parts: Parts,
+        body: B,
+    ) -> Self {
+        let receive = Receive::new(body, &settings, head.content_length);
+        let keyring = &settings.keyring;
+        let state = match keyring.scope(&parts) {
+            Scope::Account => {
+                State::Keys { keys: keyring.keys(None), then: Some(Then::Receive(receive)) }
+            }
+            Scope::Inbox(id) => {
+                State::Keys { keys: keyring.keys(Some(id)), then: Some(Then::Receive(receive)) }
+            }
+            Scope::Body => State::Body { receive, key: None },
+        };
+        let waiting = Some(Waiting { service, parts, head });
+        Self { state, waiting, reservation: None, settings }
+    }
+
+    pub(super) fn rejected(settings: &Arc<Settings<K>>, rejection: Rejection) -> Self {
+        let state = State::Rejected { rejection: Some(rejection) };
+        Self { state, waiting: None, reservation: None, settings: Arc::clone(settings) }
+    }
+}
+
+impl<S, K, B, ResBody> Future for ResponseFuture<S, K, B>
+where
+    S: Service<Request<VerifiedBody>, Response = Response<ResBody>>,
+    K: Keyring,
+    B: Body,
+    B::Data: Buf,
+    B::Error: Into<BoxError>,
+{
+    type Output = Result<Response<ResponseBody<ResBody>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let next = match this.state.as_mut().project() {
+                StateProj::Inner { response } => {
+                    let response = ready!(response.poll(cx));
+                    this.reservation.take();
+                    return Poll::Ready(response.map(|it| it.map(ResponseBody::inner)));
+                }
+                StateProj::Rejected { rejection } => {
+                    let rejection = rejection.take().expect("polled after it was ready");
+                    return Poll::Ready(Ok(answer(rejection, this.settings)));
+                }
+                StateProj::Keys { keys, then } => {
+                    let keys = ready!(keys.poll(cx))
+                        .map_err(|error| Rejection::because(RejectionKind::Unavailable, error));
+                    let then = then.take().expect("the keys are waited for once");
+                    keys.and_then(|keys| {
+                        let waiting = this.waiting.as_ref().expect("not called yet");
+                        let key = waiting.key(keys);
+                        match then {
+                            Then::Receive(receive) => Ok(State::Body { receive, key: Some(key) }),
+                            Then::Conclude(body, reservation) => {
+                                *this.reservation = Some(reservation);
+                                conclude(this.waiting, body, key, false)
+                            }
+                        }
+                    })
+                }
+                StateProj::Body { receive, key } => {
+                    let macs = key.as_mut().map(|key| &mut key.macs);
+                    let received = ready!(receive.poll(cx, macs));
+                    received.and_then(|(body, reservation)| match key.take() {
+                        Some(key) => {
+                            *this.reservation = Some(reservation);
+                            conclude(this.waiting, body, key, true)
+                        }
+                        None => {
+                            let keys = this.settings.keyring.keys(peek_inbox_id(&body));
+                            Ok(State::Keys { keys, then: Some(Then::Conclude(body, reservation)) })
+                        }
+                    })
+                }
+            };
+            this.state.set(next.unwrap_or_else(|rejection| {
+                this.waiting.take();
+                State::Rejected { rejection: Some(rejection) }
+            }));
+        }
+    }
+}
+
+impl<S> Waiting<S> {
+    fn key(&self, keys: Keys) -> Key {
+        let Keys { secrets, inbox } = keys;
+        Key { macs: Macs::new(&secrets, self.head.timestamp_text.as_bytes()), inbox }
+    }
+}
+
+/// The verdict on a whole body; where it is good, the inner service is called.
+fn conclude<S, L, B>(
+    waiting: &mut Option<Waiting<S>>,
+    body: Bytes,
+    Key { mut macs, inbox }: Key,
+    hashed: bool,
+) -> Result<State<S::Future, L, B>, Rejection>
+where
+    S: Service<Request<VerifiedBody>>,
+{
+    let Waiting { mut service, mut parts, head } = waiting.take().expect("not called yet");
+    if !hashed {
+        macs.update(&body);
+    }
+    if !macs.verify(&head.signature) {
+        return Err(RejectionKind::SignatureMismatch.into());
+    }
+    let event = VerifiedEvent::parse(body.clone(), head.timestamp.time())
+        .map_err(|error| Rejection::because(RejectionKind::InvalidPayload, error))?;
+    if inbox.is_some() && event.inbox_id() != inbox.as_ref() {
+        return Err(RejectionKind::InboxMismatch.into());
+    }
+    #[cfg(feature = "tracing")]
+    super::head::compare_event_id(&parts, &event);
+    parts.extensions.insert(event);
+    let response = service.call(Request::from_parts(parts, VerifiedBody::new(body)));
+    Ok(State::Inner { response })
+}
+
+fn answer<K, B>(rejection: Rejection, settings: &Settings<K>) -> Response<ResponseBody<B>> {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(error = rejection.code(), reason = %rejection, "webhook rejected");
+    let mut response = (settings.respond)(&rejection).map(ResponseBody::rejection);
+    response.extensions_mut().insert(rejection);
+    response
+}
+
+impl<S, K, B> fmt::Debug for ResponseFuture<S, K, B>
+where
+    S: Service<Request<VerifiedBody>>,
+    K: Keyring,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

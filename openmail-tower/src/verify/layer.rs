@@ -1,0 +1,152 @@
+//! [`VerifyLayer`].
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::Response;
+use tower_layer::Layer;
+
+use crate::{
+    secret::{SecretError, Secrets},
+    signature::DEFAULT_TOLERANCE,
+};
+
+use super::{budget::Budget, rejection::Rejection, service::Verify};
+
+/// Lets only requests through that OpenMail has signed, as [`Verify`].
+///
+/// ```no_run
+/// use openmail_tower::{VerifiedEvent, VerifyLayer};
+/// use axum::{Extension, Router, routing::post};
+///
+/// async fn webhook(Extension(event): Extension<VerifiedEvent>) {
+///     println!("{} for {:?}", event.kind(), event.inbox_id());
+/// }
+///
+/// let app: Router = Router::new().route("/webhooks", post(webhook).layer(VerifyLayer::from_env()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct VerifyLayer<K = Secrets> {
+    settings: Settings<K>,
+}
+
+pub(super) type Respond = Arc<dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync>;
+
+/// What every request is verified with.
+#[derive(Clone)]
+pub(super) struct Settings<K> {
+    pub(super) keyring: K,
+    pub(super) tolerance: Duration,
+    pub(super) body_limit: usize,
+    pub(super) body_timeout: Duration,
+    pub(super) budget: Budget,
+    pub(super) clock: Arc<dyn Fn() -> SystemTime + Send + Sync>,
+    pub(super) respond: Respond,
+}
+
+impl VerifyLayer {
+    /// Verifies with the secrets in `OPENMAIL_WEBHOOK_SECRET` and, around a rotation,
+    /// `OPENMAIL_WEBHOOK_SECRET_PREVIOUS`.
+    ///
+    /// # Errors
+    /// When the first is not set, or either is empty or has white space around it.
+    pub fn from_env() -> Result<Self, SecretError> {
+        Secrets::from_env().map(Self::new)
+    }
+}
+
+impl<K> VerifyLayer<K> {
+    /// Verifies with what the keyring holds: one account's [`Secrets`], or another
+    /// [`Keyring`](crate::Keyring).
+    pub fn new(keyring: K) -> Self {
+        Self {
+            settings: Settings {
+                keyring,
+                tolerance: DEFAULT_TOLERANCE,
+                body_limit: 8 << 20,
+                body_timeout: Duration::from_secs(10),
+                budget: Budget::new(64 << 20),
+                clock: Arc::new(SystemTime::now),
+                respond: Arc::new(Rejection::to_response),
+            },
+        }
+    }
+
+    /// How far `X-Timestamp` may be from now, either way. Default: 300 s, as the guide says.
+    #[must_use]
+    pub fn tolerance(mut self, tolerance: Duration) -> Self {
+        self.settings.tolerance = tolerance;
+        self
+    }
+
+    /// How many bytes a body may have. Default: 8 MiB, which holds the largest known events.
+    #[must_use]
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.settings.body_limit = bytes;
+        self
+    }
+
+    /// How long a body may take to arrive. Default: 10 s.
+    #[must_use]
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.body_timeout = timeout;
+        self
+    }
+
+    /// How many bytes the bodies of all requests in flight may take together, from their first byte
+    /// to the answer; what comes beyond is answered 503. Shared by everything this layer and its
+    /// clones wrap. Default: 64 MiB.
+    #[must_use]
+    pub fn body_budget(mut self, bytes: usize) -> Self {
+        self.settings.budget = Budget::new(bytes);
+        self
+    }
+
+    /// Where the time comes from, for tests. Default: the system's clock.
+    #[must_use]
+    pub fn clock(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.settings.clock = Arc::new(now);
+        self
+    }
+
+    /// How a rejection is answered. Default: [`Rejection::to_response`].
+    #[must_use]
+    pub fn on_rejection(
+        mut self,
+        respond: impl Fn(&Rejection) -> Response<Bytes> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.respond = Arc::new(respond);
+        self
+    }
+}
+
+impl<S, K: Clone> Layer<S> for VerifyLayer<K> {
+    type Service = Verify<S, K>;
+
+    fn layer(&self, inner: S) -> Verify<S, K> {
+        Verify::new(inner, self.settings.clone())
+    }
+}
+
+impl<K: fmt::Debug> fmt::Debug for VerifyLayer<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("VerifyLayer").field(&self.settings).finish()
+    }
+}
+
+impl<K: fmt::Debug> fmt::Debug for Settings<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("keyring", &self.keyring)
+            .field("tolerance", &self.tolerance)
+            .field("body_limit", &self.body_limit)
+            .field("body_timeout", &self.body_timeout)
+            .field("budget", &self.budget)
+            .finish_non_exhaustive()
+    }
+}
