@@ -58,12 +58,16 @@ impl VerifyLayer {
     pub fn from_env() -> Result<Self, SecretError> {
         Secrets::from_env().map(Self::new)
     }
+
+    /// Verifies with one account's secret, or [`Secrets`].
+    pub fn new(secrets: impl Into<Secrets>) -> Self {
+        Self::with_keyring(secrets.into())
+    }
 }
 
 impl<K> VerifyLayer<K> {
-    /// Verifies with what the keyring holds: one account's [`Secrets`], or another
-    /// [`Keyring`](crate::Keyring).
-    pub fn new(keyring: K) -> Self {
+    /// Verifies with what a [`Keyring`](crate::Keyring) holds: as secrets of single inboxes.
+    pub fn with_keyring(keyring: K) -> Self {
         Self {
             settings: Settings {
                 keyring,

@@ -1,0 +1,64 @@
+//! Signed requests at a fixed time.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use http::Request;
+use openmail_tower::{Secret, VerifyLayer, signature::sign};
+
+/// The secret of every test.
+pub const SECRET: &str = "whsec_16xf3d4ngxcpjd2kql81b319h6rew2on";
+/// The time of every test, in Unix seconds.
+pub const NOW: u64 = 1_711_015_500;
+
+/// [`SECRET`].
+pub fn secret() -> Secret {
+    Secret::new(SECRET).expect("a good secret")
+}
+
+/// A clock that stands still, `NOW + ahead` seconds.
+pub fn clock(ahead: i64) -> impl Fn() -> SystemTime + Send + Sync + 'static {
+    let now = NOW.checked_add_signed(ahead).expect("a time");
+    move || UNIX_EPOCH + Duration::from_secs(now)
+}
+
+/// A layer with [`SECRET`], at [`NOW`].
+pub fn layer() -> VerifyLayer {
+    VerifyLayer::new(secret()).clock(clock(0))
+}
+
+/// A request that OpenMail might have sent at [`NOW`] with `json` as its body, and which carries
+/// `body`.
+pub fn signed<B>(json: &[u8], body: B) -> Request<B> {
+    Request::post("/webhooks")
+        .header("content-type", "application/json")
+        .header("x-event-id", "4e0e0d2b-6e1f-4f3c-8f53-4f0e2e3d7f10")
+        .header("x-timestamp", NOW)
+        .header("x-signature", sign(&secret(), NOW, json))
+        .body(body)
+        .expect("a good request")
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+/// One event's body, by its file's name without the ending.
+pub fn fixture(name: &str) -> Vec<u8> {
+    fs::read(folder().join(format!("{name}.json"))).expect("a fixture")
+}
+
+/// All of them, with their names.
+pub fn fixtures() -> Vec<(String, Vec<u8>)> {
+    let name = |path: &Path| path.file_stem().expect("a name").to_string_lossy().into_owned();
+    let mut all: Vec<_> = fs::read_dir(folder())
+        .expect("fixtures")
+        .map(|entry| entry.expect("an entry").path())
+        .map(|path| (name(&path), fs::read(&path).expect("a fixture")))
+        .collect();
+    all.sort();
+    all
+}

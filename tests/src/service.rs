@@ -1,0 +1,77 @@
+//! Services that tell what reached them.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
+use openmail_tower::{VerifiedBody, VerifiedEvent};
+use tower::Service;
+
+/// The events that reached an inner service.
+#[derive(Debug, Clone, Default)]
+pub struct Seen(Arc<Mutex<Vec<VerifiedEvent>>>);
+
+impl Seen {
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.0.lock().expect("no panic").len()
+    }
+
+    /// The last one.
+    pub fn last(&self) -> Option<VerifiedEvent> {
+        self.0.lock().expect("no panic").last().cloned()
+    }
+}
+
+/// An HTTP service that keeps the events it gets, and answers 200.
+pub fn inner() -> (
+    impl Service<
+        Request<VerifiedBody>,
+        Response = Response<Full<Bytes>>,
+        Error = Infallible,
+        Future = Ready<Result<Response<Full<Bytes>>, Infallible>>,
+    > + Clone
+    + Send
+    + 'static,
+    Seen,
+) {
+    let seen = Seen::default();
+    let service = {
+        let seen = seen.clone();
+        tower::service_fn(move |request: Request<VerifiedBody>| {
+            let event = request.extensions().get::<VerifiedEvent>().expect("an event").clone();
+            seen.0.lock().expect("no panic").push(event);
+            ready(Ok(Response::default()))
+        })
+    };
+    (service, seen)
+}
+
+/// A response's body as text.
+pub async fn answer_text<B: Body>(response: Response<B>) -> String
+where
+    B::Error: std::fmt::Debug,
+{
+    let bytes = response.into_body().collect().await.expect("a whole body").to_bytes();
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+/// The `error` of a response's body; empty where there is no body.
+pub async fn error_code<B: Body>(response: Response<B>) -> String
+where
+    B::Error: std::fmt::Debug,
+{
+    let text = answer_text(response).await;
+    if text.is_empty() {
+        return text;
+    }
+    let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert!(json["message"].as_str().is_some_and(|message| message.ends_with('.')), "{json}");
+    json["error"].as_str().expect("a code").to_owned()
+}
