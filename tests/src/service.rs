@@ -18,6 +18,11 @@ use tower::Service;
 pub struct Seen(Arc<Mutex<Vec<VerifiedEvent>>>);
 
 impl Seen {
+    /// Adds one.
+    pub fn push(&self, event: VerifiedEvent) {
+        self.0.lock().expect("no panic").push(event);
+    }
+
     /// How many.
     pub fn count(&self) -> usize {
         self.0.lock().expect("no panic").len()
@@ -46,7 +51,7 @@ pub fn inner() -> (
         let seen = seen.clone();
         tower::service_fn(move |request: Request<VerifiedBody>| {
             let event = request.extensions().get::<VerifiedEvent>().expect("an event").clone();
-            seen.0.lock().expect("no panic").push(event);
+            seen.push(event);
             ready(Ok(Response::default()))
         })
     };
