@@ -1,6 +1,7 @@
 //! TODO guide
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![warn(clippy::unwrap_used)]
 
 mod answer;
 #[cfg(feature = "axum")]

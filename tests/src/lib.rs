@@ -6,4 +6,4 @@ mod service;
 
 pub use body::{Polls, ScriptedBody, Step};
 pub use request::{NOW, SECRET, clock, fixture, fixtures, layer, secret, signed};
-pub use service::{Seen, answer_text, error_code, inner};
+pub use service::{Recorder, Seen, error_code, inner};

@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     future::{Ready, ready},
     sync::{Arc, Mutex},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
@@ -35,31 +36,32 @@ impl Seen {
 }
 
 /// An HTTP service that keeps the events it gets, and answers 200.
-pub fn inner() -> (
-    impl Service<
-        Request<VerifiedBody>,
-        Response = Response<Full<Bytes>>,
-        Error = Infallible,
-        Future = Ready<Result<Response<Full<Bytes>>, Infallible>>,
-    > + Clone
-    + Send
-    + 'static,
-    Seen,
-) {
+#[derive(Debug, Clone)]
+pub struct Recorder(Seen);
+
+/// A [`Recorder`], and what it will have seen.
+pub fn inner() -> (Recorder, Seen) {
     let seen = Seen::default();
-    let service = {
-        let seen = seen.clone();
-        tower::service_fn(move |request: Request<VerifiedBody>| {
-            let event = request.extensions().get::<VerifiedEvent>().expect("an event").clone();
-            seen.push(event);
-            ready(Ok(Response::default()))
-        })
-    };
-    (service, seen)
+    (Recorder(seen.clone()), seen)
+}
+
+impl Service<Request<VerifiedBody>> for Recorder {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<VerifiedBody>) -> Self::Future {
+        self.0.push(request.extensions().get::<VerifiedEvent>().expect("an event").clone());
+        ready(Ok(Response::default()))
+    }
 }
 
 /// A response's body as text.
-pub async fn answer_text<B: Body>(response: Response<B>) -> String
+async fn answer_text<B: Body>(response: Response<B>) -> String
 where
     B::Error: std::fmt::Debug,
 {
