@@ -1,0 +1,26 @@
+//! A webhook as one route of a larger axum application.
+//!
+//! `OPENMAIL_WEBHOOK_SECRET=… cargo run -p example-axum`
+
+mod shutdown;
+
+use std::env;
+
+use anyhow::Context as _;
+use example_axum::{Seen, app, serve};
+use openmail_tower::VerifyLayer;
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let app = app(VerifyLayer::from_env()?, Seen::default());
+    let stop = shutdown::signal()?;
+    let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
+    let listener = TcpListener::bind(&address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; set OPENMAIL_LISTEN to another"))?;
+    tracing::info!("listening on http://{}/webhooks", listener.local_addr()?);
+    serve(listener, app, stop).await?;
+    Ok(())
+}
