@@ -1,7 +1,64 @@
-//! TODO guide
+//! [OpenMail](https://openmail.sh)'s webhooks as a tower service: one verified, typed event, handed
+//! to the right inbox's handler exactly as often as it should be, and never lost once answered with
+//! 2xx.
+//!
+//! # The way of an event
+//!
+//! ```text
+//! http::Request
+//!   └ Verify         head, body, signature, form      VerifyLayer
+//!   └ Endpoint       outcome → HTTP answer, deadline  webhook(layer, events)
+//! ── from here on there is no HTTP: Service<VerifiedEvent, Response = Outcome> ──
+//!   └ EventRouter    event → inbox_id → handler
+//!   └ handler        #[openmail_handler] async fn
+//! ```
+//!
+//! Each is an ordinary tower [`Layer`](tower_layer::Layer) or [`Service`](tower_service::Service),
+//! so tower's own go between them, and so do this crate's: one run per event, a durable queue.
+//!
+#![cfg_attr(feature = "macros", doc = "```")]
+#![cfg_attr(not(feature = "macros"), doc = "```ignore")]
+//! use openmail_tower::{EventRouter, MessageReceived, Outcome, VerifyLayer, openmail_handler, webhook};
+//!
+//! /// Handles the mail of one inbox.
+//! #[openmail_handler(event = "message.received", inbox = "inb_support")]
+//! async fn support(mail: &MessageReceived) -> Result<(), std::io::Error> {
+//!     println!("{}: {:?}", mail.message.from, mail.message.subject);
+//!     Ok(())
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let layer = VerifyLayer::new(openmail_tower::Secret::new("whsec_0123456789")?);
+//! let events = EventRouter::new().handler(support);
+//! let app: axum::Router = axum::Router::new().route_service("/webhooks", webhook(layer, events));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`VerifyLayer::from_env`] takes the secret from `OPENMAIL_WEBHOOK_SECRET`. What a handler may take
+//! is listed at [`FromEvent`], what it may return at [`IntoOutcome`], how that is answered at
+//! [`Endpoint`].
+//!
+//! # What it stands on
+//!
+//! - *Verified is a type.* Only this crate's sources make a [`VerifiedEvent`]; what has not been
+//!   verified cannot reach a handler, whatever the wiring.
+//! - *Only what is signed is trusted.* Routing and identity come from the signed body. `X-Event-Id`
+//!   is not signed: it is reported and never used.
+//! - *News never fails.* Unknown events, fields and words parse and are kept.
+//! - *An outcome is about the next delivery.* A handler's error means "try again" unless it says
+//!   otherwise; see [`HandlerError`].
+//!
+//! # Features
+//!
+//! | feature | what it adds | default |
+//! |---|---|---|
+//! | `macros` | `#[openmail_handler]` | yes |
+//! | `tracing` | logs | yes |
+//! | `axum` | [`VerifiedEvent`] as an axum extractor | |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![warn(clippy::unwrap_used)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 mod answer;
 #[cfg(feature = "axum")]
@@ -38,6 +95,10 @@ pub use verify::{
 
 #[cfg(feature = "macros")]
 pub use openmail_macros::openmail_handler;
+
+#[cfg(all(doctest, feature = "axum", feature = "macros"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;
 
 /// What `#[openmail_handler]` expands to. Not for anyone else.
 #[doc(hidden)]
