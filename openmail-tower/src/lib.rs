@@ -103,6 +103,6 @@ struct Readme;
 /// What `#[openmail_handler]` expands to. Not for anyone else.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::router::{AnyState, Carries, Location, Route, kinds};
-    pub use std::sync::Arc;
+    pub use crate::router::{AnyState, Carries, Location, Route, argument, kinds};
+    pub use std::{boxed::Box, sync::Arc};
 }

@@ -4,7 +4,7 @@ use crate::event::{
     EventId, InboxId, Lifecycle, Message, MessageReceived, SetupTest, ThreadId, UnknownEvent,
 };
 
-use super::extract::Attempt;
+use super::extract::{Attempt, FromEvent};
 
 /// The events that `#[openmail_handler(event = "…")]` can name. A list of them is nested pairs.
 pub mod kinds {
@@ -32,6 +32,9 @@ pub mod kinds {
     /// Whatever comes: the event of a handler that names none.
     #[derive(Debug)]
     pub enum Any {}
+    /// Whatever the handler names, once [`argument`](super::argument) has been asked.
+    #[derive(Debug)]
+    pub enum Checked {}
 }
 
 /// Says that events of this kind hold a `P`.
@@ -43,6 +46,8 @@ pub mod kinds {
 pub trait Carries<P> {}
 
 impl<P, A: Carries<P>, B: Carries<P>> Carries<P> for (A, B) {}
+
+impl<P> Carries<P> for kinds::Checked {}
 
 macro_rules! carry {
     ($($kind:ident: $($payload:ty),*;)*) => {$($(impl Carries<$payload> for kinds::$kind {})*)*};
@@ -62,3 +67,6 @@ carry! {
 /// suits the event: whether it suits the state is asked where the handler is registered.
 #[derive(Debug)]
 pub enum AnyState {}
+
+/// Compiles where a `T` can be taken from an event of kind `K`.
+pub fn argument<'e, K, T: FromEvent<'e, K, AnyState>>() {}

@@ -17,7 +17,7 @@ mod table;
 pub use error::{BoxError, HandlerError, HandlerErrorKind};
 pub use extract::{Attempt, FromEvent, FromRef, Payload, RawBody, State};
 pub use handler::{EventHandler, Handler, HandlerFuture, Location, Route};
-pub use kind::{AnyState, Carries, kinds};
+pub use kind::{AnyState, Carries, argument, kinds};
 pub use outcome::{IntoOutcome, Outcome};
 pub(crate) use panic::CatchPanic;
 pub use service::{EventRouter, RouterFuture};

@@ -1,0 +1,225 @@
+//! The attribute's arguments.
+
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::{
+    Error, Expr, ExprLit, Ident, Lit, LitStr, Path, Result, Token, Type,
+    ext::IdentExt,
+    parse::{ParseStream, Parser},
+    parse_quote,
+};
+
+/// The events that have a type, and the types that stand for them in `__private::kinds`.
+const KNOWN: [(&str, &str); 6] = [
+    ("message.received", "MessageReceived"),
+    ("inbox.suspended", "InboxSuspended"),
+    ("inbox.reactivated", "InboxReactivated"),
+    ("pod.suspended", "PodSuspended"),
+    ("pod.reactivated", "PodReactivated"),
+    ("setup.test", "SetupTest"),
+];
+
+/// What stands in `#[openmail_handler(…)]`.
+pub(crate) struct Args {
+    pub(crate) events: Vec<LitStr>,
+    pub(crate) inboxes: Vec<Expr>,
+    pub(crate) state: Option<Type>,
+    /// Where `openmail_tower` is.
+    pub(crate) tower: Path,
+    unlisted: bool,
+    seen: Vec<Ident>,
+}
+
+impl Args {
+    /// Reads them; what is wrong goes into `errors`, and the rest is read all the same.
+    pub(crate) fn parse(tokens: TokenStream, errors: &mut Vec<Error>) -> Self {
+        let mut args = Self {
+            events: Vec::new(),
+            inboxes: Vec::new(),
+            state: None,
+            tower: parse_quote!(::openmail_tower),
+            unlisted: false,
+            seen: Vec::new(),
+        };
+        let list = |input: ParseStream<'_>| {
+            while !input.is_empty() {
+                if let Err(error) = args.argument(input, errors).and_then(|()| comma(input)) {
+                    errors.push(error);
+                    skip(input)?;
+                }
+            }
+            Ok(())
+        };
+        if let Err(error) = list.parse2(tokens) {
+            errors.push(error);
+        }
+        args.check(errors);
+        args
+    }
+
+    /// The type that stands for these events: nested pairs where there are several.
+    pub(crate) fn kind(&self) -> TokenStream {
+        let tower = &self.tower;
+        let kinds = self.events.iter().rev().map(|event| {
+            let kind = Ident::new(kind(&event.value()).unwrap_or("Unlisted"), Span::call_site());
+            quote::quote!(#tower::__private::kinds::#kind)
+        });
+        kinds
+            .reduce(|rest, kind| quote::quote!((#kind, #rest)))
+            .unwrap_or_else(|| quote::quote!(#tower::__private::kinds::Any))
+    }
+
+    fn argument(&mut self, input: ParseStream<'_>, errors: &mut Vec<Error>) -> Result<()> {
+        let name = input.call(Ident::parse_any)?;
+        let example = match name.to_string().as_str() {
+            "event" => "event = \"message.received\"",
+            "inbox" => "inbox = \"inb_support\"",
+            "state" => "state = AppState",
+            "crate" => "crate = other::openmail_tower",
+            "unlisted" => "",
+            other => return Err(Error::new(name.span(), unknown_argument(other))),
+        };
+        if self.seen.contains(&name) {
+            let list =
+                if name == "event" || name == "inbox" { ": several make a list" } else { "" };
+            return Err(Error::new(name.span(), format!("`{name}` is given twice{list}")));
+        }
+        self.seen.push(name.clone());
+        if name == "unlisted" {
+            self.unlisted = true;
+            return match input.is_empty() || input.peek(Token![,]) {
+                true => Ok(()),
+                false => Err(Error::new(input.span(), "`unlisted` takes no value")),
+            };
+        }
+        let equals = input.parse::<Option<Token![=]>>()?;
+        if equals.is_none() || input.is_empty() || input.peek(Token![,]) {
+            let text = format!("`{name}` needs a value, as in `{example}`");
+            return Err(Error::new(name.span(), text));
+        }
+        match name.to_string().as_str() {
+            "event" => self.events = events(input.parse()?, errors)?,
+            "inbox" => self.inboxes = inboxes(input.parse()?, errors)?,
+            "state" => self.state = Some(input.parse()?),
+            _ => self.tower = input.call(Path::parse_mod_style)?,
+        }
+        Ok(())
+    }
+
+    /// What can be judged only once all arguments are read.
+    fn check(&self, errors: &mut Vec<Error>) {
+        let seen = |name: &str| self.seen.iter().find(|seen| *seen == name);
+        if seen("event").is_none() {
+            for name in ["inbox", "unlisted"].into_iter().filter_map(seen) {
+                let text = format!("`{name}` without an `event`: which events is it about?");
+                errors.push(Error::new(name.span(), text));
+            }
+        }
+        for event in &self.events {
+            let name = event.value();
+            if kind(&name).is_none() && !self.unlisted {
+                errors.push(Error::new(event.span(), unknown_event(&name)));
+            }
+        }
+    }
+}
+
+fn kind(event: &str) -> Option<&'static str> {
+    KNOWN.iter().find_map(|(name, kind)| (*name == event).then_some(*kind))
+}
+
+fn comma(input: ParseStream<'_>) -> Result<()> {
+    if !input.is_empty() {
+        input.parse::<Token![,]>()?;
+    }
+    Ok(())
+}
+
+/// Goes on behind the next comma.
+fn skip(input: ParseStream<'_>) -> Result<()> {
+    while !input.is_empty() && !input.peek(Token![,]) {
+        input.parse::<TokenTree>()?;
+    }
+    comma(input)
+}
+
+/// The items of `[a, b]`, or a single one.
+fn items(value: Expr, what: &str, errors: &mut Vec<Error>) -> Vec<Expr> {
+    let items = match ungroup(value) {
+        Expr::Array(list) if list.elems.is_empty() => {
+            errors.push(Error::new_spanned(&list, format!("an empty list of {what}")));
+            Vec::new()
+        }
+        Expr::Array(list) => list.elems.into_iter().map(ungroup).collect(),
+        item => vec![item],
+    };
+    let texts: Vec<_> = items.iter().map(|item| item.to_token_stream().to_string()).collect();
+    for (at, (item, text)) in items.iter().zip(&texts).enumerate() {
+        if texts[..at].contains(text) {
+            errors.push(Error::new_spanned(item, format!("{text} is in the list twice")));
+        }
+    }
+    items
+}
+
+/// Without the invisible parentheses around what comes from a `macro_rules!` variable.
+fn ungroup(expr: Expr) -> Expr {
+    match expr {
+        Expr::Group(group) => ungroup(*group.expr),
+        other => other,
+    }
+}
+
+fn events(value: Expr, errors: &mut Vec<Error>) -> Result<Vec<LitStr>> {
+    let mut events = Vec::new();
+    for item in items(value, "events", errors) {
+        match item {
+            Expr::Lit(ExprLit { lit: Lit::Str(name), .. }) => events.push(name),
+            other => {
+                let text = "an event's name is a string literal, several are a list of them";
+                errors.push(Error::new_spanned(other, text));
+            }
+        }
+    }
+    Ok(events)
+}
+
+fn inboxes(value: Expr, errors: &mut Vec<Error>) -> Result<Vec<Expr>> {
+    let inboxes = items(value, "inboxes", errors);
+    for inbox in &inboxes {
+        if let Expr::Lit(ExprLit { lit, .. }) = inbox {
+            match lit {
+                Lit::Str(id) if id.value().trim().is_empty() => {
+                    let text = "no inbox has an empty id; without `inbox` it is every other inbox";
+                    errors.push(Error::new(id.span(), text));
+                }
+                Lit::Str(_) => {}
+                other => errors.push(Error::new(other.span(), "an inbox's id is a string")),
+            }
+        }
+    }
+    Ok(inboxes)
+}
+
+fn unknown_argument(name: &str) -> String {
+    let names = ["event", "inbox", "unlisted", "state", "crate"];
+    let nearest = nearest(name, names).map(|name| format!("; did you mean `{name}`?"));
+    let all = "it takes `event`, `inbox`, `unlisted`, `state` and `crate`";
+    format!("unknown argument `{name}`{}", nearest.unwrap_or_else(|| format!(": {all}")))
+}
+
+fn unknown_event(name: &str) -> String {
+    let names = KNOWN.map(|(name, _)| name);
+    let nearest = nearest(name, names).map(|name| format!("; did you mean `{name}`?"));
+    format!(
+        "unknown event `{name}`{}\nknown are `{}`\n\
+         `unlisted` allows an event that this version of the crate does not know",
+        nearest.unwrap_or_default(),
+        names.join("`, `"),
+    )
+}
+
+fn nearest<const N: usize>(word: &str, words: [&'static str; N]) -> Option<&'static str> {
+    let distance = |known: &&str| strsim::damerau_levenshtein(word, known);
+    words.into_iter().min_by_key(distance).filter(|known| distance(known) <= 1 + known.len() / 3)
+}

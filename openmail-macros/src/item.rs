@@ -1,0 +1,159 @@
+//! The function.
+
+use proc_macro2::Group;
+use syn::{
+    Attribute, Error, FnArg, Lifetime, ParenthesizedGenericArguments, Result, Safety, Signature,
+    Token, Type, TypeFnPtr, TypeImplTrait, TypeReference, Visibility,
+    parse::{Parse, ParseStream},
+    spanned::Spanned,
+    visit_mut::{self, VisitMut},
+};
+
+/// A function whose body is left as it was written: it may be half-typed, and an editor still
+/// completes inside it.
+pub(crate) struct Function {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) sig: Signature,
+    pub(crate) body: Group,
+}
+
+impl Parse for Function {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        let vis = input.parse()?;
+        let starts = input.peek(Token![async])
+            || input.peek(Token![fn])
+            || input.peek(Token![unsafe])
+            || input.peek(Token![extern])
+            || input.peek(Token![const]);
+        if !starts {
+            return Err(input.error("`#[openmail_handler]` makes a handler of an `async fn`"));
+        }
+        let sig = input.parse()?;
+        if !input.peek(syn::token::Brace) {
+            return Err(input.error("a handler needs a body"));
+        }
+        Ok(Self { attrs, vis, sig, body: input.parse()? })
+    }
+}
+
+impl Function {
+    /// Whether it is a method.
+    pub(crate) fn is_method(&self) -> bool {
+        matches!(self.sig.inputs.first(), Some(FnArg::Receiver(_)))
+    }
+
+    /// Its arguments; whatever keeps it from being a handler goes into `errors`.
+    pub(crate) fn arguments(&self, errors: &mut Vec<Error>) -> Vec<Argument> {
+        check_qualifiers(&self.sig, errors);
+        let mut arguments = Vec::new();
+        for input in &self.sig.inputs {
+            match input {
+                FnArg::Receiver(receiver) => {
+                    let text = "a handler is a free function: state comes by `State<T>`";
+                    errors.push(Error::new_spanned(receiver, text));
+                }
+                FnArg::Typed(argument) => {
+                    for attr in &argument.attrs {
+                        if attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr") {
+                            let text = "an argument of a handler cannot be conditional";
+                            errors.push(Error::new_spanned(attr, text));
+                        }
+                    }
+                    arguments.push(Argument::new(&argument.ty, errors));
+                }
+            }
+        }
+        arguments
+    }
+}
+
+fn check_qualifiers(sig: &Signature, errors: &mut Vec<Error>) {
+    if let Some(token) = sig.constness {
+        errors.push(Error::new(token.span, "a handler cannot be `const`: it is an `async fn`"));
+    } else if sig.asyncness.is_none() {
+        errors.push(Error::new(sig.fn_token.span, "a handler is an `async fn`"));
+    }
+    if let Safety::Unsafe(token) = sig.safety {
+        errors.push(Error::new(token.span, "a handler cannot be `unsafe`: the router calls it"));
+    }
+    if let Some(abi) = &sig.abi {
+        errors.push(Error::new_spanned(abi, "a handler cannot be `extern`"));
+    }
+    if !sig.generics.params.is_empty() {
+        let text = "a handler cannot be generic; references to the event need no lifetime";
+        errors.push(Error::new_spanned(&sig.generics, text));
+    }
+    if let Some(clause) = &sig.generics.where_clause {
+        errors.push(Error::new_spanned(clause, "a handler cannot have a `where` clause"));
+    }
+    if let Some(variadic) = &sig.variadic {
+        errors.push(Error::new_spanned(variadic, "a handler cannot be variadic"));
+    }
+}
+
+/// An argument's type.
+pub(crate) struct Argument {
+    pub(crate) written: Type,
+    /// With `'e` where it borrows from the event.
+    pub(crate) named: Type,
+}
+
+impl Argument {
+    fn new(written: &Type, errors: &mut Vec<Error>) -> Self {
+        let mut named = written.clone();
+        match unfit(written) {
+            Some(text) => errors.push(Error::new_spanned(written, text)),
+            None => Elided { errors }.visit_type_mut(&mut named),
+        }
+        Self { written: written.clone(), named }
+    }
+}
+
+/// Why nothing of this type can ever be taken.
+fn unfit(ty: &Type) -> Option<&'static str> {
+    match ty {
+        Type::Group(group) => unfit(&group.elem),
+        Type::Paren(paren) => unfit(&paren.elem),
+        Type::Reference(TypeReference { mutability: Some(_), .. }) => {
+            Some("a handler cannot change the event: take `&T` or `T`")
+        }
+        Type::Reference(TypeReference { lifetime: Some(lifetime), .. })
+            if lifetime.ident == "static" =>
+        {
+            Some("the event does not live for `'static`: take `&T` or `T`")
+        }
+        Type::TraitObject(_) | Type::Slice(_) => Some("an argument needs a size: take `&T` or `T`"),
+        _ => None,
+    }
+}
+
+/// Names the lifetimes that a signature may leave out.
+struct Elided<'a> {
+    errors: &'a mut Vec<Error>,
+}
+
+impl VisitMut for Elided<'_> {
+    fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
+        let span = reference.and_token.span();
+        reference.lifetime.get_or_insert_with(|| Lifetime::new("'_", span));
+        visit_mut::visit_type_reference_mut(self, reference);
+    }
+
+    fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+        if lifetime.ident == "_" {
+            *lifetime = Lifetime::new("'e", lifetime.span());
+        }
+    }
+
+    fn visit_type_impl_trait_mut(&mut self, ty: &mut TypeImplTrait) {
+        let text = "an argument of a handler is of one type, not `impl Trait`";
+        self.errors.push(Error::new_spanned(ty, text));
+    }
+
+    // In these two, an elided lifetime is the callee's own.
+    fn visit_type_fn_ptr_mut(&mut self, _: &mut TypeFnPtr) {}
+    fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {
+    }
+}
