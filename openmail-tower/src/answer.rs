@@ -8,7 +8,10 @@ use http::{
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 
-use crate::router::{HandlerError, HandlerErrorKind};
+use crate::{
+    observe,
+    router::{HandlerError, HandlerErrorKind, Outcome},
+};
 
 /// After how many seconds to try again where nothing better is known.
 pub(crate) const RETRY_SOON: Duration = Duration::from_secs(5);
@@ -35,11 +38,7 @@ pub(crate) fn refusal(
 
 /// An event that was not handled; the log has the error, the answer only what sort it is.
 pub(crate) fn failure(error: &HandlerError) -> Response<Bytes> {
-    #[cfg(feature = "tracing")]
-    match error.kind() {
-        HandlerErrorKind::InFlight => tracing::info!(%error, "event in flight"),
-        kind => tracing::error!(?kind, %error, "event not handled"),
-    }
+    observe::failed(error);
     let delay = error.delay();
     let (status, code, message, retry_after) = match error.kind() {
         // Trying again would be of no use.
@@ -74,24 +73,23 @@ pub(crate) fn failure(error: &HandlerError) -> Response<Bytes> {
 
 /// The handler has not come to its end in time.
 pub(crate) fn late() -> Response<Bytes> {
-    #[cfg(feature = "tracing")]
-    tracing::error!("event not handled in time");
+    observe::late();
     let message = "The event was not handled in time.";
     refusal(StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded", message, Some(RETRY_SOON))
 }
 
-/// No handler asks for the event.
-pub(crate) fn unrouted(status: StatusCode) -> Response<Bytes> {
-    if status.is_success() {
-        return Response::default();
+/// An event that need not come again; `unrouted` is the status of one that no handler asks for.
+pub(crate) fn outcome(outcome: Outcome, unrouted: StatusCode) -> Response<Bytes> {
+    observe::handled(outcome);
+    if outcome == Outcome::Unrouted && !unrouted.is_success() {
+        return refusal(unrouted, "unrouted", "No handler asks for this event.", None);
     }
-    refusal(status, "unrouted", "No handler asks for this event.", None)
+    Response::default()
 }
 
 /// Nothing has verified the request: wired wrongly, and to be refused whatever it holds.
 pub(crate) fn unverified() -> Response<Bytes> {
-    #[cfg(feature = "tracing")]
-    tracing::error!("there is no VerifyLayer around this Endpoint");
+    observe::unverified();
     let message = "The request was not verified: VerifyLayer is missing.";
     refusal(StatusCode::INTERNAL_SERVER_ERROR, "missing_layer", message, None)
 }

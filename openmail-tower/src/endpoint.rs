@@ -19,7 +19,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    answer::{failure, late, unrouted, unverified},
+    answer::{failure, late, outcome, unverified},
     keyring::Keyring,
     router::{BoxError, CatchPanic, HandlerError, Outcome},
     verified::VerifiedEvent,
@@ -158,8 +158,7 @@ where
             StateProj::Unverified => unverified(),
             StateProj::Failed { error } => failure(error),
             StateProj::Running { run, deadline, mut timer } => match run.poll(cx) {
-                Poll::Ready(Ok(Ok(Outcome::Unrouted))) => unrouted(*this.unrouted),
-                Poll::Ready(Ok(Ok(_))) => Response::default(),
+                Poll::Ready(Ok(Ok(done))) => outcome(done, *this.unrouted),
                 Poll::Ready(Ok(Err(error))) => failure(&HandlerError::from_boxed(error.into())),
                 Poll::Ready(Err(panic)) => failure(&HandlerError::panicked(&*panic)),
                 Poll::Pending => {

@@ -55,6 +55,7 @@
 //! |---|---|---|
 //! | `macros` | `#[openmail_handler]` | yes |
 //! | `tracing` | logs | yes |
+//! | `metrics` | counters by the `metrics` crate: `openmail_rejections_total` by `error`, `openmail_events_total` by `outcome`, `openmail_event_id_mismatches_total` | |
 //! | `axum` | [`VerifiedEvent`] as an axum extractor | |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -66,6 +67,7 @@ mod axum;
 mod endpoint;
 mod event;
 mod keyring;
+mod observe;
 mod router;
 mod secret;
 pub mod signature;

@@ -17,6 +17,7 @@ use tower_service::Service;
 use crate::{
     event::InboxId,
     keyring::{Keyring, Keys, Scope, peek_inbox_id},
+    observe,
     router::BoxError,
     signature::Macs,
     verified::VerifiedEvent,
@@ -25,7 +26,7 @@ use crate::{
 use super::{
     body::{ResponseBody, VerifiedBody},
     budget::Reservation,
-    head::Head,
+    head::{EVENT_ID, Head},
     layer::Settings,
     receive::Receive,
     rejection::{Rejection, RejectionKind},
@@ -203,16 +204,14 @@ where
     if inbox.is_some() && event.inbox_id() != inbox.as_ref() {
         return Err(RejectionKind::InboxMismatch.into());
     }
-    #[cfg(feature = "tracing")]
-    super::head::compare_event_id(&parts, &event);
+    observe::event_id(parts.headers.get(&EVENT_ID), event.event_id());
     parts.extensions.insert(event);
     let response = service.call(Request::from_parts(parts, VerifiedBody::new(body)));
     Ok(State::Inner { response })
 }
 
 fn answer<K, B>(rejection: Rejection, settings: &Settings<K>) -> Response<ResponseBody<B>> {
-    #[cfg(feature = "tracing")]
-    tracing::warn!(error = rejection.code(), reason = %rejection, "webhook rejected");
+    observe::rejected(&rejection);
     let mut response = (settings.respond)(&rejection).map(ResponseBody::rejection);
     response.extensions_mut().insert(rejection);
     response

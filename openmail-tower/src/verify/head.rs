@@ -14,8 +14,7 @@ use super::rejection::{Rejection, RejectionKind};
 
 static TIMESTAMP: HeaderName = HeaderName::from_static("x-timestamp");
 static SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
-#[cfg(feature = "tracing")]
-static EVENT_ID: HeaderName = HeaderName::from_static("x-event-id");
+pub(super) static EVENT_ID: HeaderName = HeaderName::from_static("x-event-id");
 
 /// A head that was found good.
 #[derive(Debug)]
@@ -69,15 +68,4 @@ fn content_length(headers: &HeaderMap) -> Option<usize> {
     let text = headers.get(CONTENT_LENGTH)?.to_str().ok()?;
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(usize::MAX))
-}
-
-/// Reports an `X-Event-Id` that is not the signed one. It is not used for anything else: whoever
-/// replays a delivery may write there what he likes.
-#[cfg(feature = "tracing")]
-pub(super) fn compare_event_id(parts: &Parts, event: &crate::VerifiedEvent) {
-    let header = parts.headers.get(&EVENT_ID).map(HeaderValue::as_bytes);
-    let signed = event.event_id().map(|id| id.as_str().as_bytes());
-    if header.is_some() && header != signed {
-        tracing::debug!(?header, signed = ?event.event_id(), "X-Event-Id is not the signed event_id");
-    }
 }

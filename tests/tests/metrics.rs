@@ -1,0 +1,47 @@
+//! What is counted.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use openmail_tests::{fixture, layer, signed};
+use openmail_tower::{HandlerError, Outcome, VerifiedEvent, webhook};
+use tower::{ServiceExt, service_fn};
+
+#[test]
+fn requests_and_events_are_counted_by_what_became_of_them() {
+    let recorder = DebuggingRecorder::new();
+    let counts = recorder.snapshotter();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    metrics::with_local_recorder(&recorder, || runtime.block_on(deliveries()));
+    let counts: BTreeMap<String, u64> = counts
+        .snapshot()
+        .into_vec()
+        .into_iter()
+        .map(|(key, _, _, value)| {
+            let DebugValue::Counter(count) = value else { panic!("{key:?}") };
+            let labels: String = key.key().labels().map(|label| label.value()).collect();
+            (format!("{} {labels}", key.key().name()), count)
+        })
+        .collect();
+    let expected = [
+        // The header is a UUID, the signed id is not.
+        ("openmail_event_id_mismatches_total ", 2),
+        ("openmail_events_total done", 1),
+        ("openmail_events_total permanent", 1),
+        ("openmail_rejections_total signature_mismatch", 1),
+    ];
+    assert_eq!(counts, expected.map(|(key, count)| (key.to_owned(), count)).into());
+}
+
+async fn deliveries() {
+    let json = fixture("message.received");
+    let body = || Full::new(Bytes::from(json.clone()));
+    let done = service_fn(async |_: VerifiedEvent| Ok::<_, HandlerError>(Outcome::Done));
+    let fails =
+        service_fn(async |_: VerifiedEvent| Err::<Outcome, _>(HandlerError::permanent("no")));
+    webhook(layer(), done).oneshot(signed(&json, body())).await.unwrap();
+    webhook(layer(), fails).oneshot(signed(&json, body())).await.unwrap();
+    webhook(layer(), done).oneshot(signed(b"{}", body())).await.unwrap();
+}
