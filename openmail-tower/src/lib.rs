@@ -71,6 +71,8 @@ mod observe;
 mod router;
 mod secret;
 pub mod signature;
+#[cfg(feature = "test-util")]
+pub mod testing;
 mod verified;
 mod verify;
 

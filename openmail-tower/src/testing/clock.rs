@@ -1,0 +1,76 @@
+//! [`Clock`].
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+/// A clock that stands still until it is set. Clones are the same clock.
+///
+/// ```
+/// use std::time::Duration;
+/// use openmail_tower::{Secret, VerifyLayer, testing::Clock};
+///
+/// let clock = Clock::default();
+/// let layer = VerifyLayer::new(Secret::new("whsec_test")?).clock(clock.source());
+/// clock.advance(Duration::from_secs(301)); // what was signed before is stale now
+/// # Ok::<(), openmail_tower::SecretError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Clock(Arc<Mutex<SystemTime>>);
+
+impl Clock {
+    /// A clock that shows `time`.
+    pub fn new(time: SystemTime) -> Self {
+        Self(Arc::new(Mutex::new(time)))
+    }
+
+    /// The time it shows.
+    pub fn now(&self) -> SystemTime {
+        // A `SystemTime` is never half-written.
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets it.
+    pub fn set(&self, time: SystemTime) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = time;
+    }
+
+    /// Sets it forward.
+    ///
+    /// # Panics
+    /// When no [`SystemTime`] is that late.
+    pub fn advance(&self, by: Duration) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += by;
+    }
+
+    /// Reads it, for whoever takes a function: [`VerifyLayer::clock`](crate::VerifyLayer::clock),
+    /// [`Emulator::clock`](super::Emulator::clock).
+    pub fn source(&self) -> impl Fn() -> SystemTime + Clone + Send + Sync + 'static {
+        let clock = self.clone();
+        move || clock.now()
+    }
+}
+
+/// A clock that shows the present.
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new(SystemTime::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_and_sources_show_the_same_time() {
+        let clock = Clock::new(SystemTime::UNIX_EPOCH);
+        let (clone, source) = (clock.clone(), clock.source());
+        clock.advance(Duration::from_secs(7));
+        let seven = SystemTime::UNIX_EPOCH + Duration::from_secs(7);
+        assert_eq!((clone.now(), source()), (seven, seven));
+        clone.set(SystemTime::UNIX_EPOCH);
+        assert_eq!(clock.now(), SystemTime::UNIX_EPOCH);
+    }
+}

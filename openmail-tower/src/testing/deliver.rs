@@ -1,0 +1,152 @@
+//! Delivering: in which order, how often, and what becomes of it.
+
+use std::{future::poll_fn, iter, mem, time::Duration};
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
+use serde_json::Value;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, Interval, interval, sleep, timeout_at},
+};
+use tower_service::Service;
+
+use crate::router::BoxError;
+
+use super::{
+    emulator::Emulator,
+    event::TestEvent,
+    order::{Order, Planned},
+    report::{Attempt, AttemptError, Delivery, Report},
+};
+
+/// How much of an answer's body is kept.
+const ANSWER_LIMIT: usize = 4096;
+
+impl Emulator {
+    /// Delivers the events, and returns once each is taken or given up. Whatever still runs ends
+    /// when the future is dropped.
+    pub async fn deliver<S, R>(
+        &self,
+        service: S,
+        events: impl IntoIterator<Item = TestEvent>,
+    ) -> Report
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,
+        S::Error: Into<BoxError>,
+        R: Body,
+    {
+        let slots = &Semaphore::new(self.concurrency);
+        let order =
+            Order::new(events.into_iter(), self.duplicates, self.shuffle, self.random.clone());
+        let pace = self.rate.map(|rate| interval(Duration::from_secs_f64(1.0 / rate)));
+        let started = stream::unfold((order, pace), |(mut order, mut pace)| async {
+            tick(pace.as_mut()).await;
+            let slot = slots.acquire().await.ok()?;
+            Some(((order.next()?, slot), (order, pace)))
+        });
+        let runs = started.enumerate().map(|(place, (planned, slot))| {
+            let run = self.run(service.clone(), planned, slots, slot);
+            async move { (place, run.await) }
+        });
+        let mut ended: Vec<_> = runs.buffer_unordered(usize::MAX).collect().await;
+        ended.sort_unstable_by_key(|(place, _)| *place);
+        Report { deliveries: ended.into_iter().map(|(_, delivery)| delivery).collect() }
+    }
+
+    /// Tries one event until it is taken or the schedule ends. No slot is kept while it waits.
+    async fn run<'s, S, R>(
+        &self,
+        mut service: S,
+        planned: Planned,
+        slots: &'s Semaphore,
+        first: SemaphorePermit<'s>,
+    ) -> Delivery
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,
+        S::Error: Into<BoxError>,
+        R: Body,
+    {
+        let Planned { mut event, duplicate } = planned;
+        let text = |name| event.json().get(name).and_then(Value::as_str).map(str::to_owned);
+        let mut delivery = Delivery {
+            event: text("event").unwrap_or_default(),
+            event_id: text("event_id"),
+            duplicate,
+            attempts: Vec::new(),
+        };
+        let mut slot = Some(first);
+        for (number, wait) in iter::zip(1.., self.schedule.iter()) {
+            let wait = wait.as_secs_f64() / self.speed;
+            let wait = Duration::try_from_secs_f64(wait).unwrap_or(Duration::MAX);
+            if !wait.is_zero() {
+                slot = None;
+                sleep(wait).await;
+            }
+            let _held = match slot.take() {
+                Some(held) => held,
+                None => slots.acquire().await.expect("the semaphore is never closed"),
+            };
+            let attempt = self.attempt(&mut service, &mut event, number).await;
+            delivery.attempts.push(attempt.clone());
+            (self.observe)(&delivery, &attempt);
+            if attempt.taken() {
+                break;
+            }
+        }
+        delivery
+    }
+
+    async fn attempt<S, R>(&self, service: &mut S, event: &mut TestEvent, number: u32) -> Attempt
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,
+        S::Error: Into<BoxError>,
+        R: Body,
+    {
+        let now = (self.clock)();
+        event.stamp(number, now);
+        let mut request = event.sign_at(&self.secret, now);
+        *request.uri_mut() = self.uri.clone();
+        let started = Instant::now();
+        let limit = started + self.time_limit;
+        let response = timeout_at(limit, async {
+            poll_fn(|cx| service.poll_ready(cx)).await?;
+            // The one that is ready is the one to call; its clone is for the next attempt.
+            let next = service.clone();
+            mem::replace(service, next).call(request).await
+        });
+        let response = match response.await {
+            Ok(response) => response.map_err(AttemptError::failed),
+            Err(_) => Err(AttemptError::timeout()),
+        };
+        let elapsed = started.elapsed();
+        let (status, answer) = match response {
+            Ok(response) => (Ok(response.status()), read(response, limit).await),
+            Err(error) => (Err(error), Bytes::new()),
+        };
+        Attempt { number, status, elapsed, answer }
+    }
+}
+
+async fn tick(pace: Option<&mut Interval>) {
+    if let Some(pace) = pace {
+        pace.tick().await;
+    }
+}
+
+/// Reads the beginning of an answer's body. That it breaks off or never ends changes nothing: the
+/// status is what counts.
+async fn read<R: Body>(response: Response<R>, limit: Instant) -> Bytes {
+    let mut read = BytesMut::new();
+    let mut body = std::pin::pin!(response.into_body());
+    while read.len() < ANSWER_LIMIT {
+        let Ok(Some(Ok(frame))) = timeout_at(limit, body.frame()).await else { break };
+        let Ok(data) = frame.into_data() else { continue };
+        let room = (ANSWER_LIMIT - read.len()).min(data.remaining());
+        read.extend_from_slice(&data.take(room).copy_to_bytes(room));
+    }
+    read.freeze()
+}

@@ -1,0 +1,41 @@
+//! For tests of your own: events as OpenMail sends them, signed requests, a clock to set, handlers
+//! without HTTP, and OpenMail's deliveries with their retries.
+//!
+//! A handler alone, without HTTP:
+//! ```
+//! # #[cfg(feature = "macros")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), openmail_tower::HandlerError> {
+//! use openmail_tower::{EventRouter, Message, Outcome, openmail_handler};
+//! use openmail_tower::testing::{TestEvent, dispatch};
+//!
+//! #[openmail_handler(event = "message.received", inbox = "inb_support")]
+//! async fn support(mail: &Message) {
+//!     assert_eq!(mail.subject.as_deref(), Some("Help"));
+//! }
+//!
+//! let router = EventRouter::new().handler(support);
+//! let mail = TestEvent::message_received().subject("Help");
+//! assert_eq!(dispatch(&router, mail.clone().inbox("inb_support")).await?, Outcome::Done);
+//! assert_eq!(dispatch(&router, mail.inbox("inb_sales")).await?, Outcome::Unrouted);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "macros"))]
+//! # fn main() {}
+//! ```
+//! A whole application, and what OpenMail would do with its answers: [`Emulator`].
+
+mod clock;
+mod deliver;
+mod dispatch;
+mod emulator;
+mod event;
+mod order;
+mod report;
+mod sign;
+
+pub use clock::Clock;
+pub use dispatch::dispatch;
+pub use emulator::{Emulator, SCHEDULE, TIME_LIMIT};
+pub use event::TestEvent;
+pub use report::{Attempt, AttemptError, Delivery, Report};
