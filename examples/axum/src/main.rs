@@ -4,7 +4,7 @@
 
 mod shutdown;
 
-use std::env;
+use std::{env, io, process::ExitCode};
 
 use anyhow::Context as _;
 use example_axum::{Seen, app, serve};
@@ -12,8 +12,18 @@ use openmail_tower::VerifyLayer;
 use tokio::net::TcpListener;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(io::stderr).init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
     let app = app(VerifyLayer::from_env()?, Seen::default());
     let stop = shutdown::signal()?;
     let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
