@@ -1,0 +1,94 @@
+//! The server and the handler of the `hyper` example.
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use openmail_tower::{EventRouter, Message, State, VerifyLayer, openmail_handler, webhook};
+use tokio::{
+    net::TcpListener,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+/// How many connections there may be at once; more wait until one ends.
+const CONNECTIONS: usize = 1024;
+
+/// How long requests under way may take once the server is to stop: no event takes longer than
+/// `Endpoint`'s deadline, 12 s.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// How many mails came in.
+#[derive(Debug, Clone, Default)]
+pub struct Received(Arc<AtomicU64>);
+
+impl Received {
+    /// The number.
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[openmail_handler(event = "message.received")]
+async fn receive(mail: &Message, State(received): State<Received>) {
+    let count = received.0.fetch_add(1, Ordering::Relaxed) + 1;
+    tracing::info!(count, from = %mail.sender(), "mail");
+}
+
+/// Serves the webhook, at whatever path, until `stop`; then until the requests under way are
+/// answered.
+pub async fn serve(
+    listener: TcpListener,
+    layer: VerifyLayer,
+    received: Received,
+    stop: impl Future<Output = ()>,
+) {
+    let events = EventRouter::new().handler(receive).with_state(received);
+    let service = TowerToHyperService::new(webhook(layer, events));
+    let mut http = http1::Builder::new();
+    // The layer limits the time of a body; the time of a head is the server's to limit.
+    http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
+
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
+                Ok((stream, _)) => {
+                    let connection = http.serve_connection(TokioIo::new(stream), service.clone());
+                    let connection = graceful.watch(connection);
+                    connections.spawn(async {
+                        if let Err(error) = connection.await {
+                            tracing::debug!(%error, "connection broken");
+                        }
+                    });
+                }
+                Err(error) => {
+                    // Out of file handles, say: some come back as connections end.
+                    tracing::warn!(%error, "no connection accepted");
+                    sleep(Duration::from_secs(1)).await;
+                }
+            },
+        }
+    }
+
+    drop(listener);
+    if timeout(GRACE, graceful.shutdown()).await.is_err() {
+        tracing::warn!("{} connections cut off", connections.len());
+    }
+}

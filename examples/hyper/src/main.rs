@@ -1,0 +1,36 @@
+//! A webhook without a web framework: hyper's server, and a tower service.
+//!
+//! `OPENMAIL_WEBHOOK_SECRET=… cargo run -p example-hyper`
+
+mod shutdown;
+
+use std::{env, io, process::ExitCode};
+
+use anyhow::Context as _;
+use example_hyper::{Received, serve};
+use openmail_tower::VerifyLayer;
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(io::stderr).init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
+    let layer = VerifyLayer::from_env()?;
+    let stop = shutdown::signal()?;
+    let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
+    let listener = TcpListener::bind(&address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; set OPENMAIL_LISTEN to another"))?;
+    tracing::info!("listening on http://{}/", listener.local_addr()?);
+    serve(listener, layer, Received::default(), stop).await;
+    Ok(())
+}
