@@ -1,0 +1,155 @@
+//! Which agents listen to which inbox.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use openmail_tower::{HandlerError, InboxId, VerifiedEvent};
+use tokio::sync::mpsc::{self, Receiver, Sender, error::SendTimeoutError};
+
+/// How long an agent may take to read one event before it is cut off: well under the 12 s after
+/// which the webhook is answered in any case.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// When OpenMail may try again, should no agent have taken an event.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+
+/// Hands each event to the agents that listen to its inbox.
+///
+/// An agent has room for one event besides the one it reads, so the slowest holds no more than two;
+/// the next event waits for room, and OpenMail for its answer. Done (200) means that at least one
+/// agent has taken the event over. If none has, or none listens, OpenMail is to come again (503),
+/// which it does for about seven minutes. Whoever cannot have an agent away for longer, or needs to
+/// know that the agent has done its work, puts a queue before the hub.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hub(Arc<Mutex<Agents>>);
+
+#[derive(Debug, Default)]
+struct Agents {
+    closed: bool,
+    inboxes: HashMap<InboxId, Vec<Sender<VerifiedEvent>>>,
+}
+
+impl Hub {
+    fn lock(&self) -> MutexGuard<'_, Agents> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The inbox's events from now on; none once the hub is closed.
+    pub(crate) fn subscribe(&self, inbox: InboxId) -> Option<Receiver<VerifiedEvent>> {
+        let (sender, receiver) = mpsc::channel(1);
+        let mut agents = self.lock();
+        if agents.closed {
+            return None;
+        }
+        // Those who have left since.
+        agents.inboxes.retain(|_, senders| {
+            senders.retain(|sender| !sender.is_closed());
+            !senders.is_empty()
+        });
+        agents.inboxes.entry(inbox).or_default().push(sender);
+        Some(receiver)
+    }
+
+    /// Hands an event to all who listen to its inbox.
+    pub(crate) async fn publish(&self, event: &VerifiedEvent) -> Result<(), HandlerError> {
+        let senders = {
+            let agents = self.lock();
+            event.inbox_id().and_then(|inbox| agents.inboxes.get(inbox)).cloned()
+        };
+        let sends = senders.iter().flatten().map(async |sender| {
+            match sender.send_timeout(event.clone(), PATIENCE).await {
+                Err(SendTimeoutError::Timeout(_)) => {
+                    self.cut_off(sender);
+                    false
+                }
+                sent => sent.is_ok(),
+            }
+        });
+        if join_all(sends).await.contains(&true) {
+            Ok(())
+        } else {
+            Err(HandlerError::retry_after(RETRY_AFTER, "no agent takes the events of this inbox"))
+        }
+    }
+
+    fn cut_off(&self, slow: &Sender<VerifiedEvent>) {
+        tracing::warn!("an agent reads too slowly and is cut off");
+        for senders in self.lock().inboxes.values_mut() {
+            senders.retain(|sender| !sender.same_channel(slow));
+        }
+    }
+
+    /// Ends all subscriptions, for good.
+    pub(crate) fn close(&self) {
+        *self.lock() = Agents { closed: true, inboxes: HashMap::new() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openmail_tower::StoredEvent;
+
+    use super::*;
+
+    fn event() -> VerifiedEvent {
+        let json = r#"{"event":"inbox.suspended","inbox_id":"inb_1"}"#;
+        VerifiedEvent::from_stored(StoredEvent { raw_body: json.into(), timestamp: 0 }).unwrap()
+    }
+
+    // The clock is paused: it goes on by itself where nothing else does.
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_is_cut_off_and_the_others_go_on() {
+        let hub = Hub::default();
+        let mut slow = hub.subscribe("inb_1".into()).unwrap();
+        hub.publish(&event()).await.unwrap();
+        hub.publish(&event()).await.unwrap_err();
+
+        let mut good = hub.subscribe("inb_1".into()).unwrap();
+        hub.publish(&event()).await.unwrap();
+        assert!(good.recv().await.is_some());
+        // The slow one still has what it had room for, and then nothing.
+        assert!(slow.recv().await.is_some());
+        assert!(slow.recv().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_in_time_misses_nothing() {
+        let hub = Hub::default();
+        let mut agent = hub.subscribe("inb_1".into()).unwrap();
+        let publish = async {
+            for _ in 0..10 {
+                hub.publish(&event()).await.unwrap();
+            }
+            hub.close();
+        };
+        let read = async {
+            let mut count = 0;
+            while agent.recv().await.is_some() {
+                tokio::time::sleep(PATIENCE / 2).await;
+                count += 1;
+            }
+            count
+        };
+        assert_eq!(tokio::join!(publish, read).1, 10);
+    }
+
+    #[tokio::test]
+    async fn who_has_left_takes_nothing_and_is_forgotten() {
+        let hub = Hub::default();
+        drop(hub.subscribe("inb_1".into()));
+        hub.publish(&event()).await.unwrap_err();
+        let _other = hub.subscribe("inb_2".into());
+        assert_eq!(hub.lock().inboxes.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_closed_hub_takes_nobody() {
+        let hub = Hub::default();
+        hub.close();
+        assert!(hub.subscribe("inb_1".into()).is_none());
+    }
+}

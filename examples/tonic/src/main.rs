@@ -1,0 +1,38 @@
+//! A webhook and a gRPC service on one port: agents subscribe to the events of their inboxes.
+//!
+//! `OPENMAIL_WEBHOOK_SECRET=… AGENT_TOKEN=… cargo run -p example-tonic`
+
+mod shutdown;
+
+use std::{env, io, process::ExitCode};
+
+use anyhow::Context as _;
+use example_tonic::{Token, serve};
+use openmail_tower::VerifyLayer;
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(io::stderr).init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
+    let layer = VerifyLayer::from_env()?;
+    let token = env::var("AGENT_TOKEN").context("set AGENT_TOKEN to what agents are to show")?;
+    let token = Token::new(&token).context("AGENT_TOKEN is empty")?;
+    let stop = shutdown::signal()?;
+    let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
+    let listener = TcpListener::bind(&address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; set OPENMAIL_LISTEN to another"))?;
+    tracing::info!("listening on http://{}, /webhooks and gRPC", listener.local_addr()?);
+    serve(listener, layer, token, stop).await?;
+    Ok(())
+}

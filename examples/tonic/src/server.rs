@@ -1,0 +1,70 @@
+//! Both services on one port.
+
+use std::{future::Future, time::Duration};
+
+use axum::http::StatusCode;
+use openmail_tower::{
+    EventRouter, HandlerError, State, VerifiedEvent, VerifyLayer, openmail_handler, webhook,
+};
+use tokio::{net::TcpListener, sync::oneshot, time::sleep};
+use tonic::{
+    service::Routes,
+    transport::{Error, Server, server::TcpIncoming},
+};
+
+use crate::{hub::Hub, proto::agents_server::AgentsServer, service::AgentsService, token::Token};
+
+/// How long requests under way may take once the server is to stop: no event takes longer than
+/// `Endpoint`'s deadline, 12 s.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// Everything about an inbox goes to its agents; the rest needs nobody and is answered 200.
+#[openmail_handler(event = ["message.received", "inbox.suspended", "inbox.reactivated"])]
+async fn forward(event: &VerifiedEvent, State(hub): State<Hub>) -> Result<(), HandlerError> {
+    hub.publish(event).await
+}
+
+/// Serves until `stop`, then until the requests under way are answered.
+///
+/// # Errors
+/// As tonic's server.
+pub async fn serve(
+    listener: TcpListener,
+    layer: VerifyLayer,
+    token: Token,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let hub = Hub::default();
+    let events = EventRouter::new().handler(forward).with_state(hub.clone());
+    let agents = AgentsServer::with_interceptor(AgentsService::new(hub.clone()), token);
+    let router = Routes::new(agents)
+        .into_axum_router()
+        .route_service("/webhooks", webhook(layer, events))
+        // tonic's own fallback answers 200 and has the failure in a header: OpenMail, told a wrong
+        // path, would take its events for delivered.
+        .fallback(async || StatusCode::NOT_FOUND);
+
+    let (stopping, stopped) = oneshot::channel();
+    let server = Server::builder()
+        // What OpenMail speaks, or the proxy before this server.
+        .accept_http1(true)
+        // Agents that are gone without a word are noticed, and their events let go of.
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .add_routes(router.into())
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener), async {
+            stop.await;
+            // The streams would never end by themselves.
+            hub.close();
+            let _ = stopping.send(());
+        });
+    let grace = async {
+        if stopped.await.is_ok() {
+            sleep(GRACE).await;
+        }
+    };
+    tokio::select! {
+        served = server => served,
+        () = grace => Ok(()),
+    }
+}
