@@ -84,7 +84,7 @@ pub use event::{
     Lifecycle, Mailbox, Message, MessageId, MessageReceived, PodId, SetupTest, SuspensionReason,
     ThreadId, UnknownEvent, Verdict,
 };
-pub use keyring::{Keyring, Keys, Scope};
+pub use keyring::{InboxKeyring, Keyring, Keys, Scope};
 pub use router::{
     Attempt, BoxError, EventHandler, EventRouter, FromEvent, FromRef, Handler, HandlerError,
     HandlerErrorKind, HandlerFuture, IntoOutcome, Outcome, Payload, RawBody, RouterFuture, State,

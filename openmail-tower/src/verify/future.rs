@@ -16,7 +16,7 @@ use tower_service::Service;
 
 use crate::{
     event::InboxId,
-    keyring::{Keyring, Keys, Scope, peek_inbox_id},
+    keyring::{Holder, Keyring, Keys, Scope, peek_inbox_id},
     observe,
     router::BoxError,
     signature::Macs,
@@ -59,7 +59,7 @@ pin_project! {
     #[project = StateProj]
     enum State<F, L, B> {
         Rejected { rejection: Option<Rejection> },
-        Keys { #[pin] keys: L, then: Option<Then<B>> },
+        Keys { #[pin] keys: L, named: Named, then: Option<Then<B>> },
         Body { #[pin] receive: Receive<B>, key: Option<Key> },
         Inner { #[pin] response: F },
     }
@@ -73,10 +73,15 @@ enum Then<B> {
     Conclude(Bytes, Reservation),
 }
 
-/// The MACs under way, and the inbox that their secrets are bound to.
+/// The inbox that the keys were asked for: none where it was the account, and none within where the
+/// body named none. The event must carry the same.
+type Named = Option<Option<InboxId>>;
+
+/// The MACs under way, and for whom their secrets sign.
 struct Key {
     macs: Macs,
-    inbox: Option<InboxId>,
+    holder: Holder,
+    named: Named,
 }
 
 impl<S, K, B> ResponseFuture<S, K, B>
@@ -94,13 +99,13 @@ where
     ) -> Self {
         let receive = Receive::new(body, &settings, head.content_length);
         let keyring = &settings.keyring;
+        let ask = |inbox: Option<InboxId>, named, receive| {
+            let then = Some(Then::Receive(receive));
+            State::Keys { keys: keyring.keys(inbox), named, then }
+        };
         let state = match keyring.scope(&parts) {
-            Scope::Account => {
-                State::Keys { keys: keyring.keys(None), then: Some(Then::Receive(receive)) }
-            }
-            Scope::Inbox(id) => {
-                State::Keys { keys: keyring.keys(Some(id)), then: Some(Then::Receive(receive)) }
-            }
+            Scope::Account => ask(None, None, receive),
+            Scope::Inbox(id) => ask(Some(id.clone()), Some(Some(id)), receive),
             Scope::Body => State::Body { receive, key: None },
         };
         let waiting = Some(Waiting { service, parts, head });
@@ -136,18 +141,18 @@ where
                     let rejection = rejection.take().expect("polled after it was ready");
                     return Poll::Ready(Ok(answer(rejection, this.settings)));
                 }
-                StateProj::Keys { keys, then } => {
+                StateProj::Keys { keys, named, then } => {
                     let keys = ready!(keys.poll(cx))
                         .map_err(|error| Rejection::because(RejectionKind::Unavailable, error));
                     let then = then.take().expect("the keys are waited for once");
                     keys.and_then(|keys| {
                         let waiting = this.waiting.as_ref().expect("not called yet");
-                        let key = waiting.key(keys);
+                        let key = waiting.key(keys, named.take());
                         match then {
                             Then::Receive(receive) => Ok(State::Body { receive, key: Some(key) }),
                             Then::Conclude(body, reservation) => {
                                 *this.reservation = Some(reservation);
-                                conclude(this.waiting, body, key, false)
+                                conclude(this.waiting, this.settings, body, key, false)
                             }
                         }
                     })
@@ -158,11 +163,13 @@ where
                     received.and_then(|(body, reservation)| match key.take() {
                         Some(key) => {
                             *this.reservation = Some(reservation);
-                            conclude(this.waiting, body, key, true)
+                            conclude(this.waiting, this.settings, body, key, true)
                         }
                         None => {
-                            let keys = this.settings.keyring.keys(peek_inbox_id(&body));
-                            Ok(State::Keys { keys, then: Some(Then::Conclude(body, reservation)) })
+                            let inbox = peek_inbox_id(&body);
+                            let keys = this.settings.keyring.keys(inbox.clone());
+                            let then = Some(Then::Conclude(body, reservation));
+                            Ok(State::Keys { keys, named: Some(inbox), then })
                         }
                     })
                 }
@@ -176,19 +183,20 @@ where
 }
 
 impl<S> Waiting<S> {
-    fn key(&self, keys: Keys) -> Key {
-        let Keys { secrets, inbox } = keys;
-        Key { macs: Macs::new(&secrets, self.head.timestamp_text.as_bytes()), inbox }
+    fn key(&self, keys: Keys, named: Named) -> Key {
+        let Keys { secrets, holder } = keys;
+        Key { macs: Macs::new(&secrets, self.head.timestamp_text.as_bytes()), holder, named }
     }
 }
 
 /// The verdict on a whole body; where it is good, the inner service is called.
-fn conclude<S, L, B>(
+fn conclude<S, K: Keyring, B>(
     waiting: &mut Option<Waiting<S>>,
+    settings: &Settings<K>,
     body: Bytes,
-    Key { mut macs, inbox }: Key,
+    Key { mut macs, holder, named }: Key,
     hashed: bool,
-) -> Result<State<S::Future, L, B>, Rejection>
+) -> Result<State<S::Future, K::Future, B>, Rejection>
 where
     S: Service<Request<VerifiedBody>>,
 {
@@ -196,14 +204,20 @@ where
     if !hashed {
         macs.update(&body);
     }
-    if !macs.verify(&head.signature) {
+    let matches = macs.verify(&head.signature);
+    if !matches || holder == Holder::Nobody {
         return Err(RejectionKind::SignatureMismatch.into());
     }
-    let event = VerifiedEvent::parse(body.clone(), head.timestamp.time())
-        .map_err(|error| Rejection::because(RejectionKind::InvalidPayload, error))?;
-    if inbox.is_some() && event.inbox_id() != inbox.as_ref() {
+    let event = VerifiedEvent::parse(body.clone(), head.timestamp.time());
+    let carried = match &event {
+        Ok(event) => event.inbox_id().cloned(),
+        Err(_) => peek_inbox_id(&body),
+    };
+    let as_named = named.is_none_or(|named| named == carried);
+    if !as_named || !holder.signs_for(carried.as_ref(), &settings.keyring) {
         return Err(RejectionKind::InboxMismatch.into());
     }
+    let event = event.map_err(|error| Rejection::because(RejectionKind::InvalidPayload, error))?;
     observe::event_id(parts.headers.get(&EVENT_ID), event.event_id());
     parts.extensions.insert(event);
     let response = service.call(Request::from_parts(parts, VerifiedBody::new(body)));

@@ -1,0 +1,265 @@
+//! Who may sign for which inbox, on every road that a request can take.
+
+use std::{
+    future::{Future, pending},
+    pin::Pin,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, StatusCode, request::Parts};
+use http_body_util::Full;
+use openmail_tests::{NOW, clock, error_code, inner};
+use openmail_tower::{
+    BoxError, InboxId, InboxKeyring, Keyring, Keys, Scope, Secret, Secrets, VerifyLayer,
+    signature::sign,
+};
+use tower::{Layer, ServiceExt};
+
+const OURS: &str = "whsec_account";
+
+fn secret(text: &str) -> Secret {
+    Secret::new(text).unwrap()
+}
+
+fn mail(inbox: &str) -> String {
+    format!(
+        r#"{{"event":"message.received","event_id":"evt_1",{inbox}
+           "message":{{"id":"msg_1","from":"ada@example.com"}}}}"#
+    )
+}
+
+fn of(inbox: &str) -> String {
+    mail(&format!(r#""inbox_id":"{inbox}","#))
+}
+
+fn post(path: &str, signed_by: &str, body: String) -> Request<Full<Bytes>> {
+    Request::post(path)
+        .header("x-timestamp", NOW)
+        .header("x-signature", sign(&secret(signed_by), NOW, body.as_bytes()))
+        .body(body.into())
+        .unwrap()
+}
+
+/// The answer, and whether the event reached the inner service.
+async fn answer<K: Keyring>(keyring: &K, request: Request<Full<Bytes>>) -> (StatusCode, String) {
+    let (recorder, seen) = inner();
+    let service = VerifyLayer::with_keyring(keyring.clone()).clock(clock(0)).layer(recorder);
+    let response = service.oneshot(request).await.unwrap();
+    let status = response.status();
+    assert_eq!(seen.count(), usize::from(status.is_success()));
+    (status, error_code(response).await)
+}
+
+async fn status<K: Keyring>(keyring: &K, path: &str, signed_by: &str, body: String) -> u16 {
+    answer(keyring, post(path, signed_by, body)).await.0.as_u16()
+}
+
+/// A and B have a secret of their own; C has none.
+fn tenants() -> InboxKeyring {
+    let keyring = InboxKeyring::new();
+    keyring.set("A", secret("whsec_a"));
+    keyring.set("B", secret("whsec_b"));
+    keyring
+}
+
+#[tokio::test]
+async fn each_signs_for_its_own() {
+    let alone = tenants();
+    let beside = tenants().with_account(secret(OURS));
+    for keyring in [&alone, &beside, &alone.clone().by_body(), &beside.clone().by_body()] {
+        assert_eq!(status(keyring, "/webhooks/A", "whsec_a", of("A")).await, 200);
+        assert_eq!(status(keyring, "/A", "whsec_a", of("A")).await, 200);
+        assert_eq!(status(keyring, "/webhooks/B", "whsec_b", of("B")).await, 200);
+    }
+    for keyring in [&beside, &beside.clone().by_body()] {
+        assert_eq!(status(keyring, "/webhooks", OURS, of("C")).await, 200);
+        assert_eq!(status(keyring, "/", OURS, of("C")).await, 200);
+        let pod = r#"{"event":"pod.suspended","event_id":"e","inbox_id":null,"pod_id":"p"}"#;
+        assert_eq!(status(keyring, "/webhooks", OURS, pod.into()).await, 200);
+        let test = r#"{"event":"setup.test"}"#;
+        assert_eq!(status(keyring, "/webhooks", OURS, test.into()).await, 200);
+    }
+    for keyring in [&alone, &alone.clone().by_body()] {
+        assert_eq!(status(keyring, "/webhooks", OURS, of("C")).await, 401);
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_with_its_own_secret_forges_nobody_elses_mail() {
+    let bodies = [
+        of("B"),
+        of("C"),
+        of(""),
+        mail(""),
+        mail(r#""inbox_id":null,"#),
+        mail(r#""inbox_id":"A","inbox_id":"B","#),
+        mail(r#""message":{"inbox_id":"A"},"inbox_id":"B","#),
+        mail(r#""inbox\u005fid":"B","#),
+        mail(r#""inbox_id":["A"],"#),
+    ];
+    let paths = [
+        "/webhooks/A",
+        "/webhooks/B",
+        "/webhooks/C",
+        "/webhooks",
+        "/webhooks/A/",
+        "/webhooks/B/A",
+        "/webhooks/A%2FB",
+        "/webhooks/%41",
+        "/webhooks/B?inbox_id=A",
+        "/webhooks/A#B",
+        "/",
+    ];
+    // Its new secret and its old, while it rotates; and, should it have learnt it, the account's,
+    // which signs for no inbox with a secret of its own.
+    for account in [None, Some(Secrets::new(secret(OURS)))] {
+        let keyring = tenants();
+        keyring.set_account(account);
+        keyring.rotate("A", secret("whsec_a2"), Duration::MAX);
+        for keyring in [keyring.clone(), keyring.by_body()] {
+            for path in paths {
+                for body in &bodies {
+                    for own in ["whsec_a", "whsec_a2"] {
+                        let mut request = post(path, own, body.clone());
+                        for name in ["x-inbox-id", "x-original-uri", "x-forwarded-path"] {
+                            request.headers_mut().insert(name, "/webhooks/B".parse().unwrap());
+                        }
+                        let (status, error) = answer(&keyring, request).await;
+                        assert_eq!(status, 401, "{path} {own} {body}");
+                        assert!(["signature_mismatch", "inbox_mismatch"].contains(&&*error));
+                    }
+                }
+                assert_eq!(status(&keyring, path, OURS, of("B")).await, 401, "{path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_inbox_that_is_not_known_is_answered_as_a_wrong_signature() {
+    for keyring in [tenants(), tenants().by_body(), tenants().with_account(secret(OURS))] {
+        let wrong = answer(&keyring, post("/webhooks/A", "whsec_x", of("A"))).await;
+        let unknown = answer(&keyring, post("/webhooks/X", "whsec_x", of("X"))).await;
+        assert_eq!(wrong, (StatusCode::UNAUTHORIZED, "signature_mismatch".into()));
+        assert_eq!(wrong, unknown);
+        // What the decoy would sign is no signature.
+        assert_eq!(answer(&keyring, post("/webhooks/X", "decoy", of("X"))).await, wrong);
+    }
+}
+
+#[tokio::test]
+async fn another_inboxes_event_is_told_from_a_wrong_signature() {
+    for body in [of("B"), mail(r#""inbox_id":null,"#).replace("message.received", "inbox.bounced")]
+    {
+        let refused = answer(&tenants(), post("/webhooks/A", "whsec_a", body)).await;
+        assert_eq!(refused, (StatusCode::UNAUTHORIZED, "inbox_mismatch".into()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_and_new_overlap_for_as_long_as_they_should() {
+    let keyring = tenants().with_account(secret(OURS));
+    let minute = Duration::from_secs(60);
+    keyring.rotate("A", secret("whsec_a2"), minute);
+    keyring.rotate("B", secret("whsec_b2"), Duration::MAX);
+    keyring.rotate_account(secret("whsec_account2"), minute);
+    let old = async |keyring| {
+        [
+            status(keyring, "/webhooks/A", "whsec_a", of("A")).await,
+            status(keyring, "/webhooks/B", "whsec_b", of("B")).await,
+            status(keyring, "/webhooks", OURS, of("C")).await,
+        ]
+    };
+    let new = async |keyring| {
+        [
+            status(keyring, "/webhooks/A", "whsec_a2", of("A")).await,
+            status(keyring, "/webhooks/B", "whsec_b2", of("B")).await,
+            status(keyring, "/webhooks", "whsec_account2", of("C")).await,
+        ]
+    };
+    tokio::time::advance(minute - Duration::from_millis(1)).await;
+    assert_eq!(old(&keyring).await, [200, 200, 200]);
+    assert_eq!(new(&keyring).await, [200, 200, 200]);
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(old(&keyring).await, [401, 200, 401]);
+    assert_eq!(new(&keyring).await, [200, 200, 200]);
+    keyring.rotate("B", secret("whsec_b3"), minute);
+    assert_eq!(old(&keyring).await, [401, 401, 401], "a rotation ends the one before");
+    assert_eq!(new(&keyring).await, [200, 200, 200]);
+}
+
+#[tokio::test]
+async fn what_is_removed_signs_no_more() {
+    let keyring = tenants();
+    assert!(keyring.remove("A") && !keyring.remove("A") && !keyring.contains("A"));
+    assert_eq!(status(&keyring, "/webhooks/A", "whsec_a", of("A")).await, 401);
+    assert_eq!(status(&keyring, "/webhooks/B", "whsec_b", of("B")).await, 200);
+    // Without a secret of its own, it is the account's again.
+    keyring.set_account(Some(secret(OURS).into()));
+    assert_eq!(status(&keyring, "/webhooks/A", OURS, of("A")).await, 200);
+    keyring.set("A", secret("whsec_a3"));
+    assert_eq!(status(&keyring, "/webhooks/A", OURS, of("A")).await, 401);
+    keyring.set_account(None);
+    assert_eq!(status(&keyring, "/webhooks", OURS, of("C")).await, 401);
+}
+
+/// A keyring whose database does as its inbox says.
+#[derive(Debug, Clone)]
+struct Database(Scope);
+
+impl Keyring for Database {
+    type Future = Pin<Box<dyn Future<Output = Result<Keys, BoxError>> + Send>>;
+
+    fn scope(&self, _: &Parts) -> Scope {
+        self.0.clone()
+    }
+
+    fn keys(&self, inbox: Option<InboxId>) -> Self::Future {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            match inbox.as_ref().map(InboxId::as_str) {
+                Some("down") => Err("the database is down at db.internal".into()),
+                Some("hangs") => pending().await,
+                // A bug: the keys of an inbox that was not asked for.
+                Some("mixed up") => Ok(Keys::inbox("A".into(), secret("whsec_a").into())),
+                _ => Ok(Keys::account(secret("whsec_a").into())),
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_keyring_that_fails_is_answered_503() {
+    for scope in [Scope::Body, Scope::Inbox("down".into())] {
+        let refused = answer(&Database(scope), post("/webhooks", "whsec_a", of("down"))).await;
+        assert_eq!(refused, (StatusCode::SERVICE_UNAVAILABLE, "unavailable".into()));
+    }
+}
+
+#[tokio::test]
+async fn an_event_must_carry_the_inbox_that_its_keys_were_asked_for() {
+    let refused = (StatusCode::UNAUTHORIZED, "inbox_mismatch".to_owned());
+    let named = Database(Scope::Inbox("C".into()));
+    assert_eq!(answer(&named, post("/webhooks", "whsec_a", of("D"))).await, refused);
+    assert_eq!(answer(&named, post("/webhooks", "whsec_a", of("C"))).await.0, 200);
+    let mixed_up = Database(Scope::Body);
+    assert_eq!(answer(&mixed_up, post("/webhooks", "whsec_a", of("mixed up"))).await, refused);
+    let mixed_up = Database(Scope::Inbox("mixed up".into()));
+    assert_eq!(answer(&mixed_up, post("/webhooks", "whsec_a", of("A"))).await, refused);
+}
+
+#[tokio::test]
+async fn a_lookup_may_be_dropped() {
+    let (recorder, seen) = inner();
+    let service = VerifyLayer::with_keyring(Database(Scope::Body)).clock(clock(0)).layer(recorder);
+    let hangs = service.clone().oneshot(post("/webhooks", "whsec_a", of("hangs")));
+    tokio::select! {
+        biased;
+        _ = hangs => unreachable!("it hangs"),
+        () = async { for _ in 0..8 { tokio::task::yield_now().await } } => {}
+    }
+    assert_eq!(seen.count(), 0);
+    service.oneshot(post("/webhooks", "whsec_a", of("C"))).await.unwrap();
+    assert_eq!(seen.count(), 1);
+}
