@@ -57,6 +57,10 @@
 //! | `tracing` | logs | yes |
 //! | `metrics` | counters by the `metrics` crate: `openmail_rejections_total` by `error`, `openmail_events_total` by `outcome`, `openmail_event_id_mismatches_total` | |
 //! | `axum` | [`VerifiedEvent`] as an axum extractor | |
+//! | `dedupe` | `dedupe`: one run an event, with a store of your own | |
+//! | `dedupe-memory` | the same with a store in memory | |
+//! | `dedupe-redis` | the same with a store in Redis | |
+//! | `test-util` | `dedupe::contract`: tests for a store of your own | |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
@@ -64,6 +68,8 @@
 mod answer;
 #[cfg(feature = "axum")]
 mod axum;
+#[cfg(feature = "dedupe")]
+pub mod dedupe;
 mod endpoint;
 mod event;
 mod keyring;

@@ -74,6 +74,13 @@ pub(crate) fn unverified() {
     count("unverified");
 }
 
+#[cfg(feature = "dedupe")]
+pub(crate) fn claim(key: &str, what: &str, why: &dyn std::fmt::Display) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(key, %why, "{what}");
+    let _ = (key, what, why);
+}
+
 fn count(outcome: &'static str) {
     #[cfg(feature = "metrics")]
     metrics::counter!("openmail_events_total", "outcome" => outcome).increment(1);

@@ -1,0 +1,174 @@
+//! One run: claim, handle, complete or release.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::{Future, pending},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep, timeout},
+};
+use tower_service::Service;
+
+use crate::{
+    observe,
+    router::{BoxError, CatchPanic, HandlerError, HandlerErrorKind, Outcome},
+    verified::VerifiedEvent,
+};
+
+use super::{
+    layer::{DedupeLayer, Settings},
+    runs::Runs,
+    store::{Claim, ClaimToken, DedupeStore},
+};
+
+pub(super) type Answer = Result<Outcome, HandlerError>;
+
+pub(super) struct Run<St> {
+    store: Arc<St>,
+    settings: Settings,
+    runs: Runs,
+    key: String,
+    token: ClaimToken,
+}
+
+impl<St: DedupeStore> Run<St> {
+    pub(super) fn new(layer: &DedupeLayer<St>, key: String) -> Self {
+        let DedupeLayer { store, settings, runs } = layer.clone();
+        Self { store, settings, runs, key, token: ClaimToken::random() }
+    }
+
+    /// Runs the event if it can be claimed; tells `caller`, who may be gone, what came of it.
+    pub(super) async fn go<S>(
+        self,
+        service: S,
+        event: VerifiedEvent,
+        caller: oneshot::Sender<Answer>,
+    ) where
+        S: Service<VerifiedEvent, Response = Outcome>,
+        S::Error: Into<BoxError>,
+    {
+        match self.claim().await {
+            Ok(Claim::Claimed) => {}
+            Ok(Claim::InFlight(remaining)) => {
+                return tell(caller, Err(HandlerError::in_flight(remaining)));
+            }
+            Ok(Claim::Done) => return tell(caller, Ok(Outcome::Duplicate)),
+            Err(error) if self.settings.run_when_unavailable => {
+                self.log("run without a claim", &error);
+            }
+            Err(error) => {
+                tell(caller, Err(HandlerError::unavailable(error)));
+                // The store may have taken the claim and only its answer is lost.
+                let _ = self.settle(false).await;
+                return;
+            }
+        }
+        let answer = self.handle(service, event).await;
+        let done = is_done(&answer);
+        let settled = self.settle(done).await;
+        tell(caller, answer);
+        if let Err(error) = settled {
+            self.settle_later(done, error).await;
+        }
+    }
+
+    /// Runs the service while it renews the claim.
+    async fn handle<S>(&self, mut service: S, event: VerifiedEvent) -> Answer
+    where
+        S: Service<VerifiedEvent, Response = Outcome>,
+        S::Error: Into<BoxError>,
+    {
+        let run = async move {
+            match CatchPanic::new(|| service.call(event)).await {
+                Ok(answer) => answer.map_err(|error| HandlerError::from_boxed(error.into())),
+                Err(panic) => Err(HandlerError::panicked(&*panic)),
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.runs.cut_off() => Err(HandlerError::failed("cut off by shutting down")),
+            answer = run => answer,
+            never = self.renew() => match never {},
+        }
+    }
+
+    async fn renew(&self) -> Infallible {
+        loop {
+            sleep(self.settings.lease / 3).await;
+            match self.claim().await {
+                Ok(Claim::Claimed) => {}
+                Ok(_) => {
+                    self.log("the claim was lost while the handler runs", &"another has it");
+                    return pending().await;
+                }
+                Err(error) => self.log("the claim is not renewed", &error),
+            }
+        }
+    }
+
+    async fn claim(&self) -> Result<Claim, BoxError> {
+        self.limited(self.store.claim(&self.key, self.token, self.settings.lease)).await
+    }
+
+    async fn settle(&self, done: bool) -> Result<(), BoxError> {
+        if !done {
+            return self.limited(self.store.release(&self.key, self.token)).await;
+        }
+        let keep = self.settings.keep;
+        if !self.limited(self.store.complete(&self.key, self.token, keep)).await? {
+            self.log("the claim was lost before the handler was done", &"another has it");
+        }
+        Ok(())
+    }
+
+    /// Tries again as long as a claim lasts: what has run and is not recorded would run again.
+    async fn settle_later(&self, done: bool, mut error: BoxError) {
+        let begun = Instant::now();
+        let mut delay = Duration::from_millis(100);
+        while begun.elapsed() < self.settings.lease {
+            tokio::select! {
+                () = self.runs.cut_off() => break,
+                () = sleep(delay) => delay *= 2,
+            }
+            match self.settle(done).await {
+                Ok(()) => return,
+                Err(again) => error = again,
+            }
+        }
+        self.log(if done { "not recorded as done" } else { "not released" }, &error);
+    }
+
+    async fn limited<T, E: Into<BoxError>>(
+        &self,
+        answer: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, BoxError> {
+        let late = |_| "the store gave no answer in time";
+        timeout(self.settings.store_timeout, answer).await.map_err(late)?.map_err(Into::into)
+    }
+
+    fn log(&self, what: &str, why: &dyn fmt::Display) {
+        observe::claim(&self.key, what, why);
+    }
+}
+
+fn tell(caller: oneshot::Sender<Answer>, answer: Answer) {
+    // Whoever is gone tells nobody of it.
+    match caller.send(answer) {
+        Ok(()) => {}
+        Err(Ok(outcome)) => observe::handled(outcome),
+        Err(Err(error)) => observe::failed(&error),
+    }
+}
+
+/// Whether the event needs no other run.
+fn is_done(answer: &Answer) -> bool {
+    match answer {
+        Ok(outcome) => *outcome != Outcome::Unrouted,
+        Err(error) => error.kind() == HandlerErrorKind::Permanent,
+    }
+}
