@@ -1,9 +1,17 @@
 //! What the tests share: signed requests, bodies that do as they are told, and services that count.
 
 mod body;
+mod event;
+mod handler;
+mod redis;
 mod request;
 mod service;
+mod store;
 
 pub use body::{Polls, ScriptedBody, Step};
+pub use event::{event, mail};
+pub use handler::{Told, ToldHandler, told};
+pub use redis::RedisServer;
 pub use request::{NOW, SECRET, clock, fixture, fixtures, layer, secret, signed};
 pub use service::{Recorder, Seen, error_code, inner};
+pub use store::{Fault, FaultyStore};

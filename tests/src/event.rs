@@ -1,0 +1,19 @@
+//! Events without a request.
+
+use openmail_tower::{StoredEvent, VerifiedEvent};
+
+use crate::NOW;
+
+/// An event of this JSON.
+pub fn event(json: impl Into<String>) -> VerifiedEvent {
+    let stored = StoredEvent { raw_body: json.into().into(), timestamp: NOW };
+    VerifiedEvent::from_stored(stored).expect("a good event")
+}
+
+/// A `message.received` with this `event_id`.
+pub fn mail(event_id: &str) -> VerifiedEvent {
+    event(format!(
+        r#"{{"event":"message.received","event_id":"{event_id}","inbox_id":"inb_1",
+            "message":{{"id":"msg_1","from":"a@example.com"}}}}"#
+    ))
+}

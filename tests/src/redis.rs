@@ -1,0 +1,107 @@
+//! A Redis of one's own.
+
+use std::{
+    env,
+    io::{self, Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+/// A Redis server that belongs to one test: on a port of its own, in a directory of its own, ended
+/// with it. It writes every change to disk before it answers.
+#[derive(Debug)]
+pub struct RedisServer {
+    program: String,
+    port: u16,
+    folder: TempDir,
+    process: Option<Child>,
+}
+
+impl RedisServer {
+    /// Starts the program that `OPENMAIL_TEST_REDIS_SERVER` names.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start() -> Self {
+        let program = env::var("OPENMAIL_TEST_REDIS_SERVER").expect("a path to redis-server");
+        let folder = tempfile::tempdir().expect("a directory");
+        let mut server = Self { program, port: 0, folder, process: None };
+        for _ in 0..20 {
+            // Free now; another may take it before Redis does.
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+            server.port = listener.local_addr().expect("a port").port();
+            drop(listener);
+            if server.up() {
+                return server;
+            }
+        }
+        panic!("Redis does not start");
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Kills it, without a warning.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().expect("it is ours");
+            process.wait().expect("it is ours");
+        }
+    }
+
+    /// Starts it again, with what it had saved.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn restart(&mut self) {
+        self.kill();
+        assert!((0..20).any(|_| self.up()), "Redis does not start again");
+    }
+
+    fn up(&mut self) -> bool {
+        let mut process = Command::new(&self.program)
+            .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
+            .args(["--save", "", "--appendonly", "yes", "--appendfsync", "always"])
+            .arg("--dir")
+            .arg(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server");
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(30) {
+            if process.try_wait().expect("it is ours").is_some() {
+                return false;
+            }
+            if self.ping().is_ok_and(|answer| answer.starts_with(b"+PONG")) {
+                self.process = Some(process);
+                return true;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        process.kill().expect("it is ours");
+        process.wait().expect("it is ours");
+        false
+    }
+
+    fn ping(&self) -> io::Result<[u8; 5]> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(b"PING\r\n")?;
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,96 @@
+//! A store that fails as it is told.
+
+use std::{
+    future::pending,
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use openmail_tower::{
+    BoxError,
+    dedupe::{Claim, ClaimToken, DedupeStore},
+};
+use tokio::task::yield_now;
+
+/// In what way a store fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fault {
+    /// In none.
+    #[default]
+    None,
+    /// It refuses everything.
+    Down,
+    /// It does what it is told, and its answer is lost.
+    Mute,
+    /// It never answers.
+    Hangs,
+    /// It panics.
+    Panics,
+}
+
+/// Puts faults before a store. Every call waits a turn before and after its work. Clones share their
+/// fault.
+#[derive(Debug, Clone)]
+pub struct FaultyStore<St> {
+    store: St,
+    fault: Arc<Mutex<Fault>>,
+}
+
+impl<St> FaultyStore<St> {
+    /// Without a fault for now.
+    pub fn new(store: St) -> Self {
+        Self { store, fault: Arc::default() }
+    }
+
+    /// From now on it fails so.
+    pub fn set(&self, fault: Fault) {
+        *self.fault.lock().expect("no panic") = fault;
+    }
+
+    async fn call<T, E: Into<BoxError>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, BoxError> {
+        let fault = *self.fault.lock().expect("no panic");
+        match fault {
+            Fault::Down => return Err(io::Error::from(io::ErrorKind::ConnectionRefused).into()),
+            Fault::Hangs => pending().await,
+            Fault::Panics => panic!("the store panics"),
+            Fault::None | Fault::Mute => {}
+        }
+        yield_now().await;
+        let answer = work.await.map_err(Into::into);
+        yield_now().await;
+        match fault {
+            Fault::Mute => Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
+            _ => answer,
+        }
+    }
+}
+
+impl<St: DedupeStore> DedupeStore for FaultyStore<St> {
+    type Error = BoxError;
+
+    async fn claim(
+        &self,
+        key: &str,
+        token: ClaimToken,
+        lease: Duration,
+    ) -> Result<Claim, BoxError> {
+        self.call(self.store.claim(key, token, lease)).await
+    }
+
+    async fn complete(
+        &self,
+        key: &str,
+        token: ClaimToken,
+        keep: Duration,
+    ) -> Result<bool, BoxError> {
+        self.call(self.store.complete(key, token, keep)).await
+    }
+
+    async fn release(&self, key: &str, token: ClaimToken) -> Result<(), BoxError> {
+        self.call(self.store.release(key, token)).await
+    }
+}

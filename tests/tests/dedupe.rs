@@ -1,0 +1,229 @@
+//! Each event runs once, and again only if it was not done.
+
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use openmail_tests::{event, mail, told};
+use openmail_tower::{
+    HandlerError, HandlerErrorKind, Outcome, VerifiedEvent,
+    dedupe::{DedupeKey, DedupeLayer, MemoryStore},
+};
+use tokio::{task::JoinSet, time};
+use tower::{Layer, Service, ServiceExt};
+
+fn layer() -> DedupeLayer<MemoryStore> {
+    DedupeLayer::new(MemoryStore::new(10_000))
+}
+
+fn kind(answer: &Result<Outcome, HandlerError>) -> HandlerErrorKind {
+    answer.as_ref().unwrap_err().kind()
+}
+
+#[tokio::test]
+async fn a_duplicate_is_in_flight_and_then_done() {
+    let (handler, told) = told();
+    let events = layer().layer(handler);
+    let first = tokio::spawn(events.clone().oneshot(mail("evt_1")));
+    while told.begun() == 0 {
+        tokio::task::yield_now().await;
+    }
+
+    let duplicate = events.clone().oneshot(mail("evt_1")).await;
+    assert_eq!(kind(&duplicate), HandlerErrorKind::InFlight);
+    let delay = duplicate.unwrap_err().delay().unwrap();
+    assert!(delay > Duration::ZERO && delay <= Duration::from_secs(30), "{delay:?}");
+
+    told.answer(Ok(Outcome::Done));
+    assert_eq!(first.await.unwrap().unwrap(), Outcome::Done);
+    for _ in 0..3 {
+        assert_eq!(events.clone().oneshot(mail("evt_1")).await.unwrap(), Outcome::Duplicate);
+    }
+    assert_eq!(told.begun(), 1);
+
+    told.answer(Ok(Outcome::Done));
+    assert_eq!(events.oneshot(mail("evt_2")).await.unwrap(), Outcome::Done);
+}
+
+#[tokio::test]
+async fn what_is_not_done_runs_again() {
+    let (handler, told) = told();
+    let events = layer().layer(handler);
+    let deliver = || events.clone().oneshot(mail("evt_1"));
+
+    told.answer(Err(HandlerError::retry_after(Duration::from_secs(7), "busy")));
+    let failed = deliver().await.unwrap_err();
+    assert_eq!(
+        (failed.kind(), failed.delay()),
+        (HandlerErrorKind::Failed, Some(Duration::from_secs(7)))
+    );
+    told.answer(Ok(Outcome::Unrouted));
+    assert_eq!(deliver().await.unwrap(), Outcome::Unrouted);
+    told.answer(Err(HandlerError::unavailable("the queue is down")));
+    assert_eq!(kind(&deliver().await), HandlerErrorKind::Unavailable);
+    told.answer(Ok(Outcome::Done));
+    assert_eq!(deliver().await.unwrap(), Outcome::Done);
+    assert_eq!(deliver().await.unwrap(), Outcome::Duplicate);
+    assert_eq!(told.begun(), 4);
+}
+
+#[tokio::test]
+async fn what_would_fail_again_does_not_run_again() {
+    let (handler, told) = told();
+    let events = layer().layer(handler);
+    told.answer(Err(HandlerError::permanent("there is no order 0")));
+    assert_eq!(kind(&events.clone().oneshot(mail("evt_1")).await), HandlerErrorKind::Permanent);
+    assert_eq!(events.oneshot(mail("evt_1")).await.unwrap(), Outcome::Duplicate);
+}
+
+#[tokio::test]
+async fn a_panic_releases_the_claim() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let events = layer().layer(tower::service_fn({
+        let runs = Arc::clone(&runs);
+        move |_: VerifiedEvent| {
+            let run = runs.fetch_add(1, Ordering::SeqCst);
+            assert_ne!(run, 0, "before the future");
+            async move {
+                tokio::task::yield_now().await;
+                assert_ne!(run, 1, "in the future");
+                Ok::<_, HandlerError>(Outcome::Done)
+            }
+        }
+    }));
+    for text in ["before the future", "in the future"] {
+        let error = events.clone().oneshot(mail("evt_1")).await.unwrap_err();
+        assert_eq!(error.kind(), HandlerErrorKind::Panicked);
+        assert!(error.to_string().contains(text), "{error}");
+    }
+    assert_eq!(events.oneshot(mail("evt_1")).await.unwrap(), Outcome::Done);
+}
+
+#[tokio::test]
+async fn without_an_id_every_delivery_runs() {
+    let (handler, told) = told();
+    let events = layer().layer(handler);
+    for runs in 1..=3 {
+        told.answer(Ok(Outcome::Done));
+        let test = event(r#"{"event":"setup.test"}"#);
+        assert_eq!(events.clone().oneshot(test).await.unwrap(), Outcome::Done);
+        assert_eq!(told.begun(), runs);
+    }
+}
+
+#[tokio::test]
+async fn by_choice_a_mail_runs_once() {
+    for (key, second) in
+        [(DedupeKey::Message, Outcome::Duplicate), (DedupeKey::EventId, Outcome::Done)]
+    {
+        let (handler, told) = told();
+        let events = layer().key(key).layer(handler);
+        told.answer(Ok(Outcome::Done));
+        told.answer(Ok(Outcome::Done));
+        assert_eq!(events.clone().oneshot(mail("evt_1")).await.unwrap(), Outcome::Done);
+        assert_eq!(events.oneshot(mail("evt_2")).await.unwrap(), second);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_thousand_at_once_run_once() {
+    let (handler, told) = told();
+    let events = layer().layer(handler);
+    let mut deliveries = JoinSet::new();
+    for _ in 0..1000 {
+        deliveries.spawn(events.clone().oneshot(mail("evt_1")));
+    }
+    // All but the one that runs.
+    for _ in 0..999 {
+        let answer = deliveries.join_next().await.unwrap().unwrap();
+        assert_eq!(kind(&answer), HandlerErrorKind::InFlight);
+    }
+    told.answer(Ok(Outcome::Done));
+    assert_eq!(deliveries.join_next().await.unwrap().unwrap().unwrap(), Outcome::Done);
+    assert_eq!(told.begun(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_claim_outlasts_its_lease_while_the_handler_runs() {
+    let (handler, told) = told();
+    let events = layer().layer(handler);
+    let first = tokio::spawn(events.clone().oneshot(mail("evt_1")));
+    for _ in 0..500 {
+        time::sleep(Duration::from_secs(7)).await;
+        let duplicate = events.clone().oneshot(mail("evt_1")).await;
+        assert_eq!(kind(&duplicate), HandlerErrorKind::InFlight);
+    }
+    told.answer(Ok(Outcome::Done));
+    assert_eq!(first.await.unwrap().unwrap(), Outcome::Done);
+    assert_eq!(told.begun(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_done_is_known_for_a_day() {
+    let (handler, told) = told();
+    let events = layer().layer(handler);
+    told.answer(Ok(Outcome::Done));
+    events.clone().oneshot(mail("evt_1")).await.unwrap();
+    time::sleep(Duration::from_secs(24 * 3600 - 1)).await;
+    assert_eq!(events.clone().oneshot(mail("evt_1")).await.unwrap(), Outcome::Duplicate);
+    time::sleep(Duration::from_secs(2)).await;
+    told.answer(Ok(Outcome::Done));
+    assert_eq!(events.oneshot(mail("evt_1")).await.unwrap(), Outcome::Done);
+}
+
+/// Ready once for each call; its clones are not.
+struct OnceReady(bool);
+
+impl Clone for OnceReady {
+    fn clone(&self) -> Self {
+        Self(false)
+    }
+}
+
+impl Service<VerifiedEvent> for OnceReady {
+    type Response = Outcome;
+    type Error = HandlerError;
+    type Future = std::future::Ready<Result<Outcome, HandlerError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
+        self.0 = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: VerifiedEvent) -> Self::Future {
+        std::future::ready(match std::mem::take(&mut self.0) {
+            true => Ok(Outcome::Done),
+            false => Err(HandlerError::permanent("called before it was ready")),
+        })
+    }
+}
+
+#[tokio::test]
+async fn the_service_that_was_ready_is_the_one_that_is_called() {
+    let mut events = layer().layer(OnceReady(false));
+    for (event, answer) in [
+        (mail("evt_1"), Outcome::Done),
+        (mail("evt_1"), Outcome::Duplicate),
+        (mail("evt_2"), Outcome::Done),
+        (event(r#"{"event":"setup.test"}"#), Outcome::Done),
+    ] {
+        assert_eq!(events.ready().await.unwrap().call(event).await.unwrap(), answer);
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_ready_holds_back() {
+    let (handler, told) = told();
+    let mut events = layer().layer(tower::limit::ConcurrencyLimit::new(handler, 1));
+    let first = tokio::spawn(events.ready().await.unwrap().call(mail("evt_1")));
+    assert!(poll_fn(|cx| Poll::Ready(events.poll_ready(cx).is_pending())).await);
+    told.answer(Ok(Outcome::Done));
+    first.await.unwrap().unwrap();
+    events.ready().await.unwrap();
+}

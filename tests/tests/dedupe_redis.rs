@@ -1,0 +1,164 @@
+//! Claims in Redis.
+//!
+//! `OPENMAIL_TEST_REDIS` is the URL of a server to use, `OPENMAIL_TEST_REDIS_SERVER` the path of a
+//! `redis-server` to start, stop and start again.
+
+use std::{
+    collections::HashMap,
+    env,
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use openmail_tests::{RedisServer, mail, told};
+use openmail_tower::{
+    HandlerError, HandlerErrorKind, Outcome, VerifiedEvent,
+    dedupe::{DedupeLayer, RedisStore, contract},
+};
+use tokio::{task::JoinSet, time};
+use tower::{Layer, ServiceExt};
+
+fn store() -> RedisStore {
+    RedisStore::new(&env::var("OPENMAIL_TEST_REDIS").unwrap()).unwrap()
+}
+
+/// An id that no run before has used.
+fn fresh(name: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    format!("{name}_{}_{}", std::process::id(), now.as_nanos())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs OPENMAIL_TEST_REDIS, the URL of a Redis"]
+async fn keeps_the_contract() {
+    contract::check(store().prefix("openmail:test:")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs OPENMAIL_TEST_REDIS, the URL of a Redis"]
+async fn a_thousand_at_two_receivers_run_once() {
+    let (handler, told) = told();
+    let receivers = [store(), store()].map(|store| DedupeLayer::new(store).layer(handler.clone()));
+    let id = fresh("thousand");
+    let mut deliveries = JoinSet::new();
+    for _ in 0..500 {
+        for receiver in &receivers {
+            deliveries.spawn(receiver.clone().oneshot(mail(&id)));
+        }
+    }
+    for _ in 0..999 {
+        let error = deliveries.join_next().await.unwrap().unwrap().unwrap_err();
+        assert_eq!(error.kind(), HandlerErrorKind::InFlight, "{error}");
+    }
+    told.answer(Ok(Outcome::Done));
+    assert_eq!(deliveries.join_next().await.unwrap().unwrap().unwrap(), Outcome::Done);
+    for receiver in receivers {
+        assert_eq!(receiver.oneshot(mail(&id)).await.unwrap(), Outcome::Duplicate);
+    }
+    assert_eq!(told.begun(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs OPENMAIL_TEST_REDIS, the URL of a Redis"]
+async fn prefixes_are_apart() {
+    let (handler, told) = told();
+    let id = fresh("prefix");
+    for prefix in ["openmail:test:a:", "openmail:test:b:"] {
+        let events = DedupeLayer::new(store().prefix(prefix)).layer(handler.clone());
+        told.answer(Ok(Outcome::Done));
+        assert_eq!(events.oneshot(mail(&id)).await.unwrap(), Outcome::Done);
+    }
+}
+
+#[tokio::test]
+async fn nothing_runs_where_no_redis_is() {
+    // Bound and not listening to what Redis would say: connections are accepted and never answered.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    for address in [silent.local_addr().unwrap(), closed] {
+        let (handler, told) = told();
+        let store = RedisStore::new(&format!("redis://:hunter2@{address}")).unwrap();
+        let layer = DedupeLayer::new(store);
+        let error = layer.layer(handler).oneshot(mail("evt_1")).await.unwrap_err();
+        assert_eq!(error.kind(), HandlerErrorKind::Unavailable, "{error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+        assert_eq!(told.begun(), 0);
+        layer.shutdown(Duration::from_secs(60)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_not_shown() {
+    let store = RedisStore::new("redis://:hunter2@127.0.0.1:1").unwrap();
+    assert!(!format!("{store:?}").contains("hunter2"));
+    let error = RedisStore::new("http://:hunter2@127.0.0.1:1").unwrap_err();
+    assert!(!format!("{error:?} {error}").contains("hunter2"));
+}
+
+const EVENTS: usize = 300;
+const OUTAGES: usize = 5;
+
+/// Every event is delivered until it is answered well, by two senders at once, while Redis is killed
+/// and started again. It saves each change before it answers, so each event runs exactly once.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs OPENMAIL_TEST_REDIS_SERVER, the path of a redis-server to start"]
+async fn redis_goes_and_comes_back_under_load() {
+    let mut server = RedisServer::start();
+    let runs = Arc::new(Mutex::new(HashMap::<String, usize>::new()));
+    let handler = {
+        let runs = Arc::clone(&runs);
+        tower::service_fn(move |event: VerifiedEvent| {
+            let id = event.event_id().unwrap().to_string();
+            *runs.lock().unwrap().entry(id).or_default() += 1;
+            async {
+                time::sleep(Duration::from_millis(200)).await;
+                Ok::<_, HandlerError>(Outcome::Done)
+            }
+        })
+    };
+    let layers = [(); 2].map(|()| DedupeLayer::new(RedisStore::new(&server.url()).unwrap()));
+
+    let mut senders = JoinSet::new();
+    for sender in 0..2 * EVENTS {
+        let events = layers[sender % 2].layer(handler.clone());
+        senders.spawn(async move {
+            let id = format!("evt_{}", sender / 2);
+            // Spread over the outages.
+            time::sleep(Duration::from_millis(sender as u64 / 2 * 10)).await;
+            let mut unavailable = 0;
+            loop {
+                match events.clone().oneshot(mail(&id)).await {
+                    Ok(_) => return unavailable,
+                    Err(error) => match error.kind() {
+                        HandlerErrorKind::InFlight => {}
+                        HandlerErrorKind::Unavailable => unavailable += 1,
+                        kind => panic!("{kind:?}: {error}"),
+                    },
+                }
+                time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+    }
+    let server = tokio::task::spawn_blocking(move || {
+        for _ in 0..OUTAGES {
+            std::thread::sleep(Duration::from_millis(400));
+            server.kill();
+            std::thread::sleep(Duration::from_millis(200));
+            server.restart();
+        }
+        server
+    });
+    let _server = server.await.unwrap();
+
+    // A claim whose answer was lost with Redis waits for its lease to end: 30 s.
+    let all = time::timeout(Duration::from_secs(300), senders.join_all());
+    let unavailable: usize = all.await.expect("every event is answered").into_iter().sum();
+    assert!(unavailable > 0, "there was no load while it was away");
+    for layer in layers {
+        assert_eq!(layer.shutdown(Duration::from_secs(60)).await, 0);
+    }
+    let runs = runs.lock().unwrap();
+    let again: Vec<_> = runs.iter().filter(|(_, runs)| **runs != 1).collect();
+    assert!(runs.len() == EVENTS && again.is_empty(), "{} ran, not once: {again:?}", runs.len());
+    println!("{EVENTS} events ran once each; {unavailable} deliveries found no Redis");
+}

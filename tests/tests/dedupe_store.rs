@@ -1,0 +1,169 @@
+//! What becomes of events when their store fails or takes a claim away.
+
+use std::time::Duration;
+
+use openmail_tests::{Fault, FaultyStore, Told, mail, told};
+use openmail_tower::{
+    HandlerError, HandlerErrorKind, Outcome,
+    dedupe::{DedupeLayer, MemoryStore},
+};
+use tokio::{
+    task::yield_now,
+    time::{self, Instant},
+};
+use tower::{Layer, ServiceExt};
+
+fn store() -> FaultyStore<MemoryStore> {
+    FaultyStore::new(MemoryStore::new(100))
+}
+
+async fn begun(told: &Told, runs: usize) {
+    while told.begun() < runs {
+        time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn kind(answer: Result<Outcome, HandlerError>) -> HandlerErrorKind {
+    answer.unwrap_err().kind()
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_runs_while_the_store_is_out_of_reach() {
+    for fault in [Fault::Down, Fault::Hangs, Fault::Mute, Fault::Panics] {
+        let (handler, told) = told();
+        let store = store();
+        let events = DedupeLayer::new(store.clone()).layer(handler);
+        store.set(fault);
+        let begun = Instant::now();
+        let error = events.clone().oneshot(mail("evt_1")).await.unwrap_err();
+        if fault != Fault::Panics {
+            assert_eq!(error.kind(), HandlerErrorKind::Unavailable, "{fault:?}: {error}");
+        }
+        assert!(begun.elapsed() <= Duration::from_secs(4), "{fault:?}");
+        assert_eq!(told.begun(), 0, "{fault:?}");
+
+        store.set(Fault::None);
+        told.answer(Ok(Outcome::Done));
+        // What the store did and could not say is taken back at once: no time passes here.
+        for turn in 0.. {
+            let Err(error) = events.clone().oneshot(mail("evt_1")).await else { break };
+            assert_eq!(error.kind(), HandlerErrorKind::InFlight, "{fault:?}: {error}");
+            assert!(turn < 100, "{fault:?}: it is not taken back");
+            yield_now().await;
+        }
+        assert_eq!(told.begun(), 1, "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_choice_it_runs_without_the_store_and_is_recorded_when_that_is_back() {
+    for fault in [Fault::Down, Fault::Hangs, Fault::Mute] {
+        let (handler, told) = told();
+        let store = store();
+        let events = DedupeLayer::new(store.clone()).run_when_unavailable().layer(handler);
+        store.set(fault);
+        let first = tokio::spawn(events.clone().oneshot(mail("evt_1")));
+        begun(&told, 1).await;
+        store.set(Fault::None);
+        // The next renewal claims it.
+        time::sleep(Duration::from_secs(15)).await;
+        assert_eq!(kind(events.clone().oneshot(mail("evt_1")).await), HandlerErrorKind::InFlight);
+        told.answer(Ok(Outcome::Done));
+        assert_eq!(first.await.unwrap().unwrap(), Outcome::Done);
+        assert_eq!(events.oneshot(mail("evt_1")).await.unwrap(), Outcome::Duplicate);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_done_while_the_store_is_away_is_recorded_when_it_is_back() {
+    for fault in [Fault::Down, Fault::Hangs] {
+        let (handler, told) = told();
+        let store = store();
+        let events = DedupeLayer::new(store.clone()).layer(handler);
+        let first = tokio::spawn(events.clone().oneshot(mail("evt_1")));
+        begun(&told, 1).await;
+        store.set(fault);
+        told.answer(Ok(Outcome::Done));
+        let begun = Instant::now();
+        assert_eq!(first.await.unwrap().unwrap(), Outcome::Done, "the handler has done its work");
+        assert!(begun.elapsed() <= Duration::from_secs(4), "{fault:?}");
+        time::sleep(Duration::from_secs(8)).await;
+        store.set(Fault::None);
+        // Long after the claim would have run out.
+        time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(events.oneshot(mail("evt_1")).await.unwrap(), Outcome::Duplicate, "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_while_the_store_is_away_is_released_when_it_is_back() {
+    let (handler, told) = told();
+    let store = store();
+    let events = DedupeLayer::new(store.clone()).lease(Duration::from_secs(3600)).layer(handler);
+    let first = tokio::spawn(events.clone().oneshot(mail("evt_1")));
+    begun(&told, 1).await;
+    store.set(Fault::Down);
+    told.answer(Err(HandlerError::failed("no answer sent")));
+    assert_eq!(kind(first.await.unwrap()), HandlerErrorKind::Failed);
+    time::sleep(Duration::from_secs(8)).await;
+    store.set(Fault::None);
+    time::sleep(Duration::from_secs(60)).await;
+    told.answer(Ok(Outcome::Done));
+    assert_eq!(events.oneshot(mail("evt_1")).await.unwrap(), Outcome::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_lost_his_claim_can_neither_record_nor_release() {
+    for end in [Ok(Outcome::Done), Err("it failed")] {
+        let shared = MemoryStore::new(100);
+        let cut_off = FaultyStore::new(shared.clone());
+        let (handler, slow) = told();
+        let here = DedupeLayer::new(cut_off.clone()).layer(handler);
+        let (handler, other) = told();
+        let there = DedupeLayer::new(shared).layer(handler);
+
+        let first = tokio::spawn(here.oneshot(mail("evt_1")));
+        begun(&slow, 1).await;
+        cut_off.set(Fault::Down);
+        time::sleep(Duration::from_secs(31)).await;
+        let second = tokio::spawn(there.clone().oneshot(mail("evt_1")));
+        begun(&other, 1).await;
+        cut_off.set(Fault::None);
+
+        // Its next renewal finds that it has lost; it ends as it would.
+        time::sleep(Duration::from_secs(15)).await;
+        slow.answer(end.map_err(HandlerError::failed));
+        assert_eq!(
+            first.await.unwrap().map_err(|error| error.to_string()),
+            end.map_err(Into::into)
+        );
+        assert_eq!(kind(there.clone().oneshot(mail("evt_1")).await), HandlerErrorKind::InFlight);
+
+        other.answer(Err(HandlerError::failed("it failed there")));
+        assert_eq!(kind(second.await.unwrap()), HandlerErrorKind::Failed);
+        other.answer(Ok(Outcome::Done));
+        assert_eq!(there.clone().oneshot(mail("evt_1")).await.unwrap(), Outcome::Done);
+        assert_eq!(there.oneshot(mail("evt_1")).await.unwrap(), Outcome::Duplicate);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_claim_of_a_dead_process_runs_out() {
+    let shared = MemoryStore::new(100);
+    // As if it had died: it will not reach the store again.
+    let dead = FaultyStore::new(shared.clone());
+    let (handler, lost) = told();
+    tokio::spawn(DedupeLayer::new(dead.clone()).layer(handler).oneshot(mail("evt_1")));
+    begun(&lost, 1).await;
+    dead.set(Fault::Hangs);
+
+    let (handler, told) = told();
+    told.answer(Ok(Outcome::Done));
+    let events = DedupeLayer::new(shared).layer(handler);
+    let begun = Instant::now();
+    while let Err(error) = events.clone().oneshot(mail("evt_1")).await {
+        assert_eq!(error.kind(), HandlerErrorKind::InFlight);
+        time::sleep(error.delay().unwrap()).await;
+    }
+    assert!(begun.elapsed() <= Duration::from_secs(31), "{:?}", begun.elapsed());
+}

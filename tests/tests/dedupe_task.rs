@@ -1,0 +1,146 @@
+//! Whoever holds the claim owns the task: runs go to their end, and shutting down waits for them.
+
+use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+
+use openmail_tests::{Fault, FaultyStore, Told, mail, told};
+use openmail_tower::{
+    HandlerError, HandlerErrorKind, Outcome, VerifiedEvent,
+    dedupe::{DedupeLayer, MemoryStore},
+};
+use tokio::task::yield_now;
+use tower::{Layer, ServiceExt};
+use tracing_subscriber::layer::SubscriberExt;
+
+const LONG: Duration = Duration::from_secs(3600);
+
+async fn begun(told: &Told) {
+    while told.begun() == 0 {
+        yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn whenever_the_caller_goes_the_run_goes_on() {
+    // After every turn the caller could wait, until it has its answer.
+    for turns in 0.. {
+        let (handler, told) = told();
+        let events = DedupeLayer::new(FaultyStore::new(MemoryStore::new(10))).layer(handler);
+        told.answer(Ok(Outcome::Done));
+        let mut answered = false;
+        {
+            let mut caller = pin!(events.clone().oneshot(mail("evt_1")));
+            for _ in 0..=turns {
+                yield_now().await;
+                answered = poll_fn(|cx| Poll::Ready(caller.as_mut().poll(cx).is_ready())).await;
+            }
+        }
+        while told.ended() == 0 {
+            yield_now().await;
+        }
+        let again = loop {
+            match events.clone().oneshot(mail("evt_1")).await {
+                // It has run, and is about to be recorded.
+                Err(error) if error.kind() == HandlerErrorKind::InFlight => yield_now().await,
+                answer => break answer,
+            }
+        };
+        assert_eq!(again.unwrap(), Outcome::Duplicate, "left after {turns} turns");
+        assert_eq!(told.begun(), 1, "left after {turns} turns");
+        if answered {
+            assert!(turns > 4, "{turns} turns are not all there are");
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_never_waits_has_started_it_all_the_same() {
+    let (handler, told) = told();
+    let events = DedupeLayer::new(MemoryStore::new(10)).layer(handler);
+    told.answer(Err(HandlerError::failed("nobody hears of it")));
+    told.answer(Ok(Outcome::Done));
+    // `oneshot` calls when it is polled; this one calls now.
+    drop(tower::Service::call(&mut events.clone(), mail("evt_1")));
+    while told.ended() == 0 {
+        yield_now().await;
+    }
+    let again = loop {
+        match events.clone().oneshot(mail("evt_1")).await {
+            Err(error) if error.kind() == HandlerErrorKind::InFlight => yield_now().await,
+            answer => break answer,
+        }
+    };
+    assert_eq!(again.unwrap(), Outcome::Done, "a failure releases the claim");
+}
+
+#[tokio::test]
+async fn shutting_down_waits_for_what_runs_and_takes_nothing_new() {
+    let (handler, told) = told();
+    let layer = DedupeLayer::new(MemoryStore::new(10));
+    let events = layer.layer(handler);
+    drop(tower::Service::call(&mut events.clone(), mail("evt_1")));
+    begun(&told).await;
+
+    let mut shutdown = pin!(layer.shutdown(LONG));
+    assert!(poll_fn(|cx| Poll::Ready(shutdown.as_mut().poll(cx).is_pending())).await);
+    let refused = events.clone().oneshot(mail("evt_2")).await.unwrap_err();
+    assert_eq!(refused.kind(), HandlerErrorKind::Unavailable);
+    assert!(poll_fn(|cx| Poll::Ready(shutdown.as_mut().poll(cx).is_pending())).await);
+
+    told.answer(Ok(Outcome::Done));
+    assert_eq!(shutdown.await, 0);
+    assert_eq!((told.begun(), told.ended()), (1, 1));
+    assert_eq!(layer.shutdown(LONG).await, 0, "again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_too_long_is_cut_off_and_released() {
+    let store = MemoryStore::new(10);
+    let layer = DedupeLayer::new(store.clone());
+    let (handler, cut) = told();
+    let caller = tokio::spawn(layer.layer(handler).oneshot(mail("evt_1")));
+    begun(&cut).await;
+    assert_eq!(layer.shutdown(Duration::from_secs(1)).await, 1);
+    let error = caller.await.unwrap().unwrap_err();
+    assert_eq!((error.kind(), cut.ended()), (HandlerErrorKind::Failed, 0));
+
+    // Another process that shares the store.
+    let (handler, told) = told();
+    told.answer(Ok(Outcome::Done));
+    let events = DedupeLayer::new(store).layer(handler);
+    assert_eq!(events.oneshot(mail("evt_1")).await.unwrap(), Outcome::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutting_down_ends_though_the_store_hangs() {
+    let store = FaultyStore::new(MemoryStore::new(10));
+    let layer = DedupeLayer::new(store.clone());
+    let (handler, told) = told();
+    let events = layer.layer(handler);
+    let running = tokio::spawn(events.clone().oneshot(mail("evt_1")));
+    begun(&told).await;
+    store.set(Fault::Hangs);
+    let claiming = tokio::spawn(events.oneshot(mail("evt_2")));
+    yield_now().await;
+    assert_eq!(layer.shutdown(Duration::ZERO).await, 2);
+    assert_eq!(running.await.unwrap().unwrap_err().kind(), HandlerErrorKind::Failed);
+    assert_eq!(claiming.await.unwrap().unwrap_err().kind(), HandlerErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn the_run_is_in_the_span_of_its_caller() {
+    let subscriber =
+        tracing_subscriber::registry().with(tracing_subscriber::fmt::layer().with_test_writer());
+    let _default = tracing::subscriber::set_default(subscriber);
+    let handler = tower::service_fn(|_: VerifiedEvent| async {
+        let span = tracing::Span::current();
+        assert_eq!(span.metadata().map(tracing::Metadata::name), Some("delivery"));
+        Ok::<_, HandlerError>(Outcome::Done)
+    });
+    let events = DedupeLayer::new(MemoryStore::new(10)).layer(handler);
+    let caller = tracing::Instrument::instrument(
+        events.oneshot(mail("evt_1")),
+        tracing::info_span!("delivery"),
+    );
+    assert_eq!(caller.await.unwrap(), Outcome::Done);
+}
