@@ -1,0 +1,131 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use http::Uri;
+use openmail_tower::{SECRET_VARIABLE, Secret, SecretError};
+
+/// Delivers events as OpenMail does: signed, with its retries, and twice or out of order on request.
+///
+/// Exit status: 0 when every event was taken, 1 when not, 2 when the command is wrong.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) deliver: Deliver,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Tells what is wrong with an endpoint.
+    ///
+    /// Sends test events, forgeries, bodies of many sizes and a few mails, which its handlers get
+    /// like any other: try it where that does no harm. Exit status: 0 when nothing is wrong.
+    Check(Check),
+}
+
+/// Where to deliver to, and what to sign with.
+#[derive(Args)]
+pub(crate) struct Target {
+    /// The endpoint.
+    // Required, but for the top level where there is a subcommand.
+    #[arg(long, required = true, value_parser = url)]
+    url: Option<Uri>,
+    /// The webhook secret. Others on this machine can see a command line: --secret-env is safer.
+    #[arg(long, value_name = "TEXT", conflicts_with = "secret_env")]
+    secret: Option<String>,
+    /// The environment variable that holds the webhook secret.
+    #[arg(long, value_name = "NAME", default_value = SECRET_VARIABLE)]
+    secret_env: String,
+}
+
+impl Target {
+    pub(crate) fn url(&self) -> Uri {
+        self.url.clone().expect("clap requires it")
+    }
+
+    pub(crate) fn secret(&self) -> Result<Secret, SecretError> {
+        match &self.secret {
+            Some(text) => Secret::new(text),
+            None => Secret::from_env(&self.secret_env),
+        }
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct Deliver {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The event's name.
+    #[arg(long, value_name = "NAME", default_value = "message.received")]
+    pub(crate) event: String,
+    /// The inbox it is about.
+    #[arg(long, value_name = "ID")]
+    pub(crate) inbox: Option<String>,
+    /// The conversation it belongs to.
+    #[arg(long, value_name = "ID")]
+    pub(crate) thread: Option<String>,
+    /// The mail's sender.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) from: Option<String>,
+    /// The mail's subject.
+    #[arg(long)]
+    pub(crate) subject: Option<String>,
+    /// The mail's text.
+    #[arg(long)]
+    pub(crate) text: Option<String>,
+    /// A file with the event's JSON; what other options set is changed in it.
+    #[arg(long, value_name = "PATH", conflicts_with = "event")]
+    pub(crate) file: Option<PathBuf>,
+    /// How many events to send.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) count: u64,
+    /// How many events to send a second, at most.
+    #[arg(long, value_name = "N", value_parser = |text: &str| number(text, 0.001, f64::MAX))]
+    pub(crate) rate: Option<f64>,
+    /// Which share of the events to send twice, from 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value = "0",
+        value_parser = |text: &str| number(text, 0.0, 1.0))]
+    pub(crate) duplicate: f64,
+    /// Mixes the events' order.
+    #[arg(long)]
+    pub(crate) shuffle: bool,
+    /// How many times as fast OpenMail's schedule of retries runs.
+    #[arg(long, value_name = "FACTOR", default_value = "1",
+        value_parser = |text: &str| number(text, 0.001, f64::MAX))]
+    pub(crate) speed: f64,
+    /// Writes a JSON object a line: each attempt, then the summary.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The inbox that the mails are for.
+    #[arg(long, value_name = "ID", default_value = "inb_deliver_check")]
+    pub(crate) inbox: String,
+    /// Writes a JSON object a line for each finding.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn url(text: &str) -> Result<Uri, String> {
+    let url: Uri = text.parse().map_err(|error| format!("not a URL: {error}"))?;
+    match url.scheme_str() {
+        Some("http" | "https") => Ok(url),
+        _ => Err("it must begin with http:// or https://".into()),
+    }
+}
+
+fn number(text: &str, least: f64, most: f64) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if number < least {
+        return Err(format!("at least {least}"));
+    }
+    if number <= most { Ok(number) } else { Err(format!("at most {most}")) }
+}

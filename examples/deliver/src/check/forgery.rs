@@ -1,0 +1,88 @@
+//! What must be refused.
+
+use bytes::Bytes;
+use http::HeaderValue;
+use openmail_tower::Secret;
+
+use super::{
+    finding::Findings,
+    probe::{Probe, Prober, now},
+};
+
+const EVENT: &[u8] = br#"{"event":"setup.test"}"#;
+
+/// A good delivery, but for the secret.
+pub(super) fn forged(prober: &Prober) -> Probe {
+    match Secret::new("deliver-check: not the secret") {
+        Ok(secret) => Prober::signed_with(&secret, Bytes::from_static(EVENT), now()),
+        Err(_) => Probe { signature: None, ..prober.test_event() },
+    }
+}
+
+pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
+    let forgeries = forgeries(prober);
+    let count = forgeries.len();
+    let mut refused = 0;
+    for (what, probe) in forgeries {
+        match prober.send(probe).await {
+            Ok(answer) if answer.taken() => {
+                findings.wrong("forgery", format!("it accepts {what}"));
+            }
+            Ok(answer) if answer.status.is_server_error() => findings.wrong(
+                "forgery",
+                format!("{what} makes it fail ({answer}) where it should refuse"),
+            ),
+            Ok(_) => refused += 1,
+            Err(error) => findings.wrong("forgery", format!("{what} makes it fail: {error}")),
+        }
+    }
+    if refused == count {
+        let text = format!("bad signatures, stale and unsigned deliveries are refused ({count})");
+        findings.good("forgery", text);
+    }
+}
+
+fn forgeries(prober: &Prober) -> Vec<(&'static str, Probe)> {
+    let event = || Bytes::from_static(EVENT);
+    let good = prober.signed(event(), now());
+    let text = good.signature.as_ref().and_then(|text| text.to_str().ok()).unwrap_or_default();
+    let signature = |text: &str| {
+        let signature = HeaderValue::from_bytes(text.as_bytes()).ok();
+        Probe { signature, ..good.clone() }
+    };
+    let timestamp = |time| Probe { timestamp: Some(HeaderValue::from(time)), ..good.clone() };
+    let last = if text.ends_with('0') { "1" } else { "0" };
+
+    // A timestamp and what was signed are told apart by a dot alone. What is signed here is `old`,
+    // a dot, and "x." before the event; what is sent reads as the time `old.x` and the event.
+    let old = 1_000_000_000;
+    let signed = prober.signed([b"x.", EVENT].concat().into(), old);
+    let not_a_number = Probe {
+        timestamp: HeaderValue::try_from(format!("{old}.x")).ok(),
+        body: event(),
+        ..signed
+    };
+
+    vec![
+        ("a signature by another secret", forged(prober)),
+        (
+            "a signature whose last digit is wrong",
+            signature(&(text[..text.len() - 1].to_owned() + last)),
+        ),
+        ("the first half of a signature", signature(&text[..text.len() / 2])),
+        ("a good signature with more behind it", signature(&format!("{text}00"))),
+        ("an empty signature", signature("")),
+        ("a signature that is no hex", signature(&"z".repeat(64))),
+        ("a signature that is no ASCII", signature("é")),
+        ("no signature", Probe { signature: None, ..good.clone() }),
+        ("no timestamp", Probe { timestamp: None, ..good.clone() }),
+        (
+            "another body than was signed",
+            Probe { body: Bytes::from_static(b"{\"event\":\"setup.test\" }"), ..good.clone() },
+        ),
+        ("another timestamp than was signed", timestamp(now() + 1)),
+        ("a delivery that was signed ten minutes ago", prober.signed(event(), now() - 600)),
+        ("a delivery that will be signed in ten minutes", prober.signed(event(), now() + 600)),
+        ("a timestamp that is no number", not_a_number),
+    ]
+}

@@ -1,0 +1,123 @@
+//! Mails: how fast they are taken, and what a second delivery of the same one does.
+
+use std::time::Duration;
+
+use openmail_tower::testing::TestEvent;
+
+use super::{
+    finding::Findings,
+    probe::{Answer, Prober, Silence},
+};
+
+/// Slower than this, and a bad day makes it too late.
+const SLOW: Duration = Duration::from_secs(8);
+/// By how much a mail must take longer than a test event for the time to tell what was done in it.
+const TELLING: Duration = Duration::from_millis(100);
+
+const ROUNDS: usize = 3;
+
+pub(super) async fn check(prober: &Prober, inbox: &str, findings: &mut Findings) {
+    let mail = mail(inbox);
+    // Both at once: whoever deduplicates does not run the second beside the first.
+    let (one, other) = tokio::join!(
+        prober.send(prober.event(&mail)),
+        prober.send(prober.event(&mail.clone().attempt(2))),
+    );
+    let conflict = |it: &Result<Answer, _>| it.as_ref().is_ok_and(|it| it.status == 409);
+    let (deduplicates, first) = match (conflict(&one), conflict(&other)) {
+        (true, true) => {
+            let text = "two deliveries of one mail at once are both answered 409";
+            return findings.wrong("duplicates", text);
+        }
+        (true, false) => (true, other),
+        (false, true) => (true, one),
+        (false, false) => (false, one),
+    };
+    let time = match first {
+        Ok(answer) if answer.taken() => answer.elapsed,
+        Ok(answer) => {
+            let text = format!("a mail for the inbox {inbox} is answered {answer} (see --inbox)");
+            return findings.wrong("mail", text);
+        }
+        Err(Silence::Late) => {
+            let text = "slower than 15 s with a mail: OpenMail hangs up then and delivers it \
+                        again; take the event, answer, and work on it afterwards";
+            return findings.wrong("slow", text);
+        }
+        Err(Silence::Failed(error)) => return findings.wrong("mail", format!("a mail: {error}")),
+    };
+    let shown = time.as_millis();
+    if time > SLOW {
+        let text = format!("a mail takes {shown} ms, and OpenMail waits for no more than 15 s");
+        findings.unclear("slow", text);
+    } else {
+        findings.good("slow", format!("a mail is answered within {shown} ms"));
+    }
+    if deduplicates {
+        let text = "of two deliveries of one mail at once, the second is put off (409)";
+        return findings.good("duplicates", text);
+    }
+    repeat(prober, inbox, findings).await;
+}
+
+/// One after the other: whoever knows a mail again has nothing to do for it. How long he has nothing
+/// to do is what a test event takes.
+async fn repeat(prober: &Prober, inbox: &str, findings: &mut Findings) {
+    let [mut idle, mut first, mut again] = [const { Vec::new() }; 3];
+    for _ in 0..ROUNDS {
+        let mail = mail(inbox);
+        for (times, probe) in [
+            (&mut idle, prober.test_event()),
+            (&mut first, prober.event(&mail)),
+            (&mut again, prober.event(&mail.clone().attempt(2))),
+        ] {
+            let told = match prober.send(probe).await {
+                Ok(answer) if answer.taken() => {
+                    times.push(answer.elapsed);
+                    continue;
+                }
+                Ok(answer) => answer.to_string(),
+                Err(error) => error.to_string(),
+            };
+            let text = format!("the same mail again, and a test event between: {told}");
+            return findings.wrong("duplicates", text);
+        }
+    }
+    let telling = first.iter().min().zip(idle.iter().max());
+    let telling = telling.is_some_and(|(first, idle)| first.saturating_sub(*idle) >= TELLING);
+    let [idle, first, again] = [idle, first, again].map(median);
+    let shown = format!(
+        "a first delivery took {} ms, a second {} ms, a test event {} ms",
+        first.as_millis(),
+        again.as_millis(),
+        idle.as_millis()
+    );
+    if !telling {
+        let text = format!("too quick to tell whether a mail is worked on twice: {shown}");
+        findings.unclear("duplicates", text);
+    } else if again.saturating_sub(idle) > first.saturating_sub(idle) / 2 {
+        let text = format!(
+            "it does not deduplicate, for it works as long on a second delivery of a mail: \
+             {shown}; OpenMail may deliver twice, so remember the event_id"
+        );
+        findings.wrong("duplicates", text);
+    } else {
+        findings.good("duplicates", format!("a mail is not worked on twice: {shown}"));
+    }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+/// A mail that no agent should answer.
+fn mail(inbox: &str) -> TestEvent {
+    TestEvent::message_received()
+        .inbox(inbox)
+        .from("deliver check <deliver-check@example.com>")
+        .subject("A test of this webhook")
+        .text("Sent by `deliver check`. Nobody waits for an answer.")
+        .message_field("category", "automated")
+        .message_field("auto_replyable", false)
+}

@@ -1,0 +1,111 @@
+//! Whether the endpoint is there, and takes what is signed.
+
+use http::{StatusCode, header::LOCATION};
+
+use super::{
+    finding::Findings,
+    forgery::forged,
+    probe::{Answer, Prober, Silence, now},
+};
+
+/// How far two clocks may be apart without anybody's noticing.
+const SLACK: i64 = 30;
+
+/// Whether a signed event is taken at all.
+pub(super) async fn check(prober: &Prober, findings: &mut Findings) -> bool {
+    let answer = match prober.send(prober.test_event()).await {
+        Ok(answer) => answer,
+        Err(Silence::Late) => {
+            let text = "there is no answer within 15 s, and OpenMail waits no longer: take the \
+                        event, answer, and work on it afterwards";
+            findings.wrong("slow", text);
+            return false;
+        }
+        Err(Silence::Failed(error)) => {
+            findings.wrong("reachable", format!("it cannot be reached: {error}"));
+            return false;
+        }
+    };
+    match answer.status.as_u16() {
+        200..300 => {}
+        300..400 => {
+            let to = answer.headers.get(LOCATION).and_then(|to| to.to_str().ok());
+            let to = to.unwrap_or("nowhere");
+            let text = format!("it redirects to {to}: give OpenMail that URL itself");
+            findings.wrong("reachable", text);
+            return false;
+        }
+        404 | 405 | 501 => {
+            findings.wrong("method", no_post(prober, &answer).await);
+            return false;
+        }
+        _ => {
+            let (check, text) = refused(prober, &answer).await;
+            findings.wrong(check, text);
+            return false;
+        }
+    }
+    findings.good("reachable", format!("a signed setup.test is answered {answer}"));
+    match answer.ahead() {
+        Some(ahead) if ahead.abs() > SLACK => {
+            let text = format!(
+                "by its Date header its clock is {}; beyond 300 s it would refuse every delivery",
+                off(ahead)
+            );
+            findings.unclear("clock", text);
+        }
+        Some(_) => findings.good("clock", "its clock and this machine's agree"),
+        None => {}
+    }
+    true
+}
+
+async fn no_post(prober: &Prober, post: &Answer) -> String {
+    match prober.get().await {
+        Ok(get) if get.status == StatusCode::NOT_FOUND || get.status == post.status => {
+            format!("nothing is at this path: GET and POST are answered {post}")
+        }
+        Ok(get) => format!(
+            "it answers GET with {get} but POST with {post}: OpenMail delivers by POST, so the \
+             path must be routed for that"
+        ),
+        Err(_) => format!("it answers POST with {post}"),
+    }
+}
+
+/// Why a signed event is refused.
+async fn refused(prober: &Prober, answer: &Answer) -> (&'static str, String) {
+    if let Some(ahead) = answer.ahead().filter(|ahead| ahead.abs() > SLACK) {
+        let theirs = now().saturating_add_signed(ahead);
+        let retry = prober.signed(prober.test_event().body, theirs);
+        if prober.send(retry).await.is_ok_and(|answer| answer.taken()) {
+            let text = format!("the clock of its machine is {}", off(ahead));
+            return ("clock", text);
+        }
+    }
+    if answer.code.as_deref() == Some("stale_timestamp") {
+        let text = "the clock of its machine (or of this one) is off by more than 300 s: it finds \
+                    the timestamp of a fresh delivery stale";
+        return ("clock", text.to_owned());
+    }
+    let same = match prober.send(forged(prober)).await {
+        Ok(forged) => forged.status == answer.status && forged.code == answer.code,
+        Err(_) => false,
+    };
+    if same && answer.status.is_client_error() {
+        let text = format!(
+            "wrong secret: what is signed with ours is answered {answer}, as is a forgery; take \
+             the secret from OpenMail's webhook settings anew, without blanks around it"
+        );
+        return ("secret", text);
+    }
+    let text = format!(
+        "it answers a signed setup.test with {answer}: OpenMail's \"Test webhook\" reports it as \
+         broken then"
+    );
+    ("setup.test", text)
+}
+
+fn off(ahead: i64) -> String {
+    format!("{} s {}", ahead.unsigned_abs(), if ahead > 0 { "ahead" } else { "behind" })
+}

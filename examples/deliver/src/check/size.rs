@@ -1,0 +1,48 @@
+//! How large an event may be.
+
+use openmail_tower::testing::TestEvent;
+
+use super::{finding::Findings, probe::Prober};
+
+/// From the largest known event down to what every framework takes.
+const SIZES: [usize; 8] =
+    [6 << 20, 4 << 20, 2 << 20, 1 << 20, 512 << 10, 256 << 10, 100 << 10, 64 << 10];
+
+pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
+    // The smallest size that is not taken, and what it got instead.
+    let mut refused = None;
+    for size in SIZES {
+        let event = TestEvent::new("setup.test").field("padding", "x".repeat(size));
+        let told = match prober.send(prober.event(&event)).await {
+            Ok(answer) if answer.taken() => {
+                return match refused {
+                    None => findings.good("size", format!("{} are taken", shown(size))),
+                    Some(refused) => too_small(&shown(size), refused, findings),
+                };
+            }
+            Ok(answer) => answer.to_string(),
+            // Some hang up instead of an answer.
+            Err(error) => error.to_string(),
+        };
+        refused = Some((size, told));
+    }
+    if let Some(refused) = refused {
+        too_small("smaller ones", refused, findings);
+    }
+}
+
+fn too_small(taken: &str, (size, told): (usize, String), findings: &mut Findings) {
+    let text = format!(
+        "the body limit is too small: {taken} are taken, {} are not ({told}); twenty attachments \
+         with their text make 6 MiB, so allow 8 MiB",
+        shown(size)
+    );
+    findings.wrong("size", text);
+}
+
+fn shown(size: usize) -> String {
+    match size >> 20 {
+        0 => format!("{} KiB", size >> 10),
+        mebibytes => format!("{mebibytes} MiB"),
+    }
+}

@@ -1,0 +1,38 @@
+//! What must be taken although it looks unusual.
+
+use bytes::Bytes;
+use openmail_tower::testing::TestEvent;
+
+use super::{
+    finding::Findings,
+    probe::{Prober, now},
+};
+
+pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
+    match prober.send(prober.event(&TestEvent::new("deliver.news"))).await {
+        Ok(answer) if answer.taken() => {
+            findings.good("new events", "an event that nobody knows yet is taken");
+        }
+        Ok(answer) => findings.wrong(
+            "new events",
+            format!("an event that nobody knows yet is answered {answer}: OpenMail will add some"),
+        ),
+        Err(error) => findings.wrong("new events", format!("an unknown event: {error}")),
+    }
+
+    // Nobody who parses this and writes it again gets the same bytes.
+    let odd = br#"{ "z": "\u00e9\/", "event" : "setup.test","a": 1.0e0 }"#;
+    match prober.send(prober.signed(Bytes::from_static(odd), now())).await {
+        Ok(answer) if answer.taken() => {
+            findings.good("raw body", "the signature is verified over the body's own bytes");
+        }
+        Ok(answer) => findings.wrong(
+            "raw body",
+            format!(
+                "a signed body with unusual blanks and escapes is answered {answer}: verify the \
+                 bytes as they came, not JSON that was parsed and written again"
+            ),
+        ),
+        Err(error) => findings.wrong("raw body", format!("unusual JSON: {error}")),
+    }
+}

@@ -1,0 +1,26 @@
+//! The HTTP client: what OpenMail's is like from outside. No redirect is followed.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client as Legacy, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::{ClientConfig, RootCertStore};
+
+pub(crate) type Client = Legacy<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// A client that trusts whom this machine trusts, and keeps up to `idle` connections for later.
+pub(crate) fn client(idle: usize) -> Client {
+    let mut roots = RootCertStore::empty();
+    // A machine without certificates can still reach what is not encrypted.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let connector =
+        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
+    Legacy::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_max_idle_per_host(idle)
+        .build(connector)
+}

@@ -1,0 +1,356 @@
+//! `deliver check` against a good server, and one with each fault.
+
+mod common;
+
+use std::{
+    convert::Infallible,
+    future::{pending, ready},
+    time::{Duration, SystemTime},
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    response::Redirect,
+    routing::{get, post},
+};
+use common::{Memory, Output, app, by_hand, layer, nowhere, run, secret, serve};
+use http::{HeaderValue, Request, Response, StatusCode, header::DATE};
+use openmail_tower::{
+    Outcome, Secret, VerifiedEvent, VerifyLayer,
+    signature::{DEFAULT_TOLERANCE, sign, verify_at},
+};
+use serde_json::Value;
+use tower::{ServiceBuilder, service_fn, util::MapResponseLayer};
+
+const QUICK: Duration = Duration::ZERO;
+const NOTICEABLE: Duration = Duration::from_secs(1);
+
+async fn check(url: &str) -> Output {
+    run(["check", "--url", url]).await
+}
+
+/// That the program finds exactly these faults, each told in these words.
+async fn finds(app: Router, faults: &[(&str, &str)]) {
+    let output = check(&serve(app).await).await;
+    told(&output, faults);
+}
+
+fn told(output: &Output, faults: &[(&str, &str)]) {
+    let wrong: Vec<_> = output.stdout.lines().filter(|line| line.starts_with("WRONG")).collect();
+    assert_eq!(wrong.len(), faults.len(), "{output:?}");
+    for (line, (what, text)) in wrong.iter().zip(faults) {
+        assert!(line.starts_with(&format!("WRONG {what}: ")), "{line}");
+        assert!(line.contains(text), "{line}");
+    }
+    assert_eq!(output.status.code(), Some(i32::from(!faults.is_empty())), "{output:?}");
+}
+
+fn deduplicating(layer: VerifyLayer, work: Duration) -> Router {
+    let memory = Memory::default();
+    app(layer, move |event| memory.clone().once(event, work))
+}
+
+/// Whether the request is signed, as `VerifyLayer` would find.
+async fn signed(request: Request<Body>) -> Option<Vec<u8>> {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, 8 << 20).await.ok()?;
+    let header = |name| parts.headers.get(name).map(HeaderValue::as_bytes);
+    let (timestamp, signature) = (header("x-timestamp")?, header("x-signature")?);
+    let now = SystemTime::now();
+    verify_at(&secret().into(), timestamp, signature, &body, now, DEFAULT_TOLERANCE).ok()?;
+    Some(body.to_vec())
+}
+
+#[tokio::test]
+async fn nothing_is_wrong_with_a_good_endpoint() {
+    let url = serve(deduplicating(layer(), NOTICEABLE)).await;
+    let output = check(&url).await;
+    told(&output, &[]);
+    assert!(output.stdout.contains("the second is put off (409)"), "{output:?}");
+    assert!(output.stdout.ends_with("Nothing is wrong with this endpoint.\n"), "{output:?}");
+
+    let output = run(["check", "--url", &url, "--json"]).await;
+    let findings = output.json();
+    assert!(findings.len() >= 7, "{findings:?}");
+    assert!(
+        findings.iter().all(|it| it["verdict"] == "good" && it["text"].is_string()),
+        "{findings:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_quick_one_may_deduplicate_or_not() {
+    let output = check(&serve(app(layer(), |_| ready(Ok(Outcome::Done)))).await).await;
+    told(&output, &[]);
+    assert!(output.stdout.contains("?     duplicates: too quick to tell"), "{output:?}");
+}
+
+#[tokio::test]
+async fn not_reachable() {
+    let output = check(&nowhere().await).await;
+    told(&output, &[("reachable", "refused")]);
+}
+
+#[tokio::test]
+async fn get_but_not_post() {
+    let app = Router::new().route("/webhooks", get(|| ready("hello")));
+    finds(app, &[("method", "answers GET with 200 but POST with 405")]).await;
+}
+
+#[tokio::test]
+async fn nothing_at_the_path() {
+    finds(Router::new(), &[("method", "nothing is at this path")]).await;
+}
+
+#[tokio::test]
+async fn a_redirect() {
+    let app = Router::new().route("/webhooks", post(|| ready(Redirect::permanent("/hooks"))));
+    finds(app, &[("reachable", "it redirects to /hooks")]).await;
+}
+
+#[tokio::test]
+async fn a_wrong_secret() {
+    let layer = VerifyLayer::new(Secret::new("another").unwrap());
+    let wrong = [("secret", "wrong secret")];
+    finds(deduplicating(layer, QUICK), &wrong).await;
+    // Told as well where the answer has no words.
+    let other = Secret::new("another").unwrap();
+    let app = by_hand(move |request: Request<Body>| {
+        let other = other.clone();
+        async move {
+            let (parts, body) = request.into_parts();
+            let body = to_bytes(body, 8 << 20).await.unwrap();
+            let timestamp = parts.headers["x-timestamp"].to_str().unwrap().parse().unwrap();
+            match parts.headers["x-signature"] == sign(&other, timestamp, &body) {
+                true => StatusCode::OK,
+                false => StatusCode::FORBIDDEN,
+            }
+        }
+    });
+    finds(app, &wrong).await;
+}
+
+fn off(by: Duration) -> impl Fn() -> SystemTime + Clone + Send + Sync + 'static {
+    move || SystemTime::now() - by
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off() {
+    let hour = Duration::from_secs(3600);
+    // hyper's Date header is the true time: only the answer's code tells.
+    let app = deduplicating(layer().clock(off(hour)), QUICK);
+    finds(app, &[("clock", "off by more than 300 s")]).await;
+
+    // Where the server tells its time, by how much.
+    let dated = |by: Duration| {
+        let date = move |mut response: Response<Body>| {
+            let date = httpdate::fmt_http_date(off(by)());
+            response.headers_mut().insert(DATE, HeaderValue::try_from(date).expect("a date"));
+            response
+        };
+        deduplicating(layer().clock(off(by)), QUICK).layer(MapResponseLayer::new(date))
+    };
+    let output = check(&serve(dated(hour)).await).await;
+    told(&output, &[("clock", "the clock of its machine is ")]);
+    assert!(output.stdout.contains(" s behind"), "{output:?}");
+    let output = check(&serve(dated(Duration::from_secs(100))).await).await;
+    assert!(output.stdout.contains("?     clock: "), "{output:?}");
+}
+
+#[tokio::test]
+async fn a_body_limit_too_small() {
+    let small = deduplicating(layer().body_limit(1 << 20), QUICK);
+    finds(small, &[("size", "512 KiB are taken, 1 MiB are not (413 (body_too_large))")]).await;
+    let tiny = deduplicating(layer().body_limit(10 << 10), QUICK);
+    finds(tiny, &[("size", "smaller ones are taken, 64 KiB are not")]).await;
+}
+
+#[tokio::test]
+async fn slower_than_15_seconds() {
+    let always = app(layer().body_limit(8 << 20), |_| pending());
+    // The endpoint's own deadline would come before.
+    let hangs = by_hand(|_| pending());
+    let mails = by_hand(async |request: Request<Body>| match signed(request).await {
+        Some(body) if body.windows(16).any(|it| it == b"message.received") => pending().await,
+        Some(_) => StatusCode::OK,
+        None => StatusCode::UNAUTHORIZED,
+    });
+    tokio::join!(
+        finds(always, &[("setup.test", "503 (deadline_exceeded)")]),
+        finds(hangs, &[("slow", "no answer within 15 s")]),
+        finds(mails, &[("slow", "slower than 15 s with a mail")]),
+    );
+}
+
+#[tokio::test]
+async fn no_deduplication() {
+    let app = app(layer(), async |event: VerifiedEvent| {
+        if event.event().message_received().is_some() {
+            tokio::time::sleep(NOTICEABLE).await;
+        }
+        Ok(Outcome::Done)
+    });
+    finds(app, &[("duplicates", "it does not deduplicate")]).await;
+}
+
+#[tokio::test]
+async fn one_after_the_other_is_deduplication_too() {
+    // Waits for the first, as a lock would, instead of a 409.
+    let memory = std::sync::Arc::new(tokio::sync::Mutex::new(std::collections::HashSet::new()));
+    let app = app(layer(), move |event: VerifiedEvent| {
+        let memory = std::sync::Arc::clone(&memory);
+        async move {
+            let mut known = memory.lock().await;
+            if event.event_id().is_some_and(|id| known.insert(id.clone())) {
+                tokio::time::sleep(NOTICEABLE).await;
+            }
+            Ok(Outcome::Done)
+        }
+    });
+    let output = check(&serve(app).await).await;
+    told(&output, &[]);
+    assert!(
+        output.stdout.contains("ok    duplicates: a mail is not worked on twice"),
+        "{output:?}"
+    );
+}
+
+#[tokio::test]
+async fn no_verification_at_all() {
+    let app = by_hand(async |request: Request<Body>| {
+        to_bytes(request.into_body(), 8 << 20)
+            .await
+            .map_or(StatusCode::BAD_REQUEST, |_| StatusCode::OK)
+    });
+    let output = check(&serve(app).await).await;
+    let wrong = output.stdout.lines().filter(|it| it.starts_with("WRONG forgery: it accepts "));
+    assert_eq!(wrong.count(), 14, "{output:?}");
+    assert!(output.stdout.contains("14 things are wrong"), "{output:?}");
+}
+
+/// A receiver that verifies as `judge` says: it gets the timestamp, the signature, the body, and
+/// what the signature should be if the timestamp is a number.
+fn careless(judge: impl Fn(&str, &str, &[u8]) -> bool + Clone + Send + Sync + 'static) -> Router {
+    by_hand(move |request: Request<Body>| {
+        let judge = judge.clone();
+        async move {
+            let (parts, body) = request.into_parts();
+            let body = to_bytes(body, 8 << 20).await.unwrap();
+            let header = |name| parts.headers.get(name).and_then(|it| it.to_str().ok());
+            match (header("x-timestamp"), header("x-signature")) {
+                (Some(timestamp), Some(signature)) if judge(timestamp, signature, &body) => {
+                    StatusCode::OK
+                }
+                _ => StatusCode::UNAUTHORIZED,
+            }
+        }
+    })
+}
+
+/// The signature of a timestamp that need not be a number: what is behind its digits and a dot is
+/// signed as if it were the body's.
+fn expected(timestamp: &str, body: &[u8]) -> Option<String> {
+    let (digits, rest) = match timestamp.split_once('.') {
+        Some((digits, rest)) => (digits, [rest.as_bytes(), b".", body].concat()),
+        None => (timestamp, body.to_vec()),
+    };
+    Some(sign(&secret(), digits.parse().ok()?, &rest))
+}
+
+fn fresh(timestamp: &str) -> bool {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    timestamp.parse::<u64>().is_ok_and(|it| it.abs_diff(now) <= 300)
+}
+
+#[tokio::test]
+async fn a_signature_that_is_only_compared_as_far_as_it_goes() {
+    let app = careless(|timestamp, signature, body| {
+        fresh(timestamp) && expected(timestamp, body).is_some_and(|it| it.starts_with(signature))
+    });
+    let short = [("forgery", "the first half of a signature"), ("forgery", "an empty signature")];
+    finds(app, &short).await;
+    let app = careless(|timestamp, signature, body| {
+        fresh(timestamp) && expected(timestamp, body).is_some_and(|it| signature.starts_with(&it))
+    });
+    finds(app, &[("forgery", "a good signature with more behind it")]).await;
+}
+
+#[tokio::test]
+async fn a_timestamp_that_is_not_checked_or_only_where_it_is_a_number() {
+    let app = careless(|timestamp, signature, body| {
+        expected(timestamp, body).is_some_and(|it| it == signature)
+    });
+    let stale = [
+        ("forgery", "signed ten minutes ago"),
+        ("forgery", "signed in ten minutes"),
+        ("forgery", "a timestamp that is no number"),
+    ];
+    finds(app, &stale).await;
+    // As JavaScript does: no comparison with NaN is true.
+    let app = careless(|timestamp, signature, body| {
+        (timestamp.parse::<u64>().is_err() || fresh(timestamp))
+            && expected(timestamp, body).is_some_and(|it| it == signature)
+    });
+    finds(app, &[("forgery", "a timestamp that is no number")]).await;
+}
+
+#[tokio::test]
+async fn json_that_was_written_again() {
+    let app = careless(|timestamp, signature, body| {
+        let Ok(json) = serde_json::from_slice::<Value>(body) else { return false };
+        let again = serde_json::to_vec(&json).unwrap();
+        fresh(timestamp) && expected(timestamp, &again).is_some_and(|it| it == signature)
+    });
+    let wrong = [("raw body", "verify the bytes"), ("forgery", "another body than was signed")];
+    finds(app, &wrong).await;
+}
+
+#[tokio::test]
+async fn it_fails_where_it_should_refuse() {
+    let strict = |request: Request<Body>| async move {
+        let signature = request.headers().get("x-signature").map(HeaderValue::as_bytes);
+        match signature.is_none_or(|it| it.len() != 64) {
+            true => StatusCode::INTERNAL_SERVER_ERROR,
+            false if signed(request).await.is_some() => StatusCode::OK,
+            false => StatusCode::UNAUTHORIZED,
+        }
+    };
+    let fails = [
+        ("forgery", "the first half of a signature makes it fail (500)"),
+        ("forgery", "a good signature with more behind it makes it fail (500)"),
+        ("forgery", "an empty signature makes it fail (500)"),
+        ("forgery", "a signature that is no ASCII makes it fail (500)"),
+        ("forgery", "no signature makes it fail (500)"),
+    ];
+    finds(by_hand(strict), &fails).await;
+}
+
+#[tokio::test]
+async fn news_and_tests_are_refused() {
+    let refuses = |name: &'static [u8]| {
+        by_hand(move |request: Request<Body>| async move {
+            match signed(request).await {
+                Some(body) if body.windows(name.len()).any(|it| it == name) => {
+                    StatusCode::UNPROCESSABLE_ENTITY
+                }
+                Some(_) => StatusCode::OK,
+                None => StatusCode::UNAUTHORIZED,
+            }
+        })
+    };
+    finds(refuses(b"setup.test"), &[("setup.test", "answers a signed setup.test with 422")]).await;
+    finds(refuses(b"deliver.news"), &[("new events", "is answered 422")]).await;
+    finds(refuses(b"message.received"), &[("mail", "inb_deliver_check is answered 422")]).await;
+}
+
+#[tokio::test]
+async fn it_hangs_up_on_what_is_too_large() {
+    let inner = service_fn(|_: Request<openmail_tower::VerifiedBody>| {
+        ready(Ok::<_, Infallible>(Response::new(Body::empty())))
+    });
+    // Answers and closes before the body is read, so the sender may see no answer at all.
+    let service = ServiceBuilder::new().layer(layer().body_limit(100 << 10)).service(inner);
+    let app = Router::new().route_service("/webhooks", service);
+    finds(app, &[("size", "64 KiB are taken, 100 KiB are not")]).await;
+}

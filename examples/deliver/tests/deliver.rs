@@ -1,0 +1,233 @@
+//! The built program against real servers.
+
+mod common;
+
+use std::{collections::BTreeMap, fs, future::ready, path::PathBuf};
+
+use common::{Events, Memory, Output, SECRET, app, layer, nowhere, run, run_with, serve};
+use openmail_tower::{HandlerError, Outcome, VerifyLayer};
+use serde_json::json;
+
+/// A server that keeps every event, and fails the first `failures` of them.
+async fn keeper(failures: usize) -> (String, Events) {
+    let events = Events::default();
+    let keep = events.clone();
+    let app = app(layer(), move |event| {
+        ready(match keep.push(event) {
+            count if count <= failures => Err(HandlerError::failed("not yet")),
+            _ => Ok(Outcome::Done),
+        })
+    });
+    (serve(app).await, events)
+}
+
+fn rows(output: &Output) -> Vec<Vec<&str>> {
+    let rows = output.stdout.lines().skip(1).take_while(|line| !line.is_empty());
+    rows.map(|row| row.split_whitespace().collect()).collect()
+}
+
+#[tokio::test]
+async fn a_mail_arrives_as_it_was_asked_for() {
+    let (url, events) = keeper(0).await;
+    let output = run([
+        "--url",
+        &url,
+        "--inbox",
+        "inb_support",
+        "--thread",
+        "thr_7",
+        "--from",
+        "Ada <ada@b.c>",
+        "--subject",
+        "Help: żółć",
+        "--text",
+        "line\nline",
+    ])
+    .await;
+    assert!(output.status.success(), "{output:?}");
+
+    let [event] = &events.all()[..] else { panic!("{events:?}") };
+    let mail = event.event().message_received().unwrap();
+    assert_eq!((mail.inbox_id.as_str(), &*mail.message.from), ("inb_support", "Ada <ada@b.c>"));
+    assert_eq!(mail.thread_id.as_ref().unwrap(), &"thr_7");
+    assert_eq!(mail.message.subject.as_deref(), Some("Help: żółć"));
+    assert_eq!(mail.message.body_text.as_deref(), Some("line\nline"));
+
+    let [row] = &rows(&output)[..] else { panic!("{output:?}") };
+    assert_eq!(row[..3], [mail.event_id.as_str(), "1", "200"]);
+    assert!(row[3].parse::<f64>().unwrap() > 0.0);
+    let [.., counts, times] = &output.stdout.lines().collect::<Vec<_>>()[..] else { panic!() };
+    assert_eq!(*counts, "1 events: 1 taken, 0 lost; 1 attempts: 1 × 200");
+    assert!(times.starts_with("ms to answer: p50 "), "{times}");
+}
+
+#[tokio::test]
+async fn it_comes_again_until_it_is_taken() {
+    let (url, events) = keeper(2).await;
+    let output =
+        run(["--url", &url, "--event", "pod.suspended", "--speed", "1000", "--json"]).await;
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(events.all().len(), 3);
+
+    let lines = output.json();
+    let id = events.all()[0].event_id().unwrap().to_string();
+    for (place, (status, error)) in
+        [(500, json!("handler_failed")), (500, json!("handler_failed")), (200, json!(null))]
+            .into_iter()
+            .enumerate()
+    {
+        let mut line = lines[place].clone();
+        assert!(line["ms"].take().as_f64().unwrap() > 0.0);
+        let expected = json!({
+            "event": "pod.suspended", "event_id": id, "duplicate": false, "attempt": place + 1,
+            "status": status, "error": error, "ms": null,
+        });
+        assert_eq!(line, expected);
+    }
+    let summary = &lines[3]["summary"];
+    assert_eq!(summary["statuses"], json!({"200": 1, "500": 2}));
+    assert_eq!(
+        (&summary["taken"], &summary["lost"], &summary["attempts"]),
+        (&json!(1), &json!(0), &json!(3))
+    );
+    assert!(summary["ms"]["p99"].as_f64() <= summary["ms"]["max"].as_f64());
+}
+
+#[tokio::test]
+async fn what_is_lost_is_the_exit_status() {
+    let (url, events) = keeper(usize::MAX).await;
+    let output = run(["--url", &url, "--count", "3", "--speed", "100000"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!((events.all().len(), rows(&output).len()), (15, 15));
+    assert!(
+        output.stdout.contains("3 events: 0 taken, 3 lost; 15 attempts: 15 × 500"),
+        "{output:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_row_says_why() {
+    let url = serve(app(VerifyLayer::new(openmail_tower::Secret::new("other").unwrap()), |_| {
+        ready(Ok(Outcome::Done))
+    }))
+    .await;
+    let output = run(["--url", &url, "--speed", "100000"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(rows(&output)[0][4], "signature_mismatch");
+
+    let output = run(["--url", &nowhere().await, "--speed", "100000"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(rows(&output)[0][2], "failed");
+    assert!(output.stdout.contains("refused"), "{output:?}");
+}
+
+#[tokio::test]
+async fn twice_and_out_of_order_on_request() {
+    let events = Events::default();
+    let (keep, memory) = (events.clone(), Memory::default());
+    let url = serve(app(layer(), move |event| {
+        keep.push(event.clone());
+        memory.clone().once(event, std::time::Duration::ZERO)
+    }))
+    .await;
+    let output = run([
+        "--url",
+        &url,
+        "--count",
+        "30",
+        "--duplicate",
+        "1",
+        "--shuffle",
+        "--speed",
+        "100000",
+        "--rate",
+        "2000",
+        "--json",
+    ])
+    .await;
+    assert!(output.status.success(), "{output:?}");
+    let mut count = BTreeMap::<_, usize>::new();
+    for line in output.json().iter().filter(|line| line["status"] == 200) {
+        *count.entry(line["event_id"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    assert_eq!((count.len(), count.values().min()), (30, Some(&2)));
+    let summary = output.json().pop().unwrap();
+    assert_eq!(
+        (&summary["summary"]["events"], &summary["summary"]["taken"]),
+        (&json!(60), &json!(60))
+    );
+}
+
+fn file(name: &str, content: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, content).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_file_is_sent_as_it_is_but_for_what_is_set() {
+    let (url, events) = keeper(0).await;
+    let path = file(
+        "payload.json",
+        r#"{"event":"message.received","event_id":"evt_1","inbox_id":"inb_1","new":{"a":[1]},
+            "message":{"id":"msg_1","from":"a@b.c","subject":"kept"}}"#,
+    );
+    let path = path.to_str().unwrap();
+    let output = run(["--url", &url, "--file", path, "--count", "3", "--inbox", "inb_2"]).await;
+    assert!(output.status.success(), "{output:?}");
+    let mut got: Vec<_> = events
+        .all()
+        .iter()
+        .map(|event| {
+            let mail = event.event().message_received().unwrap();
+            assert_eq!((mail.inbox_id.as_str(), &mail.extra["new"]), ("inb_2", &json!({"a": [1]})));
+            assert_eq!((mail.message.subject.as_deref(), mail.attempt), (Some("kept"), None));
+            (mail.event_id.to_string(), mail.message.id.to_string())
+        })
+        .collect();
+    got.sort();
+    let expected = [("evt_1", "msg_1"), ("evt_1-2", "msg_1-2"), ("evt_1-3", "msg_1-3")];
+    assert_eq!(got, expected.map(|(event, message)| (event.to_owned(), message.to_owned())));
+}
+
+#[tokio::test]
+async fn a_wrong_command_is_told_and_sends_nothing() {
+    let (url, events) = keeper(0).await;
+    let array = file("array.json", "[]");
+    for (arguments, told) in [
+        (vec![], "--url"),
+        (vec!["--url", "ftp://127.0.0.1/"], "http://"),
+        (vec!["--url", "/webhooks"], "http://"),
+        (vec!["--url", &url, "--duplicate", "1.5"], "at most 1"),
+        (vec!["--url", &url, "--speed", "0"], "at least"),
+        (vec!["--url", &url, "--rate", "NaN"], "at most"),
+        (vec!["--url", &url, "--secret-env", "NOWHERE"], "NOWHERE"),
+        (vec!["--url", &url, "--secret", "hunter2 "], "white space"),
+        (vec!["--url", &url, "--secret", "a", "--secret-env", "B"], "cannot be used with"),
+        (vec!["--url", &url, "--file", "/nowhere.json"], "/nowhere.json"),
+        (vec!["--url", &url, "--file", array.to_str().unwrap()], "array.json"),
+        (vec!["--url", &url, "--event", "inbox.suspended", "--subject", "x"], "--subject"),
+    ] {
+        let output = run(arguments.iter().copied()).await;
+        assert_eq!(output.status.code(), Some(2), "{arguments:?} {output:?}");
+        assert!(output.stderr.contains(told), "{arguments:?} {output:?}");
+        assert!(!output.stderr.contains("hunter2"), "{output:?}");
+    }
+    assert!(events.all().is_empty());
+}
+
+#[tokio::test]
+async fn the_secret_comes_from_where_it_is_said() {
+    let (url, _) = keeper(0).await;
+    let other = ("OPENMAIL_WEBHOOK_SECRET", "other");
+    for (arguments, variable) in [
+        (vec!["--secret", SECRET], other),
+        (vec!["--secret-env", "ANOTHER"], ("ANOTHER", SECRET)),
+        (vec![], ("OPENMAIL_WEBHOOK_SECRET", SECRET)),
+    ] {
+        let arguments = ["--url", &url].into_iter().chain(arguments);
+        let output = run_with(arguments, variable).await;
+        assert!(output.status.success(), "{output:?}");
+        assert!(!output.stdout.contains(SECRET));
+    }
+}
