@@ -11,12 +11,12 @@ use syn::{
 
 /// The events that have a type, and the types that stand for them in `__private::kinds`.
 const KNOWN: [(&str, &str); 6] = [
-    ("message.received", "MessageReceived"),
-    ("inbox.suspended", "InboxSuspended"),
-    ("inbox.reactivated", "InboxReactivated"),
-    ("pod.suspended", "PodSuspended"),
-    ("pod.reactivated", "PodReactivated"),
-    ("setup.test", "SetupTest"),
+    ("message.received", "MessageReceivedEvent"),
+    ("inbox.suspended", "InboxSuspendedEvent"),
+    ("inbox.reactivated", "InboxReactivatedEvent"),
+    ("pod.suspended", "PodSuspendedEvent"),
+    ("pod.reactivated", "PodReactivatedEvent"),
+    ("setup.test", "SetupTestEvent"),
 ];
 
 /// What stands in `#[openmail_handler(…)]`.
@@ -61,15 +61,20 @@ impl Args {
     pub(crate) fn kind(&self) -> TokenStream {
         let tower = &self.tower;
         let kinds = self.events.iter().rev().map(|event| {
-            let kind = Ident::new(kind(&event.value()).unwrap_or("Unlisted"), Span::call_site());
+            let kind =
+                Ident::new(kind(&event.value()).unwrap_or("UnlistedEvent"), Span::call_site());
             quote::quote!(#tower::__private::kinds::#kind)
         });
         kinds
             .reduce(|rest, kind| quote::quote!((#kind, #rest)))
-            .unwrap_or_else(|| quote::quote!(#tower::__private::kinds::Any))
+            .unwrap_or_else(|| quote::quote!(#tower::__private::kinds::AnyEvent))
     }
 
     fn argument(&mut self, input: ParseStream<'_>, errors: &mut Vec<Error>) -> Result<()> {
+        if !input.peek(Ident::peek_any) {
+            let text = "expected an argument, as in `event = \"message.received\"`";
+            return Err(input.error(text));
+        }
         let name = input.call(Ident::parse_any)?;
         let example = match name.to_string().as_str() {
             "event" => "event = \"message.received\"",
@@ -109,7 +114,7 @@ impl Args {
     /// What can be judged only once all arguments are read.
     fn check(&self, errors: &mut Vec<Error>) {
         let seen = |name: &str| self.seen.iter().find(|seen| *seen == name);
-        if seen("event").is_none() {
+        if errors.is_empty() && seen("event").is_none() {
             for name in ["inbox", "unlisted"].into_iter().filter_map(seen) {
                 let text = format!("`{name}` without an `event`: which events is it about?");
                 errors.push(Error::new(name.span(), text));
@@ -156,7 +161,7 @@ fn items(value: Expr, what: &str, errors: &mut Vec<Error>) -> Vec<Expr> {
     let texts: Vec<_> = items.iter().map(|item| item.to_token_stream().to_string()).collect();
     for (at, (item, text)) in items.iter().zip(&texts).enumerate() {
         if texts[..at].contains(text) {
-            errors.push(Error::new_spanned(item, format!("{text} is in the list twice")));
+            errors.push(Error::new_spanned(item, format!("`{text}` is in the list twice")));
         }
     }
     items

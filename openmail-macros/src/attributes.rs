@@ -10,8 +10,8 @@ use syn::{
 /// What stands around `#[openmail_handler]`.
 #[derive(Default)]
 pub(crate) struct Attributes {
-    /// `#[cfg]`: on every item.
-    pub(crate) gates: Vec<Attribute>,
+    /// On every item: `#[cfg]`.
+    pub(crate) every: Vec<Attribute>,
     /// On the value: docs and whatever is about naming it.
     pub(crate) value: Vec<Attribute>,
     /// On the function.
@@ -31,12 +31,17 @@ impl Attributes {
         let path = attr.path();
         let last = path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
         match last.as_str() {
-            "cfg" => self.gates.push(attr),
+            "cfg" => self.every.push(attr),
             "cfg_attr" => match Conditional::of(&attr) {
                 Ok(conditional) => self.extend(&conditional, name, errors),
                 Err(error) => errors.push(error),
             },
-            "doc" | "deprecated" => self.value.push(attr),
+            "doc" => self.value.push(attr),
+            "deprecated" => {
+                self.value.push(attr);
+                // What is generated names the value; that is no use of it.
+                self.every.push(parse_quote!(#[allow(deprecated)]));
+            }
             "allow" | "warn" | "deny" | "forbid" => {
                 self.value.push(attr.clone());
                 self.function.push(attr);
@@ -63,7 +68,7 @@ impl Attributes {
             let (condition, meta) = (&conditional.condition, attr.meta);
             parse_quote!(#[cfg_attr(#condition, #meta)])
         };
-        self.gates.extend(inner.gates.into_iter().map(wrap));
+        self.every.extend(inner.every.into_iter().map(wrap));
         self.value.extend(inner.value.into_iter().map(wrap));
         self.function.extend(inner.function.into_iter().map(wrap));
     }

@@ -1,8 +1,8 @@
 //! What a handler expands to.
 
-use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
-use syn::{ReturnType, Type, ext::IdentExt, spanned::Spanned};
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::{Expr, Ident, LitStr, Path, ReturnType, Type, ext::IdentExt};
 
 use crate::{
     args::Args,
@@ -29,62 +29,72 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
         if function.is_method() {
             return fallback::as_written(item, &errors);
         }
-        return fallback::expand(&args, &function, &attributes, &errors);
+        let compiles = function.sig.variadic.is_none() && arguments.iter().all(|a| a.compiles);
+        return fallback::expand(&args, &function, &attributes, compiles, &errors);
     }
     let value = value(&function, &attributes);
-    let routing = routing(&args, &function, &attributes);
+    let call = call(&function, &attributes);
+    let name = &function.sig.ident;
+    let route = (!args.events.is_empty())
+        .then(|| route(&args.tower, name, &attributes, &args.events, &args.inboxes));
     let handler = match &args.state {
         Some(state) => handler_of_state(&args, &function, &arguments, state),
         None => handler_of_any_state(&args, &function, &arguments),
     };
-    let gates = &attributes.gates;
+    let every = &attributes.every;
     quote! {
         #value
-        #routing
-        #(#gates)*
-        #[allow(deprecated)]
-        const _: () = {
-            #handler
-        };
+        #call
+        #route
+        #(#every)*
+        #[automatically_derived]
+        #handler
     }
 }
 
-/// The unit value, and the function as its `call`.
+/// The value that has the function's name.
 pub(crate) fn value(function: &Function, attributes: &Attributes) -> TokenStream {
-    let Attributes { gates, value, function: others } = attributes;
-    let Function { vis, sig, body, .. } = function;
-    let name = &sig.ident;
-    let mut sig = sig.clone();
-    sig.ident = syn::Ident::new("call", name.span());
+    let Attributes { every, value, .. } = attributes;
+    let vis = &function.vis;
+    let name = &function.sig.ident;
     quote! {
-        #(#gates)*
+        #(#every)*
         #(#value)*
         #[allow(non_camel_case_types)]
         #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
         #vis struct #name;
+    }
+}
 
-        #(#gates)*
-        #[allow(deprecated)]
+/// The function, as the value's `call`.
+pub(crate) fn call(function: &Function, attributes: &Attributes) -> TokenStream {
+    let Attributes { every, function: attrs, .. } = attributes;
+    let Function { vis, sig, body, .. } = function;
+    let name = &sig.ident;
+    let mut sig = sig.clone();
+    sig.ident = Ident::new("call", name.span());
+    quote! {
+        #(#every)*
         impl #name {
             /// The function itself, for tests.
-            #(#others)*
+            #(#attrs)*
             #vis #sig #body
         }
     }
 }
 
-/// What a handler says of itself; nothing, where it names no event.
-fn routing(args: &Args, function: &Function, attributes: &Attributes) -> TokenStream {
-    if args.events.is_empty() {
-        return TokenStream::new();
-    }
-    let Args { events, inboxes, tower, .. } = args;
-    let gates = &attributes.gates;
-    let name = &function.sig.ident;
+/// What a handler says of itself.
+pub(crate) fn route(
+    tower: &Path,
+    name: &Ident,
+    attributes: &Attributes,
+    events: &[LitStr],
+    inboxes: &[Expr],
+) -> TokenStream {
+    let every = &attributes.every;
     let text = name.unraw().to_string();
     quote! {
-        #(#gates)*
-        #[allow(deprecated)]
+        #(#every)*
         impl #tower::EventHandler for #name {
             const ROUTE: #tower::__private::Route = #tower::__private::Route {
                 name: #text,
@@ -107,21 +117,25 @@ fn handler_of_any_state(args: &Args, function: &Function, arguments: &[Argument]
     let tower = &args.tower;
     let name = &function.sig.ident;
     let kind = args.kind();
+    let checked = quote!(#tower::__private::kinds::CheckedEvent);
     let types: Vec<_> = arguments.iter().map(|argument| &argument.named).collect();
-    let checked = quote!(#tower::__private::kinds::Checked);
     let run = run(args, function, arguments, &quote!(__State), &checked);
     quote! {
-        fn __arguments<'e>() {
-            #(#tower::__private::argument::<#kind, #types>();)*
-        }
-
-        #[automatically_derived]
         impl<__State> #tower::Handler<__State> for #name
         where
             __State: ::core::marker::Send + ::core::marker::Sync + 'static,
             #(for<'e> #types: #tower::FromEvent<'e, #checked, __State>,)*
         {
-            #run
+            fn call(
+                &self,
+                __event: #tower::VerifiedEvent,
+                __state: #tower::__private::Arc<__State>,
+            ) -> #tower::HandlerFuture {
+                fn __arguments<'e>() {
+                    #(#tower::__private::argument::<#kind, #types>();)*
+                }
+                #run
+            }
         }
     }
 }
@@ -137,13 +151,22 @@ fn handler_of_state(
     let name = &function.sig.ident;
     let run = run(args, function, arguments, &quote!(#state), &args.kind());
     quote! {
-        #[automatically_derived]
         impl #tower::Handler<#state> for #name {
-            #run
+            fn call(
+                &self,
+                __event: #tower::VerifiedEvent,
+                __state: #tower::__private::Arc<#state>,
+            ) -> #tower::HandlerFuture {
+                #run
+            }
         }
     }
 }
 
+/// Takes the arguments and calls the function.
+///
+/// A future that is not `Send` is told at the handler's name, a return type that is no outcome at
+/// that type.
 fn run(
     args: &Args,
     function: &Function,
@@ -153,41 +176,44 @@ fn run(
 ) -> TokenStream {
     let tower = &args.tower;
     let name = &function.sig.ident;
-    let variables: Vec<_> = (0..arguments.len()).map(|at| format_ident!("__a{at}")).collect();
     let types = arguments.iter().map(|argument| &argument.written);
-    let call = call(function, &variables);
+    let variables: Vec<_> = (0..arguments.len()).map(|at| format_ident!("__a{at}")).collect();
     let takes = quote!(#tower::FromEvent<'_, #kind, #state>);
-    // A future that is not `Send` is told at the handler's name.
-    let boxed = quote_spanned!(name.span()=> #tower::__private::Box::pin);
-    quote! {
-        fn call(
-            &self,
-            __event: #tower::VerifiedEvent,
-            __state: #tower::__private::Arc<#state>,
-        ) -> #tower::HandlerFuture {
-            #boxed(async move {
-                #(let #variables = <#types as #takes>::from_event(&__event, &__state)?;)*
-                #tower::IntoOutcome::into_outcome(#call)
-            })
-        }
-    }
-}
-
-/// The call, placed at the return type: there is what to say of one that is no outcome.
-fn call(function: &Function, variables: &[syn::Ident]) -> TokenStream {
-    let name = &function.sig.ident;
+    let takes = quote! {
+        #(let #variables = <#types as #takes>::from_event(&__event, &__state)?;)*
+    };
     let (start, end) = match &function.sig.output {
         ReturnType::Default => (Span::call_site(), Span::call_site()),
         ReturnType::Type(_, ty) => ends(ty),
     };
-    let mut name = name.clone();
-    name.set_span(name.span().located_at(start));
-    let end = quote_spanned!(end=> .await);
-    quote!(#name::call(#(#variables),*) #end)
+    let awaited = quote_spanned!(end=> .await);
+    let (tower_there, name_there) = (at(start, tower), at(start, name));
+    let outcome = quote_spanned! {start=>
+        #tower_there::IntoOutcome::into_outcome(
+            #name_there::call(#(#variables),*) #awaited
+        )
+    };
+    let tower_there = at(name.span(), tower);
+    quote_spanned! {name.span()=>
+        #tower_there::__private::Box::pin(async move {
+            #takes
+            #outcome
+        })
+    }
 }
 
-fn ends(ty: &Type) -> (Span, Span) {
-    let tokens = quote!(#ty).into_iter();
-    let start = tokens.clone().next().map_or_else(|| ty.span(), |token| token.span());
-    (start, tokens.last().map_or(start, |token| token.span()))
+/// The same tokens, placed elsewhere.
+fn at(span: Span, tokens: &impl ToTokens) -> TokenStream {
+    let place = |mut token: TokenTree| {
+        token.set_span(token.span().located_at(span));
+        token
+    };
+    tokens.to_token_stream().into_iter().map(place).collect()
+}
+
+/// Where tokens begin and end. (To join two spans takes a nightly compiler.)
+fn ends(tokens: &impl ToTokens) -> (Span, Span) {
+    let mut spans = tokens.to_token_stream().into_iter().map(|token| token.span());
+    let start = spans.next().unwrap_or_else(Span::call_site);
+    (start, spans.last().unwrap_or(start))
 }

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Error, ext::IdentExt};
+use syn::Error;
 
 use crate::{args::Args, attributes::Attributes, expand, item::Function};
 
@@ -13,40 +13,27 @@ pub(crate) fn as_written(item: &TokenStream, errors: &[Error]) -> TokenStream {
 }
 
 /// The mistakes, and a handler that can be used wherever a good one can: nothing else is complained
-/// about.
+/// about. The function is left out where rustc would not have its signature.
 pub(crate) fn expand(
     args: &Args,
     function: &Function,
     attributes: &Attributes,
+    compiles: bool,
     errors: &[Error],
 ) -> TokenStream {
     let tower = &args.tower;
-    let gates = &attributes.gates;
+    let every = &attributes.every;
     let name = &function.sig.ident;
-    let text = name.unraw().to_string();
     let value = expand::value(function, attributes);
+    let call = compiles.then(|| expand::call(function, attributes));
+    let route = expand::route(tower, name, attributes, &[], &[]);
     let errors = errors.iter().map(Error::to_compile_error);
     quote! {
         #(#errors)*
-
         #value
-
-        #(#gates)*
-        #[allow(deprecated)]
-        impl #tower::EventHandler for #name {
-            const ROUTE: #tower::__private::Route = #tower::__private::Route {
-                name: #text,
-                events: &[],
-                inboxes: &[],
-                location: #tower::__private::Location {
-                    file: ::core::file!(),
-                    line: ::core::line!(),
-                },
-            };
-        }
-
-        #(#gates)*
-        #[allow(deprecated)]
+        #call
+        #route
+        #(#every)*
         impl<__State> #tower::Handler<__State> for #name {
             fn call(
                 &self,

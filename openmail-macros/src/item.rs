@@ -2,8 +2,8 @@
 
 use proc_macro2::Group;
 use syn::{
-    Attribute, Error, FnArg, Lifetime, ParenthesizedGenericArguments, Result, Safety, Signature,
-    Token, Type, TypeFnPtr, TypeImplTrait, TypeReference, Visibility,
+    Attribute, Error, FnArg, Generics, Lifetime, ParenthesizedGenericArguments, Result, Safety,
+    Signature, Token, TraitBound, Type, TypeFnPtr, TypeImplTrait, TypeReference, Visibility,
     parse::{Parse, ParseStream},
     spanned::Spanned,
     visit_mut::{self, VisitMut},
@@ -61,7 +61,7 @@ impl Function {
                             errors.push(Error::new_spanned(attr, text));
                         }
                     }
-                    arguments.push(Argument::new(&argument.ty, errors));
+                    arguments.push(Argument::new(&argument.ty, &self.sig.generics, errors));
                 }
             }
         }
@@ -98,16 +98,22 @@ pub(crate) struct Argument {
     pub(crate) written: Type,
     /// With `'e` where it borrows from the event.
     pub(crate) named: Type,
+    /// Whether rustc would accept it as the type of an argument.
+    pub(crate) compiles: bool,
 }
 
 impl Argument {
-    fn new(written: &Type, errors: &mut Vec<Error>) -> Self {
+    fn new(written: &Type, generics: &Generics, errors: &mut Vec<Error>) -> Self {
         let mut named = written.clone();
-        match unfit(written) {
-            Some(text) => errors.push(Error::new_spanned(written, text)),
-            None => Elided { errors }.visit_type_mut(&mut named),
-        }
-        Self { written: written.clone(), named }
+        let compiles = if let Some(text) = unfit(written) {
+            errors.push(Error::new_spanned(written, text));
+            matches!(written, Type::Reference(_))
+        } else {
+            let mut lifetimes = Lifetimes { generics, errors, declared: true };
+            lifetimes.visit_type_mut(&mut named);
+            lifetimes.declared
+        };
+        Self { written: written.clone(), named, compiles }
     }
 }
 
@@ -130,11 +136,13 @@ fn unfit(ty: &Type) -> Option<&'static str> {
 }
 
 /// Names the lifetimes that a signature may leave out.
-struct Elided<'a> {
+struct Lifetimes<'a> {
+    generics: &'a Generics,
     errors: &'a mut Vec<Error>,
+    declared: bool,
 }
 
-impl VisitMut for Elided<'_> {
+impl VisitMut for Lifetimes<'_> {
     fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
         let span = reference.and_token.span();
         reference.lifetime.get_or_insert_with(|| Lifetime::new("'_", span));
@@ -144,6 +152,11 @@ impl VisitMut for Elided<'_> {
     fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
         if lifetime.ident == "_" {
             *lifetime = Lifetime::new("'e", lifetime.span());
+        } else if lifetime.ident != "static"
+            && !self.generics.lifetimes().any(|param| param.lifetime == *lifetime)
+        {
+            self.declared = false;
+            self.errors.push(Error::new(lifetime.span(), "a handler's lifetimes have no names"));
         }
     }
 
@@ -152,8 +165,13 @@ impl VisitMut for Elided<'_> {
         self.errors.push(Error::new_spanned(ty, text));
     }
 
-    // In these two, an elided lifetime is the callee's own.
+    // In these, lifetimes are the callee's own.
     fn visit_type_fn_ptr_mut(&mut self, _: &mut TypeFnPtr) {}
     fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {
+    }
+    fn visit_trait_bound_mut(&mut self, bound: &mut TraitBound) {
+        if bound.lifetimes.is_none() {
+            visit_mut::visit_trait_bound_mut(self, bound);
+        }
     }
 }

@@ -66,6 +66,8 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 mod answer;
+#[cfg(feature = "macros")]
+mod attribute;
 #[cfg(feature = "axum")]
 mod axum;
 #[cfg(feature = "dedupe")]
@@ -104,7 +106,7 @@ pub use verify::{
 };
 
 #[cfg(feature = "macros")]
-pub use openmail_macros::openmail_handler;
+pub use attribute::openmail_handler;
 
 #[cfg(all(doctest, feature = "axum", feature = "macros"))]
 #[doc = include_str!("../../README.md")]

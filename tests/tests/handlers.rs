@@ -504,7 +504,6 @@ mod attributes {
     }
 
     #[openmail_handler(event = "message.received")]
-    #[must_use]
     pub(crate) async fn counted(numbers: Payload<Numbers>) -> Result<(), HandlerError> {
         match numbers.0.numbers.as_slice() {
             [] => Err(HandlerError::permanent("none")),

@@ -2,6 +2,7 @@
 
 use super::text::words;
 
+// A new one goes into `router::kinds` and the list in `openmail-macros` as well.
 words! {
     /// An event's name, as in the body's `event`.
     pub enum EventKind {

@@ -10,57 +10,57 @@ use super::extract::{Attempt, FromEvent};
 pub mod kinds {
     /// `message.received`
     #[derive(Debug)]
-    pub enum MessageReceived {}
+    pub enum MessageReceivedEvent {}
     /// `inbox.suspended`
     #[derive(Debug)]
-    pub enum InboxSuspended {}
+    pub enum InboxSuspendedEvent {}
     /// `inbox.reactivated`
     #[derive(Debug)]
-    pub enum InboxReactivated {}
+    pub enum InboxReactivatedEvent {}
     /// `pod.suspended`
     #[derive(Debug)]
-    pub enum PodSuspended {}
+    pub enum PodSuspendedEvent {}
     /// `pod.reactivated`
     #[derive(Debug)]
-    pub enum PodReactivated {}
+    pub enum PodReactivatedEvent {}
     /// `setup.test`
     #[derive(Debug)]
-    pub enum SetupTest {}
+    pub enum SetupTestEvent {}
     /// An event this crate does not know (`unlisted`).
     #[derive(Debug)]
-    pub enum Unlisted {}
+    pub enum UnlistedEvent {}
     /// Whatever comes: the event of a handler that names none.
     #[derive(Debug)]
-    pub enum Any {}
+    pub enum AnyEvent {}
     /// Whatever the handler names, once [`argument`](super::argument) has been asked.
     #[derive(Debug)]
-    pub enum Checked {}
+    pub enum CheckedEvent {}
 }
 
 /// Says that events of this kind hold a `P`.
 #[diagnostic::on_unimplemented(
-    message = "a `{Self}` event has no `{P}`",
-    label = "not in this event",
+    message = "this handler's event has no `{P}`",
+    label = "not in a `{Self}`",
     note = "every event has `&VerifiedEvent`, `&Event`, `EventKind`, `RawBody`, `State<T>`, `Payload<T>` and `Option` of the ids"
 )]
 pub trait Carries<P> {}
 
 impl<P, A: Carries<P>, B: Carries<P>> Carries<P> for (A, B) {}
 
-impl<P> Carries<P> for kinds::Checked {}
+impl<P> Carries<P> for kinds::CheckedEvent {}
 
 macro_rules! carry {
     ($($kind:ident: $($payload:ty),*;)*) => {$($(impl Carries<$payload> for kinds::$kind {})*)*};
 }
 
 carry! {
-    MessageReceived: MessageReceived, Message, EventId, InboxId, ThreadId, Attempt;
-    InboxSuspended: Lifecycle, EventId, InboxId;
-    InboxReactivated: Lifecycle, EventId, InboxId;
-    PodSuspended: Lifecycle, EventId;
-    PodReactivated: Lifecycle, EventId;
-    SetupTest: SetupTest;
-    Unlisted: UnknownEvent, EventId, InboxId, ThreadId, Attempt;
+    MessageReceivedEvent: MessageReceived, Message, EventId, InboxId, ThreadId, Attempt;
+    InboxSuspendedEvent: Lifecycle, EventId, InboxId;
+    InboxReactivatedEvent: Lifecycle, EventId, InboxId;
+    PodSuspendedEvent: Lifecycle, EventId;
+    PodReactivatedEvent: Lifecycle, EventId;
+    SetupTestEvent: SetupTest;
+    UnlistedEvent: UnknownEvent, EventId, InboxId, ThreadId, Attempt;
 }
 
 /// Stands for a state from which everything can be taken, while the macro asks whether an argument

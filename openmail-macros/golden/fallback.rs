@@ -1,0 +1,2 @@
+#[openmail_handler]
+async fn rest(event: &VerifiedEvent, f: State<fn(&str) -> &str>) {}

@@ -1,0 +1,2 @@
+#[openmail_handler(event = "message.received")]
+async fn support(mail: dyn Mail) {}

@@ -1,0 +1,57 @@
+#[allow(non_camel_case_types)]
+#[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
+struct lifecycle;
+impl lifecycle {
+    /// The function itself, for tests.
+    async fn call(news: &Lifecycle) {
+        println!("{news:?}");
+    }
+}
+impl ::openmail_tower::EventHandler for lifecycle {
+    const ROUTE: ::openmail_tower::__private::Route = ::openmail_tower::__private::Route {
+        name: "lifecycle",
+        events: &["inbox.suspended", "inbox.reactivated", "pod.suspended"],
+        inboxes: &[SUPPORT, config::sales(), "inb_other"],
+        location: ::openmail_tower::__private::Location {
+            file: ::core::file!(),
+            line: ::core::line!(),
+        },
+    };
+}
+#[automatically_derived]
+impl<__State> ::openmail_tower::Handler<__State> for lifecycle
+where
+    __State: ::core::marker::Send + ::core::marker::Sync + 'static,
+    for<'e> &'e Lifecycle: ::openmail_tower::FromEvent<
+        'e,
+        ::openmail_tower::__private::kinds::CheckedEvent,
+        __State,
+    >,
+{
+    fn call(
+        &self,
+        __event: ::openmail_tower::VerifiedEvent,
+        __state: ::openmail_tower::__private::Arc<__State>,
+    ) -> ::openmail_tower::HandlerFuture {
+        fn __arguments<'e>() {
+            ::openmail_tower::__private::argument::<
+                (
+                    ::openmail_tower::__private::kinds::InboxSuspendedEvent,
+                    (
+                        ::openmail_tower::__private::kinds::InboxReactivatedEvent,
+                        ::openmail_tower::__private::kinds::PodSuspendedEvent,
+                    ),
+                ),
+                &'e Lifecycle,
+            >();
+        }
+        ::openmail_tower::__private::Box::pin(async move {
+            let __a0 = <&Lifecycle as ::openmail_tower::FromEvent<
+                '_,
+                ::openmail_tower::__private::kinds::CheckedEvent,
+                __State,
+            >>::from_event(&__event, &__state)?;
+            ::openmail_tower::IntoOutcome::into_outcome(lifecycle::call(__a0).await)
+        })
+    }
+}

@@ -1,0 +1,7 @@
+#[openmail_handler(
+    event = ["inbox.suspended", "inbox.reactivated", "pod.suspended"],
+    inbox = [SUPPORT, config::sales(), "inb_other"],
+)]
+async fn lifecycle(news: &Lifecycle) {
+    println!("{news:?}");
+}

@@ -1,0 +1,8 @@
+use openmail_tower::{EventRouter, MessageReceived, openmail_handler};
+
+#[openmail_handler(event = "message.received")]
+async fn support(#[cfg(all())] _mail: &MessageReceived) {}
+
+fn main() {
+    let _ = EventRouter::<()>::new().handler(support);
+}

@@ -1,0 +1,8 @@
+use openmail_tower::{EventRouter, State, openmail_handler};
+
+#[openmail_handler(event = "message.received")]
+async fn support(_mail: &MessageRecieved, State(_agent): State<Agent>) {}
+
+fn main() {
+    let _ = EventRouter::<()>::new().handler(support);
+}

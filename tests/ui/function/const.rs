@@ -1,0 +1,8 @@
+use openmail_tower::{EventRouter, MessageReceived, openmail_handler};
+
+#[openmail_handler(event = "message.received")]
+const fn support(_: &MessageReceived) {}
+
+fn main() {
+    let _ = EventRouter::<()>::new().handler(support);
+}

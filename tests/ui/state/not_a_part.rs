@@ -1,0 +1,11 @@
+use openmail_tower::{EventRouter, State, openmail_handler};
+
+#[derive(Clone)]
+struct Agent;
+
+#[openmail_handler(event = "message.received")]
+async fn support(State(_agent): State<Agent>) {}
+
+fn main() {
+    let _ = EventRouter::<String>::new().handler(support);
+}
