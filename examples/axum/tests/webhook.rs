@@ -2,14 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::{
-    net::SocketAddr,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::net::SocketAddr;
 
 use example_axum::{Seen, app, serve};
-use openmail_tower::{Secret, Secrets, VerifyLayer, signature};
-use reqwest::{Client, RequestBuilder, Response};
+use openmail_tower::{Secret, VerifyLayer, testing::TestEvent};
+use reqwest::{Body, Client, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
@@ -22,7 +19,7 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
-        let layer = VerifyLayer::new(Secrets::new(Secret::new("whsec_test").unwrap()));
+        let layer = VerifyLayer::new(secret("whsec_test"));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -34,13 +31,10 @@ impl Server {
         Self { address, client, stop, running }
     }
 
-    fn post(&self, secret: &str, body: &Value) -> RequestBuilder {
-        let body = body.to_string();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let signature = signature::sign(&Secret::new(secret).unwrap(), now, body.as_bytes());
-        let url = format!("http://{}/webhooks", self.address);
-        let request = self.client.post(url).body(body);
-        request.header("X-Timestamp", now).header("X-Signature", signature)
+    async fn post(&self, event: &TestEvent, secret: &Secret) -> StatusCode {
+        let mut request = event.sign::<Body>(secret);
+        *request.uri_mut() = format!("http://{}/webhooks", self.address).parse().unwrap();
+        self.client.execute(request.try_into().unwrap()).await.unwrap().status()
     }
 
     async fn get(&self, path: &str) -> Response {
@@ -57,18 +51,15 @@ impl Server {
     }
 }
 
-fn mail() -> Value {
-    json!({
-        "event": "message.received", "event_id": "evt_1", "inbox_id": "inb_1",
-        "message": {"id": "msg_1", "from": "Ada <ada@example.com>"},
-    })
+fn secret(text: &str) -> Secret {
+    Secret::new(text).unwrap()
 }
 
 #[tokio::test]
 async fn signed_events_are_counted() {
     let server = Server::start().await;
-    for event in [mail(), json!({"event": "setup.test"}), json!({"event": "thread.archived"})] {
-        assert_eq!(server.post("whsec_test", &event).send().await.unwrap().status(), 204);
+    for name in ["message.received", "setup.test", "thread.archived"] {
+        assert_eq!(server.post(&TestEvent::new(name), &secret("whsec_test")).await, 204, "{name}");
     }
     assert_eq!(server.status().await, json!({"mails": 1, "others": 2}));
     server.stop().await;
@@ -77,8 +68,8 @@ async fn signed_events_are_counted() {
 #[tokio::test]
 async fn forged_events_are_not() {
     let server = Server::start().await;
-    let answer = server.post("whsec_other", &mail()).send().await.unwrap();
-    assert_eq!(answer.status(), 401);
+    let mail = TestEvent::message_received();
+    assert_eq!(server.post(&mail, &secret("whsec_other")).await, 401);
     assert_eq!(server.status().await, json!({"mails": 0, "others": 0}));
     server.stop().await;
 }

@@ -2,17 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use axum::Router;
 use example_multi_inbox::{AppState, Mails, events, serve};
-use openmail_tower::{Secret, Secrets, VerifyLayer, signature, webhook};
-use reqwest::Client;
-use serde_json::{Value, json};
+use openmail_tower::{Secret, VerifyLayer, testing::TestEvent, webhook};
+use reqwest::{Body, Client};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 struct Server {
@@ -25,7 +20,7 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
-        let layer = VerifyLayer::new(Secrets::new(Secret::new("whsec_test").unwrap()));
+        let layer = VerifyLayer::new(secret("whsec_test"));
         let state = AppState::default();
         let events = events("inb_of_this_environment").with_state(state.clone());
         let app = Router::new().route_service("/webhooks", webhook(layer, events));
@@ -40,13 +35,11 @@ impl Server {
     }
 
     /// Delivers an event; each of them is answered 200.
-    async fn deliver(&self, event: Value) {
-        let body = event.to_string();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let signature = signature::sign(&Secret::new("whsec_test").unwrap(), now, body.as_bytes());
-        let request = self.client.post(format!("http://{}/webhooks", self.address)).body(body);
-        let request = request.header("X-Timestamp", now).header("X-Signature", signature);
-        assert_eq!(request.send().await.unwrap().status(), 200, "{event}");
+    async fn deliver(&self, event: TestEvent) {
+        let mut request = event.sign::<Body>(&secret("whsec_test"));
+        *request.uri_mut() = format!("http://{}/webhooks", self.address).parse().unwrap();
+        let answer = self.client.execute(request.try_into().unwrap()).await.unwrap();
+        assert_eq!(answer.status(), 200, "{event:?}");
     }
 
     async fn stop(self) -> BTreeMap<&'static str, Mails> {
@@ -56,12 +49,12 @@ impl Server {
     }
 }
 
-fn mail(inbox: &str, more: &Value) -> Value {
-    let mut message = json!({"id": "msg_1", "from": "ada@example.com"});
-    message.as_object_mut().unwrap().append(&mut more.as_object().unwrap().clone());
-    json!({
-        "event": "message.received", "event_id": "evt_1", "inbox_id": inbox, "message": message,
-    })
+fn secret(text: &str) -> Secret {
+    Secret::new(text).unwrap()
+}
+
+fn mail(inbox: &str) -> TestEvent {
+    TestEvent::message_received().inbox(inbox)
 }
 
 fn mails(agent: u64, person: u64) -> Mails {
@@ -71,13 +64,13 @@ fn mails(agent: u64, person: u64) -> Mails {
 #[tokio::test]
 async fn each_inbox_has_its_desk() {
     let server = Server::start().await;
-    server.deliver(mail("inb_support", &json!({}))).await;
-    server.deliver(mail("inb_support", &json!({"auto_replyable": false}))).await;
-    server.deliver(mail("inb_sales_eu", &json!({}))).await;
-    server.deliver(mail("inb_sales_us", &json!({"category": "spam"}))).await;
-    server.deliver(mail("inb_of_this_environment", &json!({"attachments": [{}]}))).await;
-    server.deliver(mail("inb_new", &json!({}))).await;
-    server.deliver(json!({"event": "setup.test"})).await;
+    server.deliver(mail("inb_support")).await;
+    server.deliver(mail("inb_support").message_field("auto_replyable", false)).await;
+    server.deliver(mail("inb_sales_eu")).await;
+    server.deliver(mail("inb_sales_us").message_field("category", "spam")).await;
+    server.deliver(mail("inb_of_this_environment").attachment("bill.pdf", "42")).await;
+    server.deliver(mail("inb_new")).await;
+    server.deliver(TestEvent::new("setup.test")).await;
     let expected = [
         ("support", mails(1, 1)),
         ("sales", mails(1, 1)),
@@ -90,17 +83,16 @@ async fn each_inbox_has_its_desk() {
 #[tokio::test]
 async fn what_fails_for_good_is_not_asked_for_again() {
     let server = Server::start().await;
-    server.deliver(mail("inb_of_this_environment", &json!({}))).await;
+    server.deliver(mail("inb_of_this_environment")).await;
     assert_eq!(server.stop().await, BTreeMap::new());
 }
 
 #[tokio::test]
 async fn one_handler_sees_what_another_has_left_in_the_state() {
     let server = Server::start().await;
-    let lifecycle = |event| json!({"event": event, "event_id": "evt_2", "inbox_id": "inb_support"});
-    server.deliver(lifecycle("inbox.suspended")).await;
-    server.deliver(mail("inb_support", &json!({}))).await;
-    server.deliver(lifecycle("inbox.reactivated")).await;
-    server.deliver(mail("inb_support", &json!({}))).await;
+    server.deliver(TestEvent::new("inbox.suspended").inbox("inb_support")).await;
+    server.deliver(mail("inb_support")).await;
+    server.deliver(TestEvent::new("inbox.reactivated").inbox("inb_support")).await;
+    server.deliver(mail("inb_support")).await;
     assert_eq!(server.stop().await, BTreeMap::from([("support", mails(1, 1))]));
 }

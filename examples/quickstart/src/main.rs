@@ -12,7 +12,7 @@ mod shutdown;
 use std::{error::Error, io, process::ExitCode};
 
 use axum::Router;
-use openmail_tower::{Secret, SecretErrorKind, Secrets, VerifyLayer, webhook};
+use openmail_tower::{Secret, SecretErrorKind, VerifyLayer, webhook};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -32,7 +32,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         Ok(layer) => (layer, None),
         Err(error) if error.kind() == SecretErrorKind::Unset => {
             let secret = demo::make_up_secret()?;
-            (VerifyLayer::new(Secrets::new(Secret::new(&secret)?)), Some(secret))
+            (VerifyLayer::new(Secret::new(&secret)?), Some(secret))
         }
         Err(error) => return Err(error.into()),
     };

@@ -2,20 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::{
-    net::SocketAddr,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{net::SocketAddr, time::Duration};
 
 use example_tonic::{
     Token,
     proto::{Event, SubscribeRequest, agents_client::AgentsClient},
     serve,
 };
-use openmail_tower::{Secret, Secrets, VerifyLayer, signature};
-use reqwest::{Client, Response};
-use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use openmail_tower::{Secret, VerifyLayer, testing::TestEvent};
+use reqwest::{Body, Client, Response};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
 use tonic::{Code, Request, Status, Streaming, transport::Endpoint};
 
 struct Server {
@@ -27,7 +23,7 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
-        let layer = VerifyLayer::new(Secrets::new(Secret::new("whsec_test").unwrap()));
+        let layer = VerifyLayer::new(secret("whsec_test"));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -39,17 +35,14 @@ impl Server {
         Self { address, client, stop, running }
     }
 
-    async fn post(&self, path: &str, secret: &str, event: &Value) -> Response {
-        let body = event.to_string();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let signature = signature::sign(&Secret::new(secret).unwrap(), now, body.as_bytes());
-        let request = self.client.post(format!("http://{}{path}", self.address)).body(body);
-        let request = request.header("X-Timestamp", now).header("X-Signature", signature);
-        request.send().await.unwrap()
+    async fn post(&self, path: &str, event: &TestEvent, secret: &Secret) -> Response {
+        let mut request = event.sign::<Body>(secret);
+        *request.uri_mut() = format!("http://{}{path}", self.address).parse().unwrap();
+        self.client.execute(request.try_into().unwrap()).await.unwrap()
     }
 
-    async fn deliver(&self, event: &Value) -> Response {
-        self.post("/webhooks", "whsec_test", event).await
+    async fn deliver(&self, event: &TestEvent) -> Response {
+        self.post("/webhooks", event, &secret("whsec_test")).await
     }
 
     async fn subscribe(&self, token: &str, inbox: &str) -> Result<Streaming<Event>, Status> {
@@ -67,11 +60,18 @@ impl Server {
     }
 }
 
-fn mail(inbox: &str) -> Value {
-    json!({
-        "event": "message.received", "event_id": "evt_1", "inbox_id": inbox,
-        "message": {"id": "msg_1", "from": "Ada <ada@example.com>"},
-    })
+/// What the agent gets next; the limit is only so that a test that hangs fails.
+async fn next(agent: &mut Streaming<Event>) -> Result<Event, Status> {
+    let message = timeout(Duration::from_secs(60), agent.message()).await.unwrap();
+    message.map(|event| event.expect("a subscription ends with a status"))
+}
+
+fn secret(text: &str) -> Secret {
+    Secret::new(text).unwrap()
+}
+
+fn mail(inbox: &str) -> TestEvent {
+    TestEvent::message_received().inbox(inbox)
 }
 
 #[tokio::test]
@@ -80,20 +80,21 @@ async fn agents_get_the_events_of_their_inbox() {
     let mut support = server.subscribe("agent_token", "inb_support").await.unwrap();
     let mut second = server.subscribe("agent_token", "inb_support").await.unwrap();
     let mut sales = server.subscribe("agent_token", "inb_sales").await.unwrap();
-    let suspended = json!({"event": "inbox.suspended", "inbox_id": "inb_support"});
-    for event in [mail("inb_support"), mail("inb_sales"), suspended] {
-        assert_eq!(server.deliver(&event).await.status(), 200);
+    let [to_support, to_sales] = [mail("inb_support").event_id("evt_1"), mail("inb_sales")];
+    let suspended = TestEvent::new("inbox.suspended").inbox("inb_support").without("event_id");
+    for event in [&to_support, &to_sales, &suspended] {
+        assert_eq!(server.deliver(event).await.status(), 200);
     }
     for agent in [&mut support, &mut second] {
-        let first = agent.message().await.unwrap().unwrap();
+        let first = next(agent).await.unwrap();
         assert_eq!((&*first.event, first.event_id.as_deref()), ("message.received", Some("evt_1")));
-        assert_eq!(first.json, mail("inb_support").to_string());
-        let then = agent.message().await.unwrap().unwrap();
+        assert_eq!(first.json, to_support.to_bytes());
+        let then = next(agent).await.unwrap();
         assert_eq!((&*then.event, then.event_id), ("inbox.suspended", None));
     }
-    assert_eq!(sales.message().await.unwrap().unwrap().json, mail("inb_sales").to_string());
+    assert_eq!(next(&mut sales).await.unwrap().json, to_sales.to_bytes());
     server.stop().await;
-    assert_eq!(support.message().await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(next(&mut support).await.unwrap_err().code(), Code::Unavailable);
 }
 
 #[tokio::test]
@@ -104,7 +105,7 @@ async fn an_event_that_nobody_listens_for_is_asked_for_again() {
     assert_eq!(answer.status(), 503);
     assert_eq!(answer.headers()["retry-after"], "30");
     // What is about no inbox needs nobody.
-    assert_eq!(server.deliver(&json!({"event": "setup.test"})).await.status(), 200);
+    assert_eq!(server.deliver(&TestEvent::new("setup.test")).await.status(), 200);
     drop(agent);
     server.stop().await;
 }
@@ -117,7 +118,7 @@ async fn only_who_knows_the_token_or_the_secret_is_let_in() {
         assert_eq!(status.code(), Code::Unauthenticated, "{token:?}");
     }
     let _agent = server.subscribe("agent_token", "inb_support").await.unwrap();
-    let forged = server.post("/webhooks", "whsec_other", &mail("inb_support")).await;
+    let forged = server.post("/webhooks", &mail("inb_support"), &secret("whsec_other")).await;
     assert_eq!(forged.status(), 401);
     server.stop().await;
 }
@@ -125,6 +126,7 @@ async fn only_who_knows_the_token_or_the_secret_is_let_in() {
 #[tokio::test]
 async fn a_wrong_path_is_not_taken_for_a_success() {
     let server = Server::start().await;
-    assert_eq!(server.post("/webhook", "whsec_test", &mail("inb_support")).await.status(), 404);
+    let answer = server.post("/webhook", &mail("inb_support"), &secret("whsec_test")).await;
+    assert_eq!(answer.status(), 404);
     server.stop().await;
 }
