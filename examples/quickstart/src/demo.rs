@@ -1,7 +1,6 @@
 //! OpenMail's part, for whoever has no account yet: a secret, and deliveries signed with it.
 
 use std::{
-    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -9,14 +8,13 @@ use std::{
 use openmail_tower::{Secret, signature};
 
 /// Never the same twice, so that nothing is ever signed with a known secret.
-pub(crate) fn make_up_secret() -> io::Result<String> {
-    let secret = format!("whsec_{:016x}{:016x}", getrandom::u64()?, getrandom::u64()?);
-    tracing::warn!("OPENMAIL_WEBHOOK_SECRET is not set: made up a secret that ends with this run");
-    Ok(secret)
+pub(crate) fn make_up_secret() -> Result<String, getrandom::Error> {
+    Ok(format!("whsec_{:016x}{:016x}", getrandom::u64()?, getrandom::u64()?))
 }
 
-/// Delivers one event as OpenMail does, then says how to send more.
+/// Delivers one signed event over HTTP, then says how to send more.
 pub(crate) async fn run(listening: SocketAddr, secret: &str) {
+    tracing::warn!("OPENMAIL_WEBHOOK_SECRET is not set: made up a secret that ends with this run");
     let url = format!("http://{}/webhooks", reachable(listening));
     tracing::info!("delivering a signed message.received for inb_support to {url}");
     match deliver(&url, secret).await {
@@ -83,7 +81,7 @@ fn curl(url: &str, secret: &str) -> String {
     format!(
         "(ts=$(date +%s); body=$(printf '{body}' $ts); \
          sig=$(printf '%s.%s' $ts \"$body\" | openssl dgst -sha256 -hmac {secret} | sed 's/.* //'); \
-         curl -i --noproxy '*' {url} -H 'Content-Type: application/json' \
+         curl -sSi --noproxy '*' '{url}' -H 'Content-Type: application/json' \
          -H \"X-Timestamp: $ts\" -H \"X-Signature: $sig\" --data-raw \"$body\")"
     )
 }
