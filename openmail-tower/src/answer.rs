@@ -16,14 +16,15 @@ use crate::{
 /// After how many seconds to try again where nothing better is known.
 pub(crate) const RETRY_SOON: Duration = Duration::from_secs(5);
 
-/// A refusal. Neither text is ever made of anything from outside or of a secret.
+/// A refusal. Neither text is ever made of anything from outside or of a secret, nor does it hold
+/// what JSON would want escaped.
 pub(crate) fn refusal(
     status: StatusCode,
     code: &str,
     message: &str,
     retry_after: Option<Duration>,
 ) -> Response<Bytes> {
-    let body = serde_json::json!({ "error": code, "message": message }).to_string();
+    let body = format!(r#"{{"error":"{code}","message":"{message}"}}"#);
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -23,7 +23,7 @@ use crate::{
     keyring::Keyring,
     router::{BoxError, CatchPanic, HandlerError, Outcome},
     verified::VerifiedEvent,
-    verify::{Arrival, Verify, VerifyLayer},
+    verify::{Verify, VerifyLayer},
 };
 
 /// A webhook in one call: `events` behind an [`Endpoint`] behind the layer's verification.
@@ -115,7 +115,7 @@ where
         }
         let clone = self.events.clone();
         let mut events = mem::replace(&mut self.events, clone);
-        let arrival = request.extensions().get::<Arrival>().map_or_else(Instant::now, |it| it.0);
+        let arrival = event.arrival().unwrap_or_else(Instant::now);
         let state = State::Running {
             run: CatchPanic::new(|| events.call(event)),
             deadline: arrival + self.deadline,

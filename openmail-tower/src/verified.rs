@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http::Extensions;
+use tokio::time::Instant;
 
 use crate::event::{Event, EventId, EventKind, InboxId, InvalidPayload, ThreadId};
 
@@ -19,6 +20,7 @@ use crate::event::{Event, EventId, EventKind, InboxId, InvalidPayload, ThreadId}
 pub struct VerifiedEvent {
     inner: Arc<Inner>,
     attempt: Option<u32>,
+    arrival: Option<Instant>,
     extensions: Extensions,
 }
 
@@ -34,7 +36,18 @@ impl VerifiedEvent {
         let event = Event::from_slice(&raw)?;
         let attempt = event.attempt();
         let inner = Arc::new(Inner { event, raw, timestamp });
-        Ok(Self { inner, attempt, extensions: Extensions::new() })
+        Ok(Self { inner, attempt, arrival: None, extensions: Extensions::new() })
+    }
+
+    /// Says when the request that brought it came in.
+    pub(crate) fn with_arrival(mut self, arrival: Instant) -> Self {
+        self.arrival = Some(arrival);
+        self
+    }
+
+    /// When the request that brought it came in: the answer's deadline counts from then.
+    pub(crate) fn arrival(&self) -> Option<Instant> {
+        self.arrival
     }
 
     /// The event and its payload.

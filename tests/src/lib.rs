@@ -3,6 +3,8 @@
 mod body;
 mod event;
 mod handler;
+mod mail;
+pub mod measure;
 mod redis;
 mod request;
 mod service;
@@ -11,7 +13,8 @@ mod store;
 pub use body::{Polls, ScriptedBody, Step};
 pub use event::{event, mail};
 pub use handler::{Told, ToldHandler, told};
+pub use mail::mail_of;
 pub use redis::RedisServer;
-pub use request::{NOW, SECRET, clock, fixture, fixtures, layer, secret, signed};
+pub use request::{NOW, SECRET, clock, fixture, fixtures, layer, secret, signed, signed_at};
 pub use service::{Recorder, Seen, error_code, inner};
 pub use store::{Fault, FaultyStore};

@@ -33,11 +33,16 @@ pub fn layer() -> VerifyLayer {
 /// A request that OpenMail might have sent at [`NOW`] with `json` as its body, and which carries
 /// `body`.
 pub fn signed<B>(json: &[u8], body: B) -> Request<B> {
+    signed_at(NOW, json, body)
+}
+
+/// The same, sent at another time.
+pub fn signed_at<B>(timestamp: u64, json: &[u8], body: B) -> Request<B> {
     Request::post("/webhooks")
         .header("content-type", "application/json")
         .header("x-event-id", "4e0e0d2b-6e1f-4f3c-8f53-4f0e2e3d7f10")
-        .header("x-timestamp", NOW)
-        .header("x-signature", sign(&secret(), NOW, json))
+        .header("x-timestamp", timestamp)
+        .header("x-signature", sign(&secret(), timestamp, json))
         .body(body)
         .expect("a good request")
 }

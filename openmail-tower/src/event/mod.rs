@@ -13,6 +13,7 @@ mod mailbox;
 mod message;
 mod parse;
 mod payload;
+mod read;
 mod text;
 mod unlisted;
 

@@ -1,20 +1,14 @@
-//! From the body to the event, in one pass: its name first, then straight into the right type.
-
-use std::{borrow::Cow, fmt};
+//! [`Event`], and what all events have.
 
 use jiff::Timestamp;
-use serde::{
-    Deserializer, Serialize, Serializer,
-    de::{Error as _, IgnoredAny, MapAccess, Visitor},
-    ser::SerializeMap,
-};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{
     id::{EventId, InboxId, ThreadId},
     kind::EventKind,
     lifecycle::Lifecycle,
     message::MessageReceived,
-    payload::Key,
+    read,
     unlisted::{SetupTest, UnknownEvent},
 };
 
@@ -56,25 +50,7 @@ impl Event {
     /// When it is no JSON object with a text as `event`, or is a `message.received` without
     /// `event_id`, `inbox_id`, `message.id` or `message.from`.
     pub fn from_slice(json: &[u8]) -> Result<Self, InvalidPayload> {
-        Self::parse(json).or_else(|error| match mend_surrogates(json) {
-            Cow::Owned(mended) => Self::parse(&mended),
-            Cow::Borrowed(_) => Err(error),
-        })
-    }
-
-    fn parse(json: &[u8]) -> Result<Self, InvalidPayload> {
-        fn payload<'de, T: serde::Deserialize<'de>>(json: &'de [u8]) -> Result<T, InvalidPayload> {
-            serde_json::from_slice(json).map_err(InvalidPayload)
-        }
-        Ok(match name(json)? {
-            EventKind::MessageReceived => Self::MessageReceived(payload(json)?),
-            EventKind::InboxSuspended => Self::InboxSuspended(payload(json)?),
-            EventKind::InboxReactivated => Self::InboxReactivated(payload(json)?),
-            EventKind::PodSuspended => Self::PodSuspended(payload(json)?),
-            EventKind::PodReactivated => Self::PodReactivated(payload(json)?),
-            EventKind::SetupTest => Self::SetupTest(payload(json)?),
-            EventKind::Other(_) => Self::Unknown(payload(json)?),
-        })
+        read::event(json).map_err(InvalidPayload)
     }
 
     /// Its name.
@@ -180,72 +156,6 @@ impl Serialize for Event {
 #[error("the body is not an event: {0}")]
 pub struct InvalidPayload(#[source] serde_json::Error);
 
-/// Finds `event` and looks no further: it stands first in what OpenMail sends, so this reads a few
-/// bytes. Wherever it stands, the whole is then parsed once, into the right type.
-fn name(json: &[u8]) -> Result<EventKind, InvalidPayload> {
-    struct Name<'a>(&'a mut Option<EventKind>);
-
-    impl<'de> Visitor<'de> for Name<'_> {
-        type Value = ();
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a JSON object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-            while let Some(key) = map.next_key::<Key<'de>>()? {
-                if key.as_str() == "event" {
-                    *self.0 = Some(map.next_value::<Key<'de>>()?.as_str().into());
-                    return Ok(());
-                }
-                map.next_value::<IgnoredAny>()?;
-            }
-            Err(A::Error::missing_field("event"))
-        }
-    }
-
-    let mut found = None;
-    let rest = serde_json::Deserializer::from_slice(json).deserialize_map(Name(&mut found));
-    match (found, rest) {
-        // That the object goes on after the name is no error here.
-        (Some(kind), _) => Ok(kind),
-        (None, Err(error)) => Err(InvalidPayload(error)),
-        (None, Ok(())) => Err(InvalidPayload(serde_json::Error::missing_field("event"))),
-    }
-}
-
-/// Replaces surrogates that stand alone by U+FFFD.
-///
-/// JavaScript cuts text between the two halves of an emoji without a blink (`parsedText` is cut at
-/// 50,000 characters) and writes the half as `\ud83d`. Rust's text cannot hold that, and a mail must
-/// not be lost to it.
-fn mend_surrogates(json: &[u8]) -> Cow<'_, [u8]> {
-    let unit = |at: usize| -> Option<u16> {
-        let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
-        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-    };
-    let mut mended = Cow::Borrowed(json);
-    let mut at = 0;
-    while let Some(found) = json[at..].iter().position(|&byte| byte == b'\\') {
-        at += found;
-        let alone = match unit(at) {
-            Some(0xD800..=0xDBFF) if matches!(unit(at + 6), Some(0xDC00..=0xDFFF)) => {
-                at += 12;
-                continue;
-            }
-            Some(0xD800..=0xDFFF) => true,
-            _ => false,
-        };
-        if alone {
-            mended.to_mut()[at + 2..at + 6].copy_from_slice(b"fffd");
-            at += 6;
-        } else {
-            at = json.len().min(at + 2);
-        }
-    }
-    mended
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -327,13 +237,6 @@ mod tests {
         for (text, expected) in texts {
             let mail = read(&mail(&format!(r#""external_id":"{text}","#)));
             assert_eq!(mail.external_id.as_deref(), Some(expected));
-        }
-    }
-
-    #[test]
-    fn mending_stops_at_the_end() {
-        for json in ["\\", "x\\", "\\u", "\\ud83", "\\ud83d", "\\ud83d\\", "\\ud83d\\u+c8c"] {
-            mend_surrogates(json.as_bytes());
         }
     }
 

@@ -42,7 +42,7 @@ macro_rules! payload {
                     {
                         let mut extra = serde_json::Map::new();
                         $(let mut $field = None;)*
-                        while let Some(key) = map.next_key::<$crate::event::payload::Key<'de>>()? {
+                        while let Some(key) = map.next_key::<$crate::event::payload::Text<'de>>()? {
                             match key.as_str() {
                                 $($key $(| $alias)* =>
                                     $crate::event::payload::read!($form $field $type, key, map, extra),)*
@@ -129,10 +129,10 @@ macro_rules! write {
 
 pub(super) use {finish, payload, read, write};
 
-/// An object's key, borrowed from the input where it holds no escape.
-pub(super) struct Key<'de>(Cow<'de, str>);
+/// A JSON string, borrowed from the input where it holds no escape.
+pub(super) struct Text<'de>(Cow<'de, str>);
 
-impl Key<'_> {
+impl Text<'_> {
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
@@ -142,26 +142,26 @@ impl Key<'_> {
     }
 }
 
-impl<'de> Deserialize<'de> for Key<'de> {
+impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeyVisitor;
+        struct TextVisitor;
 
-        impl<'de> Visitor<'de> for KeyVisitor {
-            type Value = Key<'de>;
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
+                f.write_str("a string")
             }
 
-            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Borrowed(key)))
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
             }
 
-            fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Owned(key.to_owned())))
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
             }
         }
 
-        deserializer.deserialize_str(KeyVisitor)
+        deserializer.deserialize_str(TextVisitor)
     }
 }

@@ -12,6 +12,7 @@ use bytes::{Buf, Bytes};
 use http::{Request, Response, request::Parts};
 use http_body::Body;
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::{
@@ -53,6 +54,7 @@ struct Waiting<S> {
     service: S,
     parts: Parts,
     head: Head,
+    arrival: Instant,
 }
 
 pin_project! {
@@ -108,7 +110,7 @@ where
             Scope::Inbox(id) => ask(Some(id.clone()), Some(Some(id)), receive),
             Scope::Body => State::Body { receive, key: None },
         };
-        let waiting = Some(Waiting { service, parts, head });
+        let waiting = Some(Waiting { service, parts, head, arrival: Instant::now() });
         Self { state, waiting, reservation: None, settings }
     }
 
@@ -200,7 +202,7 @@ fn conclude<S, K: Keyring, B>(
 where
     S: Service<Request<VerifiedBody>>,
 {
-    let Waiting { mut service, mut parts, head } = waiting.take().expect("not called yet");
+    let Waiting { mut service, mut parts, head, arrival } = waiting.take().expect("not called yet");
     if !hashed {
         macs.update(&body);
     }
@@ -219,7 +221,7 @@ where
     }
     let event = event.map_err(|error| Rejection::because(RejectionKind::InvalidPayload, error))?;
     observe::event_id(parts.headers.get(&EVENT_ID), event.event_id());
-    parts.extensions.insert(event);
+    parts.extensions.insert(event.with_arrival(arrival));
     let response = service.call(Request::from_parts(parts, VerifiedBody::new(body)));
     Ok(State::Inner { response })
 }

@@ -18,5 +18,4 @@ pub use body::{ResponseBody, VerifiedBody};
 pub use future::ResponseFuture;
 pub use layer::VerifyLayer;
 pub use rejection::{Rejection, RejectionKind};
-pub(crate) use service::Arrival;
 pub use service::Verify;

@@ -1,6 +1,6 @@
 //! Why a request was not let through.
 
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header::ALLOW};
@@ -48,9 +48,12 @@ impl Rejection {
     }
 
     /// The answer's `message`: one sentence that tells no secret.
-    pub fn message(&self) -> String {
-        let header = self.header.unwrap_or("a header");
-        self.kind.entry().2.replace("{header}", header)
+    pub fn message(&self) -> Cow<'static, str> {
+        let message = self.kind.entry().2;
+        match self.header {
+            Some(header) => message.replace("{header}", header).into(),
+            None => message.into(),
+        }
     }
 
     /// The answer's `Retry-After`.
@@ -82,7 +85,7 @@ impl From<SignatureError> for Rejection {
             SignatureError::Stale { .. } => RejectionKind::StaleTimestamp,
             SignatureError::Mismatch => RejectionKind::SignatureMismatch,
         };
-        Self::because(kind, error)
+        Self { source: Some(Arc::new(error)), ..kind.into() }
     }
 }
 

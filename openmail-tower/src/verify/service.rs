@@ -9,7 +9,6 @@ use std::{
 use bytes::Buf;
 use http::{Request, Response};
 use http_body::Body;
-use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::{keyring::Keyring, router::BoxError, secret::Secrets};
@@ -34,10 +33,6 @@ pub struct Verify<S, K = Secrets> {
     inner: S,
     settings: Arc<Settings<K>>,
 }
-
-/// When a request came in: the answer's deadline counts from then.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Arrival(pub(crate) Instant);
 
 impl<S, K> Verify<S, K> {
     pub(super) fn new(inner: S, settings: Settings<K>) -> Self {
@@ -68,7 +63,7 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let Settings { clock, tolerance, body_limit, .. } = &*self.settings;
-        let (mut parts, body) = request.into_parts();
+        let (parts, body) = request.into_parts();
         let checked = Head::check(&parts, clock(), *tolerance, *body_limit).and_then(|head| {
             // Some bodies know their length where no header tells it.
             let least = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -76,7 +71,6 @@ where
         });
         match checked {
             Ok(head) => {
-                parts.extensions.insert(Arrival(Instant::now()));
                 // The service that was polled ready is the one to call; its clone is not ready.
                 let clone = self.inner.clone();
                 let service = mem::replace(&mut self.inner, clone);

@@ -1,0 +1,165 @@
+//! What it costs to verify a request: against the floor, against others, by frames, and to refuse.
+//!
+//! `cargo bench -p openmail-tests --bench verify`
+
+mod floor;
+mod ours;
+mod peers;
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use openmail_tests::{
+    mail_of,
+    measure::{Comparison, Figure, Table, steady_allocator, time},
+};
+
+/// Sizes of bodies, with their names.
+const SIZES: [(usize, &str); 4] =
+    [(1 << 10, "1 KiB"), (8 << 10, "8 KiB"), (64 << 10, "64 KiB"), (1 << 20, "1 MiB")];
+
+/// How often each side is measured.
+const ROUNDS: usize = 41;
+
+fn main() {
+    steady_allocator();
+    // A body in very many frames lets others have their turn, and then there is a timer.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("a runtime");
+    let _entered = runtime.enter();
+    against_floor_and_peers();
+    by_frames();
+    refusals();
+    forged();
+}
+
+fn row(table: &mut Table, size: &str, figure: &Figure) {
+    let ratio = format!("{:.2}", figure.ratio);
+    table.row([size.into(), figure.name.clone(), time(figure.time), ratio]);
+}
+
+/// The whole way, from a request to an event in the hands of an inner service.
+fn against_floor_and_peers() {
+    let mut table = Table::new(["body", "side", "median", "× floor"]);
+    for (bytes, size) in SIZES {
+        let body = Bytes::from(mail_of(bytes));
+        let floor = floor::Floor::new(&body);
+        let figures = Comparison::new()
+            .side("floor: HMAC, parse", || (), |()| floor.run())
+            .side("ours", ours::requests(&body), ours::service())
+            .side("axum handler by hand", peers::by_hand_requests(&body), peers::by_hand())
+            .side("webhook-verify", peers::custom_requests(&body), peers::webhook_verify())
+            .side("standardwebhooks", peers::standard_requests(&body), peers::standardwebhooks())
+            .side("tower-github-webhook", peers::github_requests(&body), peers::github_webhook())
+            .side("HMAC alone", || (), |()| floor.mac())
+            .side("parse alone", || (), |()| floor.parse())
+            .side("parse alone, a derived struct", || (), |()| peers::Mail::parse(&body))
+            .run(ROUNDS);
+        figures.iter().for_each(|figure| row(&mut table, size, figure));
+    }
+    table.print("verify");
+}
+
+/// A body of many frames, that does not copy them.
+#[derive(Clone)]
+struct Frames(Bytes, usize);
+
+impl Body for Frames {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Self(rest, size) = &mut *self;
+        let frame = rest.split_to((*size).min(rest.len()));
+        Poll::Ready((!frame.is_empty()).then(|| Ok(Frame::data(frame))))
+    }
+}
+
+/// The same body in one frame and in many.
+fn by_frames() {
+    let mut table = Table::new(["body", "side", "median", "× one frame"]);
+    for (bytes, size) in &SIZES[1..] {
+        let body = Bytes::from(mail_of(*bytes));
+        let frames = |size: usize| {
+            let frames = Frames(body.clone(), size);
+            ours::prepared(&body, move || frames.clone())
+        };
+        let figures = Comparison::new()
+            .side("one frame", frames(usize::MAX), ours::service())
+            .side("16 KiB frames", frames(16 << 10), ours::service())
+            .side("1 KiB frames", frames(1 << 10), ours::service())
+            .run(ROUNDS);
+        figures.iter().for_each(|figure| row(&mut table, size, figure));
+    }
+    table.print("frames");
+}
+
+/// What the head alone gives away.
+fn refusals() {
+    let body = Bytes::from(mail_of(8 << 10));
+    let refused = |edit: fn(&mut http::HeaderMap)| {
+        let mut prepare = ours::requests(&body);
+        move || {
+            let mut request = prepare();
+            edit(request.headers_mut());
+            request
+        }
+    };
+    let figures = Comparison::new()
+        .side("stale", refused(|headers| insert(headers, "x-timestamp", "1")), ours::refusing(400))
+        .side(
+            "malformed",
+            refused(|headers| insert(headers, "x-signature", "nonsense")),
+            ours::refusing(400),
+        )
+        .side(
+            "missing",
+            refused(|headers| drop(headers.remove("x-signature"))),
+            ours::refusing(400),
+        )
+        .side(
+            "too long by Content-Length",
+            refused(|headers| insert(headers, "content-length", "8388609")),
+            ours::refusing(413),
+        )
+        .run(ROUNDS);
+    let mut table = Table::new(["refusal", "median"]);
+    for figure in figures {
+        table.row([figure.name, time(figure.time)]);
+    }
+    table.print("refusals");
+}
+
+fn insert(headers: &mut http::HeaderMap, name: &'static str, value: &'static str) {
+    headers.insert(name, http::HeaderValue::from_static(value));
+}
+
+/// A signature of the right form that is not the body's.
+fn forged() {
+    let mut table = Table::new(["body", "side", "median", "× HMAC"]);
+    for (bytes, size) in SIZES {
+        let body = Bytes::from(mail_of(bytes));
+        let floor = floor::Floor::new(&body);
+        let mut prepare = ours::requests(&body);
+        let forged = move || {
+            let mut request = prepare();
+            let zeros = "0000000000000000000000000000000000000000000000000000000000000000";
+            insert(request.headers_mut(), "x-signature", zeros);
+            request
+        };
+        let figures = Comparison::new()
+            .side("HMAC alone", || (), |()| floor.mac())
+            .side("forged", forged, ours::refusing(401))
+            .run(ROUNDS);
+        figures.iter().for_each(|figure| row(&mut table, size, figure));
+    }
+    table.print("forged");
+}

@@ -1,0 +1,81 @@
+//! What a request allocates and copies, held to a number. A file of its own: the allocator counts
+//! for the whole process.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use openmail_tests::{ScriptedBody, layer, mail_of, measure::finish, signed};
+use openmail_tower::{BoxError, MessageReceived, VerifiedBody, VerifiedEvent};
+use tower::{Layer, Service};
+
+#[global_allocator]
+static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+/// Takes the event and nothing else.
+#[derive(Clone)]
+struct Take;
+
+impl Service<Request<VerifiedBody>> for Take {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<VerifiedBody>) -> Self::Future {
+        request.extensions_mut().remove::<VerifiedEvent>().expect("an event");
+        ready(Ok(Response::default()))
+    }
+}
+
+/// How many allocations, and of how many bytes, `run` makes.
+fn count<T>(run: impl FnOnce() -> T) -> (u64, u64) {
+    let before = dhat::HeapStats::get();
+    drop(run());
+    let after = dhat::HeapStats::get();
+    (after.total_blocks - before.total_blocks, after.total_bytes - before.total_bytes)
+}
+
+fn request<B>(json: &[u8], body: B) -> (u64, u64)
+where
+    B: http_body::Body,
+    B::Error: Into<BoxError>,
+{
+    let mut service = layer().layer(Take);
+    let request = signed(json, body);
+    count(|| assert_eq!(finish(service.call(request)).unwrap().status(), 200))
+}
+
+#[tokio::test]
+async fn a_request_allocates_what_its_event_does_and_little_more() {
+    let _profiler = dhat::Profiler::builder().testing().build();
+    for size in [1 << 10, 8 << 10, 64 << 10] {
+        let json = mail_of(size);
+        let parse = count(|| serde_json::from_slice::<MessageReceived>(&json).unwrap());
+
+        // The clock, tracing and the like have what they need from here on.
+        request(&json, Full::new(Bytes::from(json.clone())));
+
+        // The event's own allocation; the extensions' map, its table, and the event's place in it.
+        let one_frame = request(&json, Full::new(Bytes::from(json.clone())));
+        let (allocations, bytes) = (one_frame.0 - parse.0, one_frame.1 - parse.1);
+        println!("{size}: {allocations} allocations, {bytes} bytes beside the event's");
+        assert!(allocations <= 5, "{size}: {allocations}");
+        assert!(bytes <= 800, "{size}: {bytes}, so the body was copied");
+
+        // In many frames it is joined once, in an allocation that doubles.
+        let frames = request(&json, ScriptedBody::frames(&json, 1 << 10));
+        let (allocations, bytes) = (frames.0 - one_frame.0, frames.1 - one_frame.1);
+        println!("{size}: {allocations} allocations, {bytes} bytes for its frames");
+        assert!(allocations <= 7, "{size}: {allocations}");
+        assert!(bytes <= 3 * size as u64, "{size}: {bytes}");
+    }
+}
