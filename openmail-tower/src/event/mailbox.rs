@@ -17,16 +17,16 @@ pub struct Mailbox {
 
 impl Mailbox {
     /// Reads the first mailbox of a header's text. What holds no address at all becomes the address
-    /// as it is: a sender is never lost to its form.
+    /// as it is, on one line: a sender is never lost to its form, and cannot write into a log.
     pub(super) fn first(text: &str) -> Self {
-        let whole = || Self { name: None, address: text.trim().to_owned() };
+        let whole = || Self { name: None, address: one_line(text).trim().to_owned() };
         Self::all(text).into_iter().next().unwrap_or_else(whole)
     }
 
     /// Reads every mailbox of a header's text: commas between them, groups taken apart.
     pub(super) fn all(text: &str) -> Vec<Self> {
         // The parser reads one header field and knows its end by the line's.
-        let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let line = one_line(text);
         let HeaderValue::Address(addresses) =
             MessageStream::new(format!("{line}\n").as_bytes()).parse_address().into_owned()
         else {
@@ -46,6 +46,10 @@ impl Mailbox {
         };
         addresses.into_iter().filter_map(mailbox).collect()
     }
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 impl fmt::Display for Mailbox {
@@ -81,6 +85,7 @@ mod tests {
             ("Zażółć <z@ż.example>", Some("Zażółć"), "z@ż.example"),
             ("Ada\r\n <a@b.c>", Some("Ada"), "a@b.c"),
             ("not an address", None, "not an address"),
+            ("not\r\nan address\u{1b}", None, "not  an address"),
             ("", None, ""),
         ] {
             assert_eq!(read(text), (name.map(Into::into), address.into()), "{text:?}");
