@@ -567,6 +567,33 @@ mod names {
         pub(super) async fn r#type(_: &openmail_tower::VerifiedEvent) {}
     }
 
+    macro_rules! handlers {
+        ($($name:ident: $event:literal of $inbox:expr, $argument:ty;)*) => {$(
+            #[openmail_tower::openmail_handler(event = $event, inbox = $inbox)]
+            async fn $name(_: $argument) {}
+        )*};
+    }
+
+    handlers! {
+        by_macro: "message.received" of "inb_macro", &openmail_tower::MessageReceived;
+        by_macro_as_well: "inbox.suspended" of concat!("inb", "_macro"), openmail_tower::EventKind;
+    }
+
+    #[tokio::test]
+    async fn a_macro_and_a_function_can_hold_handlers() {
+        #[openmail_tower::openmail_handler(event = "message.received")]
+        async fn inner(_: openmail_tower::RawBody) {}
+
+        let router = openmail_tower::EventRouter::new()
+            .handler(by_macro)
+            .handler(by_macro_as_well)
+            .handler(inner);
+        for inbox in ["inb_macro", "inb_1"] {
+            let outcome = super::run(router.clone(), super::mail(inbox)).await.unwrap();
+            assert_eq!(outcome, openmail_tower::Outcome::Done);
+        }
+    }
+
     #[openmail_tower::openmail_handler(event = "pod.suspended", crate = self::elsewhere::tower)]
     async fn crate_elsewhere(_: elsewhere::tower::EventId) {}
 
