@@ -94,8 +94,9 @@ pub use event::{
 };
 pub use keyring::{InboxKeyring, Keyring, Keys, Scope};
 pub use router::{
-    Attempt, BoxError, EventHandler, EventRouter, FromEvent, FromRef, Handler, HandlerError,
-    HandlerErrorKind, HandlerFuture, IntoOutcome, Outcome, Payload, RawBody, RouterFuture, State,
+    AlreadyBound, Attempt, BoxError, EventHandler, EventRouter, FromEvent, FromRef, Handler,
+    HandlerError, HandlerErrorKind, HandlerFuture, Inboxes, IntoOutcome, Outcome, Payload, RawBody,
+    RouterFuture, State,
 };
 pub use secret::{
     PREVIOUS_SECRET_VARIABLE, SECRET_VARIABLE, Secret, SecretError, SecretErrorKind, Secrets,

@@ -55,15 +55,22 @@ impl Event {
 
     /// Its name.
     pub fn kind(&self) -> EventKind {
-        match self {
-            Self::MessageReceived(_) => EventKind::MessageReceived,
-            Self::InboxSuspended(_) => EventKind::InboxSuspended,
-            Self::InboxReactivated(_) => EventKind::InboxReactivated,
-            Self::PodSuspended(_) => EventKind::PodSuspended,
-            Self::PodReactivated(_) => EventKind::PodReactivated,
-            Self::SetupTest(_) => EventKind::SetupTest,
-            Self::Unknown(event) => EventKind::from(event.event.as_str()),
-        }
+        self.name().into()
+    }
+
+    /// Its name as text: unlike [`kind`](Self::kind), without an allocation for one that is not
+    /// known.
+    pub(crate) fn name(&self) -> &str {
+        let known = match self {
+            Self::MessageReceived(_) => &EventKind::MessageReceived,
+            Self::InboxSuspended(_) => &EventKind::InboxSuspended,
+            Self::InboxReactivated(_) => &EventKind::InboxReactivated,
+            Self::PodSuspended(_) => &EventKind::PodSuspended,
+            Self::PodReactivated(_) => &EventKind::PodReactivated,
+            Self::SetupTest(_) => &EventKind::SetupTest,
+            Self::Unknown(event) => return &event.event,
+        };
+        known.as_str()
     }
 
     /// The id that stays the same in every attempt to deliver it.

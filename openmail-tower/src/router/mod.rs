@@ -8,15 +8,18 @@
 mod error;
 mod extract;
 mod handler;
+mod inboxes;
 mod kind;
 mod outcome;
 mod panic;
 mod service;
+mod service_handler;
 mod table;
 
 pub use error::{BoxError, HandlerError, HandlerErrorKind};
 pub use extract::{Attempt, FromEvent, FromRef, Payload, RawBody, State};
 pub use handler::{EventHandler, Handler, HandlerFuture, Location, Route};
+pub use inboxes::{AlreadyBound, Inboxes};
 pub use kind::{AnyState, Carries, argument, kinds};
 pub use outcome::{IntoOutcome, Outcome};
 pub(crate) use panic::CatchPanic;

@@ -13,17 +13,20 @@ use tower_service::Service;
 use crate::verified::VerifiedEvent;
 
 use super::{
-    error::HandlerError,
+    error::{BoxError, HandlerError},
     handler::{EventHandler, Handler, HandlerFuture},
+    inboxes::{Inboxes, Live},
     outcome::Outcome,
-    table::{Entry, Table, WithState},
+    service_handler::ServiceHandler,
+    table::{About, Entry, Table, WithState},
 };
 
 /// Hands each event to the handler that asks for its name and its inbox.
 ///
 /// An event goes to the handler of its name and inbox; else to that of its name and no inbox; else
 /// to the fallback; else nowhere, which is [`Outcome::Unrouted`]. Without
-/// [`with_state`](Self::with_state) it is a service for handlers that take no state.
+/// [`with_state`](Self::with_state) it is a service for handlers that take no state. Inboxes that
+/// come and go while it serves are bound by [`inboxes`](EventRouter::inboxes).
 ///
 /// ```
 /// # #[cfg(feature = "macros")] {
@@ -40,6 +43,7 @@ use super::{
 /// ```
 pub struct EventRouter<S = ()> {
     table: Arc<Table<S>>,
+    live: Arc<Live>,
     fallback: Option<Arc<dyn Handler<S>>>,
     state: Arc<()>,
 }
@@ -47,7 +51,7 @@ pub struct EventRouter<S = ()> {
 impl<S: Send + Sync + 'static> EventRouter<S> {
     /// A router without handlers.
     pub fn new() -> Self {
-        Self { table: Arc::default(), fallback: None, state: Arc::default() }
+        Self { table: Arc::default(), live: Arc::default(), fallback: None, state: Arc::default() }
     }
 
     /// Adds a handler for the events and inboxes that its attribute names.
@@ -85,6 +89,21 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
         self
     }
 
+    /// As [`fallback`](Self::fallback), for a service; each event calls a clone of it, once that is
+    /// ready.
+    ///
+    /// # Panics
+    /// When there is a fallback already.
+    #[must_use]
+    pub fn fallback_service<E>(self, service: E) -> Self
+    where
+        E: Service<VerifiedEvent, Response = Outcome> + Clone + Send + Sync + 'static,
+        E::Error: Into<BoxError>,
+        E::Future: Send,
+    {
+        self.fallback(ServiceHandler(service))
+    }
+
     /// Gives the handlers their state: each takes the whole or, by
     /// [`FromRef`](crate::FromRef), a part of it.
     #[must_use]
@@ -95,7 +114,7 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
             Arc::new(WithState { handler, state }) as Arc<dyn Handler<()>>
         });
         let table = Arc::unwrap_or_clone(self.table).with_state(&state);
-        EventRouter { table: Arc::new(table), fallback, state: Arc::default() }
+        EventRouter { table: Arc::new(table), live: self.live, fallback, state: Arc::default() }
     }
 
     fn insert<'a, H: EventHandler + Handler<S>>(
@@ -103,7 +122,8 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
         inboxes: impl IntoIterator<Item = Option<&'a str>>,
         handler: H,
     ) -> Self {
-        let entry = Entry { handler: Arc::new(handler), route: H::ROUTE };
+        let about = About::Handler(const { &H::ROUTE });
+        let entry = Entry { handler: Arc::new(handler), about };
         let table = Arc::make_mut(&mut self.table);
         for inbox in inboxes {
             for event in H::ROUTE.events {
@@ -117,6 +137,22 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
     }
 }
 
+impl EventRouter {
+    /// Where handlers and services are bound to inboxes while the router is serving: this one and
+    /// its clones. Taken once the router's own handlers are in, since it refuses what they take.
+    pub fn inboxes(&self) -> Inboxes {
+        Inboxes::new(Arc::clone(&self.live), Arc::clone(&self.table))
+    }
+
+    fn find(&self, event: &VerifiedEvent) -> Option<Arc<dyn Handler<()>>> {
+        let name = event.event().name();
+        let own = event.inbox_id().and_then(|inbox| {
+            self.table.own(inbox, name).cloned().or_else(|| self.live.get(inbox, name))
+        });
+        own.or_else(|| self.table.other(name).or(self.fallback.as_ref()).cloned())
+    }
+}
+
 impl<S: Send + Sync + 'static> Default for EventRouter<S> {
     fn default() -> Self {
         Self::new()
@@ -127,6 +163,7 @@ impl<S> Clone for EventRouter<S> {
     fn clone(&self) -> Self {
         Self {
             table: Arc::clone(&self.table),
+            live: Arc::clone(&self.live),
             fallback: self.fallback.clone(),
             state: Arc::clone(&self.state),
         }
@@ -137,6 +174,7 @@ impl<S> fmt::Debug for EventRouter<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventRouter")
             .field("table", &self.table)
+            .field("bound", &self.live.len())
             .field("fallback", &self.fallback.is_some())
             .finish_non_exhaustive()
     }
@@ -152,8 +190,7 @@ impl Service<VerifiedEvent> for EventRouter {
     }
 
     fn call(&mut self, event: VerifiedEvent) -> RouterFuture {
-        let entry = self.table.get(event.inbox_id(), event.kind().as_str());
-        let handler = entry.map(|entry| &entry.handler).or(self.fallback.as_ref());
+        let handler = self.find(&event);
         RouterFuture(handler.map(|handler| handler.call(event, Arc::clone(&self.state))))
     }
 }

@@ -1,27 +1,66 @@
 //! The table: an event's inbox and name, then its handler.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, panic::Location, sync::Arc};
 
 use crate::event::InboxId;
 
 use super::handler::{Handler, HandlerFuture, Route};
 use crate::verified::VerifiedEvent;
 
-/// A handler in the table, and what it says of itself.
+/// A handler in the table, and what it is.
 pub(super) struct Entry<S> {
     pub(super) handler: Arc<dyn Handler<S>>,
-    pub(super) route: Route,
+    pub(super) about: About,
+}
+
+/// What stands behind an entry: enough to name it.
+#[derive(Clone, Copy)]
+pub(super) enum About {
+    Handler(&'static Route),
+    /// A service, bound there; it takes all events.
+    Service(&'static Location<'static>),
+}
+
+impl<S> Entry<S> {
+    pub(super) fn takes(&self, event: &str) -> bool {
+        match self.about {
+            About::Handler(route) => route.events.contains(&event),
+            About::Service(_) => true,
+        }
+    }
+
+    pub(super) fn overlaps<T>(&self, other: &Entry<T>) -> bool {
+        match self.about {
+            About::Handler(route) => route.events.iter().any(|event| other.takes(event)),
+            About::Service(_) => true,
+        }
+    }
 }
 
 impl<S> Clone for Entry<S> {
     fn clone(&self) -> Self {
-        Self { handler: Arc::clone(&self.handler), route: self.route }
+        Self { handler: Arc::clone(&self.handler), about: self.about }
     }
 }
 
 impl<S> fmt::Debug for Entry<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` ({})", self.route.name, self.route.location)
+        self.about.fmt(f)
+    }
+}
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Handler(route) => write!(f, "`{}` ({})", route.name, route.location),
+            Self::Service(place) => write!(f, "the service of {}:{}", place.file(), place.line()),
+        }
+    }
+}
+
+impl fmt::Debug for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -74,10 +113,20 @@ impl<S> Table<S> {
         }
     }
 
-    /// The handler for an event of an inbox: the inbox's own first, then the one for all others.
-    pub(super) fn get(&self, inbox: Option<&InboxId>, event: &str) -> Option<&Entry<S>> {
-        let own = inbox.and_then(|id| self.inboxes.get(id)).and_then(|events| events.get(event));
-        own.or_else(|| self.others.get(event))
+    /// The handler for an event of an inbox that is the inbox's own.
+    pub(super) fn own(&self, inbox: &InboxId, event: &str) -> Option<&Arc<dyn Handler<S>>> {
+        Some(&self.inboxes.get(inbox)?.get(event)?.handler)
+    }
+
+    /// The handler for an event of every inbox without one of its own.
+    pub(super) fn other(&self, event: &str) -> Option<&Arc<dyn Handler<S>>> {
+        Some(&self.others.get(event)?.handler)
+    }
+
+    /// What is in the way of an entry for an inbox.
+    pub(super) fn overlap<T>(&self, inbox: &InboxId, entry: &Entry<T>) -> Option<About> {
+        let Events(own) = self.inboxes.get(inbox)?;
+        own.iter().find(|(event, _)| entry.takes(event)).map(|(_, taken)| taken.about)
     }
 }
 
@@ -85,9 +134,9 @@ impl<S: Send + Sync + 'static> Table<S> {
     /// Gives every handler its state.
     pub(super) fn with_state(self, state: &Arc<S>) -> Table<()> {
         let bind = |Events(events): Events<S>| {
-            let bind = |(event, Entry { handler, route })| {
+            let bind = |(event, Entry { handler, about })| {
                 let handler = WithState { handler, state: Arc::clone(state) };
-                (event, Entry { handler: Arc::new(handler) as Arc<dyn Handler<()>>, route })
+                (event, Entry { handler: Arc::new(handler) as Arc<dyn Handler<()>>, about })
             };
             Events(events.into_iter().map(bind).collect())
         };

@@ -1,0 +1,178 @@
+//! [`Inboxes`]: what is bound to single inboxes while events are being served.
+
+use std::{fmt, panic::Location, sync::Arc};
+
+use papaya::{Compute, HashMap, Operation};
+use tower_service::Service;
+
+use crate::{event::InboxId, verified::VerifiedEvent};
+
+use super::{
+    error::BoxError,
+    handler::{EventHandler, Handler},
+    outcome::Outcome,
+    service_handler::ServiceHandler,
+    table::{About, Entry, Table, WithState},
+};
+
+/// Every binding made at run time. Readers never wait: not for a writer, nor while the map grows.
+#[derive(Default)]
+pub(super) struct Live(HashMap<InboxId, Arc<[Entry<()>]>>);
+
+impl Live {
+    pub(super) fn get(&self, inbox: &InboxId, event: &str) -> Option<Arc<dyn Handler<()>>> {
+        let map = self.0.pin();
+        let entry = map.get(inbox)?.iter().find(|entry| entry.takes(event))?;
+        Some(Arc::clone(&entry.handler))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn insert(&self, inbox: InboxId, entry: &Entry<()>) -> Result<(), About> {
+        let map = self.0.pin();
+        let done = map.compute(inbox, |bound| {
+            let Some((_, bound)) = bound else {
+                return Operation::Insert([entry.clone()].into());
+            };
+            match bound.iter().find(|other| other.overlaps(entry)) {
+                Some(taken) => Operation::Abort(taken.about),
+                None => Operation::Insert(bound.iter().chain([entry]).cloned().collect()),
+            }
+        });
+        match done {
+            Compute::Aborted(taken) => Err(taken),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Binds handlers and services to inboxes while the router is serving, from any thread.
+///
+/// Of [`EventRouter::inboxes`](crate::EventRouter::inboxes). An event's inbox is looked up among
+/// the router's own handlers first, then here, and then goes to the handler of every inbox. A
+/// lookup takes about as long with a million inboxes as with ten, and never waits for a binding.
+///
+/// ```
+/// # #[cfg(feature = "macros")] {
+/// use openmail_tower::{EventRouter, MessageReceived, State, openmail_handler};
+///
+/// #[derive(Clone)]
+/// struct Agents;
+///
+/// #[openmail_handler(event = "message.received")]
+/// async fn answer(mail: &MessageReceived, State(agents): State<Agents>) {}
+///
+/// let router = EventRouter::new();
+/// let inboxes = router.inboxes().with_state(Agents);
+///
+/// inboxes.bind("inb_new", answer).unwrap();
+/// let error = inboxes.bind("inb_new", answer).unwrap_err();
+/// assert!(error.to_string().contains("`answer`"));
+///
+/// assert!(inboxes.unbind("inb_new"));
+/// # }
+/// ```
+pub struct Inboxes<S = ()> {
+    live: Arc<Live>,
+    start_up: Arc<Table<()>>,
+    state: Arc<S>,
+}
+
+impl Inboxes {
+    pub(super) fn new(live: Arc<Live>, start_up: Arc<Table<()>>) -> Self {
+        Self { live, start_up, state: Arc::default() }
+    }
+
+    /// Gives the handlers that are to be bound their state.
+    #[must_use]
+    pub fn with_state<S>(self, state: S) -> Inboxes<S> {
+        Inboxes { live: self.live, start_up: self.start_up, state: Arc::new(state) }
+    }
+}
+
+impl<S: Send + Sync + 'static> Inboxes<S> {
+    /// Binds a handler to an inbox, for the events that its attribute names; the inboxes it names do
+    /// not matter.
+    ///
+    /// # Errors
+    /// When something is bound to one of these events of this inbox: nothing is changed then, and
+    /// the error names what is there.
+    pub fn bind<H: EventHandler + Handler<S>>(
+        &self,
+        inbox: impl Into<InboxId>,
+        handler: H,
+    ) -> Result<(), AlreadyBound> {
+        let handler = WithState { handler: Arc::new(handler), state: Arc::clone(&self.state) };
+        let about = About::Handler(const { &H::ROUTE });
+        self.insert(inbox.into(), &Entry { handler: Arc::new(handler), about })
+    }
+
+    /// Binds a service to an inbox, for all its events. Each event calls a clone of it, once that is
+    /// ready.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    #[track_caller]
+    pub fn bind_service<E>(&self, inbox: impl Into<InboxId>, service: E) -> Result<(), AlreadyBound>
+    where
+        E: Service<VerifiedEvent, Response = Outcome> + Clone + Send + Sync + 'static,
+        E::Error: Into<BoxError>,
+        E::Future: Send,
+    {
+        let about = About::Service(Location::caller());
+        self.insert(inbox.into(), &Entry { handler: Arc::new(ServiceHandler(service)), about })
+    }
+
+    /// Takes everything off an inbox that was bound here, and tells whether there was anything. Runs
+    /// under way go to their end.
+    pub fn unbind(&self, inbox: impl AsRef<str>) -> bool {
+        self.live.0.pin().remove(inbox.as_ref()).is_some()
+    }
+
+    /// Whether something is bound to an inbox here.
+    pub fn contains(&self, inbox: impl AsRef<str>) -> bool {
+        self.live.0.pin().contains_key(inbox.as_ref())
+    }
+
+    fn insert(&self, inbox: InboxId, entry: &Entry<()>) -> Result<(), AlreadyBound> {
+        let taken = match self.start_up.overlap(&inbox, entry) {
+            Some(taken) => Err(taken),
+            None => self.live.insert(inbox.clone(), entry),
+        };
+        taken.map_err(|there| AlreadyBound { inbox, there, other: entry.about })
+    }
+}
+
+impl<S> Clone for Inboxes<S> {
+    fn clone(&self) -> Self {
+        Self {
+            live: Arc::clone(&self.live),
+            start_up: Arc::clone(&self.start_up),
+            state: Arc::clone(&self.state),
+        }
+    }
+}
+
+impl<S> fmt::Debug for Inboxes<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inboxes").field("bound", &self.live.len()).finish_non_exhaustive()
+    }
+}
+
+/// Something is bound to the inbox already.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{there} is bound to the inbox `{inbox}`, so {other} cannot be")]
+pub struct AlreadyBound {
+    inbox: InboxId,
+    there: About,
+    other: About,
+}
+
+impl AlreadyBound {
+    /// The inbox.
+    pub fn inbox_id(&self) -> &InboxId {
+        &self.inbox
+    }
+}
