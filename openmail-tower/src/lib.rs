@@ -56,6 +56,7 @@
 //! | `macros` | `#[openmail_handler]` | yes |
 //! | `tracing` | logs | yes |
 //! | `metrics` | counters by the `metrics` crate: `openmail_rejections_total` by `error`, `openmail_events_total` by `outcome`, `openmail_event_id_mismatches_total` | |
+//! | `agents` | [`AgentResolver`]: the agent behind an inbox, looked up and remembered | |
 //! | `axum` | [`VerifiedEvent`] as an axum extractor | |
 //! | `dedupe` | `dedupe`: one run an event, with a store of your own | |
 //! | `dedupe-memory` | the same with a store in memory | |
@@ -65,6 +66,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+#[cfg(feature = "agents")]
+mod agent;
 mod answer;
 #[cfg(feature = "macros")]
 mod attribute;
@@ -75,6 +78,7 @@ pub mod dedupe;
 mod endpoint;
 mod event;
 mod keyring;
+mod limit;
 mod observe;
 mod router;
 mod secret;
@@ -84,6 +88,8 @@ pub mod testing;
 mod verified;
 mod verify;
 
+#[cfg(feature = "agents")]
+pub use agent::{Agent, AgentResolver, ResolveAgent, ResolveAgentFuture};
 #[cfg(feature = "axum")]
 pub use axum::MissingVerifyLayer;
 pub use endpoint::{Endpoint, EndpointFuture, webhook};
@@ -93,6 +99,7 @@ pub use event::{
     ThreadId, UnknownEvent, Verdict,
 };
 pub use keyring::{InboxKeyring, Keyring, Keys, Scope};
+pub use limit::{InboxLimit, InboxLimitFuture, InboxLimitLayer};
 pub use router::{
     AlreadyBound, Attempt, BoxError, EventHandler, EventRouter, FromEvent, FromRef, Handler,
     HandlerError, HandlerErrorKind, HandlerFuture, Inboxes, IntoOutcome, Outcome, Payload, RawBody,

@@ -90,3 +90,10 @@ ids! {
     /// A pod's id: the group of inboxes that a lifecycle event is about.
     PodId;
 }
+
+/// Something for each of a million inboxes, changed at any time: who reads never waits for a writer,
+/// nor while the map grows.
+///
+/// Ids are made by OpenMail and not by strangers, so a fast hash will do; at this size it is half of
+/// a lookup.
+pub(crate) type InboxMap<T> = papaya::HashMap<InboxId, T, foldhash::fast::RandomState>;

@@ -17,6 +17,7 @@ mod read;
 mod text;
 mod unlisted;
 
+pub(crate) use id::InboxMap;
 pub use id::{EventId, InboxId, MessageId, PodId, ThreadId};
 pub use kind::EventKind;
 pub use lifecycle::{Lifecycle, SuspensionReason};

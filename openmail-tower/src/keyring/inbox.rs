@@ -8,11 +8,10 @@ use std::{
 };
 
 use http::request::Parts;
-use papaya::HashMap;
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    event::InboxId,
+    event::{InboxId, InboxMap},
     router::BoxError,
     secret::{Secret, Secrets},
 };
@@ -86,7 +85,7 @@ pub struct InboxKeyring {
 }
 
 struct Shared {
-    inboxes: HashMap<InboxId, Rotation>,
+    inboxes: InboxMap<Rotation>,
     account: RwLock<Option<Rotation>>,
 }
 
@@ -94,7 +93,7 @@ impl InboxKeyring {
     /// A keyring without secrets, which lets nothing through. The inbox is named by the last segment
     /// of the path.
     pub fn new() -> Self {
-        let shared = Shared { inboxes: HashMap::new(), account: RwLock::new(None) };
+        let shared = Shared { inboxes: InboxMap::default(), account: RwLock::new(None) };
         Self { shared: Arc::new(shared), by_path: true }
     }
 

@@ -1,11 +1,13 @@
 //! [`Inboxes`]: what is bound to single inboxes while events are being served.
 
-use std::{fmt, panic::Location, sync::Arc};
+use std::{cell::Cell, fmt, panic::Location, sync::Arc};
 
-use papaya::{Compute, HashMap, Operation};
 use tower_service::Service;
 
-use crate::{event::InboxId, verified::VerifiedEvent};
+use crate::{
+    event::{InboxId, InboxMap},
+    verified::VerifiedEvent,
+};
 
 use super::{
     error::BoxError,
@@ -17,7 +19,7 @@ use super::{
 
 /// Every binding made at run time. Readers never wait: not for a writer, nor while the map grows.
 #[derive(Default)]
-pub(super) struct Live(HashMap<InboxId, Arc<[Entry<()>]>>);
+pub(super) struct Live(InboxMap<Arc<[Entry<()>]>>);
 
 impl Live {
     pub(super) fn get(&self, inbox: &InboxId, event: &str) -> Option<Arc<dyn Handler<()>>> {
@@ -30,20 +32,25 @@ impl Live {
         self.0.len()
     }
 
-    fn insert(&self, inbox: InboxId, entry: &Entry<()>) -> Result<(), About> {
+    fn insert(&self, inbox: &InboxId, entry: &Entry<()>) -> Result<(), About> {
         let map = self.0.pin();
-        let done = map.compute(inbox, |bound| {
-            let Some((_, bound)) = bound else {
-                return Operation::Insert([entry.clone()].into());
-            };
-            match bound.iter().find(|other| other.overlaps(entry)) {
-                Some(taken) => Operation::Abort(taken.about),
-                None => Operation::Insert(bound.iter().chain([entry]).cloned().collect()),
+        loop {
+            if map.try_insert(inbox.clone(), [entry.clone()].into()).is_ok() {
+                return Ok(());
             }
-        });
-        match done {
-            Compute::Aborted(taken) => Err(taken),
-            _ => Ok(()),
+            let taken = Cell::new(None);
+            let updated = map.update(inbox.clone(), |bound| {
+                let other = bound.iter().find(|other| other.overlaps(entry));
+                taken.set(other.map(|other| other.about));
+                match other {
+                    Some(_) => Arc::clone(bound),
+                    None => bound.iter().chain([entry]).cloned().collect(),
+                }
+            });
+            // Nothing to update: it was unbound in between.
+            if updated.is_some() {
+                return taken.get().map_or(Ok(()), Err);
+            }
         }
     }
 }
@@ -139,7 +146,7 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
     fn insert(&self, inbox: InboxId, entry: &Entry<()>) -> Result<(), AlreadyBound> {
         let taken = match self.start_up.overlap(&inbox, entry) {
             Some(taken) => Err(taken),
-            None => self.live.insert(inbox.clone(), entry),
+            None => self.live.insert(&inbox, entry),
         };
         taken.map_err(|there| AlreadyBound { inbox, there, other: entry.about })
     }

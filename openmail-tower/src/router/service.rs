@@ -145,6 +145,10 @@ impl EventRouter {
     }
 
     fn find(&self, event: &VerifiedEvent) -> Option<Arc<dyn Handler<()>>> {
+        #[cfg(feature = "agents")]
+        if event.extensions().get::<crate::agent::NoAgent>().is_some() {
+            return self.fallback.clone();
+        }
         let name = event.event().name();
         let own = event.inbox_id().and_then(|inbox| {
             self.table.own(inbox, name).cloned().or_else(|| self.live.get(inbox, name))

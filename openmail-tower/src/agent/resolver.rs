@@ -1,0 +1,198 @@
+//! [`AgentResolver`].
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use moka::{Expiry, future::Cache};
+use tokio::time::timeout;
+use tower_layer::Layer;
+
+use crate::{
+    event::InboxId,
+    router::{BoxError, HandlerError},
+};
+
+use super::service::ResolveAgent;
+
+type Lookup<T> = dyn Fn(InboxId) -> Pin<Box<dyn Future<Output = Found<T>> + Send>> + Send + Sync;
+type Found<T> = Result<Option<T>, LookupError>;
+
+/// Finds the agent of each event's inbox, and remembers it: a layer for the service of events
+/// behind it, usually an [`EventRouter`](crate::EventRouter), whose handlers take the agent as
+/// [`Agent<T>`](crate::Agent).
+///
+/// | the lookup says | the event |
+/// |---|---|
+/// | an agent | goes on, with the agent |
+/// | there is none | goes to the router's fallback, whatever handlers it has |
+/// | an error, or nothing in time | is to be tried again: [`Unavailable`](crate::HandlerErrorKind::Unavailable) |
+///
+/// An event without an inbox goes on without an agent.
+///
+/// What was found, and that nothing was found, is remembered for a while; errors are not. However
+/// many events of one inbox come at once, one lookup runs; and where its event is dropped, another
+/// event's goes on. Clones share what is remembered.
+///
+/// ```
+/// # #[cfg(feature = "macros")] {
+/// use openmail_tower::{
+///     Agent, AgentResolver, EventRouter, InboxId, MessageReceived, openmail_handler,
+/// };
+/// use tower::Layer;
+///
+/// #[derive(Clone)]
+/// struct Support { model: String }
+///
+/// async fn find(inbox: InboxId) -> Result<Option<Support>, std::io::Error> {
+///     Ok(Some(Support { model: "small".into() })) // from a database
+/// }
+///
+/// #[openmail_handler(event = "message.received")]
+/// async fn answer(mail: &MessageReceived, Agent(support): Agent<Support>) {
+///     println!("{} answers {}", support.model, mail.message.from);
+/// }
+///
+/// let router: EventRouter = EventRouter::new().handler(answer);
+/// let events = AgentResolver::new(find).layer(router);
+/// # }
+/// ```
+pub struct AgentResolver<T> {
+    known: Cache<InboxId, Option<T>>,
+    lookup: Arc<Lookup<T>>,
+    settings: Settings,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Settings {
+    capacity: u64,
+    found: Duration,
+    not_found: Duration,
+    timeout: Duration,
+}
+
+impl<T: Clone + Send + Sync + 'static> AgentResolver<T> {
+    /// Finds agents by `lookup`: `Ok(None)` says that the inbox has none.
+    pub fn new<F, R, E>(lookup: F) -> Self
+    where
+        F: Fn(InboxId) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Option<T>, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        let lookup = Arc::new(lookup);
+        let lookup: Arc<Lookup<T>> = Arc::new(move |inbox| {
+            let lookup = Arc::clone(&lookup);
+            // Not begun before it is polled: another event's may be under way.
+            Box::pin(async move { lookup(inbox).await.map_err(|error| LookupError(error.into())) })
+        });
+        let settings = Settings {
+            capacity: 10_000,
+            found: Duration::from_secs(60),
+            not_found: Duration::from_secs(5),
+            timeout: Duration::from_secs(5),
+        };
+        Self { known: settings.cache(), lookup, settings }
+    }
+
+    /// How many inboxes to remember. Default: 10,000.
+    #[must_use]
+    pub fn capacity(self, inboxes: u64) -> Self {
+        let settings = Settings { capacity: inboxes, ..self.settings };
+        self.with(settings)
+    }
+
+    /// For how long to remember an agent. Default: 60 s.
+    #[must_use]
+    pub fn remember(self, found: Duration) -> Self {
+        let settings = Settings { found, ..self.settings };
+        self.with(settings)
+    }
+
+    /// For how long to remember that an inbox has no agent. Default: 5 s.
+    #[must_use]
+    pub fn remember_none(self, not_found: Duration) -> Self {
+        let settings = Settings { not_found, ..self.settings };
+        self.with(settings)
+    }
+
+    /// How long to wait for a lookup. Default: 5 s.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
+    }
+
+    /// Forgets what is remembered of an inbox, as when its agent has changed.
+    pub async fn forget(&self, inbox: impl AsRef<str>) {
+        self.known.invalidate(inbox.as_ref()).await;
+    }
+
+    fn with(self, settings: Settings) -> Self {
+        Self { known: settings.cache(), settings, ..self }
+    }
+
+    pub(super) async fn find(&self, inbox: &InboxId) -> Result<Option<T>, HandlerError> {
+        if let Some(known) = self.known.get(inbox).await {
+            return Ok(known);
+        }
+        let found = self.known.try_get_with_by_ref(inbox, (self.lookup)(inbox.clone()));
+        match timeout(self.settings.timeout, found).await {
+            Ok(found) => found.map_err(HandlerError::unavailable),
+            Err(_) => Err(HandlerError::unavailable("the inbox's agent was not found in time")),
+        }
+    }
+}
+
+impl Settings {
+    fn cache<T: Clone + Send + Sync + 'static>(&self) -> Cache<InboxId, Option<T>> {
+        Cache::builder().max_capacity(self.capacity).expire_after(*self).build()
+    }
+}
+
+impl<T> Expiry<InboxId, Option<T>> for Settings {
+    fn expire_after_create(
+        &self,
+        _: &InboxId,
+        agent: &Option<T>,
+        _: std::time::Instant,
+    ) -> Option<Duration> {
+        Some(if agent.is_some() { self.found } else { self.not_found })
+    }
+
+    fn expire_after_update(
+        &self,
+        inbox: &InboxId,
+        agent: &Option<T>,
+        at: std::time::Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        self.expire_after_create(inbox, agent, at)
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static, E> Layer<E> for AgentResolver<T> {
+    type Service = ResolveAgent<E, T>;
+
+    fn layer(&self, events: E) -> ResolveAgent<E, T> {
+        ResolveAgent::new(events, self.clone())
+    }
+}
+
+impl<T> Clone for AgentResolver<T> {
+    fn clone(&self) -> Self {
+        Self {
+            known: self.known.clone(),
+            lookup: Arc::clone(&self.lookup),
+            settings: self.settings,
+        }
+    }
+}
+
+impl<T> fmt::Debug for AgentResolver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AgentResolver").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// Shared by all the events that have waited for the same lookup.
+#[derive(Debug, thiserror::Error)]
+#[error("the inbox's agent could not be looked up")]
+struct LookupError(#[source] BoxError);

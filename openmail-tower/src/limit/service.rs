@@ -1,0 +1,93 @@
+//! [`InboxLimit`].
+
+use std::{
+    fmt,
+    future::Future,
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::timeout;
+use tower_service::Service;
+
+use crate::{
+    router::{BoxError, HandlerError, HandlerFuture, Outcome},
+    verified::VerifiedEvent,
+};
+
+use super::slots::Slots;
+
+/// Lets so many events of each inbox run at a time; see
+/// [`InboxLimitLayer`](crate::InboxLimitLayer).
+#[derive(Clone)]
+pub struct InboxLimit<E> {
+    events: E,
+    slots: Arc<Slots>,
+    wait: Duration,
+}
+
+impl<E> InboxLimit<E> {
+    pub(super) fn new(events: E, slots: Arc<Slots>, wait: Duration) -> Self {
+        Self { events, slots, wait }
+    }
+}
+
+impl<E> Service<VerifiedEvent> for InboxLimit<E>
+where
+    E: Service<VerifiedEvent, Response = Outcome> + Clone + Send + 'static,
+    E::Error: Into<BoxError>,
+    E::Future: Send,
+{
+    type Response = Outcome;
+    type Error = HandlerError;
+    type Future = InboxLimitFuture;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
+        self.events.poll_ready(cx).map_err(|error| HandlerError::from_boxed(error.into()))
+    }
+
+    fn call(&mut self, event: VerifiedEvent) -> InboxLimitFuture {
+        let clone = self.events.clone();
+        let mut events = mem::replace(&mut self.events, clone);
+        let ticket = event.inbox_id().map(|inbox| Arc::clone(&self.slots).ticket(inbox.clone()));
+        let (wait, runs) = (self.wait, self.slots.runs());
+        InboxLimitFuture(Box::pin(async move {
+            let _turn = match &ticket {
+                Some(ticket) => Some(timeout(wait, ticket.turn()).await.map_err(|_| {
+                    HandlerError::unavailable(format!("{runs} events of the inbox are running"))
+                })?),
+                None => None,
+            };
+            events.call(event).await.map_err(|error| HandlerError::from_boxed(error.into()))
+        }))
+    }
+}
+
+impl<E> fmt::Debug for InboxLimit<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InboxLimit")
+            .field("slots", &self.slots)
+            .field("wait", &self.wait)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The future of [`InboxLimit`].
+pub struct InboxLimitFuture(HandlerFuture);
+
+impl Future for InboxLimitFuture {
+    type Output = Result<Outcome, HandlerError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for InboxLimitFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InboxLimitFuture").finish_non_exhaustive()
+    }
+}
