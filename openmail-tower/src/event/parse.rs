@@ -254,6 +254,8 @@ mod tests {
             r#"{"event":"pod.suspended","pod_id":"p","reason":"news","x":1}"#.into(),
             r#"{"event":"setup.test","message":"hello"}"#.into(),
             r#"{"x":1,"event":"a.b","attempt":3}"#.into(),
+            // One of the numbers that come back another where they are read less than exactly.
+            r#"{"x":2.0725104815916087e-150,"event":"a.b"}"#.into(),
         ] {
             let event = Event::from_slice(json.as_bytes()).unwrap();
             let again = serde_json::to_vec(&event).unwrap();
