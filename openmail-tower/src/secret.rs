@@ -67,6 +67,12 @@ impl Secret {
         text.map_err(|error| SecretError { variable: Some(name.to_owned()), ..error })
     }
 
+    /// A key that need not be text, for published vectors.
+    #[cfg(test)]
+    pub(crate) fn from_key(key: &[u8]) -> Self {
+        Self { keyed: Hmac::new_from_slice(key).expect("HMAC takes a key of any length") }
+    }
+
     pub(crate) fn mac(&self) -> Hmac<Sha256> {
         self.keyed.clone()
     }

@@ -193,6 +193,9 @@ impl std::fmt::Debug for Macs {
 }
 
 #[cfg(test)]
+mod wycheproof;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
