@@ -192,6 +192,13 @@ mod tests {
     }
 
     #[test]
+    fn of_two_names_the_first_counts() {
+        let json = r#"{"event":"a.b","event":"message.received"}"#;
+        let event = Event::from_slice(json.as_bytes()).unwrap();
+        assert_eq!(event.kind(), EventKind::from("a.b"));
+    }
+
+    #[test]
     fn what_is_no_event_is_refused() {
         for json in [
             "",

@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::{Error, de::Read};
 
-use super::{kind::EventKind, parse::Event, payload::Text};
+use super::{kind::EventKind, parse::Event, payload::Text, unlisted::UnknownEvent};
 
 /// Reads an event.
 pub(super) fn event(json: &[u8]) -> Result<Event, Error> {
@@ -52,7 +52,11 @@ fn payload<'de, D: Deserializer<'de>>(kind: &EventKind, json: D) -> Result<Event
         EventKind::PodSuspended => Event::PodSuspended(Deserialize::deserialize(json)?),
         EventKind::PodReactivated => Event::PodReactivated(Deserialize::deserialize(json)?),
         EventKind::SetupTest => Event::SetupTest(Deserialize::deserialize(json)?),
-        EventKind::Other(_) => Event::Unknown(Deserialize::deserialize(json)?),
+        // Where it is said twice, what it was taken for is what it says of itself.
+        EventKind::Other(name) => {
+            let event = name.to_string();
+            Event::Unknown(UnknownEvent { event, ..Deserialize::deserialize(json)? })
+        }
     })
 }
 
