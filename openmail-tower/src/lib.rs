@@ -61,6 +61,10 @@
 //! | `dedupe` | `dedupe`: one run an event, with a store of your own | |
 //! | `dedupe-memory` | the same with a store in memory | |
 //! | `dedupe-redis` | the same with a store in Redis | |
+//! | `queue` | `queue`: a durable queue, with a store of your own | |
+//! | `queue-sqlite` | the same with a store in SQLite | |
+//! | `queue-postgres` | the same with a store in PostgreSQL | |
+//! | `queue-postgres-tls` | and TLS to it, by rustls and the system's roots | |
 //! | `test-util` | `dedupe::contract`: tests for a store of your own | |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -77,9 +81,13 @@ mod axum;
 pub mod dedupe;
 mod endpoint;
 mod event;
+#[cfg(any(feature = "dedupe", feature = "queue"))]
+mod key;
 mod keyring;
 mod limit;
 mod observe;
+#[cfg(feature = "queue")]
+pub mod queue;
 mod router;
 mod secret;
 pub mod signature;

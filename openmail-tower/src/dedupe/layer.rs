@@ -4,7 +4,9 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tower_layer::Layer;
 
-use super::{key::DedupeKey, runs::Runs, service::Dedupe, store::DedupeStore};
+use crate::key::DedupeKey;
+
+use super::{runs::Runs, service::Dedupe, store::DedupeStore};
 
 /// Runs each event once: puts [`Dedupe`] around a service of events.
 ///

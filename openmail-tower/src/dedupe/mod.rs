@@ -47,7 +47,6 @@
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod contract;
-mod key;
 mod layer;
 #[cfg(feature = "dedupe-memory")]
 mod memory;
@@ -58,7 +57,7 @@ mod runs;
 mod service;
 mod store;
 
-pub use key::DedupeKey;
+pub use crate::key::DedupeKey;
 pub use layer::DedupeLayer;
 #[cfg(feature = "dedupe-memory")]
 pub use memory::MemoryStore;

@@ -16,7 +16,7 @@ pub enum DedupeKey {
 
 impl DedupeKey {
     /// The store's key; none where the event has no id.
-    pub(super) fn of(self, event: &VerifiedEvent) -> Option<String> {
+    pub(crate) fn of(self, event: &VerifiedEvent) -> Option<String> {
         match (self, event.event().message_received()) {
             // An id is opaque and may hold any sign: the length says where the first one ends.
             (Self::Message, Some(mail)) => {

@@ -1,0 +1,219 @@
+//! Group commit: what is asked for at the same time is written in one transaction.
+
+use std::{fmt, future::Future, sync::Arc};
+
+use tokio::{
+    sync::{Mutex, Notify, mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use super::error::{QueueError, QueueErrorKind};
+
+/// At most so many operations a transaction,
+const OPERATIONS: usize = 256;
+/// and about so many bytes.
+const BYTES: usize = 8 << 20;
+
+/// Writes batches.
+pub(super) trait Apply: Send + 'static {
+    type Op: Send + Sync + 'static;
+    type Answer: Send + 'static;
+
+    /// Does all of these in one transaction and gives their answers in order, or does none.
+    fn apply(
+        &mut self,
+        ops: &[Self::Op],
+    ) -> impl Future<Output = Result<Vec<Self::Answer>, QueueError>> + Send;
+
+    /// How many bytes it writes, about.
+    fn size(op: &Self::Op) -> usize;
+
+    /// Called at the end.
+    fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// Hands operations to a task of its own, which writes what has gathered while it wrote what came
+/// before. An operation whose asker is dropped is done or not, never by half.
+pub(super) struct Batcher<A: Apply> {
+    sender: mpsc::Sender<Pending<A>>,
+    closing: Arc<Notify>,
+    task: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+struct Pending<A: Apply> {
+    op: A::Op,
+    reply: oneshot::Sender<Result<A::Answer, QueueError>>,
+}
+
+impl<A: Apply> Batcher<A> {
+    pub(super) fn new(apply: A) -> Self {
+        let (sender, receiver) = mpsc::channel(OPERATIONS);
+        let closing = Arc::new(Notify::new());
+        let task = tokio::spawn(write(apply, receiver, Arc::clone(&closing)));
+        Self { sender, closing, task: Arc::new(Mutex::new(Some(task))) }
+    }
+
+    pub(super) async fn ask(&self, op: A::Op) -> Result<A::Answer, QueueError> {
+        let (reply, answer) = oneshot::channel();
+        self.sender.send(Pending { op, reply }).await.map_err(|_| QueueError::closed())?;
+        answer.await.map_err(|_| QueueError::closed())?
+    }
+
+    /// Writes what was asked for, and then no more.
+    pub(super) async fn close(&self) {
+        self.closing.notify_one();
+        let mut task = self.task.lock().await;
+        if let Some(running) = task.as_mut() {
+            // One that panicked is at its end as well.
+            let _ = running.await;
+            *task = None;
+        }
+    }
+}
+
+impl<A: Apply> Clone for Batcher<A> {
+    fn clone(&self) -> Self {
+        let Self { sender, closing, task } = self;
+        Self { sender: sender.clone(), closing: Arc::clone(closing), task: Arc::clone(task) }
+    }
+}
+
+impl<A: Apply> fmt::Debug for Batcher<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batcher").finish_non_exhaustive()
+    }
+}
+
+async fn write<A: Apply>(
+    mut apply: A,
+    mut receiver: mpsc::Receiver<Pending<A>>,
+    closing: Arc<Notify>,
+) {
+    loop {
+        let first = tokio::select! {
+            pending = receiver.recv() => pending,
+            () = closing.notified() => {
+                receiver.close();
+                continue;
+            }
+        };
+        let Some(first) = first else { break };
+        let (mut ops, mut replies) = (Vec::new(), Vec::new());
+        let (mut bytes, mut next) = (0, Some(first));
+        while let Some(Pending { op, reply }) = next {
+            // Nobody waits for it any more: he has been told that it was not written.
+            if !reply.is_closed() {
+                bytes += A::size(&op);
+                ops.push(op);
+                replies.push(reply);
+            }
+            let room = ops.len() < OPERATIONS && bytes < BYTES;
+            next = room.then(|| receiver.try_recv().ok()).flatten();
+        }
+        for (reply, answer) in replies.into_iter().zip(answers(&mut apply, &ops).await) {
+            let _ = reply.send(answer);
+        }
+    }
+    apply.close().await;
+}
+
+async fn answers<A: Apply>(apply: &mut A, ops: &[A::Op]) -> Vec<Result<A::Answer, QueueError>> {
+    match apply.apply(ops).await {
+        Ok(answers) => answers.into_iter().map(Ok).collect(),
+        // One that is refused must not cost the others.
+        Err(error) if error.kind() == QueueErrorKind::Refused && ops.len() > 1 => {
+            let mut answers = Vec::new();
+            for op in ops.chunks(1) {
+                let answer = apply.apply(op).await;
+                answers.push(answer.and_then(|mut one| one.pop().ok_or_else(QueueError::closed)));
+            }
+            answers
+        }
+        Err(error) => ops.iter().map(|_| Err(error.clone())).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Doubles numbers, refuses 13, and keeps what it was asked for at a time.
+    struct Doubler {
+        batches: mpsc::UnboundedSender<Vec<u32>>,
+        gate: Arc<Notify>,
+    }
+
+    impl Apply for Doubler {
+        type Op = u32;
+        type Answer = u32;
+
+        async fn apply(&mut self, ops: &[u32]) -> Result<Vec<u32>, QueueError> {
+            self.batches.send(ops.to_vec()).unwrap();
+            self.gate.notified().await;
+            if ops.contains(&13) {
+                return Err(QueueError::new(QueueErrorKind::Refused, "13"));
+            }
+            Ok(ops.iter().map(|op| op * 2).collect())
+        }
+
+        fn size(_: &u32) -> usize {
+            0
+        }
+
+        async fn close(self) {}
+    }
+
+    fn doubler() -> (Batcher<Doubler>, mpsc::UnboundedReceiver<Vec<u32>>, Arc<Notify>) {
+        let (batches, seen) = mpsc::unbounded_channel();
+        let gate = Arc::new(Notify::new());
+        (Batcher::new(Doubler { batches, gate: Arc::clone(&gate) }), seen, gate)
+    }
+
+    async fn asked(batcher: &Batcher<Doubler>, op: u32) -> JoinHandle<Result<u32, QueueError>> {
+        let batcher = batcher.clone();
+        let asked = tokio::spawn(async move { batcher.ask(op).await });
+        tokio::task::yield_now().await;
+        asked
+    }
+
+    #[tokio::test]
+    async fn what_gathers_meanwhile_is_written_at_once_and_a_refused_one_alone() {
+        let (batcher, mut batches, gate) = doubler();
+        let first = asked(&batcher, 1).await;
+        assert_eq!(batches.recv().await.unwrap(), [1]);
+        let rest = [asked(&batcher, 2).await, asked(&batcher, 13).await, asked(&batcher, 3).await];
+        gate.notify_one();
+        assert_eq!(first.await.unwrap().unwrap(), 2);
+        for expected in [&[2, 13, 3][..], &[2], &[13], &[3]] {
+            assert_eq!(batches.recv().await.unwrap(), expected);
+            gate.notify_one();
+        }
+        let [two, thirteen, three] = rest;
+        assert_eq!(two.await.unwrap().unwrap(), 4);
+        assert_eq!(thirteen.await.unwrap().unwrap_err().kind(), QueueErrorKind::Refused);
+        assert_eq!(three.await.unwrap().unwrap(), 6);
+    }
+
+    #[tokio::test]
+    async fn closing_writes_what_was_asked_for() {
+        let (batcher, mut batches, gate) = doubler();
+        let first = asked(&batcher, 1).await;
+        assert_eq!(batches.recv().await.unwrap(), [1]);
+        let second = asked(&batcher, 2).await;
+        let third = asked(&batcher, 3).await;
+        third.abort();
+        assert!(third.await.unwrap_err().is_cancelled());
+        let closing = tokio::spawn({
+            let batcher = batcher.clone();
+            async move { batcher.close().await }
+        });
+        gate.notify_one();
+        assert_eq!(batches.recv().await.unwrap(), [2], "nobody waits for 3");
+        gate.notify_one();
+        closing.await.unwrap();
+        assert_eq!(first.await.unwrap().unwrap(), 2);
+        assert_eq!(second.await.unwrap().unwrap(), 4);
+        assert_eq!(batcher.ask(4).await.unwrap_err().kind(), QueueErrorKind::Closed);
+        batcher.close().await;
+    }
+}

@@ -1,0 +1,69 @@
+//! Dead letters.
+
+use std::time::{Duration, SystemTime};
+
+use crate::queue::{
+    entry::{Counts, EntryId},
+    store::QueueStore,
+};
+
+use super::probe::{LONG, Probe};
+
+pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
+    let mut entries = Vec::new();
+    for number in 0..5 {
+        let mut entry = probe.entry(None);
+        entry.inbox_id = Some(format!("inbox {}", number % 2));
+        assert!(probe.enqueue(entry.clone()).await);
+        let claimed = probe.next(LONG).await;
+        probe.bury(&claimed, &format!("error {number}\0")).await;
+        entries.push((claimed.lease.id, entry));
+    }
+    assert_eq!(probe.counts().await, Counts { dead: 5, ..Counts::default() });
+    assert!(probe.is_idle().await, "they are not run");
+    assert!(!probe.enqueue(entries[0].1.clone()).await, "their keys are known");
+
+    let list = |after, limit| async move {
+        let letters = probe.store.dead_letters(after, limit).await.expect("they are listed");
+        letters.iter().map(|letter| letter.id).collect::<Vec<_>>()
+    };
+    let ids: Vec<_> = entries.iter().map(|(id, _)| *id).collect();
+    assert_eq!(list(None, 3).await, ids[..3]);
+    assert_eq!(list(Some(ids[2]), 100).await, ids[3..]);
+    assert_eq!(list(Some(ids[4]), 100).await, []);
+
+    let (id, entry) = &entries[1];
+    let read = probe.store.dead_letter(*id).await.expect("it is read");
+    let (letter, stored) = read.expect("it is there");
+    assert_eq!(stored, entry.stored);
+    assert_eq!((letter.id, letter.attempts), (*id, 1));
+    assert_eq!(letter.error, "error 1\u{fffd}");
+    assert_eq!((&letter.kind, &letter.event_id), (&entry.kind, &entry.event_id));
+    assert_eq!((&letter.inbox_id, &letter.thread_id), (&entry.inbox_id, &entry.thread_id));
+    assert!(letter.queued_at <= letter.buried_at);
+    let age = SystemTime::now().duration_since(letter.queued_at).unwrap_or_default();
+    assert!(age < Duration::from_secs(600), "{age:?}");
+
+    let unknown = EntryId(i64::MAX);
+    assert!(probe.store.dead_letter(unknown).await.expect("it is asked").is_none());
+    assert!(!probe.store.requeue(unknown).await.expect("it is asked"));
+    assert!(!probe.store.drop_dead_letter(unknown).await.expect("it is asked"));
+
+    assert!(probe.store.requeue(ids[1]).await.expect("it is requeued"));
+    assert!(!probe.store.requeue(ids[1]).await.expect("it is asked"), "it is dead no more");
+    assert!(!probe.store.drop_dead_letter(ids[1]).await.expect("it is asked"), "nor dropped");
+    let again = probe.next(LONG).await;
+    assert_eq!((again.lease.id, again.attempt), (ids[1], 1));
+    probe.done(&again).await;
+
+    assert_eq!(probe.store.requeue_inbox("inbox 0").await.expect("they are requeued"), 3);
+    assert_eq!(probe.store.requeue_inbox("inbox 0").await.expect("it is asked"), 0);
+    assert_eq!(probe.claim(100, Duration::ZERO).await.len(), 3);
+    assert_eq!(list(None, 100).await, [ids[3]]);
+    probe.finish().await;
+
+    assert!(probe.store.drop_dead_letter(ids[3]).await.expect("it is dropped"));
+    assert_eq!(list(None, 100).await, []);
+    assert!(probe.enqueue(entries[3].1.clone()).await, "its key is forgotten");
+    probe.finish().await;
+}

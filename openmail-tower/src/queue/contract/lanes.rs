@@ -1,0 +1,126 @@
+//! One at a time of each lane, in order of arrival.
+
+use std::time::Duration;
+
+use crate::queue::{entry::Counts, store::QueueStore};
+
+use super::probe::{LONG, Probe, SHORT};
+
+pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
+    one_at_a_time_in_order(probe).await;
+    a_duplicate_takes_no_place(probe).await;
+    a_retry_holds_its_lane(probe).await;
+    a_retry_steps_aside(probe).await;
+    several_step_aside(probe).await;
+    a_dead_letter_frees_its_lane(probe).await;
+}
+
+async fn one_at_a_time_in_order<St: QueueStore>(probe: &Probe<St>) {
+    let mut expected = Vec::new();
+    for _ in 0..4 {
+        expected.push([probe.add(Some("one")).await, probe.add(Some("two")).await]);
+        probe.add(None).await;
+    }
+    assert_eq!(probe.counts().await, Counts { ready: 6, blocked: 6, ..Counts::default() });
+    let mut loose = Vec::new();
+    for pair in expected {
+        let mut claimed = probe.claim(100, LONG).await;
+        loose.extend(claimed.extract_if(.., |claimed| claimed.lease.lane.is_none()));
+        let stored: Vec<_> = claimed.iter().map(|claimed| claimed.stored.clone()).collect();
+        assert_eq!(stored, pair, "of each lane the next");
+        assert!(probe.is_idle().await, "while they run, their lanes wait");
+        for claimed in claimed {
+            probe.done(&claimed).await;
+        }
+    }
+    assert_eq!(loose.len(), 4, "those without a lane wait for nobody");
+    assert_eq!(probe.counts().await, Counts { running: 4, ..Counts::default() });
+    for claimed in loose {
+        probe.done(&claimed).await;
+    }
+}
+
+async fn a_duplicate_takes_no_place<St: QueueStore>(probe: &Probe<St>) {
+    let entry = probe.entry(Some("a duplicate"));
+    assert!(probe.enqueue(entry.clone()).await);
+    probe.done(&probe.next(LONG).await).await;
+    let after = probe.entry(Some("a duplicate"));
+    let both = [probe.store.enqueue(entry), probe.store.enqueue(after.clone())];
+    let [first, second] = both.map(Box::pin);
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!((first.expect("asked"), second.expect("asked")), (false, true));
+    let claimed = probe.next(LONG).await;
+    assert_eq!(claimed.stored, after.stored);
+    probe.done(&claimed).await;
+}
+
+async fn a_retry_holds_its_lane<St: QueueStore>(probe: &Probe<St>) {
+    let first = probe.add(Some("holds")).await;
+    let second = probe.add(Some("holds")).await;
+    probe.retry(&probe.next(LONG).await, SHORT, true).await;
+    let again = probe.next(LONG).await;
+    assert_eq!(again.stored, first);
+    // One that waits for long still does.
+    assert!(probe.is_idle().await);
+    probe.done(&again).await;
+    let claimed = probe.next(LONG).await;
+    assert_eq!(claimed.stored, second);
+    probe.done(&claimed).await;
+}
+
+async fn a_retry_steps_aside<St: QueueStore>(probe: &Probe<St>) {
+    let first = probe.add(Some("aside")).await;
+    let second = probe.add(Some("aside")).await;
+    probe.retry(&probe.next(LONG).await, Duration::from_millis(50), false).await;
+    let other = probe.next(LONG).await;
+    assert_eq!(other.stored, second, "it goes before");
+    // The retry becomes due, and there is still one at a time.
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    assert!(probe.is_idle().await, "one at a time");
+    let third = probe.add(Some("aside")).await;
+    probe.done(&other).await;
+    for expected in [first, third] {
+        let claimed = probe.next(LONG).await;
+        assert_eq!(claimed.stored, expected, "in order of arrival again");
+        probe.done(&claimed).await;
+    }
+    assert!(probe.is_idle().await);
+}
+
+async fn several_step_aside<St: QueueStore>(probe: &Probe<St>) {
+    for _ in 0..5 {
+        probe.add(Some("several")).await;
+    }
+    for _ in 0..5 {
+        probe.retry(&probe.next(LONG).await, Duration::from_millis(20), false).await;
+    }
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    // One may have had its turn before the others were due; these come in order of arrival.
+    probe.done(&probe.next(LONG).await).await;
+    let mut last = None;
+    for _ in 1..5 {
+        let claimed = probe.next(LONG).await;
+        assert!(probe.is_idle().await, "one at a time");
+        assert!(last < Some(claimed.lease.id), "in order of arrival");
+        last = Some(claimed.lease.id);
+        probe.done(&claimed).await;
+    }
+    assert!(probe.is_idle().await);
+}
+
+async fn a_dead_letter_frees_its_lane<St: QueueStore>(probe: &Probe<St>) {
+    let first = probe.add(Some("dead")).await;
+    let mut rest = vec![probe.add(Some("dead")).await, probe.add(Some("dead")).await];
+    let claimed = probe.next(LONG).await;
+    probe.bury(&claimed, "failed").await;
+    let second = probe.next(LONG).await;
+    assert_eq!(second.stored, rest.remove(0));
+    assert!(probe.store.requeue(claimed.lease.id).await.expect("it is requeued"));
+    assert!(probe.is_idle().await, "it waits for its turn");
+    probe.done(&second).await;
+    for expected in [first, rest.remove(0)] {
+        let claimed = probe.next(LONG).await;
+        assert_eq!((&claimed.stored, claimed.attempt), (&expected, 1), "in order of arrival");
+        probe.done(&claimed).await;
+    }
+}

@@ -1,0 +1,192 @@
+//! One event, its leases and its ends.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::queue::{
+    entry::{Counts, Settlement},
+    store::{Changes, QueueStore},
+};
+
+use super::probe::{LONG, Probe, SHORT};
+
+pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
+    a_key_is_taken_once(probe).await;
+    bodies_come_back(probe).await;
+    a_claimed_one_is_not_claimed_again(probe).await;
+    a_lease_that_ran_out(probe).await;
+    a_renewed_lease(probe).await;
+    what_is_given_back_was_not_run(probe).await;
+    what_is_done_is_pruned(probe).await;
+    it_tells_of_changes(probe).await;
+}
+
+/// These leave events that wait for ever.
+pub(super) async fn check_last<St: QueueStore>(probe: &Probe<St>) {
+    retries_wait(probe).await;
+    for_ever(probe).await;
+}
+
+async fn a_key_is_taken_once<St: QueueStore>(probe: &Probe<St>) {
+    let entry = probe.entry(None);
+    assert!(probe.enqueue(entry.clone()).await);
+    assert!(!probe.enqueue(entry.clone()).await, "its key is there");
+    let claimed = probe.next(LONG).await;
+    assert!(!probe.enqueue(entry.clone()).await, "its key is there while it runs");
+    probe.done(&claimed).await;
+    assert!(!probe.enqueue(entry.clone()).await, "its key is there when it is done");
+    let mut keyless = entry;
+    keyless.key = None;
+    for _ in 0..2 {
+        assert!(probe.enqueue(keyless.clone()).await, "without a key it is always new");
+    }
+    let both = probe.claim(10, LONG).await;
+    assert_eq!(both.len(), 2);
+    probe.done(&both[0]).await;
+    probe.done(&both[1]).await;
+}
+
+async fn bodies_come_back<St: QueueStore>(probe: &Probe<St>) {
+    for body in [vec![], vec![0, 255, b'\'', b'\\'], vec![b'x'; 3 << 20]] {
+        let mut entry = probe.entry(Some("la'ne \u{1f48c}"));
+        entry.stored.raw_body = body.into();
+        assert!(probe.enqueue(entry.clone()).await);
+        let claimed = probe.next(LONG).await;
+        assert_eq!(claimed.stored, entry.stored);
+        assert_eq!(claimed.lease.lane, entry.lane);
+        assert_eq!(claimed.attempt, 1);
+        probe.done(&claimed).await;
+    }
+}
+
+async fn a_claimed_one_is_not_claimed_again<St: QueueStore>(probe: &Probe<St>) {
+    let first = probe.add(None).await;
+    let second = probe.add(None).await;
+    assert_eq!(probe.counts().await, Counts { ready: 2, ..Counts::default() });
+    let claimed = probe.claim(1, LONG).await;
+    assert_eq!(claimed[0].stored, first, "in order of arrival");
+    assert_eq!(probe.counts().await, Counts { ready: 1, running: 1, ..Counts::default() });
+    let next = probe.claim(10, LONG).await;
+    assert_eq!(next.len(), 1);
+    assert_eq!(next[0].stored, second);
+    assert!(probe.is_idle().await);
+    probe.done(&claimed[0]).await;
+    assert!(!probe.settle(&claimed[0].lease, Settlement::Done).await, "a lease ends once");
+    probe.done(&next[0]).await;
+    assert!(probe.is_idle().await);
+    assert_eq!(probe.counts().await, Counts::default());
+}
+
+async fn a_lease_that_ran_out<St: QueueStore>(probe: &Probe<St>) {
+    probe.add(Some("a lease")).await;
+    probe.add(Some("a lease")).await;
+    let former = probe.next(SHORT).await;
+    let holder = probe.next(LONG).await;
+    assert_eq!(holder.lease.id, former.lease.id, "the lane is still its own");
+    assert!(holder.lease.token > former.lease.token);
+    assert_eq!((former.attempt, holder.attempt), (1, 2));
+    for settlement in [
+        Settlement::Done,
+        Settlement::Bury { error: "x".into() },
+        Settlement::Release { after: Duration::ZERO },
+        Settlement::Retry { after: Duration::ZERO, error: "x".into(), holds_lane: false },
+    ] {
+        assert!(!probe.settle(&former.lease, settlement).await, "it was fenced off");
+    }
+    let leases = [former.lease.clone(), holder.lease.clone()];
+    let lost = probe.store.renew(&leases, LONG).await.expect("they are renewed");
+    assert_eq!(lost, [former.lease.id], "one of the two");
+    assert!(probe.is_idle().await, "nothing has changed");
+    probe.done(&holder).await;
+    probe.done(&probe.next(LONG).await).await;
+    // Nobody has taken it meanwhile.
+    probe.add(None).await;
+    let late = probe.next(SHORT).await;
+    tokio::time::sleep(SHORT * 5).await;
+    probe.done(&late).await;
+    assert!(probe.is_idle().await);
+}
+
+async fn a_renewed_lease<St: QueueStore>(probe: &Probe<St>) {
+    probe.add(None).await;
+    let claimed = probe.next(SHORT).await;
+    let lease = &claimed.lease;
+    let renew = |time| probe.store.renew(std::slice::from_ref(lease), time);
+    assert!(renew(LONG).await.expect("it is renewed").is_empty());
+    tokio::time::sleep(SHORT * 5).await;
+    assert!(probe.is_idle().await, "it holds");
+    probe.done(&claimed).await;
+    assert_eq!(renew(LONG).await.expect("it is tried"), [lease.id], "it has ended");
+    assert!(probe.is_idle().await);
+}
+
+async fn retries_wait<St: QueueStore>(probe: &Probe<St>) {
+    let stored = probe.add(None).await;
+    for attempt in 1..4 {
+        let claimed = probe.next(LONG).await;
+        assert_eq!((claimed.attempt, &claimed.stored), (attempt, &stored));
+        probe.retry(&claimed, SHORT, attempt == 1).await;
+    }
+    let claimed = probe.next(LONG).await;
+    probe.retry(&claimed, LONG, true).await;
+    let claims = probe.store.claim(10, LONG).await.expect("it is claimed");
+    assert!(claims.events.is_empty(), "it is not due");
+    let due = claims.next_due.expect("it is known when");
+    assert!(due <= LONG && due > LONG / 2, "{due:?}");
+    assert_eq!(probe.counts().await, Counts { ready: 1, ..Counts::default() });
+}
+
+/// No length overflows.
+async fn for_ever<St: QueueStore>(probe: &Probe<St>) {
+    probe.add(None).await;
+    let claimed = probe.next(Duration::MAX).await;
+    let lease = std::slice::from_ref(&claimed.lease);
+    assert!(probe.store.renew(lease, Duration::MAX).await.expect("renewed").is_empty());
+    assert_eq!(probe.store.prune(Duration::MAX, usize::MAX).await.expect("pruned"), 0);
+    probe.retry(&claimed, Duration::MAX, true).await;
+    assert!(probe.is_idle().await);
+}
+
+async fn what_is_given_back_was_not_run<St: QueueStore>(probe: &Probe<St>) {
+    probe.add(Some("given back")).await;
+    probe.add(Some("given back")).await;
+    let first = probe.next(LONG).await;
+    let release = Settlement::Release { after: Duration::ZERO };
+    assert!(probe.settle(&first.lease, release.clone()).await);
+    assert!(!probe.settle(&first.lease, release).await, "a lease ends once");
+    let again = probe.next(LONG).await;
+    assert_eq!((again.lease.id, again.attempt), (first.lease.id, 1));
+    probe.done(&again).await;
+    probe.done(&probe.next(LONG).await).await;
+}
+
+async fn what_is_done_is_pruned<St: QueueStore>(probe: &Probe<St>) {
+    let entry = probe.entry(None);
+    assert!(probe.enqueue(entry.clone()).await);
+    probe.done(&probe.next(LONG).await).await;
+    let prune = |age, limit| async move { probe.store.prune(age, limit).await.expect("pruned") };
+    assert_eq!(prune(LONG, 1000).await, 0, "nothing is that old");
+    assert!(!probe.enqueue(entry.clone()).await, "its key is known");
+    tokio::time::sleep(SHORT * 5).await;
+    assert_eq!(prune(Duration::ZERO, 1).await, 1, "not more than it was told");
+    while prune(Duration::ZERO, 1000).await > 0 {}
+    assert!(probe.enqueue(entry).await, "its key is forgotten");
+    probe.done(&probe.next(LONG).await).await;
+}
+
+async fn it_tells_of_changes<St: QueueStore>(probe: &Probe<St>) {
+    let mut changes = probe.store.changes();
+    // A store may take its time until it hears of others; so the change is repeated.
+    let told = async {
+        loop {
+            probe.add(None).await;
+            let told = timeout(Duration::from_millis(200), changes.next());
+            if told.await.is_ok() {
+                break;
+            }
+        }
+    };
+    timeout(Duration::from_secs(30), told).await.expect("it tells");
+    probe.finish().await;
+}

@@ -1,0 +1,39 @@
+//! What a [`QueueStore`] promises, as tests (feature `test-util`).
+
+mod concurrent;
+mod dead;
+mod lanes;
+mod leases;
+mod probe;
+
+use super::store::QueueStore;
+use probe::Probe;
+
+/// Checks a store against its contract. It must be empty, nobody else may use it meanwhile, and it
+/// is of no use afterwards.
+///
+/// ```
+/// # #[cfg(feature = "queue-sqlite")]
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use openmail_tower::queue::{SqliteStore, contract};
+///
+/// let folder = tempfile::tempdir()?;
+/// contract::check(SqliteStore::open(folder.path().join("inbox.db")).await?).await;
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "queue-sqlite"))]
+/// # fn main() {}
+/// ```
+///
+/// # Panics
+/// When the store does not keep it, or fails.
+pub async fn check<St: QueueStore>(store: St) {
+    let probe = Probe::new(store);
+    leases::check(&probe).await;
+    lanes::check(&probe).await;
+    dead::check(&probe).await;
+    concurrent::check(&probe).await;
+    leases::check_last(&probe).await;
+    probe.store.ping().await.expect("it can be reached");
+}

@@ -1,0 +1,61 @@
+//! [`QueueError`].
+
+use std::{error::Error, fmt, sync::Arc};
+
+use crate::router::BoxError;
+
+/// The store could not do it.
+///
+/// Whether it was written all the same is then unknown: a connection may break after the commit.
+#[derive(Debug, Clone)]
+pub struct QueueError {
+    kind: QueueErrorKind,
+    source: Arc<dyn Error + Send + Sync>,
+}
+
+/// What sort of error it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum QueueErrorKind {
+    /// The store cannot be reached, or not in time, or not be written: try again later.
+    Unavailable,
+    /// The store refuses this entry, and would refuse it again.
+    Refused,
+    /// The tables are of a newer version of this crate.
+    Newer,
+    /// The store was closed.
+    Closed,
+}
+
+impl QueueError {
+    /// An error of this sort, from its source.
+    pub fn new(kind: QueueErrorKind, source: impl Into<BoxError>) -> Self {
+        Self { kind, source: source.into().into() }
+    }
+
+    pub(super) fn closed() -> Self {
+        Self::new(QueueErrorKind::Closed, "the store was closed")
+    }
+
+    /// What sort of error it is.
+    pub fn kind(&self) -> QueueErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for QueueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            QueueErrorKind::Unavailable => "the queue's store cannot be used",
+            QueueErrorKind::Refused => "the queue's store refuses the entry",
+            QueueErrorKind::Newer => "the queue's tables are newer than this program",
+            QueueErrorKind::Closed => "the queue's store was closed",
+        })
+    }
+}
+
+impl Error for QueueError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
+    }
+}

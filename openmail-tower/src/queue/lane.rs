@@ -1,0 +1,107 @@
+//! [`Lane`]: which events wait for each other.
+
+use std::{fmt, sync::Arc};
+
+use crate::{event::InboxId, verified::VerifiedEvent};
+
+type LaneFn = dyn Fn(&VerifiedEvent) -> Option<String> + Send + Sync;
+
+/// Which events run one at a time, in order of arrival. It is written down with the event when it
+/// is queued.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub enum Lane {
+    /// Those of one thread of an inbox. An event without a thread waits for nobody.
+    #[default]
+    Thread,
+    /// Those of one inbox. An event without an inbox waits for nobody.
+    Inbox,
+    /// The mails that one address sent to one inbox. Other events wait for nobody.
+    Sender,
+    /// None: every event runs as soon as there is room.
+    None,
+    /// Those for which the function gives the same text.
+    By(Arc<LaneFn>),
+}
+
+impl Lane {
+    /// Lanes by a function; an event for which it gives `None` waits for nobody.
+    ///
+    /// ```
+    /// use openmail_tower::queue::Lane;
+    ///
+    /// let lane = Lane::by(|event| event.event().message_received()?.external_id.clone());
+    /// ```
+    pub fn by(lane: impl Fn(&VerifiedEvent) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self::By(Arc::new(lane))
+    }
+
+    pub(super) fn of(&self, event: &VerifiedEvent) -> Option<String> {
+        let inbox = event.inbox_id().map_or("", InboxId::as_str);
+        match self {
+            // An id is opaque and may hold any sign: the length says where the first one ends.
+            Self::Thread => {
+                event.thread_id().map(|id| format!("thread:{}:{inbox}:{id}", inbox.len()))
+            }
+            Self::Inbox => event.inbox_id().map(|id| format!("inbox:{id}")),
+            Self::Sender => {
+                let mail = event.event().message_received()?;
+                let address = mail.message.sender().address.to_lowercase();
+                Some(format!("sender:{}:{inbox}:{address}", inbox.len()))
+            }
+            Self::None => None,
+            Self::By(lane) => lane(event).map(|lane| format!("by:{lane}")),
+        }
+    }
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Thread => "Thread",
+            Self::Inbox => "Inbox",
+            Self::Sender => "Sender",
+            Self::None => "None",
+            Self::By(_) => "By(..)",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    fn event(json: &str) -> VerifiedEvent {
+        VerifiedEvent::parse(json.to_owned().into(), UNIX_EPOCH).unwrap()
+    }
+
+    fn mail(inbox: &str, thread: &str, from: &str) -> VerifiedEvent {
+        event(&format!(
+            r#"{{"event":"message.received","event_id":"e","inbox_id":"{inbox}",
+                "thread_id":"{thread}","message":{{"id":"m","from":"{from}"}}}}"#
+        ))
+    }
+
+    #[test]
+    fn each_lane_has_its_own_events() {
+        let (a, b) = (mail("i", "t", "Ada <ADA@b.c>"), mail("i", "u", "ada@b.c"));
+        assert_ne!(Lane::Thread.of(&a), Lane::Thread.of(&b));
+        assert_eq!(Lane::Inbox.of(&a), Lane::Inbox.of(&b));
+        assert_eq!(Lane::Sender.of(&a), Lane::Sender.of(&b));
+        assert_ne!(Lane::Sender.of(&a), Lane::Sender.of(&mail("j", "t", "ada@b.c")));
+        assert_ne!(Lane::Thread.of(&a), Lane::Thread.of(&mail("j", "t", "ada@b.c")));
+        assert_ne!(Lane::Thread.of(&mail("i:t", "u", "")), Lane::Thread.of(&mail("i", "t:u", "")));
+        assert_eq!(Lane::None.of(&a), None);
+        assert_eq!(Lane::by(|_| Some("x".into())).of(&a).as_deref(), Some("by:x"));
+    }
+
+    #[test]
+    fn what_has_no_thread_has_no_lane() {
+        let pod = event(r#"{"event":"pod.suspended","event_id":"evt_1"}"#);
+        for lane in [Lane::Thread, Lane::Inbox, Lane::Sender] {
+            assert_eq!(lane.of(&pod), None, "{lane:?}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Mail that is not lost: [`Enqueue`] writes an event down before it is answered, a [`Worker`] runs
+//! it afterwards.
+//!
+//! OpenMail gives up after five attempts in about 7.5 minutes, hangs up after 15 s, and never again
+//! delivers what was answered with 2xx. So a handler that takes its time, or whose event must not be
+//! lost with the process, belongs behind a queue:
+//!
+//! ```text
+//! delivery ─► Verify ─► Endpoint ─► Enqueue ─► commit ─► 200
+//!                                                │ openmail_events
+//!               Worker ◄── lease ────────────────┘
+//!                  └─► EventRouter ─► handler ─► done │ again, after a back-off │ dead letter
+//! ```
+//!
+#![cfg_attr(feature = "queue-sqlite", doc = "```no_run")]
+#![cfg_attr(not(feature = "queue-sqlite"), doc = "```ignore")]
+//! use openmail_tower::{EventRouter, VerifyLayer, queue::Enqueue, webhook};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let handlers = EventRouter::new(); // and its handlers
+//! let queue = Enqueue::sqlite("inbox.db").await?;
+//! let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+//! let worker = tokio::spawn(queue.worker(handlers).run(async { drop(stopped.await) }));
+//!
+//! let app: axum::Router =
+//!     axum::Router::new().route_service("/webhooks", webhook(VerifyLayer::from_env()?, queue));
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//! axum::serve(listener, app).await?;
+//! drop(stop);
+//! worker.await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `SqliteStore` (feature `queue-sqlite`) is the embedded choice, `PostgresStore` (feature `queue-postgres`) the one of
+//! many machines; the worker may also be another process, or several. Whoever has an engine of his own
+//! implements [`QueueStore`], or a `Service<VerifiedEvent>` that resolves once the engine has the
+//! event ([`into_stored`](crate::VerifiedEvent::into_stored) is what to give it).
+//!
+//! # Once, and in order
+//! An event is written once, by its signed `event_id`: the insert is the deduplication. It is run
+//! until a run has ended well or for good, or the last attempt has failed. A run whose process dies
+//! is repeated once its lease has run out, so a handler that sends an answer derives the
+//! `Idempotency-Key` from the event.
+//!
+//! Events of one [`Lane`], by default those of one thread, run one at a time in order of arrival,
+//! whatever processes they run in.
+//!
+//! # Dead letters
+//! What failed for good stays until it is dropped or requeued; any program that opens the store
+//! beside the running one may do so:
+//!
+#![cfg_attr(feature = "queue-sqlite", doc = "```no_run")]
+#![cfg_attr(not(feature = "queue-sqlite"), doc = "```ignore")]
+//! use openmail_tower::queue::{QueueStore, SqliteStore};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = SqliteStore::open("inbox.db").await?;
+//! println!("{:?}", store.counts().await?);
+//! for letter in store.dead_letters(None, 100).await? {
+//!     println!("{} {}: {}", letter.id, letter.kind, letter.error);
+//!     store.requeue(letter.id).await?;
+//! }
+//! store.close().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod backoff;
+mod batch;
+#[cfg(any(test, feature = "test-util"))]
+pub mod contract;
+mod enqueue;
+mod entry;
+mod error;
+mod lane;
+mod observe;
+#[cfg(feature = "queue-postgres")]
+mod postgres;
+#[cfg(feature = "queue-sqlite")]
+mod sqlite;
+mod store;
+mod text;
+mod worker;
+
+pub use crate::key::DedupeKey;
+pub use backoff::Backoff;
+pub use enqueue::{Enqueue, EnqueueFuture};
+pub use entry::{Claimed, Claims, Counts, DeadLetter, EntryId, Lease, NewEntry, Settlement};
+pub use error::{QueueError, QueueErrorKind};
+pub use lane::Lane;
+#[cfg(feature = "queue-postgres")]
+pub use postgres::{PostgresChanges, PostgresStore};
+#[cfg(feature = "queue-sqlite")]
+pub use sqlite::{SqliteChanges, SqliteStore};
+pub use store::{Changes, QueueStore};
+pub use worker::Worker;

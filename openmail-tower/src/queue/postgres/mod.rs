@@ -1,0 +1,11 @@
+//! [`PostgresStore`].
+
+mod claim;
+mod insert;
+mod lanes;
+mod open;
+mod read;
+mod settle;
+mod store;
+
+pub use store::{PostgresChanges, PostgresStore};

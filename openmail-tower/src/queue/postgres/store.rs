@@ -1,0 +1,216 @@
+//! [`PostgresStore`].
+
+use std::time::Duration;
+
+use sqlx::{PgPool, postgres::PgListener};
+use tokio::time::sleep;
+
+use crate::{
+    queue::{
+        batch::Batcher,
+        enqueue::Enqueue,
+        entry::{Claims, Counts, DeadLetter, EntryId, Lease, NewEntry, Settlement},
+        error::QueueError,
+        store::{Changes, QueueStore},
+        text,
+    },
+    verified::StoredEvent,
+};
+
+use super::{
+    claim,
+    insert::{Inserter, in_time},
+    open, read, settle,
+    settle::Settler,
+};
+
+/// A queue in PostgreSQL, for any number of processes on any number of machines.
+///
+/// What one process asks for at the same time shares a commit; `synchronous_commit` is on, whatever
+/// the server's default. Workers claim with `SKIP LOCKED` and are woken by `NOTIFY`, which needs a
+/// session of their own: a pooler between must be in session mode. The times are the database's.
+///
+/// Only its own tables are touched, in the first schema of the connection's search path:
+/// `openmail_events` and `openmail_migrations`, and the function `openmail_now`. Clones share it.
+#[derive(Debug, Clone)]
+pub struct PostgresStore {
+    pool: PgPool,
+    inserter: Batcher<Inserter>,
+    settler: Batcher<Settler>,
+}
+
+impl PostgresStore {
+    /// Connects to a database, as in `postgres://user@host/database`, and makes the tables where
+    /// they are not there. What the URL may hold beyond that is listed at
+    /// [`PgConnectOptions`](https://docs.rs/sqlx/latest/sqlx/postgres/struct.PgConnectOptions.html).
+    /// TLS needs the feature `queue-postgres-tls`.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or is of a newer version of this crate.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn connect(url: &str) -> Result<Self, QueueError> {
+        let pool = open::connect(url).await?;
+        open::migrate(&pool).await?;
+        let inserter = Batcher::new(Inserter(pool.clone()));
+        let settler = Batcher::new(Settler(pool.clone()));
+        Ok(Self { pool, inserter, settler })
+    }
+
+    /// Writes what was asked for, and disconnects. It and its clones then refuse everything.
+    pub async fn close(&self) {
+        self.inserter.close().await;
+        self.settler.close().await;
+        self.pool.close().await;
+    }
+}
+
+impl Enqueue<PostgresStore> {
+    /// Takes events over into a database.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::connect`].
+    pub async fn postgres(url: &str) -> Result<Self, QueueError> {
+        PostgresStore::connect(url).await.map(Self::new)
+    }
+}
+
+/// Tells when to look: after the changes that anybody has made.
+#[derive(Debug)]
+pub struct PostgresChanges {
+    pool: PgPool,
+    listener: Option<PgListener>,
+}
+
+impl PostgresChanges {
+    async fn try_next(&mut self) -> sqlx::Result<()> {
+        if let Some(listener) = &mut self.listener {
+            // None says that it was disconnected, and may have missed some.
+            return listener.try_recv().await.map(drop);
+        }
+        let mut listener = PgListener::connect_with(&self.pool).await?;
+        listener.listen("openmail_events").await?;
+        self.listener = Some(listener);
+        // What came before it listened is to be looked for.
+        Ok(())
+    }
+}
+
+impl Changes for PostgresChanges {
+    async fn next(&mut self) {
+        while self.try_next().await.is_err() {
+            self.listener = None;
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+impl QueueStore for PostgresStore {
+    type Changes = PostgresChanges;
+
+    async fn enqueue(&self, entry: NewEntry) -> Result<bool, QueueError> {
+        self.inserter.ask(entry).await
+    }
+
+    async fn claim(&self, limit: usize, lease: Duration) -> Result<Claims, QueueError> {
+        in_time(claim::claim(&self.pool, many(limit), millis(lease))).await
+    }
+
+    async fn renew(&self, leases: &[Lease], lease: Duration) -> Result<Vec<EntryId>, QueueError> {
+        in_time(claim::renew(&self.pool, leases, millis(lease))).await
+    }
+
+    async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<bool, QueueError> {
+        self.settler.ask((lease.clone(), settlement)).await
+    }
+
+    fn changes(&self) -> PostgresChanges {
+        PostgresChanges { pool: self.pool.clone(), listener: None }
+    }
+
+    async fn prune(&self, age: Duration, limit: usize) -> Result<u64, QueueError> {
+        in_time(settle::prune(&self.pool, millis(age), many(limit))).await
+    }
+
+    async fn ping(&self) -> Result<(), QueueError> {
+        let ping = sqlx::query("SELECT FROM openmail_migrations LIMIT 1").execute(&self.pool);
+        in_time(ping).await.map(drop)
+    }
+
+    async fn counts(&self) -> Result<Counts, QueueError> {
+        in_time(read::counts(&self.pool)).await
+    }
+
+    async fn dead_letters(
+        &self,
+        after: Option<EntryId>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, QueueError> {
+        let after = after.map_or(i64::MIN, |id| id.0);
+        in_time(read::dead_letters(&self.pool, after, many(limit))).await
+    }
+
+    async fn dead_letter(
+        &self,
+        id: EntryId,
+    ) -> Result<Option<(DeadLetter, StoredEvent)>, QueueError> {
+        in_time(read::dead_letter(&self.pool, id)).await
+    }
+
+    async fn requeue(&self, id: EntryId) -> Result<bool, QueueError> {
+        Ok(!in_time(settle::requeue(&self.pool, id.0, None, 1)).await?.is_empty())
+    }
+
+    async fn requeue_inbox(&self, inbox_id: &str) -> Result<u64, QueueError> {
+        const FEW: i64 = 500;
+        let inbox = text::column(inbox_id);
+        let (mut last, mut count) = (i64::MIN, 0);
+        loop {
+            let ids = in_time(settle::requeue(&self.pool, last, Some(&inbox), FEW)).await?;
+            count += ids.len() as u64;
+            match ids.into_iter().max() {
+                Some(id) => last = id,
+                None => return Ok(count),
+            }
+        }
+    }
+
+    async fn drop_dead_letter(&self, id: EntryId) -> Result<bool, QueueError> {
+        in_time(settle::drop_dead(&self.pool, id)).await
+    }
+}
+
+fn many(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+pub(super) fn millis(duration: Duration) -> i64 {
+    // A thousand years: no sum of it and a time overflows.
+    const MOST: i64 = 1_000 * 366 * 24 * 60 * 60 * 1_000;
+    i64::try_from(duration.as_millis()).unwrap_or(MOST).min(MOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::contract;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
+    async fn it_keeps_the_contract() {
+        let url = std::env::var("OPENMAIL_TEST_POSTGRES").unwrap();
+        let schema = format!("contract_{:016x}", fastrand::u64(..));
+        let admin = PgPool::connect(&url).await.unwrap();
+        let run = async |sql: String| {
+            sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&admin).await.unwrap();
+        };
+        run(format!("CREATE SCHEMA {schema}")).await;
+        let sign = if url.contains('?') { '&' } else { '?' };
+        let url = format!("{url}{sign}options=-csearch_path%3D{schema}");
+        let store = PostgresStore::connect(&url).await.unwrap();
+        contract::check(store.clone()).await;
+        store.close().await;
+        run(format!("DROP SCHEMA {schema} CASCADE")).await;
+    }
+}

@@ -1,0 +1,10 @@
+//! [`SqliteStore`].
+
+mod claim;
+mod open;
+mod read;
+mod settle;
+mod store;
+mod write;
+
+pub use store::{SqliteChanges, SqliteStore};

@@ -1,0 +1,39 @@
+//! Text as every database takes it.
+
+use sha2::{Digest, Sha256};
+
+/// Beyond so many bytes an id is kept as its hash: PostgreSQL's indexes hold 2,704 bytes.
+const LONGEST: usize = 1024;
+/// So many bytes of an error are kept.
+const ERROR: usize = 4096;
+
+/// An id as a column. PostgreSQL's text holds no NUL.
+pub(super) fn column(text: &str) -> String {
+    if text.len() > LONGEST || text.contains('\0') {
+        return format!("sha256:{}", hex::encode(Sha256::digest(text)));
+    }
+    text.to_owned()
+}
+
+/// An error as a column.
+pub(super) fn error(text: &str) -> String {
+    let end = text.floor_char_boundary(ERROR);
+    text[..end].replace('\0', "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_hold_what_databases_do() {
+        assert_eq!(column("evt_1"), "evt_1");
+        for odd in ["a\0b".to_owned(), "x".repeat(5000)] {
+            let column = column(&odd);
+            assert!(column.starts_with("sha256:") && column.len() == 71, "{column}");
+        }
+        assert_ne!(column("a\0b"), column("a\0c"));
+        assert_eq!(error("a\0b"), "a\u{fffd}b");
+        assert!(error(&"\u{20ac}".repeat(5000)).len() <= ERROR);
+    }
+}

@@ -1,0 +1,82 @@
+//! When to look for events, and how.
+
+use std::{future::Future, time::Duration};
+
+use tokio::time::{Instant, timeout};
+
+use crate::queue::{
+    entry::Claims,
+    error::{QueueError, QueueErrorKind},
+    observe,
+    store::QueueStore,
+};
+
+use super::settings::Settings;
+
+/// As `asked`, but within a limit.
+pub(super) async fn within<T>(
+    limit: Duration,
+    asked: impl Future<Output = Result<T, QueueError>>,
+) -> Result<T, QueueError> {
+    let late = |_| QueueError::new(QueueErrorKind::Unavailable, "no answer in time");
+    timeout(limit, asked).await.map_err(late).flatten()
+}
+
+pub(super) async fn claim<St: QueueStore>(
+    store: St,
+    limit: usize,
+    settings: Settings,
+) -> (usize, Result<Claims, QueueError>) {
+    (limit, within(settings.store_timeout, store.claim(limit, settings.lease)).await)
+}
+
+/// When to look again.
+#[derive(Debug)]
+pub(super) struct Look {
+    at: Instant,
+    failures: u32,
+}
+
+impl Look {
+    pub(super) fn now() -> Self {
+        Self { at: Instant::now(), failures: 0 }
+    }
+
+    pub(super) fn at(&self) -> Instant {
+        self.at
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        self.at <= Instant::now()
+    }
+
+    /// Something has changed. A store that is away is waited for all the same.
+    pub(super) fn soon(&mut self) {
+        if self.failures == 0 {
+            self.at = Instant::now();
+        }
+    }
+
+    pub(super) fn found(&mut self, asked: usize, claims: &Claims, poll: Duration) {
+        self.failures = 0;
+        let wait = if claims.events.len() >= asked {
+            Duration::ZERO
+        } else {
+            claims.next_due.map_or(poll, |due| due.min(poll))
+        };
+        self.at = Instant::now() + wait;
+    }
+
+    pub(super) fn failed(&mut self, error: &QueueError) {
+        observe::away(error);
+        self.failures = self.failures.saturating_add(1);
+        self.at = Instant::now() + pause(self.failures);
+    }
+}
+
+/// How long to wait for a store that has been away `failures` times in a row: 0.1 s to 5 s, and
+/// some of it by chance, so that workers do not come back together.
+pub(super) fn pause(failures: u32) -> Duration {
+    let longest = Duration::from_millis(100 << failures.min(6)).min(Duration::from_secs(5));
+    longest.mul_f64(0.5 + 0.5 * fastrand::f64())
+}

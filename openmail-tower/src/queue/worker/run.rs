@@ -1,0 +1,140 @@
+//! One run of one event.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::sleep;
+use tower_service::Service;
+
+use crate::{
+    queue::{
+        entry::{Claimed, Lease, Settlement},
+        observe,
+        store::QueueStore,
+    },
+    router::{BoxError, CatchPanic, HandlerError, HandlerErrorKind, Outcome},
+    verified::VerifiedEvent,
+};
+
+use super::{
+    claim::{pause, within},
+    held::Held,
+    settings::Settings,
+};
+
+/// Runs a claimed event through a service that is ready, and writes down what became of it.
+pub(super) async fn run<St, E>(
+    store: St,
+    mut events: E,
+    claimed: Claimed,
+    held: Held,
+    settings: Arc<Settings>,
+) where
+    St: QueueStore,
+    E: Service<VerifiedEvent, Response = Outcome>,
+    E::Error: Into<BoxError>,
+{
+    let Claimed { lease, attempt, stored } = claimed;
+    let settlement = match VerifiedEvent::from_stored(stored) {
+        Err(error) => Settlement::Bury { error: format!("it cannot be read: {error}") },
+        Ok(_) if settings.backoff.is_beyond(attempt) => {
+            Settlement::Bury { error: "its worker was lost in the last attempt".to_owned() }
+        }
+        Ok(event) => {
+            let event = event.with_attempt(attempt);
+            let outcome = match CatchPanic::new(|| events.call(event)).await {
+                Ok(outcome) => outcome.map_err(|error| HandlerError::from_boxed(error.into())),
+                Err(panic) => Err(HandlerError::panicked(&*panic)),
+            };
+            settlement(outcome, attempt, &settings)
+        }
+    };
+    held.remove(&lease);
+    settle(&store, &lease, settlement, settings.store_timeout).await;
+}
+
+fn settlement(
+    outcome: Result<Outcome, HandlerError>,
+    attempt: u32,
+    settings: &Settings,
+) -> Settlement {
+    let Err(failure) = outcome else { return Settlement::Done };
+    let error = failure.to_string();
+    let after = settings.backoff.after(attempt).max(failure.delay().unwrap_or_default());
+    match failure.kind() {
+        HandlerErrorKind::Permanent => Settlement::Bury { error },
+        HandlerErrorKind::Unavailable | HandlerErrorKind::InFlight => Settlement::Release { after },
+        HandlerErrorKind::Failed | HandlerErrorKind::Panicked
+            if settings.backoff.is_last(attempt) =>
+        {
+            Settlement::Bury { error }
+        }
+        HandlerErrorKind::Failed | HandlerErrorKind::Panicked => {
+            Settlement::Retry { after, error, holds_lane: settings.retries_hold_lanes }
+        }
+    }
+}
+
+/// Writes down what became of an event. A store that is away is waited for: the event has run, and
+/// to lose that would have it run again.
+async fn settle<St: QueueStore>(
+    store: &St,
+    lease: &Lease,
+    settlement: Settlement,
+    limit: Duration,
+) {
+    let mut failures = 0;
+    loop {
+        match within(limit, store.settle(lease, settlement.clone())).await {
+            Ok(true) => return observe::settled(lease.id, &settlement),
+            Ok(false) => return observe::lost(lease.id),
+            Err(error) => observe::away(&error),
+        }
+        failures += 1;
+        sleep(pause(failures)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::{backoff::Backoff, worker::Worker};
+
+    fn settings() -> Settings {
+        let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(1)).attempts(3);
+        Worker::new((), ()).backoff(backoff).settings
+    }
+
+    fn after(outcome: Result<Outcome, HandlerError>, attempt: u32) -> Settlement {
+        settlement(outcome, attempt, &settings())
+    }
+
+    #[test]
+    fn what_was_handled_or_is_unrouted_is_done() {
+        for outcome in [Outcome::Done, Outcome::Duplicate, Outcome::Unrouted] {
+            assert!(matches!(after(Ok(outcome), 1), Settlement::Done));
+        }
+    }
+
+    #[test]
+    fn a_failure_is_tried_again_until_the_last_attempt() {
+        for attempt in [1, 2] {
+            let settled = after(Err(HandlerError::failed("x")), attempt);
+            assert!(matches!(settled, Settlement::Retry { error, .. } if error == "x"));
+        }
+        assert!(matches!(after(Err(HandlerError::failed("x")), 3), Settlement::Bury { .. }));
+        assert!(matches!(after(Err(HandlerError::permanent("x")), 1), Settlement::Bury { .. }));
+        let panicked = HandlerError::panicked(&"x");
+        assert!(matches!(after(Err(panicked), 1), Settlement::Retry { .. }));
+    }
+
+    #[test]
+    fn it_waits_at_least_as_long_as_the_error_says() {
+        let week = Duration::from_secs(7 * 24 * 60 * 60);
+        let settled = after(Err(HandlerError::retry_after(week, "x")), 1);
+        assert!(matches!(settled, Settlement::Retry { after, .. } if after == week));
+        let settled = after(Err(HandlerError::in_flight(week)), 99);
+        assert!(matches!(settled, Settlement::Release { after } if after == week));
+        let settled = after(Err(HandlerError::unavailable("x")), 99);
+        assert!(matches!(settled, Settlement::Release { .. }));
+    }
+}
