@@ -17,7 +17,7 @@ use std::{
 use openmail_tests::{PostgresSchema, event};
 use openmail_tower::{
     HandlerError, Outcome, VerifiedEvent,
-    queue::{Enqueue, PostgresStore, QueueStore, SqliteStore},
+    queue::{Enqueue, PostgresStore, QueueStore},
 };
 use tokio::{sync::Notify, task::JoinSet};
 use tower::{Service, service_fn};
