@@ -14,7 +14,7 @@ use axum::{
     response::Redirect,
     routing::{get, post},
 };
-use common::{Memory, Output, app, by_hand, layer, nowhere, run, secret, serve};
+use common::{Output, app, by_hand, deduplicating, layer, nowhere, run, secret, serve};
 use http::{HeaderValue, Request, Response, StatusCode, header::DATE};
 use openmail_tower::{
     Outcome, Secret, VerifiedEvent, VerifyLayer,
@@ -44,11 +44,6 @@ fn told(output: &Output, faults: &[(&str, &str)]) {
         assert!(line.contains(text), "{line}");
     }
     assert_eq!(output.status.code(), Some(i32::from(!faults.is_empty())), "{output:?}");
-}
-
-fn deduplicating(layer: VerifyLayer, work: Duration) -> Router {
-    let memory = Memory::default();
-    app(layer, move |event| memory.clone().once(event, work))
 }
 
 /// Whether the request is signed, as `VerifyLayer` would find.

@@ -2,9 +2,9 @@
 
 mod common;
 
-use std::{collections::BTreeMap, fs, future::ready, path::PathBuf};
+use std::{collections::BTreeMap, fs, future::ready, path::PathBuf, time::Duration};
 
-use common::{Events, Memory, Output, SECRET, app, layer, nowhere, run, run_with, serve};
+use common::{Events, Output, SECRET, app, deduplicating, layer, nowhere, run, run_with, serve};
 use openmail_tower::{HandlerError, Outcome, VerifyLayer};
 use serde_json::json;
 
@@ -123,13 +123,7 @@ async fn the_row_says_why() {
 
 #[tokio::test]
 async fn twice_and_out_of_order_on_request() {
-    let events = Events::default();
-    let (keep, memory) = (events.clone(), Memory::default());
-    let url = serve(app(layer(), move |event| {
-        keep.push(event.clone());
-        memory.clone().once(event, std::time::Duration::ZERO)
-    }))
-    .await;
+    let url = serve(deduplicating(layer(), Duration::from_millis(50))).await;
     let output = run([
         "--url",
         &url,

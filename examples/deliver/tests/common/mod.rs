@@ -3,7 +3,6 @@
 #![allow(dead_code, reason = "each test file takes what it needs")]
 
 use std::{
-    collections::HashMap,
     future::Future,
     process::{ExitStatus, Stdio},
     sync::{Arc, Mutex},
@@ -12,10 +11,14 @@ use std::{
 
 use axum::{Router, body::Body};
 use http::{Request, StatusCode};
-use openmail_tower::{HandlerError, Outcome, Secret, Secrets, VerifiedEvent, VerifyLayer, webhook};
+use openmail_tower::{
+    HandlerError, Outcome, Secret, Secrets, VerifiedEvent, VerifyLayer,
+    dedupe::{DedupeLayer, MemoryStore},
+    webhook,
+};
 use serde_json::Value;
 use tokio::{net::TcpListener, process::Command};
-use tower::service_fn;
+use tower::{Layer, service_fn};
 
 pub(crate) const SECRET: &str = "whsec_16xf3d4ngxcpjd2kql81b319h6rew2on";
 
@@ -52,6 +55,16 @@ where
     Router::new().route_service("/webhooks", webhook(layer, service_fn(handle)))
 }
 
+/// A webhook behind `layer` that works on each event once, and for so long.
+pub(crate) fn deduplicating(layer: VerifyLayer, work: Duration) -> Router {
+    let handle = service_fn(move |_: VerifiedEvent| async move {
+        tokio::time::sleep(work).await;
+        Ok::<_, HandlerError>(Outcome::Done)
+    });
+    let once = DedupeLayer::new(MemoryStore::new(10_000)).layer(handle);
+    Router::new().route_service("/webhooks", webhook(layer, once))
+}
+
 /// A webhook that verifies nothing, or in a way of its own.
 pub(crate) fn by_hand<F>(
     answer: impl Fn(Request<Body>) -> F + Clone + Send + Sync + 'static,
@@ -76,32 +89,6 @@ impl Events {
 
     pub(crate) fn all(&self) -> Vec<VerifiedEvent> {
         self.0.lock().expect("no panic").clone()
-    }
-}
-
-/// Which events are being handled or were, by their ids: deduplication at its simplest.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Memory(Arc<Mutex<HashMap<String, bool>>>);
-
-impl Memory {
-    /// Works on each event once, for as long as `work` takes.
-    pub(crate) async fn once(
-        self,
-        event: VerifiedEvent,
-        work: Duration,
-    ) -> Result<Outcome, HandlerError> {
-        let Some(id) = event.event_id().map(ToString::to_string) else { return Ok(Outcome::Done) };
-        let known = self.0.lock().expect("no panic").get(&id).copied();
-        match known {
-            Some(true) => Ok(Outcome::Duplicate),
-            Some(false) => Err(HandlerError::in_flight(Duration::from_secs(1))),
-            None => {
-                self.0.lock().expect("no panic").insert(id.clone(), false);
-                tokio::time::sleep(work).await;
-                self.0.lock().expect("no panic").insert(id, true);
-                Ok(Outcome::Done)
-            }
-        }
     }
 }
 
