@@ -159,7 +159,9 @@ impl Percentiles {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { events, taken, lost, attempts, statuses, ms } = self;
-        write!(f, "\n{events} events: {taken} taken, {lost} lost; {attempts} attempts:")?;
+        let plural = |count: &usize| if *count == 1 { "" } else { "s" };
+        write!(f, "\n{events} event{}: {taken} taken, {lost} lost; ", plural(events))?;
+        write!(f, "{attempts} attempt{}:", plural(attempts))?;
         let mut comma = "";
         for (status, count) in statuses {
             write!(f, "{comma} {count} × {status}")?;

@@ -57,7 +57,7 @@ async fn a_mail_arrives_as_it_was_asked_for() {
     assert_eq!(row[..3], [mail.event_id.as_str(), "1", "200"]);
     assert!(row[3].parse::<f64>().unwrap() > 0.0);
     let [.., counts, times] = &output.stdout.lines().collect::<Vec<_>>()[..] else { panic!() };
-    assert_eq!(*counts, "1 events: 1 taken, 0 lost; 1 attempts: 1 × 200");
+    assert_eq!(*counts, "1 event: 1 taken, 0 lost; 1 attempt: 1 × 200");
     assert!(times.starts_with("ms to answer: p50 "), "{times}");
 }
 
