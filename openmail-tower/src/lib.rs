@@ -61,15 +61,11 @@
 //! | `dedupe` | `dedupe`: one run an event, with a store of your own | |
 //! | `dedupe-memory` | the same with a store in memory | |
 //! | `dedupe-redis` | the same with a store in Redis | |
-<<<<<<< HEAD
 //! | `queue` | `queue`: a durable queue, with a store of your own | |
 //! | `queue-sqlite` | the same with a store in SQLite | |
 //! | `queue-postgres` | the same with a store in PostgreSQL | |
 //! | `queue-postgres-tls` | and TLS to it, by rustls and the system's roots | |
-//! | `test-util` | `dedupe::contract`: tests for a store of your own | |
-=======
-//! | `test-util` | `testing`: events to build and sign, and OpenMail's deliveries; `dedupe::contract`: tests for a store of your own | |
->>>>>>> 758242f (deliver's tests: against the real deduplication)
+//! | `test-util` | `testing`: events to build and sign, and OpenMail's deliveries; `dedupe::contract`, `queue::contract`: tests for a store of your own | |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
