@@ -57,6 +57,7 @@
 //! | `tracing` | logs | yes |
 //! | `metrics` | counters by the `metrics` crate: `openmail_rejections_total` by `error`, `openmail_events_total` by `outcome`, `openmail_event_id_mismatches_total` | |
 //! | `agents` | [`AgentResolver`]: the agent behind an inbox, looked up and remembered | |
+//! | `forward` | [`Forward`]: events handed on over HTTP | |
 //! | `axum` | [`VerifiedEvent`] as an axum extractor | |
 //! | `dedupe` | `dedupe`: one run an event, with a store of your own | |
 //! | `dedupe-memory` | the same with a store in memory | |
@@ -81,6 +82,8 @@ mod axum;
 pub mod dedupe;
 mod endpoint;
 mod event;
+#[cfg(feature = "forward")]
+mod forward;
 #[cfg(any(feature = "dedupe", feature = "queue"))]
 mod key;
 mod keyring;
@@ -106,6 +109,8 @@ pub use event::{
     Lifecycle, Mailbox, Message, MessageId, MessageReceived, PodId, SetupTest, SuspensionReason,
     ThreadId, UnknownEvent, Verdict,
 };
+#[cfg(feature = "forward")]
+pub use forward::{Forward, ForwardFuture};
 pub use keyring::{InboxKeyring, Keyring, Keys, Scope};
 pub use limit::{InboxLimit, InboxLimitFuture, InboxLimitLayer};
 pub use router::{

@@ -95,6 +95,27 @@ async fn a_whole_service_takes_every_event_of_its_inbox() {
     }
 }
 
+#[tokio::test]
+async fn what_is_bound_and_the_fallback_can_be_replaced() {
+    let service = |who: &'static str| {
+        service_fn(move |_: VerifiedEvent| async move { ran(who).map(|()| Outcome::Done) })
+    };
+    let router = EventRouter::new().handler(start_up).fallback(rest);
+    let inboxes = router.inboxes();
+    inboxes.replace_service("A", service("first")).unwrap();
+    assert_eq!(run(&router, "message.received", "A").await, "first");
+    inboxes.replace_service("A", service("second")).unwrap();
+    assert_eq!(run(&router, "message.received", "A").await, "second");
+    assert!(inboxes.replace_service("at start-up", service("x")).is_err());
+
+    inboxes.set_fallback_service(Some(service("rest")));
+    assert_eq!(run(&router, "message.received", "B").await, "rest");
+    inboxes.clone().with_state("state").set_fallback(Some(bound));
+    assert_eq!(run(&router, "message.received", "B").await, "state");
+    inboxes.set_fallback(None::<rest>);
+    assert_eq!(run(&router, "message.received", "B").await, "fallback");
+}
+
 #[test]
 fn binding_twice_is_an_error_that_names_what_is_there() {
     let router = EventRouter::new().handler(start_up);

@@ -1,6 +1,11 @@
 //! [`Inboxes`]: what is bound to single inboxes while events are being served.
 
-use std::{cell::Cell, fmt, panic::Location, sync::Arc};
+use std::{
+    cell::Cell,
+    fmt,
+    panic::Location,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use tower_service::Service;
 
@@ -17,23 +22,31 @@ use super::{
     table::{About, Entry, Table, WithState},
 };
 
-/// Every binding made at run time. Readers never wait: not for a writer, nor while the map grows.
+/// Every binding made at run time. Who looks an inbox up never waits: not for a writer, nor while the
+/// map grows.
 #[derive(Default)]
-pub(super) struct Live(InboxMap<Arc<[Entry<()>]>>);
+pub(super) struct Live {
+    inboxes: InboxMap<Arc<[Entry<()>]>>,
+    fallback: RwLock<Option<Arc<dyn Handler<()>>>>,
+}
 
 impl Live {
     pub(super) fn get(&self, inbox: &InboxId, event: &str) -> Option<Arc<dyn Handler<()>>> {
-        let map = self.0.pin();
+        let map = self.inboxes.pin();
         let entry = map.get(inbox)?.iter().find(|entry| entry.takes(event))?;
         Some(Arc::clone(&entry.handler))
     }
 
+    pub(super) fn fallback(&self) -> Option<Arc<dyn Handler<()>>> {
+        self.fallback.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.inboxes.len()
     }
 
     fn insert(&self, inbox: &InboxId, entry: &Entry<()>) -> Result<(), About> {
-        let map = self.0.pin();
+        let map = self.inboxes.pin();
         loop {
             if map.try_insert(inbox.clone(), [entry.clone()].into()).is_ok() {
                 return Ok(());
@@ -132,15 +145,60 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
         self.insert(inbox.into(), &Entry { handler: Arc::new(ServiceHandler(service)), about })
     }
 
+    /// As [`bind_service`](Self::bind_service), in the place of whatever is bound to the inbox here;
+    /// each event finds the one or the other.
+    ///
+    /// # Errors
+    /// When the router has a handler of its own for an event of this inbox.
+    #[track_caller]
+    pub fn replace_service<E>(
+        &self,
+        inbox: impl Into<InboxId>,
+        service: E,
+    ) -> Result<(), AlreadyBound>
+    where
+        E: Service<VerifiedEvent, Response = Outcome> + Clone + Send + Sync + 'static,
+        E::Error: Into<BoxError>,
+        E::Future: Send,
+    {
+        let (inbox, about) = (inbox.into(), About::Service(Location::caller()));
+        let entry = Entry { handler: Arc::new(ServiceHandler(service)), about };
+        if let Some(there) = self.start_up.overlap(&inbox, &entry) {
+            return Err(AlreadyBound { inbox, there, other: about });
+        }
+        self.live.inboxes.pin().insert(inbox, [entry].into());
+        Ok(())
+    }
+
+    /// Sets the fallback, in the place of the router's own and of one that was set here; none brings
+    /// the router's own back.
+    pub fn set_fallback<H: Handler<S>>(&self, handler: Option<H>) {
+        let handler = handler.map(|handler| {
+            let handler = WithState { handler: Arc::new(handler), state: Arc::clone(&self.state) };
+            Arc::new(handler) as Arc<dyn Handler<()>>
+        });
+        *self.live.fallback.write().unwrap_or_else(PoisonError::into_inner) = handler;
+    }
+
+    /// As [`set_fallback`](Self::set_fallback), for a service.
+    pub fn set_fallback_service<E>(&self, service: Option<E>)
+    where
+        E: Service<VerifiedEvent, Response = Outcome> + Clone + Send + Sync + 'static,
+        E::Error: Into<BoxError>,
+        E::Future: Send,
+    {
+        self.set_fallback(service.map(ServiceHandler));
+    }
+
     /// Takes everything off an inbox that was bound here, and tells whether there was anything. Runs
     /// under way go to their end.
     pub fn unbind(&self, inbox: impl AsRef<str>) -> bool {
-        self.live.0.pin().remove(inbox.as_ref()).is_some()
+        self.live.inboxes.pin().remove(inbox.as_ref()).is_some()
     }
 
     /// Whether something is bound to an inbox here.
     pub fn contains(&self, inbox: impl AsRef<str>) -> bool {
-        self.live.0.pin().contains_key(inbox.as_ref())
+        self.live.inboxes.pin().contains_key(inbox.as_ref())
     }
 
     fn insert(&self, inbox: InboxId, entry: &Entry<()>) -> Result<(), AlreadyBound> {

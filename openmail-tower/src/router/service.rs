@@ -147,13 +147,17 @@ impl EventRouter {
     fn find(&self, event: &VerifiedEvent) -> Option<Arc<dyn Handler<()>>> {
         #[cfg(feature = "agents")]
         if event.extensions().get::<crate::agent::NoAgent>().is_some() {
-            return self.fallback.clone();
+            return self.rest();
         }
         let name = event.event().name();
         let own = event.inbox_id().and_then(|inbox| {
             self.table.own(inbox, name).cloned().or_else(|| self.live.get(inbox, name))
         });
-        own.or_else(|| self.table.other(name).or(self.fallback.as_ref()).cloned())
+        own.or_else(|| self.table.other(name).cloned()).or_else(|| self.rest())
+    }
+
+    fn rest(&self) -> Option<Arc<dyn Handler<()>>> {
+        self.live.fallback().or_else(|| self.fallback.clone())
     }
 }
 
