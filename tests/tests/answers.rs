@@ -184,10 +184,10 @@ async fn a_body_that_breaks_off() {
 #[tokio::test]
 async fn the_shared_budget_used_up() {
     let length = fixture("message.received").len();
-    let layer = layer().body_budget(length + 10);
+    let layer = layer().body_budget(2 * length + 10);
     let (inner, seen) = inner();
     let service = layer.clone().layer(inner);
-    // One request holds most of the budget, waiting for the rest of its body.
+    // One request holds some of the budget, waiting for the rest of its body.
     let (body, polls) = ScriptedBody::new([Step::Data(Bytes::from_static(&[0; 100])), Step::Hang]);
     let mut waiting = by_hand(service.clone().oneshot(signed(b"", body)));
     assert!(waiting.poll().is_pending() && polls.count() == 2);
@@ -203,7 +203,7 @@ async fn the_shared_budget_used_up() {
 #[tokio::test]
 async fn the_budget_is_held_until_the_answer_and_no_longer() {
     let length = fixture("message.received").len();
-    let layer = layer().body_budget(length);
+    let layer = layer().body_budget(2 * length);
     let hold = service_fn(async |_| {
         std::future::pending::<()>().await;
         Ok::<_, BoxError>(http::Response::new(String::new()))
@@ -216,6 +216,19 @@ async fn the_budget_is_held_until_the_answer_and_no_longer() {
     for _ in 0..3 {
         assert_eq!(answer(layer.clone(), good()).await.status, 200);
     }
+}
+
+#[tokio::test]
+async fn the_budget_counts_the_event_beside_its_body() {
+    let length = fixture("message.received").len();
+    for (budget, expected) in [(2 * length, (200, "")), (2 * length - 1, (503, "overloaded"))] {
+        let Answer { status, code, .. } = answer(layer().body_budget(budget), good()).await;
+        assert_eq!((status.as_u16(), &*code), expected, "{budget}");
+    }
+    // Nothing is read from what is not OpenMail's.
+    let forged =
+        with("x-signature", "00000000000000000000000000000000000000000000000000000000000000ff");
+    assert_eq!(answer(layer().body_budget(length), forged).await.status, 401);
 }
 
 /// A future to be polled by hand.

@@ -40,6 +40,11 @@ impl Reservation {
         }
         taken.is_ok()
     }
+
+    /// Takes this much more; false where that is not to be had.
+    pub(super) fn grow_by(&mut self, bytes: usize) -> bool {
+        self.grow_to(self.bytes.saturating_add(bytes))
+    }
 }
 
 impl Drop for Reservation {
@@ -60,6 +65,6 @@ mod tests {
         assert!(a.grow_to(6), "it has that much already");
         assert!(!b.grow_to(5));
         drop(a);
-        assert!(b.grow_to(10) && !b.grow_to(11));
+        assert!(b.grow_to(10) && !b.grow_to(11) && !b.grow_by(1));
     }
 }

@@ -44,7 +44,7 @@ pin_project! {
         state: State<S::Future, K::Future, B>,
         // What the inner service is called with; none once it was, or when it will not be.
         waiting: Option<Waiting<S>>,
-        // The body's share of the budget, held until the answer.
+        // The body's and the event's share of the budget, held until the answer.
         reservation: Option<Reservation>,
         settings: Arc<Settings<K>>,
     }
@@ -153,8 +153,8 @@ where
                         match then {
                             Then::Receive(receive) => Ok(State::Body { receive, key: Some(key) }),
                             Then::Conclude(body, reservation) => {
-                                *this.reservation = Some(reservation);
-                                conclude(this.waiting, this.settings, body, key, false)
+                                let share = this.reservation.insert(reservation);
+                                conclude(this.waiting, this.settings, share, body, key, false)
                             }
                         }
                     })
@@ -164,8 +164,8 @@ where
                     let received = ready!(receive.poll(cx, macs));
                     received.and_then(|(body, reservation)| match key.take() {
                         Some(key) => {
-                            *this.reservation = Some(reservation);
-                            conclude(this.waiting, this.settings, body, key, true)
+                            let share = this.reservation.insert(reservation);
+                            conclude(this.waiting, this.settings, share, body, key, true)
                         }
                         None => {
                             let inbox = peek_inbox_id(&body);
@@ -195,6 +195,7 @@ impl<S> Waiting<S> {
 fn conclude<S, K: Keyring, B>(
     waiting: &mut Option<Waiting<S>>,
     settings: &Settings<K>,
+    share: &mut Reservation,
     body: Bytes,
     Key { mut macs, holder, named }: Key,
     hashed: bool,
@@ -209,6 +210,10 @@ where
     let matches = macs.verify(&head.signature);
     if !matches || holder == Holder::Nobody {
         return Err(RejectionKind::SignatureMismatch.into());
+    }
+    // The event has texts of its own, beside the body's.
+    if !share.grow_by(body.len()) {
+        return Err(RejectionKind::Overloaded.into());
     }
     let event = VerifiedEvent::parse(body.clone(), head.timestamp.time());
     let carried = match &event {

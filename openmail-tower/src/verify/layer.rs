@@ -103,8 +103,9 @@ impl<K> VerifyLayer<K> {
     }
 
     /// How many bytes the bodies of all requests in flight may take together, from their first byte
-    /// to the answer; what comes beyond is answered 503. Shared by everything this layer and its
-    /// clones wrap. Default: 64 MiB.
+    /// to the answer, and once more those whose signature holds: for the event that is read from
+    /// them. What comes beyond is answered 503. Shared by everything this layer and its clones
+    /// wrap; less than twice `body_limit` refuses the largest bodies for ever. Default: 64 MiB.
     #[must_use]
     pub fn body_budget(mut self, bytes: usize) -> Self {
         self.settings.budget = Budget::new(bytes);
