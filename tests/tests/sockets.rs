@@ -1,54 +1,11 @@
 //! Over real sockets, HTTP/1 and HTTP/2.
 
-use std::net::SocketAddr;
-
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use openmail_tests::{ScriptedBody, Seen, fixture, layer, signed};
-use openmail_tower::{HandlerError, Outcome, VerifiedEvent, webhook};
+use openmail_tests::{ScriptedBody, fixture, head, raw, serve, signed};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    task::JoinHandle,
+    net::TcpStream,
 };
-use tower::service_fn;
-
-/// A server at a free port, HTTP/1 and HTTP/2, and what it saw.
-async fn serve() -> (SocketAddr, Seen, JoinHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let seen = Seen::default();
-    let events = {
-        let seen = seen.clone();
-        service_fn(move |event: VerifiedEvent| {
-            seen.push(event);
-            async { Ok::<_, HandlerError>(Outcome::Done) }
-        })
-    };
-    let app = axum::Router::new().route_service("/webhooks", webhook(layer(), events));
-    let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    (address, seen, server)
-}
-
-/// Sends bytes as they are and reads the first line of the answer.
-async fn raw(address: SocketAddr, parts: &[&[u8]]) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    for part in parts {
-        stream.write_all(part).await.unwrap();
-        stream.flush().await.unwrap();
-    }
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
-    String::from_utf8(answer).unwrap().lines().next().unwrap_or_default().to_owned()
-}
-
-fn head(json: &[u8], more: &str) -> Vec<u8> {
-    let request = signed(json, ());
-    let mut head = "POST /webhooks HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n".to_owned();
-    for (name, value) in request.headers() {
-        head += &format!("{name}: {}\r\n", value.to_str().unwrap());
-    }
-    format!("{head}{more}\r\n").into_bytes()
-}
 
 #[tokio::test]
 async fn chunks_and_trailers_over_http_1() {

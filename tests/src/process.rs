@@ -1,0 +1,69 @@
+//! A receiver in a process of its own.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+};
+
+/// A program that prints its address and serves until its standard input ends.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    address: SocketAddr,
+}
+
+/// A process's memory, in KiB.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory {
+    /// What it takes.
+    pub now: u64,
+    /// The most it has taken.
+    pub peak: u64,
+}
+
+impl Process {
+    /// Starts it.
+    ///
+    /// # Panics
+    /// When it cannot be started, or prints no address.
+    pub fn start(program: &str) -> Self {
+        let mut child = Command::new(program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a program");
+        let mut line = String::new();
+        let stdout = child.stdout.as_mut().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let address = line.trim().parse().expect("an address");
+        Self { child, address }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its memory, as Linux tells it.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn memory(&self) -> Memory {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("the process runs");
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a field");
+            line.trim().trim_end_matches(" kB").parse().expect("a number")
+        };
+        Memory { now: field("VmRSS:"), peak: field("VmHWM:") }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
