@@ -1,0 +1,34 @@
+//! `#[openmail_handler]`: never a panic, whatever its arguments and its function are, and always
+//! items as the answer.
+//!
+//! The first line holds the arguments, the rest the function; without one there is a good one.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use proc_macro2::TokenStream;
+
+#[path = "../../../openmail-macros/src/args.rs"]
+mod args;
+#[path = "../../../openmail-macros/src/attributes.rs"]
+mod attributes;
+#[path = "../../../openmail-macros/src/expand.rs"]
+mod expand;
+#[path = "../../../openmail-macros/src/fallback.rs"]
+mod fallback;
+#[path = "../../../openmail-macros/src/item.rs"]
+mod item;
+
+const GOOD: &str = "async fn handler(mail: &MessageReceived) {}";
+
+fuzz_target!(|text: &str| {
+    let (args, function) = text.split_once('\n').unwrap_or((text, GOOD));
+    let Ok(args) = args.parse::<TokenStream>() else { return };
+    let Ok(item) = function.parse::<TokenStream>() else { return };
+    let expanded = expand::expand(args, &item);
+    // A body is left as it was written, and need not parse.
+    if function == GOOD {
+        let file: syn::File = syn::parse2(expanded).expect("items");
+        assert!(file.items.len() > 1);
+    }
+});

@@ -1,0 +1,29 @@
+//! `Event::from_slice`: never a panic, and what it reads it writes and reads again as the same.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use openmail_tower::Event;
+
+/// A bare attachment is written as a list of one, and so one level deeper; the parser stops at 128.
+const DEEP: usize = 120;
+
+fuzz_target!(|json: &[u8]| {
+    let Ok(event) = Event::from_slice(json) else { return };
+    let _ = (event.event_id(), event.inbox_id(), event.thread_id(), event.occurred_at());
+    if let Some(mail) = event.message_received() {
+        let message = &mail.message;
+        let _ = (message.sender(), message.recipients(), message.copied());
+        let _ = (message.is_trustworthy(), message.may_auto_reply());
+    }
+    let variant = std::mem::discriminant(&event);
+    let opening = json.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    if opening > DEEP {
+        return;
+    }
+    let written = serde_json::to_vec(&event).expect("it can be written");
+    let again = Event::from_slice(&written).expect("it can be read again");
+    assert_eq!(std::mem::discriminant(&again), variant);
+    assert_eq!(again, event);
+    assert_eq!(again.kind(), event.kind());
+});
