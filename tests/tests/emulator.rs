@@ -17,7 +17,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use openmail_tests::{NOW, ScriptedBody, Step, inner, secret};
 use openmail_tower::{
-    EventRouter, HandlerError, Outcome, Secret, Secrets, VerifiedEvent, VerifyLayer,
+    EventRouter, Secret, Secrets, VerifyLayer,
     signature::{DEFAULT_TOLERANCE, verify_at},
     testing::{Delivery, Emulator, SCHEDULE, TestEvent},
     webhook,
@@ -366,28 +366,6 @@ async fn each_attempt_is_told_as_it_ends() {
 fn the_secret_is_not_shown() {
     let shown = format!("{:?}", Emulator::new(Secret::new("hunter2").unwrap()));
     assert!(shown.contains("schedule") && !shown.contains("hunter2"), "{shown}");
-}
-
-#[tokio::test]
-async fn dispatch_tells_what_the_handler_says() {
-    let service = service_fn(|event: VerifiedEvent| {
-        ready(match event.event().message_received().and_then(|it| it.message.subject.as_deref()) {
-            Some("fail") => Err(HandlerError::permanent("no")),
-            _ => Ok(Outcome::Duplicate),
-        })
-    });
-    let service = ConcurrencyLimit::new(service, 1);
-    let mail = TestEvent::message_received();
-    let outcome = openmail_tower::testing::dispatch(&service, &mail).await.unwrap();
-    assert_eq!(outcome, Outcome::Duplicate);
-    let failed = openmail_tower::testing::dispatch(&service, mail.subject("fail")).await;
-    assert_eq!(failed.unwrap_err().to_string(), "no");
-}
-
-#[test]
-#[should_panic = "not an event"]
-fn what_is_no_event_cannot_be_verified() {
-    let _ = TestEvent::message_received().without("inbox_id").verified();
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,6 +8,8 @@ use uuid::Uuid;
 
 use crate::event::EventKind;
 
+use super::mail;
+
 /// An event to test with: a body as OpenMail sends it, with sensible defaults.
 ///
 /// Each has ids of its own; a clone is the same event. Setters write the field of the JSON that
@@ -50,7 +52,7 @@ impl TestEvent {
         let attempt = json!({"attempt": 1, "delivered_at": "", "inbox_id": "inb_test"});
         let parts = match kind {
             EventKind::MessageReceived => {
-                let mail = json!({"thread_id": unique("thr"), "message": message()});
+                let mail = json!({"thread_id": unique("thr"), "message": mail::message()});
                 vec![common, attempt, mail]
             }
             EventKind::InboxSuspended => {
@@ -141,86 +143,11 @@ impl TestEvent {
         self
     }
 
-    /// Sets `message.id`.
-    #[must_use]
-    pub fn message_id(self, id: impl AsRef<str>) -> Self {
-        self.message_field("id", id.as_ref())
-    }
-
-    /// Sets `message.from`: an address, or a name and an address.
-    #[must_use]
-    pub fn from(self, sender: impl AsRef<str>) -> Self {
-        self.message_field("from", sender.as_ref())
-    }
-
-    /// Sets `message.subject`.
-    #[must_use]
-    pub fn subject(self, subject: impl AsRef<str>) -> Self {
-        self.message_field("subject", subject.as_ref())
-    }
-
-    /// Sets `message.body_text`.
-    #[must_use]
-    pub fn text(self, text: impl AsRef<str>) -> Self {
-        self.message_field("body_text", text.as_ref())
-    }
-
-    /// Adds to `message.attachments` a text file, whose text OpenMail has found.
-    #[must_use]
-    pub fn attachment(mut self, filename: &str, text: &str) -> Self {
-        let id = self.message().get("id").and_then(Value::as_str).unwrap_or("msg_test");
-        let attachment = json!({
-            "filename": filename,
-            "contentType": "text/plain",
-            "sizeBytes": text.len(),
-            "url": format!("https://api.openmail.sh/v1/attachments/{id}/{filename}"),
-            "parsedText": text,
-            "extractionMethod": "text",
-        });
-        match self.message().get_mut("attachments") {
-            Some(Value::Array(all)) => all.push(attachment),
-            _ => {
-                self.message().insert("attachments".into(), json!([attachment]));
-            }
-        }
-        self
-    }
-
-    /// Sets any field of `message`.
-    #[must_use]
-    pub fn message_field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.message().insert(name.into(), value.into());
-        self
-    }
-
-    fn message(&mut self) -> &mut Map<String, Value> {
-        let message = self.body.entry("message").or_insert(Value::Null);
-        if !message.is_object() {
-            *message = Value::Object(Map::new());
-        }
-        message.as_object_mut().expect("it was just made one")
-    }
-
     /// What OpenMail changes from one attempt to the next, where the event has it.
     pub(super) fn stamp(&mut self, attempt: u32, time: SystemTime) {
         replace(&mut self.body, "attempt", attempt);
         replace(&mut self.body, "delivered_at", rfc3339(time));
     }
-}
-
-fn message() -> Value {
-    let id = unique("msg");
-    json!({
-        "id": id,
-        "rfc_message_id": format!("<{id}@example.com>"),
-        "from": "Sender <sender@example.com>",
-        "to": "agent@openmail.sh",
-        "cc": [],
-        "subject": "Subject",
-        "body_text": "Text",
-        "attachments": [],
-        "received_at": "",
-    })
 }
 
 fn replace(fields: &mut Map<String, Value>, name: &str, value: impl Into<Value>) {
@@ -229,7 +156,7 @@ fn replace(fields: &mut Map<String, Value>, name: &str, value: impl Into<Value>)
     }
 }
 
-fn unique(prefix: &str) -> String {
+pub(super) fn unique(prefix: &str) -> String {
     format!("{prefix}_{}", Uuid::new_v4().simple())
 }
 

@@ -30,6 +30,7 @@ mod deliver;
 mod dispatch;
 mod emulator;
 mod event;
+mod mail;
 mod order;
 mod report;
 mod sign;
