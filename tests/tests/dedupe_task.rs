@@ -2,12 +2,15 @@
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
-use openmail_tests::{Fault, FaultyStore, Told, mail, told};
+use bytes::Bytes;
+use http::StatusCode;
+use http_body_util::Full;
+use openmail_tests::{Fault, FaultyStore, Told, error_code, fixture, layer, mail, signed, told};
 use openmail_tower::{
-    HandlerError, HandlerErrorKind, Outcome, VerifiedEvent,
+    Endpoint, HandlerError, HandlerErrorKind, Outcome, VerifiedEvent,
     dedupe::{DedupeLayer, MemoryStore},
 };
-use tokio::task::yield_now;
+use tokio::{task::yield_now, time};
 use tower::{Layer, ServiceExt};
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -15,11 +18,26 @@ const LONG: Duration = Duration::from_secs(3600);
 
 async fn begun(told: &Told) {
     while told.begun() == 0 {
-        yield_now().await;
+        time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-#[tokio::test]
+/// Delivers again until it is no more in flight.
+async fn delivered<S>(events: S) -> Result<Outcome, HandlerError>
+where
+    S: tower::Service<VerifiedEvent, Response = Outcome, Error = HandlerError> + Clone,
+{
+    loop {
+        match events.clone().oneshot(mail("evt_1")).await {
+            Err(error) if error.kind() == HandlerErrorKind::InFlight => {
+                time::sleep(Duration::from_millis(10)).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn whenever_the_caller_goes_the_run_goes_on() {
     // After every turn the caller could wait, until it has its answer.
     for turns in 0.. {
@@ -34,17 +52,13 @@ async fn whenever_the_caller_goes_the_run_goes_on() {
                 answered = poll_fn(|cx| Poll::Ready(caller.as_mut().poll(cx).is_ready())).await;
             }
         }
-        while told.ended() == 0 {
-            yield_now().await;
-        }
-        let again = loop {
-            match events.clone().oneshot(mail("evt_1")).await {
-                // It has run, and is about to be recorded.
-                Err(error) if error.kind() == HandlerErrorKind::InFlight => yield_now().await,
-                answer => break answer,
-            }
-        };
-        assert_eq!(again.unwrap(), Outcome::Duplicate, "left after {turns} turns");
+        // Else the second delivery may well be the one that claims it.
+        begun(&told).await;
+        assert_eq!(
+            delivered(events).await.unwrap(),
+            Outcome::Duplicate,
+            "left after {turns} turns"
+        );
         assert_eq!(told.begun(), 1, "left after {turns} turns");
         if answered {
             assert!(turns > 4, "{turns} turns are not all there are");
@@ -53,7 +67,7 @@ async fn whenever_the_caller_goes_the_run_goes_on() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_caller_that_never_waits_has_started_it_all_the_same() {
     let (handler, told) = told();
     let events = DedupeLayer::new(MemoryStore::new(10)).layer(handler);
@@ -61,27 +75,19 @@ async fn a_caller_that_never_waits_has_started_it_all_the_same() {
     told.answer(Ok(Outcome::Done));
     // `oneshot` calls when it is polled; this one calls now.
     drop(tower::Service::call(&mut events.clone(), mail("evt_1")));
-    while told.ended() == 0 {
-        yield_now().await;
-    }
-    let again = loop {
-        match events.clone().oneshot(mail("evt_1")).await {
-            Err(error) if error.kind() == HandlerErrorKind::InFlight => yield_now().await,
-            answer => break answer,
-        }
-    };
-    assert_eq!(again.unwrap(), Outcome::Done, "a failure releases the claim");
+    begun(&told).await;
+    assert_eq!(delivered(events).await.unwrap(), Outcome::Done, "a failure releases the claim");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn shutting_down_waits_for_what_runs_and_takes_nothing_new() {
     let (handler, told) = told();
-    let layer = DedupeLayer::new(MemoryStore::new(10));
-    let events = layer.layer(handler);
+    let dedupe = DedupeLayer::new(MemoryStore::new(10));
+    let events = dedupe.layer(handler);
     drop(tower::Service::call(&mut events.clone(), mail("evt_1")));
     begun(&told).await;
 
-    let mut shutdown = pin!(layer.shutdown(LONG));
+    let mut shutdown = pin!(dedupe.shutdown(LONG));
     assert!(poll_fn(|cx| Poll::Ready(shutdown.as_mut().poll(cx).is_pending())).await);
     let refused = events.clone().oneshot(mail("evt_2")).await.unwrap_err();
     assert_eq!(refused.kind(), HandlerErrorKind::Unavailable);
@@ -90,17 +96,17 @@ async fn shutting_down_waits_for_what_runs_and_takes_nothing_new() {
     told.answer(Ok(Outcome::Done));
     assert_eq!(shutdown.await, 0);
     assert_eq!((told.begun(), told.ended()), (1, 1));
-    assert_eq!(layer.shutdown(LONG).await, 0, "again");
+    assert_eq!(dedupe.shutdown(LONG).await, 0, "again");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_takes_too_long_is_cut_off_and_released() {
     let store = MemoryStore::new(10);
-    let layer = DedupeLayer::new(store.clone());
+    let dedupe = DedupeLayer::new(store.clone());
     let (handler, cut) = told();
-    let caller = tokio::spawn(layer.layer(handler).oneshot(mail("evt_1")));
+    let caller = tokio::spawn(dedupe.layer(handler).oneshot(mail("evt_1")));
     begun(&cut).await;
-    assert_eq!(layer.shutdown(Duration::from_secs(1)).await, 1);
+    assert_eq!(dedupe.shutdown(Duration::from_secs(1)).await, 1);
     let error = caller.await.unwrap().unwrap_err();
     assert_eq!((error.kind(), cut.ended()), (HandlerErrorKind::Failed, 0));
 
@@ -114,20 +120,41 @@ async fn what_takes_too_long_is_cut_off_and_released() {
 #[tokio::test(start_paused = true)]
 async fn shutting_down_ends_though_the_store_hangs() {
     let store = FaultyStore::new(MemoryStore::new(10));
-    let layer = DedupeLayer::new(store.clone());
+    let dedupe = DedupeLayer::new(store.clone());
     let (handler, told) = told();
-    let events = layer.layer(handler);
+    let events = dedupe.layer(handler);
     let running = tokio::spawn(events.clone().oneshot(mail("evt_1")));
     begun(&told).await;
     store.set(Fault::Hangs);
     let claiming = tokio::spawn(events.oneshot(mail("evt_2")));
     yield_now().await;
-    assert_eq!(layer.shutdown(Duration::ZERO).await, 2);
+    assert_eq!(dedupe.shutdown(Duration::ZERO).await, 2);
     assert_eq!(running.await.unwrap().unwrap_err().kind(), HandlerErrorKind::Failed);
     assert_eq!(claiming.await.unwrap().unwrap_err().kind(), HandlerErrorKind::Unavailable);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
+async fn past_the_deadline_the_run_goes_on_and_the_next_delivery_finds_it_done() {
+    let (handler, told) = told();
+    let app = layer().layer(Endpoint::new(DedupeLayer::new(MemoryStore::new(10)).layer(handler)));
+    let json = fixture("message.received");
+    let deliver = || app.clone().oneshot(signed(&json, Full::new(Bytes::from(json.clone()))));
+
+    let late = deliver().await.unwrap();
+    assert_eq!(late.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(error_code(late).await, "deadline_exceeded");
+    let meanwhile = deliver().await.unwrap();
+    assert_eq!(meanwhile.status(), StatusCode::CONFLICT);
+    assert_eq!(error_code(meanwhile).await, "in_flight");
+
+    told.answer(Ok(Outcome::Done));
+    // It ends and is recorded without any time passing.
+    time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(deliver().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(told.begun(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_run_is_in_the_span_of_its_caller() {
     let subscriber =
         tracing_subscriber::registry().with(tracing_subscriber::fmt::layer().with_test_writer());

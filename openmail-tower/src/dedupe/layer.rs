@@ -47,7 +47,8 @@ impl<St: DedupeStore> DedupeLayer<St> {
     }
 
     /// How long a claim lasts that is not renewed, which is how long an event waits whose process
-    /// has died. A running event's claim is renewed every third of it. Default: 30 s.
+    /// has died. A running event's claim is renewed every third of it, on the task it runs on: a
+    /// handler must not block its thread for so long. Default: 30 s.
     ///
     /// # Panics
     /// When it is zero.

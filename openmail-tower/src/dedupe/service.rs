@@ -125,7 +125,8 @@ where
         Poll::Ready(match self.project().state.project() {
             StateProj::Running { answer } => match ready!(Pin::new(answer).poll(cx)) {
                 Ok(answer) => answer,
-                Err(gone) => Err(HandlerError::failed(gone)),
+                // The store panicked, or the runtime is being dropped.
+                Err(_) => Err(HandlerError::failed("the run ended without an answer")),
             },
             StateProj::Unclaimed { run } => {
                 ready!(run.poll(cx)).map_err(|error| HandlerError::from_boxed(error.into()))
