@@ -10,7 +10,7 @@ use super::store::{Claim, ClaimToken, DedupeStore};
 /// Keeps claims in memory: for one process, whose restart forgets them all.
 ///
 /// It holds at most so many events as its capacity says, each for as long as its lease or its time
-/// to keep; some 300 bytes each. When it is full, the event goes that was last touched the longest
+/// to keep; some 800 bytes each. When it is full, the event goes that was last touched the longest
 /// ago. That one is run again if it is delivered again; so let it hold what arrives in ten minutes
 /// at the least, for by then OpenMail has given up. The claim of a running event is touched whenever
 /// it is renewed, every 10 s by default, and goes only if so many others come in between; should
