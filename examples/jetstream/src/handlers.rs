@@ -1,0 +1,27 @@
+//! What is done with each event.
+
+use openmail_tower::{
+    Attempt, EventRouter, HandlerError, MessageReceived, VerifiedEvent, openmail_handler,
+};
+
+/// Which handler gets which event.
+pub fn events() -> EventRouter {
+    EventRouter::new().handler(received).fallback(fallback)
+}
+
+/// An agent's work begins here. It may fail, take its time, and be run again.
+#[openmail_handler(event = "message.received")]
+async fn received(mail: &MessageReceived, Attempt(attempt): Attempt) -> Result<(), HandlerError> {
+    let from = &mail.message.sender().address;
+    if from.is_empty() {
+        return Err(HandlerError::permanent("there is nobody to answer"));
+    }
+    tracing::info!(inbox = %mail.inbox_id, ?from, ?attempt, "mail");
+    Ok(())
+}
+
+/// Everything else.
+#[openmail_handler]
+async fn fallback(event: &VerifiedEvent) {
+    tracing::info!("{}", event.kind());
+}

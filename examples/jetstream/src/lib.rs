@@ -1,0 +1,55 @@
+//! The parts of the `jetstream` example: [`Publish`] writes events to a stream, [`work`] runs them.
+
+mod handlers;
+mod message;
+mod publish;
+mod run;
+mod server;
+mod stream;
+mod worker;
+
+use std::{future::Future, io};
+
+use async_nats::jetstream::Context;
+use axum::Router;
+use openmail_tower::{EventRouter, VerifyLayer, webhook};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use handlers::events;
+pub use publish::Publish;
+pub use server::serve;
+pub use stream::{CONSUMER, STREAM, connect, consumer, consumer_config, stream_config};
+pub use worker::work;
+
+/// Receives events and runs them, until `signal`; then until what is under way is done.
+///
+/// # Errors
+/// When there is no consumer, or the HTTP server fails.
+pub async fn run(
+    listener: TcpListener,
+    layer: VerifyLayer,
+    context: Context,
+    events: EventRouter,
+    signal: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let consumer = consumer(&context).await?;
+    let app = Router::new().route_service("/webhooks", webhook(layer, Publish::new(context)));
+    let stop = CancellationToken::new();
+    let serving = async {
+        let served: io::Result<()> = serve(listener, app, stop.clone().cancelled_owned()).await;
+        stop.cancel();
+        served
+    };
+    let stopping = async {
+        tokio::select! {
+            () = signal => stop.cancel(),
+            () = stop.cancelled() => {}
+        }
+    };
+    let (served, cut, ()) = tokio::join!(serving, work(consumer, events, stop.clone()), stopping);
+    if cut > 0 {
+        tracing::warn!(cut, "events were cut off; they will run again");
+    }
+    Ok(served?)
+}

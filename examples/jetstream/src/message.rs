@@ -1,0 +1,118 @@
+//! How an event lies in the stream.
+
+use anyhow::Context as _;
+use async_nats::jetstream::message::{OutboundMessage, PublishMessage};
+use openmail_tower::{InboxId, StoredEvent, VerifiedEvent};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::stream::STREAM;
+
+/// The header with the signed time, in Unix seconds. Its body is OpenMail's, to the byte.
+const TIMESTAMP: &str = "OpenMail-Timestamp";
+
+pub(crate) fn write(event: VerifiedEvent) -> OutboundMessage {
+    let subject = subject(event.inbox_id());
+    let id = event.event_id().map(|id| encode(id.as_str()));
+    let StoredEvent { raw_body, timestamp } = event.into_stored();
+    let mut message = PublishMessage::build()
+        .payload(raw_body)
+        .header(TIMESTAMP, timestamp.to_string())
+        .expected_stream(STREAM);
+    if let Some(id) = id {
+        message = message.message_id(id);
+    }
+    message.outbound_message(subject)
+}
+
+pub(crate) fn read(message: &async_nats::Message) -> anyhow::Result<VerifiedEvent> {
+    let timestamp = message.headers.as_ref().and_then(|headers| headers.get(TIMESTAMP));
+    let timestamp = timestamp.context("it has no timestamp")?.as_str().parse()?;
+    let raw_body = message.payload.clone();
+    Ok(VerifiedEvent::from_stored(StoredEvent { raw_body, timestamp })?)
+}
+
+/// One for each inbox, so that `nats stream subjects` tells them apart and a consumer can be for
+/// one of them. What is routed by is in the body.
+fn subject(inbox: Option<&InboxId>) -> String {
+    // The whole line in which it is sent may have 4096 bytes.
+    const LONGEST: usize = 1024;
+    match inbox {
+        Some(inbox) if !inbox.as_str().is_empty() => {
+            let mut token = encode(inbox.as_str());
+            token.truncate(LONGEST);
+            format!("openmail.inbox.{token}")
+        }
+        _ => "openmail.account".to_owned(),
+    }
+}
+
+/// Ids are opaque: one may hold what has a meaning in a subject (`.`, `*`, `>`, blanks) or cannot be
+/// in a header (line breaks).
+fn encode(id: &str) -> String {
+    const UNSAFE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
+    utf8_percent_encode(id, UNSAFE).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use openmail_tower::testing::TestEvent;
+
+    use super::*;
+
+    fn message(outbound: OutboundMessage) -> async_nats::Message {
+        let OutboundMessage { subject, payload, headers } = outbound;
+        let length = payload.len();
+        async_nats::Message {
+            subject,
+            payload,
+            headers,
+            reply: None,
+            status: None,
+            description: None,
+            length,
+        }
+    }
+
+    #[test]
+    fn an_event_comes_back_as_it_was() {
+        let event = TestEvent::message_received().subject("Zażółć").verified();
+        let read = read(&message(write(event.clone()))).unwrap();
+        assert_eq!(read.raw_body(), event.raw_body());
+        assert_eq!(read.into_stored(), event.into_stored());
+    }
+
+    #[test]
+    fn any_id_makes_a_subject_and_a_header() {
+        let ids = ["inb_1", "a.b", "*", ">", "a b", "x\r\ny", "é", "50%"];
+        let mut seen = std::collections::HashSet::new();
+        for id in ids {
+            let outbound = write(TestEvent::message_received().inbox(id).event_id(id).verified());
+            let tokens: Vec<_> = outbound.subject.split('.').collect();
+            assert_eq!((tokens.len(), tokens[0], tokens[1]), (3, "openmail", "inbox"));
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_%".contains(c);
+            assert!(tokens[2].chars().all(plain), "{id}: {}", outbound.subject);
+            assert!(seen.insert(tokens[2].to_owned()), "{id} shares its subject");
+            let headers = outbound.headers.unwrap();
+            assert_eq!(headers.get("Nats-Msg-Id").unwrap().as_str(), tokens[2]);
+        }
+        let long = write(TestEvent::message_received().inbox("é".repeat(5000)).verified());
+        assert!(long.subject.len() < 2048);
+    }
+
+    #[test]
+    fn an_event_about_no_inbox_has_a_subject_and_one_without_an_id_no_header() {
+        let outbound = write(TestEvent::new("setup.test").verified());
+        assert_eq!(outbound.subject.as_str(), "openmail.account");
+        assert!(outbound.headers.unwrap().get("Nats-Msg-Id").is_none());
+    }
+
+    #[test]
+    fn what_is_no_event_is_told() {
+        let mut junk = message(write(TestEvent::message_received().verified()));
+        junk.payload = "junk".into();
+        assert!(read(&junk).is_err());
+        let mut bare = message(write(TestEvent::message_received().verified()));
+        bare.headers = None;
+        assert_eq!(read(&bare).unwrap_err().to_string(), "it has no timestamp");
+    }
+}

@@ -1,0 +1,63 @@
+//! From the webhook into the stream.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use async_nats::{
+    connection::State,
+    jetstream::{self, context::traits::Publisher as _},
+};
+use openmail_tower::{HandlerError, Outcome, VerifiedEvent};
+use tokio::time::timeout;
+use tower::Service;
+
+use crate::message;
+
+/// How long to wait for the server's ack. `Endpoint` answers after 12 s at the latest.
+const ACK_LIMIT: Duration = Duration::from_secs(5);
+
+/// Resolves once the stream has the event: done, or a duplicate of one that it has. Where it does
+/// not, the error is answered with 503, and OpenMail delivers the event again.
+#[derive(Debug, Clone)]
+pub struct Publish {
+    context: jetstream::Context,
+}
+
+impl Publish {
+    /// Publishes to the stream of this connection.
+    pub fn new(context: jetstream::Context) -> Self {
+        Self { context }
+    }
+}
+
+impl Service<VerifiedEvent> for Publish {
+    type Response = Outcome;
+    type Error = HandlerError;
+    type Future = Pin<Box<dyn Future<Output = Result<Outcome, HandlerError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, event: VerifiedEvent) -> Self::Future {
+        let context = self.context.clone();
+        Box::pin(async move {
+            // Without a connection the client would put the message by and send it later on.
+            if context.client().connection_state() != State::Connected {
+                return Err(HandlerError::unavailable("there is no connection to NATS"));
+            }
+            let acked = async { context.publish_message(message::write(event)).await?.await };
+            match timeout(ACK_LIMIT, acked).await {
+                Ok(Ok(ack)) if ack.duplicate => Ok(Outcome::Duplicate),
+                Ok(Ok(_)) => Ok(Outcome::Done),
+                Ok(Err(error)) => Err(HandlerError::unavailable(error)),
+                // It may be in the stream all the same. The next delivery is then a duplicate.
+                Err(_) => Err(HandlerError::unavailable("no ack from JetStream in time")),
+            }
+        })
+    }
+}
