@@ -1,8 +1,17 @@
-//! A part of a PostgreSQL of one's own.
+//! A PostgreSQL of one's own, or a part of one.
 
-use std::{env, time::SystemTime};
+use std::{
+    env,
+    fs::File,
+    net::{Ipv4Addr, TcpListener},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, SystemTime},
+};
 
 use sqlx::{AssertSqlSafe, PgPool};
+use tempfile::TempDir;
+use tokio::time::sleep;
 
 /// A schema of its own in the database that `OPENMAIL_TEST_POSTGRES` names.
 #[derive(Debug)]
@@ -62,4 +71,128 @@ impl PostgresSchema {
             .expect("a schema");
         pool.close().await;
     }
+}
+
+/// A PostgreSQL server that belongs to one test: on a port of its own, in a directory of its own,
+/// ended with it.
+#[derive(Debug)]
+pub struct PostgresServer {
+    programs: String,
+    folder: TempDir,
+    port: u16,
+    process: Option<Child>,
+}
+
+impl PostgresServer {
+    /// Starts the programs in the directory that `OPENMAIL_TEST_POSTGRES_BIN` names; as root, for
+    /// the user `postgres`, since the server does not run as root.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start() -> Self {
+        let programs = env::var("OPENMAIL_TEST_POSTGRES_BIN").expect("a path to its programs");
+        let folder = tempfile::tempdir().expect("a directory");
+        if is_root() {
+            let owned = Command::new("chown").arg("postgres").arg(folder.path()).status();
+            assert!(owned.expect("chown").success());
+        }
+        let mut server = Self { programs, folder, port: 0, process: None };
+        let made = server
+            .command("initdb")
+            .args(["--username=openmail", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"])
+            .arg("--pgdata")
+            .arg(server.folder.path().join("data"))
+            .stdout(Stdio::null())
+            .status();
+        assert!(made.expect("initdb").success());
+        server.restart().await;
+        server
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("postgres://openmail@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Ends it at once, as a loss of power would: what is not on the disk is lost.
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // SIGQUIT; a process killed outright would leave its children behind.
+            let id = process.id().to_string();
+            let told = Command::new("kill").args(["-QUIT", &id]).status();
+            assert!(told.expect("kill").success());
+            process.wait().expect("it is ours");
+        }
+    }
+
+    /// Starts it, at the port where it was before.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn restart(&mut self) {
+        self.stop();
+        for _ in 0..20 {
+            if self.port == 0 {
+                // Free now; another may take it before the server does.
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+                self.port = listener.local_addr().expect("a port").port();
+            }
+            if self.up().await {
+                return;
+            }
+            assert!(self.folder.path().join("data/PG_VERSION").exists());
+            self.port = 0;
+        }
+        panic!("PostgreSQL does not start");
+    }
+
+    async fn up(&mut self) -> bool {
+        let log = File::create(self.folder.path().join("log")).expect("a log");
+        let mut process = self
+            .command("postgres")
+            .arg("-D")
+            .arg(self.folder.path().join("data"))
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-k"])
+            .arg(self.folder.path())
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("postgres");
+        for _ in 0..600 {
+            if process.try_wait().expect("it is ours").is_some() {
+                return false;
+            }
+            if let Ok(pool) = PgPool::connect(&self.url()).await {
+                pool.close().await;
+                self.process = Some(process);
+                return true;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        false
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let program = Path::new(&self.programs).join(program);
+        let mut command = if is_root() {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        command.current_dir(self.folder.path());
+        command
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output().expect("id");
+    id.stdout.starts_with(b"0\n")
 }

@@ -1,0 +1,85 @@
+//! A receiver to be killed: a webhook before a queue, and a worker behind it.
+//!
+//! `receiver DATABASE RUNS [worker]`: the database is a file of SQLite or a `postgres://` URL; the
+//! file RUNS gets a line when a handler begins, and one when it fails. It prints its address, or only a line when it is but
+//! a worker, and ends when its standard input does.
+
+use std::{
+    env,
+    error::Error,
+    fs::OpenOptions,
+    io::{self, Write},
+    sync::Arc,
+    time::Duration,
+};
+
+use openmail_tests::layer;
+use openmail_tower::{
+    HandlerError, Outcome, VerifiedEvent,
+    queue::{Backoff, Enqueue, PostgresStore, QueueStore, SqliteStore},
+    webhook,
+};
+use tokio::{
+    io::{AsyncReadExt, stdin},
+    net::TcpListener,
+    sync::Notify,
+};
+use tower::service_fn;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [database, runs, rest @ ..] = &*arguments else { return Err("DATABASE RUNS".into()) };
+    let serves = rest.is_empty();
+    if database.starts_with("postgres") {
+        receive(Enqueue::new(PostgresStore::connect(database).await?), runs, serves).await
+    } else {
+        receive(Enqueue::new(SqliteStore::open(database).await?), runs, serves).await
+    }
+}
+
+async fn receive<St: QueueStore>(
+    queue: Enqueue<St>,
+    runs: &str,
+    serves: bool,
+) -> Result<(), Failure> {
+    let stop = Arc::new(Notify::new());
+    let runs = Arc::new(OpenOptions::new().create(true).append(true).open(runs)?);
+    let handler = service_fn(move |event: VerifiedEvent| {
+        let runs = Arc::clone(&runs);
+        async move {
+            let id = event.event_id().map_or("", |id| id.as_str());
+            (&*runs).write_all(format!("{id} begun\n").as_bytes())?;
+            // Time to be killed in.
+            tokio::time::sleep(Duration::from_millis(u64::from(fastrand::u8(..)) / 8)).await;
+            if fastrand::u8(..) < 16 {
+                (&*runs).write_all(format!("{id} failed\n").as_bytes())?;
+                return Err(HandlerError::failed("by chance"));
+            }
+            Ok::<_, HandlerError>(Outcome::Done)
+        }
+    });
+    let worker = queue
+        .worker(handler)
+        .lease(Duration::from_secs(1))
+        .poll_interval(Duration::from_millis(100))
+        .backoff(Backoff::new(Duration::from_millis(10), Duration::from_millis(100)));
+    let stopped = Arc::clone(&stop);
+    let worker = tokio::spawn(async move { worker.run(stopped.notified()).await });
+    let address = if serves {
+        let app = axum::Router::new().route_service("/webhooks", webhook(layer(), queue));
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?.to_string();
+        tokio::spawn(async { axum::serve(listener, app).await });
+        address
+    } else {
+        "none".to_owned()
+    };
+    writeln!(io::stdout(), "{address}")?;
+    stdin().read_to_end(&mut Vec::new()).await?;
+    stop.notify_one();
+    worker.await?;
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! A process of the program `receiver`.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+/// A running `receiver`, killed when it is dropped.
+#[derive(Debug)]
+pub struct Receiver {
+    process: Child,
+    address: String,
+}
+
+impl Receiver {
+    /// Starts the program and waits until it listens.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start(program: &str, database: &str, runs: &Path, rest: &[&str]) -> Self {
+        let mut process = Command::new(program)
+            .arg(database)
+            .arg(runs)
+            .args(rest)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the receiver");
+        let mut address = String::new();
+        let output = process.stdout.take().expect("it is piped");
+        BufReader::new(output).read_line(&mut address).expect("a line");
+        assert!(!address.is_empty(), "the receiver has not started");
+        Self { process, address: address.trim().to_owned() }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Kills it, without a warning.
+    ///
+    /// # Panics
+    /// When it has ended before.
+    pub fn kill(mut self) {
+        assert!(self.process.try_wait().expect("it is ours").is_none(), "it has ended by itself");
+        self.process.kill().expect("it is ours");
+        self.process.wait().expect("it is ours");
+    }
+
+    /// Has it end in good order.
+    pub fn stop(mut self) {
+        drop(self.process.stdin.take());
+        assert!(self.process.wait().expect("it is ours").success());
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,195 @@
+//! Processes that are killed, and a database that is.
+//!
+//! `OPENMAIL_TEST_KILLS` says how often (20 by default).
+
+use std::{
+    collections::HashSet,
+    env, fs,
+    path::Path,
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use openmail_tests::{PostgresSchema, PostgresServer, Receiver, clock, secret};
+use openmail_tower::{
+    queue::{Counts, PostgresStore, QueueStore, SqliteStore},
+    testing::{Emulator, Report, TestEvent},
+};
+use sqlx::Row;
+use tokio::{
+    runtime::Handle,
+    task::{JoinHandle, spawn_blocking},
+    time::{sleep, timeout},
+};
+use tower::service_fn;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_receiver");
+
+fn kills() -> usize {
+    env::var("OPENMAIL_TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
+}
+
+/// Delivers by OpenMail's rules, 200 times as fast, until it is told to stop, to whatever address is
+/// the receiver's at the time.
+async fn deliver(address: Arc<RwLock<String>>, stop: Arc<AtomicBool>) -> Vec<Report> {
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let service = service_fn(move |mut request: Request<Full<Bytes>>| {
+        let uri = format!("http://{}/webhooks", address.read().unwrap());
+        *request.uri_mut() = uri.parse().unwrap();
+        client.request(request)
+    });
+    let mut reports = Vec::new();
+    let mut number = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let events = (number..number + 40).map(|number| {
+            TestEvent::message_received()
+                .event_id(format!("evt_{number}"))
+                .thread(format!("thr_{}", number % 17))
+        });
+        number += 40;
+        let emulator = Emulator::new(secret()).clock(clock(0)).speed(200.0).concurrency(16);
+        let emulator = emulator.duplicates(0.2).shuffle().time_limit(Duration::from_secs(10));
+        reports.push(emulator.deliver(service.clone(), events).await);
+    }
+    reports
+}
+
+/// On a thread of its own, so that it goes on while a receiver is started.
+fn delivering(address: &Arc<RwLock<String>>, stop: &Arc<AtomicBool>) -> JoinHandle<Vec<Report>> {
+    let (address, stop, runtime) = (Arc::clone(address), Arc::clone(stop), Handle::current());
+    spawn_blocking(move || runtime.block_on(deliver(address, stop)))
+}
+
+/// Every event that was taken is done, once, and the file tells how often it was run.
+fn check(reports: &[Report], done: &[String], runs: &Path) {
+    let deliveries = || reports.iter().flat_map(|report| &report.deliveries);
+    let id = |delivery: &openmail_tower::testing::Delivery| delivery.event_id.clone().unwrap();
+    let taken: HashSet<_> = deliveries().filter(|it| it.taken()).map(id).collect();
+    let sent: HashSet<_> = deliveries().map(id).collect();
+    let distinct: HashSet<_> = done.iter().cloned().collect();
+    assert_eq!(done.len(), distinct.len(), "an event is there once");
+    let missing: Vec<_> = taken.difference(&distinct).collect();
+    assert!(missing.is_empty(), "answered with 2xx, and lost: {missing:?}");
+    assert!(distinct.is_subset(&sent));
+    assert!(taken.len() > 50, "too few events to tell");
+    let text = fs::read_to_string(runs).unwrap();
+    let begun: Vec<_> = text.lines().filter_map(|line| line.strip_suffix(" begun")).collect();
+    let ran: HashSet<_> = begun.iter().map(|id| (*id).to_owned()).collect();
+    assert!(distinct.is_subset(&ran), "done, and never run");
+    let failed = text.lines().filter(|line| line.ends_with(" failed")).count();
+    println!(
+        "{} events sent, {} taken, {} done; {} runs: {failed} failed, {} repeated after a crash",
+        sent.len(),
+        taken.len(),
+        done.len(),
+        begun.len(),
+        begun.len() - failed - ran.len(),
+    );
+}
+
+async fn until_done<St: QueueStore>(store: &St) {
+    let reached = async {
+        while !store.counts().await.is_ok_and(|counts| counts == Counts::default()) {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    if timeout(Duration::from_secs(60), reached).await.is_err() {
+        panic!("left: {:?}, {:?}", store.counts().await, store.dead_letters(None, 9).await);
+    }
+}
+
+const DONE: &str = "SELECT event_id FROM openmail_events WHERE state = 'done'";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_is_killed_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, runs) = (folder.path().join("inbox.db"), folder.path().join("runs"));
+    let database = file.to_str().unwrap();
+    let mut receiver = Receiver::start(PROGRAM, database, &runs, &[]);
+    let address = Arc::new(RwLock::new(receiver.address().to_owned()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let delivering = delivering(&address, &stop);
+    for _ in 0..kills() {
+        sleep(Duration::from_millis(fastrand::u64(20..400))).await;
+        receiver.kill();
+        receiver = Receiver::start(PROGRAM, database, &runs, &[]);
+        *address.write().unwrap() = receiver.address().to_owned();
+    }
+    stop.store(true, Ordering::Relaxed);
+    let reports = delivering.await.unwrap();
+    let store = SqliteStore::open(&file).await.unwrap();
+    until_done(&store).await;
+    receiver.stop();
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{database}")).await.unwrap();
+    let done = sqlx::query(DONE).fetch_all(&pool).await.unwrap();
+    let done: Vec<String> = done.iter().map(|row| row.get(0)).collect();
+    check(&reports, &done, &runs);
+    let sound = sqlx::query("PRAGMA integrity_check").fetch_one(&pool).await.unwrap();
+    assert_eq!(sound.get::<String, _>(0), "ok");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES"]
+async fn of_two_workers_one_is_killed_and_the_other_takes_over() {
+    let schema = PostgresSchema::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    let receiver = Receiver::start(PROGRAM, schema.url(), &runs, &[]);
+    let address = Arc::new(RwLock::new(receiver.address().to_owned()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let delivering = delivering(&address, &stop);
+    for _ in 0..kills() / 2 {
+        let worker = Receiver::start(PROGRAM, schema.url(), &runs, &["worker"]);
+        sleep(Duration::from_millis(fastrand::u64(20..400))).await;
+        worker.kill();
+    }
+    stop.store(true, Ordering::Relaxed);
+    let reports = delivering.await.unwrap();
+    assert!(reports.iter().all(Report::all_taken), "the receiver was there all the time");
+    let store = PostgresStore::connect(schema.url()).await.unwrap();
+    until_done(&store).await;
+    store.close().await;
+    receiver.stop();
+    let pool = schema.pool().await;
+    let done = sqlx::query(DONE).fetch_all(&pool).await.unwrap();
+    let done: Vec<String> = done.iter().map(|row| row.get(0)).collect();
+    pool.close().await;
+    check(&reports, &done, &runs);
+    schema.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES_BIN"]
+async fn the_database_stops_under_load_and_comes_back() {
+    let mut server = PostgresServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    let receiver = Receiver::start(PROGRAM, &server.url(), &runs, &[]);
+    let address = Arc::new(RwLock::new(receiver.address().to_owned()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let delivering = delivering(&address, &stop);
+    for _ in 0..3 {
+        sleep(Duration::from_millis(fastrand::u64(300..1000))).await;
+        server.stop();
+        sleep(Duration::from_millis(fastrand::u64(20..400))).await;
+        server.restart().await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    let reports = delivering.await.unwrap();
+    let store = PostgresStore::connect(&server.url()).await.unwrap();
+    until_done(&store).await;
+    store.close().await;
+    receiver.stop();
+    let pool = sqlx::PgPool::connect(&server.url()).await.unwrap();
+    let done = sqlx::query(DONE).fetch_all(&pool).await.unwrap();
+    let done: Vec<String> = done.iter().map(|row| row.get(0)).collect();
+    pool.close().await;
+    check(&reports, &done, &runs);
+}

@@ -1,0 +1,114 @@
+//! A thousand threads through several workers, with failures and delays by chance.
+
+use std::{
+    collections::{HashMap, HashSet},
+    future::pending,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use openmail_tests::{PostgresSchema, event};
+use openmail_tower::{
+    HandlerError, Outcome, VerifiedEvent,
+    queue::{Backoff, Counts, Enqueue, PostgresStore, QueueStore},
+};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tower::{ServiceExt, service_fn};
+
+const THREADS: usize = 1000;
+const EACH: usize = 5;
+
+#[derive(Default)]
+struct Log {
+    running: HashSet<String>,
+    done: HashMap<String, Vec<String>>,
+    failed: usize,
+}
+
+/// Two queues are two processes' view of the same store.
+async fn order_holds<St: QueueStore>(queues: [Enqueue<St>; 2]) {
+    let log = Arc::new(Mutex::new(Log::default()));
+    let handler = {
+        let log = Arc::clone(&log);
+        service_fn(move |event: VerifiedEvent| {
+            let log = Arc::clone(&log);
+            async move {
+                let thread = event.thread_id().unwrap().to_string();
+                assert!(log.lock().unwrap().running.insert(thread.clone()), "one at a time");
+                if fastrand::u8(..) < 64 {
+                    sleep(Duration::from_millis(fastrand::u64(0..10))).await;
+                }
+                let mut log = log.lock().unwrap();
+                log.running.remove(&thread);
+                if fastrand::u8(..) < 40 {
+                    log.failed += 1;
+                    return Err(HandlerError::failed("by chance"));
+                }
+                let id = event.event_id().unwrap().to_string();
+                log.done.entry(thread).or_default().push(id);
+                Ok(Outcome::Done)
+            }
+        })
+    };
+    let mut workers = JoinSet::new();
+    for queue in &queues {
+        let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(20));
+        let worker = queue.worker(handler.clone()).concurrency(32).backoff(backoff.attempts(99));
+        workers.spawn(worker.run(pending()));
+    }
+    // Of a thread each follows when the one before is taken, now by this process, now by that.
+    let mut senders = JoinSet::new();
+    for thread in 0..THREADS {
+        let queues = queues.clone();
+        senders.spawn(async move {
+            for number in 0..EACH {
+                let mail = event(format!(
+                    r#"{{"event":"message.received","event_id":"{thread}.{number}","inbox_id":"i",
+                        "thread_id":"{thread}","message":{{"id":"m","from":"a@example.com"}}}}"#
+                ));
+                let outcome = queues[number % 2].clone().timeout(Duration::from_secs(60));
+                assert_eq!(outcome.oneshot(mail).await.unwrap(), Outcome::Done);
+            }
+        });
+    }
+    senders.join_all().await;
+    let store = queues[0].store();
+    let all_done = async {
+        while store.counts().await.unwrap() != Counts::default() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(120), all_done).await.unwrap();
+    workers.shutdown().await;
+    let log = log.lock().unwrap();
+    assert_eq!(log.done.len(), THREADS);
+    for (thread, done) in &log.done {
+        let expected: Vec<_> = (0..EACH).map(|number| format!("{thread}.{number}")).collect();
+        assert_eq!(*done, expected, "in order of arrival, each once");
+    }
+    assert!(log.failed > THREADS / 10, "too few failures to tell");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn order_holds_in_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("inbox.db");
+    let queues = [Enqueue::sqlite(&path).await.unwrap(), Enqueue::sqlite(&path).await.unwrap()];
+    order_holds(queues).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES"]
+async fn order_holds_in_postgres() {
+    let schema = PostgresSchema::new().await;
+    let connect = async || Enqueue::new(PostgresStore::connect(schema.url()).await.unwrap());
+    let queues = [connect().await, connect().await];
+    order_holds(queues.clone()).await;
+    for queue in queues {
+        queue.store().close().await;
+    }
+    schema.drop().await;
+}
