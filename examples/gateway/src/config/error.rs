@@ -1,0 +1,51 @@
+//! What is wrong with a configuration, and where.
+
+use std::{error, fmt, ops::Range, path::Path};
+
+/// Reads as `gateway.toml:12: the reason`. It never holds a secret.
+#[derive(Debug)]
+pub(crate) struct ConfigError {
+    place: String,
+    reason: String,
+}
+
+impl ConfigError {
+    pub(super) fn new(path: &Path, reason: impl fmt::Display) -> Self {
+        Self { place: path.display().to_string(), reason: reason.to_string() }
+    }
+
+    pub(super) fn at(
+        path: &Path,
+        text: &str,
+        span: Range<usize>,
+        reason: impl fmt::Display,
+    ) -> Self {
+        let before = text.get(..span.start).unwrap_or(text);
+        let line = 1 + before.matches('\n').count();
+        Self { place: format!("{}:{line}", path.display()), reason: reason.to_string() }
+    }
+
+    /// The parser's own message shows the text it stumbled over, which may be a secret.
+    pub(super) fn parser(path: &Path, text: &str, error: &toml::de::Error) -> Self {
+        let message = error.message();
+        let reason = match message.split_once(": string \"") {
+            Some((what, rest)) => {
+                let expected = rest.rsplit_once("\", ").map_or("", |(_, expected)| expected);
+                format!("{what}: a string, {expected}")
+            }
+            None => message.to_owned(),
+        };
+        match error.span() {
+            Some(span) => Self::at(path, text, span, reason),
+            None => Self::new(path, reason),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.reason)
+    }
+}
+
+impl error::Error for ConfigError {}

@@ -1,0 +1,74 @@
+//! The file's form.
+
+use std::{
+    net::SocketAddr,
+    num::{NonZeroU16, NonZeroU32},
+};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::values::{LaneName, Length, Queue, SecretSource, Times, Url};
+
+/// All of the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) listen: SocketAddr,
+    pub(super) queue: Queue,
+    #[serde(default = "max_attempts")]
+    pub(super) max_attempts: NonZeroU32,
+    #[serde(default)]
+    pub(super) backoff: Times,
+    #[serde(default)]
+    pub(super) lane: LaneName,
+    pub(super) account: Option<Account>,
+    #[serde(default, rename = "inbox")]
+    pub(super) inboxes: Vec<Inbox>,
+    pub(super) fallback: Option<Fallback>,
+}
+
+/// `[account]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Account {
+    pub(super) secrets: Spanned<Vec<Spanned<SecretSource>>>,
+}
+
+/// `[[inbox]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Inbox {
+    pub(super) id: Spanned<String>,
+    pub(super) secrets: Option<Spanned<Vec<Spanned<SecretSource>>>>,
+    pub(super) url: Url,
+    pub(super) sign_with: Option<Spanned<SecretSource>>,
+    #[serde(default = "timeout")]
+    pub(super) timeout: Length,
+    #[serde(default = "concurrency")]
+    pub(super) concurrency: NonZeroU16,
+}
+
+/// `[fallback]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fallback {
+    pub(super) url: Url,
+    pub(super) sign_with: Option<Spanned<SecretSource>>,
+    #[serde(default = "timeout")]
+    pub(super) timeout: Length,
+    #[serde(default = "concurrency")]
+    pub(super) concurrency: NonZeroU16,
+}
+
+fn max_attempts() -> NonZeroU32 {
+    NonZeroU32::new(5).expect("it is 5")
+}
+
+fn timeout() -> Length {
+    Length::seconds(30)
+}
+
+fn concurrency() -> NonZeroU16 {
+    NonZeroU16::new(4).expect("it is 4")
+}

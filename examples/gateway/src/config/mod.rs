@@ -1,0 +1,9 @@
+//! The configuration: a TOML file whose mistakes are told by line.
+
+mod error;
+mod file;
+mod settings;
+mod values;
+
+pub(crate) use settings::{Fixed, Settings, Target, queue};
+pub(crate) use values::Queue;

@@ -1,0 +1,210 @@
+//! From the file to what the gateway runs with.
+
+use std::{
+    collections::HashSet,
+    fs, io,
+    net::SocketAddr,
+    num::{NonZeroU16, NonZeroU32},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use axum::http::Uri;
+use openmail_tower::{
+    InboxId, Secret, Secrets,
+    queue::{Backoff, Lane},
+};
+use toml::Spanned;
+
+use super::{
+    error::ConfigError,
+    file::{self, File},
+    values::{LaneName, Length, Queue, SecretSource, Times, Url},
+};
+
+/// The configuration, with its secrets read.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) fixed: Fixed,
+    pub(crate) account: Option<Secrets>,
+    pub(crate) inboxes: Vec<Inbox>,
+    pub(crate) fallback: Option<Target>,
+}
+
+/// What takes a restart to change.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fixed {
+    pub(crate) listen: SocketAddr,
+    pub(crate) queue: Queue,
+    max_attempts: NonZeroU32,
+    backoff: Times,
+    lane: LaneName,
+}
+
+impl Fixed {
+    pub(crate) fn backoff(&self) -> Backoff {
+        let Times { first: Length(first), max: Length(max) } = self.backoff;
+        Backoff::new(first, max).attempts(self.max_attempts.get())
+    }
+
+    pub(crate) fn lane(&self) -> Lane {
+        match self.lane {
+            LaneName::Thread => Lane::Thread,
+            LaneName::Inbox => Lane::Inbox,
+            LaneName::Sender => Lane::Sender,
+            LaneName::None => Lane::None,
+        }
+    }
+}
+
+/// An inbox and its agent.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    pub(crate) id: InboxId,
+    pub(crate) secrets: Option<Secrets>,
+    pub(crate) target: Target,
+}
+
+/// Where events are forwarded to, and how.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) url: Uri,
+    pub(crate) sign_with: Option<Secret>,
+    pub(crate) timeout: Duration,
+    pub(crate) concurrency: usize,
+}
+
+/// Only where the queue is: whoever looks at dead letters need not have the secrets.
+pub(crate) fn queue(path: &Path) -> Result<Queue, ConfigError> {
+    let source = Source::read(path)?;
+    Ok(source.queue(source.parse()?.queue))
+}
+
+impl Settings {
+    pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
+        let source = Source::read(path)?;
+        let file = source.parse()?;
+        let fixed = Fixed {
+            listen: file.listen,
+            queue: source.queue(file.queue),
+            max_attempts: file.max_attempts,
+            backoff: file.backoff,
+            lane: file.lane,
+        };
+        let account = file.account.map(|account| source.secrets(&account.secrets)).transpose()?;
+        let mut ids = HashSet::new();
+        let mut inboxes = Vec::with_capacity(file.inboxes.len());
+        for inbox in file.inboxes {
+            let id = inbox.id.get_ref();
+            if id.is_empty() {
+                return Err(source.error(&inbox.id, "this is the id of no inbox"));
+            }
+            if !ids.insert(id.clone()) {
+                return Err(source.error(&inbox.id, format!("there are two inboxes `{id}`")));
+            }
+            if inbox.secrets.is_none() && account.is_none() {
+                let reason = "nobody could sign for this inbox: it has no secrets, and there is \
+                              no [account]";
+                return Err(source.error(&inbox.id, reason));
+            }
+            inboxes.push(source.inbox(inbox)?);
+        }
+        if account.is_none() && inboxes.is_empty() {
+            let reason = "nobody could sign: there is neither an [account] nor an [[inbox]]";
+            return Err(ConfigError::new(path, reason));
+        }
+        let fallback = file
+            .fallback
+            .map(|it| source.target(it.url, it.sign_with.as_ref(), it.timeout, it.concurrency));
+        Ok(Self { fixed, account, inboxes, fallback: fallback.transpose()? })
+    }
+}
+
+/// The file's text, and what is needed to tell where in it something is wrong.
+struct Source<'p> {
+    path: &'p Path,
+    text: String,
+}
+
+impl<'p> Source<'p> {
+    fn read(path: &'p Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|error| ConfigError::new(path, error))?;
+        Ok(Self { path, text })
+    }
+
+    fn parse(&self) -> Result<File, ConfigError> {
+        toml::from_str(&self.text)
+            .map_err(|error| ConfigError::parser(self.path, &self.text, &error))
+    }
+
+    fn error<T>(&self, of: &Spanned<T>, reason: impl std::fmt::Display) -> ConfigError {
+        ConfigError::at(self.path, &self.text, of.span(), reason)
+    }
+
+    fn beside(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new("")).join(path)
+    }
+
+    fn queue(&self, queue: Queue) -> Queue {
+        match queue {
+            Queue::Sqlite(path) => Queue::Sqlite(self.beside(path)),
+            postgres => postgres,
+        }
+    }
+
+    fn inbox(&self, inbox: file::Inbox) -> Result<Inbox, ConfigError> {
+        let secrets = inbox.secrets.map(|secrets| self.secrets(&secrets)).transpose()?;
+        let sign_with = inbox.sign_with.as_ref();
+        let target = self.target(inbox.url, sign_with, inbox.timeout, inbox.concurrency)?;
+        Ok(Inbox { id: inbox.id.into_inner().into(), secrets, target })
+    }
+
+    fn target(
+        &self,
+        Url(url): Url,
+        sign_with: Option<&Spanned<SecretSource>>,
+        Length(timeout): Length,
+        concurrency: NonZeroU16,
+    ) -> Result<Target, ConfigError> {
+        let sign_with = sign_with.map(|secret| self.secret(secret)).transpose()?;
+        Ok(Target { url, sign_with, timeout, concurrency: concurrency.get().into() })
+    }
+
+    fn secrets(
+        &self,
+        sources: &Spanned<Vec<Spanned<SecretSource>>>,
+    ) -> Result<Secrets, ConfigError> {
+        let Some((first, others)) = sources.get_ref().split_first() else {
+            return Err(self.error(sources, "there is no secret in it"));
+        };
+        let first = Secrets::new(self.secret(first)?);
+        others.iter().try_fold(first, |all, other| Ok(all.and(self.secret(other)?)))
+    }
+
+    fn secret(&self, source: &Spanned<SecretSource>) -> Result<Secret, ConfigError> {
+        let SecretSource(text) = source.get_ref();
+        let secret = if let Some(variable) = text.strip_prefix("env:") {
+            Secret::from_env(variable).map_err(|error| error.to_string())
+        } else if let Some(path) = text.strip_prefix("file:") {
+            read_line(&self.beside(path))
+                .map_err(|error| error.to_string())
+                .and_then(|text| Secret::new(text).map_err(|error| error.to_string()))
+                .map_err(|error| format!("{path}: {error}"))
+        } else {
+            Secret::new(text).map_err(|error| error.to_string())
+        };
+        secret.map_err(|reason| self.error(source, reason))
+    }
+}
+
+/// The newline at the end of a file is an editor's, and not the secret's.
+fn read_line(path: &Path) -> io::Result<String> {
+    let mut text = fs::read_to_string(path)?;
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    Ok(text)
+}

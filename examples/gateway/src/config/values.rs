@@ -1,0 +1,133 @@
+//! Values with a form of their own; what is wrong with one is told with its line.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use axum::http::Uri;
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+/// A duration that is not 0, as in `"1m 30s"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "SignedDuration")]
+pub(crate) struct Length(pub(super) Duration);
+
+impl Length {
+    pub(super) fn seconds(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+}
+
+impl TryFrom<SignedDuration> for Length {
+    type Error = &'static str;
+
+    fn try_from(length: SignedDuration) -> Result<Self, Self::Error> {
+        match Duration::try_from(length) {
+            Ok(length) if !length.is_zero() => Ok(Self(length)),
+            _ => Err("this must be longer than nothing"),
+        }
+    }
+}
+
+/// `{ first = "1s", max = "60s" }`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Unchecked")]
+pub(crate) struct Times {
+    pub(super) first: Length,
+    pub(super) max: Length,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unchecked {
+    first: Length,
+    max: Length,
+}
+
+impl TryFrom<Unchecked> for Times {
+    type Error = &'static str;
+
+    fn try_from(Unchecked { first, max }: Unchecked) -> Result<Self, Self::Error> {
+        if first > max { Err("`first` is longer than `max`") } else { Ok(Self { first, max }) }
+    }
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self { first: Length::seconds(1), max: Length::seconds(60) }
+    }
+}
+
+/// Which events wait for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LaneName {
+    #[default]
+    Thread,
+    Inbox,
+    Sender,
+    None,
+}
+
+/// Where the queue is.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) enum Queue {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A URL, which may hold a password.
+    Postgres(String),
+}
+
+impl TryFrom<String> for Queue {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self::Postgres(text));
+        }
+        match text.strip_prefix("sqlite://") {
+            Some(path) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            _ => Err("a queue is sqlite://FILE or postgres://HOST/DATABASE"),
+        }
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => f.debug_tuple("Sqlite").field(path).finish(),
+            Self::Postgres(_) => f.write_str("Postgres(..)"),
+        }
+    }
+}
+
+/// Where an agent listens.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Url(pub(super) Uri);
+
+impl TryFrom<String> for Url {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let url: Uri = text.parse().map_err(|error| format!("this is no URL: {error}"))?;
+        if !matches!(url.scheme_str(), Some("http" | "https")) {
+            return Err("a URL begins with http:// or https://".into());
+        }
+        match url.authority() {
+            Some(host) if !host.host().is_empty() && !host.as_str().contains('@') => Ok(Self(url)),
+            _ => Err("a URL names a host, and no user".into()),
+        }
+    }
+}
+
+/// `env:NAME`, `file:PATH`, or the text itself.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct SecretSource(pub(super) String);
+
+impl fmt::Debug for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretSource(..)")
+    }
+}

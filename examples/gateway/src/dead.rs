@@ -1,0 +1,113 @@
+//! Dead letters: what was given up, to be looked at and tried again.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    time::SystemTime,
+};
+
+use anyhow::bail;
+use clap::Subcommand;
+use jiff::Timestamp;
+use openmail_tower::queue::{DeadLetter, EntryId, QueueStore};
+
+use crate::{config, store::with_store};
+
+/// How many to ask the store for at a time.
+const PAGE: usize = 100;
+
+/// What to do with dead letters.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Dead {
+    /// Lists them: id, when, attempts, event, inbox, event_id, error; with tabs between.
+    List,
+    /// Shows one, and its event as it was signed.
+    Show { id: i64 },
+    /// Has some of them tried again, with all their attempts.
+    #[command(arg_required_else_help = true)]
+    Retry {
+        ids: Vec<i64>,
+        /// All those of this inbox.
+        #[arg(long, conflicts_with = "ids")]
+        inbox: Option<String>,
+    },
+    /// Drops some of them for good.
+    Drop {
+        #[arg(required = true)]
+        ids: Vec<i64>,
+    },
+}
+
+pub(crate) async fn run(config: &Path, command: Dead) -> anyhow::Result<()> {
+    let queue = config::queue(config)?;
+    with_store!(&queue, store => act(&store, command).await)
+}
+
+async fn act<St: QueueStore>(store: &St, command: Dead) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match command {
+        Dead::List => list(store, &mut out).await?,
+        Dead::Show { id } => {
+            let Some((letter, event)) = store.dead_letter(EntryId(id)).await? else {
+                bail!("there is no dead letter {id}");
+            };
+            writeln!(out, "{}", line(&letter))?;
+            out.write_all(&event.raw_body)?;
+            writeln!(out)?;
+        }
+        Dead::Retry { inbox: Some(inbox), .. } => {
+            writeln!(out, "{} to be tried again", store.requeue_inbox(&inbox).await?)?;
+        }
+        Dead::Retry { ids, inbox: None } => {
+            for id in ids {
+                if !store.requeue(EntryId(id)).await? {
+                    bail!("there is no dead letter {id}");
+                }
+                writeln!(out, "{id} to be tried again")?;
+            }
+        }
+        Dead::Drop { ids } => {
+            for id in ids {
+                if !store.drop_dead_letter(EntryId(id)).await? {
+                    bail!("there is no dead letter {id}");
+                }
+                writeln!(out, "{id} dropped")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn list<St: QueueStore>(store: &St, out: &mut impl Write) -> anyhow::Result<()> {
+    let mut after = None;
+    loop {
+        let letters = store.dead_letters(after, PAGE).await?;
+        for letter in &letters {
+            writeln!(out, "{}", line(letter))?;
+        }
+        match letters.last() {
+            Some(last) if letters.len() == PAGE => after = Some(last.id),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// What came from outside is escaped: it may hold what a terminal would obey.
+fn line(letter: &DeadLetter) -> String {
+    let text = |text: &str| text.escape_debug().to_string();
+    let id = |id: &Option<String>| id.as_deref().map_or("-".into(), text);
+    format!(
+        "{}\t{}\t{}\t{}\t{}\t{}\t{}",
+        letter.id,
+        time(letter.buried_at),
+        letter.attempts,
+        text(&letter.kind),
+        id(&letter.inbox_id),
+        id(&letter.event_id),
+        text(&letter.error),
+    )
+}
+
+fn time(at: SystemTime) -> String {
+    Timestamp::try_from(at).map_or("-".into(), |at| format!("{at:.0}"))
+}

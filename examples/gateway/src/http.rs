@@ -1,0 +1,57 @@
+//! The HTTP side: webhooks in, and whether all is well.
+
+use std::{future::IntoFuture, io, time::Duration};
+
+use axum::{Router, http::StatusCode, routing::get};
+use openmail_tower::{
+    InboxKeyring, VerifyLayer,
+    queue::{Enqueue, QueueStore},
+    webhook,
+};
+use tokio::{
+    net::TcpListener,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How long requests under way may take once the gateway is to stop.
+const GRACE: Duration = Duration::from_secs(15);
+
+pub(crate) fn app<St: QueueStore>(keyring: InboxKeyring, queue: Enqueue<St>) -> Router {
+    let store = queue.store().clone();
+    let ready = move || {
+        let store = store.clone();
+        async move {
+            match timeout(Duration::from_secs(2), store.ping()).await {
+                Ok(Ok(())) => (StatusCode::OK, "ready\n"),
+                _ => (StatusCode::SERVICE_UNAVAILABLE, "the queue cannot be reached\n"),
+            }
+        }
+    };
+    let webhook = webhook(VerifyLayer::with_keyring(keyring), queue);
+    Router::new()
+        .route_service("/webhooks", webhook.clone())
+        .route_service("/webhooks/{inbox_id}", webhook)
+        .route("/healthz", get(async || "alive\n"))
+        .route("/readyz", get(ready))
+}
+
+/// Serves until `stop`, then until the requests under way are answered.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    app: Router,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let server = axum::serve(listener, app)
+        .with_graceful_shutdown(stop.clone().cancelled_owned())
+        .into_future();
+    // A client that never finishes its request must not keep the program from ending.
+    let grace = async {
+        stop.cancelled().await;
+        sleep(GRACE).await;
+    };
+    tokio::select! {
+        served = server => served,
+        () = grace => Ok(()),
+    }
+}

@@ -1,0 +1,52 @@
+//! A gateway: receives the webhooks of all inboxes, queues their events durably, and forwards each
+//! to its agent over HTTP.
+//!
+//! `cargo run -p example-gateway -- --config gateway.toml`, and beside it
+//! `example-gateway dead list|show|retry|drop --config gateway.toml`.
+
+mod agents;
+mod client;
+mod config;
+mod dead;
+mod http;
+mod serve;
+mod signals;
+mod store;
+
+use std::{io, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// Receives OpenMail's webhooks and forwards their events to agents.
+#[derive(Debug, Parser)]
+struct Args {
+    /// The configuration.
+    #[arg(long, global = true, default_value = "gateway.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Events that are not tried any more; works beside a running gateway.
+    #[command(subcommand)]
+    Dead(dead::Dead),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(io::stderr).init();
+    let Args { config, command } = Args::parse();
+    let done = match command {
+        None => serve::run(config).await,
+        Some(Command::Dead(command)) => dead::run(&config, command).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The queue's store, whichever it is.
+
+/// Opens the store that a [`Queue`](crate::config::Queue) names, runs `$run` with it, and closes it.
+macro_rules! with_store {
+    ($queue:expr, $store:ident => $run:expr) => {
+        match $queue {
+            $crate::config::Queue::Sqlite(path) => {
+                let $store = openmail_tower::queue::SqliteStore::open(path).await?;
+                let done = $run;
+                $store.close().await;
+                done
+            }
+            $crate::config::Queue::Postgres(url) => {
+                let $store = openmail_tower::queue::PostgresStore::connect(url).await?;
+                let done = $run;
+                $store.close().await;
+                done
+            }
+        }
+    };
+}
+
+pub(crate) use with_store;

@@ -1,0 +1,183 @@
+//! What the gateway makes of its configuration: at start, and while it runs.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod support;
+
+use nix::sys::signal::Signal;
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+use support::{ACCOUNT, Agent, Gateway, in_time, mail};
+
+const OURS: &str = "[account]\nsecrets = [\"whsec_account\"]\n";
+
+#[tokio::test]
+async fn a_wrong_configuration_is_refused_with_its_line() {
+    let gateway = Gateway::new("");
+    let inbox = |more: &str| format!("[[inbox]]\nid = \"A\"\nurl = \"http://a.test\"\n{more}");
+    let cases = [
+        ("".into(), None, "nobody could sign"),
+        (inbox(""), Some(6), "nobody could sign for this inbox"),
+        ("[account]\nsecrets = []".into(), Some(6), "no secret in it"),
+        ("[account]\nsecrets = [\n\"good\",\n\"\"]".into(), Some(8), "empty"),
+        ("[account]\nsecrets = [\"padded \"]".into(), Some(6), "white space"),
+        ("[account]\nsecrets = \"hush\"".into(), Some(6), "expected a sequence"),
+        ("[account]\nsecrets = [\"env:NOT_SET_ANYWHERE\"]".into(), Some(6), "NOT_SET_ANYWHERE"),
+        ("[account]\nsecrets = [\"file:no.such\"]".into(), Some(6), "no.such: No such file"),
+        (format!("{OURS}{}{}", inbox(""), inbox("")), Some(11), "two inboxes `A`"),
+        (format!("{OURS}{}", inbox("timeout = \"0s\"")), Some(10), "longer than nothing"),
+        (format!("{OURS}{}", inbox("timeout = \"soon\"")), Some(10), "duration"),
+        (format!("{OURS}{}", inbox("concurrency = 0")), Some(10), "nonzero"),
+        (format!("{OURS}{}", inbox("colour = \"red\"")), Some(10), "unknown field `colour`"),
+        (format!("{OURS}[[inbox]]\nid = \"A\""), Some(7), "missing field `url`"),
+        (format!("{OURS}[[inbox]]\nid = \"\"\nurl = \"http://a\""), Some(8), "id of no inbox"),
+        (format!("{OURS}[fallback]\nurl = \"ftp://a\""), Some(8), "http:// or https://"),
+        (format!("{OURS}[fallback]\nurl = \"http://me:pw@a\""), Some(8), "no user"),
+        ("lane = \"thread".into(), Some(5), "invalid"),
+        (format!("lane = \"colour\"\n{OURS}"), Some(5), "unknown variant `colour`"),
+        (format!("max_attempts = 0\n{OURS}"), Some(5), "nonzero"),
+    ];
+    for (config, line, reason) in cases {
+        gateway.configure(&config);
+        let said = gateway.refused().await;
+        let place = match line {
+            Some(line) => format!("gateway.toml:{line}: "),
+            None => "gateway.toml: ".into(),
+        };
+        assert!(said.contains(&place) && said.contains(reason), "{config}\n{said}");
+        assert!(!said.contains("hush"), "{said}");
+    }
+    gateway.write("gateway.toml", "listen = \"127.0.0.1:0\"\nqueue = \"mysql://x\"\n");
+    assert!(gateway.refused().await.contains("gateway.toml:2: "));
+}
+
+#[tokio::test]
+async fn it_tells_that_it_lives_and_whether_its_queue_does() {
+    let mut gateway = Gateway::start(OURS).await;
+    assert_eq!(gateway.get("/healthz").await, 200);
+    assert_eq!(gateway.get("/readyz").await, 200);
+    assert_eq!(gateway.get("/webhooks").await, 405);
+
+    // Somebody else has the file, and keeps it.
+    let options = SqliteConnectOptions::new().filename(gateway.path("gateway.db"));
+    let mut other = options.connect().await.unwrap();
+    sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
+    assert_eq!(gateway.get("/readyz").await, 503);
+    assert_eq!(gateway.get("/healthz").await, 200);
+    assert_eq!(gateway.post("/webhooks", ACCOUNT, &mail("A", "evt_1")).await, 503);
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    other.close().await.unwrap();
+    in_time("it is ready again", async { while gateway.get("/readyz").await != 200 {} }).await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_hangup_reads_the_configuration_again() {
+    let (mut a, mut b) = (Agent::start().await, Agent::start().await);
+    let inbox = |id: &str, agent: &Agent, more: &str| {
+        format!("[[inbox]]\nid = \"{id}\"\nurl = \"{}\"\n{more}\n", agent.url())
+    };
+    let mut gateway = Gateway::start(&format!("{OURS}{}", inbox("A", &a, ""))).await;
+    gateway.deliver(&mail("A", "evt_1")).await;
+    a.next().await;
+
+    // Another agent, another inbox with a secret of its own, the account's secret rotated.
+    let rotated = "[account]\nsecrets = [\"whsec_next\", \"whsec_account\"]\n";
+    let own = "secrets = [\"whsec_b\"]";
+    gateway.configure(&format!("{rotated}{}{}", inbox("A", &b, ""), inbox("B", &b, own)));
+    gateway.signal(Signal::SIGHUP);
+    gateway.logged("configuration reloaded").await;
+    gateway.deliver(&mail("A", "evt_2")).await;
+    assert_eq!(b.next().await.header("x-event-id"), Some("evt_2"));
+    assert_eq!(gateway.post("/webhooks", "whsec_next", &mail("A", "evt_3")).await, 200);
+    assert_eq!(b.next().await.header("x-event-id"), Some("evt_3"));
+    assert_eq!(gateway.post("/webhooks/B", "whsec_b", &mail("B", "evt_4")).await, 200);
+    assert_eq!(b.next().await.header("x-event-id"), Some("evt_4"));
+
+    // A broken one changes nothing and says why.
+    gateway.configure("[account]\nsecrets = [\"hush\"]\nlane = \"thread\"\n");
+    gateway.signal(Signal::SIGHUP);
+    let log = gateway.logged("configuration not reloaded").await;
+    assert!(log.contains("gateway.toml:7: unknown field `lane`"), "{log}");
+    assert!(!log.contains("hush") && !log.contains("whsec"), "{log}");
+    assert_eq!(gateway.post("/webhooks", "whsec_next", &mail("A", "evt_5")).await, 200);
+    assert_eq!(b.next().await.header("x-event-id"), Some("evt_5"));
+
+    // What is gone is gone: its secret, and its agent.
+    gateway.configure(&format!("[account]\nsecrets = [\"whsec_next\"]\n{}", inbox("A", &b, "")));
+    gateway.signal(Signal::SIGHUP);
+    gateway.logged("inboxes=1").await;
+    assert_eq!(gateway.post("/webhooks/B", "whsec_b", &mail("B", "evt_6")).await, 401);
+    assert_eq!(gateway.post("/webhooks", ACCOUNT, &mail("A", "evt_7")).await, 401);
+    assert_eq!(gateway.post("/webhooks", "whsec_next", &mail("B", "evt_8")).await, 200);
+    assert_eq!(gateway.dead_letters_are(1).await[0][5], "evt_8");
+
+    // What takes a restart says so.
+    gateway.configure("lane = \"none\"\n[account]\nsecrets = [\"whsec_next\"]\n");
+    gateway.signal(Signal::SIGHUP);
+    gateway.logged("take a restart").await;
+    gateway.stop().await;
+    assert!(a.is_idle() && b.is_idle());
+}
+
+#[tokio::test]
+async fn a_tenant_with_its_own_secret_forges_nobody_elses_mail() {
+    let mut agent = Agent::start().await;
+    let inbox = |id: &str, secrets: &str| {
+        format!("[[inbox]]\nid = \"{id}\"\nurl = \"{}\"\nsecrets = [{secrets}]\n", agent.url())
+    };
+    let tenants = [inbox("A", "\"whsec_a\", \"whsec_a2\""), inbox("B", "\"whsec_b\"")].concat();
+    let gateway = Gateway::start(&format!("{OURS}{tenants}")).await;
+    for path in ["/webhooks", "/webhooks/A", "/webhooks/B", "/webhooks/%41", "/webhooks/C"] {
+        for secret in ["whsec_a", "whsec_a2"] {
+            for body in [
+                mail("B", "evt_1"),
+                mail("C", "evt_2"),
+                mail("A", "evt_3").replace("inbox_id", "inbox"),
+                mail("A", "evt_4")
+                    .replace("\"inbox_id\":\"A\"", "\"inbox_id\":\"A\",\"inbox_id\":\"B\""),
+            ] {
+                assert_eq!(gateway.post(path, secret, &body).await, 401, "{path} {secret} {body}");
+            }
+        }
+        // The account's secret, should it get around, forges nothing for those with their own.
+        assert_eq!(gateway.post(path, ACCOUNT, &mail("B", "evt_5")).await, 401, "{path}");
+    }
+    assert_eq!(gateway.post("/webhooks/A", "whsec_a2", &mail("A", "evt_6")).await, 200);
+    assert_eq!(agent.next().await.header("x-event-id"), Some("evt_6"));
+    assert!(agent.is_idle());
+}
+
+#[tokio::test]
+async fn thousands_of_inboxes_are_added_while_events_come() {
+    const INBOXES: usize = 10_000;
+    let mut agent = Agent::start().await;
+    let inboxes = |count: usize| -> String {
+        let url = agent.url();
+        (0..count)
+            .map(|id| format!("[[inbox]]\nid = \"{id}\"\nurl = \"{url}\"\nsecrets = [\"k{id}\"]\n"))
+            .collect()
+    };
+    let config = inboxes(INBOXES);
+    let mut gateway = Gateway::start(&format!("{OURS}{}", inboxes(1))).await;
+    gateway.configure(&format!("{OURS}{config}"));
+    gateway.signal(Signal::SIGHUP);
+    // Those that are there go on, while those that are coming come.
+    let mut sent = 0;
+    while !gateway.has_logged("inboxes=10000") {
+        let body = mail("0", &format!("evt_{sent}"));
+        assert_eq!(gateway.post("/webhooks/0", "k0", &body).await, 200);
+        sent += 1;
+    }
+    for id in [1, INBOXES / 2, INBOXES - 1] {
+        let (path, secret) = (format!("/webhooks/{id}"), format!("k{id}"));
+        let body = mail(&id.to_string(), &format!("evt_last_{id}"));
+        assert_eq!(gateway.post(&path, &secret, &body).await, 200);
+        sent += 1;
+    }
+    for _ in 0..sent {
+        agent.next().await;
+    }
+    gateway.stop().await;
+    assert!(agent.is_idle());
+    assert!(gateway.dead_letters().await.is_empty());
+}

@@ -1,0 +1,250 @@
+//! The built gateway between a sender and agents that fail, hang, crash and come back.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod support;
+
+use std::{sync::Arc, time::SystemTime};
+
+use nix::sys::signal::Signal;
+use openmail_tower::{
+    Secret, Secrets,
+    signature::{DEFAULT_TOLERANCE, verify_at},
+};
+use support::{Agent, Answer, Gateway, in_time, mail};
+use tokio::sync::Notify;
+
+/// One inbox, of an account.
+fn one(agent: &Agent, more: &str) -> String {
+    format!(
+        "[account]\nsecrets = [\"env:GATEWAY_TEST_ACCOUNT\"]\n\
+         [[inbox]]\nid = \"A\"\nurl = \"{}\"\n{more}\n",
+        agent.url()
+    )
+}
+
+#[tokio::test]
+async fn an_event_reaches_its_agent_as_it_was_signed() {
+    let (mut a, mut b, mut rest) =
+        (Agent::start().await, Agent::start().await, Agent::start().await);
+    let config = format!(
+        "[account]\nsecrets = [\"env:GATEWAY_TEST_ACCOUNT\"]\n\
+         [[inbox]]\nid = \"A\"\nurl = \"{}\"\nsign_with = \"whsec_of_the_agent\"\n\
+         [[inbox]]\nid = \"B\"\nurl = \"{}\"\nsecrets = [\"file:b.secret\"]\n\
+         [fallback]\nurl = \"{}\"\n",
+        a.url(),
+        b.url(),
+        rest.url()
+    );
+    let mut gateway = Gateway::new(&config);
+    gateway.write("b.secret", "whsec_b\n");
+    gateway.run().await;
+
+    let body = mail("A", "evt_1").replace(',', " , ");
+    gateway.deliver(&body).await;
+    gateway.deliver(&body).await;
+    let got = a.next().await;
+    assert_eq!((got.path.as_str(), got.body.as_str()), ("/mail", body.as_str()));
+    assert_eq!(got.header("content-type"), Some("application/json"));
+    assert_eq!(got.header("x-event-id"), Some("evt_1"));
+    assert_eq!(got.header("x-openmail-attempt"), Some("1"));
+    let (timestamp, signature) = (got.header("x-timestamp"), got.header("x-signature"));
+    let secrets = Secrets::new(Secret::new("whsec_of_the_agent").unwrap());
+    let (timestamp, signature) = (timestamp.unwrap(), signature.unwrap());
+    let now = SystemTime::now();
+    verify_at(&secrets, timestamp, signature, got.body.as_bytes(), now, DEFAULT_TOLERANCE).unwrap();
+
+    assert_eq!(gateway.post("/webhooks/B", "whsec_b", &mail("B", "evt_2")).await, 200);
+    let got = b.next().await;
+    assert_eq!((got.header("x-event-id"), got.header("x-signature")), (Some("evt_2"), None));
+
+    gateway.deliver(&mail("unknown", "evt_3")).await;
+    assert_eq!(rest.next().await.header("x-event-id"), Some("evt_3"));
+    gateway.stop().await;
+    assert!(a.is_idle() && b.is_idle() && rest.is_idle(), "each event once, and to its own agent");
+}
+
+#[tokio::test]
+async fn a_failing_agent_is_tried_again() {
+    let mut agent = Agent::start().await;
+    let answers = [
+        Answer::Status(500, ""),
+        Answer::Status(503, "0"),
+        Answer::Status(429, "Sun, 06 Nov 1994 08:49:37 GMT"),
+        Answer::Status(408, ""),
+    ];
+    agent.tell(answers);
+    let mut gateway = Gateway::start(&one(&agent, "")).await;
+    gateway.deliver(&mail("A", "evt_1")).await;
+    for attempt in ["1", "2", "3", "4", "5"] {
+        assert_eq!(agent.next().await.header("x-openmail-attempt"), Some(attempt));
+    }
+    gateway.stop().await;
+    assert!(agent.is_idle());
+    assert!(gateway.dead_letters().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_agent_may_ask_for_time() {
+    let mut agent = Agent::start().await;
+    agent.tell([Answer::Status(503, "3600")]);
+    let mut gateway = Gateway::start(&one(&agent, "")).await;
+    gateway.deliver(&mail("A", "evt_1")).await;
+    agent.next().await;
+    // Of another thread, so that it does not wait behind the first.
+    gateway.deliver(&mail("A", "evt_2")).await;
+    assert_eq!(agent.next().await.header("x-event-id"), Some("evt_2"));
+    gateway.stop().await;
+    assert!(agent.is_idle(), "with a back-off of 2 ms, it had long come again");
+}
+
+#[tokio::test]
+async fn what_is_given_up_becomes_a_dead_letter_that_can_be_tried_again() {
+    let mut agent = Agent::start().await;
+    agent.tell([Answer::Status(422, "")]);
+    let mut gateway = Gateway::start(&one(&agent, "")).await;
+    let body = mail("A", "evt_1");
+    gateway.deliver(&body).await;
+    gateway.deliver(&mail("unknown", "evt_\u{1b}[2J")).await;
+    let letters = gateway.dead_letters_are(2).await;
+    agent.next().await;
+    let of = |inbox: &str| letters.iter().find(|letter| letter[4] == inbox).unwrap();
+    let ours = of("A");
+    assert_eq!(ours[2..4], ["1", "message.received"]);
+    assert_eq!(ours[5], "evt_1");
+    assert!(ours[6].contains("422"), "{ours:?}");
+    let unknown = of("unknown");
+    assert_eq!(unknown[5], r"evt_\u{1b}[2J");
+    assert!(unknown[6].contains("no agent"), "{unknown:?}");
+
+    let shown = gateway.dead(&["show", &ours[0]]).await;
+    assert!(shown.status.success());
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert_eq!(shown.lines().last(), Some(&*body));
+
+    assert!(gateway.dead(&["retry", &ours[0]]).await.status.success());
+    let again = agent.next().await;
+    assert_eq!((again.body, again.headers["x-openmail-attempt"].as_bytes()), (body, &b"1"[..]));
+    assert!(gateway.dead(&["drop", &unknown[0]]).await.status.success());
+    gateway.dead_letters_are(0).await;
+    for args in [["show", "99"], ["retry", "99"], ["drop", "99"]] {
+        let output = gateway.dead(&args).await;
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8(output.stderr).unwrap().contains("no dead letter 99"));
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn the_last_attempt_is_the_last() {
+    let mut agent = Agent::start().await;
+    agent.tell((0..9).map(|_| Answer::Status(500, "")));
+    let gateway = Gateway::new("");
+    let config = one(&agent, "");
+    gateway.configure(&format!("max_attempts = 3\n{config}"));
+    let mut gateway = gateway;
+    gateway.run().await;
+    gateway.deliver(&mail("A", "evt_1")).await;
+    let letters = gateway.dead_letters_are(1).await;
+    assert_eq!(letters[0][2], "3");
+    for attempt in ["1", "2", "3"] {
+        assert_eq!(agent.next().await.header("x-openmail-attempt"), Some(attempt));
+    }
+    assert!(agent.is_idle());
+    assert!(gateway.dead(&["retry", "--inbox", "A"]).await.status.success());
+    assert_eq!(agent.next().await.header("x-openmail-attempt"), Some("1"));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let (mut agent, mut elsewhere) = (Agent::start().await, Agent::start().await);
+    agent.tell([Answer::Redirect(elsewhere.url())]);
+    let mut gateway = Gateway::start(&one(&agent, "")).await;
+    gateway.deliver(&mail("A", "evt_1")).await;
+    agent.next().await;
+    assert_eq!(agent.next().await.header("x-openmail-attempt"), Some("2"));
+    gateway.stop().await;
+    assert!(elsewhere.is_idle());
+}
+
+#[tokio::test]
+async fn an_agent_that_hangs_holds_up_nobody_else() {
+    let (mut hangs, mut works) = (Agent::start().await, Agent::start().await);
+    hangs.tell((0..200).map(|_| Answer::Hang));
+    let config = one(&hangs, "timeout = \"1h\"\nconcurrency = 2");
+    let config = format!("{config}[[inbox]]\nid = \"B\"\nurl = \"{}\"\n", works.url());
+    let gateway = Gateway::start(&config).await;
+    // More than there is room for in the worker.
+    for event in 0..100 {
+        gateway.deliver(&mail("A", &format!("evt_a{event}"))).await;
+    }
+    hangs.next().await;
+    hangs.next().await;
+    for event in 0..20 {
+        gateway.deliver(&mail("B", &format!("evt_b{event}"))).await;
+    }
+    for _ in 0..20 {
+        works.next().await;
+    }
+    assert!(hangs.is_idle(), "no more than two at a time");
+}
+
+#[tokio::test]
+async fn an_agent_that_hangs_is_tried_again() {
+    let mut agent = Agent::start().await;
+    agent.tell([Answer::Hang]);
+    let mut gateway = Gateway::start(&one(&agent, "timeout = \"100ms\"")).await;
+    gateway.deliver(&mail("A", "evt_1")).await;
+    agent.next().await;
+    assert_eq!(agent.next().await.header("x-openmail-attempt"), Some("2"));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_crashes_gets_its_mail_when_it_comes_back() {
+    let mut agent = Agent::start().await;
+    let gateway = Gateway::new("");
+    gateway.configure(&format!("max_attempts = 4000000000\n{}", one(&agent, "")));
+    let mut gateway = gateway;
+    gateway.run().await;
+    gateway.deliver(&mail("A", "evt_1")).await;
+    agent.next().await;
+    agent.crash().await;
+    gateway.deliver(&mail("A", "evt_2")).await;
+    // The gateway dies too, and what was answered with 200 is not lost.
+    gateway.signal(Signal::SIGKILL);
+    gateway.ended().await;
+    gateway.run().await;
+    agent.come_back().await;
+    assert_eq!(agent.next().await.header("x-event-id"), Some("evt_2"));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn what_runs_when_it_is_stopped_comes_to_its_end() {
+    let mut agent = Agent::start().await;
+    let done = Arc::new(Notify::new());
+    agent.tell([Answer::Wait(Arc::clone(&done))]);
+    let mut gateway = Gateway::start(&one(&agent, "")).await;
+    let url = gateway.url("/healthz");
+    gateway.deliver(&mail("A", "evt_1")).await;
+    agent.next().await;
+    gateway.signal(Signal::SIGTERM);
+    gateway.logged("stopping").await;
+    // A client of its own: no connection is left over from before.
+    in_time("it accepts no more", async {
+        while support::client().get(&url).send().await.is_ok() {}
+    })
+    .await;
+    done.notify_one();
+    let (status, log) = gateway.ended().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("stopped") && !log.contains("cut off"), "{log}");
+    // It is done: the next one has nothing to do.
+    gateway.run().await;
+    gateway.deliver(&mail("A", "evt_2")).await;
+    assert_eq!(agent.next().await.header("x-event-id"), Some("evt_2"));
+    gateway.stop().await;
+    assert!(agent.is_idle());
+}

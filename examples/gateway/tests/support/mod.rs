@@ -1,0 +1,53 @@
+//! The built gateway, agents that do as they are told, and a sender.
+
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    unused_imports,
+    reason = "tests; not every file of them uses all"
+)]
+
+mod agent;
+mod gateway;
+
+use std::{
+    future::Future,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use openmail_tower::{Secret, signature};
+use reqwest::Client;
+
+pub(crate) use agent::{Agent, Answer, Received};
+pub(crate) use gateway::Gateway;
+
+/// The account's secret.
+pub(crate) const ACCOUNT: &str = "whsec_account";
+
+/// Long enough for any machine: only what hangs comes to its end.
+pub(crate) async fn in_time<T>(what: &str, wait: impl Future<Output = T>) -> T {
+    let limit = Duration::from_secs(120);
+    tokio::time::timeout(limit, wait).await.unwrap_or_else(|_| panic!("never: {what}"))
+}
+
+pub(crate) fn client() -> Client {
+    Client::builder().no_proxy().build().unwrap()
+}
+
+/// A mail's body.
+pub(crate) fn mail(inbox: &str, event: &str) -> String {
+    serde_json::json!({
+        "event": "message.received", "event_id": event, "inbox_id": inbox,
+        "message": {"id": event, "from": "Ada <ada@example.com>"},
+    })
+    .to_string()
+}
+
+/// Posts a body as OpenMail does, and gives the answer's status.
+pub(crate) async fn post(client: &Client, url: &str, secret: &str, body: &str) -> u16 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let signature = signature::sign(&Secret::new(secret).unwrap(), now, body.as_bytes());
+    let request = client.post(url).body(body.to_owned()).header("X-Timestamp", now);
+    let request = request.header("X-Signature", signature).header("X-Event-Id", "unsigned");
+    request.send().await.unwrap().status().as_u16()
+}
