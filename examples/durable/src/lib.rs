@@ -1,0 +1,86 @@
+//! The application of the `durable` example: a webhook that writes each event down, and a worker
+//! beside it that has the agent answer.
+
+mod server;
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{Router, extract::State as AppState, http::StatusCode, routing::get};
+use openmail_tower::{
+    Attempt, EventRouter, HandlerError, MessageReceived, State, VerifyLayer, openmail_handler,
+    queue::{Enqueue, QueueStore},
+    webhook,
+};
+use tokio::sync::{Mutex, oneshot};
+
+use server::serve;
+use tokio::net::TcpListener;
+
+/// An agent, and what it has answered. A real one sends its answers with the event's id as
+/// `Idempotency-Key`: a run that a crash cut off is repeated.
+#[derive(Debug, Clone, Default)]
+pub struct Agent(Arc<Mutex<HashMap<String, String>>>);
+
+impl Agent {
+    /// The answer to an event, if there was one.
+    pub async fn answer_to(&self, event_id: &str) -> Option<String> {
+        self.0.lock().await.get(event_id).cloned()
+    }
+}
+
+#[openmail_handler(event = "message.received")]
+async fn answer(
+    mail: &MessageReceived,
+    attempt: Attempt,
+    State(agent): State<Agent>,
+) -> Result<(), HandlerError> {
+    let subject = mail.message.subject.as_deref().unwrap_or_default();
+    if subject.is_empty() {
+        // It becomes a dead letter at once.
+        return Err(HandlerError::permanent("there is nothing to answer"));
+    }
+    let text = format!("Re: {subject}");
+    tracing::info!(?attempt, to = %mail.message.sender(), text, "answered");
+    agent.0.lock().await.insert(mail.event_id.to_string(), text);
+    Ok(())
+}
+
+/// Serves the webhook and runs the worker until `stop`, then ends both in good order.
+///
+/// # Errors
+/// As `axum::serve`.
+pub async fn run<St: QueueStore>(
+    listener: TcpListener,
+    layer: VerifyLayer,
+    queue: Enqueue<St>,
+    agent: Agent,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let (end, ended) = oneshot::channel::<()>();
+    let handlers = EventRouter::new().handler(answer).with_state(agent);
+    let worker = queue.worker(handlers);
+    let worker = tokio::spawn(worker.run(async { drop(ended.await) }));
+    let app = Router::new()
+        .route("/ready", get(ready::<St>))
+        .with_state(queue.store().clone())
+        .route_service("/webhooks", webhook(layer, queue));
+    let served = serve(listener, app, stop).await;
+    // What was taken until now may still be run.
+    drop(end);
+    let cut = worker.await?;
+    if cut > 0 {
+        tracing::warn!(cut, "some runs were cut off; they are run again");
+    }
+    Ok(served?)
+}
+
+/// Whether events can be taken, for a load balancer.
+async fn ready<St: QueueStore>(AppState(store): AppState<St>) -> StatusCode {
+    match store.ping().await {
+        Ok(()) => StatusCode::OK,
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+    }
+}
