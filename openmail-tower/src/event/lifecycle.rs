@@ -13,7 +13,7 @@ payload! {
     ///
     /// One type for the four events, since they carry the same fields: a handler for all of them
     /// takes `&Lifecycle`, and [`EventKind`](crate::EventKind) beside it to tell them apart.
-    pub struct Lifecycle {
+    pub struct Lifecycle beside "event" {
         /// The same in every attempt to deliver this event.
         optional event_id: Option<EventId> = "event_id",
         /// When it happened.

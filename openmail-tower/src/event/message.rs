@@ -16,7 +16,7 @@ use super::{
 
 payload! {
     /// A mail has arrived in an inbox.
-    pub struct MessageReceived {
+    pub struct MessageReceived beside "event" {
         /// The same in every attempt to deliver this event.
         required event_id: EventId = "event_id",
         /// The inbox that received it.

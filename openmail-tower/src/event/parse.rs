@@ -255,6 +255,14 @@ mod tests {
     }
 
     #[test]
+    fn only_the_events_own_name_is_not_kept_as_a_field() {
+        let json = mail("").replace(r#""from""#, r#""event":"launch","from""#);
+        let mail = read(&json);
+        assert_eq!(mail.message.extra["event"], "launch");
+        assert!(mail.extra.is_empty());
+    }
+
+    #[test]
     fn serialising_keeps_everything() {
         for json in [
             mail(r#""attempt":"first","new":[1,{"deep":null}],"thread_id":"t","#),

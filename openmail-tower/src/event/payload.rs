@@ -8,11 +8,12 @@ use std::{borrow::Cow, fmt};
 use serde::{Deserialize, Deserializer, de::Visitor};
 
 /// Declares an object. A field is `required` (its absence is an error), `optional` (an
-/// `Option<Scalar>`), or `list` (a `Vec`, empty when absent); its JSON name may have aliases. `extra` holds every other field.
+/// `Option<Scalar>`), or `list` (a `Vec`, empty when absent); its JSON name may have aliases. `extra`
+/// holds every other field, save that which the enum around it has read: `beside "event"`.
 macro_rules! payload {
     (
         $(#[$doc:meta])*
-        pub struct $name:ident {
+        pub struct $name:ident $(beside $beside:literal)? {
             $($(#[$field_doc:meta])* $form:ident $field:ident: $type:ty = $key:literal $(| $alias:literal)*,)*
         }
     ) => {
@@ -46,9 +47,7 @@ macro_rules! payload {
                             match key.as_str() {
                                 $($key $(| $alias)* =>
                                     $crate::event::payload::read!($form $field $type, key, map, extra),)*
-                                // What kind of event it is stands in the enum around it.
-                                #[allow(unreachable_patterns)]
-                                "event" => { map.next_value::<serde::de::IgnoredAny>()?; }
+                                $($beside => { map.next_value::<serde::de::IgnoredAny>()?; })?
                                 _ => { extra.insert(key.into_string(), map.next_value()?); }
                             }
                         }

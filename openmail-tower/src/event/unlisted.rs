@@ -9,7 +9,7 @@ use super::{
 
 payload! {
     /// What "Test webhook" in OpenMail's settings sends. Its form is nowhere documented.
-    pub struct SetupTest {
+    pub struct SetupTest beside "event" {
         /// The event's id, should it have one.
         optional event_id: Option<EventId> = "event_id",
         /// The inbox it is about, should there be one.
