@@ -6,8 +6,10 @@
 //! OPENMAIL_WEBHOOK_SECRET=… cargo run -p example-jetstream
 //! ```
 //!
-//! `nats-server -js -sd DIR` alone will do for events of up to 1 MiB; without `-sd` the files are in
-//! a temporary directory. Any server from 2.9 on.
+//! `nats-server -a 127.0.0.1 -js -sd DIR` alone will do for events of up to 1 MiB; without `-sd` the
+//! files are in a temporary directory. Any server from 2.9 on. Whoever can publish to `openmail.>`
+//! speaks as OpenMail, since what comes from the stream is not verified again: give a server that
+//! others reach users and permissions.
 //!
 //! | variable | | default |
 //! |---|---|---|
@@ -29,7 +31,7 @@
 //! | this process dies, or the server does not hear of it | runs again 30 s (`ack_wait`) later, here or in another process: a handler may run twice. What it must not do twice needs a key of its own, such as `Idempotency-Key: <event_id>` for an answer, or a `DedupeLayer` around the router |
 //! | the process is told to stop | takes no more events, and waits up to 30 s for those under way; what was just on its way to it runs elsewhere after `ack_wait` |
 //! | `nats-server` is killed | nothing that was acknowledged is lost: it was written to the file system |
-//! | the machine of `nats-server` fails | **what was acknowledged in the last two minutes may be lost**: only so often does it sync its files. From 2.10 on, `jetstream { sync_interval: always }` syncs before each ack; or use three servers and `num_replicas: 3`, of which one may fail |
+//! | the machine of `nats-server` fails | **what was acknowledged in the last two minutes may be lost**: only so often does it sync its files. From 2.10 on, `jetstream { sync_interval: always }` syncs before each ack; three servers and `num_replicas: 3` help where one of them fails alone |
 //! | nobody handles it for seven days | the stream drops it (`max_age`) |
 //!
 //! Events run up to 16 at a time and in no order: those of one thread may overtake each other.

@@ -7,12 +7,18 @@ mod common;
 
 use std::time::Duration;
 
-use async_nats::jetstream::{consumer::pull, stream};
+use async_nats::jetstream::{Context, consumer::pull, stream};
 use common::{App, Handlers, Nats, kept, mail, open, soon};
 use example_jetstream::{STREAM, consumer, consumer_config, stream_config, work};
 use futures_util::StreamExt as _;
 use tokio::{net::TcpStream, time::sleep};
 use tokio_util::sync::CancellationToken;
+
+/// As an operator changes it.
+async fn with_ack_wait(context: &Context, ack_wait: Duration) {
+    let stream = context.get_stream(STREAM).await.unwrap();
+    stream.create_consumer(pull::Config { ack_wait, ..consumer_config() }).await.unwrap();
+}
 
 #[tokio::test]
 #[ignore = "needs OPENMAIL_TEST_NATS_SERVER"]
@@ -37,6 +43,8 @@ async fn an_event_runs_once_however_often_it_is_delivered() {
 async fn an_event_whose_handler_fails_or_panics_runs_again() {
     let nats = Nats::start().await;
     let context = nats.connect().await;
+    // Left to itself, the server would hand them out again long after the test has failed.
+    with_ack_wait(&context, Duration::from_secs(3600)).await;
     let mut handlers = Handlers::new();
     let app = App::start(context.clone(), handlers.events.clone()).await;
     for subject in ["fail once", "panic once"] {
@@ -140,9 +148,7 @@ async fn a_large_event_fits() {
 async fn the_server_hears_that_a_long_run_goes_on() {
     let nats = Nats::start().await;
     let context = nats.connect().await;
-    let stream = context.get_stream(STREAM).await.unwrap();
-    let ack_wait = Duration::from_secs(2);
-    stream.create_consumer(pull::Config { ack_wait, ..consumer_config() }).await.unwrap();
+    with_ack_wait(&context, Duration::from_secs(2)).await;
     let mut answers = context.client().subscribe("$JS.ACK.>").await.unwrap();
 
     let mut handlers = Handlers::new();
