@@ -4,6 +4,7 @@ use std::{
     cell::Cell,
     fmt,
     panic::Location,
+    slice,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -26,14 +27,31 @@ use super::{
 /// map grows.
 #[derive(Default)]
 pub(super) struct Live {
-    inboxes: InboxMap<Arc<[Entry<()>]>>,
+    inboxes: InboxMap<Bound>,
     fallback: RwLock<Option<Arc<dyn Handler<()>>>>,
+}
+
+/// What is bound to an inbox. Mostly one, which is then where the lookup has come to already: at a
+/// million inboxes, each place further costs as much as the hash.
+#[derive(Clone)]
+enum Bound {
+    One(Entry<()>),
+    Many(Arc<[Entry<()>]>),
+}
+
+impl Bound {
+    fn entries(&self) -> &[Entry<()>] {
+        match self {
+            Self::One(entry) => slice::from_ref(entry),
+            Self::Many(entries) => entries,
+        }
+    }
 }
 
 impl Live {
     pub(super) fn get(&self, inbox: &InboxId, event: &str) -> Option<Arc<dyn Handler<()>>> {
         let map = self.inboxes.pin();
-        let entry = map.get(inbox)?.iter().find(|entry| entry.takes(event))?;
+        let entry = map.get(inbox)?.entries().iter().find(|entry| entry.takes(event))?;
         Some(Arc::clone(&entry.handler))
     }
 
@@ -48,16 +66,16 @@ impl Live {
     fn insert(&self, inbox: &InboxId, entry: &Entry<()>) -> Result<(), About> {
         let map = self.inboxes.pin();
         loop {
-            if map.try_insert(inbox.clone(), [entry.clone()].into()).is_ok() {
+            if map.try_insert(inbox.clone(), Bound::One(entry.clone())).is_ok() {
                 return Ok(());
             }
             let taken = Cell::new(None);
             let updated = map.update(inbox.clone(), |bound| {
-                let other = bound.iter().find(|other| other.overlaps(entry));
+                let other = bound.entries().iter().find(|other| other.overlaps(entry));
                 taken.set(other.map(|other| other.about));
                 match other {
-                    Some(_) => Arc::clone(bound),
-                    None => bound.iter().chain([entry]).cloned().collect(),
+                    Some(_) => bound.clone(),
+                    None => Bound::Many(bound.entries().iter().chain([entry]).cloned().collect()),
                 }
             });
             // Nothing to update: it was unbound in between.
@@ -166,7 +184,7 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
         if let Some(there) = self.start_up.overlap(&inbox, &entry) {
             return Err(AlreadyBound { inbox, there, other: about });
         }
-        self.live.inboxes.pin().insert(inbox, [entry].into());
+        self.live.inboxes.pin().insert(inbox, Bound::One(entry));
         Ok(())
     }
 
