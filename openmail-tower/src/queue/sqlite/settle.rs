@@ -67,23 +67,28 @@ pub(super) async fn promote(connection: &mut SqliteConnection, lane: &str) -> sq
     Ok(())
 }
 
-pub(super) async fn requeue(connection: &mut SqliteConnection, which: &Which) -> sqlx::Result<u64> {
-    let (id, inbox) = match which {
-        Which::One(id) => (Some(id.0), None),
-        Which::Inbox(inbox) => (None, Some(text::column(inbox))),
-    };
-    let rows = sqlx::query(
+macro_rules! requeue {
+    () => {
         "UPDATE openmail_events SET
            state = CASE WHEN lane IS NULL THEN 'ready' ELSE 'blocked' END,
            attempts = 0, token = token + 1, ended_at = NULL,
            due_at = CAST(unixepoch('subsec') * 1000 AS INTEGER)
-         WHERE state = 'dead' AND (id = ?1 OR inbox_id = ?2)
-         RETURNING lane",
-    )
-    .bind(id)
-    .bind(inbox)
-    .fetch_all(&mut *connection)
-    .await?;
+         WHERE state = 'dead'"
+    };
+}
+
+pub(super) async fn requeue(connection: &mut SqliteConnection, which: &Which) -> sqlx::Result<u64> {
+    // One statement for both would look at every dead letter.
+    let requeue = match which {
+        Which::One(id) => {
+            sqlx::query(concat!(requeue!(), " AND id = ?1 RETURNING lane")).bind(id.0)
+        }
+        Which::Inbox(inbox) => {
+            sqlx::query(concat!(requeue!(), " AND inbox_id = ?1 RETURNING lane"))
+                .bind(text::column(inbox))
+        }
+    };
+    let rows = requeue.fetch_all(&mut *connection).await?;
     for row in &rows {
         if let Some(lane) = row.try_get(0)? {
             promote(connection, lane).await?;
