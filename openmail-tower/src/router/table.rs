@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, fmt, panic::Location, sync::Arc};
 
+use foldhash::fast::RandomState;
+
 use crate::event::InboxId;
 
 use super::handler::{Handler, HandlerFuture, Route};
@@ -87,7 +89,7 @@ impl<S> Default for Events<S> {
 
 /// Every handler of a router but the fallback.
 pub(super) struct Table<S> {
-    inboxes: HashMap<InboxId, Events<S>>,
+    inboxes: HashMap<InboxId, Events<S>, RandomState>,
     others: Events<S>,
 }
 
@@ -107,6 +109,8 @@ impl<S> Table<S> {
         match events.get(event) {
             Some(taken) => Err(taken.clone()),
             None => {
+                // Most inboxes have one: no room for more.
+                events.0.reserve_exact(1);
                 events.0.push((event, entry));
                 Ok(())
             }
@@ -162,7 +166,7 @@ impl<S> Clone for Table<S> {
 
 impl<S> Default for Table<S> {
     fn default() -> Self {
-        Self { inboxes: HashMap::new(), others: Events::default() }
+        Self { inboxes: HashMap::default(), others: Events::default() }
     }
 }
 

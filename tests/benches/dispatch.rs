@@ -1,0 +1,125 @@
+//! What it costs to find an event's handler and to call it, by the number of inboxes.
+//!
+//! `cargo bench -p openmail-tests --bench dispatch`
+
+use std::{hint::black_box, process};
+
+use openmail_tests::{
+    event,
+    measure::{Comparison, Table, finish, resident, steady_allocator, time},
+};
+use openmail_tower::{EventRouter, MessageReceived, State, VerifiedEvent, openmail_handler};
+use tower::Service;
+
+const ROUNDS: usize = 41;
+const MILLION: usize = 1_000_000;
+/// Of so many inboxes do the events come in turn: of few, whose entries stay in the cache, and of
+/// so many that none does.
+const TRAFFIC: [(usize, &str); 2] = [(1_000, "1,000"), (20_000, "20,000")];
+
+#[openmail_handler(event = "message.received")]
+async fn borrowed(mail: &MessageReceived) {
+    black_box(mail);
+}
+
+#[openmail_handler(event = "message.received")]
+async fn with_state(mail: &MessageReceived, State(state): State<u64>) {
+    black_box((mail, state));
+}
+
+#[openmail_handler(event = "message.received")]
+async fn owned(mail: MessageReceived) {
+    black_box(mail);
+}
+
+fn id(number: usize) -> String {
+    // Scattered, as ids are, and not in the order of their making.
+    format!("inb_{:016x}", (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+}
+
+/// Gives events of `busy` of the `inboxes` that are bound, from all over them, in turn.
+fn events(inboxes: usize, busy: usize) -> impl FnMut() -> VerifiedEvent {
+    let stride = (inboxes / busy).max(1);
+    let mail = |number: usize| {
+        let inbox = id(number * stride % inboxes);
+        event(format!(
+            r#"{{"event":"message.received","event_id":"evt_1","inbox_id":"{inbox}",
+                "message":{{"id":"msg_1","from":"a@example.com","body_text":"Hello"}}}}"#
+        ))
+    };
+    let events: Vec<_> = (0..busy).map(mail).collect();
+    let mut turns = (0..busy).cycle();
+    move || events[turns.next().expect("they begin again")].clone()
+}
+
+/// A router with a handler for each of so many inboxes, bound before it serves.
+fn at_start(inboxes: usize) -> EventRouter {
+    (0..inboxes).fold(EventRouter::new(), |router, number| router.inbox(id(number), borrowed))
+}
+
+/// The same, bound while it serves.
+fn live(inboxes: usize) -> EventRouter {
+    let router = EventRouter::new();
+    let inboxes_of = router.inboxes();
+    for number in 0..inboxes {
+        inboxes_of.bind(id(number), borrowed).expect("an id of its own");
+    }
+    router
+}
+
+fn run(router: &EventRouter) -> impl FnMut(VerifiedEvent) + use<> {
+    let mut router = router.clone();
+    move |event| {
+        finish(router.call(event)).expect("a handler");
+    }
+}
+
+fn main() {
+    steady_allocator();
+    let mut memory = Table::new(["a million inboxes", "memory an inbox"]);
+    let mut weigh = |name: &str, make: fn(usize) -> EventRouter| {
+        let before = resident(process::id());
+        let router = make(MILLION);
+        let bytes = resident(process::id()).saturating_sub(before);
+        memory.row([name.into(), format!("{} bytes", bytes / MILLION as u64)]);
+        router
+    };
+    let million = [weigh("bound at the start", at_start), weigh("bound while serving", live)];
+    let thousand = [at_start(1_000), live(1_000)];
+    let one = [at_start(1), live(1)];
+    let everyone = EventRouter::new().handler(borrowed);
+    let stateful = EventRouter::new().handler(with_state).with_state(7_u64);
+    let taking = EventRouter::new().handler(owned);
+
+    for (busy, name) in TRAFFIC {
+        let mut comparison = Comparison::new()
+            .side("no router: the event dropped", events(1, busy), drop)
+            .side("1 inbox", events(1, busy), run(&one[0]));
+        for (routers, inboxes, name) in
+            [(&thousand, 1_000, "1,000 inboxes"), (&million, MILLION, "1,000,000 inboxes")]
+        {
+            comparison = comparison.side(name, events(inboxes, busy), run(&routers[0])).side(
+                format!("{name}, live"),
+                events(inboxes, busy),
+                run(&routers[1]),
+            );
+        }
+        let figures = comparison
+            .side("1 inbox, live", events(1, busy), run(&one[1]))
+            .side("every inbox", events(1, busy), run(&everyone))
+            .side("every inbox, with state", events(1, busy), run(&stateful))
+            .side("every inbox, payload owned", events(1, busy), run(&taking))
+            .run(ROUNDS);
+
+        let none = figures[0].time;
+        let one = figures[1].time.saturating_sub(none);
+        let mut table = Table::new(["router", "median", "the router's own", "× 1 inbox"]);
+        for figure in figures {
+            let own = figure.time.saturating_sub(none);
+            let ratio = format!("{:.2}", own.as_secs_f64() / one.as_secs_f64());
+            table.row([figure.name, time(figure.time), time(own), ratio]);
+        }
+        table.print(&format!("dispatch, events of {name} inboxes in turn"));
+    }
+    memory.print("memory");
+}

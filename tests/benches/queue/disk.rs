@@ -1,0 +1,31 @@
+//! What the disk itself can do.
+
+use std::{
+    fs::File,
+    io::{Seek, SeekFrom, Write},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+const PAGE: [u8; 4096] = [7; 4096];
+const PAGES: u32 = 1000;
+
+/// How many pages a second it takes, each followed by a flush that it waits for; written over pages
+/// that are there, as a write-ahead log mostly is.
+pub(crate) fn flushes(folder: &Path) -> f64 {
+    let mut file = File::create(folder.join("flushes")).expect("a file");
+    for _ in 0..PAGES {
+        file.write_all(&PAGE).expect("room on the disk");
+    }
+    file.sync_all().expect("a disk");
+    let begun = Instant::now();
+    let mut count = 0;
+    while begun.elapsed() < Duration::from_millis(200) {
+        let page = u64::from(count % PAGES) * PAGE.len() as u64;
+        file.seek(SeekFrom::Start(page)).expect("a place in the file");
+        file.write_all(&PAGE).expect("room on the disk");
+        file.sync_data().expect("a disk");
+        count += 1;
+    }
+    f64::from(count) / begun.elapsed().as_secs_f64()
+}

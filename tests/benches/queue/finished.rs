@@ -1,0 +1,36 @@
+//! Rows of events that were done: what a queue has after a while.
+
+use std::path::Path;
+
+use sqlx::{PgPool, SqlitePool};
+
+pub(crate) async fn in_sqlite(path: &Path, count: u32) {
+    let pool = SqlitePool::connect(&format!("sqlite:{}", path.display())).await;
+    let pool = pool.expect("the database");
+    sqlx::query(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+         INSERT INTO openmail_events (dedupe_key, lane, kind, state, due_at, queued_at,
+           ended_at, signed_at, body)
+         SELECT 'event:' || hex(randomblob(16)), 'thread:' || i, 'message.received', 'done', i,
+           i, unixepoch() * 1000, i, zeroblob(900) FROM n WHERE ?1 > 0",
+    )
+    .bind(count)
+    .execute(&pool)
+    .await
+    .expect("room on the disk");
+    pool.close().await;
+}
+
+pub(crate) async fn in_postgres(pool: &PgPool, count: u32) {
+    sqlx::query(
+        "INSERT INTO openmail_events (dedupe_key, lane, kind, state, due_at, queued_at,
+           ended_at, signed_at, body)
+         SELECT 'event:' || md5(i::text), 'thread:' || i, 'message.received', 'done', i, i,
+           openmail_now(), i, decode(repeat('00', 900), 'hex')
+         FROM generate_series(1, $1) AS i",
+    )
+    .bind(i64::from(count))
+    .execute(pool)
+    .await
+    .expect("room on the disk");
+}

@@ -1,0 +1,142 @@
+//! Events in, events run.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use openmail_tests::{
+    event,
+    measure::{Table, median, percentile, time},
+};
+use openmail_tower::{
+    HandlerError, Outcome, VerifiedEvent,
+    queue::{Enqueue, QueueStore},
+};
+use tokio::{sync::Notify, task::JoinSet};
+use tower::{Service, service_fn};
+
+/// How many events are written at once, and how many in a round.
+const ACKS: [(usize, usize); 3] = [(1, 200), (16, 2_000), (64, 5_000)];
+/// How many are run at once.
+const RUNS_AT_ONCE: usize = 64;
+
+/// What one round gave, or all of them.
+#[derive(Default)]
+pub(crate) struct Figures {
+    /// Rates a second, and the time each took; by how many at once.
+    acks: [(Vec<f64>, Vec<f64>); ACKS.len()],
+    runs: Vec<f64>,
+}
+
+impl Figures {
+    pub(crate) fn add(&mut self, round: Self) {
+        for ((rates, times), (rate, time)) in self.acks.iter_mut().zip(round.acks) {
+            rates.extend(rate);
+            times.extend(time);
+        }
+        self.runs.extend(round.runs);
+    }
+}
+
+/// Writes events, then runs them all.
+pub(crate) async fn round<St: QueueStore>(queue: &Enqueue<St>) -> Figures {
+    let mut figures = Figures::default();
+    for ((at_once, count), (rates, times)) in ACKS.into_iter().zip(&mut figures.acks) {
+        let events = mails(count);
+        let begun = Instant::now();
+        times.extend(enqueue(queue, events, at_once).await);
+        rates.push(count as f64 / begun.elapsed().as_secs_f64());
+    }
+    let count = ACKS.iter().map(|(_, count)| count).sum();
+    let begun = Instant::now();
+    work(queue, count).await;
+    figures.runs.push(count as f64 / begun.elapsed().as_secs_f64());
+    figures
+}
+
+/// Mail of about 1 KiB, each of a thread of its own.
+pub(crate) fn mails(count: usize) -> Vec<VerifiedEvent> {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let text = "lorem ipsum ".repeat(60);
+    let mail = |_| {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        event(format!(
+            r#"{{"event":"message.received","event_id":"evt_{number}","inbox_id":"inb_1",
+                "thread_id":"thr_{number}","message":{{"id":"msg_1","from":"a@example.com",
+                "body_text":"{text}"}}}}"#,
+        ))
+    };
+    (0..count).map(mail).collect()
+}
+
+/// Hands the events over, so many at once; gives the seconds each took.
+pub(crate) async fn enqueue<E>(service: &E, events: Vec<VerifiedEvent>, at_once: usize) -> Vec<f64>
+where
+    E: Service<VerifiedEvent, Response = Outcome> + Clone + Send + 'static,
+    E::Error: std::fmt::Debug,
+    E::Future: Send,
+{
+    let mut lots: Vec<Vec<_>> = (0..at_once).map(|_| Vec::new()).collect();
+    for (number, event) in events.into_iter().enumerate() {
+        lots[number % at_once].push(event);
+    }
+    let mut tasks = JoinSet::new();
+    for lot in lots {
+        let mut service = service.clone();
+        tasks.spawn(async move {
+            let mut times = Vec::with_capacity(lot.len());
+            for event in lot {
+                let begun = Instant::now();
+                assert_eq!(service.call(event).await.expect("taken over"), Outcome::Done);
+                times.push(begun.elapsed().as_secs_f64());
+            }
+            times
+        });
+    }
+    tasks.join_all().await.concat()
+}
+
+async fn work<St: QueueStore>(queue: &Enqueue<St>, count: usize) {
+    let (ran, all) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let events = {
+        let (ran, all) = (Arc::clone(&ran), Arc::clone(&all));
+        service_fn(move |_: VerifiedEvent| {
+            if ran.fetch_add(1, Ordering::Relaxed) + 1 == count {
+                all.notify_one();
+            }
+            async { Ok::<_, HandlerError>(Outcome::Done) }
+        })
+    };
+    queue.worker(events).concurrency(RUNS_AT_ONCE).run(all.notified()).await;
+    assert_eq!(queue.store().counts().await.expect("a count"), Default::default());
+}
+
+pub(crate) fn report(name: &str, count: u32, sides: &[Figures; 2], disk: &[f64]) {
+    let flushes = median(disk.iter().copied());
+    let columns = ["finished rows", "what", "a second", "× empty", "× flushes", "p99"];
+    let mut table = Table::new(columns);
+    for (finished, its) in [0, count].into_iter().zip(sides) {
+        let mut row = |what: String, rates: fn(&Figures) -> &Vec<f64>, p99: String| {
+            let ratios = rates(its).iter().zip(rates(&sides[0])).map(|(its, empty)| its / empty);
+            let ratio = format!("{:.2}", median(ratios));
+            let rate = median(rates(its).iter().copied());
+            let [rate, times] = [format!("{rate:.0}"), format!("{:.1}", rate / flushes)];
+            table.row([finished.to_string(), what, rate, ratio, times, p99]);
+        };
+        for (index, (at_once, _)) in ACKS.into_iter().enumerate() {
+            let p99 = percentile(its.acks[index].1.iter().copied(), 0.99);
+            let p99 = time(Duration::from_secs_f64(p99));
+            row(format!("acks, {at_once} at once"), ACK_RATES[index], p99);
+        }
+        row("processed".into(), |figures| &figures.runs, String::new());
+    }
+    table.print(&format!("{name}; the disk alone: {flushes:.0} flushes a second"));
+}
+
+/// Of each of [`ACKS`].
+const ACK_RATES: [fn(&Figures) -> &Vec<f64>; ACKS.len()] =
+    [|figures| &figures.acks[0].0, |figures| &figures.acks[1].0, |figures| &figures.acks[2].0];

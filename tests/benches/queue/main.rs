@@ -1,0 +1,91 @@
+//! How many events a queue takes over and runs in a second, on an empty table and on one with a
+//! million finished rows; and how many a Dedupe lets through.
+//!
+//! `cargo bench -p openmail-tests --bench queue [-- FINISHED]`; PostgreSQL and Redis are measured
+//! where `OPENMAIL_TEST_POSTGRES` and `OPENMAIL_TEST_REDIS_SERVER` say where they are, as they do
+//! after `. .ci/services && start_services`.
+
+mod dedupe;
+mod disk;
+mod finished;
+mod load;
+
+use std::env;
+
+use load::Figures;
+use openmail_tests::{PostgresSchema, RedisServer};
+use openmail_tower::{
+    dedupe::{MemoryStore, RedisStore},
+    queue::{Enqueue, PostgresStore, QueueStore},
+};
+
+/// How often each side is measured.
+const ROUNDS: usize = 10;
+
+#[tokio::main]
+async fn main() {
+    let count = env::args().skip(1).find_map(|it| it.parse().ok()).unwrap_or(1_000_000);
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+
+    let paths = ["empty.db", "full.db"].map(|name| folder.path().join(name));
+    let empty = Enqueue::sqlite(&paths[0]).await.expect("a database");
+    let full = Enqueue::sqlite(&paths[1]).await.expect("a database");
+    finished::in_sqlite(&paths[1], count).await;
+    compare("SQLite", count, &empty, &full, || disk::flushes(folder.path())).await;
+    for queue in [empty, full] {
+        queue.store().close().await;
+    }
+
+    if env::var_os("OPENMAIL_TEST_POSTGRES").is_some() {
+        let schemas = [PostgresSchema::new().await, PostgresSchema::new().await];
+        let [empty, full] = schemas.each_ref().map(|schema| PostgresStore::connect(schema.url()));
+        let empty = Enqueue::new(empty.await.expect("a database"));
+        let full = Enqueue::new(full.await.expect("a database"));
+        finished::in_postgres(&schemas[1].pool().await, count).await;
+        compare("PostgreSQL", count, &empty, &full, || disk::flushes(folder.path())).await;
+        for queue in [empty, full] {
+            queue.store().close().await;
+        }
+        for schema in schemas {
+            schema.drop().await;
+        }
+    }
+
+    let memory = dedupe::rounds(MemoryStore::new(10_000_000)).await;
+    let mut table = dedupe::table();
+    dedupe::row(&mut table, "memory", &memory);
+    if env::var_os("OPENMAIL_TEST_REDIS_SERVER").is_some() {
+        let server = RedisServer::start();
+        let redis = dedupe::rounds(RedisStore::new(&server.url()).expect("a URL")).await;
+        dedupe::row(&mut table, "Redis, each write synced", &redis);
+    }
+    if let Ok(url) = env::var("OPENMAIL_TEST_REDIS") {
+        let redis = dedupe::rounds(RedisStore::new(&url).expect("a URL")).await;
+        dedupe::row(&mut table, "Redis, in memory", &redis);
+    }
+    table.print("dedupe, 64 at once");
+}
+
+/// Measures a store with and without finished rows, in turn.
+async fn compare<St: QueueStore>(
+    name: &str,
+    count: u32,
+    empty: &Enqueue<St>,
+    full: &Enqueue<St>,
+    flushes: impl Fn() -> f64,
+) {
+    let mut sides = [Figures::default(), Figures::default()];
+    let mut disk = Vec::new();
+    // The first is to warm up.
+    for round in 0..=ROUNDS {
+        for place in [round % 2, (round + 1) % 2] {
+            let queue = [empty, full][place];
+            let figures = load::round(queue).await;
+            if round > 0 {
+                sides[place].add(figures);
+            }
+        }
+        disk.push(flushes());
+    }
+    load::report(name, count, &sides, &disk);
+}
