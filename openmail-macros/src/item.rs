@@ -2,10 +2,12 @@
 
 use proc_macro2::Group;
 use syn::{
-    Attribute, Error, FnArg, Generics, Lifetime, ParenthesizedGenericArguments, Result, Safety,
-    Signature, Token, TraitBound, Type, TypeFnPtr, TypeImplTrait, TypeReference, Visibility,
+    Attribute, Error, FnArg, Generics, Ident, Lifetime, ParenthesizedGenericArguments, PatIdent,
+    Result, Safety, Signature, Token, TraitBound, Type, TypeFnPtr, TypeImplTrait, TypeReference,
+    Visibility,
     parse::{Parse, ParseStream},
     spanned::Spanned,
+    visit::{self, Visit},
     visit_mut::{self, VisitMut},
 };
 
@@ -61,7 +63,12 @@ impl Function {
                             errors.push(Error::new_spanned(attr, text));
                         }
                     }
-                    arguments.push(Argument::new(&argument.ty, &self.sig.generics, errors));
+                    let known = errors.len();
+                    Names { taken: &self.sig.ident, errors }.visit_pat(&argument.pat);
+                    let named_well = errors.len() == known;
+                    let mut argument = Argument::new(&argument.ty, &self.sig.generics, errors);
+                    argument.compiles &= named_well;
+                    arguments.push(argument);
                 }
             }
         }
@@ -90,6 +97,23 @@ fn check_qualifiers(sig: &Signature, errors: &mut Vec<Error>) {
     }
     if let Some(variadic) = &sig.variadic {
         errors.push(Error::new_spanned(variadic, "a handler cannot be variadic"));
+    }
+}
+
+/// Finds bindings of the handler's own name: in a pattern, the unit value that it becomes would be
+/// meant.
+struct Names<'a> {
+    taken: &'a Ident,
+    errors: &'a mut Vec<Error>,
+}
+
+impl Visit<'_> for Names<'_> {
+    fn visit_pat_ident(&mut self, binding: &PatIdent) {
+        if binding.ident == *self.taken {
+            let text = "an argument cannot have the handler's own name, which is a value";
+            self.errors.push(Error::new_spanned(&binding.ident, text));
+        }
+        visit::visit_pat_ident(self, binding);
     }
 }
 
