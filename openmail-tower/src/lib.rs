@@ -9,16 +9,18 @@
 //!   └ Verify         head, body, signature, form      VerifyLayer
 //!   └ Endpoint       outcome → HTTP answer, deadline  webhook(layer, events)
 //! ── from here on there is no HTTP: Service<VerifiedEvent, Response = Outcome> ──
+//!   └ Dedupe         one run an event                 dedupe::DedupeLayer
+//!   └ Enqueue        written down, run by a Worker    queue::Enqueue
 //!   └ EventRouter    event → inbox_id → handler
 //!   └ handler        #[openmail_handler] async fn
 //! ```
 //!
 //! Each is an ordinary tower [`Layer`](tower_layer::Layer) or [`Service`](tower_service::Service),
-//! so tower's own go between them, and so do this crate's: one run per event, a durable queue.
+//! so tower's own go between them. `Dedupe` and `Enqueue` are there where you put them.
 //!
 #![cfg_attr(feature = "macros", doc = "```")]
 #![cfg_attr(not(feature = "macros"), doc = "```ignore")]
-//! use openmail_tower::{EventRouter, MessageReceived, Outcome, VerifyLayer, openmail_handler, webhook};
+//! use openmail_tower::{EventRouter, MessageReceived, VerifyLayer, openmail_handler, webhook};
 //!
 //! /// Handles the mail of one inbox.
 //! #[openmail_handler(event = "message.received", inbox = "inb_support")]
@@ -129,7 +131,14 @@ pub use verify::{
 #[cfg(feature = "macros")]
 pub use attribute::openmail_handler;
 
-#[cfg(all(doctest, feature = "axum", feature = "macros"))]
+#[cfg(all(
+    doctest,
+    feature = "axum",
+    feature = "dedupe-memory",
+    feature = "macros",
+    feature = "queue-sqlite",
+    feature = "test-util"
+))]
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
