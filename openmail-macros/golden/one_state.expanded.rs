@@ -3,7 +3,7 @@
 struct sent;
 impl sent {
     /// The function itself, for tests.
-    async fn call(Payload(sent): Payload<Sent>, log: State<Log>) {}
+    async fn call(Payload(payload): Payload<Sent>, log: State<Log>) {}
 }
 impl ::openmail_tower::EventHandler for sent {
     const ROUTE: ::openmail_tower::__private::Route = ::openmail_tower::__private::Route {

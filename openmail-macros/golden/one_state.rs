@@ -1,2 +1,2 @@
 #[openmail_handler(event = ["message.sent", "setup.test"], unlisted, state = AppState)]
-async fn sent(Payload(sent): Payload<Sent>, log: State<Log>) {}
+async fn sent(Payload(payload): Payload<Sent>, log: State<Log>) {}
