@@ -38,7 +38,7 @@ pub fn mail_of(bytes: usize) -> Vec<u8> {
 fn event(body: &str, attachments: &str) -> String {
     format!(
         concat!(
-            r#"{{"event":"message.received","event_id":"7d0e8b3a-52c5-4c0f-9f54-8d3b4c6f1f0e","#,
+            r#"{{"event":"message.received","event_id":"4e0e0d2b-6e1f-4f3c-8f53-4f0e2e3d7f10","#,
             r#""occurred_at":"2024-03-21T10:05:00.000Z","delivered_at":"2024-03-21T10:05:01.000Z","#,
             r#""attempt":1,"inbox_id":"inb_92ma7xk1","thread_id":"thr_5f0c9d2e","#,
             r#""message":{{"id":"msg_c0ffee17","rfc_message_id":"<CAF=7d0e8b3a@mail.example.com>","#,

@@ -4,11 +4,17 @@ use std::{
     fs::File,
     io::{Seek, SeekFrom, Write},
     path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
 const PAGE: [u8; 4096] = [7; 4096];
 const PAGES: u32 = 1000;
+
+/// Lets the disk write all that it was given: one side's writes must not fall into another's time.
+pub(crate) fn settle() {
+    assert!(Command::new("sync").status().is_ok_and(|status| status.success()), "sync failed");
+}
 
 /// How many pages a second it takes, each followed by a flush that it waits for; written over pages
 /// that are there, as a write-ahead log mostly is.

@@ -80,12 +80,13 @@ async fn compare<St: QueueStore>(
     for round in 0..=ROUNDS {
         for place in [round % 2, (round + 1) % 2] {
             let queue = [empty, full][place];
+            disk::settle();
+            disk.push(flushes());
             let figures = load::round(queue).await;
             if round > 0 {
                 sides[place].add(figures);
             }
         }
-        disk.push(flushes());
     }
     load::report(name, count, &sides, &disk);
 }
