@@ -1,0 +1,143 @@
+use super::*;
+
+#[openmail_handler(event = "message.received")]
+#[allow(clippy::too_many_arguments)]
+async fn borrowed(
+    mail: &MessageReceived,
+    message: &Message,
+    verified: &VerifiedEvent,
+    event: &Event,
+    inbox: InboxId,
+    thread: ThreadId,
+    id: EventId,
+    Attempt(attempt): Attempt,
+    kind: EventKind,
+    RawBody(raw): RawBody,
+    State(log): State<Log>,
+    Payload(json): Payload<serde_json::Value>,
+    Both(maybe, _): Both<Option<EventId>, Everything<'_>>,
+) {
+    assert_eq!(message, &mail.message);
+    assert_eq!(verified.raw_body(), &raw);
+    assert_eq!(event.kind(), kind);
+    assert_eq!(maybe.as_ref(), Some(&id));
+    assert_eq!(json["event"], "message.received");
+    log.add(format!("{inbox} {thread} {id} {attempt} {}", message.from));
+}
+
+/// An extractor with a lifetime, of this test's own.
+struct Everything<'e>(#[allow(dead_code)] &'e VerifiedEvent);
+
+impl<'e, K, S> FromEvent<'e, K, S> for Everything<'e> {
+    fn from_event(event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
+        Ok(Everything(event))
+    }
+}
+
+struct Both<A, B>(A, B);
+
+impl<'e, K, S, A: FromEvent<'e, K, S>, B: FromEvent<'e, K, S>> FromEvent<'e, K, S> for Both<A, B> {
+    fn from_event(event: &'e VerifiedEvent, state: &'e S) -> Result<Self, HandlerError> {
+        Ok(Both(A::from_event(event, state)?, B::from_event(event, state)?))
+    }
+}
+
+#[openmail_handler(event = "message.received", inbox = "inb_owned")]
+async fn owned(
+    mail: MessageReceived,
+    message: Message,
+    event: Event,
+    verified: VerifiedEvent,
+    ids: Option<ThreadId>,
+    attempt: Option<Attempt>,
+    State(log): State<Log>,
+) {
+    assert_eq!(mail.message, message);
+    assert_eq!(&event, verified.event());
+    tokio::task::yield_now().await;
+    log.add(format!("{} {:?} {attempt:?}", verified.kind(), ids.map(|id| id.to_string())));
+}
+
+#[openmail_handler(event = ["inbox.suspended", "inbox.reactivated", "pod.suspended", "pod.reactivated"])]
+async fn lifecycle(news: &Lifecycle, id: EventId, inbox: Option<InboxId>, State(log): State<Log>) {
+    let _ = news;
+    log.add(format!("{id} {}", inbox.is_some()));
+}
+
+#[openmail_handler(event = "setup.test")]
+async fn test(_: &SetupTest, _: State<Log>) {}
+
+#[openmail_handler]
+async fn rest(event: &VerifiedEvent, inbox: Option<InboxId>, log: State<Log>) {
+    log.0.add(format!("rest {} {inbox:?}", event.kind()));
+}
+
+#[tokio::test]
+async fn everything_an_event_has_can_be_taken() {
+    let log = Log::default();
+    let router = EventRouter::new()
+        .handler(borrowed)
+        .handler(owned)
+        .handler(lifecycle)
+        .handler(test)
+        .fallback(rest)
+        .with_state(log.clone());
+    for (event, line) in [
+        (mail("inb_1"), "inb_1 thr_1 evt_1 2 Ada <ada@example.com>"),
+        (mail("inb_owned"), "message.received Some(\"thr_1\") Some(Attempt(2))"),
+        (named("inbox.suspended"), "evt_2 true"),
+        (named("inbox.reactivated"), "evt_2 true"),
+        (named("message.bounced"), "rest message.bounced Some(\"inb_1\")"),
+    ] {
+        assert_eq!(run(router.clone(), event).await.unwrap(), Outcome::Done);
+        assert_eq!(log.take(), [line]);
+    }
+    assert_eq!(run(router.clone(), named("setup.test")).await.unwrap(), Outcome::Done);
+    assert!(log.take().is_empty());
+}
+
+#[tokio::test]
+async fn a_pods_event_has_no_inbox() {
+    let log = Log::default();
+    let router = EventRouter::new().handler(lifecycle).with_state(log.clone());
+    let stored = StoredEvent { raw_body: fixture("pod.suspended").into(), timestamp: 0 };
+    let event = VerifiedEvent::from_stored(stored).unwrap();
+    let id = event.event_id().unwrap().clone();
+    assert_eq!(run(router, event).await.unwrap(), Outcome::Done);
+    assert_eq!(log.take(), [format!("{id} false")]);
+}
+
+/// A payload type that the crate does not know, of an event that it does not know.
+#[derive(serde::Deserialize)]
+struct Bounced {
+    inbox_id: String,
+}
+
+#[openmail_handler(event = ["message.bounced", "message.sent"], unlisted)]
+async fn unlisted(Payload(bounced): Payload<Bounced>, news: &UnknownEvent, State(log): State<Log>) {
+    log.add(format!("{} {}", news.event, bounced.inbox_id));
+}
+
+#[tokio::test]
+async fn an_unlisted_event_can_be_asked_for() {
+    let log = Log::default();
+    let router = EventRouter::new().handler(unlisted).with_state(log.clone());
+    assert_eq!(run(router, named("message.sent")).await.unwrap(), Outcome::Done);
+    assert_eq!(log.take(), ["message.sent inb_1"]);
+}
+
+#[openmail_handler(event = "message.received")]
+async fn picky(_: Payload<Picky>) {}
+
+#[derive(serde::Deserialize)]
+struct Picky {
+    #[serde(rename = "nowhere")]
+    _nowhere: u32,
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_fails_for_good() {
+    let error = run(EventRouter::new().handler(picky), mail("inb_1")).await.unwrap_err();
+    assert_eq!(error.kind(), HandlerErrorKind::Permanent);
+    assert!(error.to_string().contains("nowhere"), "{error}");
+}

@@ -1,0 +1,86 @@
+/// Named as the macro's own variables and types might be, and nothing imported by its own name.
+#[allow(non_upper_case_globals)]
+mod hostile {
+    use openmail_tower::State as Of;
+    pub(super) use openmail_tower::openmail_handler as on;
+
+    #[derive(Debug, Clone)]
+    pub(super) struct S;
+    #[derive(Debug, Clone)]
+    pub(super) struct Kind;
+    #[derive(Debug, Clone)]
+    pub(super) struct Box;
+
+    impl openmail_tower::FromRef<S> for Kind {
+        fn from_ref(_: &S) -> Self {
+            Self
+        }
+    }
+    impl openmail_tower::FromRef<S> for Box {
+        fn from_ref(_: &S) -> Self {
+            Self
+        }
+    }
+
+    const check: &str = "inb_check";
+    const name: &str = "inb_name";
+
+    #[on(event = "message.received", inbox = [check, name])]
+    pub(super) async fn event(_: Of<S>, _: Of<Kind>, _: Of<Box>) {}
+
+    #[on(event = "message.received")]
+    pub(super) async fn state(whole: Of<S>) {
+        let Of(S) = whole;
+    }
+
+    #[on]
+    pub(super) async fn r#type(_: &openmail_tower::VerifiedEvent) {}
+}
+
+macro_rules! handlers {
+    ($($name:ident: $event:literal of $inbox:expr, $argument:ty;)*) => {$(
+        #[openmail_tower::openmail_handler(event = $event, inbox = $inbox)]
+        async fn $name(_: $argument) {}
+    )*};
+}
+
+handlers! {
+    by_macro: "message.received" of "inb_macro", &openmail_tower::MessageReceived;
+    by_macro_as_well: "inbox.suspended" of concat!("inb", "_macro"), openmail_tower::EventKind;
+}
+
+#[tokio::test]
+async fn a_macro_and_a_function_can_hold_handlers() {
+    #[openmail_tower::openmail_handler(event = "message.received")]
+    async fn inner(_: openmail_tower::RawBody) {}
+
+    let router = openmail_tower::EventRouter::new()
+        .handler(by_macro)
+        .handler(by_macro_as_well)
+        .handler(inner);
+    for inbox in ["inb_macro", "inb_1"] {
+        let outcome = super::run(router.clone(), super::mail(inbox)).await.unwrap();
+        assert_eq!(outcome, openmail_tower::Outcome::Done);
+    }
+}
+
+#[openmail_tower::openmail_handler(event = "pod.suspended", crate = self::elsewhere::tower)]
+async fn crate_elsewhere(_: elsewhere::tower::EventId) {}
+
+mod elsewhere {
+    pub(super) use openmail_tower as tower;
+}
+
+#[tokio::test]
+async fn no_name_gets_in_the_way() {
+    let router = openmail_tower::EventRouter::new()
+        .handler(hostile::event)
+        .handler(hostile::state)
+        .handler(crate_elsewhere)
+        .fallback(hostile::r#type)
+        .with_state(hostile::S);
+    for inbox in ["inb_check", "inb_name", "inb_1"] {
+        let outcome = super::run(router.clone(), super::mail(inbox)).await.unwrap();
+        assert_eq!(outcome, openmail_tower::Outcome::Done);
+    }
+}

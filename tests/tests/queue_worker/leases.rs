@@ -1,0 +1,143 @@
+//! Who runs an event, for how long, and how a worker stops.
+
+use super::*;
+
+/// Holds its runs until it is told to let them go.
+fn gated(
+    begun: &Arc<Semaphore>,
+    gate: &Arc<Semaphore>,
+) -> impl Service<
+    VerifiedEvent,
+    Response = Outcome,
+    Error = HandlerError,
+    Future = impl Future<Output = Result<Outcome, HandlerError>> + Send + 'static,
+> + Clone
++ Send
++ 'static {
+    let (begun, gate) = (Arc::clone(begun), Arc::clone(gate));
+    service_fn(move |_: VerifiedEvent| {
+        let (begun, gate) = (Arc::clone(&begun), Arc::clone(&gate));
+        async move {
+            begun.add_permits(1);
+            gate.acquire().await.unwrap().forget();
+            Ok(Outcome::Done)
+        }
+    })
+}
+
+fn gates() -> [Arc<Semaphore>; 2] {
+    [Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0))]
+}
+
+#[tokio::test]
+async fn it_stops_when_what_runs_has_ended_and_gives_back_the_rest() {
+    let (queue, _folder) = queue().await;
+    for number in 0..8 {
+        add(&queue, mail(&format!("evt_{number}"))).await;
+    }
+    let [begun, gate] = gates();
+    // It claims four, and has room for two.
+    let events = ServiceBuilder::new().concurrency_limit(2).service(gated(&begun, &gate));
+    let worker = Running::start(queue.worker(events).concurrency(4));
+    begun.acquire_many(2).await.unwrap().forget();
+    counts(&queue, Counts { ready: 4, running: 4, ..Counts::default() }).await;
+    let Running { stop, task } = worker;
+    drop(stop);
+    counts(&queue, Counts { ready: 6, running: 2, ..Counts::default() }).await;
+    assert!(!task.is_finished(), "it waits for the two");
+    gate.add_permits(2);
+    assert_eq!(timeout(Duration::from_secs(30), task).await.unwrap().unwrap(), 0);
+    assert_eq!(begun.available_permits(), 0, "no more were begun");
+    counts(&queue, Counts { ready: 6, ..Counts::default() }).await;
+}
+
+#[tokio::test]
+async fn what_does_not_end_in_time_is_cut_off_and_runs_again() {
+    let (queue, _folder) = queue().await;
+    add(&queue, mail("evt_1")).await;
+    let [begun, gate] = gates();
+    let worker = queue.worker(gated(&begun, &gate)).grace(Duration::from_millis(10));
+    let worker = Running::start(worker);
+    begun.acquire().await.unwrap().forget();
+    assert_eq!(worker.stop().await, 1);
+    counts(&queue, Counts { ready: 1, ..Counts::default() }).await;
+    let seen = Seen::default();
+    let worker = Running::start(queue.worker(seeing(&seen, |_| Ok(Outcome::Done))));
+    counts(&queue, Counts::default()).await;
+    worker.stop().await;
+    assert_eq!(seen.last().unwrap().attempt(), Some(2));
+}
+
+#[tokio::test]
+async fn a_service_is_called_only_when_it_is_ready() {
+    let (queue, _folder) = queue().await;
+    for number in 0..100 {
+        add(&queue, mail(&format!("evt_{number}"))).await;
+    }
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let inner = {
+        let (running, most) = (Arc::clone(&running), Arc::clone(&most));
+        service_fn(move |_: VerifiedEvent| {
+            let (running, most) = (Arc::clone(&running), Arc::clone(&most));
+            async move {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok::<_, HandlerError>(Outcome::Done)
+            }
+        })
+    };
+    // Two workers share its one place; it panics when it is called without having been ready.
+    let events = ServiceBuilder::new().concurrency_limit(1).service(inner);
+    let workers = [0, 1].map(|_| Running::start(queue.worker(events.clone())));
+    counts(&queue, Counts::default()).await;
+    for worker in workers {
+        worker.stop().await;
+    }
+    assert_eq!(most.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_running_event_is_renewed_and_a_lost_one_is_cut_off() {
+    let (queue, folder) = queue().await;
+    add(&queue, mail("evt_1")).await;
+    let database = database(&folder).await;
+    let due = async || -> i64 {
+        sqlx::query("SELECT due_at FROM openmail_events").fetch_one(&database).await.unwrap().get(0)
+    };
+    let (begun, cut) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    struct Cut(Arc<Notify>);
+    impl Drop for Cut {
+        fn drop(&mut self) {
+            self.0.notify_one();
+        }
+    }
+    let events = {
+        let (begun, cut) = (Arc::clone(&begun), Arc::clone(&cut));
+        service_fn(move |_: VerifiedEvent| {
+            let (begun, cut) = (Arc::clone(&begun), Cut(Arc::clone(&cut)));
+            async move {
+                let _cut = cut;
+                begun.notify_one();
+                std::future::pending::<Result<Outcome, HandlerError>>().await
+            }
+        })
+    };
+    let worker = Running::start(queue.worker(events).lease(Duration::from_secs(3)));
+    begun.notified().await;
+    let first = due().await;
+    let renewed = async {
+        while due().await <= first {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), renewed).await.unwrap();
+    // Somebody else has it, for an hour.
+    sqlx::query("UPDATE openmail_events SET token = token + 1, due_at = due_at + 3600000")
+        .execute(&database)
+        .await
+        .unwrap();
+    timeout(Duration::from_secs(30), cut.notified()).await.unwrap();
+    assert_eq!(worker.stop().await, 0);
+    counts(&queue, Counts { running: 1, ..Counts::default() }).await;
+}
