@@ -79,6 +79,8 @@ mod lane;
 mod observe;
 #[cfg(feature = "queue-postgres")]
 mod postgres;
+#[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
+mod row;
 #[cfg(feature = "queue-sqlite")]
 mod sqlite;
 mod store;

@@ -1,11 +1,12 @@
 //! What only looks.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use sqlx::{PgPool, Row, postgres::PgRow};
+use sqlx::{PgPool, Row};
 
 use crate::{
-    queue::entry::{Counts, DeadLetter, EntryId},
+    queue::{
+        entry::{Counts, DeadLetter, EntryId},
+        row::{buried, letter},
+    },
     verified::StoredEvent,
 };
 
@@ -52,28 +53,5 @@ pub(super) async fn dead_letter(
     .bind(id.0)
     .fetch_optional(pool)
     .await?;
-    let read = |row: &PgRow| {
-        let timestamp = u64::try_from(row.try_get::<i64, _>(9)?).unwrap_or(0);
-        let raw_body = row.try_get::<Vec<u8>, _>(10)?.into();
-        Ok((letter(row)?, StoredEvent { raw_body, timestamp }))
-    };
-    row.as_ref().map(read).transpose()
-}
-
-fn letter(row: &PgRow) -> sqlx::Result<DeadLetter> {
-    let attempts = u32::try_from(row.try_get::<i64, _>(2)?).unwrap_or(u32::MAX);
-    let error: Option<String> = row.try_get(3)?;
-    let times = [time(row.try_get(4)?), time(row.try_get::<Option<i64>, _>(5)?.unwrap_or(0))];
-    let id = EntryId(row.try_get(0)?);
-    let mut letter =
-        DeadLetter::new(id, row.try_get(1)?, attempts, error.unwrap_or_default(), times);
-    letter.event_id = row.try_get(6)?;
-    letter.inbox_id = row.try_get(7)?;
-    letter.thread_id = row.try_get(8)?;
-    Ok(letter)
-}
-
-fn time(millis: i64) -> SystemTime {
-    let since = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
-    UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)
+    row.as_ref().map(buried).transpose()
 }
