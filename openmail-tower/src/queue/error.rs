@@ -33,6 +33,7 @@ impl QueueError {
         Self { kind, source: source.into().into() }
     }
 
+    #[cfg(any(test, feature = "queue-postgres", feature = "queue-sqlite"))]
     pub(super) fn closed() -> Self {
         Self::new(QueueErrorKind::Closed, "the store was closed")
     }

@@ -69,6 +69,7 @@
 //! ```
 
 mod backoff;
+#[cfg(any(test, feature = "queue-postgres", feature = "queue-sqlite"))]
 mod batch;
 #[cfg(any(test, feature = "test-util"))]
 pub mod contract;
