@@ -4,7 +4,6 @@ use std::{
     cell::Cell,
     fmt,
     panic::Location,
-    slice,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -16,42 +15,26 @@ use crate::{
 };
 
 use super::{
+    binding::{About, Bound, Entry, stateful},
     error::BoxError,
     handler::{EventHandler, Handler},
     outcome::Outcome,
     service_handler::ServiceHandler,
-    table::{About, Entry, Table, WithState},
+    table::Table,
 };
 
 /// Every binding made at run time. Who looks an inbox up never waits: not for a writer, nor while the
 /// map grows.
 #[derive(Default)]
 pub(super) struct Live {
-    inboxes: InboxMap<Bound>,
+    inboxes: InboxMap<Bound<Entry<()>>>,
     fallback: RwLock<Option<Arc<dyn Handler<()>>>>,
-}
-
-/// What is bound to an inbox. Mostly one, which is then where the lookup has come to already: at a
-/// million inboxes, each place further costs as much as the hash.
-#[derive(Clone)]
-enum Bound {
-    One(Entry<()>),
-    Many(Arc<[Entry<()>]>),
-}
-
-impl Bound {
-    fn entries(&self) -> &[Entry<()>] {
-        match self {
-            Self::One(entry) => slice::from_ref(entry),
-            Self::Many(entries) => entries,
-        }
-    }
 }
 
 impl Live {
     pub(super) fn get(&self, inbox: &InboxId, event: &str) -> Option<Arc<dyn Handler<()>>> {
         let map = self.inboxes.pin();
-        let entry = map.get(inbox)?.entries().iter().find(|entry| entry.takes(event))?;
+        let entry = map.get(inbox)?.all().iter().find(|entry| entry.about.takes(event))?;
         Some(Arc::clone(&entry.handler))
     }
 
@@ -71,12 +54,9 @@ impl Live {
             }
             let taken = Cell::new(None);
             let updated = map.update(inbox.clone(), |bound| {
-                let other = bound.entries().iter().find(|other| other.overlaps(entry));
-                taken.set(other.map(|other| other.about));
-                match other {
-                    Some(_) => bound.clone(),
-                    None => Bound::Many(bound.entries().iter().chain([entry]).cloned().collect()),
-                }
+                let mut all = bound.all().iter().map(|other| other.about);
+                taken.set(all.find(|other| other.overlaps(entry.about)));
+                if taken.get().is_some() { bound.clone() } else { bound.and(entry.clone()) }
             });
             // Nothing to update: it was unbound in between.
             if updated.is_some() {
@@ -142,9 +122,8 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
         inbox: impl Into<InboxId>,
         handler: H,
     ) -> Result<(), AlreadyBound> {
-        let handler = WithState { handler: Arc::new(handler), state: Arc::clone(&self.state) };
         let about = About::Handler(const { &H::ROUTE });
-        self.insert(inbox.into(), &Entry { handler: Arc::new(handler), about })
+        self.insert(inbox.into(), &Entry { handler: self.stateful(handler), about })
     }
 
     /// Binds a service to an inbox, for all its events. Each event calls a clone of it, once that is
@@ -181,7 +160,7 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
     {
         let (inbox, about) = (inbox.into(), About::Service(Location::caller()));
         let entry = Entry { handler: Arc::new(ServiceHandler(service)), about };
-        if let Some(there) = self.start_up.overlap(&inbox, &entry) {
+        if let Some(there) = self.start_up.overlap(&inbox, about) {
             return Err(AlreadyBound { inbox, there, other: about });
         }
         self.live.inboxes.pin().insert(inbox, Bound::One(entry));
@@ -191,10 +170,7 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
     /// Sets the fallback, in the place of the router's own and of one that was set here; none brings
     /// the router's own back.
     pub fn set_fallback<H: Handler<S>>(&self, handler: Option<H>) {
-        let handler = handler.map(|handler| {
-            let handler = WithState { handler: Arc::new(handler), state: Arc::clone(&self.state) };
-            Arc::new(handler) as Arc<dyn Handler<()>>
-        });
+        let handler = handler.map(|handler| self.stateful(handler));
         *self.live.fallback.write().unwrap_or_else(PoisonError::into_inner) = handler;
     }
 
@@ -219,8 +195,13 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
         self.live.inboxes.pin().contains_key(inbox.as_ref())
     }
 
+    fn stateful<H: Handler<S>>(&self, handler: H) -> Arc<dyn Handler<()>> {
+        let state = Arc::clone(&self.state);
+        stateful(move |event| handler.call(event, Arc::clone(&state)))
+    }
+
     fn insert(&self, inbox: InboxId, entry: &Entry<()>) -> Result<(), AlreadyBound> {
-        let taken = match self.start_up.overlap(&inbox, entry) {
+        let taken = match self.start_up.overlap(&inbox, entry.about) {
             Some(taken) => Err(taken),
             None => self.live.insert(&inbox, entry),
         };

@@ -5,6 +5,7 @@
 //! handler takes is extracted by [`FromEvent`], what it returns becomes an [`Outcome`] or a
 //! [`HandlerError`].
 
+mod binding;
 mod error;
 mod extract;
 mod handler;

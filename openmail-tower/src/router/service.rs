@@ -13,12 +13,13 @@ use tower_service::Service;
 use crate::verified::VerifiedEvent;
 
 use super::{
+    binding::{About, stateful},
     error::{BoxError, HandlerError},
     handler::{EventHandler, Handler, HandlerFuture},
     inboxes::{Inboxes, Live},
     outcome::Outcome,
     service_handler::ServiceHandler,
-    table::{About, Entry, Table, WithState},
+    table::Table,
 };
 
 /// Hands each event to the handler that asks for its name and its inbox.
@@ -111,7 +112,7 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
         let state = Arc::new(state);
         let fallback = self.fallback.map(|handler| {
             let state = Arc::clone(&state);
-            Arc::new(WithState { handler, state }) as Arc<dyn Handler<()>>
+            stateful(move |event| handler.call(event, Arc::clone(&state)))
         });
         let table = Arc::unwrap_or_clone(self.table).with_state(&state);
         EventRouter { table: Arc::new(table), live: self.live, fallback, state: Arc::default() }
@@ -122,15 +123,15 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
         inboxes: impl IntoIterator<Item = Option<&'a str>>,
         handler: H,
     ) -> Self {
-        let about = About::Handler(const { &H::ROUTE });
-        let entry = Entry { handler: Arc::new(handler), about };
         let table = Arc::make_mut(&mut self.table);
+        let place = table.enter(handler);
         for inbox in inboxes {
-            for event in H::ROUTE.events {
-                if let Err(taken) = table.insert(inbox, event, entry.clone()) {
-                    let of = inbox.map(|id| format!(" of inbox `{id}`")).unwrap_or_default();
-                    panic!("both {taken:?} and {entry:?} ask for `{event}`{of}");
-                }
+            if let Err(taken) = table.bind(inbox, place) {
+                let new = About::Handler(const { &H::ROUTE });
+                let event = H::ROUTE.events.iter().find(|event| taken.takes(event));
+                let event = event.expect("they overlap");
+                let of = inbox.map(|id| format!(" of inbox `{id}`")).unwrap_or_default();
+                panic!("both {taken} and {new} ask for `{event}`{of}");
             }
         }
         self
@@ -151,13 +152,15 @@ impl EventRouter {
         }
         let name = event.event().name();
         let own = event.inbox_id().and_then(|inbox| {
-            self.table.own(inbox, name).cloned().or_else(|| self.live.get(inbox, name))
+            let own = self.table.own(inbox, name).cloned();
+            own.or_else(|| self.live.get(inbox, name))
         });
         own.or_else(|| self.table.other(name).cloned()).or_else(|| self.rest())
     }
 
     fn rest(&self) -> Option<Arc<dyn Handler<()>>> {
-        self.live.fallback().or_else(|| self.fallback.clone())
+        let live = self.live.fallback();
+        live.or_else(|| self.fallback.clone())
     }
 }
 
@@ -198,8 +201,10 @@ impl Service<VerifiedEvent> for EventRouter {
     }
 
     fn call(&mut self, event: VerifiedEvent) -> RouterFuture {
-        let handler = self.find(&event);
-        RouterFuture(handler.map(|handler| handler.call(event, Arc::clone(&self.state))))
+        match self.find(&event) {
+            Some(handler) => RouterFuture(Some(handler.call(event, Arc::clone(&self.state)))),
+            None => RouterFuture(None),
+        }
     }
 }
 

@@ -1,183 +1,176 @@
 //! The table: an event's inbox and name, then its handler.
 
-use std::{collections::HashMap, fmt, panic::Location, sync::Arc};
+use std::{any::TypeId, collections::HashMap, fmt, sync::Arc};
 
-use foldhash::fast::RandomState;
+use crate::event::{InboxId, InboxMap};
 
-use crate::event::InboxId;
+use super::{
+    binding::{About, Bound, Entry, stateful},
+    handler::{EventHandler, Handler},
+};
 
-use super::handler::{Handler, HandlerFuture, Route};
-use crate::verified::VerifiedEvent;
-
-/// A handler in the table, and what it is.
-pub(super) struct Entry<S> {
-    pub(super) handler: Arc<dyn Handler<S>>,
-    pub(super) about: About,
-}
-
-/// What stands behind an entry: enough to name it.
-#[derive(Clone, Copy)]
-pub(super) enum About {
-    Handler(&'static Route),
-    /// A service, bound there; it takes all events.
-    Service(&'static Location<'static>),
-}
-
-impl<S> Entry<S> {
-    pub(super) fn takes(&self, event: &str) -> bool {
-        match self.about {
-            About::Handler(route) => route.events.contains(&event),
-            About::Service(_) => true,
-        }
-    }
-
-    pub(super) fn overlaps<T>(&self, other: &Entry<T>) -> bool {
-        match self.about {
-            About::Handler(route) => route.events.iter().any(|event| other.takes(event)),
-            About::Service(_) => true,
-        }
-    }
-}
-
-impl<S> Clone for Entry<S> {
-    fn clone(&self) -> Self {
-        Self { handler: Arc::clone(&self.handler), about: self.about }
-    }
-}
-
-impl<S> fmt::Debug for Entry<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.about.fmt(f)
-    }
-}
-
-impl fmt::Display for About {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Handler(route) => write!(f, "`{}` ({})", route.name, route.location),
-            Self::Service(place) => write!(f, "the service of {}:{}", place.file(), place.line()),
-        }
-    }
-}
-
-impl fmt::Debug for About {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// Handlers by the name of their event. An inbox has few of them, so a list is as good as a map.
-struct Events<S>(Vec<(&'static str, Entry<S>)>);
-
-impl<S> Events<S> {
-    fn get(&self, event: &str) -> Option<&Entry<S>> {
-        self.0.iter().find_map(|(name, entry)| (*name == event).then_some(entry))
-    }
-}
-
-impl<S> Clone for Events<S> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<S> Default for Events<S> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
+/// Where in the table a handler stands.
+type Place = u32;
 
 /// Every handler of a router but the fallback.
 pub(super) struct Table<S> {
-    inboxes: HashMap<InboxId, Events<S>, RandomState>,
-    others: Events<S>,
+    /// Each once, however many inboxes it is bound to: a lookup then ends where most others do, and
+    /// that is in the cache.
+    handlers: Vec<Entry<S>>,
+    by_type: HashMap<TypeId, Place>,
+    inboxes: InboxMap<Bound<Place>>,
+    others: Vec<Place>,
 }
 
 impl<S> Table<S> {
-    /// Enters a handler for one event, of one inbox or of all others; gives back the entry that is
-    /// in its way.
-    pub(super) fn insert(
-        &mut self,
-        inbox: Option<&str>,
-        event: &'static str,
-        entry: Entry<S>,
-    ) -> Result<(), Entry<S>> {
-        let events = match inbox {
-            Some(id) => self.inboxes.entry(id.into()).or_default(),
-            None => &mut self.others,
-        };
-        match events.get(event) {
-            Some(taken) => Err(taken.clone()),
-            None => {
-                // Most inboxes have one: no room for more.
-                events.0.reserve_exact(1);
-                events.0.push((event, entry));
-                Ok(())
+    /// Enters a handler. One without a value is as good as any other of its type, and entered once.
+    pub(super) fn enter<H: EventHandler + Handler<S>>(&mut self, handler: H) -> Place {
+        let next = Place::try_from(self.handlers.len()).expect("fewer than 2^32 handlers");
+        if size_of::<H>() == 0 {
+            let place = *self.by_type.entry(TypeId::of::<H>()).or_insert(next);
+            if place != next {
+                return place;
             }
         }
+        let about = About::Handler(const { &H::ROUTE });
+        self.handlers.push(Entry { handler: Arc::new(handler), about });
+        next
+    }
+
+    /// Binds an entered handler to an inbox, or to all others; gives back what is in its way.
+    pub(super) fn bind(&mut self, inbox: Option<&str>, place: Place) -> Result<(), About> {
+        let about = self.handlers[place as usize].about;
+        let inboxes = self.inboxes.pin();
+        let bound = match inbox {
+            Some(id) => inboxes.get(id).map_or(&[][..], Bound::all),
+            None => &self.others,
+        };
+        if let Some(taken) = self.overlapping(bound, about) {
+            return Err(taken);
+        }
+        match inbox {
+            Some(id) => {
+                let bound = inboxes.get(id).map(|bound| bound.and(place));
+                inboxes.insert(id.into(), bound.unwrap_or(Bound::One(place)));
+            }
+            None => self.others.push(place),
+        }
+        Ok(())
     }
 
     /// The handler for an event of an inbox that is the inbox's own.
     pub(super) fn own(&self, inbox: &InboxId, event: &str) -> Option<&Arc<dyn Handler<S>>> {
-        Some(&self.inboxes.get(inbox)?.get(event)?.handler)
+        self.find(self.inboxes.pin().get(inbox)?.all(), event)
     }
 
     /// The handler for an event of every inbox without one of its own.
     pub(super) fn other(&self, event: &str) -> Option<&Arc<dyn Handler<S>>> {
-        Some(&self.others.get(event)?.handler)
+        self.find(&self.others, event)
     }
 
-    /// What is in the way of an entry for an inbox.
-    pub(super) fn overlap<T>(&self, inbox: &InboxId, entry: &Entry<T>) -> Option<About> {
-        let Events(own) = self.inboxes.get(inbox)?;
-        own.iter().find(|(event, _)| entry.takes(event)).map(|(_, taken)| taken.about)
+    /// What is in the way of something else for an inbox.
+    pub(super) fn overlap(&self, inbox: &InboxId, other: About) -> Option<About> {
+        self.overlapping(self.inboxes.pin().get(inbox)?.all(), other)
+    }
+
+    fn find(&self, bound: &[Place], event: &str) -> Option<&Arc<dyn Handler<S>>> {
+        Some(&self.entries(bound).find(|entry| entry.about.takes(event))?.handler)
+    }
+
+    fn overlapping(&self, bound: &[Place], other: About) -> Option<About> {
+        self.entries(bound).map(|entry| entry.about).find(|about| about.overlaps(other))
+    }
+
+    fn entries(&self, bound: &[Place]) -> impl Iterator<Item = &Entry<S>> {
+        bound.iter().map(|place| &self.handlers[*place as usize])
     }
 }
 
 impl<S: Send + Sync + 'static> Table<S> {
     /// Gives every handler its state.
     pub(super) fn with_state(self, state: &Arc<S>) -> Table<()> {
-        let bind = |Events(events): Events<S>| {
-            let bind = |(event, Entry { handler, about })| {
-                let handler = WithState { handler, state: Arc::clone(state) };
-                (event, Entry { handler: Arc::new(handler) as Arc<dyn Handler<()>>, about })
-            };
-            Events(events.into_iter().map(bind).collect())
+        let bind = |Entry { handler, about }: Entry<S>| {
+            let state = Arc::clone(state);
+            Entry { handler: stateful(move |event| handler.call(event, Arc::clone(&state))), about }
         };
         Table {
-            inboxes: self.inboxes.into_iter().map(|(id, events)| (id, bind(events))).collect(),
-            others: bind(self.others),
+            handlers: self.handlers.into_iter().map(bind).collect(),
+            // From here on, another of the same type would have another state.
+            by_type: HashMap::new(),
+            inboxes: self.inboxes,
+            others: self.others,
         }
     }
 }
 
 impl<S> fmt::Debug for Table<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let others = self.others.0.iter().map(|(event, entry)| (event, entry));
-        f.debug_map().entries(others).entry(&"inboxes", &self.inboxes.len()).finish()
+        let others = self.entries(&self.others).map(|entry| entry.about);
+        f.debug_set()
+            .entries(others)
+            .entry(&format_args!("{} inboxes", self.inboxes.len()))
+            .finish()
     }
 }
 
 impl<S> Clone for Table<S> {
     fn clone(&self) -> Self {
-        Self { inboxes: self.inboxes.clone(), others: self.others.clone() }
+        Self {
+            handlers: self.handlers.clone(),
+            by_type: self.by_type.clone(),
+            inboxes: self.inboxes.clone(),
+            others: self.others.clone(),
+        }
     }
 }
 
 impl<S> Default for Table<S> {
     fn default() -> Self {
-        Self { inboxes: HashMap::default(), others: Events::default() }
+        Self {
+            handlers: Vec::new(),
+            by_type: HashMap::new(),
+            inboxes: InboxMap::default(),
+            others: Vec::new(),
+        }
     }
 }
 
-/// A handler and its state: a handler that needs none.
-pub(super) struct WithState<S> {
-    pub(super) handler: Arc<dyn Handler<S>>,
-    pub(super) state: Arc<S>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        router::{HandlerFuture, Location, Outcome, Route},
+        verified::VerifiedEvent,
+    };
 
-impl<S: Send + Sync + 'static> Handler<()> for WithState<S> {
-    fn call(&self, event: VerifiedEvent, _: Arc<()>) -> HandlerFuture {
-        self.handler.call(event, Arc::clone(&self.state))
+    struct Of<T>(T);
+
+    impl<T> EventHandler for Of<T> {
+        const ROUTE: Route = Route {
+            name: "of",
+            events: &["message.received"],
+            inboxes: &[],
+            location: Location { file: "", line: 0 },
+        };
+    }
+
+    impl<T: Send + Sync + 'static> Handler<()> for Of<T> {
+        fn call(&self, _: VerifiedEvent, _: Arc<()>) -> HandlerFuture {
+            Box::pin(async { Ok(Outcome::Done) })
+        }
+    }
+
+    #[test]
+    fn only_handlers_without_a_value_are_one() {
+        let mut table = Table::default();
+        let [first, again, other] =
+            [table.enter(Of(())), table.enter(Of(())), table.enter(Of([0; 0]))];
+        assert_eq!((first, again, other), (0, 0, 1));
+        assert_eq!((table.enter(Of(1)), table.enter(Of(2))), (2, 3));
+        table.bind(Some("inb_1"), 2).unwrap();
+        table.bind(Some("inb_2"), 3).unwrap();
+        let found =
+            |inbox: &str| Arc::as_ptr(table.own(&inbox.into(), "message.received").unwrap());
+        assert!(!std::ptr::addr_eq(found("inb_1"), found("inb_2")));
     }
 }
