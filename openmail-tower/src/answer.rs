@@ -24,7 +24,7 @@ pub(crate) fn refusal(
     message: &str,
     retry_after: Option<Duration>,
 ) -> Response<Bytes> {
-    let body = format!(r#"{{"error":"{code}","message":"{message}"}}"#);
+    let body = [r#"{"error":""#, code, r#"","message":""#, message, r#""}"#].concat();
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
