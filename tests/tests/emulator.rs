@@ -199,7 +199,9 @@ async fn the_real_layer_takes_every_event_however_it_is_sent() {
     let events = ["message.received", "inbox.suspended", "pod.reactivated", "setup.test", "a.b"];
     let emulator = Emulator::new(secret()).duplicates(1.0).shuffle().seed(1);
     let app = VerifyLayer::new(secret()).layer(inner);
-    let report = emulator.deliver(app, events.map(TestEvent::new)).await;
+    // As a task, beside the rest of a test.
+    let deliver = async move { emulator.deliver(app, events.map(TestEvent::new)).await };
+    let report = tokio::spawn(deliver).await.expect("a report");
     assert!(report.all_taken(), "{report:?}");
     assert_eq!((report.deliveries.len(), seen.count()), (10, 10));
     for event in events {

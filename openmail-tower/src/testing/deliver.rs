@@ -1,6 +1,6 @@
 //! Delivering: in which order, how often, and what becomes of it.
 
-use std::{future::poll_fn, iter, mem, time::Duration};
+use std::{future::poll_fn, iter, mem, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
@@ -9,7 +9,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, Interval, interval, sleep, timeout_at},
 };
 use tower_service::Service;
@@ -39,17 +39,19 @@ impl Emulator {
         S::Error: Into<BoxError>,
         R: Body,
     {
-        let slots = &Semaphore::new(self.concurrency);
+        // Shared and not borrowed, since rustc does not see then that the future is `Send`.
+        let slots = Arc::new(Semaphore::new(self.concurrency));
         let order =
             Order::new(events.into_iter(), self.duplicates, self.shuffle, self.random.clone());
         let pace = self.rate.map(|rate| interval(Duration::from_secs_f64(1.0 / rate)));
-        let started = stream::unfold((order, pace), |(mut order, mut pace)| async {
+        let start = (order, pace, Arc::clone(&slots));
+        let started = stream::unfold(start, |(mut order, mut pace, slots)| async move {
             tick(pace.as_mut()).await;
-            let slot = slots.acquire().await.ok()?;
-            Some(((order.next()?, slot), (order, pace)))
+            let slot = Arc::clone(&slots).acquire_owned().await.ok()?;
+            Some(((order.next()?, slot), (order, pace, slots)))
         });
         let runs = started.enumerate().map(|(place, (planned, slot))| {
-            let run = self.run(service.clone(), planned, slots, slot);
+            let run = self.run(service.clone(), planned, Arc::clone(&slots), slot);
             async move { (place, run.await) }
         });
         let mut ended: Vec<_> = runs.buffer_unordered(usize::MAX).collect().await;
@@ -58,12 +60,12 @@ impl Emulator {
     }
 
     /// Tries one event until it is taken or the schedule ends. No slot is kept while it waits.
-    async fn run<'s, S, R>(
+    async fn run<S, R>(
         &self,
         mut service: S,
         planned: Planned,
-        slots: &'s Semaphore,
-        first: SemaphorePermit<'s>,
+        slots: Arc<Semaphore>,
+        first: OwnedSemaphorePermit,
     ) -> Delivery
     where
         S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,
@@ -88,7 +90,10 @@ impl Emulator {
             }
             let _held = match slot.take() {
                 Some(held) => held,
-                None => slots.acquire().await.expect("the semaphore is never closed"),
+                None => {
+                    let slot = Arc::clone(&slots).acquire_owned().await;
+                    slot.expect("the semaphore is never closed")
+                }
             };
             let attempt = self.attempt(&mut service, &mut event, number).await;
             delivery.attempts.push(attempt.clone());

@@ -13,6 +13,8 @@ use crate::{ROUNDS, load};
 
 const AT_ONCE: usize = 64;
 const EVENTS: usize = 10_000;
+/// How many events a store has at the end.
+pub(crate) const KEPT: usize = EVENTS * (ROUNDS + 1);
 
 /// Rates a second, and the time each event took.
 pub(crate) async fn rounds<St: DedupeStore>(store: St) -> (Vec<f64>, Vec<f64>) {

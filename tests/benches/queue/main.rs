@@ -10,10 +10,10 @@ mod disk;
 mod finished;
 mod load;
 
-use std::env;
+use std::{env, process};
 
 use load::Figures;
-use openmail_tests::{PostgresSchema, RedisServer};
+use openmail_tests::{PostgresSchema, RedisServer, measure::resident};
 use openmail_tower::{
     dedupe::{MemoryStore, RedisStore},
     queue::{Enqueue, PostgresStore, QueueStore},
@@ -24,6 +24,15 @@ const ROUNDS: usize = 10;
 
 #[tokio::main]
 async fn main() {
+    // First, while this process has no memory to use again.
+    let before = resident(process::id());
+    let store = MemoryStore::new(10_000_000);
+    let memory = dedupe::rounds(store.clone()).await;
+    let bytes = resident(process::id()).saturating_sub(before) / dedupe::KEPT as u64;
+    drop(store);
+    let mut dedupe = dedupe::table();
+    dedupe::row(&mut dedupe, "memory", &memory);
+
     let count = env::args().skip(1).find_map(|it| it.parse().ok()).unwrap_or(1_000_000);
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
 
@@ -51,19 +60,17 @@ async fn main() {
         }
     }
 
-    let memory = dedupe::rounds(MemoryStore::new(10_000_000)).await;
-    let mut table = dedupe::table();
-    dedupe::row(&mut table, "memory", &memory);
     if env::var_os("OPENMAIL_TEST_REDIS_SERVER").is_some() {
         let server = RedisServer::start();
-        let redis = dedupe::rounds(RedisStore::new(&server.url()).expect("a URL")).await;
-        dedupe::row(&mut table, "Redis, each write synced", &redis);
+        let rounds = dedupe::rounds(RedisStore::new(&server.url()).expect("a URL")).await;
+        dedupe::row(&mut dedupe, "Redis, each write synced", &rounds);
     }
     if let Ok(url) = env::var("OPENMAIL_TEST_REDIS") {
-        let redis = dedupe::rounds(RedisStore::new(&url).expect("a URL")).await;
-        dedupe::row(&mut table, "Redis, in memory", &redis);
+        let rounds = dedupe::rounds(RedisStore::new(&url).expect("a URL")).await;
+        dedupe::row(&mut dedupe, "Redis, in memory", &rounds);
     }
-    table.print("dedupe, 64 at once");
+    dedupe.print("dedupe, 64 at once");
+    println!("\nAn event that `MemoryStore` keeps takes {bytes} bytes.");
 }
 
 /// Measures a store with and without finished rows, in turn.
