@@ -11,17 +11,8 @@ use openmail_tower::{
     Secret, Secrets,
     signature::{DEFAULT_TOLERANCE, verify_at},
 };
-use support::{Agent, Answer, Gateway, in_time, mail};
+use support::{Agent, Answer, Gateway, in_time, mail, one};
 use tokio::sync::Notify;
-
-/// One inbox, of an account.
-fn one(agent: &Agent, more: &str) -> String {
-    format!(
-        "[account]\nsecrets = [\"env:GATEWAY_TEST_ACCOUNT\"]\n\
-         [[inbox]]\nid = \"A\"\nurl = \"{}\"\n{more}\n",
-        agent.url()
-    )
-}
 
 #[tokio::test]
 async fn an_event_reaches_its_agent_as_it_was_signed() {

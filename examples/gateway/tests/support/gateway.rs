@@ -26,6 +26,7 @@ use super::{ACCOUNT, client, in_time, post};
 /// A gateway's folder and, while it runs, its process.
 pub(crate) struct Gateway {
     folder: TempDir,
+    queue: String,
     running: Option<Running>,
     pub(crate) client: Client,
 }
@@ -41,14 +42,18 @@ struct Running {
 /// What every configuration here begins with: back-offs that take no time.
 const HEAD: &str = r#"
 listen = "127.0.0.1:0"
-queue = "sqlite://gateway.db"
 backoff = { first = "1ms", max = "2ms" }
 "#;
 
 impl Gateway {
     /// A folder with a configuration, behind what all have in common; nothing runs yet.
     pub(crate) fn new(config: &str) -> Self {
-        let this = Self { folder: tempfile::tempdir().unwrap(), running: None, client: client() };
+        Self::with_queue("sqlite://gateway.db", config)
+    }
+
+    pub(crate) fn with_queue(queue: &str, config: &str) -> Self {
+        let (folder, queue) = (tempfile::tempdir().unwrap(), queue.to_owned());
+        let this = Self { folder, queue, running: None, client: client() };
         this.configure(config);
         this
     }
@@ -64,7 +69,7 @@ impl Gateway {
     }
 
     pub(crate) fn configure(&self, config: &str) {
-        self.write("gateway.toml", &format!("{HEAD}{config}"));
+        self.write("gateway.toml", &format!("\nqueue = \"{}\"{HEAD}{config}", self.queue));
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) {

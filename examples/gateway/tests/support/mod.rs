@@ -34,6 +34,15 @@ pub(crate) fn client() -> Client {
     Client::builder().no_proxy().build().unwrap()
 }
 
+/// A configuration with one inbox, of an account.
+pub(crate) fn one(agent: &Agent, more: &str) -> String {
+    format!(
+        "[account]\nsecrets = [\"env:GATEWAY_TEST_ACCOUNT\"]\n\
+         [[inbox]]\nid = \"A\"\nurl = \"{}\"\n{more}\n",
+        agent.url()
+    )
+}
+
 /// A mail's body.
 pub(crate) fn mail(inbox: &str, event: &str) -> String {
     serde_json::json!({
