@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    fmt::Debug,
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
@@ -11,6 +12,7 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::{HeaderMap, Response},
+    serve::Listener,
 };
 use tokio::{
     net::TcpListener,
@@ -59,15 +61,28 @@ pub(crate) struct Agent {
 
 impl Agent {
     pub(crate) async fn start() -> Self {
+        Self::start_with(|listener| listener).await
+    }
+
+    /// Starts one that listens through something else.
+    pub(crate) async fn start_with<L>(listen: impl FnOnce(TcpListener) -> L) -> Self
+    where
+        L: Listener,
+        L::Addr: Debug,
+    {
         let (sender, received) = mpsc::unbounded_channel();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut this = Self { address, told: Told::default(), received, sender, server: None };
-        this.serve(listener);
+        this.serve(listen(listener));
         this
     }
 
-    fn serve(&mut self, listener: TcpListener) {
+    fn serve<L>(&mut self, listener: L)
+    where
+        L: Listener,
+        L::Addr: Debug,
+    {
         let state = (Arc::clone(&self.told), self.sender.clone());
         let app = Router::new().fallback(answer).with_state(state);
         self.server = Some(tokio::spawn(async { axum::serve(listener, app).await.unwrap() }));

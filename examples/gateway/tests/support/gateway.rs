@@ -27,6 +27,8 @@ use super::{ACCOUNT, client, in_time, post};
 pub(crate) struct Gateway {
     folder: TempDir,
     queue: String,
+    /// A file of certificates that it trusts instead of the system's.
+    pub(crate) trusts: Option<PathBuf>,
     running: Option<Running>,
     pub(crate) client: Client,
 }
@@ -53,7 +55,7 @@ impl Gateway {
 
     pub(crate) fn with_queue(queue: &str, config: &str) -> Self {
         let (folder, queue) = (tempfile::tempdir().unwrap(), queue.to_owned());
-        let this = Self { folder, queue, running: None, client: client() };
+        let this = Self { folder, queue, trusts: None, running: None, client: client() };
         this.configure(config);
         this
     }
@@ -79,6 +81,9 @@ impl Gateway {
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_example-gateway"));
         command.env("GATEWAY_TEST_ACCOUNT", ACCOUNT).env_remove("RUST_BACKTRACE");
+        if let Some(path) = &self.trusts {
+            command.env("SSL_CERT_FILE", path);
+        }
         command.kill_on_drop(true).stdin(Stdio::null());
         command
     }
