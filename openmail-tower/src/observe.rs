@@ -3,7 +3,7 @@
 //! | counter | label | counts |
 //! |---|---|---|
 //! | `openmail_rejections_total` | `error` | requests that were not let through |
-//! | `openmail_events_total` | `outcome` | verified events by what became of them |
+//! | `openmail_events_total` | `outcome` | verified events by what became of them; behind a `Dedupe`, one that is `late` counts once more when its run ends |
 //! | `openmail_event_id_mismatches_total` | | deliveries whose `X-Event-Id` is not the signed one |
 
 use http::HeaderValue;
