@@ -31,7 +31,7 @@ pub(crate) fn refusal(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(delay) = retry_after {
         // Rounded up, and never 0: that would ask for another attempt at once.
-        let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+        let seconds = delay.as_secs().saturating_add((delay.subsec_nanos() > 0).into());
         headers.insert(RETRY_AFTER, seconds.max(1).into());
     }
     response

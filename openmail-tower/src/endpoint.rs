@@ -2,11 +2,10 @@
 
 use std::{
     convert::Infallible,
+    fmt,
     future::Future,
-    mem,
     pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -14,14 +13,15 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
     answer::{failure, late, outcome, unverified},
     keyring::Keyring,
-    router::{BoxError, CatchPanic, HandlerError, Outcome},
+    router::{BoxError, CatchPanic, HandlerError, Oneshot, Outcome},
+    timer::Timer,
     verified::VerifiedEvent,
     verify::{Verify, VerifyLayer},
 };
@@ -61,14 +61,12 @@ pub struct Endpoint<E> {
     events: E,
     deadline: Duration,
     unrouted: StatusCode,
-    // Why `events` will not take another event, from `poll_ready` to `call`.
-    failed: Option<Arc<HandlerError>>,
 }
 
 impl<E> Endpoint<E> {
     /// An endpoint with a deadline of 12 s that answers unrouted events with 200.
     pub fn new(events: E) -> Self {
-        Self { events, deadline: Duration::from_secs(12), unrouted: StatusCode::OK, failed: None }
+        Self { events, deadline: Duration::from_secs(12), unrouted: StatusCode::OK }
     }
 
     /// How long after the request came in to answer at the latest. OpenMail hangs up after 15 s and
@@ -96,13 +94,12 @@ where
 {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
-    type Future = EndpointFuture<E::Future>;
+    type Future = EndpointFuture<E>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.events.poll_ready(cx).map(|ready| {
-            self.failed = ready.err().map(|error| HandlerError::from_boxed(error.into()).into());
-            Ok(())
-        })
+    /// Always ready: a request that nothing has verified yet takes no place in the service of events,
+    /// and to wait for one counts towards the deadline.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
@@ -110,16 +107,11 @@ where
         let Some(event) = request.extensions_mut().remove::<VerifiedEvent>() else {
             return EndpointFuture { state: State::Unverified, unrouted };
         };
-        if let Some(error) = self.failed.take() {
-            return EndpointFuture { state: State::Failed { error }, unrouted };
-        }
-        let clone = self.events.clone();
-        let mut events = mem::replace(&mut self.events, clone);
         let arrival = event.arrival().unwrap_or_else(Instant::now);
         let state = State::Running {
-            run: CatchPanic::new(|| events.call(event)),
-            deadline: arrival + self.deadline,
-            timer: None,
+            run: CatchPanic::new(|| Oneshot::new(self.events.clone(), event)),
+            deadline: arrival.checked_add(self.deadline),
+            timer: Timer::default(),
         };
         EndpointFuture { state, unrouted }
     }
@@ -127,28 +119,29 @@ where
 
 pin_project! {
     /// The future of [`Endpoint`].
-    #[derive(Debug)]
-    pub struct EndpointFuture<F> {
+    pub struct EndpointFuture<E>
+    where
+        E: Service<VerifiedEvent>,
+    {
         #[pin]
-        state: State<F>,
+        state: State<Oneshot<E, E::Future>>,
         unrouted: StatusCode,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    #[derive(Debug)]
     enum State<F> {
         Unverified,
-        Failed { error: Arc<HandlerError> },
-        Running { #[pin] run: CatchPanic<F>, deadline: Instant, #[pin] timer: Option<Sleep> },
+        // Without a deadline where that lies further away than time goes.
+        Running { #[pin] run: CatchPanic<F>, deadline: Option<Instant>, #[pin] timer: Timer },
     }
 }
 
-impl<F, E> Future for EndpointFuture<F>
+impl<E> Future for EndpointFuture<E>
 where
-    F: Future<Output = Result<Outcome, E>>,
-    E: Into<BoxError>,
+    E: Service<VerifiedEvent, Response = Outcome>,
+    E::Error: Into<BoxError>,
 {
     type Output = Result<Response<Full<Bytes>>, Infallible>;
 
@@ -156,22 +149,23 @@ where
         let this = self.project();
         let answer = match this.state.project() {
             StateProj::Unverified => unverified(),
-            StateProj::Failed { error } => failure(error),
-            StateProj::Running { run, deadline, mut timer } => match run.poll(cx) {
+            StateProj::Running { run, deadline, timer } => match run.poll(cx) {
                 Poll::Ready(Ok(Ok(done))) => outcome(done, *this.unrouted),
                 Poll::Ready(Ok(Err(error))) => failure(&HandlerError::from_boxed(error.into())),
                 Poll::Ready(Err(panic)) => failure(&HandlerError::panicked(&*panic)),
                 Poll::Pending => {
-                    if timer.is_none() {
-                        timer.set(Some(sleep_until(*deadline)));
-                    }
-                    match timer.as_pin_mut().expect("it was just set").poll(cx) {
-                        Poll::Ready(()) => late(),
-                        Poll::Pending => return Poll::Pending,
-                    }
+                    let Some(deadline) = *deadline else { return Poll::Pending };
+                    ready!(timer.poll(cx, || sleep_until(deadline)));
+                    late()
                 }
             },
         };
         Poll::Ready(Ok(answer.map(Full::new)))
+    }
+}
+
+impl<E: Service<VerifiedEvent>> fmt::Debug for EndpointFuture<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointFuture").finish_non_exhaustive()
     }
 }

@@ -98,6 +98,7 @@ mod secret;
 pub mod signature;
 #[cfg(feature = "test-util")]
 pub mod testing;
+mod timer;
 mod verified;
 mod verify;
 

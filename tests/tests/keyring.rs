@@ -83,6 +83,15 @@ async fn each_signs_for_its_own() {
     for keyring in [&alone, &alone.clone().by_body()] {
         assert_eq!(status(keyring, "/webhooks", OURS, of("C")).await, 401);
     }
+    for keyring in [&alone, &beside] {
+        // It names no inbox, and is answered well where the URL's secret is right.
+        for (signed_by, expected) in [("whsec_a", 200), ("whsec_b", 401)] {
+            let test = r#"{"event":"setup.test"}"#.to_owned();
+            assert_eq!(status(keyring, "/webhooks/A", signed_by, test).await, expected);
+            let test = r#"{"event":"setup.test","inbox_id":"B"}"#.to_owned();
+            assert_eq!(status(keyring, "/webhooks/A", signed_by, test).await, 401);
+        }
+    }
 }
 
 #[tokio::test]
@@ -234,6 +243,16 @@ async fn a_keyring_that_fails_is_answered_503() {
     for scope in [Scope::Body, Scope::Inbox("down".into())] {
         let refused = answer(&Database(scope), post("/webhooks", "whsec_a", of("down"))).await;
         assert_eq!(refused, (StatusCode::SERVICE_UNAVAILABLE, "unavailable".into()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_keyring_that_hangs_is_answered_503() {
+    for scope in [Scope::Body, Scope::Inbox("hangs".into())] {
+        let begun = tokio::time::Instant::now();
+        let refused = answer(&Database(scope), post("/webhooks", "whsec_a", of("hangs"))).await;
+        assert_eq!(refused, (StatusCode::SERVICE_UNAVAILABLE, "unavailable".into()));
+        assert_eq!(begun.elapsed().as_secs(), 2);
     }
 }
 

@@ -3,7 +3,6 @@
 use std::{
     fmt,
     future::Future,
-    mem,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -11,7 +10,7 @@ use std::{
 use tower_service::Service;
 
 use crate::{
-    router::{BoxError, HandlerError, HandlerFuture, Outcome},
+    router::{BoxError, HandlerError, HandlerFuture, Oneshot, Outcome},
     verified::VerifiedEvent,
 };
 
@@ -44,14 +43,13 @@ where
     type Error = HandlerError;
     type Future = ResolveAgentFuture;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
-        self.events.poll_ready(cx).map_err(|error| HandlerError::from_boxed(error.into()))
+    /// Always ready: an event whose agent is looked up takes no place in the service within.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, mut event: VerifiedEvent) -> ResolveAgentFuture {
-        let clone = self.events.clone();
-        let mut events = mem::replace(&mut self.events, clone);
-        let resolver = self.resolver.clone();
+        let (events, resolver) = (self.events.clone(), self.resolver.clone());
         ResolveAgentFuture(Box::pin(async move {
             if let Some(inbox) = event.inbox_id().cloned() {
                 match resolver.find(&inbox).await? {
@@ -59,7 +57,8 @@ where
                     None => drop(event.extensions_mut().insert(NoAgent)),
                 }
             }
-            events.call(event).await.map_err(|error| HandlerError::from_boxed(error.into()))
+            let run = Oneshot::new(events, event);
+            run.await.map_err(|error| HandlerError::from_boxed(error.into()))
         }))
     }
 }

@@ -34,6 +34,7 @@ use super::{
 /// |---|---|---|
 /// | A's secret | A | let through |
 /// | A's secret | B, or no inbox | 401 |
+/// | A's secret, or the account's | no inbox, but `setup.test` | let through |
 /// | the account's | an inbox without a secret of its own, or no inbox | let through |
 /// | the account's | A | 401 |
 /// | any | an inbox that is not known, and no account | 401 |

@@ -61,7 +61,7 @@ impl Keys {
     }
 
     /// Secrets that sign for one inbox: an event of another, or of none, that they verify is
-    /// refused.
+    /// refused. A `setup.test` may name none: it only tests the secret.
     pub fn inbox(inbox: InboxId, secrets: Secrets) -> Self {
         Self { secrets, holder: Holder::Inbox(inbox) }
     }
@@ -79,7 +79,8 @@ impl Keys {
 
 /// Finds the secrets that may have signed a request.
 ///
-/// Its errors are answered 503, so that OpenMail tries again. The future may be dropped at any time.
+/// Its errors, and no answer within [`keys_timeout`](crate::VerifyLayer::keys_timeout), are answered
+/// 503, so that OpenMail tries again. The future may be dropped at any time.
 ///
 /// ```
 /// use std::{future::Future, pin::Pin};

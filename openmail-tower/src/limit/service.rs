@@ -3,7 +3,6 @@
 use std::{
     fmt,
     future::Future,
-    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -14,7 +13,7 @@ use tokio::time::timeout;
 use tower_service::Service;
 
 use crate::{
-    router::{BoxError, HandlerError, HandlerFuture, Outcome},
+    router::{BoxError, HandlerError, HandlerFuture, Oneshot, Outcome},
     verified::VerifiedEvent,
 };
 
@@ -45,13 +44,13 @@ where
     type Error = HandlerError;
     type Future = InboxLimitFuture;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
-        self.events.poll_ready(cx).map_err(|error| HandlerError::from_boxed(error.into()))
+    /// Always ready: an event that waits for its turn takes no place in the service within.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, event: VerifiedEvent) -> InboxLimitFuture {
-        let clone = self.events.clone();
-        let mut events = mem::replace(&mut self.events, clone);
+        let events = self.events.clone();
         let ticket = event.inbox_id().map(|inbox| Arc::clone(&self.slots).ticket(inbox.clone()));
         let (wait, runs) = (self.wait, self.slots.runs());
         InboxLimitFuture(Box::pin(async move {
@@ -61,7 +60,8 @@ where
                 })?),
                 None => None,
             };
-            events.call(event).await.map_err(|error| HandlerError::from_boxed(error.into()))
+            let run = Oneshot::new(events, event);
+            run.await.map_err(|error| HandlerError::from_boxed(error.into()))
         }))
     }
 }

@@ -1,6 +1,6 @@
 //! A service as a handler.
 
-use std::{future::poll_fn, sync::Arc};
+use std::sync::Arc;
 
 use tower_service::Service;
 
@@ -9,6 +9,7 @@ use crate::verified::VerifiedEvent;
 use super::{
     error::{BoxError, HandlerError},
     handler::{Handler, HandlerFuture},
+    oneshot::Oneshot,
     outcome::Outcome,
 };
 
@@ -22,13 +23,7 @@ where
     E::Future: Send,
 {
     fn call(&self, event: VerifiedEvent, _: Arc<S>) -> HandlerFuture {
-        let mut service = self.0.clone();
-        Box::pin(async move {
-            let run = async {
-                poll_fn(|cx| service.poll_ready(cx)).await?;
-                service.call(event).await
-            };
-            run.await.map_err(|error: E::Error| HandlerError::from_boxed(error.into()))
-        })
+        let run = Oneshot::new(self.0.clone(), event);
+        Box::pin(async { run.await.map_err(|error| HandlerError::from_boxed(error.into())) })
     }
 }

@@ -44,6 +44,7 @@ pub(super) struct Settings<K> {
     pub(super) tolerance: Duration,
     pub(super) body_limit: usize,
     pub(super) body_timeout: Duration,
+    pub(super) keys_timeout: Duration,
     pub(super) budget: Budget,
     pub(super) clock: Arc<dyn Fn() -> SystemTime + Send + Sync>,
     pub(super) respond: Respond,
@@ -74,6 +75,7 @@ impl<K> VerifyLayer<K> {
                 tolerance: DEFAULT_TOLERANCE,
                 body_limit: 8 << 20,
                 body_timeout: Duration::from_secs(10),
+                keys_timeout: Duration::from_secs(2),
                 budget: Budget::new(64 << 20),
                 clock: Arc::new(SystemTime::now),
                 respond: Arc::new(Rejection::to_response),
@@ -99,6 +101,14 @@ impl<K> VerifyLayer<K> {
     #[must_use]
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
         self.settings.body_timeout = timeout;
+        self
+    }
+
+    /// How long the keyring may take to find the secrets; then the answer is 503 `unavailable`.
+    /// Default: 2 s.
+    #[must_use]
+    pub fn keys_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.keys_timeout = timeout;
         self
     }
 
@@ -151,6 +161,7 @@ impl<K: fmt::Debug> fmt::Debug for Settings<K> {
             .field("tolerance", &self.tolerance)
             .field("body_limit", &self.body_limit)
             .field("body_timeout", &self.body_timeout)
+            .field("keys_timeout", &self.keys_timeout)
             .field("budget", &self.budget)
             .finish_non_exhaustive()
     }

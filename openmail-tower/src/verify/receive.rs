@@ -2,7 +2,6 @@
 
 use std::{
     error::Error,
-    future::Future,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -12,9 +11,9 @@ use bytes::{Buf, Bytes};
 use http_body::Body;
 use http_body_util::LengthLimitError;
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep};
+use tokio::time::sleep;
 
-use crate::{router::BoxError, signature::Macs};
+use crate::{router::BoxError, signature::Macs, timer::Timer};
 
 use super::{
     budget::Reservation,
@@ -33,9 +32,8 @@ pin_project! {
         body: B,
         buffer: Option<Buffer>,
         timeout: Duration,
-        // Only there once there was something to wait for: most bodies come with the head.
         #[pin]
-        timer: Option<Sleep>,
+        timer: Timer,
     }
 }
 
@@ -43,7 +41,7 @@ impl<B> Receive<B> {
     pub(super) fn new<K>(body: B, settings: &Settings<K>, declared: Option<usize>) -> Self {
         let reservation = settings.budget.reservation();
         let buffer = Some(Buffer::new(settings.body_limit, declared, reservation));
-        Self { body, buffer, timeout: settings.body_timeout, timer: None }
+        Self { body, buffer, timeout: settings.body_timeout, timer: Timer::default() }
     }
 }
 
@@ -57,10 +55,13 @@ where
         mut macs: Option<&mut Macs>,
     ) -> Poll<Result<(Bytes, Reservation), Rejection>> {
         let mut this = self.project();
+        let late = |timer: Pin<&mut Timer>, cx: &mut Context<'_>, timeout| {
+            timer.poll(cx, || sleep(timeout)).map(|()| Err(RejectionKind::BodyTimeout.into()))
+        };
         let buffer = this.buffer.as_mut().expect("polled after it was ready");
         for _ in 0..FRAMES_A_TURN {
             let frame = match this.body.as_mut().poll_frame(cx) {
-                Poll::Pending => return poll_timer(this.timer, *this.timeout, cx),
+                Poll::Pending => return late(this.timer, cx, *this.timeout),
                 Poll::Ready(None) => {
                     let buffer = this.buffer.take().expect("it was there");
                     return Poll::Ready(Ok(buffer.finish()));
@@ -76,20 +77,8 @@ where
             buffer.push(data)?;
         }
         cx.waker().wake_by_ref();
-        poll_timer(this.timer, *this.timeout, cx)
+        late(this.timer, cx, *this.timeout)
     }
-}
-
-fn poll_timer<T>(
-    mut timer: Pin<&mut Option<Sleep>>,
-    timeout: Duration,
-    cx: &mut Context<'_>,
-) -> Poll<Result<T, Rejection>> {
-    if timer.is_none() {
-        timer.set(Some(sleep(timeout)));
-    }
-    let timer = timer.as_pin_mut().expect("it was just set");
-    timer.poll(cx).map(|()| Err(RejectionKind::BodyTimeout.into()))
 }
 
 /// A body that failed: by a limit that somebody else has set around it, or because it broke off.
