@@ -57,15 +57,49 @@ async fn what_does_not_end_in_time_is_cut_off_and_runs_again() {
     add(&queue, mail("evt_1")).await;
     let [begun, gate] = gates();
     let worker = queue.worker(gated(&begun, &gate)).grace(Duration::from_millis(10));
-    let worker = Running::start(worker);
+    let worker = Running::start(worker.backoff(at_once(1)));
     begun.acquire().await.unwrap().forget();
     assert_eq!(worker.stop().await, 1);
     counts(&queue, Counts { ready: 1, ..Counts::default() }).await;
     let seen = Seen::default();
-    let worker = Running::start(queue.worker(seeing(&seen, |_| Ok(Outcome::Done))));
+    let worker = queue.worker(seeing(&seen, |_| Ok(Outcome::Done))).backoff(at_once(1));
+    let worker = Running::start(worker);
     counts(&queue, Counts::default()).await;
     worker.stop().await;
-    assert_eq!(seen.last().unwrap().attempt(), Some(2));
+    assert_eq!(seen.last().unwrap().attempt(), Some(1), "it has no failure of its own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_blocks_its_thread_is_not_waited_for() {
+    let (queue, _folder) = queue().await;
+    for number in 0..2 {
+        add(&queue, mail(&format!("evt_{number}"))).await;
+    }
+    let [begun, _gate] = gates();
+    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let blocked = Arc::new(Mutex::new(Some(blocked)));
+    let events = {
+        let begun = Arc::clone(&begun);
+        service_fn(move |_: VerifiedEvent| {
+            begun.add_permits(1);
+            let blocked = blocked.lock().unwrap().take();
+            async move {
+                match blocked {
+                    Some(blocked) => drop(blocked.recv()),
+                    None => std::future::pending().await,
+                }
+                Ok::<_, HandlerError>(Outcome::Done)
+            }
+        })
+    };
+    let short = Duration::from_millis(200);
+    let worker = queue.worker(events).grace(short).store_timeout(short);
+    let worker = Running::start(worker);
+    begun.acquire_many(2).await.unwrap().forget();
+    assert_eq!(worker.stop().await, 2);
+    // The other was cut off, and is given back.
+    counts(&queue, Counts { ready: 1, running: 1, ..Counts::default() }).await;
+    drop(release);
 }
 
 #[tokio::test]
@@ -140,4 +174,75 @@ async fn a_running_event_is_renewed_and_a_lost_one_is_cut_off() {
     timeout(Duration::from_secs(30), cut.notified()).await.unwrap();
     assert_eq!(worker.stop().await, 0);
     counts(&queue, Counts { running: 1, ..Counts::default() }).await;
+}
+
+/// Has the store take every lease for run out, as after a time without it.
+async fn run_out(database: &SqlitePool) {
+    let all = "UPDATE openmail_events SET due_at = 0 WHERE leased = 1";
+    sqlx::query(all).execute(database).await.unwrap();
+}
+
+/// Waits until the store has given an event out so many times.
+async fn given_out(database: &SqlitePool, times: i64) {
+    let given = async {
+        let attempts = || sqlx::query("SELECT attempts FROM openmail_events").fetch_one(database);
+        while attempts().await.unwrap().get::<i64, _>(0) < times {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), given).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_runs_here_already_is_not_begun_again() {
+    let (queue, folder) = queue().await;
+    add(&queue, mail("evt_1")).await;
+    let database = database(&folder).await;
+    let [begun, gate] = gates();
+    let worker = queue.worker(gated(&begun, &gate)).poll_interval(Duration::from_millis(10));
+    let worker = Running::start(worker);
+    begun.acquire().await.unwrap().forget();
+    for times in 2..5 {
+        run_out(&database).await;
+        given_out(&database, times).await;
+    }
+    gate.add_permits(9);
+    counts(&queue, Counts::default()).await;
+    assert_eq!(worker.stop().await, 0);
+    assert_eq!(begun.available_permits(), 0, "it was begun once");
+}
+
+/// An error whose text cannot be had.
+#[derive(Debug)]
+struct Silent;
+
+impl std::fmt::Display for Silent {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("no words")
+    }
+}
+
+impl std::error::Error for Silent {}
+
+#[tokio::test]
+async fn an_error_without_words_is_a_failure_too() {
+    let (queue, _folder) = queue().await;
+    add(&queue, mail("evt_1")).await;
+    let events = service_fn(async |_: VerifiedEvent| Err::<Outcome, _>(HandlerError::from(Silent)));
+    let worker = Running::start(queue.worker(events).backoff(at_once(1)));
+    counts(&queue, Counts { dead: 1, ..Counts::default() }).await;
+    worker.stop().await;
+    let letters = queue.store().dead_letters(None, 10).await.unwrap();
+    assert!(letters[0].error.contains("no words"), "{}", letters[0].error);
+}
+
+#[tokio::test]
+async fn waiting_for_ever_may_be_asked_for() {
+    let (queue, _folder) = queue().await;
+    let seen = Seen::default();
+    let worker = queue.worker(seeing(&seen, |_| Ok(Outcome::Done)));
+    let worker = Running::start(worker.poll_interval(Duration::MAX).grace(Duration::MAX));
+    add(&queue, mail("evt_1")).await;
+    counts(&queue, Counts::default()).await;
+    assert_eq!(worker.stop().await, 0);
 }

@@ -30,6 +30,11 @@ pub(super) async fn claim<St: QueueStore>(
     (limit, within(settings.store_timeout, store.claim(limit, settings.lease)).await)
 }
 
+/// Between two looks at a store that has less than was asked for.
+const SHORTEST: Duration = Duration::from_millis(10);
+/// Further away than this, time may not go.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// When to look again.
 #[derive(Debug)]
 pub(super) struct Look {
@@ -62,9 +67,10 @@ impl Look {
         let wait = if claims.events.len() >= asked {
             Duration::ZERO
         } else {
-            claims.next_due.map_or(poll, |due| due.min(poll))
+            // What is due and was not given is in another's hands for the moment.
+            claims.next_due.map_or(poll, |due| due.max(SHORTEST).min(poll))
         };
-        self.at = Instant::now() + wait;
+        self.at = Instant::now() + wait.min(LONGEST);
     }
 
     pub(super) fn failed(&mut self, error: &QueueError) {

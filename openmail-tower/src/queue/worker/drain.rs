@@ -4,11 +4,11 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::{
     task::JoinSet,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout},
 };
 
 use crate::queue::{
-    entry::{Claimed, Settlement},
+    entry::{Claimed, Lease, Settlement},
     observe,
     store::QueueStore,
 };
@@ -22,30 +22,32 @@ pub(super) async fn drain<St: QueueStore>(
     held: &Held,
     settings: &Settings,
 ) -> usize {
-    let deadline = Instant::now() + settings.grace;
-    for claimed in waiting {
-        held.remove(&claimed.lease);
-        let settlement = Settlement::Release { after: Duration::ZERO };
-        // What cannot be given back runs elsewhere once its lease has run out.
-        match within(settings.store_timeout, store.settle(&claimed.lease, settlement)).await {
-            Ok(_) => {}
-            Err(error) => {
-                observe::away(&error);
-                break;
-            }
-        }
-    }
-    while let Ok(Some(_)) = timeout_at(deadline, running.join_next()).await {}
+    let begun = Instant::now();
+    let waiting: Vec<_> = waiting.into_iter().map(|claimed| claimed.lease).collect();
+    waiting.iter().for_each(|lease| held.remove(lease.id));
+    give_back(store, waiting, settings).await;
+    let _ = timeout(settings.grace.saturating_sub(begun.elapsed()), ended(running)).await;
     let cut = running.len();
-    running.shutdown().await;
-    for lease in held.leases() {
-        held.remove(&lease);
-        let (after, error) = (Duration::ZERO, "cut off when its worker stopped".to_owned());
-        let settlement = Settlement::Retry { after, error, holds_lane: true };
+    running.abort_all();
+    // One that blocks its thread does not hear of it, and is not waited for: its lease runs out.
+    let _ = timeout(settings.store_timeout, ended(running)).await;
+    let idle = held.idle();
+    idle.iter().for_each(|lease| held.remove(lease.id));
+    give_back(store, idle, settings).await;
+    cut
+}
+
+async fn ended(running: &mut JoinSet<()>) {
+    while running.join_next().await.is_some() {}
+}
+
+/// Has events run again at once, and elsewhere; that they were begun here does not count. What
+/// cannot be given back runs elsewhere once its lease has run out.
+async fn give_back<St: QueueStore>(store: &St, leases: Vec<Lease>, settings: &Settings) {
+    for lease in leases {
+        let settlement = Settlement::Release { after: Duration::ZERO };
         if let Err(error) = within(settings.store_timeout, store.settle(&lease, settlement)).await {
-            observe::away(&error);
-            break;
+            return observe::away(&error);
         }
     }
-    cut
 }

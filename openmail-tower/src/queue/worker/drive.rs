@@ -19,7 +19,8 @@ use tower_service::Service;
 
 use crate::{
     queue::{
-        entry::Claimed,
+        entry::{Claimed, Claims},
+        error::QueueError,
         observe,
         store::{Changes, QueueStore},
     },
@@ -97,6 +98,7 @@ where
         }
         let free = settings.concurrency.saturating_sub(running.len());
         if claiming.is_none() && waiting.is_empty() && free > 0 && look.is_due() {
+            held.claiming();
             claiming = Some(Box::pin(claim(store.clone(), free, settings)));
         }
         tokio::select! {
@@ -105,14 +107,11 @@ where
                 if claiming.is_some() =>
             {
                 claiming = None;
-                match claims {
-                    Ok(claims) => {
-                        look.found(asked, &claims, settings.poll);
-                        claims.events.iter().for_each(|event| held.insert(event.lease.clone()));
-                        waiting.extend(claims.events);
-                    }
-                    Err(error) => look.failed(&error),
+                match &claims {
+                    Ok(claims) => look.found(asked, claims, settings.poll),
+                    Err(error) => look.failed(error),
                 }
+                take(held, claims, &mut waiting);
             }
             ready = ready(&mut events), if !waiting.is_empty() => {
                 is_ready = ready.is_ok();
@@ -129,13 +128,18 @@ where
         }
     }
     // What it has claimed is to be given back.
-    if let Some(claiming) = claiming
-        && let (_, Ok(claims)) = claiming.await
-    {
-        claims.events.iter().for_each(|event| held.insert(event.lease.clone()));
-        waiting.extend(claims.events);
+    if let Some(claiming) = claiming {
+        take(held, claiming.await.1, &mut waiting);
     }
     drain(store, waiting, &mut running, held, &settings).await
+}
+
+/// Holds what a claim has brought; what is not begun yet waits.
+fn take(held: &Held, claims: Result<Claims, QueueError>, waiting: &mut VecDeque<Claimed>) {
+    let events = claims.map(|claims| claims.events).unwrap_or_default();
+    let begin = held.claimed(events.iter().map(|event| &event.lease));
+    waiting
+        .extend(events.into_iter().zip(begin).filter_map(|(event, begin)| begin.then_some(event)));
 }
 
 /// Waits until the service takes an event.

@@ -7,7 +7,7 @@ use tower_service::Service;
 
 use crate::{
     queue::{
-        entry::{Claimed, Lease, Settlement},
+        entry::{Claimed, EntryId, Settlement},
         observe,
         store::QueueStore,
     },
@@ -34,22 +34,28 @@ pub(super) async fn run<St, E>(
     E::Error: Into<BoxError>,
 {
     let Claimed { lease, attempt, stored } = claimed;
-    let settlement = match VerifiedEvent::from_stored(stored) {
-        Err(error) => Settlement::Bury { error: format!("it cannot be read: {error}") },
-        Ok(_) if settings.backoff.is_beyond(attempt) => {
-            Settlement::Bury { error: "its worker was lost in the last attempt".to_owned() }
-        }
-        Ok(event) => {
-            let event = event.with_attempt(attempt);
-            let outcome = match CatchPanic::new(|| events.call(event)).await {
-                Ok(outcome) => outcome.map_err(|error| HandlerError::from_boxed(error.into())),
-                Err(panic) => Err(HandlerError::panicked(&*panic)),
-            };
-            settlement(outcome, attempt, &settings)
-        }
+    let work = async {
+        let event = match VerifiedEvent::from_stored(stored) {
+            Err(error) => {
+                return Settlement::Bury { error: format!("it cannot be read: {error}") };
+            }
+            Ok(_) if settings.backoff.is_beyond(attempt) => {
+                let error = "its worker was lost in the last attempt".to_owned();
+                return Settlement::Bury { error };
+            }
+            Ok(event) => event.with_attempt(attempt),
+        };
+        let outcome = events.call(event).await;
+        // An error's text is the user's code as well.
+        settlement(outcome.map_err(|it| HandlerError::from_boxed(it.into())), attempt, &settings)
     };
-    held.remove(&lease);
-    settle(&store, &lease, settlement, settings.store_timeout).await;
+    let settlement = match CatchPanic::new(|| work).await {
+        Ok(settlement) => settlement,
+        Err(panic) => settlement(Err(HandlerError::panicked(&*panic)), attempt, &settings),
+    };
+    held.has_run(lease.id);
+    settle(&store, &held, lease.id, settlement, settings.store_timeout).await;
+    held.remove(lease.id);
 }
 
 fn settlement(
@@ -78,15 +84,18 @@ fn settlement(
 /// to lose that would have it run again.
 async fn settle<St: QueueStore>(
     store: &St,
-    lease: &Lease,
+    held: &Held,
+    id: EntryId,
     settlement: Settlement,
     limit: Duration,
 ) {
     let mut failures = 0;
-    loop {
-        match within(limit, store.settle(lease, settlement.clone())).await {
-            Ok(true) => return observe::settled(lease.id, &settlement),
-            Ok(false) => return observe::lost(lease.id),
+    // Asked for each time: the worker may have claimed anew what it runs.
+    while let Some(lease) = held.lease(id) {
+        match within(limit, store.settle(&lease, settlement.clone())).await {
+            Ok(true) => return observe::settled(id, &settlement),
+            Ok(false) if held.has_lost(&lease) => return observe::lost(id),
+            Ok(false) => {}
             Err(error) => observe::away(&error),
         }
         failures += 1;

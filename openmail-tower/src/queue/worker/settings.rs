@@ -128,8 +128,10 @@ impl<St, E> Worker<St, E> {
     /// begun with, and waits for those under way.
     ///
     /// What is still running when the [`grace`](Self::grace) is over is cut off at its next
-    /// `.await`, and runs again elsewhere. Gives how many those were. A store that goes away is
-    /// waited for; while it is, `shutdown` is still heard.
+    /// `.await`, and runs again elsewhere; that attempt does not count. What never comes to an
+    /// `.await` is left to itself after a [`store_timeout`](Self::store_timeout), and runs again
+    /// once its lease has run out. Gives how many those were. A store that goes away is waited for;
+    /// while it is, `shutdown` is still heard.
     ///
     /// When this future is dropped, what runs is cut off, and runs again once its lease has run out.
     ///
