@@ -5,6 +5,7 @@ mod server;
 
 use std::{collections::HashMap, sync::Arc};
 
+use anyhow::bail;
 use axum::{Router, extract::State as AppState, http::StatusCode, routing::get};
 use openmail_tower::{
     Attempt, EventRouter, HandlerError, MessageReceived, State, VerifyLayer, openmail_handler,
@@ -59,12 +60,16 @@ pub async fn run<St: QueueStore>(
     let (end, ended) = oneshot::channel::<()>();
     let handlers = EventRouter::new().handler(answer).with_state(agent);
     let worker = queue.worker(handlers);
-    let worker = tokio::spawn(worker.run(async { drop(ended.await) }));
+    let mut worker = tokio::spawn(worker.run(async { drop(ended.await) }));
     let app = Router::new()
         .route("/ready", get(ready::<St>))
         .with_state(queue.store().clone())
         .route_service("/webhooks", webhook(layer, queue));
-    let served = serve(listener, app, stop).await;
+    let served = tokio::select! {
+        served = serve(listener, app, stop) => served,
+        // It has panicked; without it, events would be taken and never run.
+        ended = &mut worker => bail!("the worker has ended: {ended:?}"),
+    };
     // What was taken until now may still be run.
     drop(end);
     let cut = worker.await?;
