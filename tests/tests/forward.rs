@@ -119,3 +119,13 @@ async fn an_answer_counts_whatever_becomes_of_its_body() {
         assert_eq!(outcome.unwrap(), Outcome::Done);
     }
 }
+
+#[test]
+fn what_a_url_keeps_secret_is_not_shown() {
+    let shown = |url: &str| format!("{:?}", Forward::new((), url.parse().unwrap()));
+    let text = shown("https://bot:hunter2@agent.test:4001/mail?token=hunter3");
+    assert!(text.contains("https://agent.test:4001/mail?…"), "{text}");
+    assert!(!text.contains("hunter") && !text.contains("bot"), "{text}");
+    let text = shown("http://[::1]/");
+    assert!(text.contains("http://[::1]/,"), "{text}");
+}

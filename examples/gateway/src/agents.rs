@@ -84,7 +84,7 @@ impl Agents {
 
     fn service(&mut self, id: Option<&InboxId>, target: &Target) -> InboxLimit<Forward<Client>> {
         let mut forward =
-            Forward::new(self.client.clone(), target.url.clone()).timeout(target.timeout);
+            Forward::new(self.client.clone(), target.url.0.clone()).timeout(target.timeout);
         if let Some(secret) = &target.sign_with {
             forward = forward.sign_with(secret.clone());
         }

@@ -164,7 +164,7 @@ async fn skim(body: impl Body) {
 impl<C> fmt::Debug for Forward<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Forward")
-            .field("url", &self.url)
+            .field("url", &format_args!("{}", Shown(&self.url)))
             .field("secret", &self.secret)
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
@@ -172,6 +172,24 @@ impl<C> fmt::Debug for Forward<C> {
 }
 
 /// The future of [`Forward`].
+/// A URL without what may be a secret in it: who, and the query.
+struct Shown<'u>(&'u Uri);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(url) = self;
+        if let Some(scheme) = url.scheme_str() {
+            write!(f, "{scheme}://")?;
+        }
+        if let Some(authority) = url.authority() {
+            let all = authority.as_str();
+            f.write_str(all.rsplit_once('@').map_or(all, |(_, host)| host))?;
+        }
+        f.write_str(url.path())?;
+        if url.query().is_some() { f.write_str("?…") } else { Ok(()) }
+    }
+}
+
 pub struct ForwardFuture(HandlerFuture);
 
 impl Future for ForwardFuture {

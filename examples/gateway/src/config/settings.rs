@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use axum::http::Uri;
 use openmail_tower::{
     InboxId, Secret, Secrets,
     queue::{Backoff, Lane},
@@ -68,7 +67,7 @@ pub(crate) struct Inbox {
 /// Where events are forwarded to, and how.
 #[derive(Debug)]
 pub(crate) struct Target {
-    pub(crate) url: Uri,
+    pub(crate) url: Url,
     pub(crate) sign_with: Option<Secret>,
     pub(crate) timeout: Duration,
     pub(crate) concurrency: usize,
@@ -161,7 +160,7 @@ impl<'p> Source<'p> {
 
     fn target(
         &self,
-        Url(url): Url,
+        url: Url,
         sign_with: Option<&Spanned<SecretSource>>,
         Length(timeout): Length,
         concurrency: NonZeroU16,

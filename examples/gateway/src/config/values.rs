@@ -102,9 +102,20 @@ impl fmt::Debug for Queue {
 }
 
 /// Where an agent listens.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct Url(pub(super) Uri);
+pub(crate) struct Url(pub(crate) Uri);
+
+/// Without the query, which may hold a token.
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(url) = self;
+        let scheme = url.scheme_str().unwrap_or_default();
+        let host = url.authority().map_or("", |host| host.as_str());
+        let query = if url.query().is_some() { "?…" } else { "" };
+        write!(f, "Url({scheme}://{host}{}{query})", url.path())
+    }
+}
 
 impl TryFrom<String> for Url {
     type Error = String;
@@ -129,5 +140,17 @@ pub(crate) struct SecretSource(pub(super) String);
 impl fmt::Debug for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretSource(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_of_a_url_is_not_shown() {
+        let shown = |url: &str| format!("{:?}", Url::try_from(url.to_owned()).unwrap());
+        assert_eq!(shown("https://a.test:1/mail?token=x"), "Url(https://a.test:1/mail?…)");
+        assert_eq!(shown("http://a.test"), "Url(http://a.test/)");
     }
 }
