@@ -4,7 +4,10 @@
 
 mod support;
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use nix::sys::signal::Signal;
 use openmail_tower::{
@@ -70,6 +73,27 @@ async fn a_failing_agent_is_tried_again() {
     for attempt in ["1", "2", "3", "4", "5"] {
         assert_eq!(agent.next().await.header("x-openmail-attempt"), Some(attempt));
     }
+    gateway.stop().await;
+    assert!(agent.is_idle());
+    assert!(gateway.dead_letters().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_agent_that_is_still_busy_with_an_event_is_given_its_time() {
+    let mut agent = Agent::start().await;
+    // What `Dedupe` at the agent's says until it has run.
+    agent.tell([Answer::Status(409, "1"), Answer::Status(409, "1"), Answer::Status(409, "0")]);
+    let gateway = Gateway::new("");
+    gateway.configure(&format!("max_attempts = 1\n{}", one(&agent, "")));
+    let mut gateway = gateway;
+    gateway.run().await;
+    let begun = Instant::now();
+    gateway.deliver(&mail("A", "evt_1")).await;
+    for _ in 0..4 {
+        assert_eq!(agent.next().await.header("x-openmail-attempt"), Some("1"));
+    }
+    // The clocks of the gateway's database and of this differ by milliseconds.
+    assert!(begun.elapsed() > Duration::from_millis(2900), "it was not asked all the time");
     gateway.stop().await;
     assert!(agent.is_idle());
     assert!(gateway.dead_letters().await.is_empty());

@@ -46,7 +46,8 @@ const READ_FOR: Duration = Duration::from_millis(200);
 /// | answer | the event |
 /// |---|---|
 /// | 2xx | done |
-/// | 408, 425, 429, 3xx, 5xx | failed: to be tried again, after `Retry-After` if that is there (a day at most) |
+/// | 409 with `Retry-After` | in flight: the agent is busy with it, as `Dedupe` says it; to be tried again after that time (a second at least, a day at most), and a queue does not count it as an attempt |
+/// | 408, 409, 425, 429, 3xx, 5xx | failed: to be tried again, after `Retry-After` if that is there (a day at most) |
 /// | any other 4xx | failed for good |
 /// | none: no connection, or not in time | failed |
 ///
@@ -171,7 +172,6 @@ impl<C> fmt::Debug for Forward<C> {
     }
 }
 
-/// The future of [`Forward`].
 /// A URL without what may be a secret in it: who, and the query.
 struct Shown<'u>(&'u Uri);
 
@@ -190,6 +190,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+/// The future of [`Forward`].
 pub struct ForwardFuture(HandlerFuture);
 
 impl Future for ForwardFuture {

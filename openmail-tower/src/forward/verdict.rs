@@ -9,6 +9,10 @@ use crate::router::{HandlerError, Outcome};
 /// No answer may put an event off for longer.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Nor may an agent that is busy with an event be asked again sooner: such attempts do not count,
+/// and so have no end of their own.
+const SHORTEST: Duration = Duration::from_secs(1);
+
 pub(super) fn verdict(
     status: StatusCode,
     headers: &HeaderMap,
@@ -17,12 +21,23 @@ pub(super) fn verdict(
     if status.is_success() {
         return Ok(Outcome::Done);
     }
+    let delay = retry_after(headers, now);
+    // What `Dedupe` says at the agent's while it handles the event. Without a time, 409 may mean
+    // anything, also what never changes: that counts as a failure.
+    if let (StatusCode::CONFLICT, Some(delay)) = (status, delay) {
+        return Err(HandlerError::in_flight(delay.max(SHORTEST)));
+    }
     let answer = format!("the agent answered {status}");
-    let again = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
+    let again = [
+        StatusCode::REQUEST_TIMEOUT,
+        StatusCode::CONFLICT,
+        StatusCode::TOO_EARLY,
+        StatusCode::TOO_MANY_REQUESTS,
+    ];
     if status.is_client_error() && !again.contains(&status) {
         return Err(HandlerError::permanent(answer));
     }
-    Err(match retry_after(headers, now) {
+    Err(match delay {
         Some(delay) => HandlerError::retry_after(delay, answer),
         None => HandlerError::failed(answer),
     })
@@ -62,15 +77,34 @@ mod tests {
         for status in [200, 201, 202, 204, 299] {
             assert_eq!(judge(status, None).unwrap(), Outcome::Done, "{status}");
         }
-        for status in [301, 302, 307, 308, 408, 425, 429, 500, 502, 503, 504, 599] {
+        for status in [301, 302, 307, 308, 408, 409, 425, 429, 500, 502, 503, 504, 599] {
             let error = judge(status, None).unwrap_err();
             assert_eq!(error.kind(), HandlerErrorKind::Failed, "{status}");
             assert!(error.to_string().contains(&status.to_string()), "{error}");
         }
-        for status in [400, 401, 403, 404, 405, 409, 410, 413, 422, 451] {
+        for status in [400, 401, 403, 404, 405, 410, 413, 422, 451] {
             let error = judge(status, Some("5")).unwrap_err();
             assert_eq!(error.kind(), HandlerErrorKind::Permanent, "{status}");
         }
+    }
+
+    #[test]
+    fn an_agent_that_is_busy_with_the_event_is_asked_again() {
+        let busy = |text| {
+            let error = judge(409, Some(text)).unwrap_err();
+            (error.kind(), error.delay())
+        };
+        for (text, seconds) in [
+            ("30", 30),
+            ("0", 1),
+            ("Sun, 06 Nov 1994 08:50:07 GMT", 30),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", 1),
+            ("86401", 86400),
+        ] {
+            let delay = Some(Duration::from_secs(seconds));
+            assert_eq!(busy(text), (HandlerErrorKind::InFlight, delay), "{text}");
+        }
+        assert_eq!(busy("soon"), (HandlerErrorKind::Failed, None));
     }
 
     #[test]
