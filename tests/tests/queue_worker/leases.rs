@@ -242,10 +242,7 @@ async fn waiting_for_ever_may_be_asked_for() {
     let seen = Seen::default();
     let worker = queue.worker(seeing(&seen, |_| Ok(Outcome::Done)));
     let worker = Running::start(worker.poll_interval(Duration::MAX).grace(Duration::MAX));
-    // In between it looks, and finds nothing.
-    for number in 0..20 {
-        add(&queue, mail(&format!("evt_{number}"))).await;
-        counts(&queue, Counts::default()).await;
-    }
+    add(&queue, mail("evt_1")).await;
+    counts(&queue, Counts::default()).await;
     assert_eq!(worker.stop().await, 0);
 }

@@ -86,3 +86,25 @@ pub(super) fn pause(failures: u32) -> Duration {
     let longest = Duration::from_millis(100 << failures.min(6)).min(Duration::from_secs(5));
     longest.mul_f64(0.5 + 0.5 * fastrand::f64())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(next_due: Option<Duration>, poll: Duration) -> Duration {
+        let mut look = Look::now();
+        look.found(1, &Claims { events: Vec::new(), next_due }, poll);
+        look.at() - Instant::now()
+    }
+
+    #[test]
+    fn no_wait_is_too_long() {
+        assert!(look(None, Duration::MAX) > Duration::from_secs(3600));
+        assert!(look(Some(Duration::MAX), Duration::MAX) > Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn what_is_due_and_locked_is_not_asked_for_all_the_time() {
+        assert!(!look(Some(Duration::ZERO), Duration::from_secs(1)).is_zero());
+    }
+}
