@@ -79,6 +79,8 @@ async fn asks_for_time_unavailable_in_flight() {
     assert_eq!(away, row(503, "unavailable", Some("5")));
     let running = outcome(async |_| Err(HandlerError::in_flight(Duration::ZERO))).await;
     assert_eq!(running, row(409, "in_flight", Some("1")));
+    let never = outcome(async |_| Err(HandlerError::in_flight(Duration::MAX))).await;
+    assert_eq!(never, row(409, "in_flight", Some("18446744073709551615")));
 }
 
 #[tokio::test(start_paused = true)]
