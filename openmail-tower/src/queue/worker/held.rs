@@ -113,7 +113,13 @@ impl Held {
         let mut holds = self.lock();
         // A task takes its lease off before it ends: this one has panicked, and its event must come
         // to another.
-        holds.by_id.retain(|_, hold| hold.task.is_none() || !hold.is_idle());
+        holds.by_id.retain(|id, hold| {
+            let is_alive = hold.task.is_none() || !hold.is_idle();
+            if !is_alive {
+                observe::lost(*id);
+            }
+            is_alive
+        });
         holds.by_id.values().map(|hold| hold.lease.clone()).collect()
     }
 
