@@ -96,6 +96,49 @@ async fn what_is_done_while_the_store_is_away_is_recorded_when_it_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_done_is_recorded_soon_after_the_store_is_back() {
+    // The handler is done at 20 s, and from then on the store is tried for a lease: until 50 s.
+    for (back, again) in [(35_000, 42_000), (49_900, 55_000)] {
+        for fault in [Fault::Down, Fault::Hangs] {
+            let (handler, told) = told();
+            let store = store();
+            let events = DedupeLayer::new(store.clone()).layer(handler);
+            let start = Instant::now();
+            let until = |millis| time::sleep_until(start + Duration::from_millis(millis));
+            let first = tokio::spawn(events.clone().oneshot(mail("evt_1")));
+            until(15_000).await;
+            store.set(fault);
+            until(20_000).await;
+            told.answer(Ok(Outcome::Done));
+            until(back).await;
+            store.set(Fault::None);
+            until(again).await;
+            assert_eq!(first.await.unwrap().unwrap(), Outcome::Done);
+            told.answer(Ok(Outcome::Done));
+            let answer = events.oneshot(mail("evt_1")).await.unwrap();
+            assert_eq!((answer, told.begun()), (Outcome::Duplicate, 1), "{fault:?}, {back}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_does_not_cost_the_next_renewal() {
+    let (handler, told) = told();
+    let store = store();
+    let events = DedupeLayer::new(store.clone()).lease(Duration::from_secs(6)).layer(handler);
+    let first = tokio::spawn(events.clone().oneshot(mail("evt_1")));
+    begun(&told, 1).await;
+    store.set(Fault::Hangs);
+    time::sleep(Duration::from_millis(3_500)).await;
+    store.set(Fault::None);
+    // Past the end of the lease that it began with.
+    time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(kind(events.clone().oneshot(mail("evt_1")).await), HandlerErrorKind::InFlight);
+    told.answer(Ok(Outcome::Done));
+    assert_eq!(first.await.unwrap().unwrap(), Outcome::Done);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_failed_while_the_store_is_away_is_released_when_it_is_back() {
     let (handler, told) = told();
     let store = store();

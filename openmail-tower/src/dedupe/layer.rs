@@ -67,7 +67,8 @@ impl<St: DedupeStore> DedupeLayer<St> {
         self
     }
 
-    /// How long to wait for the store at a time; beyond that it counts as unreachable. Default: 3 s.
+    /// How long to wait for the store at a time; beyond that it counts as unreachable. Once an event
+    /// is claimed, that is never longer than a third of its lease. Default: 3 s.
     #[must_use]
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.settings.store_timeout = timeout;

@@ -52,7 +52,7 @@ impl<St: DedupeStore> Run<St> {
         S: Service<VerifiedEvent, Response = Outcome>,
         S::Error: Into<BoxError>,
     {
-        match self.claim().await {
+        match limited(self.settings.store_timeout, self.ask()).await {
             Ok(Claim::Claimed) => {}
             Ok(Claim::InFlight(remaining)) => {
                 return tell(caller, Err(HandlerError::in_flight(remaining)));
@@ -97,10 +97,16 @@ impl<St: DedupeStore> Run<St> {
         }
     }
 
+    /// Claims again, three times a lease, however long the store takes to say nothing.
     async fn renew(&self) -> Infallible {
+        let period = (self.settings.lease / 3).max(Duration::from_millis(1));
+        let mut took = Duration::ZERO;
         loop {
-            sleep(self.settings.lease / 3).await;
-            match self.claim().await {
+            sleep(period.saturating_sub(took)).await;
+            let begun = Instant::now();
+            let renewed = limited(self.brief(), self.ask()).await;
+            took = begun.elapsed();
+            match renewed {
                 Ok(Claim::Claimed) => {}
                 Ok(_) => {
                     self.log("the claim was lost while the handler runs", &"another has it");
@@ -111,49 +117,62 @@ impl<St: DedupeStore> Run<St> {
         }
     }
 
-    async fn claim(&self) -> Result<Claim, BoxError> {
-        self.limited(self.store.claim(&self.key, self.token, self.settings.lease)).await
+    fn ask(&self) -> impl Future<Output = Result<Claim, St::Error>> + Send {
+        self.store.claim(&self.key, self.token, self.settings.lease)
     }
 
     async fn settle(&self, done: bool) -> Result<(), BoxError> {
         if !done {
-            return self.limited(self.store.release(&self.key, self.token)).await;
+            return limited(self.brief(), self.store.release(&self.key, self.token)).await;
         }
         let keep = self.settings.keep;
-        if !self.limited(self.store.complete(&self.key, self.token, keep)).await? {
+        if !limited(self.brief(), self.store.complete(&self.key, self.token, keep)).await? {
             self.log("the claim was lost before the handler was done", &"another has it");
         }
         Ok(())
     }
 
     /// Tries again as long as a claim lasts: what has run and is not recorded would run again.
+    /// Nothing renews the claim meanwhile, so a store that is back is told soon.
     async fn settle_later(&self, done: bool, mut error: BoxError) {
+        const LONGEST: Duration = Duration::from_secs(1);
         let begun = Instant::now();
         let mut delay = Duration::from_millis(100);
-        while begun.elapsed() < self.settings.lease {
+        loop {
+            let left = self.settings.lease.saturating_sub(begun.elapsed());
             tokio::select! {
                 () = self.runs.cut_off() => break,
-                () = sleep(delay) => delay *= 2,
+                () = sleep(delay.min(left)) => delay = (delay * 2).min(LONGEST),
             }
             match self.settle(done).await {
                 Ok(()) => return,
                 Err(again) => error = again,
             }
+            // The last try is one that began when the lease was over.
+            if left.is_zero() {
+                break;
+            }
         }
         self.log(if done { "not recorded as done" } else { "not released" }, &error);
     }
 
-    async fn limited<T, E: Into<BoxError>>(
-        &self,
-        answer: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, BoxError> {
-        let late = |_| "the store gave no answer in time";
-        timeout(self.settings.store_timeout, answer).await.map_err(late)?.map_err(Into::into)
+    /// How long to wait for the store where the next try must not be late.
+    fn brief(&self) -> Duration {
+        let Settings { store_timeout, lease, .. } = self.settings;
+        store_timeout.min(lease / 3)
     }
 
     fn log(&self, what: &str, why: &dyn fmt::Display) {
         observe::claim(&self.key, what, why);
     }
+}
+
+async fn limited<T, E: Into<BoxError>>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, BoxError> {
+    let late = |_| "the store gave no answer in time";
+    timeout(limit, answer).await.map_err(late)?.map_err(Into::into)
 }
 
 fn tell(caller: oneshot::Sender<Answer>, answer: Answer) {
