@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use openmail_tests::{RedisServer, mail, told};
+use openmail_tests::{Proxy, RedisServer, mail, told};
 use openmail_tower::{
     HandlerError, HandlerErrorKind, Outcome, VerifiedEvent,
     dedupe::{DedupeLayer, RedisStore, contract},
@@ -93,6 +93,37 @@ async fn a_password_is_not_shown() {
     assert!(!format!("{store:?}").contains("hunter2"));
     let error = RedisStore::new("http://:hunter2@127.0.0.1:1").unwrap_err();
     assert!(!format!("{error:?} {error}").contains("hunter2"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs OPENMAIL_TEST_REDIS_SERVER, the path of a redis-server to start"]
+async fn a_connection_that_was_cut_without_a_sign_is_replaced() {
+    let server = RedisServer::start();
+    let address = server.url().trim_start_matches("redis://").parse().unwrap();
+    // Late is what the store finds late, or what its user does.
+    for patience in [Duration::from_secs(3), Duration::from_millis(300)] {
+        let proxy = Proxy::start(address).await;
+        let store = RedisStore::new(&format!("redis://{}", proxy.address())).unwrap();
+        let layer = DedupeLayer::new(store).store_timeout(patience);
+        let (handler, told) = told();
+        let events = layer.layer(handler);
+        // It takes the kernel a quarter of an hour.
+        let delivered = async |id: &str| {
+            let deliveries = async {
+                while let Err(error) = events.clone().oneshot(mail(id)).await {
+                    assert_ne!(error.kind(), HandlerErrorKind::Failed, "{error}");
+                }
+            };
+            time::timeout(Duration::from_secs(60), deliveries).await.expect("it is replaced");
+        };
+        for cut in 0..2 {
+            told.answer(Ok(Outcome::Done));
+            delivered(&fresh("cut")).await;
+            assert_eq!(told.begun(), cut + 1, "{patience:?}");
+            proxy.silence();
+        }
+        assert_eq!(layer.shutdown(Duration::from_secs(60)).await, 0);
+    }
 }
 
 const EVENTS: usize = 300;

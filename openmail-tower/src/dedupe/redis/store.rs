@@ -2,18 +2,17 @@
 
 use std::{fmt, sync::LazyLock, time::Duration};
 
-use redis::{
-    Client, FromRedisValue, RedisError, Script,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-};
+use redis::{FromRedisValue, RedisError, Script};
 
-use super::store::{Claim, ClaimToken, DedupeStore};
+use crate::dedupe::store::{Claim, ClaimToken, DedupeStore};
+
+use super::connection::Connection;
 
 /// Keeps claims in Redis: for as many processes and machines as share it.
 ///
 /// It connects when it is first needed and again when it must, over one connection that all clones
-/// share; a command whose connection breaks is sent once more on a new one. Each wait has a limit:
-/// 1 s to connect, 1 s for an answer.
+/// share; a command whose connection breaks, or does not answer, is sent once more on a new one. Each
+/// wait has a limit: 1 s to connect, 1 s for an answer.
 ///
 /// An event is one key, `openmail:dedupe:` and then its id, which expires by itself. Let Redis keep
 /// them: with an eviction policy other than `noeviction` it may drop a key when memory is short, and
@@ -24,7 +23,7 @@ use super::store::{Claim, ClaimToken, DedupeStore};
 /// `tokio-rustls-comp`.
 #[derive(Clone)]
 pub struct RedisStore {
-    connection: ConnectionManager,
+    connection: Connection,
     prefix: String,
 }
 
@@ -33,18 +32,8 @@ impl RedisStore {
     ///
     /// # Errors
     /// When it is no such URL. Whether Redis can be reached turns out at the first claim.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime.
     pub fn new(url: &str) -> Result<Self, RedisStoreError> {
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(Duration::from_secs(1)))
-            .set_response_timeout(Some(Duration::from_secs(1)))
-            // The next command tries again; meanwhile no event waits in vain.
-            .set_number_of_retries(0);
-        let client = Client::open(url).map_err(RedisStoreError)?;
-        let connection = ConnectionManager::new_lazy_with_config(client, config);
-        let connection = connection.map_err(RedisStoreError)?;
+        let connection = Connection::new(url).map_err(RedisStoreError)?;
         Ok(Self { connection, prefix: "openmail:dedupe:".to_owned() })
     }
 
@@ -66,12 +55,8 @@ impl RedisStore {
         for argument in arguments {
             call.arg(argument);
         }
-        let mut answer = call.invoke_async(&mut self.connection.clone()).await;
         // All three may be repeated, as the contract says.
-        if answer.as_ref().is_err_and(RedisError::is_unrecoverable_error) {
-            answer = call.invoke_async(&mut self.connection.clone()).await;
-        }
-        answer.map_err(RedisStoreError)
+        self.connection.run(&call).await.map_err(RedisStoreError)
     }
 }
 

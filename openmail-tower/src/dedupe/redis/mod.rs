@@ -1,0 +1,6 @@
+//! [`RedisStore`].
+
+mod connection;
+mod store;
+
+pub use store::{RedisStore, RedisStoreError};
