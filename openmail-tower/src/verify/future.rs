@@ -32,6 +32,7 @@ use super::{
     layer::Settings,
     receive::Receive,
     rejection::{Rejection, RejectionKind},
+    weight::weight,
 };
 
 pin_project! {
@@ -220,8 +221,8 @@ where
     if !matches || holder == Holder::Nobody {
         return Err(RejectionKind::SignatureMismatch.into());
     }
-    // The event has texts of its own, beside the body's.
-    if !share.grow_by(body.len()) {
+    // The event has texts of its own, beside the body's, and what holds them.
+    if !share.grow_by(weight(&body)) {
         return Err(RejectionKind::Overloaded.into());
     }
     let event = VerifiedEvent::parse(body.clone(), head.timestamp.time());

@@ -113,9 +113,13 @@ impl<K> VerifyLayer<K> {
     }
 
     /// How many bytes the bodies of all requests in flight may take together, from their first byte
-    /// to the answer, and once more those whose signature holds: for the event that is read from
-    /// them. What comes beyond is answered 503. Shared by everything this layer and its clones
-    /// wrap; less than twice `body_limit` refuses the largest bodies for ever. Default: 64 MiB.
+    /// to the answer, and the events read from those whose signature holds. What comes beyond is
+    /// answered 503. Shared by everything this layer and its clones wrap. Default: 64 MiB.
+    ///
+    /// A mail counts as its body once more, since it is text: less than twice `body_limit` refuses
+    /// the largest for ever. An event of so many small parts (`[{},{},…]`) that they may take more
+    /// than a few times its body counts as what such parts take at most, which may be hundreds of
+    /// times as much; one that is beyond the whole budget is refused for ever too.
     #[must_use]
     pub fn body_budget(mut self, bytes: usize) -> Self {
         self.settings.budget = Budget::new(bytes);

@@ -1,0 +1,95 @@
+//! What events take in memory, beside what the budget counts for them. A file of its own: the
+//! allocator counts for the whole process.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use openmail_tests::{inner, layer, mail_of, measure::finish, signed};
+use openmail_tower::Event;
+use tower::{Layer, Service};
+
+#[global_allocator]
+static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+/// How long the mails of many parts are, about.
+const BYTES: usize = 100_000;
+
+/// A mail that consists of one field, nearly: what `part` gives, by number, between `open` and
+/// `close`.
+fn mail(open: &str, part: impl Fn(usize) -> String, close: &str) -> Vec<u8> {
+    let (mut parts, mut number) = (part(0), 1);
+    while parts.len() < BYTES {
+        parts += ",";
+        parts += &part(number);
+        number += 1;
+    }
+    let message = format!(r#""message":{{"id":"m","from":"a@b.c",{open}{parts}{close}}}"#);
+    format!(r#"{{"event":"message.received","event_id":"e","inbox_id":"i",{message}}}"#).into()
+}
+
+fn list(of: &str, part: &str) -> Vec<u8> {
+    mail(&format!(r#""{of}":["#), |_| part.into(), "]")
+}
+
+/// How many bytes reading it has allocated at the peak.
+fn peak(json: &[u8]) -> usize {
+    let _profiler = dhat::Profiler::builder().testing().trim_backtraces(Some(1)).build();
+    drop(Event::from_slice(json).unwrap());
+    dhat::HeapStats::get().max_bytes
+}
+
+/// How many bytes a budget must have for it, beside the body's own.
+fn counted(json: &[u8]) -> usize {
+    let is_enough = |budget| {
+        let mut service = layer().body_budget(json.len() + budget).layer(inner().0);
+        let request = signed(json, Full::new(Bytes::copy_from_slice(json)));
+        finish(service.call(request)).unwrap().status() == 200
+    };
+    let (mut little, mut enough) = (0, json.len() * 4096);
+    assert!(is_enough(enough));
+    while enough - little > 1 {
+        let middle = little.midpoint(enough);
+        *(if is_enough(middle) { &mut enough } else { &mut little }) = middle;
+    }
+    enough
+}
+
+// One test, for the allocator counts what others allocate beside it.
+#[test]
+fn the_budget_counts_what_an_event_takes() {
+    let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+    let object = |field: fn(usize) -> String| mail(r#""news":{"#, field, "}");
+    for (name, json) in [
+        ("objects of one field", list("news", r#"{"":0}"#)),
+        ("objects of objects", list("news", r#"{"":{"":{"":{"":{}}}}}"#)),
+        ("numbers", list("news", "0")),
+        ("texts", list("news", r#""a""#)),
+        ("empty lists", list("news", "[]")),
+        ("lists of one", list("news", "[0]")),
+        ("lists of five", list("news", "[0,0,0,0,0]")),
+        ("lists of lists", list("news", &deep)),
+        ("empty attachments", list("attachments", "{}")),
+        ("attachments of news", list("attachments", r#"{"":0}"#)),
+        ("attachments in lists", list("attachments", "[{}]")),
+        ("recipients", list("to", r#""""#)),
+        ("recipients in lists", list("cc", r#"["a"]"#)),
+        ("fields in order", object(|n| format!(r#""{n:05x}":0"#))),
+        ("fields against it", object(|n| format!(r#""{:05x}":0"#, 0xfffff - n))),
+        ("fields in no order", object(|n| format!(r#""{:x}":"""#, n * 40_503 % 65_536))),
+    ] {
+        let (peak, counted) = (peak(&json), counted(&json));
+        println!("{name}: {} bytes, {peak} at the peak, {counted} counted", json.len());
+        assert!(counted >= peak, "{name}: {peak} bytes taken, {counted} counted");
+        assert!(counted <= peak * 10, "{name}: {peak} bytes taken, {counted} counted");
+    }
+
+    // A mail is charged for its text and no more, whatever that quotes.
+    for size in [1 << 10, 2 << 10, 8 << 10, 64 << 10, 1 << 20] {
+        assert_eq!(counted(&mail_of(size)), size);
+    }
+    let quoted = r#"[{\"a\":[1,2,{}]},{},\"b,c\\\"],,,"#.repeat(10_000);
+    let json = mail("", |_| format!(r#""attachments":[{{"parsedText":"{quoted}"}}]"#), "");
+    let (peak, counted) = (peak(&json), counted(&json));
+    assert!(counted < json.len() + 8192, "{counted} counted for {} bytes", json.len());
+    // The escapes of one text are undone beside it.
+    assert!(counted * 3 >= peak, "{peak} bytes taken, {counted} counted");
+}
