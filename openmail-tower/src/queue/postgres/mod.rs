@@ -3,6 +3,7 @@
 mod claim;
 mod insert;
 mod lanes;
+mod listener;
 mod open;
 mod read;
 mod settle;

@@ -1,9 +1,9 @@
 //! [`PostgresStore`].
 
-use std::time::Duration;
+use std::{future::pending, time::Duration};
 
-use sqlx::{PgPool, postgres::PgListener};
-use tokio::time::sleep;
+use sqlx::PgPool;
+use tokio::sync::watch;
 
 use crate::{
     queue::{
@@ -20,6 +20,7 @@ use crate::{
 use super::{
     claim,
     insert::{Inserter, in_time},
+    listener::Listener,
     open, read, settle,
     settle::Settler,
 };
@@ -28,7 +29,8 @@ use super::{
 ///
 /// What one process asks for at the same time shares a commit; `synchronous_commit` is on, whatever
 /// the server's default. Workers claim with `SKIP LOCKED` and are woken by `NOTIFY`, which needs a
-/// session of their own: a pooler between must be in session mode. The times are the database's.
+/// session: a pooler between must be in session mode. There are 8 connections at most, one of which
+/// listens for all workers of the store. The times are the database's.
 ///
 /// Only its own tables are touched, in the first schema of the connection's search path:
 /// `openmail_events` and `openmail_migrations`, and the function `openmail_now`. Clones share it.
@@ -37,6 +39,7 @@ pub struct PostgresStore {
     pool: PgPool,
     inserter: Batcher<Inserter>,
     settler: Batcher<Settler>,
+    listener: Listener,
 }
 
 impl PostgresStore {
@@ -55,13 +58,15 @@ impl PostgresStore {
         open::migrate(&pool).await?;
         let inserter = Batcher::new(Inserter(pool.clone()));
         let settler = Batcher::new(Settler(pool.clone()));
-        Ok(Self { pool, inserter, settler })
+        let listener = Listener::new(pool.clone());
+        Ok(Self { pool, inserter, settler, listener })
     }
 
     /// Writes what was asked for, and disconnects. It and its clones then refuse everything.
     pub async fn close(&self) {
         self.inserter.close().await;
         self.settler.close().await;
+        self.listener.close().await;
         self.pool.close().await;
     }
 }
@@ -78,30 +83,13 @@ impl Enqueue<PostgresStore> {
 
 /// Tells when to look: after the changes that anybody has made.
 #[derive(Debug)]
-pub struct PostgresChanges {
-    pool: PgPool,
-    listener: Option<PgListener>,
-}
-
-impl PostgresChanges {
-    async fn try_next(&mut self) -> sqlx::Result<()> {
-        if let Some(listener) = &mut self.listener {
-            // None says that it was disconnected, and may have missed some.
-            return listener.try_recv().await.map(drop);
-        }
-        let mut listener = PgListener::connect_with(&self.pool).await?;
-        listener.listen("openmail_events").await?;
-        self.listener = Some(listener);
-        // What came before it listened is to be looked for.
-        Ok(())
-    }
-}
+pub struct PostgresChanges(watch::Receiver<()>);
 
 impl Changes for PostgresChanges {
     async fn next(&mut self) {
-        while self.try_next().await.is_err() {
-            self.listener = None;
-            sleep(Duration::from_secs(1)).await;
+        if self.0.changed().await.is_err() {
+            // The store is gone, and nobody listens for it.
+            pending::<()>().await;
         }
     }
 }
@@ -126,7 +114,7 @@ impl QueueStore for PostgresStore {
     }
 
     fn changes(&self) -> PostgresChanges {
-        PostgresChanges { pool: self.pool.clone(), listener: None }
+        PostgresChanges(self.listener.subscribe())
     }
 
     async fn prune(&self, age: Duration, limit: usize) -> Result<u64, QueueError> {
