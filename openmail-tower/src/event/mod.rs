@@ -24,4 +24,5 @@ pub use lifecycle::{Lifecycle, SuspensionReason};
 pub use mailbox::Mailbox;
 pub use message::{Attachment, Category, ExtractionMethod, Message, MessageReceived, Verdict};
 pub use parse::{Event, InvalidPayload};
+pub(crate) use read::mending;
 pub use unlisted::{SetupTest, UnknownEvent};

@@ -13,6 +13,14 @@ use super::{kind::EventKind, parse::Event, payload::Text, unlisted::UnknownEvent
 
 /// Reads an event.
 pub(super) fn event(json: &[u8]) -> Result<Event, Error> {
+    mending(json, read)
+}
+
+/// Reads JSON, and where that fails for a surrogate that stands alone, once more without it.
+pub(crate) fn mending<T>(
+    json: &[u8],
+    read: impl Fn(&[u8]) -> Result<T, Error>,
+) -> Result<T, Error> {
     read(json).or_else(|error| match mend_surrogates(json) {
         Cow::Owned(mended) => read(&mended),
         Cow::Borrowed(_) => Err(error),

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     event::{
         Event, EventId, EventKind, InboxId, Lifecycle, Message, MessageReceived, SetupTest,
-        ThreadId, UnknownEvent,
+        ThreadId, UnknownEvent, mending,
     },
     verified::VerifiedEvent,
 };
@@ -139,12 +139,16 @@ pub struct Attempt(pub u32);
 pub struct RawBody(pub Bytes);
 
 /// The whole event, read into a type of your own: for events that this crate does not know yet.
+///
+/// Half an emoji, as JavaScript writes it where it cuts a text (`\ud83d`), is read as U+FFFD. What
+/// the type cannot be read from fails for good.
 #[derive(Debug, Clone, Copy)]
 pub struct Payload<T>(pub T);
 
 impl<'e, K, S, T: DeserializeOwned> FromEvent<'e, K, S> for Payload<T> {
     fn from_event(event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
-        serde_json::from_slice(event.raw_body()).map(Self).map_err(HandlerError::permanent)
+        let payload = mending(event.raw_body(), |json| serde_json::from_slice(json));
+        payload.map(Self).map_err(HandlerError::permanent)
     }
 }
 

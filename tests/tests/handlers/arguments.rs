@@ -126,6 +126,25 @@ async fn an_unlisted_event_can_be_asked_for() {
     assert_eq!(log.take(), ["message.sent inb_1"]);
 }
 
+#[derive(serde::Deserialize)]
+struct Cut {
+    text: String,
+}
+
+#[openmail_handler(event = "message.bounced", unlisted)]
+async fn cut(Payload(bounce): Payload<Cut>, State(log): State<Log>) {
+    log.add(bounce.text);
+}
+
+#[tokio::test]
+async fn half_an_emoji_does_not_cost_the_event() {
+    let log = Log::default();
+    let router = EventRouter::new().handler(cut).with_state(log.clone());
+    let json = r#"{"event":"message.bounced","text":"cut \ud83d"}"#;
+    assert_eq!(run(router, openmail_tests::event(json)).await.unwrap(), Outcome::Done);
+    assert_eq!(log.take(), ["cut \u{fffd}"]);
+}
+
 #[openmail_handler(event = "message.received")]
 async fn picky(_: Payload<Picky>) {}
 
