@@ -6,6 +6,9 @@ use std::fmt;
 use mail_parser::{Address, HeaderValue, parsers::MessageStream};
 
 /// A mail address and the name that stands before it.
+///
+/// Neither holds a control character, a line separator or a sign that turns the direction of text:
+/// a blank stands there. They are the sender's own words all the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Mailbox {
@@ -38,18 +41,23 @@ impl Mailbox {
                 groups.into_iter().flat_map(|group| group.addresses).collect()
             }
         };
+        // Encoded words may hold what the text around them does not.
+        let plain = |text: &str| Some(one_line(text).trim().to_owned()).filter(|it| !it.is_empty());
         let mailbox = |address: mail_parser::Addr<'_>| {
             Some(Self {
-                name: address.name.filter(|name| !name.is_empty()).map(Into::into),
-                address: address.address?.into_owned(),
+                name: address.name.as_deref().and_then(plain),
+                address: address.address.as_deref().and_then(plain)?,
             })
         };
         addresses.into_iter().filter_map(mailbox).collect()
     }
 }
 
+/// With blanks for what begins a line, drives a terminal, or turns the order of what follows about.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let drives =
+        |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if drives(c) { ' ' } else { c }).collect()
 }
 
 impl fmt::Display for Mailbox {
@@ -84,6 +92,10 @@ mod tests {
             ),
             ("Zażółć <z@ż.example>", Some("Zażółć"), "z@ż.example"),
             ("Ada\r\n <a@b.c>", Some("Ada"), "a@b.c"),
+            ("=?utf-8?q?a=0AERROR=1b[31m?= <a@b.c>", Some("a ERROR [31m"), "a@b.c"),
+            ("\"=?utf-8?q?a=0AERROR=1b[31m?=\" <a@b.c>", Some("a ERROR [31m"), "a@b.c"),
+            ("=?utf-8?b?4oCoYeKAruKBpw==?= <a@b.c>", Some("a"), "a@b.c"),
+            ("=?utf-8?q?=0A?= <a@b.c>", None, "a@b.c"),
             ("not an address", None, "not an address"),
             ("not\r\nan address\u{1b}", None, "not  an address"),
             ("", None, ""),
