@@ -88,18 +88,30 @@ impl Message {
 
     /// Whether an agent may be shown this mail at all: neither the verdict nor the category calls it
     /// spam or malicious. OpenMail's own clients never hand such mail to an agent.
+    ///
+    /// A verdict or category that is no text, and so is in `extra`, may say so: then this is false.
     pub fn is_trustworthy(&self) -> bool {
-        !matches!(self.verdict, Some(Verdict::Spam | Verdict::Malicious))
+        !self.is_odd("verdict")
+            && !self.is_odd("category")
+            && !matches!(self.verdict, Some(Verdict::Spam | Verdict::Malicious))
             && !matches!(self.category, Some(Category::Spam | Category::Malicious))
     }
 
     /// Whether it may be answered without a person's doing: OpenMail does not say otherwise, it is
     /// trustworthy, and it is no bounce. Most mail is not personal, and two agents that answer each
     /// other never stop.
+    ///
+    /// An `auto_replyable` in `extra`, since it is neither true nor false, counts as false.
     pub fn may_auto_reply(&self) -> bool {
         self.auto_replyable != Some(false)
+            && !self.is_odd("auto_replyable")
             && self.category != Some(Category::Bounce)
             && self.is_trustworthy()
+    }
+
+    /// Whether a field came in a form that is not understood.
+    fn is_odd(&self, field: &str) -> bool {
+        self.extra.get(field).is_some_and(|value| !value.is_null())
     }
 }
 
@@ -181,5 +193,28 @@ words! {
         PdfError = "pdf_error",
         /// None: too large.
         SkippedTooLarge = "skipped_too_large",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_understood_is_no_yes() {
+        for (field, trustworthy, may_auto_reply) in [
+            (r#""auto_replyable":"no""#, true, false),
+            (r#""auto_replyable":0"#, true, false),
+            (r#""verdict":["spam"]"#, false, false),
+            (r#""verdict":{"is":"malicious"}"#, false, false),
+            (r#""category":7"#, false, false),
+            (r#""auto_replyable":null,"verdict":null,"category":null"#, true, true),
+            (r#""verdict":"news","category":"news""#, true, true),
+        ] {
+            let json = format!(r#"{{"id":"m","from":"f",{field}}}"#);
+            let mail: Message = serde_json::from_str(&json).unwrap();
+            let says = (mail.is_trustworthy(), mail.may_auto_reply());
+            assert_eq!(says, (trustworthy, may_auto_reply), "{field}");
+        }
     }
 }
