@@ -101,6 +101,14 @@ impl<T: Scalar> Lenient<T> {
     fn known(value: Option<T>, otherwise: impl Into<Value>) -> Self {
         value.map_or_else(|| Self::Odd(otherwise.into()), Self::Known)
     }
+
+    /// Of what came as a map. Where anything in the build has `serde_json` keep numbers to any
+    /// precision, those with a fraction do.
+    fn from_map(value: Value) -> Self {
+        let Value::Number(number) = &value else { return Self::Odd(value) };
+        let whole = number.as_u64().and_then(T::from_u64);
+        Self::known(whole.or_else(|| number.as_f64().and_then(T::from_f64)), value)
+    }
 }
 
 impl<'de, T: Scalar> Deserialize<'de> for Lenient<T> {
@@ -152,7 +160,7 @@ impl<'de, T: Scalar> Visitor<'de> for LenientVisitor<T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        Value::deserialize(MapAccessDeserializer::new(map)).map(Lenient::Odd)
+        Value::deserialize(MapAccessDeserializer::new(map)).map(Lenient::from_map)
     }
 }
 
@@ -228,5 +236,26 @@ impl<'de, T: Item> Visitor<'de> for ListVisitor<T> {
             items.extend(item);
         }
         Ok(List(items))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_came_as_a_map_is_a_number() {
+        fn read<T: Scalar>(value: impl Into<Value>) -> Result<T, Value> {
+            match Lenient::from_map(value.into()) {
+                Lenient::Known(known) => Ok(known),
+                Lenient::Odd(odd) => Err(odd),
+                Lenient::Null => panic!(),
+            }
+        }
+        assert_eq!(read(0.5), Ok(0.5));
+        assert_eq!(read(-7), Ok(-7.0));
+        assert_eq!(read(7), Ok(7_u32));
+        assert_eq!(read::<u32>(0.5), Err(0.5.into()));
+        assert_eq!(read::<bool>(1), Err(1.into()));
     }
 }
