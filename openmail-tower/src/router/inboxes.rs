@@ -168,7 +168,8 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
     }
 
     /// Sets the fallback, in the place of the router's own and of one that was set here; none brings
-    /// the router's own back.
+    /// the router's own back. As with [`EventRouter::fallback`](crate::EventRouter::fallback), it
+    /// gets every event, whatever its attribute names.
     pub fn set_fallback<H: Handler<S>>(&self, handler: Option<H>) {
         let handler = handler.map(|handler| self.stateful(handler));
         *self.live.fallback.write().unwrap_or_else(PoisonError::into_inner) = handler;

@@ -79,7 +79,9 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
         self.insert([Some(id.as_ref())], handler)
     }
 
-    /// Sets the handler of every event that no other asks for.
+    /// Sets the handler of every event that no other asks for, whatever events and inboxes its
+    /// attribute names: one that takes what only some events have, as `&MessageReceived`, fails for
+    /// good on the others. The attribute without `event` asks for what every event has.
     ///
     /// # Panics
     /// When there is one already.
