@@ -136,6 +136,40 @@ async fn what_is_forgotten_is_looked_up_again() {
 }
 
 #[tokio::test]
+async fn what_was_looked_up_before_is_forgotten_too() {
+    let database = Database::new(&[("a", "Ada")]);
+    let open = Arc::new(Semaphore::new(0));
+    let resolver = {
+        let (database, open) = (database.clone(), Arc::clone(&open));
+        AgentResolver::new(move |inbox: InboxId| {
+            let first = database.lookups.fetch_add(1, Ordering::SeqCst) == 0;
+            let agent = database.agents.lock().unwrap().get(inbox.as_str()).cloned();
+            let open = Arc::clone(&open);
+            async move {
+                if first {
+                    open.acquire().await?.forget();
+                }
+                Ok::<_, tokio::sync::AcquireError>(agent)
+            }
+        })
+    };
+    let mut under_way = Box::pin(tell(&resolver, mail("a")));
+    tokio::select! {
+        biased;
+        who = &mut under_way => panic!("{who}"),
+        () = std::future::ready(()) => {}
+    }
+    assert_eq!(database.lookups(), 1);
+    database.set("a", "Bob");
+    resolver.forget("a").await;
+    assert_eq!(tell(&resolver, mail("a")).await, "Bob", "it does not wait for the other");
+    open.add_permits(1);
+    assert_eq!(under_way.await, "Ada");
+    assert_eq!(tell(&resolver, mail("a")).await, "Bob");
+    assert_eq!(database.lookups(), 2);
+}
+
+#[tokio::test]
 async fn agents_and_their_absence_are_remembered_for_as_long_as_each_is_told() {
     let database = Database::new(&[("a", "Ada")]);
     let resolver = database.resolver().remember_none(Duration::ZERO);

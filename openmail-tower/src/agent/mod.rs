@@ -2,6 +2,7 @@
 //! time and handlers that were written before.
 
 mod extract;
+mod forgotten;
 mod resolver;
 mod service;
 

@@ -11,10 +11,12 @@ use crate::{
     router::{BoxError, HandlerError},
 };
 
-use super::service::ResolveAgent;
+use super::{forgotten::Forgotten, service::ResolveAgent};
 
 type Lookup<T> = dyn Fn(InboxId) -> Pin<Box<dyn Future<Output = Found<T>> + Send>> + Send + Sync;
 type Found<T> = Result<Option<T>, LookupError>;
+/// An inbox, and how often it had been forgotten when its agent was looked up.
+type Key = (InboxId, u64);
 
 /// Finds the agent of each event's inbox, and remembers it: a layer for the service of events
 /// behind it, usually an [`EventRouter`](crate::EventRouter), whose handlers take the agent as
@@ -56,7 +58,8 @@ type Found<T> = Result<Option<T>, LookupError>;
 /// # }
 /// ```
 pub struct AgentResolver<T> {
-    known: Cache<InboxId, Option<T>>,
+    known: Cache<Key, Option<T>>,
+    forgotten: Arc<Forgotten>,
     lookup: Arc<Lookup<T>>,
     settings: Settings,
 }
@@ -89,7 +92,7 @@ impl<T: Clone + Send + Sync + 'static> AgentResolver<T> {
             not_found: Duration::from_secs(5),
             timeout: Duration::from_secs(5),
         };
-        Self { known: settings.cache(), lookup, settings }
+        Self { known: settings.cache(), forgotten: Arc::new(Forgotten::new()), lookup, settings }
     }
 
     /// How many inboxes to remember. Default: 10,000.
@@ -120,9 +123,16 @@ impl<T: Clone + Send + Sync + 'static> AgentResolver<T> {
         self
     }
 
-    /// Forgets what is remembered of an inbox, as when its agent has changed.
+    /// Forgets what is remembered of an inbox, as when its agent has changed. An event that comes
+    /// after it has the agent looked up anew: a lookup that is under way goes on for the events that
+    /// wait for it, and what it finds is not remembered.
+    ///
+    /// Of the other inboxes, about one in a thousand is forgotten along.
     pub async fn forget(&self, inbox: impl AsRef<str>) {
-        self.known.invalidate(inbox.as_ref()).await;
+        let inbox = inbox.as_ref();
+        // No event finds it from here on; what is left is to free its place.
+        let before = self.forgotten.forget(inbox);
+        self.known.invalidate(&(inbox.into(), before)).await;
     }
 
     fn with(self, settings: Settings) -> Self {
@@ -130,10 +140,11 @@ impl<T: Clone + Send + Sync + 'static> AgentResolver<T> {
     }
 
     pub(super) async fn find(&self, inbox: &InboxId) -> Result<Option<T>, HandlerError> {
-        if let Some(known) = self.known.get(inbox).await {
+        let key: Key = (inbox.clone(), self.forgotten.count(inbox.as_str()));
+        if let Some(known) = self.known.get(&key).await {
             return Ok(known);
         }
-        let found = self.known.try_get_with_by_ref(inbox, (self.lookup)(inbox.clone()));
+        let found = self.known.try_get_with(key, (self.lookup)(inbox.clone()));
         match timeout(self.settings.timeout, found).await {
             Ok(found) => found.map_err(HandlerError::unavailable),
             Err(_) => Err(HandlerError::unavailable("the inbox's agent was not found in time")),
@@ -142,15 +153,15 @@ impl<T: Clone + Send + Sync + 'static> AgentResolver<T> {
 }
 
 impl Settings {
-    fn cache<T: Clone + Send + Sync + 'static>(&self) -> Cache<InboxId, Option<T>> {
+    fn cache<T: Clone + Send + Sync + 'static>(&self) -> Cache<Key, Option<T>> {
         Cache::builder().max_capacity(self.capacity).expire_after(*self).build()
     }
 }
 
-impl<T> Expiry<InboxId, Option<T>> for Settings {
+impl<T> Expiry<Key, Option<T>> for Settings {
     fn expire_after_create(
         &self,
-        _: &InboxId,
+        _: &Key,
         agent: &Option<T>,
         _: std::time::Instant,
     ) -> Option<Duration> {
@@ -159,12 +170,12 @@ impl<T> Expiry<InboxId, Option<T>> for Settings {
 
     fn expire_after_update(
         &self,
-        inbox: &InboxId,
+        key: &Key,
         agent: &Option<T>,
         at: std::time::Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
-        self.expire_after_create(inbox, agent, at)
+        self.expire_after_create(key, agent, at)
     }
 }
 
@@ -180,6 +191,7 @@ impl<T> Clone for AgentResolver<T> {
     fn clone(&self) -> Self {
         Self {
             known: self.known.clone(),
+            forgotten: Arc::clone(&self.forgotten),
             lookup: Arc::clone(&self.lookup),
             settings: self.settings,
         }
