@@ -260,8 +260,25 @@ async fn the_cache_is_bounded() {
 }
 
 #[tokio::test]
-async fn without_a_resolver_the_event_is_kept_and_the_log_says_why() {
+async fn without_a_resolver_the_event_is_tried_again_and_the_log_says_why() {
     let error = router().oneshot(mail("a")).await.unwrap_err();
-    assert_eq!(error.kind(), HandlerErrorKind::Unavailable);
+    assert_eq!(error.kind(), HandlerErrorKind::Failed);
     assert!(error.to_string().contains("is there an AgentResolver for it?"), "{error}");
+}
+
+#[openmail_handler]
+async fn any(Agent(name): Agent<String>) -> Result<(), HandlerError> {
+    ran(name)
+}
+
+#[tokio::test]
+async fn an_agent_that_there_is_none_of_is_not_waited_for_for_ever() {
+    let events = Database::new(&[]).resolver().layer(EventRouter::new().fallback(any));
+    let error = events.clone().oneshot(mail("a")).await.unwrap_err();
+    assert_eq!(error.kind(), HandlerErrorKind::Failed);
+    assert!(error.to_string().contains("the inbox has no Agent"), "{error}");
+    let pod = openmail_tests::event(r#"{"event":"pod.suspended"}"#);
+    let error = events.oneshot(pod).await.unwrap_err();
+    assert_eq!(error.kind(), HandlerErrorKind::Permanent);
+    assert!(error.to_string().contains("names no inbox"), "{error}");
 }

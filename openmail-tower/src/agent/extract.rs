@@ -7,8 +7,13 @@ use crate::{
 
 /// The agent of the event's inbox, as [`AgentResolver`](crate::AgentResolver) has found it.
 ///
-/// A handler that takes it runs only behind a resolver for the same `T`; without one, its events are
-/// answered as "try again", and the log says what is missing.
+/// A handler that takes it runs only behind a resolver for the same `T`.
+///
+/// | where there is none to take | the event |
+/// |---|---|
+/// | the event names no inbox | fails for good: [`Permanent`](crate::HandlerErrorKind::Permanent) |
+/// | no resolver for `T` stands before the handler | fails: [`Failed`](crate::HandlerErrorKind::Failed), and the error says what is missing |
+/// | the resolver has found none, and the handler is the router's fallback | fails likewise |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Agent<T>(pub T);
 
@@ -16,10 +21,16 @@ impl<'e, K, S, T: Clone + Send + Sync + 'static> FromEvent<'e, K, S> for Agent<T
     fn from_event(event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
         event.extensions().get::<Self>().cloned().ok_or_else(|| {
             let agent = std::any::type_name::<T>();
-            HandlerError::unavailable(if event.inbox_id().is_some() {
-                format!("the event has no Agent<{agent}>: is there an AgentResolver for it?")
-            } else {
-                format!("the event names no inbox, so it has no Agent<{agent}>")
+            if event.inbox_id().is_none() {
+                let text = format!("the event names no inbox, so it has no Agent<{agent}>");
+                return HandlerError::permanent(text);
+            }
+            // Counted by a queue, unlike what is unavailable: nothing says that it will pass.
+            HandlerError::failed(match event.extensions().get::<NoAgent>() {
+                Some(NoAgent) => format!("the inbox has no Agent<{agent}>"),
+                None => {
+                    format!("the event has no Agent<{agent}>: is there an AgentResolver for it?")
+                }
             })
         })
     }
