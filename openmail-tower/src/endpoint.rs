@@ -134,7 +134,7 @@ pin_project! {
     enum State<F> {
         Unverified,
         // Without a deadline where that lies further away than time goes.
-        Running { #[pin] run: CatchPanic<F>, deadline: Option<Instant>, #[pin] timer: Timer },
+        Running { #[pin] run: CatchPanic<F>, deadline: Option<Instant>, timer: Timer },
     }
 }
 

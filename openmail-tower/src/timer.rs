@@ -7,28 +7,15 @@ use std::{
     task::{Context, Poll},
 };
 
-use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
-pin_project! {
-    #[derive(Debug, Default)]
-    pub(crate) struct Timer {
-        #[pin]
-        sleep: Option<Sleep>,
-    }
-}
+/// Boxed, since it is larger than most of what it would be moved about with.
+#[derive(Debug, Default)]
+pub(crate) struct Timer(Option<Pin<Box<Sleep>>>);
 
 impl Timer {
     /// Ready when the time is over that `start` says at the first call.
-    pub(crate) fn poll(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        start: impl FnOnce() -> Sleep,
-    ) -> Poll<()> {
-        let mut sleep = self.project().sleep;
-        if sleep.is_none() {
-            sleep.set(Some(start()));
-        }
-        sleep.as_pin_mut().expect("it was just set").poll(cx)
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, start: impl FnOnce() -> Sleep) -> Poll<()> {
+        self.0.get_or_insert_with(|| Box::pin(start())).as_mut().poll(cx)
     }
 }

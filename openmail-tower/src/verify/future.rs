@@ -63,7 +63,7 @@ pin_project! {
     #[project = StateProj]
     enum State<F, L, B> {
         Rejected { rejection: Option<Rejection> },
-        Keys { #[pin] keys: L, #[pin] timer: Timer, named: Named, then: Option<Then<B>> },
+        Keys { #[pin] keys: L, timer: Timer, named: Named, then: Option<Then<B>> },
         Body { #[pin] receive: Receive<B>, key: Option<Key> },
         Inner { #[pin] response: F },
     }

@@ -32,7 +32,6 @@ pin_project! {
         body: B,
         buffer: Option<Buffer>,
         timeout: Duration,
-        #[pin]
         timer: Timer,
     }
 }
@@ -55,7 +54,7 @@ where
         mut macs: Option<&mut Macs>,
     ) -> Poll<Result<(Bytes, Reservation), Rejection>> {
         let mut this = self.project();
-        let late = |timer: Pin<&mut Timer>, cx: &mut Context<'_>, timeout| {
+        let late = |timer: &mut Timer, cx: &mut Context<'_>, timeout| {
             timer.poll(cx, || sleep(timeout)).map(|()| Err(RejectionKind::BodyTimeout.into()))
         };
         let buffer = this.buffer.as_mut().expect("polled after it was ready");
