@@ -69,7 +69,7 @@ async fn what_does_not_end_in_time_is_cut_off_and_runs_again() {
     assert_eq!(seen.last().unwrap().attempt(), Some(1), "it has no failure of its own");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_blocks_its_thread_is_not_waited_for() {
     let (queue, _folder) = queue().await;
     for number in 0..2 {
@@ -92,10 +92,9 @@ async fn what_blocks_its_thread_is_not_waited_for() {
             }
         })
     };
-    let short = Duration::from_millis(200);
-    let worker = queue.worker(events).grace(short).store_timeout(short);
-    let worker = Running::start(worker);
-    begun.acquire_many(2).await.unwrap().forget();
+    let (grace, store) = (Duration::from_millis(10), Duration::from_secs(5));
+    let worker = Running::start(queue.worker(events).grace(grace).store_timeout(store));
+    timeout(Duration::from_secs(60), begun.acquire_many(2)).await.unwrap().unwrap().forget();
     assert_eq!(worker.stop().await, 2);
     // The other was cut off, and is given back.
     counts(&queue, Counts { ready: 1, running: 1, ..Counts::default() }).await;

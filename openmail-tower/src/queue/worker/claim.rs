@@ -40,11 +40,13 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) struct Look {
     at: Instant,
     failures: u32,
+    // Something has changed since the last look began.
+    again: bool,
 }
 
 impl Look {
     pub(super) fn now() -> Self {
-        Self { at: Instant::now(), failures: 0 }
+        Self { at: Instant::now(), failures: 0, again: false }
     }
 
     pub(super) fn at(&self) -> Instant {
@@ -55,8 +57,13 @@ impl Look {
         self.at <= Instant::now()
     }
 
+    pub(super) fn begin(&mut self) {
+        self.again = false;
+    }
+
     /// Something has changed. A store that is away is waited for all the same.
     pub(super) fn soon(&mut self) {
+        self.again = true;
         if self.failures == 0 {
             self.at = Instant::now();
         }
@@ -64,7 +71,7 @@ impl Look {
 
     pub(super) fn found(&mut self, asked: usize, claims: &Claims, poll: Duration) {
         self.failures = 0;
-        let wait = if claims.events.len() >= asked {
+        let wait = if self.again || claims.events.len() >= asked {
             Duration::ZERO
         } else {
             // What is due and was not given is in another's hands for the moment.
@@ -95,6 +102,15 @@ mod tests {
         let mut look = Look::now();
         look.found(1, &Claims { events: Vec::new(), next_due }, poll);
         look.at() - Instant::now()
+    }
+
+    #[test]
+    fn what_changes_during_a_look_is_looked_for() {
+        let mut look = Look::now();
+        look.begin();
+        look.soon();
+        look.found(1, &Claims { events: Vec::new(), next_due: None }, Duration::from_secs(9));
+        assert!(look.is_due());
     }
 
     #[test]

@@ -23,17 +23,13 @@ pub(super) async fn drain<St: QueueStore>(
     settings: &Settings,
 ) -> usize {
     let begun = Instant::now();
-    let waiting: Vec<_> = waiting.into_iter().map(|claimed| claimed.lease).collect();
-    waiting.iter().for_each(|lease| held.remove(lease.id));
-    give_back(store, waiting, settings).await;
+    drop(waiting);
+    give_back(store, held.take_idle(), settings).await;
     let _ = timeout(settings.grace.saturating_sub(begun.elapsed()), ended(running)).await;
-    let cut = running.len();
-    running.abort_all();
+    let cut = held.cut_off();
     // One that blocks its thread does not hear of it, and is not waited for: its lease runs out.
     let _ = timeout(settings.store_timeout, ended(running)).await;
-    let idle = held.idle();
-    idle.iter().for_each(|lease| held.remove(lease.id));
-    give_back(store, idle, settings).await;
+    give_back(store, held.take_idle(), settings).await;
     cut
 }
 

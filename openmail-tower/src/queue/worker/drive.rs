@@ -81,13 +81,13 @@ where
     let mut claiming = None;
     loop {
         // Those whose lease was lost meanwhile are another's.
-        waiting.retain(|claimed: &Claimed| held.has(&claimed.lease));
+        waiting.retain(|claimed: &Claimed| held.lease(&claimed.lease).is_some());
         if is_ready && let Some(claimed) = waiting.pop_front() {
             let clone = events.clone();
             let events = mem::replace(&mut events, clone);
-            let id = claimed.lease.id;
+            let lease = claimed.lease.clone();
             let task = run(store.clone(), events, claimed, held.clone(), Arc::clone(&shared));
-            held.started(id, running.spawn(task));
+            held.started(&lease, running.spawn(task));
             is_ready = false;
             continue;
         }
@@ -99,6 +99,7 @@ where
         let free = settings.concurrency.saturating_sub(running.len());
         if claiming.is_none() && waiting.is_empty() && free > 0 && look.is_due() {
             held.claiming();
+            look.begin();
             claiming = Some(Box::pin(claim(store.clone(), free, settings)));
         }
         tokio::select! {
@@ -137,9 +138,7 @@ where
 /// Holds what a claim has brought; what is not begun yet waits.
 fn take(held: &Held, claims: Result<Claims, QueueError>, waiting: &mut VecDeque<Claimed>) {
     let events = claims.map(|claims| claims.events).unwrap_or_default();
-    let begin = held.claimed(events.iter().map(|event| &event.lease));
-    waiting
-        .extend(events.into_iter().zip(begin).filter_map(|(event, begin)| begin.then_some(event)));
+    waiting.extend(held.claimed(events));
 }
 
 /// Waits until the service takes an event.

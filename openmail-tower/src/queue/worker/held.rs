@@ -1,8 +1,9 @@
 //! The leases that a worker holds.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     convert::Infallible,
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,7 +14,7 @@ use tokio::{
 };
 
 use crate::queue::{
-    entry::{EntryId, Lease},
+    entry::{Claimed, EntryId, Lease},
     observe,
     store::QueueStore,
 };
@@ -21,17 +22,25 @@ use crate::queue::{
 use super::claim::within;
 
 /// Leases to be renewed, and the tasks that run their events.
+///
+/// A run is known by the lease that it began with. It may have another by now: where its lease ran
+/// out while the store was away or the clock was set, the worker claims anew what it runs already,
+/// and the run goes on under the new lease.
 #[derive(Clone, Default)]
 pub(super) struct Held(Arc<Mutex<Holds>>);
 
 #[derive(Default)]
 struct Holds {
     by_id: HashMap<EntryId, Hold>,
+    /// While a claim is under way, what is lost may only be lost to us; it is judged after that.
     is_claiming: bool,
+    lost: Vec<Lease>,
 }
 
 struct Hold {
+    begun_with: Lease,
     lease: Lease,
+    attempt: u32,
     task: Option<AbortHandle>,
     has_run: bool,
 }
@@ -41,78 +50,72 @@ impl Held {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says that a claim is under way. A lease that is gone until it has ended may be gone to us.
     pub(super) fn claiming(&self) {
         self.lock().is_claiming = true;
     }
 
-    /// Takes what a claim has brought; gives back whether each is to be begun. What runs here already
-    /// goes on under the new lease: the old one ran out while the store was away or the clock was
-    /// set, and the store could not know.
-    pub(super) fn claimed<'a>(&self, leases: impl IntoIterator<Item = &'a Lease>) -> Vec<bool> {
+    /// Takes what a claim has brought, and gives back what is to be begun.
+    pub(super) fn claimed(&self, events: Vec<Claimed>) -> Vec<Claimed> {
         let mut holds = self.lock();
         holds.is_claiming = false;
-        let mut begin = |lease: &Lease| {
-            let lease = lease.clone();
-            match holds.by_id.get_mut(&lease.id).filter(|hold| !hold.is_idle()) {
-                Some(hold) => hold.lease = lease,
-                None => {
-                    let hold = Hold { lease, task: None, has_run: false };
-                    holds.by_id.insert(hold.lease.id, hold);
-                    return true;
-                }
-            }
-            false
-        };
-        leases.into_iter().map(&mut begin).collect()
+        let begin = events.into_iter().filter(|event| holds.take(event)).collect();
+        mem::take(&mut holds.lost).iter().for_each(|lease| holds.lose(lease));
+        begin
     }
 
-    /// The event is run by this task.
-    pub(super) fn started(&self, id: EntryId, task: AbortHandle) {
-        if let Some(hold) = self.lock().by_id.get_mut(&id) {
+    /// The run has begun, on this task.
+    pub(super) fn started(&self, run: &Lease, task: AbortHandle) {
+        if let Some(hold) = self.lock().of(run) {
             hold.task = Some(task);
         }
     }
 
-    /// The event has run, and what became of it is being written down.
-    pub(super) fn has_run(&self, id: EntryId) {
-        if let Some(hold) = self.lock().by_id.get_mut(&id) {
-            hold.has_run = true;
+    /// The run has ended, and what became of it is to be written down: gives the attempt it counts
+    /// as. A lease that ran out counts as one, as it does where a worker has died.
+    pub(super) fn has_run(&self, run: &Lease) -> Option<u32> {
+        let mut holds = self.lock();
+        let hold = holds.of(run)?;
+        hold.has_run = true;
+        Some(hold.attempt)
+    }
+
+    /// The lease that the run has now: none where it is another's.
+    pub(super) fn lease(&self, run: &Lease) -> Option<Lease> {
+        self.lock().of(run).map(|hold| hold.lease.clone())
+    }
+
+    /// Lets the run's lease go, and tells whether it was this one: it may have been claimed anew.
+    pub(super) fn let_go(&self, run: &Lease, lease: &Lease) -> bool {
+        let mut holds = self.lock();
+        let is_this = holds.of(run).is_none_or(|hold| hold.lease == *lease);
+        if is_this && holds.of(run).is_some() {
+            holds.by_id.remove(&run.id);
         }
+        is_this
     }
 
-    pub(super) fn remove(&self, id: EntryId) {
-        self.lock().by_id.remove(&id);
+    /// As `let_go`, where the store does not know the lease any more.
+    pub(super) fn let_go_lost(&self, run: &Lease, lease: &Lease) -> bool {
+        !self.lock().is_claiming && self.let_go(run, lease)
     }
 
-    /// The lease by which an event is held now.
-    pub(super) fn lease(&self, id: EntryId) -> Option<Lease> {
-        self.lock().by_id.get(&id).map(|hold| hold.lease.clone())
-    }
-
-    /// Whether this very lease is held.
-    pub(super) fn has(&self, lease: &Lease) -> bool {
-        self.lease(lease.id).is_some_and(|held| held == *lease)
-    }
-
-    /// Whether a lease that the store does not know any more is lost for good: it may have been
-    /// claimed anew here.
-    pub(super) fn has_lost(&self, lease: &Lease) -> bool {
+    /// Cuts off what runs, save what has come to its end; gives how many those were.
+    pub(super) fn cut_off(&self) -> usize {
         let holds = self.lock();
-        !holds.is_claiming && holds.by_id.get(&lease.id).is_some_and(|hold| hold.lease == *lease)
+        let running = holds.by_id.values().filter(|hold| !hold.has_run && !hold.is_idle());
+        running.filter_map(|hold| hold.task.as_ref()).map(AbortHandle::abort).count()
     }
 
-    /// The leases whose tasks have come to their end, or have not begun: nobody runs their events.
-    pub(super) fn idle(&self) -> Vec<Lease> {
-        let holds = self.lock();
-        let idle = holds.by_id.values().filter(|hold| hold.is_idle());
-        idle.map(|hold| hold.lease.clone()).collect()
+    /// Takes the leases of events that nobody runs: they have not begun, or their tasks are gone.
+    pub(super) fn take_idle(&self) -> Vec<Lease> {
+        let mut holds = self.lock();
+        holds.by_id.extract_if(|_, hold| hold.is_idle()).map(|(_, hold)| hold.lease).collect()
     }
 
     fn renewable(&self) -> Vec<Lease> {
         let mut holds = self.lock();
-        // A task takes its lease off before it ends: this one has panicked, and its event must come
-        // to another.
+        // A run lets its lease go before it ends: the task of this one has panicked, and its event
+        // must come to another.
         holds.by_id.retain(|id, hold| {
             let is_alive = hold.task.is_none() || !hold.is_idle();
             if !is_alive {
@@ -123,19 +126,37 @@ impl Held {
         holds.by_id.values().map(|hold| hold.lease.clone()).collect()
     }
 
-    fn lose(&self, lease: &Lease) {
-        if !self.has_lost(lease) {
-            return;
-        }
+    fn lose(&self, lease: Lease) {
         let mut holds = self.lock();
-        // What is being written down is found to be lost, or was just written.
-        if let Entry::Occupied(hold) = holds.by_id.entry(lease.id)
-            && !hold.get().has_run
-        {
+        if holds.is_claiming { holds.lost.push(lease) } else { holds.lose(&lease) }
+    }
+}
+
+impl Holds {
+    fn of(&mut self, run: &Lease) -> Option<&mut Hold> {
+        self.by_id.get_mut(&run.id).filter(|hold| hold.begun_with == *run)
+    }
+
+    /// Whether it is to be begun.
+    fn take(&mut self, event: &Claimed) -> bool {
+        let (lease, attempt) = (event.lease.clone(), event.attempt);
+        if let Some(hold) = self.by_id.get_mut(&lease.id).filter(|hold| !hold.is_idle()) {
+            (hold.lease, hold.attempt) = (lease, attempt);
+            return false;
+        }
+        let begun_with = lease.clone();
+        let hold = Hold { begun_with, lease, attempt, task: None, has_run: false };
+        self.by_id.insert(hold.lease.id, hold);
+        true
+    }
+
+    fn lose(&mut self, lease: &Lease) {
+        let hold = self.by_id.get(&lease.id).filter(|hold| hold.lease == *lease);
+        // What is being written down finds out by itself, or was just written.
+        if let Some(hold) = hold.filter(|hold| !hold.has_run) {
             observe::lost(lease.id);
-            if let Some(task) = hold.remove().task {
-                task.abort();
-            }
+            hold.task.as_ref().map(AbortHandle::abort);
+            self.by_id.remove(&lease.id);
         }
     }
 }
@@ -159,9 +180,82 @@ pub(super) async fn renew<St: QueueStore>(store: &St, held: &Held, lease: Durati
         }
         match within(period, store.renew(&leases, lease)).await {
             Ok(lost) => {
-                leases.iter().filter(|lease| lost.contains(&lease.id)).for_each(|it| held.lose(it));
+                let lost = leases.into_iter().filter(|lease| lost.contains(&lease.id));
+                lost.for_each(|lease| held.lose(lease));
             }
             Err(error) => observe::away(&error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::verified::StoredEvent;
+
+    fn event(token: i64) -> Claimed {
+        let lease = Lease::new(EntryId(1), token, None);
+        let stored = StoredEvent { raw_body: Bytes::new(), timestamp: 0 };
+        Claimed::new(lease, u32::try_from(token).unwrap(), stored)
+    }
+
+    /// An event that was claimed and runs, and its lease.
+    fn running(token: i64) -> (Held, Lease) {
+        let held = Held::default();
+        let lease = event(token).lease;
+        assert_eq!(held.claimed(vec![event(token)]).len(), 1);
+        held.started(&lease, tokio::spawn(pending::<()>()).abort_handle());
+        (held, lease)
+    }
+
+    #[tokio::test]
+    async fn a_run_goes_on_under_the_lease_that_is_claimed_anew() {
+        let (held, run) = running(1);
+        assert!(held.claimed(vec![event(2)]).is_empty());
+        assert_eq!(held.lease(&run), Some(event(2).lease));
+        assert_eq!(held.has_run(&run), Some(2));
+        // The old one was written down, and the new one claimed after that.
+        assert!(!held.let_go(&run, &run));
+        assert!(held.let_go(&run, &event(2).lease));
+        assert_eq!(held.lease(&run), None);
+    }
+
+    #[tokio::test]
+    async fn a_run_that_was_lost_does_not_touch_the_next() {
+        let (held, stale) = running(1);
+        held.lose(stale.clone());
+        assert_eq!(held.claimed(vec![event(3)]).len(), 1);
+        assert_eq!((held.has_run(&stale), held.lease(&stale)), (None, None));
+        assert!(held.let_go(&stale, &stale));
+        assert!(held.lease(&event(3).lease).is_some());
+    }
+
+    #[tokio::test]
+    async fn what_is_lost_while_a_claim_is_under_way_is_judged_after_it() {
+        for (claimed, remains) in [(vec![event(2)], true), (vec![], false)] {
+            let (held, run) = running(1);
+            held.claiming();
+            held.lose(run.clone());
+            assert!(!held.let_go_lost(&run, &run));
+            assert!(held.claimed(claimed).is_empty());
+            assert_eq!(held.lease(&run).is_some(), remains);
+        }
+    }
+
+    #[tokio::test]
+    async fn at_the_end_only_what_still_runs_is_cut_off() {
+        let (held, run) = running(1);
+        held.has_run(&run);
+        assert_eq!(held.cut_off(), 0);
+        let (held, run) = running(1);
+        assert_eq!(held.cut_off(), 1);
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(held.take_idle(), [run]);
     }
 }

@@ -7,7 +7,7 @@ use tower_service::Service;
 
 use crate::{
     queue::{
-        entry::{Claimed, EntryId, Settlement},
+        entry::{Claimed, Lease, Settlement},
         observe,
         store::QueueStore,
     },
@@ -46,16 +46,19 @@ pub(super) async fn run<St, E>(
             Ok(event) => event.with_attempt(attempt),
         };
         let outcome = events.call(event).await;
+        let outcome = outcome.map_err(|error| HandlerError::from_boxed(error.into()));
         // An error's text is the user's code as well.
-        settlement(outcome.map_err(|it| HandlerError::from_boxed(it.into())), attempt, &settings)
+        settlement(outcome, held.has_run(&lease).unwrap_or(attempt), &settings)
     };
     let settlement = match CatchPanic::new(|| work).await {
         Ok(settlement) => settlement,
-        Err(panic) => settlement(Err(HandlerError::panicked(&*panic)), attempt, &settings),
+        Err(panic) => {
+            let attempt = held.has_run(&lease).unwrap_or(attempt);
+            settlement(Err(HandlerError::panicked(&*panic)), attempt, &settings)
+        }
     };
-    held.has_run(lease.id);
-    settle(&store, &held, lease.id, settlement, settings.store_timeout).await;
-    held.remove(lease.id);
+    held.has_run(&lease);
+    settle(&store, &held, &lease, settlement, settings.store_timeout).await;
 }
 
 fn settlement(
@@ -80,21 +83,33 @@ fn settlement(
     }
 }
 
-/// Writes down what became of an event. A store that is away is waited for: the event has run, and
-/// to lose that would have it run again.
+/// Writes down what became of a run. A store that is away is waited for: the event has run, and to
+/// lose that would have it run again.
 async fn settle<St: QueueStore>(
     store: &St,
     held: &Held,
-    id: EntryId,
+    run: &Lease,
     settlement: Settlement,
     limit: Duration,
 ) {
-    let mut failures = 0;
-    // Asked for each time: the worker may have claimed anew what it runs.
-    while let Some(lease) = held.lease(id) {
+    let (first, mut failures) = (held.lease(run), 0);
+    while let Some(lease) = held.lease(run) {
+        let settlement = match &settlement {
+            // Claimed anew since the first try, which the store may have heard: it has not run again.
+            Settlement::Retry { after, .. } if first.as_ref() != Some(&lease) => {
+                Settlement::Release { after: *after }
+            }
+            settlement => settlement.clone(),
+        };
         match within(limit, store.settle(&lease, settlement.clone())).await {
-            Ok(true) => return observe::settled(id, &settlement),
-            Ok(false) if held.has_lost(&lease) => return observe::lost(id),
+            Ok(true) => {
+                observe::settled(run.id, &settlement);
+                if held.let_go(run, &lease) {
+                    return;
+                }
+                continue;
+            }
+            Ok(false) if held.let_go_lost(run, &lease) => return observe::lost(run.id),
             Ok(false) => {}
             Err(error) => observe::away(&error),
         }
