@@ -149,8 +149,9 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// Why a text cannot be a secret.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why a text cannot be a secret. Its `Debug` is its `Display`, since that is what a `main` prints
+/// which ends with it.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{kind}", variable.as_ref().map(|name| format!("{name}: ")).unwrap_or_default())]
 pub struct SecretError {
     kind: SecretErrorKind,
@@ -166,6 +167,12 @@ impl SecretError {
     /// The environment variable it came from.
     pub fn variable(&self) -> Option<&str> {
         self.variable.as_deref()
+    }
+}
+
+impl fmt::Debug for SecretError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -210,6 +217,12 @@ mod tests {
             assert_eq!(Secret::new(text).unwrap_err().kind(), SecretErrorKind::Padded, "{text:?}");
         }
         assert!(Secret::new("two words").is_ok());
+    }
+
+    #[test]
+    fn a_main_that_ends_with_it_tells_what_to_do() {
+        let error = Secrets::from_variables(None, None).unwrap_err();
+        assert_eq!(format!("{error:?}"), error.to_string());
     }
 
     #[test]

@@ -8,7 +8,8 @@ use std::{collections::HashMap, sync::Arc};
 use anyhow::bail;
 use axum::{Router, extract::State as AppState, http::StatusCode, routing::get};
 use openmail_tower::{
-    Attempt, EventRouter, HandlerError, MessageReceived, State, VerifyLayer, openmail_handler,
+    Attempt, EventRouter, HandlerError, Message, MessageReceived, State, VerifyLayer,
+    openmail_handler,
     queue::{Enqueue, QueueStore},
     webhook,
 };
@@ -35,8 +36,12 @@ async fn answer(
     attempt: Attempt,
     State(agent): State<Agent>,
 ) -> Result<(), HandlerError> {
-    let subject = mail.message.subject.as_deref().unwrap_or_default();
-    if subject.is_empty() {
+    let Message { subject, body_text, attachments, .. } = &mail.message;
+    if !mail.message.may_auto_reply() {
+        return Ok(());
+    }
+    let subject = subject.as_deref().unwrap_or_default();
+    if subject.is_empty() && body_text.is_none() && attachments.is_empty() {
         // It becomes a dead letter at once.
         return Err(HandlerError::permanent("there is nothing to answer"));
     }

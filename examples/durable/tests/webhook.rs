@@ -90,10 +90,18 @@ async fn drive<St: QueueStore>(open: impl AsyncFn() -> St) {
     let store = open().await;
     let server = Server::start(Enqueue::new(store.clone()), agent.clone()).await;
     assert_eq!(server.post(&mail("evt_1", "Hello")).await, 200);
+    let mut bounce = mail("evt_4", "Undeliverable");
+    bounce["message"]["category"] = "bounce".into();
+    assert_eq!(server.post(&bounce).await, 200);
     assert_eq!(server.post(&mail("evt_3", "Again")).await, 200);
     until(async || agent.answer_to("evt_3").await.is_some()).await;
     server.stop().await;
     assert_eq!(agent.answer_to("evt_1").await, None, "it was answered before");
+    assert_eq!(
+        agent.answer_to("evt_4").await,
+        None,
+        "two agents that answer each other never stop"
+    );
     let letters = store.dead_letters(None, 10).await.unwrap();
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].error, "there is nothing to answer");

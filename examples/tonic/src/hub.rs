@@ -19,11 +19,12 @@ const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// Hands each event to the agents that listen to its inbox.
 ///
-/// An agent has room for one event besides the one it reads, so the slowest holds no more than two;
-/// the next event waits for room, and OpenMail for its answer. Done (200) means that at least one
-/// agent has taken the event over. If none has, or none listens, OpenMail is to come again (503),
-/// which it does for about seven minutes. Whoever cannot have an agent away for longer, or needs to
-/// know that the agent has done its work, puts a queue before the hub.
+/// Done (200) means that the event is on its way to at least one agent, and not that it has arrived:
+/// what is under way when a connection breaks is lost. If none listens, or all read too slowly,
+/// OpenMail is to come again (503), which it does for about seven minutes; HTTP/2's window holds
+/// some mail for an agent that does not read, and its channel one more. Whoever needs to know that an
+/// agent has done its work has it say so, by a call with the `event_id` that this handler waits for,
+/// and puts a queue before it for agents that are away for longer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hub(Arc<Mutex<Agents>>);
 

@@ -93,7 +93,8 @@ impl HandlerError {
         Self::new(HandlerErrorKind::Panicked, format!("the handler panicked: {text}").into())
     }
 
-    /// Takes any boxed error; one that was a `HandlerError` before becomes it again, so that it
+    /// Takes any boxed error, as `anyhow`'s and tower's, which `?` does not: write
+    /// `.map_err(|error| HandlerError::from_boxed(error.into()))`. One that was a `HandlerError` before becomes it again, so that it
     /// passes through tower's layers unharmed.
     pub fn from_boxed(error: BoxError) -> Self {
         match error.downcast::<Boxed>() {

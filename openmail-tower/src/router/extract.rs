@@ -29,6 +29,9 @@ use super::{
 ///
 /// Whatever can be borrowed can be taken whole as well, at the price of a copy.
 ///
+/// An event may lack what its kind usually has: then a handler that takes the bare id or `Attempt`
+/// has failed, and is tried again as after any failure. `Option` takes it as it comes.
+///
 /// # Your own
 /// ```
 /// use openmail_tower::{FromEvent, FromRef, HandlerError, VerifiedEvent};
@@ -58,8 +61,8 @@ pub trait FromEvent<'e, K, S>: Sized {
     fn from_event(event: &'e VerifiedEvent, state: &'e S) -> Result<Self, HandlerError>;
 }
 
-fn absent(what: &str) -> HandlerError {
-    HandlerError::permanent(format!("the event has no {what}"))
+fn absent(what: &str) -> String {
+    format!("the event has no {what}")
 }
 
 macro_rules! payloads {
@@ -67,7 +70,7 @@ macro_rules! payloads {
         impl<'e, K: Carries<$type>, S> FromEvent<'e, K, S> for &'e $type {
             fn from_event(event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
                 let $event = event.event();
-                $take.ok_or_else(|| absent($name))
+                $take.ok_or_else(|| HandlerError::permanent(absent($name)))
             }
         }
 
@@ -91,7 +94,9 @@ macro_rules! ids {
     ($($type:ty, $name:literal, $event:ident => $take:expr;)*) => {$(
         impl<'e, K: Carries<$type>, S> FromEvent<'e, K, S> for $type {
             fn from_event($event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
-                $take.ok_or_else(|| absent($name))
+                // Not for good: it is news that an event of this kind lacks it, and no mail is to be
+                // lost to news.
+                $take.ok_or_else(|| HandlerError::failed(absent($name)))
             }
         }
 

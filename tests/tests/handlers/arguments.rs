@@ -160,3 +160,17 @@ async fn what_cannot_be_taken_fails_for_good() {
     assert_eq!(error.kind(), HandlerErrorKind::Permanent);
     assert!(error.to_string().contains("nowhere"), "{error}");
 }
+
+#[openmail_handler(event = "message.received")]
+async fn threaded(_: ThreadId) {}
+
+#[tokio::test]
+async fn what_an_event_lacks_for_once_is_a_failure_and_not_for_good() {
+    let mail = event(&serde_json::json!({
+        "event": "message.received", "event_id": "e", "inbox_id": "inb_1",
+        "message": {"id": "m", "from": "a@example.com"},
+    }));
+    let error = run(EventRouter::new().handler(threaded), mail).await.unwrap_err();
+    assert_eq!(error.kind(), HandlerErrorKind::Failed);
+    assert!(error.to_string().contains("thread_id"), "{error}");
+}
