@@ -92,21 +92,22 @@ async fn settle<St: QueueStore>(
     settlement: Settlement,
     limit: Duration,
 ) {
-    let (first, mut failures) = (held.lease(run), 0);
+    let (first, mut settlement, mut failures) = (held.lease(run), settlement, 0);
     while let Some(lease) = held.lease(run) {
-        let settlement = match &settlement {
-            // Claimed anew since the first try, which the store may have heard: it has not run again.
-            Settlement::Retry { after, .. } if first.as_ref() != Some(&lease) => {
-                Settlement::Release { after: *after }
-            }
-            settlement => settlement.clone(),
-        };
+        // Claimed anew since the first try, which the store may have heard: it has not run again.
+        if let Settlement::Retry { after, .. } = &settlement
+            && first.as_ref() != Some(&lease)
+        {
+            settlement = Settlement::Release { after: *after };
+        }
         match within(limit, store.settle(&lease, settlement.clone())).await {
             Ok(true) => {
                 observe::settled(run.id, &settlement);
                 if held.let_go(run, &lease) {
                     return;
                 }
+                // Claimed anew after it was written: what has not begun is given back.
+                settlement = Settlement::Release { after: Duration::ZERO };
                 continue;
             }
             Ok(false) if held.let_go_lost(run, &lease) => return observe::lost(run.id),
