@@ -126,6 +126,12 @@ impl Args {
                 errors.push(Error::new(event.span(), unknown_event(&name)));
             }
         }
+        let of_pods = self.events.iter().all(|event| event.value().starts_with("pod."));
+        if let Some(event) = self.events.first().filter(|_| of_pods && !self.inboxes.is_empty()) {
+            let text =
+                format!("`{}` is about no inbox: with `inbox`, it never comes", event.value());
+            errors.push(Error::new(event.span(), text));
+        }
     }
 }
 
