@@ -1,11 +1,11 @@
 //! [`dispatch`].
 
-use std::{borrow::Borrow, future::poll_fn};
+use std::borrow::Borrow;
 
 use tower_service::Service;
 
 use crate::{
-    router::{BoxError, HandlerError, Outcome},
+    router::{BoxError, HandlerError, Oneshot, Outcome},
     verified::VerifiedEvent,
 };
 
@@ -23,10 +23,6 @@ where
     E: Service<VerifiedEvent, Response = Outcome> + Clone,
     E::Error: Into<BoxError>,
 {
-    let mut events = events.clone();
-    let outcome = async {
-        poll_fn(|cx| events.poll_ready(cx)).await?;
-        events.call(event.borrow().verified()).await
-    };
-    outcome.await.map_err(|error| HandlerError::from_boxed(error.into()))
+    let run = Oneshot::new(events.clone(), event.borrow().verified());
+    run.await.map_err(|error| HandlerError::from_boxed(error.into()))
 }

@@ -211,6 +211,25 @@ async fn what_runs_here_already_is_not_begun_again() {
     assert_eq!(begun.available_permits(), 0, "it was begun once");
 }
 
+#[tokio::test]
+async fn a_lease_that_ran_out_counts_and_the_error_is_the_runs_own() {
+    let (queue, folder) = queue().await;
+    add(&queue, mail("evt_1")).await;
+    let database = database(&folder).await;
+    let [begun, gate] = gates();
+    let events = gated(&begun, &gate).map_result(|_| Err(HandlerError::failed("its own")));
+    let worker = queue.worker(events).poll_interval(Duration::from_millis(10));
+    let worker = Running::start(worker.backoff(at_once(2)));
+    begun.acquire().await.unwrap().forget();
+    run_out(&database).await;
+    given_out(&database, 2).await;
+    gate.add_permits(9);
+    counts(&queue, Counts { dead: 1, ..Counts::default() }).await;
+    worker.stop().await;
+    let letters = queue.store().dead_letters(None, 10).await.unwrap();
+    assert_eq!((&*letters[0].error, letters[0].attempts), ("its own", 2));
+}
+
 /// An error whose text cannot be had.
 #[derive(Debug)]
 struct Silent;

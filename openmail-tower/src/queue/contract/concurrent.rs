@@ -43,6 +43,7 @@ async fn none_is_dropped_by_half<St: QueueStore>(probe: &Probe<St>) {
         all.insert(entry.stored.raw_body.clone());
         let (store, entry) = (probe.store.clone(), entry);
         let asked = tokio::spawn(async move { store.enqueue(entry).await });
+        // Each time it has come a little further.
         tokio::time::sleep(Duration::from_micros(100 * delay)).await;
         asked.abort();
     }
@@ -98,9 +99,12 @@ async fn lanes_hold_for_all<St: QueueStore>(probe: &Probe<St>) {
             }
         });
     }
-    while let Some(worker) = workers.join_next().await {
-        worker.expect("it ran to its end");
-    }
+    let all = async {
+        while let Some(worker) = workers.join_next().await {
+            worker.expect("it ran to its end");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), all).await.expect("none is lost");
     assert!(asked.join_all().await.into_iter().all(|new| new.expect("it is enqueued")));
     let mut last = HashMap::new();
     for (lane, id) in done.lock().expect("no panic").drain(..) {

@@ -78,6 +78,7 @@ async fn hear(pool: &PgPool, heard: &watch::Sender<()>) -> Infallible {
             Ok(()) => heard.send_replace(()),
             Err(_) => {
                 listener = None;
+                // Meanwhile workers look by themselves.
                 sleep(Duration::from_secs(1)).await;
             }
         }

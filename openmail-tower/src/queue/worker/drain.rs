@@ -1,6 +1,6 @@
 //! The end: what was not begun is given back, what runs may end.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use tokio::{
     task::JoinSet,
@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use crate::queue::{
-    entry::{Claimed, Lease, Settlement},
+    entry::{Lease, Settlement},
     observe,
     store::QueueStore,
 };
@@ -17,13 +17,11 @@ use super::{claim::within, held::Held, settings::Settings};
 
 pub(super) async fn drain<St: QueueStore>(
     store: &St,
-    waiting: VecDeque<Claimed>,
     running: &mut JoinSet<()>,
     held: &Held,
     settings: &Settings,
 ) -> usize {
     let begun = Instant::now();
-    drop(waiting);
     give_back(store, held.take_idle(), settings).await;
     let _ = timeout(settings.grace.saturating_sub(begun.elapsed()), ended(running)).await;
     let cut = held.cut_off();

@@ -132,7 +132,7 @@ where
     if let Some(claiming) = claiming {
         take(held, claiming.await.1, &mut waiting);
     }
-    drain(store, waiting, &mut running, held, &settings).await
+    drain(store, &mut running, held, &settings).await
 }
 
 /// Holds what a claim has brought; what is not begun yet waits.

@@ -86,17 +86,13 @@ impl Held {
 
     /// Lets the run's lease go, and tells whether it was this one: it may have been claimed anew.
     pub(super) fn let_go(&self, run: &Lease, lease: &Lease) -> bool {
-        let mut holds = self.lock();
-        let is_this = holds.of(run).is_none_or(|hold| hold.lease == *lease);
-        if is_this && holds.of(run).is_some() {
-            holds.by_id.remove(&run.id);
-        }
-        is_this
+        self.lock().let_go(run, lease)
     }
 
     /// As `let_go`, where the store does not know the lease any more.
     pub(super) fn let_go_lost(&self, run: &Lease, lease: &Lease) -> bool {
-        !self.lock().is_claiming && self.let_go(run, lease)
+        let mut holds = self.lock();
+        !holds.is_claiming && holds.let_go(run, lease)
     }
 
     /// Cuts off what runs, save what has come to its end; gives how many those were.
@@ -135,6 +131,15 @@ impl Held {
 impl Holds {
     fn of(&mut self, run: &Lease) -> Option<&mut Hold> {
         self.by_id.get_mut(&run.id).filter(|hold| hold.begun_with == *run)
+    }
+
+    fn let_go(&mut self, run: &Lease, lease: &Lease) -> bool {
+        let Some(hold) = self.of(run) else { return true };
+        let is_this = hold.lease == *lease;
+        if is_this {
+            self.by_id.remove(&run.id);
+        }
+        is_this
     }
 
     /// Whether it is to be begun.
@@ -243,6 +248,8 @@ mod tests {
             assert!(!held.let_go_lost(&run, &run));
             assert!(held.claimed(claimed).is_empty());
             assert_eq!(held.lease(&run).is_some(), remains);
+            // The one that it began with is gone either way; the other is still its own.
+            assert_eq!(held.let_go_lost(&run, &run), !remains);
         }
     }
 
