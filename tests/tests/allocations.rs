@@ -1,5 +1,5 @@
-//! What a request allocates and copies, held to a number. A file of its own: the allocator counts
-//! for the whole process.
+//! What a request allocates and copies, held to a number. A file of its own: the allocator that
+//! counts is the whole process's, though it counts for each thread.
 
 use std::{
     convert::Infallible,
@@ -13,9 +13,6 @@ use http_body_util::Full;
 use openmail_tests::{ScriptedBody, layer, mail_of, measure::finish, signed};
 use openmail_tower::{BoxError, MessageReceived, VerifiedBody, VerifiedEvent};
 use tower::{Layer, Service};
-
-#[global_allocator]
-static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
 /// Takes the event and nothing else.
 #[derive(Clone)]
@@ -36,12 +33,10 @@ impl Service<Request<VerifiedBody>> for Take {
     }
 }
 
-/// How many allocations, and of how many bytes, `run` makes.
+/// How many allocations, and of how many bytes, this thread makes while it runs.
 fn count<T>(run: impl FnOnce() -> T) -> (u64, u64) {
-    let before = dhat::HeapStats::get();
-    drop(run());
-    let after = dhat::HeapStats::get();
-    (after.total_blocks - before.total_blocks, after.total_bytes - before.total_bytes)
+    let counted = allocation_counter::measure(|| drop(run()));
+    (counted.count_total, counted.bytes_total)
 }
 
 fn request<B>(json: &[u8], body: B) -> (u64, u64)
@@ -56,7 +51,6 @@ where
 
 #[tokio::test]
 async fn a_request_allocates_what_its_event_does_and_little_more() {
-    let _profiler = dhat::Profiler::builder().testing().build();
     for size in [1 << 10, 8 << 10, 64 << 10] {
         let json = mail_of(size);
         let parse = count(|| serde_json::from_slice::<MessageReceived>(&json).unwrap());

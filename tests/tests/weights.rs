@@ -1,14 +1,11 @@
 //! What events take in memory, beside what the budget counts for them. A file of its own: the
-//! allocator counts for the whole process.
+//! allocator that counts is the whole process's, though it counts for each thread.
 
 use bytes::Bytes;
 use http_body_util::Full;
 use openmail_tests::{inner, layer, mail_of, measure::finish, signed};
 use openmail_tower::Event;
 use tower::{Layer, Service};
-
-#[global_allocator]
-static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
 /// How long the mails of many parts are, about.
 const BYTES: usize = 100_000;
@@ -32,9 +29,8 @@ fn list(of: &str, part: &str) -> Vec<u8> {
 
 /// How many bytes reading it has allocated at the peak.
 fn peak(json: &[u8]) -> usize {
-    let _profiler = dhat::Profiler::builder().testing().trim_backtraces(Some(1)).build();
-    drop(Event::from_slice(json).unwrap());
-    dhat::HeapStats::get().max_bytes
+    let counted = allocation_counter::measure(|| drop(Event::from_slice(json).unwrap()));
+    counted.bytes_max.try_into().unwrap()
 }
 
 /// How many bytes a budget must have for it, beside the body's own.
@@ -53,7 +49,6 @@ fn counted(json: &[u8]) -> usize {
     enough
 }
 
-// One test, for the allocator counts what others allocate beside it.
 #[test]
 fn the_budget_counts_what_an_event_takes() {
     let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
