@@ -36,10 +36,6 @@ impl Backoff {
         attempt >= self.attempts
     }
 
-    pub(super) fn is_beyond(&self, attempt: u32) -> bool {
-        attempt > self.attempts
-    }
-
     /// How long to wait after the `attempt`th run, from 1.
     pub(super) fn after(&self, attempt: u32) -> Duration {
         self.ceiling(attempt).mul_f64(fastrand::f64())

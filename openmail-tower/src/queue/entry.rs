@@ -63,16 +63,19 @@ impl Lease {
 pub struct Claimed {
     /// The lease.
     pub lease: Lease,
-    /// Which run this is, from 1; leases that ran out count.
+    /// Which run this is, from 1.
     pub attempt: u32,
+    /// Whether it was claimed before and its lease ran out, so that this run was cut off somewhere.
+    /// It counts as a failure, and is not to be begun again under this lease.
+    pub was_lost: bool,
     /// The event.
     pub stored: StoredEvent,
 }
 
 impl Claimed {
     /// An event that is leased, for a store to give.
-    pub fn new(lease: Lease, attempt: u32, stored: StoredEvent) -> Self {
-        Self { lease, attempt, stored }
+    pub fn new(lease: Lease, attempt: u32, was_lost: bool, stored: StoredEvent) -> Self {
+        Self { lease, attempt, was_lost, stored }
     }
 }
 
@@ -105,7 +108,8 @@ pub enum Settlement {
         /// Why it failed.
         error: String,
     },
-    /// It was not run: the lease is given back, and the attempt does not count.
+    /// It was not run: the lease is given back, and the attempt does not count, unless it
+    /// [was lost](Claimed::was_lost) before.
     Release {
         /// How long to wait.
         after: Duration,

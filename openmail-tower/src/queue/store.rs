@@ -29,8 +29,9 @@ use super::{
 ///   earliest arrival is the next. One that waits for a retry keeps its lane
 ///   ([`holds_lane`](Settlement::Retry::holds_lane)) or is set aside and, when it is due, takes its
 ///   place in the order of arrival again. All this holds for every process that uses the store.
-/// - A lease that has run out makes its event due. Until somebody else claims it, its holder may
-///   still renew it or settle it; afterwards its token changes nothing any more.
+/// - A lease that has run out makes its event due, and whoever claims it then is told that it
+///   [was lost](super::Claimed::was_lost). Until somebody else claims it, its holder may still renew
+///   it or settle it; afterwards its token changes nothing any more.
 /// - Time is the store's, so that the machines which share it agree.
 ///
 /// Clones share one store. `queue::contract::check` (feature `test-util`) checks an implementation

@@ -175,17 +175,17 @@ async fn a_running_event_is_renewed_and_a_lost_one_is_cut_off() {
     counts(&queue, Counts { running: 1, ..Counts::default() }).await;
 }
 
-/// Has the store take every lease for run out, as after a time without it.
+/// Has every lease and every back-off run out, as after a long time.
 async fn run_out(database: &SqlitePool) {
-    let all = "UPDATE openmail_events SET due_at = 0 WHERE leased = 1";
+    let all = "UPDATE openmail_events SET due_at = 0 WHERE state = 'ready'";
     sqlx::query(all).execute(database).await.unwrap();
 }
 
 /// Waits until the store has given an event out so many times.
 async fn given_out(database: &SqlitePool, times: i64) {
     let given = async {
-        let attempts = || sqlx::query("SELECT attempts FROM openmail_events").fetch_one(database);
-        while attempts().await.unwrap().get::<i64, _>(0) < times {
+        let token = || sqlx::query("SELECT token FROM openmail_events").fetch_one(database);
+        while token().await.unwrap().get::<i64, _>(0) < times {
             sleep(Duration::from_millis(5)).await;
         }
     };
@@ -212,7 +212,7 @@ async fn what_runs_here_already_is_not_begun_again() {
 }
 
 #[tokio::test]
-async fn a_lease_that_ran_out_counts_and_the_error_is_the_runs_own() {
+async fn a_run_that_goes_on_is_no_further_attempt() {
     let (queue, folder) = queue().await;
     add(&queue, mail("evt_1")).await;
     let database = database(&folder).await;
@@ -221,13 +221,101 @@ async fn a_lease_that_ran_out_counts_and_the_error_is_the_runs_own() {
     let worker = queue.worker(events).poll_interval(Duration::from_millis(10));
     let worker = Running::start(worker.backoff(at_once(2)));
     begun.acquire().await.unwrap().forget();
-    run_out(&database).await;
-    given_out(&database, 2).await;
+    for times in 2..5 {
+        run_out(&database).await;
+        given_out(&database, times).await;
+    }
     gate.add_permits(9);
     counts(&queue, Counts { dead: 1, ..Counts::default() }).await;
     worker.stop().await;
     let letters = queue.store().dead_letters(None, 10).await.unwrap();
     assert_eq!((&*letters[0].error, letters[0].attempts), ("its own", 2));
+}
+
+/// A worker begins a run, and is gone in the midst of it.
+async fn lose_a_worker(queue: &Queue) {
+    let [begun, gate] = gates();
+    let worker = queue.worker(gated(&begun, &gate)).lease(Duration::from_millis(20));
+    let worker = worker.poll_interval(Duration::from_millis(10)).backoff(at_once(9));
+    let task = tokio::spawn(worker.run(std::future::pending()));
+    begun.acquire().await.unwrap().forget();
+    task.abort();
+    let _ = task.await;
+}
+
+#[tokio::test]
+async fn what_its_worker_was_lost_with_waits_as_what_failed_does() {
+    let (queue, folder) = queue().await;
+    add(&queue, mail("evt_1")).await;
+    lose_a_worker(&queue).await;
+    let seen = Seen::default();
+    let century = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    let worker = queue.worker(seeing(&seen, |_| Ok(Outcome::Done)));
+    let worker = worker.poll_interval(Duration::from_millis(10));
+    let worker = Running::start(worker.backoff(Backoff::new(century, century)));
+    counts(&queue, Counts { ready: 1, ..Counts::default() }).await;
+    worker.stop().await;
+    assert_eq!(seen.count(), 0);
+    let worker = Running::start(queue.worker(seeing(&seen, |_| Ok(Outcome::Done))));
+    run_out(&database(&folder).await).await;
+    counts(&queue, Counts::default()).await;
+    worker.stop().await;
+    assert_eq!(seen.last().unwrap().attempt(), Some(2));
+}
+
+#[tokio::test]
+async fn one_that_takes_its_worker_down_is_buried() {
+    let (queue, _folder) = queue().await;
+    add(&queue, mail("evt_1")).await;
+    for _ in 0..3 {
+        lose_a_worker(&queue).await;
+    }
+    let seen = Seen::default();
+    let events = seeing(&seen, |_| Ok(Outcome::Done));
+    let worker = Running::start(queue.worker(events).backoff(at_once(3)));
+    counts(&queue, Counts { dead: 1, ..Counts::default() }).await;
+    worker.stop().await;
+    assert_eq!(seen.count(), 0);
+    let letters = queue.store().dead_letters(None, 10).await.unwrap();
+    assert_eq!((letters[0].attempts, &*letters[0].error), (3, "its worker was lost"));
+}
+
+#[tokio::test]
+async fn what_runs_beside_one_that_takes_its_worker_down_is_done() {
+    let (queue, _folder) = queue().await;
+    add(&queue, mail("poison")).await;
+    for number in 0..8 {
+        add(&queue, mail(&format!("evt_{number}"))).await;
+    }
+    let down = Arc::new(Notify::new());
+    let events = {
+        let down = Arc::clone(&down);
+        service_fn(move |event: VerifiedEvent| {
+            let down = Arc::clone(&down);
+            async move {
+                if event.event_id().is_some_and(|id| id.as_str() == "poison") {
+                    down.notify_one();
+                    std::future::pending::<()>().await;
+                }
+                sleep(Duration::from_millis(20)).await;
+                Ok::<_, HandlerError>(Outcome::Done)
+            }
+        })
+    };
+    let backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(2)).attempts(12);
+    let buried = counts(&queue, Counts { dead: 1, ..Counts::default() });
+    let mut buried = std::pin::pin!(buried);
+    loop {
+        let worker = queue.worker(events.clone()).lease(Duration::from_millis(20));
+        let worker = worker.poll_interval(Duration::from_millis(10)).backoff(backoff);
+        tokio::select! {
+            _ = worker.run(std::future::pending()) => unreachable!("it is not told to stop"),
+            () = down.notified() => {}
+            () = &mut buried => break,
+        }
+    }
+    let letters = queue.store().dead_letters(None, 10).await.unwrap();
+    assert_eq!(letters[0].event_id.as_deref(), Some("poison"));
 }
 
 /// An error whose text cannot be had.

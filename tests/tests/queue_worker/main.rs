@@ -216,17 +216,3 @@ async fn what_cannot_be_read_is_buried_and_blocks_nothing() {
     let letters = queue.store().dead_letters(None, 10).await.unwrap();
     assert!(letters[0].error.starts_with("it cannot be read"), "{}", letters[0].error);
 }
-
-#[tokio::test]
-async fn one_that_takes_its_worker_down_is_buried() {
-    let (queue, folder) = queue().await;
-    add(&queue, mail("evt_1")).await;
-    let database = database(&folder).await;
-    sqlx::query("UPDATE openmail_events SET attempts = 3").execute(&database).await.unwrap();
-    let seen = Seen::default();
-    let events = seeing(&seen, |_| Ok(Outcome::Done));
-    let worker = Running::start(queue.worker(events).backoff(at_once(3)));
-    counts(&queue, Counts { dead: 1, ..Counts::default() }).await;
-    worker.stop().await;
-    assert_eq!(seen.count(), 0);
-}

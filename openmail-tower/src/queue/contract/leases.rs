@@ -85,7 +85,8 @@ async fn a_lease_that_ran_out<St: QueueStore>(probe: &Probe<St>) {
     let holder = probe.next(LONG).await;
     assert_eq!(holder.lease.id, former.lease.id, "the lane is still its own");
     assert!(holder.lease.token > former.lease.token);
-    assert_eq!((former.attempt, holder.attempt), (1, 2));
+    assert_eq!((former.attempt, former.was_lost), (1, false));
+    assert_eq!((holder.attempt, holder.was_lost), (1, true), "the run that was cut off");
     for settlement in [
         Settlement::Done,
         Settlement::Bury { error: "x".into() },
@@ -98,7 +99,19 @@ async fn a_lease_that_ran_out<St: QueueStore>(probe: &Probe<St>) {
     let lost = probe.store.renew(&leases, LONG).await.expect("they are renewed");
     assert_eq!(lost, [former.lease.id], "one of the two");
     assert!(probe.is_idle().await, "nothing has changed");
-    probe.done(&holder).await;
+    // That it was lost does not come to count as a run that was not begun.
+    assert!(probe.settle(&holder.lease, Settlement::Release { after: Duration::ZERO }).await);
+    let next = probe.next(SHORT).await;
+    assert_eq!((next.attempt, next.was_lost), (2, false));
+    for _ in 0..3 {
+        let lost = probe.next(SHORT).await;
+        assert_eq!((lost.attempt, lost.was_lost), (2, true), "however often");
+    }
+    let lost = probe.next(LONG).await;
+    probe.retry(&lost, Duration::ZERO, true).await;
+    let next = probe.next(LONG).await;
+    assert_eq!((next.attempt, next.was_lost), (3, false));
+    probe.done(&next).await;
     probe.done(&probe.next(LONG).await).await;
     // Nobody has taken it meanwhile.
     probe.add(None).await;

@@ -28,9 +28,10 @@ pub(super) async fn claim(pool: &PgPool, limit: i64, lease: i64) -> sqlx::Result
            WHERE state = 'ready' AND due_at <= openmail_now()
            ORDER BY due_at, id LIMIT $2 FOR UPDATE SKIP LOCKED)
          UPDATE openmail_events AS event
-         SET leased = TRUE, token = token + 1, attempts = attempts + 1, due_at = openmail_now() + $1
+         SET leased = least(leased + 1, 2), token = token + 1,
+           attempts = attempts + (leased = 0)::int, due_at = openmail_now() + $1
          FROM due WHERE event.id = due.id
-         RETURNING event.id, token, lane, attempts, signed_at, body",
+         RETURNING event.id, token, lane, attempts, leased = 2, signed_at, body",
     )
     .bind(lease)
     .bind(limit)
@@ -46,9 +47,9 @@ pub(super) async fn claim(pool: &PgPool, limit: i64, lease: i64) -> sqlx::Result
 fn claimed(row: &PgRow) -> sqlx::Result<Claimed> {
     let lease = Lease::new(EntryId(row.try_get(0)?), row.try_get(1)?, row.try_get(2)?);
     let attempt = u32::try_from(row.try_get::<i64, _>(3)?).unwrap_or(u32::MAX);
-    let timestamp = u64::try_from(row.try_get::<i64, _>(4)?).unwrap_or(0);
-    let raw_body = row.try_get::<Vec<u8>, _>(5)?.into();
-    Ok(Claimed::new(lease, attempt, StoredEvent { raw_body, timestamp }))
+    let timestamp = u64::try_from(row.try_get::<i64, _>(5)?).unwrap_or(0);
+    let raw_body = row.try_get::<Vec<u8>, _>(6)?.into();
+    Ok(Claimed::new(lease, attempt, row.try_get(4)?, StoredEvent { raw_body, timestamp }))
 }
 
 /// Those that were set aside and are due take their place in their lanes again.
@@ -90,7 +91,7 @@ pub(super) async fn renew(
         "WITH held AS (
            SELECT event.id, event.token FROM openmail_events AS event
            JOIN unnest($2::bigint[], $3::bigint[]) AS held (id, token) ON event.id = held.id
-           WHERE event.token = held.token AND state = 'ready' AND leased
+           WHERE event.token = held.token AND state = 'ready' AND leased > 0
            ORDER BY event.id FOR UPDATE OF event)
          UPDATE openmail_events AS event SET due_at = openmail_now() + $1
          FROM held WHERE event.id = held.id

@@ -12,9 +12,9 @@ use crate::{
 
 pub(super) async fn counts(pool: &PgPool) -> sqlx::Result<Counts> {
     let row = sqlx::query(
-        "SELECT (SELECT count(*) FROM openmail_events WHERE state = 'ready' AND NOT leased)
+        "SELECT (SELECT count(*) FROM openmail_events WHERE state = 'ready' AND leased = 0)
               + (SELECT count(*) FROM openmail_events WHERE state = 'aside'),
-                (SELECT count(*) FROM openmail_events WHERE state = 'ready' AND leased),
+                (SELECT count(*) FROM openmail_events WHERE state = 'ready' AND leased > 0),
                 (SELECT count(*) FROM openmail_events WHERE state = 'blocked'),
                 (SELECT count(*) FROM openmail_events WHERE state = 'dead')",
     )

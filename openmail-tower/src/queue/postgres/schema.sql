@@ -9,7 +9,8 @@ CREATE TABLE openmail_events (
   thread_id TEXT,
   -- ready (leased or not), blocked, aside, dead, done
   state TEXT NOT NULL,
-  leased BOOLEAN NOT NULL DEFAULT FALSE,
+  -- 1, and 2 where a lease before this one ran out
+  leased SMALLINT NOT NULL DEFAULT 0,
   token BIGINT NOT NULL DEFAULT 0,
   attempts BIGINT NOT NULL DEFAULT 0,
   -- when it may be claimed: its next run, or the end of its lease; in Unix milliseconds, as are all

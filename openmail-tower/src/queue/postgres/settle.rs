@@ -49,12 +49,12 @@ async fn settle(
     for (lease, settlement) in ended {
         let lane = lease.lane.as_deref();
         let (state, wait, error, back) = match settlement {
-            Settlement::Done => ("done", None, None, 0),
-            Settlement::Bury { error } => ("dead", None, Some(error), 0),
-            Settlement::Release { after } => ("ready", Some(after), None, 1),
+            Settlement::Done => ("done", None, None, false),
+            Settlement::Bury { error } => ("dead", None, Some(error), false),
+            Settlement::Release { after } => ("ready", Some(after), None, true),
             Settlement::Retry { after, error, holds_lane } => {
                 let state = if *holds_lane || lane.is_none() { "ready" } else { "aside" };
-                (state, Some(after), Some(error), 0)
+                (state, Some(after), Some(error), false)
             }
         };
         ids.push(lease.id.0);
@@ -74,13 +74,13 @@ async fn settle(
            SELECT event.id, new.state, new.after, new.error, new.returned
            FROM openmail_events AS event
            JOIN unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[],
-                       $6::bigint[]) AS new (id, token, state, after, error, returned)
+                       $6::boolean[]) AS new (id, token, state, after, error, returned)
              ON event.id = new.id
-           WHERE event.token = new.token AND event.state = 'ready' AND event.leased
+           WHERE event.token = new.token AND event.state = 'ready' AND event.leased > 0
            ORDER BY event.id FOR UPDATE OF event)
          UPDATE openmail_events AS event SET
-           state = ended.state, leased = FALSE, token = token + 1,
-           attempts = attempts - ended.returned,
+           state = ended.state, leased = 0, token = token + 1,
+           attempts = attempts - (ended.returned AND leased = 1)::int,
            due_at = openmail_now() + coalesce(ended.after, 0),
            last_error = coalesce(ended.error, last_error),
            ended_at = CASE WHEN ended.after IS NULL THEN openmail_now() END

@@ -19,13 +19,13 @@ pub(super) async fn claim(
     back_into_lanes(connection).await?;
     let rows = sqlx::query(
         "UPDATE openmail_events
-         SET leased = 1, token = token + 1, attempts = attempts + 1,
+         SET leased = min(leased + 1, 2), token = token + 1, attempts = attempts + (leased = 0),
              due_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?1
          WHERE id IN (
            SELECT id FROM openmail_events INDEXED BY openmail_events_due
            WHERE state = 'ready' AND due_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER)
            ORDER BY due_at, id LIMIT ?2)
-         RETURNING id, token, lane, attempts, signed_at, body",
+         RETURNING id, token, lane, attempts, leased = 2, signed_at, body",
     )
     .bind(lease)
     .bind(limit)
@@ -40,9 +40,9 @@ pub(super) async fn claim(
 fn claimed(row: &SqliteRow) -> sqlx::Result<Claimed> {
     let lease = Lease::new(EntryId(row.try_get(0)?), row.try_get(1)?, row.try_get(2)?);
     let attempt = u32::try_from(row.try_get::<i64, _>(3)?).unwrap_or(u32::MAX);
-    let timestamp = u64::try_from(row.try_get::<i64, _>(4)?).unwrap_or(0);
-    let raw_body = row.try_get::<Vec<u8>, _>(5)?.into();
-    Ok(Claimed::new(lease, attempt, StoredEvent { raw_body, timestamp }))
+    let timestamp = u64::try_from(row.try_get::<i64, _>(5)?).unwrap_or(0);
+    let raw_body = row.try_get::<Vec<u8>, _>(6)?.into();
+    Ok(Claimed::new(lease, attempt, row.try_get(4)?, StoredEvent { raw_body, timestamp }))
 }
 
 /// Those that were set aside and are due take their place in their lanes again.
@@ -82,7 +82,7 @@ pub(super) async fn renew(
     for held in leases {
         let renewed = sqlx::query(
             "UPDATE openmail_events SET due_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?1
-             WHERE id = ?2 AND token = ?3 AND state = 'ready' AND leased = 1",
+             WHERE id = ?2 AND token = ?3 AND state = 'ready' AND leased > 0",
         )
         .bind(lease)
         .bind(held.id.0)

@@ -14,7 +14,7 @@ pub(super) async fn counts(pool: &SqlitePool) -> sqlx::Result<Counts> {
     let row = sqlx::query(
         "SELECT (SELECT count(*) FROM openmail_events WHERE state = 'ready' AND leased = 0)
               + (SELECT count(*) FROM openmail_events WHERE state = 'aside'),
-                (SELECT count(*) FROM openmail_events WHERE state = 'ready' AND leased = 1),
+                (SELECT count(*) FROM openmail_events WHERE state = 'ready' AND leased > 0),
                 (SELECT count(*) FROM openmail_events WHERE state = 'blocked'),
                 (SELECT count(*) FROM openmail_events WHERE state = 'dead')",
     )

@@ -9,6 +9,7 @@ CREATE TABLE openmail_events (
   thread_id TEXT,
   -- ready (leased or not), blocked, aside, dead, done
   state TEXT NOT NULL,
+  -- 1, and 2 where a lease before this one ran out
   leased INTEGER NOT NULL DEFAULT 0,
   token INTEGER NOT NULL DEFAULT 0,
   attempts INTEGER NOT NULL DEFAULT 0,

@@ -22,21 +22,21 @@ pub(super) async fn settle(
     settlement: &Settlement,
 ) -> sqlx::Result<u64> {
     let (state, after, error, returned) = match settlement {
-        Settlement::Done => ("done", None, None, 0),
-        Settlement::Bury { error } => ("dead", None, Some(error), 0),
-        Settlement::Release { after } => ("ready", Some(after), None, 1),
+        Settlement::Done => ("done", None, None, false),
+        Settlement::Bury { error } => ("dead", None, Some(error), false),
+        Settlement::Release { after } => ("ready", Some(after), None, true),
         Settlement::Retry { after, error, holds_lane } => {
             let state = if *holds_lane || lease.lane.is_none() { "ready" } else { "aside" };
-            (state, Some(after), Some(error), 0)
+            (state, Some(after), Some(error), false)
         }
     };
     let changed = sqlx::query(
         "UPDATE openmail_events SET
-           state = ?1, leased = 0, token = token + 1, attempts = attempts - ?2,
+           state = ?1, leased = 0, token = token + 1, attempts = attempts - (?2 AND leased = 1),
            due_at = now.ms + coalesce(?3, 0), last_error = coalesce(?4, last_error),
            ended_at = CASE WHEN ?3 IS NULL THEN now.ms END
          FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS ms) AS now
-         WHERE id = ?5 AND token = ?6 AND state = 'ready' AND leased = 1",
+         WHERE id = ?5 AND token = ?6 AND state = 'ready' AND leased > 0",
     )
     .bind(state)
     .bind(returned)

@@ -70,18 +70,16 @@ impl Held {
         }
     }
 
-    /// The run has ended, and what became of it is to be written down: gives the attempt it counts
-    /// as. A lease that ran out counts as one, as it does where a worker has died.
-    pub(super) fn has_run(&self, run: &Lease) -> Option<u32> {
-        let mut holds = self.lock();
-        let hold = holds.of(run)?;
-        hold.has_run = true;
-        Some(hold.attempt)
+    /// The run has ended, and what became of it is to be written down.
+    pub(super) fn has_run(&self, run: &Lease) {
+        if let Some(hold) = self.lock().of(run) {
+            hold.has_run = true;
+        }
     }
 
-    /// The lease that the run has now: none where it is another's.
-    pub(super) fn lease(&self, run: &Lease) -> Option<Lease> {
-        self.lock().of(run).map(|hold| hold.lease.clone())
+    /// The lease that the run has now, and the attempt that this is for: none where it is another's.
+    pub(super) fn lease(&self, run: &Lease) -> Option<(Lease, u32)> {
+        self.lock().of(run).map(|hold| (hold.lease.clone(), hold.attempt))
     }
 
     /// Lets the run's lease go, and tells whether it was this one: it may have been claimed anew.
@@ -205,7 +203,7 @@ mod tests {
     fn event(token: i64) -> Claimed {
         let lease = Lease::new(EntryId(1), token, None);
         let stored = StoredEvent { raw_body: Bytes::new(), timestamp: 0 };
-        Claimed::new(lease, u32::try_from(token).unwrap(), stored)
+        Claimed::new(lease, 1, token > 1, stored)
     }
 
     /// An event that was claimed and runs, and its lease.
@@ -221,8 +219,7 @@ mod tests {
     async fn a_run_goes_on_under_the_lease_that_is_claimed_anew() {
         let (held, run) = running(1);
         assert!(held.claimed(vec![event(2)]).is_empty());
-        assert_eq!(held.lease(&run), Some(event(2).lease));
-        assert_eq!(held.has_run(&run), Some(2));
+        assert_eq!(held.lease(&run), Some((event(2).lease, 1)));
         // The old one was written down, and the new one claimed after that.
         assert!(!held.let_go(&run, &run));
         assert!(held.let_go(&run, &event(2).lease));
@@ -234,7 +231,7 @@ mod tests {
         let (held, stale) = running(1);
         held.lose(stale.clone());
         assert_eq!(held.claimed(vec![event(3)]).len(), 1);
-        assert_eq!((held.has_run(&stale), held.lease(&stale)), (None, None));
+        assert_eq!(held.lease(&stale), None);
         assert!(held.let_go(&stale, &stale));
         assert!(held.lease(&event(3).lease).is_some());
     }

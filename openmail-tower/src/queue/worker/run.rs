@@ -33,32 +33,32 @@ pub(super) async fn run<St, E>(
     E: Service<VerifiedEvent, Response = Outcome>,
     E::Error: Into<BoxError>,
 {
-    let Claimed { lease, attempt, stored } = claimed;
+    let Claimed { lease, attempt, was_lost, stored } = claimed;
     let work = async {
+        // It may be what took its worker down, or only have run beside that: it waits as what
+        // failed does, so that the two part.
+        if was_lost {
+            let error = HandlerError::failed("its worker was lost");
+            return settlement(Err(error), attempt, &settings);
+        }
         let event = match VerifiedEvent::from_stored(stored) {
+            Ok(event) => event.with_attempt(attempt),
             Err(error) => {
                 return Settlement::Bury { error: format!("it cannot be read: {error}") };
             }
-            Ok(_) if settings.backoff.is_beyond(attempt) => {
-                let error = "its worker was lost in the last attempt".to_owned();
-                return Settlement::Bury { error };
-            }
-            Ok(event) => event.with_attempt(attempt),
         };
         let outcome = events.call(event).await;
         let outcome = outcome.map_err(|error| HandlerError::from_boxed(error.into()));
+        held.has_run(&lease);
         // An error's text is the user's code as well.
-        settlement(outcome, held.has_run(&lease).unwrap_or(attempt), &settings)
+        settlement(outcome, attempt, &settings)
     };
     let settlement = match CatchPanic::new(|| work).await {
         Ok(settlement) => settlement,
-        Err(panic) => {
-            let attempt = held.has_run(&lease).unwrap_or(attempt);
-            settlement(Err(HandlerError::panicked(&*panic)), attempt, &settings)
-        }
+        Err(panic) => settlement(Err(HandlerError::panicked(&*panic)), attempt, &settings),
     };
     held.has_run(&lease);
-    settle(&store, &held, &lease, settlement, settings.store_timeout).await;
+    settle(&store, &held, &lease, attempt, settlement, settings.store_timeout).await;
 }
 
 fn settlement(
@@ -89,14 +89,15 @@ async fn settle<St: QueueStore>(
     store: &St,
     held: &Held,
     run: &Lease,
-    settlement: Settlement,
+    attempt: u32,
+    mut settlement: Settlement,
     limit: Duration,
 ) {
-    let (first, mut settlement, mut failures) = (held.lease(run), settlement, 0);
-    while let Some(lease) = held.lease(run) {
-        // Claimed anew since the first try, which the store may have heard: it has not run again.
+    let mut failures = 0;
+    while let Some((lease, claimed)) = held.lease(run) {
+        // Claimed for the next run, so the store has heard of this one's end: that has not begun.
         if let Settlement::Retry { after, .. } = &settlement
-            && first.as_ref() != Some(&lease)
+            && claimed > attempt
         {
             settlement = Settlement::Release { after: *after };
         }

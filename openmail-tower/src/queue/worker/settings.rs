@@ -25,8 +25,10 @@ use super::drive;
 /// number of the run as [`attempt`](VerifiedEvent::attempt), from 1.
 ///
 /// While an event runs, its lease is renewed. When its process dies, the lease runs out and another
-/// worker takes it; when the lease is lost in another way, the run is cut off at its next `.await`,
-/// since somebody else runs the event.
+/// worker takes it: the run counts as failed, and the event waits for its back-off. So one that
+/// takes its process down parts from those that ran beside it, and is a dead letter in the end. When
+/// the lease is lost in another way, the run is cut off at its next `.await`, since somebody else
+/// runs the event.
 #[derive(Clone)]
 #[must_use = "a worker does nothing until it is `run`"]
 pub struct Worker<St, E> {
@@ -73,7 +75,7 @@ impl<St, E> Worker<St, E> {
         self
     }
 
-    /// How long an event waits whose worker has died; a running event's lease is renewed every
+    /// After how long a worker that has died is known to be lost; a running event's lease is renewed every
     /// third of it. Default: 30 s.
     ///
     /// # Panics
