@@ -8,13 +8,16 @@ use std::{fmt, marker::PhantomData};
 use serde::{
     Deserialize, Deserializer,
     de::{
-        IgnoredAny, MapAccess, SeqAccess, Visitor,
+        MapAccess, SeqAccess, Visitor,
         value::{MapAccessDeserializer, SeqAccessDeserializer},
     },
 };
 use serde_json::Value;
 
-use super::id::{EventId, InboxId, PodId, ThreadId};
+use super::{
+    id::{EventId, InboxId, PodId, ThreadId},
+    value::Any,
+};
 
 /// What a JSON string, number or boolean can become.
 pub(super) trait Scalar: Sized {
@@ -156,11 +159,11 @@ impl<'de, T: Scalar> Visitor<'de> for LenientVisitor<T> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-        Value::deserialize(SeqAccessDeserializer::new(seq)).map(Lenient::Odd)
+        Any::deserialize(SeqAccessDeserializer::new(seq)).map(|Any(value)| Lenient::Odd(value))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        Value::deserialize(MapAccessDeserializer::new(map)).map(Lenient::from_map)
+        Any::deserialize(MapAccessDeserializer::new(map)).map(|Any(value)| Lenient::from_map(value))
     }
 }
 
@@ -178,7 +181,7 @@ impl Item for String {
     }
 
     fn from_map<'de, A: MapAccess<'de>>(map: A) -> Result<Option<Self>, A::Error> {
-        IgnoredAny::deserialize(MapAccessDeserializer::new(map)).map(|_| None)
+        Any::deserialize(MapAccessDeserializer::new(map)).map(|_| None)
     }
 }
 

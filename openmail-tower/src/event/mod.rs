@@ -16,6 +16,7 @@ mod payload;
 mod read;
 mod text;
 mod unlisted;
+mod value;
 
 pub(crate) use id::InboxMap;
 pub use id::{EventId, InboxId, MessageId, PodId, ThreadId};

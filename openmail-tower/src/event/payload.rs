@@ -47,8 +47,12 @@ macro_rules! payload {
                             match key.as_str() {
                                 $($key $(| $alias)* =>
                                     $crate::event::payload::read!($form $field $type, key, map, extra),)*
-                                $($beside => { map.next_value::<serde::de::IgnoredAny>()?; })?
-                                _ => { extra.insert(key.into_string(), map.next_value()?); }
+                                $($beside => { map.next_value::<$crate::event::value::Any>()?; })?
+                                _ => {
+                                    $crate::event::value::refuse_raw(key.as_str())?;
+                                    let value = map.next_value::<$crate::event::value::Any>()?;
+                                    extra.insert(key.into_string(), value.0);
+                                }
                             }
                         }
                         $(let $field = $crate::event::payload::finish!($form $field $key);)*

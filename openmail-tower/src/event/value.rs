@@ -1,0 +1,132 @@
+//! Values of fields that are not known.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Value};
+
+/// As `serde_json` gives a number, where anything in the build has it keep them to any precision.
+const NUMBER: &str = "$serde_json::private::Number";
+/// Where anything in the build has `serde_json` keep raw values, a `Value` takes the text in a field
+/// of this name for JSON, and parses it anew: past the limit to nesting, and past any count of its
+/// parts.
+const RAW: &str = "$serde_json::private::RawValue";
+
+/// Any JSON value, save such as would be parsed anew: those are refused, here and thereby in
+/// whatever reads the same body later.
+pub(super) struct Any(pub(super) Value);
+
+impl<'de> Deserialize<'de> for Any {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyVisitor).map(Self)
+    }
+}
+
+struct AnyVisitor;
+
+impl<'de> Visitor<'de> for AnyVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(Any(item)) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(key) = map.next_key::<String>()? {
+            refuse_raw(&key)?;
+            let Any(value) = map.next_value()?;
+            if key == NUMBER
+                && let Some(Ok(number)) = value.as_str().map(str::parse)
+            {
+                return Ok(Value::Number(number));
+            }
+            fields.insert(key, value);
+        }
+        Ok(Value::Object(fields))
+    }
+}
+
+/// For the fields of objects that are not read as [`Any`].
+pub(super) fn refuse_raw<E: Error>(key: &str) -> Result<(), E> {
+    if key == RAW { Err(E::custom("a field may not have this name")) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_what_serde_json_reads() {
+        for json in [
+            "null",
+            "true",
+            "-1",
+            "18446744073709551615",
+            "2.5",
+            r#""a\n""#,
+            r#"[1,[],{"a":{"b":[null]}}]"#,
+        ] {
+            let Any(value) = serde_json::from_str(json).unwrap();
+            assert_eq!(value, serde_json::from_str::<Value>(json).unwrap(), "{json}");
+        }
+        let deep = "[".repeat(200) + &"]".repeat(200);
+        assert!(serde_json::from_str::<Any>(&deep).is_err());
+    }
+
+    #[test]
+    fn what_would_be_parsed_anew_is_refused_wherever_it_stands() {
+        let raw = r#"{"a":1,"$serde_json::private::RawValue":"[[1]]"}"#;
+        let escaped = raw.replace('$', r"\u0024");
+        for value in [raw, &escaped] {
+            for json in [value.to_owned(), format!("[{value}]"), format!(r#"{{"x":{value}}}"#)] {
+                assert!(serde_json::from_str::<Any>(&json).is_err(), "{json}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_that_comes_as_a_map_is_a_number() {
+        let Any(value) = serde_json::from_str(r#"{"$serde_json::private::Number":"1"}"#).unwrap();
+        assert_eq!(value, Value::from(1));
+    }
+}
