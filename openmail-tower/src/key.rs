@@ -6,7 +6,8 @@ use crate::verified::VerifiedEvent;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum DedupeKey {
-    /// By the signed `event_id`, the same in every attempt.
+    /// By the signed `event_id`, the same in every attempt, among the events of one inbox: whoever
+    /// has only the secret of another inbox cannot have this one's events taken for duplicates.
     #[default]
     EventId,
     /// By `inbox_id` and `message.id` together: one run a mail and inbox, even if OpenMail tells of
@@ -17,13 +18,12 @@ pub enum DedupeKey {
 impl DedupeKey {
     /// The store's key; none where the event has no id.
     pub(crate) fn of(self, event: &VerifiedEvent) -> Option<String> {
+        let inbox = event.inbox_id().map_or("", |inbox| inbox.as_str());
+        // An id is opaque and may hold any sign: the length says where the first one ends.
+        let key = |what, id: &str| format!("{what}:{}:{inbox}:{id}", inbox.len());
         match (self, event.event().message_received()) {
-            // An id is opaque and may hold any sign: the length says where the first one ends.
-            (Self::Message, Some(mail)) => {
-                let inbox = mail.inbox_id.as_str();
-                Some(format!("message:{}:{inbox}:{}", inbox.len(), mail.message.id))
-            }
-            _ => event.event_id().map(|id| format!("event:{id}")),
+            (Self::Message, Some(mail)) => Some(key("message", mail.message.id.as_str())),
+            _ => event.event_id().map(|id| key("event", id.as_str())),
         }
     }
 }
@@ -50,7 +50,14 @@ mod tests {
         let (a, b) = (mail("1", "i", "m"), mail("2", "i", "m"));
         assert_ne!(DedupeKey::EventId.of(&a), DedupeKey::EventId.of(&b));
         assert_eq!(DedupeKey::Message.of(&a), DedupeKey::Message.of(&b));
-        assert_eq!(DedupeKey::EventId.of(&a), DedupeKey::EventId.of(&mail("1", "j", "n")));
+        assert_eq!(DedupeKey::EventId.of(&a), DedupeKey::EventId.of(&mail("1", "i", "n")));
+    }
+
+    #[test]
+    fn no_inbox_makes_duplicates_of_anothers_events() {
+        let (a, b) = (mail("1", "i", "m"), mail("1", "j", "m"));
+        assert_ne!(DedupeKey::EventId.of(&a), DedupeKey::EventId.of(&b));
+        assert_ne!(DedupeKey::Message.of(&a), DedupeKey::Message.of(&b));
     }
 
     #[test]
@@ -69,7 +76,7 @@ mod tests {
     #[test]
     fn what_is_no_mail_goes_by_its_event_id() {
         let pod = event(r#"{"event":"pod.suspended","event_id":"evt_1"}"#);
-        assert_eq!(DedupeKey::Message.of(&pod).as_deref(), Some("event:evt_1"));
+        assert_eq!(DedupeKey::Message.of(&pod).as_deref(), Some("event:0::evt_1"));
         assert_eq!(DedupeKey::Message.of(&event(r#"{"event":"setup.test"}"#)), None);
     }
 }
