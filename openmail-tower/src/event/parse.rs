@@ -48,7 +48,8 @@ impl Event {
     ///
     /// # Errors
     /// When it is no JSON object with a text as `event`, or is a `message.received` without
-    /// `event_id`, `inbox_id`, `message.id` or `message.from`.
+    /// `event_id`, `inbox_id`, `message.id` or `message.from`. Also when a field of it has the name
+    /// by which `serde_json` knows its raw values: it would read the text there as JSON once more.
     pub fn from_slice(json: &[u8]) -> Result<Self, InvalidPayload> {
         read::event(json).map_err(InvalidPayload)
     }
@@ -237,6 +238,29 @@ mod tests {
         assert_eq!(mail.extra["attempt"], "first");
         assert_eq!(mail.extra["occurred_at"], "yesterday");
         assert_eq!(mail.extra["thread_id"]["id"], "t");
+    }
+
+    #[test]
+    fn what_serde_json_would_parse_anew_is_refused_wherever_it_stands() {
+        let raw = r#""$serde_json::private::RawValue":"[]""#;
+        for extra in [
+            format!("{raw},"),
+            format!(r#""news":[{{{raw}}}],"#),
+            format!(r#""thread_id":{{{raw}}},"#),
+            format!(r#""thread_id":[{{{raw}}}],"#),
+            format!(r#""event":{{{raw}}},"#),
+        ] {
+            assert!(Event::from_slice(mail(&extra).as_bytes()).is_err(), "{extra}");
+        }
+        for field in [
+            raw.to_owned(),
+            format!(r#""to":[{{{raw}}}]"#),
+            format!(r#""attachments":[{{{raw}}}]"#),
+            format!(r#""attachments":[{{"url":{{{raw}}}}}]"#),
+        ] {
+            let json = mail("").replace(r#""from""#, &format!(r#"{field},"from""#));
+            assert!(Event::from_slice(json.as_bytes()).is_err(), "{json}");
+        }
     }
 
     #[test]

@@ -75,14 +75,10 @@ impl<'de> Visitor<'de> for AnyVisitor {
         while let Some(key) = map.next_key::<String>()? {
             refuse_raw(&key)?;
             let Any(value) = map.next_value()?;
-            if key == NUMBER
-                && let Some(Ok(number)) = value.as_str().map(str::parse)
-            {
-                return Ok(Value::Number(number));
-            }
             fields.insert(key, value);
         }
-        Ok(Value::Object(fields))
+        let number = fields.get(NUMBER).filter(|_| fields.len() == 1).and_then(Value::as_str);
+        Ok(number.and_then(|text| text.parse().ok()).map_or(Value::Object(fields), Value::Number))
     }
 }
 
@@ -126,7 +122,11 @@ mod tests {
 
     #[test]
     fn a_number_that_comes_as_a_map_is_a_number() {
-        let Any(value) = serde_json::from_str(r#"{"$serde_json::private::Number":"1"}"#).unwrap();
-        assert_eq!(value, Value::from(1));
+        let read = |json: &str| serde_json::from_str::<Any>(json).unwrap().0;
+        assert_eq!(read(r#"{"$serde_json::private::Number":"1"}"#), 1);
+        for other in [r#""x""#, "1", r#""1","a":2"#] {
+            let json = format!(r#"{{"$serde_json::private::Number":{other}}}"#);
+            assert!(read(&json).is_object(), "{json}");
+        }
     }
 }
