@@ -1,26 +1,20 @@
-#[cfg(feature = "support")]
-#[cfg_attr(docsrs, cfg(unix))]
 #[allow(deprecated)]
 /// Docs stay on the value.
-#[cfg_attr(docsrs, doc(cfg(feature = "support")))]
 #[deprecated]
 #[allow(non_camel_case_types)]
 #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
 struct support;
-#[cfg(feature = "support")]
-#[cfg_attr(docsrs, cfg(unix))]
 #[allow(deprecated)]
 impl support {
     /// The function itself, for tests.
-    #[cfg_attr(docsrs, instrument(name = "mine"))]
+    #[allow(clippy::missing_errors_doc, clippy::missing_panics_doc)]
+    #[instrument(name = "support", level = "info")]
     #[must_use]
     #[expect(unused_variables)]
     async fn call(text: &'_ Event) {
         #![allow(unused)]
     }
 }
-#[cfg(feature = "support")]
-#[cfg_attr(docsrs, cfg(unix))]
 #[allow(deprecated)]
 impl app::openmail_tower::EventHandler for support {
     const ROUTE: app::openmail_tower::__private::Route = app::openmail_tower::__private::Route {
@@ -33,8 +27,6 @@ impl app::openmail_tower::EventHandler for support {
         },
     };
 }
-#[cfg(feature = "support")]
-#[cfg_attr(docsrs, cfg(unix))]
 #[allow(deprecated)]
 #[automatically_derived]
 impl<__State> app::openmail_tower::Handler<__State> for support

@@ -5,6 +5,7 @@
 pub(crate) struct support;
 impl support {
     /// The function itself, for tests.
+    #[allow(clippy::missing_errors_doc, clippy::missing_panics_doc)]
     #[tracing::instrument(name = "support", skip_all)]
     #[allow(clippy::unused_async)]
     pub(crate) async fn call(

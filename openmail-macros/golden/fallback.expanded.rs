@@ -3,6 +3,7 @@
 struct rest;
 impl rest {
     /// The function itself, for tests.
+    #[allow(clippy::missing_errors_doc, clippy::missing_panics_doc)]
     async fn call(event: &VerifiedEvent, f: State<fn(&str) -> &str>) {}
 }
 #[automatically_derived]

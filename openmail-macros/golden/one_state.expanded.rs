@@ -3,6 +3,7 @@
 struct sent;
 impl sent {
     /// The function itself, for tests.
+    #[allow(clippy::missing_errors_doc, clippy::missing_panics_doc)]
     async fn call(Payload(payload): Payload<Sent>, log: State<Log>) {}
 }
 impl ::openmail_tower::EventHandler for sent {

@@ -3,6 +3,7 @@
 struct lifecycle;
 impl lifecycle {
     /// The function itself, for tests.
+    #[allow(clippy::missing_errors_doc, clippy::missing_panics_doc)]
     async fn call(news: &Lifecycle) {
         println!("{news:?}");
     }
@@ -10,7 +11,7 @@ impl lifecycle {
 impl ::openmail_tower::EventHandler for lifecycle {
     const ROUTE: ::openmail_tower::__private::Route = ::openmail_tower::__private::Route {
         name: "lifecycle",
-        events: &["inbox.suspended", "inbox.reactivated", "pod.suspended"],
+        events: &["inbox.suspended", "inbox.reactivated"],
         inboxes: &[SUPPORT, config::sales(), "inb_other"],
         location: ::openmail_tower::__private::Location {
             file: ::core::file!(),
@@ -37,10 +38,7 @@ where
             ::openmail_tower::__private::argument::<
                 (
                     ::openmail_tower::__private::kinds::InboxSuspendedEvent,
-                    (
-                        ::openmail_tower::__private::kinds::InboxReactivatedEvent,
-                        ::openmail_tower::__private::kinds::PodSuspendedEvent,
-                    ),
+                    ::openmail_tower::__private::kinds::InboxReactivatedEvent,
                 ),
                 &'e Lifecycle,
             >();

@@ -1,5 +1,5 @@
 #[openmail_handler(
-    event = ["inbox.suspended", "inbox.reactivated", "pod.suspended"],
+    event = ["inbox.suspended", "inbox.reactivated"],
     inbox = [SUPPORT, config::sales(), "inb_other"],
 )]
 async fn lifecycle(news: &Lifecycle) {

@@ -125,12 +125,11 @@ impl Args {
             if kind(&name).is_none() && !self.unlisted {
                 errors.push(Error::new(event.span(), unknown_event(&name)));
             }
-        }
-        let of_pods = self.events.iter().all(|event| event.value().starts_with("pod."));
-        if let Some(event) = self.events.first().filter(|_| of_pods && !self.inboxes.is_empty()) {
-            let text =
-                format!("`{}` is about no inbox: with `inbox`, it never comes", event.value());
-            errors.push(Error::new(event.span(), text));
+            // Of a new event of pods nothing is known.
+            if kind(&name).is_some() && name.starts_with("pod.") && !self.inboxes.is_empty() {
+                let text = format!("`{name}` is about no inbox: with `inbox`, it never comes");
+                errors.push(Error::new(event.span(), text));
+            }
         }
     }
 }

@@ -2,15 +2,13 @@
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{
-    Attribute, Error, Ident, Meta, Token, ext::IdentExt, parse::ParseStream, parse_quote,
-    punctuated::Punctuated,
-};
+use syn::{Attribute, Error, Ident, Meta, ext::IdentExt, parse_quote};
 
-/// What stands around `#[openmail_handler]`.
+/// What stands around `#[openmail_handler]`. `#[cfg]` and `#[cfg_attr]` are none of it: the compiler
+/// has judged them before it expands an attribute.
 #[derive(Default)]
 pub(crate) struct Attributes {
-    /// On every item: `#[cfg]`.
+    /// On every item.
     pub(crate) every: Vec<Attribute>,
     /// On the value: docs and whatever is about naming it.
     pub(crate) value: Vec<Attribute>,
@@ -31,11 +29,6 @@ impl Attributes {
         let path = attr.path();
         let last = path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
         match last.as_str() {
-            "cfg" => self.every.push(attr),
-            "cfg_attr" => match Conditional::of(&attr) {
-                Ok(conditional) => self.extend(&conditional, name, errors),
-                Err(error) => errors.push(error),
-            },
             "doc" => self.value.push(attr),
             "deprecated" => {
                 self.value.push(attr);
@@ -57,37 +50,6 @@ impl Attributes {
             _ => self.function.push(attr),
         }
     }
-
-    /// Takes `#[cfg_attr(…)]` apart.
-    fn extend(&mut self, conditional: &Conditional, name: &Ident, errors: &mut Vec<Error>) {
-        let mut inner = Self::default();
-        for meta in &conditional.metas {
-            inner.add(parse_quote!(#[#meta]), name, errors);
-        }
-        let wrap = |attr: Attribute| {
-            let (condition, meta) = (&conditional.condition, attr.meta);
-            parse_quote!(#[cfg_attr(#condition, #meta)])
-        };
-        self.every.extend(inner.every.into_iter().map(wrap));
-        self.value.extend(inner.value.into_iter().map(wrap));
-        self.function.extend(inner.function.into_iter().map(wrap));
-    }
-}
-
-/// `cfg_attr(condition, meta, …)`
-struct Conditional {
-    condition: Meta,
-    metas: Punctuated<Meta, Token![,]>,
-}
-
-impl Conditional {
-    fn of(attr: &Attribute) -> syn::Result<Self> {
-        attr.parse_args_with(|input: ParseStream<'_>| {
-            let condition = input.parse()?;
-            input.parse::<Option<Token![,]>>()?;
-            Ok(Self { condition, metas: Punctuated::parse_terminated(input)? })
-        })
-    }
 }
 
 /// Gives `#[tracing::instrument]` the name that its span would have had: the function is now called
@@ -108,20 +70,16 @@ fn keep_span_name(attr: &mut Attribute, name: &Ident) {
     }
 }
 
-/// Whether `instrument`'s arguments say the span's name: as `name = …` or as a literal in front.
+/// Whether `instrument`'s arguments say the span's name: as `name = …` or as a literal by itself.
 fn is_named(arguments: &TokenStream) -> bool {
-    let first = arguments.clone().into_iter().next();
-    let mut before_is_comma = true;
-    matches!(first, Some(TokenTree::Literal(_)))
-        || arguments.clone().into_iter().any(|token| {
-            let starts = std::mem::replace(&mut before_is_comma, false);
-            match token {
-                TokenTree::Punct(punct) => {
-                    before_is_comma = punct.as_char() == ',';
-                    false
-                }
-                TokenTree::Ident(ident) => starts && ident == "name",
-                _ => false,
-            }
-        })
+    let mut starts = true;
+    arguments.clone().into_iter().any(|token| {
+        let comma = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == ',');
+        let started = std::mem::replace(&mut starts, comma);
+        match token {
+            TokenTree::Literal(_) => started,
+            TokenTree::Ident(ident) => started && ident == "name",
+            _ => false,
+        }
+    })
 }

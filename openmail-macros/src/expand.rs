@@ -77,6 +77,7 @@ pub(crate) fn call(function: &Function, attributes: &Attributes) -> TokenStream 
         #(#every)*
         impl #name {
             /// The function itself, for tests.
+            #[allow(clippy::missing_errors_doc, clippy::missing_panics_doc)]
             #(#attrs)*
             #vis #sig #body
         }
@@ -112,7 +113,8 @@ pub(crate) fn route(
 /// A handler for every state that its arguments can be taken from.
 ///
 /// Whether they suit the event is asked of each by itself, at its own place; what stands in the
-/// `where` clause is only about the state, so that no argument is complained about twice.
+/// `where` clause is only about the state, so that what suits another
+/// event is complained about once.
 fn handler_of_any_state(args: &Args, function: &Function, arguments: &[Argument]) -> TokenStream {
     let tower = &args.tower;
     let name = &function.sig.ident;

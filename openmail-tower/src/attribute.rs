@@ -68,8 +68,8 @@
 ///
 /// # Other attributes
 ///
-/// Docs and `#[deprecated]` go to the value, `#[cfg]` to all that is generated, lint levels to both
-/// the value and the function, anything else to the function. `#[tracing::instrument]` keeps the
-/// handler's name as its span's.
+/// Docs and `#[deprecated]` go to the value, lint levels to both the value and the function, anything
+/// else, `#[expect]` too, to the function. `#[tracing::instrument]` keeps the handler's name as its
+/// span's.
 #[doc(inline)]
 pub use openmail_macros::openmail_handler;

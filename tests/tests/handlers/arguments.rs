@@ -126,6 +126,21 @@ async fn an_unlisted_event_can_be_asked_for() {
     assert_eq!(log.take(), ["message.sent inb_1"]);
 }
 
+// Of what is not known, nothing says that it is about no inbox.
+#[openmail_handler(event = "pod.inbox_added", unlisted, inbox = "inb_new")]
+async fn added(news: &UnknownEvent, State(log): State<Log>) {
+    log.add(&news.event);
+}
+
+#[tokio::test]
+async fn an_unlisted_event_of_a_pod_may_be_of_an_inbox() {
+    let log = Log::default();
+    let router = EventRouter::new().handler(added).with_state(log.clone());
+    let news = serde_json::json!({"event": "pod.inbox_added", "inbox_id": "inb_new"});
+    run(router, event(&news)).await.unwrap();
+    assert_eq!(log.take(), ["pod.inbox_added"]);
+}
+
 #[derive(serde::Deserialize)]
 struct Cut {
     text: String,
