@@ -9,8 +9,9 @@
 use http::HeaderValue;
 
 use crate::{
-    event::EventId,
+    event::{EventId, InboxId},
     router::{HandlerError, HandlerErrorKind, Outcome},
+    verified::VerifiedEvent,
     verify::Rejection,
 };
 
@@ -32,6 +33,18 @@ pub(crate) fn event_id(header: Option<&HeaderValue>, signed: Option<&EventId>) {
         #[cfg(feature = "metrics")]
         metrics::counter!("openmail_event_id_mismatches_total").increment(1);
     }
+}
+
+/// Not only where it is answered: behind a queue, nothing else tells.
+pub(crate) fn unrouted(event: &VerifiedEvent) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(
+        event = event.event().name(),
+        event_id = event.event_id().map(EventId::as_str),
+        inbox_id = event.inbox_id().map(InboxId::as_str),
+        "no handler asks for this event"
+    );
+    let _ = event;
 }
 
 pub(crate) fn handled(outcome: Outcome) {

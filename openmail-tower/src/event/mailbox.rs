@@ -55,8 +55,11 @@ impl Mailbox {
 
 /// With blanks for what begins a line, drives a terminal, or turns the order of what follows about.
 fn one_line(text: &str) -> String {
-    let drives =
-        |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let drives = |c: char| {
+        let turns = ['\u{61c}', '\u{200e}', '\u{200f}'];
+        let begins_or_turns = matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        c.is_control() || begins_or_turns || turns.contains(&c)
+    };
     text.chars().map(|c| if drives(c) { ' ' } else { c }).collect()
 }
 
@@ -95,6 +98,7 @@ mod tests {
             ("=?utf-8?q?a=0AERROR=1b[31m?= <a@b.c>", Some("a ERROR [31m"), "a@b.c"),
             ("\"=?utf-8?q?a=0AERROR=1b[31m?=\" <a@b.c>", Some("a ERROR [31m"), "a@b.c"),
             ("=?utf-8?b?4oCoYeKAruKBpw==?= <a@b.c>", Some("a"), "a@b.c"),
+            ("\u{61c}Ada\u{200e} \u{200f}B\u{202e} <a@b.c>", Some("Ada   B"), "a@b.c"),
             ("=?utf-8?q?=0A?= <a@b.c>", None, "a@b.c"),
             ("not an address", None, "not an address"),
             ("not\r\nan address\u{1b}", None, "not  an address"),

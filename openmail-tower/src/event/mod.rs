@@ -3,7 +3,7 @@
 //! Nothing here fails on news. Only what a handler cannot do without is required: the name of the
 //! event and, of `message.received`, `event_id`, `inbox_id`, `message.id` and `message.from`.
 //! Everything else may be absent, null, or of a form that this crate does not know; what is not
-//! known stays in `extra`, under its own name.
+//! known stays in `extra`, under its own name, save items of a list: those are in the raw body.
 
 mod id;
 mod kind;

@@ -22,7 +22,8 @@ macro_rules! payload {
         #[non_exhaustive]
         pub struct $name {
             $($(#[$field_doc])* pub $field: $type,)*
-            /// Every other field, and any known optional one whose form was not understood.
+            /// Every other field, and any known optional one whose form was not understood. (Items of
+            /// lists that were not are in the raw body only.)
             pub extra: serde_json::Map<String, serde_json::Value>,
         }
 

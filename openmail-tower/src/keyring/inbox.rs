@@ -77,8 +77,8 @@ use super::{
 ///
 /// # What a stranger learns
 ///
-/// Nothing: an inbox that is not known costs a hash of the body and is answered as a wrong
-/// signature is.
+/// An inbox that is not known costs a hash of the body and is answered as a wrong signature is. Only
+/// while an inbox has two secrets, its body is hashed once for each, and the time tells so.
 #[derive(Clone)]
 pub struct InboxKeyring {
     shared: Arc<Shared>,

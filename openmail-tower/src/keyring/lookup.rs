@@ -69,7 +69,8 @@ impl Keys {
     /// For an inbox that has no secret, or is not known: nothing verifies.
     ///
     /// The request is hashed all the same, and answered as one whose signature is wrong, so that
-    /// neither the answer nor its time tells which inboxes there are.
+    /// neither the answer nor its time tells which inboxes there are. (A body is hashed once for
+    /// each secret: of an inbox that has several, the time tells.)
     pub fn nobody() -> Self {
         static DECOY: OnceLock<Secrets> = OnceLock::new();
         let decoy = || Secret::new("decoy").expect("it is neither empty nor padded").into();

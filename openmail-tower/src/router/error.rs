@@ -94,8 +94,8 @@ impl HandlerError {
     }
 
     /// Takes any boxed error, as `anyhow`'s and tower's, which `?` does not: write
-    /// `.map_err(|error| HandlerError::from_boxed(error.into()))`. One that was a `HandlerError` before becomes it again, so that it
-    /// passes through tower's layers unharmed.
+    /// `.map_err(|error| HandlerError::from_boxed(error.into()))`. One that was a `HandlerError`
+    /// before becomes it again, so that it passes through tower's layers unharmed.
     pub fn from_boxed(error: BoxError) -> Self {
         match error.downcast::<Boxed>() {
             Ok(boxed) => Self(boxed.0),

@@ -20,9 +20,12 @@ use super::{
 ///
 /// | argument | of which events |
 /// |---|---|
-/// | `&MessageReceived`, `&Message`, `ThreadId`, `Attempt` | `message.received` |
+/// | `&MessageReceived`, `&Message` | `message.received` |
 /// | `&Lifecycle` | the four lifecycle events |
-/// | `InboxId` | `message.received`, `inbox.*` |
+/// | `&SetupTest` | `setup.test` |
+/// | `&UnknownEvent` | those that are `unlisted` |
+/// | `ThreadId`, `Attempt` | `message.received`, `unlisted` |
+/// | `InboxId` | `message.received`, `inbox.*`, `unlisted` |
 /// | `EventId` | all but `setup.test` |
 /// | `Option<EventId>`, `Option<InboxId>`, `Option<ThreadId>`, `Option<Attempt>` | every |
 /// | `&Event`, `&VerifiedEvent`, `EventKind`, `RawBody`, `State<T>`, `Payload<T>` | every |

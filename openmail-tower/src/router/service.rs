@@ -10,7 +10,7 @@ use std::{
 
 use tower_service::Service;
 
-use crate::verified::VerifiedEvent;
+use crate::{observe, verified::VerifiedEvent};
 
 use super::{
     binding::{About, stateful},
@@ -205,7 +205,10 @@ impl Service<VerifiedEvent> for EventRouter {
     fn call(&mut self, event: VerifiedEvent) -> RouterFuture {
         match self.find(&event) {
             Some(handler) => RouterFuture(Some(handler.call(event, Arc::clone(&self.state)))),
-            None => RouterFuture(None),
+            None => {
+                observe::unrouted(&event);
+                RouterFuture(None)
+            }
         }
     }
 }

@@ -76,6 +76,13 @@ impl<B> ResponseBody<B> {
     }
 }
 
+/// An empty one, as layers ask for that answer by themselves.
+impl<B> Default for ResponseBody<B> {
+    fn default() -> Self {
+        Self::rejection(Bytes::new())
+    }
+}
+
 impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
     type Data = Bytes;
     type Error = B::Error;
@@ -104,5 +111,17 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
             Either::Inner { body } => body.size_hint(),
             Either::Rejection { body } => body.size_hint(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_default_it_is_empty() {
+        let body = ResponseBody::<Full<Bytes>>::default();
+        assert!(body.is_end_stream());
+        assert_eq!(body.size_hint().exact(), Some(0));
     }
 }

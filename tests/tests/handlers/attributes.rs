@@ -43,6 +43,13 @@ async fn instrumented_by_name(mail: &MessageReceived) {
     let _ = mail;
 }
 
+#[openmail_handler(event = "message.received", inbox = "literal")]
+#[tracing::instrument(skip_all, level = "info", "literally")]
+async fn instrumented_by_literal(mail: &MessageReceived) {
+    tracing::info!("inside");
+    let _ = mail;
+}
+
 #[openmail_handler(event = "message.received", inbox = "bare")]
 #[cfg_attr(all(), tracing::instrument)]
 async fn instrumented_bare() {
@@ -63,9 +70,8 @@ impl std::io::Write for Writer {
     }
 }
 
-#[tokio::test]
-async fn an_instrumented_handler_keeps_its_spans_name() {
-    let log = Log::default();
+/// Has this thread write what it traces into the log.
+fn traced(log: &Log) -> tracing::subscriber::DefaultGuard {
     let writer = Writer(log.clone());
     let subscriber = tracing_subscriber::fmt()
         .with_writer(move || writer.clone())
@@ -73,14 +79,33 @@ async fn an_instrumented_handler_keeps_its_spans_name() {
         .with_target(false)
         .with_ansi(false)
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    tracing::subscriber::set_default(subscriber)
+}
+
+#[tokio::test]
+async fn what_no_handler_asks_for_is_told() {
+    let log = Log::default();
+    let _guard = traced(&log);
+    let router = EventRouter::new().handler(instrumented);
+    assert_eq!(run(router, mail("nobody")).await.unwrap(), Outcome::Unrouted);
+    let line = log.take().concat();
+    assert!(line.starts_with(" INFO no handler asks for this event"), "{line}");
+    assert!(line.contains(r#"inbox_id="nobody""#), "{line}");
+}
+
+#[tokio::test]
+async fn an_instrumented_handler_keeps_its_spans_name() {
+    let log = Log::default();
+    let _guard = traced(&log);
     let router = EventRouter::new()
         .handler(instrumented)
         .handler(instrumented_by_name)
+        .handler(instrumented_by_literal)
         .handler(instrumented_bare);
     for (inbox, line) in [
         ("default", " INFO instrumented{inbox=default}: inside\n"),
         ("named", " INFO other: inside\n"),
+        ("literal", " INFO literally: inside\n"),
         ("bare", " INFO instrumented_bare: inside\n"),
     ] {
         run(router.clone(), mail(inbox)).await.unwrap();
