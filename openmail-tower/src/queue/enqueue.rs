@@ -53,7 +53,7 @@ impl<St: QueueStore> Enqueue<St> {
         self
     }
 
-    /// By what two deliveries are told to be of the same event. Default: by `event_id`; an event
+    /// By what two deliveries are told to be of the same event. Default: by inbox and `event_id`; an event
     /// without one is always new.
     #[must_use]
     pub fn key(mut self, key: DedupeKey) -> Self {

@@ -39,7 +39,7 @@
 //! event ([`into_stored`](crate::VerifiedEvent::into_stored) is what to give it).
 //!
 //! # Once, and in order
-//! An event is written once, by its signed `event_id`: the insert is the deduplication. It is run
+//! An event is written once, by its inbox and signed `event_id`: the insert is the deduplication. It is run
 //! until a run has ended well or for good, or the last attempt has failed. A run whose process dies
 //! is repeated once its lease has run out, so a handler that sends an answer derives the
 //! `Idempotency-Key` from the event.
