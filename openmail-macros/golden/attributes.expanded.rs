@@ -16,7 +16,7 @@ impl support {
     }
 }
 #[allow(deprecated)]
-impl app::openmail_tower::EventHandler for support {
+impl app::openmail_tower::handler::EventHandler for support {
     const ROUTE: app::openmail_tower::__private::Route = app::openmail_tower::__private::Route {
         name: "support",
         events: &["setup.test"],
@@ -29,7 +29,7 @@ impl app::openmail_tower::EventHandler for support {
 }
 #[allow(deprecated)]
 #[automatically_derived]
-impl<__State> app::openmail_tower::Handler<__State> for support
+impl<__State> app::openmail_tower::handler::Handler<__State> for support
 where
     __State: ::core::marker::Send + ::core::marker::Sync + 'static,
     for<'e> &'e Event: app::openmail_tower::FromEvent<
@@ -42,14 +42,14 @@ where
         &self,
         __event: app::openmail_tower::VerifiedEvent,
         __state: app::openmail_tower::__private::Arc<__State>,
-    ) -> app::openmail_tower::HandlerFuture {
+    ) -> app::openmail_tower::OutcomeFuture {
         fn __arguments<'e>() {
             app::openmail_tower::__private::argument::<
                 app::openmail_tower::__private::kinds::SetupTestEvent,
                 &'e Event,
             >();
         }
-        app::openmail_tower::__private::Box::pin(async move {
+        app::openmail_tower::OutcomeFuture::new(async move {
             let __a0 = <&'_ Event as app::openmail_tower::FromEvent<
                 '_,
                 app::openmail_tower::__private::kinds::CheckedEvent,

@@ -16,7 +16,7 @@ impl support {
         agent.answer(&mail.message).await
     }
 }
-impl ::openmail_tower::EventHandler for support {
+impl ::openmail_tower::handler::EventHandler for support {
     const ROUTE: ::openmail_tower::__private::Route = ::openmail_tower::__private::Route {
         name: "support",
         events: &["message.received"],
@@ -28,7 +28,7 @@ impl ::openmail_tower::EventHandler for support {
     };
 }
 #[automatically_derived]
-impl<__State> ::openmail_tower::Handler<__State> for support
+impl<__State> ::openmail_tower::handler::Handler<__State> for support
 where
     __State: ::core::marker::Send + ::core::marker::Sync + 'static,
     for<'e> &'e MessageReceived: ::openmail_tower::FromEvent<
@@ -55,7 +55,7 @@ where
         &self,
         __event: ::openmail_tower::VerifiedEvent,
         __state: ::openmail_tower::__private::Arc<__State>,
-    ) -> ::openmail_tower::HandlerFuture {
+    ) -> ::openmail_tower::OutcomeFuture {
         fn __arguments<'e>() {
             ::openmail_tower::__private::argument::<
                 ::openmail_tower::__private::kinds::MessageReceivedEvent,
@@ -70,7 +70,7 @@ where
                 Headers<'e>,
             >();
         }
-        ::openmail_tower::__private::Box::pin(async move {
+        ::openmail_tower::OutcomeFuture::new(async move {
             let __a0 = <&MessageReceived as ::openmail_tower::FromEvent<
                 '_,
                 ::openmail_tower::__private::kinds::CheckedEvent,

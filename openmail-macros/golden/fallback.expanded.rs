@@ -7,7 +7,7 @@ impl rest {
     async fn call(event: &VerifiedEvent, f: State<fn(&str) -> &str>) {}
 }
 #[automatically_derived]
-impl<__State> ::openmail_tower::Handler<__State> for rest
+impl<__State> ::openmail_tower::handler::Handler<__State> for rest
 where
     __State: ::core::marker::Send + ::core::marker::Sync + 'static,
     for<'e> &'e VerifiedEvent: ::openmail_tower::FromEvent<
@@ -27,7 +27,7 @@ where
         &self,
         __event: ::openmail_tower::VerifiedEvent,
         __state: ::openmail_tower::__private::Arc<__State>,
-    ) -> ::openmail_tower::HandlerFuture {
+    ) -> ::openmail_tower::OutcomeFuture {
         fn __arguments<'e>() {
             ::openmail_tower::__private::argument::<
                 ::openmail_tower::__private::kinds::AnyEvent,
@@ -38,7 +38,7 @@ where
                 State<fn(&str) -> &str>,
             >();
         }
-        ::openmail_tower::__private::Box::pin(async move {
+        ::openmail_tower::OutcomeFuture::new(async move {
             let __a0 = <&VerifiedEvent as ::openmail_tower::FromEvent<
                 '_,
                 ::openmail_tower::__private::kinds::CheckedEvent,

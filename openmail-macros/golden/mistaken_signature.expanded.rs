@@ -4,7 +4,7 @@
 #[allow(non_camel_case_types)]
 #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
 struct support;
-impl ::openmail_tower::EventHandler for support {
+impl ::openmail_tower::handler::EventHandler for support {
     const ROUTE: ::openmail_tower::__private::Route = ::openmail_tower::__private::Route {
         name: "support",
         events: &[],
@@ -15,12 +15,12 @@ impl ::openmail_tower::EventHandler for support {
         },
     };
 }
-impl<__State> ::openmail_tower::Handler<__State> for support {
+impl<__State> ::openmail_tower::handler::Handler<__State> for support {
     fn call(
         &self,
         _: ::openmail_tower::VerifiedEvent,
         _: ::openmail_tower::__private::Arc<__State>,
-    ) -> ::openmail_tower::HandlerFuture {
+    ) -> ::openmail_tower::OutcomeFuture {
         ::core::unreachable!()
     }
 }

@@ -6,7 +6,7 @@ impl sent {
     #[allow(clippy::missing_errors_doc, clippy::missing_panics_doc)]
     async fn call(Payload(payload): Payload<Sent>, log: State<Log>) {}
 }
-impl ::openmail_tower::EventHandler for sent {
+impl ::openmail_tower::handler::EventHandler for sent {
     const ROUTE: ::openmail_tower::__private::Route = ::openmail_tower::__private::Route {
         name: "sent",
         events: &["message.sent", "setup.test"],
@@ -18,13 +18,13 @@ impl ::openmail_tower::EventHandler for sent {
     };
 }
 #[automatically_derived]
-impl ::openmail_tower::Handler<AppState> for sent {
+impl ::openmail_tower::handler::Handler<AppState> for sent {
     fn call(
         &self,
         __event: ::openmail_tower::VerifiedEvent,
         __state: ::openmail_tower::__private::Arc<AppState>,
-    ) -> ::openmail_tower::HandlerFuture {
-        ::openmail_tower::__private::Box::pin(async move {
+    ) -> ::openmail_tower::OutcomeFuture {
+        ::openmail_tower::OutcomeFuture::new(async move {
             let __a0 = <Payload<
                 Sent,
             > as ::openmail_tower::FromEvent<

@@ -8,7 +8,7 @@ impl lifecycle {
         println!("{news:?}");
     }
 }
-impl ::openmail_tower::EventHandler for lifecycle {
+impl ::openmail_tower::handler::EventHandler for lifecycle {
     const ROUTE: ::openmail_tower::__private::Route = ::openmail_tower::__private::Route {
         name: "lifecycle",
         events: &["inbox.suspended", "inbox.reactivated"],
@@ -20,7 +20,7 @@ impl ::openmail_tower::EventHandler for lifecycle {
     };
 }
 #[automatically_derived]
-impl<__State> ::openmail_tower::Handler<__State> for lifecycle
+impl<__State> ::openmail_tower::handler::Handler<__State> for lifecycle
 where
     __State: ::core::marker::Send + ::core::marker::Sync + 'static,
     for<'e> &'e Lifecycle: ::openmail_tower::FromEvent<
@@ -33,7 +33,7 @@ where
         &self,
         __event: ::openmail_tower::VerifiedEvent,
         __state: ::openmail_tower::__private::Arc<__State>,
-    ) -> ::openmail_tower::HandlerFuture {
+    ) -> ::openmail_tower::OutcomeFuture {
         fn __arguments<'e>() {
             ::openmail_tower::__private::argument::<
                 (
@@ -43,7 +43,7 @@ where
                 &'e Lifecycle,
             >();
         }
-        ::openmail_tower::__private::Box::pin(async move {
+        ::openmail_tower::OutcomeFuture::new(async move {
             let __a0 = <&Lifecycle as ::openmail_tower::FromEvent<
                 '_,
                 ::openmail_tower::__private::kinds::CheckedEvent,

@@ -96,7 +96,7 @@ pub(crate) fn route(
     let text = name.unraw().to_string();
     quote! {
         #(#every)*
-        impl #tower::EventHandler for #name {
+        impl #tower::handler::EventHandler for #name {
             const ROUTE: #tower::__private::Route = #tower::__private::Route {
                 name: #text,
                 events: &[#(#events),*],
@@ -123,7 +123,7 @@ fn handler_of_any_state(args: &Args, function: &Function, arguments: &[Argument]
     let types: Vec<_> = arguments.iter().map(|argument| &argument.named).collect();
     let run = run(args, function, arguments, &quote!(__State), &checked);
     quote! {
-        impl<__State> #tower::Handler<__State> for #name
+        impl<__State> #tower::handler::Handler<__State> for #name
         where
             __State: ::core::marker::Send + ::core::marker::Sync + 'static,
             #(for<'e> #types: #tower::FromEvent<'e, #checked, __State>,)*
@@ -132,7 +132,7 @@ fn handler_of_any_state(args: &Args, function: &Function, arguments: &[Argument]
                 &self,
                 __event: #tower::VerifiedEvent,
                 __state: #tower::__private::Arc<__State>,
-            ) -> #tower::HandlerFuture {
+            ) -> #tower::OutcomeFuture {
                 fn __arguments<'e>() {
                     #(#tower::__private::argument::<#kind, #types>();)*
                 }
@@ -153,12 +153,12 @@ fn handler_of_state(
     let name = &function.sig.ident;
     let run = run(args, function, arguments, &quote!(#state), &args.kind());
     quote! {
-        impl #tower::Handler<#state> for #name {
+        impl #tower::handler::Handler<#state> for #name {
             fn call(
                 &self,
                 __event: #tower::VerifiedEvent,
                 __state: #tower::__private::Arc<#state>,
-            ) -> #tower::HandlerFuture {
+            ) -> #tower::OutcomeFuture {
                 #run
             }
         }
@@ -197,7 +197,7 @@ fn run(
     };
     let tower_there = at(name.span(), tower);
     quote_spanned! {name.span()=>
-        #tower_there::__private::Box::pin(async move {
+        #tower_there::OutcomeFuture::new(async move {
             #takes
             #outcome
         })

@@ -34,12 +34,12 @@ pub(crate) fn expand(
         #call
         #route
         #(#every)*
-        impl<__State> #tower::Handler<__State> for #name {
+        impl<__State> #tower::handler::Handler<__State> for #name {
             fn call(
                 &self,
                 _: #tower::VerifiedEvent,
                 _: #tower::__private::Arc<__State>,
-            ) -> #tower::HandlerFuture {
+            ) -> #tower::OutcomeFuture {
                 ::core::unreachable!()
             }
         }

@@ -73,64 +73,31 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
-#[cfg(feature = "agents")]
-mod agent;
-mod answer;
-#[cfg(feature = "macros")]
-mod attribute;
-#[cfg(feature = "axum")]
-mod axum;
-#[cfg(feature = "dedupe")]
-pub mod dedupe;
-mod endpoint;
-mod event;
-#[cfg(feature = "forward")]
-mod forward;
-#[cfg(any(feature = "dedupe", feature = "queue"))]
-mod key;
-mod keyring;
-mod limit;
-mod observe;
+pub mod event;
+pub mod handler;
+pub mod layers;
 #[cfg(feature = "queue")]
 pub mod queue;
-mod router;
-mod secret;
-pub mod signature;
+pub mod router;
+mod seam;
+mod telemetry;
 #[cfg(feature = "test-util")]
 pub mod testing;
-mod timer;
-mod verified;
-mod verify;
+pub mod webhook;
 
-#[cfg(feature = "agents")]
-pub use agent::{Agent, AgentResolver, ResolveAgent, ResolveAgentFuture};
-#[cfg(feature = "axum")]
-pub use axum::MissingVerifyLayer;
-pub use endpoint::{Endpoint, EndpointFuture, webhook};
 pub use event::{
-    Attachment, Category, Event, EventId, EventKind, ExtractionMethod, InboxId, InvalidPayload,
-    Lifecycle, Mailbox, Message, MessageId, MessageReceived, PodId, SetupTest, SuspensionReason,
-    ThreadId, UnknownEvent, Verdict,
+    Event, EventId, EventKind, InboxId, Lifecycle, Message, MessageId, MessageReceived, ThreadId,
 };
-#[cfg(feature = "forward")]
-pub use forward::{Forward, ForwardFuture};
-pub use keyring::{InboxKeyring, Keyring, Keys, Scope};
-pub use limit::{InboxLimit, InboxLimitFuture, InboxLimitLayer};
-pub use router::{
-    AlreadyBound, Attempt, BoxError, EventHandler, EventRouter, FromEvent, FromRef, Handler,
-    HandlerError, HandlerErrorKind, HandlerFuture, Inboxes, IntoOutcome, Outcome, Payload, RawBody,
-    RouterFuture, State,
-};
-pub use secret::{
-    PREVIOUS_SECRET_VARIABLE, SECRET_VARIABLE, Secret, SecretError, SecretErrorKind, Secrets,
-};
-pub use verified::{StoredEvent, VerifiedEvent};
-pub use verify::{
-    Rejection, RejectionKind, ResponseBody, ResponseFuture, VerifiedBody, Verify, VerifyLayer,
-};
-
 #[cfg(feature = "macros")]
-pub use attribute::openmail_handler;
+pub use handler::openmail_handler;
+pub use handler::{FromEvent, IntoOutcome, Payload};
+pub use router::EventRouter;
+#[cfg(any(feature = "dedupe", feature = "queue"))]
+pub use seam::DedupeKey;
+pub use seam::{
+    BoxError, HandlerError, HandlerErrorKind, Outcome, OutcomeFuture, StoredEvent, VerifiedEvent,
+};
+pub use webhook::{Endpoint, Secret, Secrets, VerifyLayer, webhook};
 
 #[cfg(all(
     doctest,
@@ -146,6 +113,6 @@ struct Readme;
 /// What `#[openmail_handler]` expands to. Not for anyone else.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::router::{AnyState, Carries, Location, Route, argument, kinds};
-    pub use std::{boxed::Box, sync::Arc};
+    pub use crate::handler::{AnyState, Carries, Location, Route, argument, kinds};
+    pub use std::sync::Arc;
 }

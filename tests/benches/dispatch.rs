@@ -8,7 +8,9 @@ use openmail_tests::{
     event,
     measure::{Comparison, Table, finish, resident, steady_allocator, time},
 };
-use openmail_tower::{EventRouter, MessageReceived, State, VerifiedEvent, openmail_handler};
+use openmail_tower::{
+    EventRouter, MessageReceived, VerifiedEvent, handler::State, openmail_handler,
+};
 use tower::Service;
 
 const ROUNDS: usize = 41;

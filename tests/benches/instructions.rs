@@ -14,7 +14,10 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use openmail_tests::{layer, mail_of, measure::finish, signed};
-use openmail_tower::{VerifiedBody, VerifiedEvent, Verify};
+use openmail_tower::{
+    VerifiedEvent,
+    webhook::{VerifiedBody, Verify},
+};
 use tower::{Layer, Service};
 
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
-use openmail_tower::{Secret, Secrets, signature};
+use openmail_tower::{Secret, Secrets, webhook::signature};
 
 const NOW: u64 = 1_711_015_500;
 const RUNS: usize = 2_000_000;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use http::Request;
-use openmail_tower::{Secret, VerifyLayer, signature::sign};
+use openmail_tower::{Secret, VerifyLayer, webhook::signature::sign};
 
 /// The secret of every test.
 pub const SECRET: &str = "whsec_16xf3d4ngxcpjd2kql81b319h6rew2on";

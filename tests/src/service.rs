@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
-use openmail_tower::{VerifiedBody, VerifiedEvent};
+use openmail_tower::{VerifiedEvent, webhook::VerifiedBody};
 use tower::Service;
 
 /// The events that reached an inner service.

@@ -9,7 +9,7 @@ use std::{
 
 use openmail_tower::{
     BoxError,
-    dedupe::{Claim, ClaimToken, DedupeStore},
+    layers::dedupe::{Claim, ClaimToken, DedupeStore},
 };
 use tokio::task::yield_now;
 

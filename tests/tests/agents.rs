@@ -11,8 +11,9 @@ use std::{
 
 use bytes::Bytes;
 use openmail_tower::{
-    Agent, AgentResolver, EventRouter, HandlerError, HandlerErrorKind, InboxId, Outcome,
-    StoredEvent, VerifiedEvent, openmail_handler,
+    EventRouter, HandlerError, HandlerErrorKind, InboxId, Outcome, StoredEvent, VerifiedEvent,
+    layers::{AgentResolver, agent::Agent},
+    openmail_handler,
 };
 use tokio::sync::Semaphore;
 use tower::{Layer, ServiceExt};

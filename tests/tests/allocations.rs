@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use openmail_tests::{ScriptedBody, layer, mail_of, measure::finish, signed};
-use openmail_tower::{BoxError, MessageReceived, VerifiedBody, VerifiedEvent};
+use openmail_tower::{BoxError, MessageReceived, VerifiedEvent, webhook::VerifiedBody};
 use tower::{Layer, Service};
 
 /// Takes the event and nothing else.

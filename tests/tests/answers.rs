@@ -9,7 +9,8 @@ use openmail_tests::{
     NOW, Polls, ScriptedBody, Step, clock, error_code, fixture, inner, layer, secret, signed,
 };
 use openmail_tower::{
-    BoxError, Rejection, RejectionKind, Secret, Secrets, VerifyLayer, signature::sign,
+    BoxError, Secret, Secrets, VerifyLayer,
+    webhook::{Rejection, RejectionKind, signature::sign},
 };
 use tower::{Layer, ServiceExt, service_fn};
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Empty, Full};
 use openmail_tests::{ScriptedBody, Step, fixture, inner, layer, signed};
-use openmail_tower::{VerifiedBody, VerifiedEvent, VerifyLayer};
+use openmail_tower::{VerifiedEvent, VerifyLayer, webhook::VerifiedBody};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 async fn status<B>(layer: VerifyLayer, request: Request<B>) -> (u16, Option<VerifiedEvent>)

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use openmail_tests::{NOW, SECRET, inner, layer, secret};
-use openmail_tower::{Event, signature::sign};
+use openmail_tower::{Event, webhook::signature::sign};
 use tower::{Layer, ServiceExt};
 
 const COUNT: usize = 1000;

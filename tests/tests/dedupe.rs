@@ -13,7 +13,7 @@ use std::{
 use openmail_tests::{event, mail, told};
 use openmail_tower::{
     HandlerError, HandlerErrorKind, Outcome, VerifiedEvent,
-    dedupe::{DedupeKey, DedupeLayer, MemoryStore},
+    layers::dedupe::{DedupeKey, DedupeLayer, MemoryStore},
 };
 use tokio::{task::JoinSet, time};
 use tower::{Layer, Service, ServiceExt};

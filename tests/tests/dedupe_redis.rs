@@ -13,7 +13,7 @@ use std::{
 use openmail_tests::{Proxy, RedisServer, mail, told};
 use openmail_tower::{
     HandlerError, HandlerErrorKind, Outcome, VerifiedEvent,
-    dedupe::{DedupeLayer, RedisStore, contract},
+    layers::dedupe::{DedupeLayer, RedisStore, contract},
 };
 use tokio::{task::JoinSet, time};
 use tower::{Layer, ServiceExt};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use openmail_tests::{Fault, FaultyStore, Told, mail, told};
 use openmail_tower::{
     HandlerError, HandlerErrorKind, Outcome,
-    dedupe::{DedupeLayer, MemoryStore},
+    layers::dedupe::{DedupeLayer, MemoryStore},
 };
 use tokio::{
     task::yield_now,

@@ -8,7 +8,7 @@ use http_body_util::Full;
 use openmail_tests::{Fault, FaultyStore, Told, error_code, fixture, layer, mail, signed, told};
 use openmail_tower::{
     Endpoint, HandlerError, HandlerErrorKind, Outcome, VerifiedEvent,
-    dedupe::{DedupeLayer, MemoryStore},
+    layers::dedupe::{DedupeLayer, MemoryStore},
 };
 use tokio::{task::yield_now, time};
 use tower::{Layer, ServiceExt};

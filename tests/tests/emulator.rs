@@ -18,9 +18,9 @@ use http_body_util::{BodyExt, Full};
 use openmail_tests::{NOW, ScriptedBody, Step, inner, secret};
 use openmail_tower::{
     EventRouter, Secret, Secrets, VerifyLayer,
-    signature::{DEFAULT_TOLERANCE, verify_at},
     testing::{Delivery, Emulator, SCHEDULE, TestEvent},
     webhook,
+    webhook::signature::{DEFAULT_TOLERANCE, verify_at},
 };
 use serde_json::Value;
 use tokio::time::Instant;

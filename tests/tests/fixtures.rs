@@ -4,7 +4,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use openmail_tests::{fixture, fixtures, inner, layer, signed};
 use openmail_tower::{
-    Category, Event, EventKind, ExtractionMethod, Message, SuspensionReason, Verdict, VerifiedEvent,
+    Event, EventKind, Message, VerifiedEvent,
+    event::{Category, ExtractionMethod, SuspensionReason, Verdict},
 };
 use tower::{Layer, ServiceExt};
 
@@ -38,7 +39,7 @@ async fn every_fixture_is_taken_and_kept_to_the_byte() {
 async fn the_inner_service_reads_the_raw_body_again() {
     let json = fixture("message.received");
     let service = layer().layer(tower::service_fn(
-        async |request: http::Request<openmail_tower::VerifiedBody>| {
+        async |request: http::Request<openmail_tower::webhook::VerifiedBody>| {
             let bytes = request.into_body().collect().await?.to_bytes();
             Ok::<_, std::convert::Infallible>(http::Response::new(Full::new(bytes)))
         },

@@ -12,8 +12,9 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use openmail_tests::{ScriptedBody, Step, fixture};
 use openmail_tower::{
-    Forward, HandlerErrorKind, Outcome, Secret, Secrets, StoredEvent, VerifiedEvent,
-    signature::{DEFAULT_TOLERANCE, verify_at},
+    HandlerErrorKind, Outcome, Secret, Secrets, StoredEvent, VerifiedEvent,
+    layers::Forward,
+    webhook::signature::{DEFAULT_TOLERANCE, verify_at},
 };
 use tower::{ServiceExt, service_fn};
 

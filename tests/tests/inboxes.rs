@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use openmail_tower::{
-    EventRouter, HandlerError, InboxId, Outcome, State, StoredEvent, VerifiedEvent,
+    EventRouter, HandlerError, InboxId, Outcome, StoredEvent, VerifiedEvent, handler::State,
     openmail_handler,
 };
 use tower::{ServiceExt, service_fn};
@@ -191,7 +191,7 @@ fn routing_goes_on_while_inboxes_come_and_go() {
     let router = EventRouter::new().fallback(rest);
     let inboxes = router.inboxes();
     let runs = Arc::new(AtomicUsize::new(0));
-    let bind = |inboxes: &openmail_tower::Inboxes, id: &str| {
+    let bind = |inboxes: &openmail_tower::router::Inboxes, id: &str| {
         let (own, runs) = (id.to_owned(), Arc::clone(&runs));
         let service = service_fn(move |event: VerifiedEvent| {
             assert_eq!(event.inbox_id().unwrap(), &*own);

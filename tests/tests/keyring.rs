@@ -11,8 +11,12 @@ use http::{Request, StatusCode, request::Parts};
 use http_body_util::Full;
 use openmail_tests::{NOW, clock, error_code, inner};
 use openmail_tower::{
-    BoxError, InboxId, InboxKeyring, Keyring, Keys, Scope, Secret, Secrets, VerifyLayer,
-    signature::sign,
+    BoxError, InboxId, Secret, Secrets, VerifyLayer,
+    webhook::{
+        InboxKeyring, Keyring,
+        keyring::{Keys, Scope},
+        signature::sign,
+    },
 };
 use tower::{Layer, ServiceExt};
 

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use openmail_tower::{
-    HandlerError, HandlerErrorKind, InboxLimitLayer, Outcome, StoredEvent, VerifiedEvent,
+    HandlerError, HandlerErrorKind, Outcome, StoredEvent, VerifiedEvent, layers::InboxLimitLayer,
 };
 use tokio::sync::Semaphore;
 use tower::{Layer, Service, ServiceExt, service_fn};

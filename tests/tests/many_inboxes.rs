@@ -13,8 +13,10 @@ use http::Request;
 use http_body_util::Full;
 use openmail_tests::{NOW, clock};
 use openmail_tower::{
-    EventRouter, HandlerError, InboxKeyring, Inboxes, Outcome, Secret, VerifiedEvent, VerifyLayer,
-    signature::sign, webhook,
+    EventRouter, HandlerError, Outcome, Secret, VerifiedEvent, VerifyLayer,
+    router::Inboxes,
+    webhook,
+    webhook::{InboxKeyring, signature::sign},
 };
 use tokio::{
     task::JoinSet,

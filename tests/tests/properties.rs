@@ -10,7 +10,7 @@ use http::StatusCode;
 use openmail_tests::{NOW, ScriptedBody, Step, inner, layer, signed};
 use openmail_tower::{
     Event, Secret,
-    signature::{SignatureError, sign, verify_at},
+    webhook::signature::{SignatureError, sign, verify_at},
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use serde_json::Value;

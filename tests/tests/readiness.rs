@@ -12,8 +12,9 @@ use http::Request;
 use http_body_util::Full;
 use openmail_tests::{ScriptedBody, Step, clock, error_code, fixture, secret, signed, told};
 use openmail_tower::{
-    AgentResolver, Endpoint, HandlerError, InboxId, InboxLimitLayer, Outcome, StoredEvent,
-    VerifiedEvent, VerifyLayer, webhook,
+    Endpoint, HandlerError, InboxId, Outcome, StoredEvent, VerifiedEvent, VerifyLayer,
+    layers::{AgentResolver, InboxLimitLayer},
+    webhook,
 };
 use tokio::{
     task::{JoinHandle, yield_now},

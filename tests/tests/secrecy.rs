@@ -17,8 +17,9 @@ use openmail_tests::{
     NOW, SECRET, ScriptedBody, Step, clock, fixture, fixtures, layer, secret, signed,
 };
 use openmail_tower::{
-    Endpoint, EventRouter, HandlerError, InboxId, InboxKeyring, Keyring, Keys, Outcome, Rejection,
-    Secret, Secrets, VerifiedEvent, VerifyLayer, signature, webhook,
+    Endpoint, EventRouter, HandlerError, InboxId, Outcome, Secret, Secrets, VerifiedEvent,
+    VerifyLayer, webhook,
+    webhook::{InboxKeyring, Keyring, Rejection, keyring::Keys, signature},
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tracing_subscriber::fmt::MakeWriter;

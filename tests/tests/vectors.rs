@@ -8,7 +8,7 @@ use http_body_util::Full;
 use openmail_tests::inner;
 use openmail_tower::{
     Secret, VerifyLayer,
-    signature::{DEFAULT_TOLERANCE, sign, verify_at},
+    webhook::signature::{DEFAULT_TOLERANCE, sign, verify_at},
 };
 use tower::{Layer, ServiceExt};
 

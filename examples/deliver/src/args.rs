@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use http::Uri;
-use openmail_tower::{SECRET_VARIABLE, Secret, SecretError};
+use openmail_tower::{
+    Secret,
+    webhook::{SECRET_VARIABLE, SecretError},
+};
 
 /// Delivers events as OpenMail does: signed, with its retries, and twice or out of order on request.
 ///

@@ -18,7 +18,7 @@ use common::{Output, app, by_hand, deduplicating, layer, nowhere, run, secret, s
 use http::{HeaderValue, Request, Response, StatusCode, header::DATE};
 use openmail_tower::{
     Outcome, Secret, VerifiedEvent, VerifyLayer,
-    signature::{DEFAULT_TOLERANCE, sign, verify_at},
+    webhook::signature::{DEFAULT_TOLERANCE, sign, verify_at},
 };
 use serde_json::Value;
 use tower::{ServiceBuilder, service_fn, util::MapResponseLayer};
@@ -341,7 +341,7 @@ async fn news_and_tests_are_refused() {
 
 #[tokio::test]
 async fn it_hangs_up_on_what_is_too_large() {
-    let inner = service_fn(|_: Request<openmail_tower::VerifiedBody>| {
+    let inner = service_fn(|_: Request<openmail_tower::webhook::VerifiedBody>| {
         ready(Ok::<_, Infallible>(Response::new(Body::empty())))
     });
     // Answers and closes before the body is read, so the sender may see no answer at all.

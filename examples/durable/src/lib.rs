@@ -8,7 +8,8 @@ use std::{collections::HashMap, sync::Arc};
 use anyhow::bail;
 use axum::{Router, extract::State as AppState, http::StatusCode, routing::get};
 use openmail_tower::{
-    Attempt, EventRouter, HandlerError, Message, MessageReceived, State, VerifyLayer,
+    EventRouter, HandlerError, Message, MessageReceived, VerifyLayer,
+    handler::{Attempt, State},
     openmail_handler,
     queue::{Enqueue, QueueStore},
     webhook,

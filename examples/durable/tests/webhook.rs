@@ -11,7 +11,7 @@ use example_durable::{Agent, run};
 use openmail_tower::{
     Secret, VerifyLayer,
     queue::{Enqueue, QueueStore, SqliteStore},
-    signature,
+    webhook::signature,
 };
 use reqwest::Client;
 use serde_json::{Value, json};

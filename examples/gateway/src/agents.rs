@@ -7,8 +7,11 @@ use std::{
 };
 
 use openmail_tower::{
-    EventKind, Forward, HandlerError, InboxId, InboxKeyring, InboxLimit, InboxLimitLayer, Inboxes,
+    EventKind, HandlerError, InboxId,
+    layers::{Forward, InboxLimitLayer, limit::InboxLimit},
     openmail_handler,
+    router::Inboxes,
+    webhook::InboxKeyring,
 };
 use tower::Layer;
 

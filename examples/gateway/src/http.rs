@@ -4,9 +4,10 @@ use std::{future::IntoFuture, io, time::Duration};
 
 use axum::{Router, http::StatusCode, routing::get};
 use openmail_tower::{
-    InboxKeyring, VerifyLayer,
+    VerifyLayer,
     queue::{Enqueue, QueueStore},
     webhook,
+    webhook::InboxKeyring,
 };
 use tokio::{
     net::TcpListener,

@@ -7,8 +7,9 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use openmail_tower::{
-    EventRouter, InboxKeyring,
+    EventRouter,
     queue::{Enqueue, QueueStore},
+    webhook::InboxKeyring,
 };
 use tokio::{net::TcpListener, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;

@@ -12,7 +12,7 @@ use std::{
 use nix::sys::signal::Signal;
 use openmail_tower::{
     Secret, Secrets,
-    signature::{DEFAULT_TOLERANCE, verify_at},
+    webhook::signature::{DEFAULT_TOLERANCE, verify_at},
 };
 use support::{Agent, Answer, Gateway, in_time, mail, one};
 use tokio::sync::Notify;

@@ -16,7 +16,9 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use openmail_tower::{EventRouter, Message, State, VerifyLayer, openmail_handler, webhook};
+use openmail_tower::{
+    EventRouter, Message, VerifyLayer, handler::State, openmail_handler, webhook,
+};
 use tokio::{
     net::TcpListener,
     task::JoinSet,

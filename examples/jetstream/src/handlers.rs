@@ -1,7 +1,7 @@
 //! What is done with each event.
 
 use openmail_tower::{
-    Attempt, EventRouter, HandlerError, MessageReceived, VerifiedEvent, openmail_handler,
+    EventRouter, HandlerError, MessageReceived, VerifiedEvent, handler::Attempt, openmail_handler,
 };
 
 /// Which handler gets which event.

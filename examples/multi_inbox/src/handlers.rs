@@ -1,7 +1,7 @@
 //! Which inbox gets which handler, and what each does.
 
 use openmail_tower::{
-    EventKind, EventRouter, HandlerError, InboxId, MessageReceived, State, VerifiedEvent,
+    EventKind, EventRouter, HandlerError, InboxId, MessageReceived, VerifiedEvent, handler::State,
     openmail_handler,
 };
 

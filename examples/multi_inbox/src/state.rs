@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use openmail_tower::{FromRef, InboxId};
+use openmail_tower::{InboxId, handler::FromRef};
 
 /// The whole state: cheap to clone, as its parts are.
 #[derive(Debug, Clone, Default)]

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use openmail_tower::{Secret, signature};
+use openmail_tower::{Secret, webhook::signature};
 
 /// Never the same twice, so that nothing is ever signed with a known secret.
 pub(crate) fn make_up_secret() -> Result<String, getrandom::Error> {

@@ -12,7 +12,7 @@ mod shutdown;
 use std::{error::Error, io, process::ExitCode};
 
 use axum::Router;
-use openmail_tower::{Secret, SecretErrorKind, VerifyLayer, webhook};
+use openmail_tower::{Secret, VerifyLayer, webhook, webhook::SecretErrorKind};
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -7,7 +7,7 @@ mod common;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::{Quickstart, SECRET, failure, soon};
-use openmail_tower::{Secret, signature};
+use openmail_tower::{Secret, webhook::signature};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::{

@@ -4,7 +4,8 @@ use std::{future::Future, time::Duration};
 
 use axum::http::StatusCode;
 use openmail_tower::{
-    EventRouter, HandlerError, State, VerifiedEvent, VerifyLayer, openmail_handler, webhook,
+    EventRouter, HandlerError, VerifiedEvent, VerifyLayer, handler::State, openmail_handler,
+    webhook,
 };
 use tokio::{net::TcpListener, sync::oneshot, time::sleep};
 use tonic::{

@@ -43,7 +43,7 @@ impl Event {
     /// let Event::Unknown(news) = event else { panic!() };
     /// assert_eq!(news.event, "thread.archived");
     /// assert_eq!(news.extra["thread"]["id"], "thr_1");
-    /// # Ok::<(), openmail_tower::InvalidPayload>(())
+    /// # Ok::<(), openmail_tower::event::InvalidPayload>(())
     /// ```
     ///
     /// # Errors

@@ -2,25 +2,19 @@
 
 use std::{
     fmt,
-    future::Future,
-    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
-use tokio::time::timeout;
 use tower_service::Service;
 
 use crate::{
     event::{EventId, InboxId, ThreadId},
-    key::DedupeKey,
-    router::{HandlerError, Outcome},
-    verified::VerifiedEvent,
+    seam::{DedupeKey, HandlerError, Outcome, OutcomeFuture, VerifiedEvent, within},
 };
 
 use super::{
-    entry::NewEntry, error::QueueError, error::QueueErrorKind, lane::Lane, store::QueueStore, text,
-    worker::Worker,
+    entry::NewEntry, error::QueueError, lane::Lane, store::QueueStore, text, worker::Worker,
 };
 
 /// Takes events over: a service that answers once they are written down for good.
@@ -94,23 +88,22 @@ impl<St: QueueStore> Enqueue<St> {
 impl<St: QueueStore> Service<VerifiedEvent> for Enqueue<St> {
     type Response = Outcome;
     type Error = HandlerError;
-    type Future = EnqueueFuture;
+    type Future = OutcomeFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, event: VerifiedEvent) -> EnqueueFuture {
+    fn call(&mut self, event: VerifiedEvent) -> OutcomeFuture {
         let (store, limit) = (self.store.clone(), self.timeout);
         let entry = self.entry(event);
-        EnqueueFuture(Box::pin(async move {
-            let late = |_| QueueError::new(QueueErrorKind::Unavailable, "no answer in time");
-            let new = timeout(limit, store.enqueue(entry)).await.map_err(late).flatten();
+        OutcomeFuture::new(async move {
+            let new = within(limit, store.enqueue(entry), QueueError::late).await;
             match new.map_err(HandlerError::unavailable)? {
                 true => Ok(Outcome::Done),
                 false => Ok(Outcome::Duplicate),
             }
-        }))
+        })
     }
 }
 
@@ -122,22 +115,5 @@ impl<St: fmt::Debug> fmt::Debug for Enqueue<St> {
             .field("key", &self.key)
             .field("timeout", &self.timeout)
             .finish()
-    }
-}
-
-/// The future of [`Enqueue`].
-pub struct EnqueueFuture(Pin<Box<dyn Future<Output = Result<Outcome, HandlerError>> + Send>>);
-
-impl Future for EnqueueFuture {
-    type Output = Result<Outcome, HandlerError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx)
-    }
-}
-
-impl fmt::Debug for EnqueueFuture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EnqueueFuture").finish_non_exhaustive()
     }
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::verified::StoredEvent;
+use crate::seam::StoredEvent;
 
 /// Names an event in the queue. Later arrivals have higher ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

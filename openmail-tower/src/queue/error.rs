@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, sync::Arc};
 
-use crate::router::BoxError;
+use crate::seam::BoxError;
 
 /// The store could not do it.
 ///
@@ -36,6 +36,11 @@ impl QueueError {
     #[cfg(any(test, feature = "queue-postgres", feature = "queue-sqlite"))]
     pub(super) fn closed() -> Self {
         Self::new(QueueErrorKind::Closed, "the store was closed")
+    }
+
+    /// The store did not answer in time.
+    pub(super) fn late() -> Self {
+        Self::new(QueueErrorKind::Unavailable, "no answer in time")
     }
 
     /// What sort of error it is.

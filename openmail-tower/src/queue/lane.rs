@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{event::InboxId, verified::VerifiedEvent};
+use crate::{event::InboxId, seam::VerifiedEvent};
 
 type LaneFn = dyn Fn(&VerifiedEvent) -> Option<String> + Send + Sync;
 

@@ -88,9 +88,9 @@ mod store;
 mod text;
 mod worker;
 
-pub use crate::key::DedupeKey;
+pub use crate::seam::DedupeKey;
 pub use backoff::Backoff;
-pub use enqueue::{Enqueue, EnqueueFuture};
+pub use enqueue::Enqueue;
 pub use entry::{Claimed, Claims, Counts, DeadLetter, EntryId, Lease, NewEntry, Settlement};
 pub use error::{QueueError, QueueErrorKind};
 pub use lane::Lane;

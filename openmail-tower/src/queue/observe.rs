@@ -1,6 +1,6 @@
 //! What logs (feature `tracing`) and metrics (feature `metrics`) are told of a queue.
 
-use crate::router::HandlerError;
+use crate::seam::HandlerError;
 
 use super::{
     entry::{EntryId, Settlement},

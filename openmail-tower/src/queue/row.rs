@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use crate::verified::StoredEvent;
+use crate::seam::StoredEvent;
 
 use super::entry::{DeadLetter, EntryId};
 

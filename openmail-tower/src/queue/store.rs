@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use crate::verified::StoredEvent;
+use crate::seam::StoredEvent;
 
 use super::{
     entry::{Claims, Counts, DeadLetter, EntryId, Lease, NewEntry, Settlement},

@@ -2,9 +2,10 @@
 
 use std::{fmt, panic::Location, slice, sync::Arc};
 
-use crate::verified::VerifiedEvent;
-
-use super::handler::{Handler, HandlerFuture, Route};
+use crate::{
+    handler::{Handler, Route},
+    seam::{OutcomeFuture, VerifiedEvent},
+};
 
 /// A handler in a table, and what it is.
 pub(super) struct Entry<S> {
@@ -82,7 +83,7 @@ impl<T: Clone> Bound<T> {
 /// A handler that has its state already.
 pub(super) fn stateful<F>(call: F) -> Arc<dyn Handler<()>>
 where
-    F: Fn(VerifiedEvent) -> HandlerFuture + Send + Sync + 'static,
+    F: Fn(VerifiedEvent) -> OutcomeFuture + Send + Sync + 'static,
 {
     Arc::new(Stateful(call))
 }
@@ -91,9 +92,9 @@ struct Stateful<F>(F);
 
 impl<F> Handler<()> for Stateful<F>
 where
-    F: Fn(VerifiedEvent) -> HandlerFuture + Send + Sync + 'static,
+    F: Fn(VerifiedEvent) -> OutcomeFuture + Send + Sync + 'static,
 {
-    fn call(&self, event: VerifiedEvent, _: Arc<()>) -> HandlerFuture {
+    fn call(&self, event: VerifiedEvent, _: Arc<()>) -> OutcomeFuture {
         (self.0)(event)
     }
 }

@@ -11,14 +11,12 @@ use tower_service::Service;
 
 use crate::{
     event::{InboxId, InboxMap},
-    verified::VerifiedEvent,
+    handler::{EventHandler, Handler},
+    seam::{BoxError, Outcome, VerifiedEvent},
 };
 
 use super::{
     binding::{About, Bound, Entry, stateful},
-    error::BoxError,
-    handler::{EventHandler, Handler},
-    outcome::Outcome,
     service_handler::ServiceHandler,
     table::Table,
 };
@@ -74,7 +72,7 @@ impl Live {
 ///
 /// ```
 /// # #[cfg(feature = "macros")] {
-/// use openmail_tower::{EventRouter, MessageReceived, State, openmail_handler};
+/// use openmail_tower::{EventRouter, MessageReceived, handler::State, openmail_handler};
 ///
 /// #[derive(Clone)]
 /// struct Agents;

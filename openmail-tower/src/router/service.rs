@@ -2,22 +2,21 @@
 
 use std::{
     fmt,
-    future::Future,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use tower_service::Service;
 
-use crate::{observe, verified::VerifiedEvent};
+use crate::{
+    handler::{EventHandler, Handler},
+    seam::{BoxError, HandlerError, Outcome, OutcomeFuture, VerifiedEvent},
+    telemetry,
+};
 
 use super::{
     binding::{About, stateful},
-    error::{BoxError, HandlerError},
-    handler::{EventHandler, Handler, HandlerFuture},
     inboxes::{Inboxes, Live},
-    outcome::Outcome,
     service_handler::ServiceHandler,
     table::Table,
 };
@@ -31,7 +30,7 @@ use super::{
 ///
 /// ```
 /// # #[cfg(feature = "macros")] {
-/// use openmail_tower::{EventRouter, MessageReceived, State, openmail_handler};
+/// use openmail_tower::{EventRouter, MessageReceived, handler::State, openmail_handler};
 ///
 /// #[derive(Clone)]
 /// struct Agent;
@@ -108,7 +107,7 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
     }
 
     /// Gives the handlers their state: each takes the whole or, by
-    /// [`FromRef`](crate::FromRef), a part of it.
+    /// [`FromRef`](crate::handler::FromRef), a part of it.
     #[must_use]
     pub fn with_state(self, state: S) -> EventRouter {
         let state = Arc::new(state);
@@ -149,7 +148,7 @@ impl EventRouter {
 
     fn find(&self, event: &VerifiedEvent) -> Option<Arc<dyn Handler<()>>> {
         #[cfg(feature = "agents")]
-        if event.extensions().get::<crate::agent::NoAgent>().is_some() {
+        if event.extensions().get::<crate::seam::ForFallback>().is_some() {
             return self.rest();
         }
         let name = event.event().name();
@@ -196,39 +195,19 @@ impl<S> fmt::Debug for EventRouter<S> {
 impl Service<VerifiedEvent> for EventRouter {
     type Response = Outcome;
     type Error = HandlerError;
-    type Future = RouterFuture;
+    type Future = OutcomeFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, event: VerifiedEvent) -> RouterFuture {
+    fn call(&mut self, event: VerifiedEvent) -> OutcomeFuture {
         match self.find(&event) {
-            Some(handler) => RouterFuture(Some(handler.call(event, Arc::clone(&self.state)))),
+            Some(handler) => handler.call(event, Arc::clone(&self.state)),
             None => {
-                observe::unrouted(&event);
-                RouterFuture(None)
+                telemetry::unrouted(&event);
+                OutcomeFuture::ready(Ok(Outcome::Unrouted))
             }
         }
-    }
-}
-
-/// The future of [`EventRouter`].
-pub struct RouterFuture(Option<HandlerFuture>);
-
-impl Future for RouterFuture {
-    type Output = Result<Outcome, HandlerError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            Some(run) => run.as_mut().poll(cx),
-            None => Poll::Ready(Ok(Outcome::Unrouted)),
-        }
-    }
-}
-
-impl fmt::Debug for RouterFuture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RouterFuture").finish_non_exhaustive()
     }
 }

@@ -4,13 +4,9 @@ use std::sync::Arc;
 
 use tower_service::Service;
 
-use crate::verified::VerifiedEvent;
-
-use super::{
-    error::{BoxError, HandlerError},
-    handler::{Handler, HandlerFuture},
-    oneshot::Oneshot,
-    outcome::Outcome,
+use crate::{
+    handler::Handler,
+    seam::{BoxError, HandlerError, Oneshot, Outcome, OutcomeFuture, VerifiedEvent},
 };
 
 /// Runs an event on a clone of the service, once that is ready.
@@ -22,8 +18,10 @@ where
     E::Error: Into<BoxError>,
     E::Future: Send,
 {
-    fn call(&self, event: VerifiedEvent, _: Arc<S>) -> HandlerFuture {
+    fn call(&self, event: VerifiedEvent, _: Arc<S>) -> OutcomeFuture {
         let run = Oneshot::new(self.0.clone(), event);
-        Box::pin(async { run.await.map_err(|error| HandlerError::from_boxed(error.into())) })
+        OutcomeFuture::new(async {
+            run.await.map_err(|error| HandlerError::from_boxed(error.into()))
+        })
     }
 }

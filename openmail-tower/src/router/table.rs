@@ -2,12 +2,12 @@
 
 use std::{any::TypeId, collections::HashMap, fmt, sync::Arc};
 
-use crate::event::{InboxId, InboxMap};
-
-use super::{
-    binding::{About, Bound, Entry, stateful},
+use crate::{
+    event::{InboxId, InboxMap},
     handler::{EventHandler, Handler},
 };
+
+use super::binding::{About, Bound, Entry, stateful};
 
 /// Where in the table a handler stands.
 type Place = u32;
@@ -139,8 +139,8 @@ impl<S> Default for Table<S> {
 mod tests {
     use super::*;
     use crate::{
-        router::{HandlerFuture, Location, Outcome, Route},
-        verified::VerifiedEvent,
+        handler::{Location, Route},
+        seam::{Outcome, OutcomeFuture, VerifiedEvent},
     };
 
     struct Of<T>(T);
@@ -155,8 +155,8 @@ mod tests {
     }
 
     impl<T: Send + Sync + 'static> Handler<()> for Of<T> {
-        fn call(&self, _: VerifiedEvent, _: Arc<()>) -> HandlerFuture {
-            Box::pin(async { Ok(Outcome::Done) })
+        fn call(&self, _: VerifiedEvent, _: Arc<()>) -> OutcomeFuture {
+            OutcomeFuture::ready(Ok(Outcome::Done))
         }
     }
 

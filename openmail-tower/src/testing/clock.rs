@@ -14,7 +14,7 @@ use std::{
 /// let clock = Clock::default();
 /// let layer = VerifyLayer::new(Secret::new("whsec_test")?).clock(clock.source());
 /// clock.advance(Duration::from_secs(301)); // what was signed before is stale now
-/// # Ok::<(), openmail_tower::SecretError>(())
+/// # Ok::<(), openmail_tower::webhook::SecretError>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Clock(Arc<Mutex<SystemTime>>);

@@ -14,7 +14,7 @@ use tokio::{
 };
 use tower_service::Service;
 
-use crate::router::BoxError;
+use crate::seam::BoxError;
 
 use super::{
     emulator::Emulator,

@@ -4,10 +4,7 @@ use std::borrow::Borrow;
 
 use tower_service::Service;
 
-use crate::{
-    router::{BoxError, HandlerError, Oneshot, Outcome},
-    verified::VerifiedEvent,
-};
+use crate::seam::{BoxError, HandlerError, Oneshot, Outcome, VerifiedEvent};
 
 use super::event::TestEvent;
 

@@ -9,7 +9,7 @@ use std::{
 use http::Uri;
 use tokio::sync::Semaphore;
 
-use crate::secret::Secret;
+use crate::webhook::Secret;
 
 use super::report::{Attempt, Delivery};
 
@@ -37,7 +37,7 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(15);
 /// use openmail_tower::testing::{Emulator, TestEvent};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), openmail_tower::SecretError> {
+/// # async fn main() -> Result<(), openmail_tower::webhook::SecretError> {
 /// let secret = Secret::new("whsec_test")?;
 /// let app = webhook(VerifyLayer::new(secret.clone()), EventRouter::new());
 ///

@@ -31,7 +31,7 @@ use super::mail;
 ///
 /// let pod = TestEvent::new("pod.suspended").field("reason", "abuse");
 /// assert_eq!(pod.json()["reason"], "abuse");
-/// # Ok::<(), openmail_tower::SecretError>(())
+/// # Ok::<(), openmail_tower::webhook::SecretError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct TestEvent {
@@ -238,7 +238,7 @@ mod tests {
             (message.subject.as_deref(), message.body_text.as_deref()),
             (Some("s"), Some("x"))
         );
-        assert_eq!(message.verdict, Some(crate::Verdict::Clean));
+        assert_eq!(message.verdict, Some(crate::event::Verdict::Clean));
         let texts = message.attachments.iter().map(|file| file.parsed_text.as_deref());
         assert_eq!(texts.collect::<Vec<_>>(), [Some("one"), Some("two")]);
         for at in [mail.occurred_at, mail.delivered_at, message.received_at] {

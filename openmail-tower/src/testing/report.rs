@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::StatusCode;
 
-use crate::router::BoxError;
+use crate::seam::BoxError;
 
 /// What became of all events, in the order in which they were first sent.
 #[derive(Debug, Clone, Default)]

@@ -5,7 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header::CONTENT_TYPE};
 
-use crate::{secret::Secret, signature, verified::VerifiedEvent};
+use crate::{
+    seam::VerifiedEvent,
+    webhook::{Secret, signature},
+};
 
 use super::event::TestEvent;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use openmail_tests::measure::{Table, median, percentile, time};
 use openmail_tower::{
     HandlerError, Outcome, VerifiedEvent,
-    dedupe::{DedupeLayer, DedupeStore},
+    layers::dedupe::{DedupeLayer, DedupeStore},
 };
 use tower::{Layer, service_fn};
 

@@ -15,7 +15,7 @@ use std::{env, process};
 use load::Figures;
 use openmail_tests::{PostgresSchema, RedisServer, measure::resident};
 use openmail_tower::{
-    dedupe::{MemoryStore, RedisStore},
+    layers::dedupe::{MemoryStore, RedisStore},
     queue::{Enqueue, PostgresStore, QueueStore},
 };
 

@@ -13,7 +13,7 @@ use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 use openmail_tests::{measure::finish, secret, signed_at};
-use openmail_tower::{BoxError, VerifiedBody, VerifiedEvent, VerifyLayer};
+use openmail_tower::{BoxError, VerifiedEvent, VerifyLayer, webhook::VerifiedBody};
 use tower::{Layer, Service};
 
 /// Now: no side is spared the clock.

@@ -12,9 +12,12 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use openmail_tests::fixture;
 use openmail_tower::{
-    Attempt, BoxError, Event, EventId, EventKind, EventRouter, FromEvent, FromRef, HandlerError,
-    HandlerErrorKind, InboxId, Lifecycle, Message, MessageReceived, Outcome, Payload, RawBody,
-    SetupTest, State, StoredEvent, ThreadId, UnknownEvent, VerifiedEvent, openmail_handler,
+    BoxError, Event, EventId, EventKind, EventRouter, FromEvent, HandlerError, HandlerErrorKind,
+    InboxId, Lifecycle, Message, MessageReceived, Outcome, Payload, StoredEvent, ThreadId,
+    VerifiedEvent,
+    event::{SetupTest, UnknownEvent},
+    handler::{Attempt, FromRef, RawBody, State},
+    openmail_handler,
 };
 use tower::ServiceExt;
 

@@ -1,7 +1,7 @@
 /// Named as the macro's own variables and types might be, and nothing imported by its own name.
 #[allow(non_upper_case_globals)]
 mod hostile {
-    use openmail_tower::State as Of;
+    use openmail_tower::handler::State as Of;
     pub(super) use openmail_tower::openmail_handler as on;
 
     #[derive(Debug, Clone)]
@@ -11,12 +11,12 @@ mod hostile {
     #[derive(Debug, Clone)]
     pub(super) struct Box;
 
-    impl openmail_tower::FromRef<S> for Kind {
+    impl openmail_tower::handler::FromRef<S> for Kind {
         fn from_ref(_: &S) -> Self {
             Self
         }
     }
-    impl openmail_tower::FromRef<S> for Box {
+    impl openmail_tower::handler::FromRef<S> for Box {
         fn from_ref(_: &S) -> Self {
             Self
         }
@@ -52,7 +52,7 @@ handlers! {
 #[tokio::test]
 async fn a_macro_and_a_function_can_hold_handlers() {
     #[openmail_tower::openmail_handler(event = "message.received")]
-    async fn inner(_: openmail_tower::RawBody) {}
+    async fn inner(_: openmail_tower::handler::RawBody) {}
 
     let router = openmail_tower::EventRouter::new()
         .handler(by_macro)

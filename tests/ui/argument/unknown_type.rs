@@ -1,4 +1,4 @@
-use openmail_tower::{EventRouter, State, openmail_handler};
+use openmail_tower::{EventRouter, handler::State, openmail_handler};
 
 #[openmail_handler(event = "message.received")]
 async fn support(_mail: &MessageRecieved, State(_agent): State<Agent>) {}

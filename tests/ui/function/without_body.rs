@@ -1,4 +1,4 @@
-use openmail_tower::{openmail_handler};
+use openmail_tower::openmail_handler;
 
 trait Agent {
     #[openmail_handler(event = "message.received")]

@@ -1,4 +1,4 @@
-use openmail_tower::{EventRouter};
+use openmail_tower::EventRouter;
 
 async fn support() {}
 

@@ -1,4 +1,4 @@
-use openmail_tower::{EventRouter, State, openmail_handler};
+use openmail_tower::{EventRouter, handler::State, openmail_handler};
 
 #[derive(Clone)]
 struct Agent;

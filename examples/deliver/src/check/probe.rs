@@ -13,8 +13,8 @@ use http::{
 use http_body_util::{BodyExt, Full, Limited};
 use openmail_tower::{
     Secret,
-    signature::sign,
     testing::{TIME_LIMIT, TestEvent},
+    webhook::signature::sign,
 };
 use tokio::time::timeout;
 

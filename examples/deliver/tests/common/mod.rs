@@ -13,7 +13,7 @@ use axum::{Router, body::Body};
 use http::{Request, StatusCode};
 use openmail_tower::{
     HandlerError, Outcome, Secret, Secrets, VerifiedEvent, VerifyLayer,
-    dedupe::{DedupeLayer, MemoryStore},
+    layers::dedupe::{DedupeLayer, MemoryStore},
     webhook,
 };
 use serde_json::Value;

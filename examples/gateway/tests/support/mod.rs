@@ -15,7 +15,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use openmail_tower::{Secret, signature};
+use openmail_tower::{Secret, webhook::signature};
 use reqwest::Client;
 
 pub(crate) use agent::{Agent, Answer, Received};

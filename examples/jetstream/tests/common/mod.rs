@@ -8,8 +8,11 @@ use anyhow::Context as _;
 use async_nats::jetstream::{self, stream};
 use example_jetstream::{CONSUMER, Publish, STREAM, connect, run, serve};
 use openmail_tower::{
-    Attempt, EventRouter, HandlerError, MessageReceived, Secret, State, VerifyLayer,
-    openmail_handler, testing::TestEvent, webhook,
+    EventRouter, HandlerError, MessageReceived, Secret, VerifyLayer,
+    handler::{Attempt, State},
+    openmail_handler,
+    testing::TestEvent,
+    webhook,
 };
 use reqwest::{Body, Client, StatusCode};
 use serde_json::Value;

@@ -12,7 +12,7 @@ use crate::{
         entry::{Claimed, Counts, Lease, NewEntry, Settlement},
         store::QueueStore,
     },
-    verified::StoredEvent,
+    seam::StoredEvent,
 };
 
 /// A lease, a back-off that does not end in a test.

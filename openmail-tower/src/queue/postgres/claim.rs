@@ -6,7 +6,7 @@ use sqlx::{PgConnection, PgPool, Row, postgres::PgRow};
 
 use crate::{
     queue::entry::{Claimed, Claims, EntryId, Lease},
-    verified::StoredEvent,
+    seam::StoredEvent,
 };
 
 use super::lanes::{lock, promote};

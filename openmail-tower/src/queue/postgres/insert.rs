@@ -2,14 +2,11 @@
 
 use std::{collections::HashSet, future::Future};
 
-use sqlx::{Acquire, PgConnection, PgPool, Row};
-use tokio::time::timeout;
-
-use crate::queue::{
-    batch::Apply,
-    entry::NewEntry,
-    error::{QueueError, QueueErrorKind},
+use crate::{
+    queue::{batch::Apply, entry::NewEntry, error::QueueError},
+    seam::within,
 };
+use sqlx::{Acquire, PgConnection, PgPool, Row};
 
 use super::{
     lanes::{lock, promote},
@@ -42,8 +39,7 @@ impl Apply for Inserter {
 pub(super) async fn in_time<T>(
     written: impl Future<Output = sqlx::Result<T>>,
 ) -> Result<T, QueueError> {
-    let late = |_| QueueError::new(QueueErrorKind::Unavailable, "no answer in time");
-    timeout(PATIENCE, written).await.map_err(late)?.map_err(failed)
+    within(PATIENCE, async { written.await.map_err(failed) }, QueueError::late).await
 }
 
 async fn insert(connection: &mut PgConnection, entries: &[NewEntry]) -> sqlx::Result<Vec<bool>> {

@@ -14,7 +14,7 @@ use crate::{
         store::{Changes, QueueStore},
         text,
     },
-    verified::StoredEvent,
+    seam::StoredEvent,
 };
 
 use super::{

@@ -6,7 +6,7 @@ use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
     queue::entry::{Claimed, Claims, EntryId, Lease},
-    verified::StoredEvent,
+    seam::StoredEvent,
 };
 
 use super::settle::promote;

@@ -7,7 +7,7 @@ use crate::{
         entry::{Counts, DeadLetter, EntryId},
         row::{buried, letter},
     },
-    verified::StoredEvent,
+    seam::StoredEvent,
 };
 
 pub(super) async fn counts(pool: &SqlitePool) -> sqlx::Result<Counts> {

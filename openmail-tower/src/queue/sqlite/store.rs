@@ -13,7 +13,7 @@ use crate::{
         error::QueueError,
         store::{Changes, QueueStore},
     },
-    verified::StoredEvent,
+    seam::StoredEvent,
 };
 
 use super::{

@@ -1,33 +1,25 @@
 //! When to look for events, and how.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use crate::queue::{
-    entry::Claims,
-    error::{QueueError, QueueErrorKind},
-    observe,
-    store::QueueStore,
+use crate::{
+    queue::{entry::Claims, error::QueueError, observe, store::QueueStore},
+    seam::within,
 };
 
 use super::settings::Settings;
-
-/// As `asked`, but within a limit.
-pub(super) async fn within<T>(
-    limit: Duration,
-    asked: impl Future<Output = Result<T, QueueError>>,
-) -> Result<T, QueueError> {
-    let late = |_| QueueError::new(QueueErrorKind::Unavailable, "no answer in time");
-    timeout(limit, asked).await.map_err(late).flatten()
-}
 
 pub(super) async fn claim<St: QueueStore>(
     store: St,
     limit: usize,
     settings: Settings,
 ) -> (usize, Result<Claims, QueueError>) {
-    (limit, within(settings.store_timeout, store.claim(limit, settings.lease)).await)
+    (
+        limit,
+        within(settings.store_timeout, store.claim(limit, settings.lease), QueueError::late).await,
+    )
 }
 
 /// Between two looks at a store that has less than was asked for.

@@ -7,13 +7,17 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::queue::{
-    entry::{Lease, Settlement},
-    observe,
-    store::QueueStore,
+use crate::{
+    queue::{
+        entry::{Lease, Settlement},
+        error::QueueError,
+        observe,
+        store::QueueStore,
+    },
+    seam::within,
 };
 
-use super::{claim::within, held::Held, settings::Settings};
+use super::{held::Held, settings::Settings};
 
 pub(super) async fn drain<St: QueueStore>(
     store: &St,
@@ -40,7 +44,9 @@ async fn ended(running: &mut JoinSet<()>) {
 async fn give_back<St: QueueStore>(store: &St, leases: Vec<Lease>, settings: &Settings) {
     for lease in leases {
         let settlement = Settlement::Release { after: Duration::ZERO };
-        if let Err(error) = within(settings.store_timeout, store.settle(&lease, settlement)).await {
+        if let Err(error) =
+            within(settings.store_timeout, store.settle(&lease, settlement), QueueError::late).await
+        {
             return observe::away(&error);
         }
     }

@@ -24,12 +24,11 @@ use crate::{
         observe,
         store::{Changes, QueueStore},
     },
-    router::{BoxError, CatchPanic, HandlerError, Outcome},
-    verified::VerifiedEvent,
+    seam::{BoxError, CatchPanic, HandlerError, Outcome, VerifiedEvent, within},
 };
 
 use super::{
-    claim::{Look, claim, pause, within},
+    claim::{Look, claim, pause},
     drain::drain,
     held::{self, Held},
     run::run,
@@ -164,7 +163,8 @@ async fn listen(mut changes: impl Changes, changed: &Notify) -> Infallible {
 async fn prune<St: QueueStore>(store: &St, settings: Settings) -> Infallible {
     const FEW: usize = 200;
     loop {
-        let pruned = within(settings.store_timeout, store.prune(settings.keep, FEW)).await;
+        let pruned =
+            within(settings.store_timeout, store.prune(settings.keep, FEW), QueueError::late).await;
         let more = pruned.is_ok_and(|count| count >= FEW as u64);
         sleep(if more { Duration::from_millis(100) } else { Duration::from_secs(60) }).await;
     }

@@ -13,13 +13,15 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::queue::{
-    entry::{Claimed, EntryId, Lease},
-    observe,
-    store::QueueStore,
+use crate::{
+    queue::{
+        entry::{Claimed, EntryId, Lease},
+        error::QueueError,
+        observe,
+        store::QueueStore,
+    },
+    seam::within,
 };
-
-use super::claim::within;
 
 /// Leases to be renewed, and the tasks that run their events.
 ///
@@ -181,7 +183,7 @@ pub(super) async fn renew<St: QueueStore>(store: &St, held: &Held, lease: Durati
         if leases.is_empty() {
             continue;
         }
-        match within(period, store.renew(&leases, lease)).await {
+        match within(period, store.renew(&leases, lease), QueueError::late).await {
             Ok(lost) => {
                 let lost = leases.into_iter().filter(|lease| lost.contains(&lease.id));
                 lost.for_each(|lease| held.lose(lease));
@@ -198,7 +200,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::verified::StoredEvent;
+    use crate::seam::StoredEvent;
 
     fn event(token: i64) -> Claimed {
         let lease = Lease::new(EntryId(1), token, None);

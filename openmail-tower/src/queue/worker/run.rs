@@ -8,18 +8,14 @@ use tower_service::Service;
 use crate::{
     queue::{
         entry::{Claimed, Lease, Settlement},
+        error::QueueError,
         observe,
         store::QueueStore,
     },
-    router::{BoxError, CatchPanic, HandlerError, HandlerErrorKind, Outcome},
-    verified::VerifiedEvent,
+    seam::{BoxError, CatchPanic, HandlerError, HandlerErrorKind, Outcome, VerifiedEvent, within},
 };
 
-use super::{
-    claim::{pause, within},
-    held::Held,
-    settings::Settings,
-};
+use super::{claim::pause, held::Held, settings::Settings};
 
 /// Runs a claimed event through a service that is ready, and writes down what became of it.
 pub(super) async fn run<St, E>(
@@ -101,7 +97,7 @@ async fn settle<St: QueueStore>(
         {
             settlement = Settlement::Release { after: *after };
         }
-        match within(limit, store.settle(&lease, settlement.clone())).await {
+        match within(limit, store.settle(&lease, settlement.clone()), QueueError::late).await {
             Ok(true) => {
                 observe::settled(run.id, &settlement);
                 if held.let_go(run, &lease) {

@@ -6,8 +6,7 @@ use tower_service::Service;
 
 use crate::{
     queue::{backoff::Backoff, store::QueueStore},
-    router::{BoxError, Outcome},
-    verified::VerifiedEvent,
+    seam::{BoxError, Outcome, VerifiedEvent},
 };
 
 use super::drive;

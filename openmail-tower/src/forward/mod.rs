@@ -1,6 +1,0 @@
-//! Handing events on over HTTP: to an agent that runs elsewhere.
-
-mod service;
-mod verdict;
-
-pub use service::{Forward, ForwardFuture};

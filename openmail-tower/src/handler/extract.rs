@@ -1,0 +1,204 @@
+//! What a handler may take.
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    event::{
+        Event, EventId, EventKind, InboxId, Lifecycle, Message, MessageReceived, SetupTest,
+        ThreadId, UnknownEvent, mending,
+    },
+    handler::{AnyState, Carries},
+    seam::{HandlerError, VerifiedEvent},
+};
+
+/// An argument of a handler, taken from an event of kind `K` and the router's state `S`.
+///
+/// | argument | of which events |
+/// |---|---|
+/// | `&MessageReceived`, `&Message` | `message.received` |
+/// | `&Lifecycle` | the four lifecycle events |
+/// | `&SetupTest` | `setup.test` |
+/// | `&UnknownEvent` | those that are `unlisted` |
+/// | `ThreadId`, `Attempt` | `message.received`, `unlisted` |
+/// | `InboxId` | `message.received`, `inbox.*`, `unlisted` |
+/// | `EventId` | all but `setup.test` |
+/// | `Option<EventId>`, `Option<InboxId>`, `Option<ThreadId>`, `Option<Attempt>` | every |
+/// | `&Event`, `&VerifiedEvent`, `EventKind`, `RawBody`, `State<T>`, `Payload<T>` | every |
+///
+/// Whatever can be borrowed can be taken whole as well, at the price of a copy.
+///
+/// An event may lack what its kind usually has: then a handler that takes the bare id or `Attempt`
+/// has failed, and is tried again as after any failure. `Option` takes it as it comes.
+///
+/// # Your own
+/// ```
+/// use openmail_tower::{FromEvent, HandlerError, VerifiedEvent, handler::FromRef};
+///
+/// #[derive(Clone)]
+/// struct Clock;
+/// struct Age(std::time::Duration);
+///
+/// impl<'e, K, S> FromEvent<'e, K, S> for Age {
+///     fn from_event(event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
+///         Ok(Self(event.timestamp().elapsed()?))
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "an event handler cannot take `{Self}`",
+    label = "not an argument of a handler",
+    note = "see the table of arguments at `openmail_tower::FromEvent`",
+    note = "where it is implemented for one type of state only, name that: `#[openmail_handler(…, state = AppState)]`"
+)]
+pub trait FromEvent<'e, K, S>: Sized {
+    /// Takes it.
+    ///
+    /// # Errors
+    /// When the event does not have it after all. [`HandlerError::permanent`] is the usual answer,
+    /// since the next delivery will not have it either.
+    fn from_event(event: &'e VerifiedEvent, state: &'e S) -> Result<Self, HandlerError>;
+}
+
+fn absent(what: &str) -> String {
+    format!("the event has no {what}")
+}
+
+macro_rules! payloads {
+    ($($type:ty, $name:literal, $event:ident => $take:expr;)*) => {$(
+        impl<'e, K: Carries<$type>, S> FromEvent<'e, K, S> for &'e $type {
+            fn from_event(event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
+                let $event = event.event();
+                $take.ok_or_else(|| HandlerError::permanent(absent($name)))
+            }
+        }
+
+        impl<'e, K: Carries<$type>, S> FromEvent<'e, K, S> for $type {
+            fn from_event(event: &'e VerifiedEvent, state: &'e S) -> Result<Self, HandlerError> {
+                <&$type as FromEvent<'e, K, S>>::from_event(event, state).cloned()
+            }
+        }
+    )*};
+}
+
+payloads! {
+    MessageReceived, "mail", event => event.message_received();
+    Message, "mail", event => event.message_received().map(|event| &event.message);
+    Lifecycle, "inbox or pod", event => event.lifecycle();
+    SetupTest, "test", event => match event { Event::SetupTest(test) => Some(test), _ => None };
+    UnknownEvent, "news", event => match event { Event::Unknown(news) => Some(news), _ => None };
+}
+
+macro_rules! ids {
+    ($($type:ty, $name:literal, $event:ident => $take:expr;)*) => {$(
+        impl<'e, K: Carries<$type>, S> FromEvent<'e, K, S> for $type {
+            fn from_event($event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
+                // Not for good: it is news that an event of this kind lacks it, and no mail is to be
+                // lost to news.
+                $take.ok_or_else(|| HandlerError::failed(absent($name)))
+            }
+        }
+
+        impl<'e, K, S> FromEvent<'e, K, S> for Option<$type> {
+            fn from_event($event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
+                Ok($take)
+            }
+        }
+    )*};
+}
+
+ids! {
+    EventId, "event_id", event => event.event_id().cloned();
+    InboxId, "inbox_id", event => event.inbox_id().cloned();
+    ThreadId, "thread_id", event => event.thread_id().cloned();
+    Attempt, "attempt", event => event.attempt().map(Attempt);
+}
+
+macro_rules! always {
+    ($($type:ty, $event:ident => $take:expr;)*) => {$(
+        impl<'e, K, S> FromEvent<'e, K, S> for $type {
+            fn from_event($event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
+                Ok($take)
+            }
+        }
+    )*};
+}
+
+always! {
+    &'e VerifiedEvent, event => event;
+    VerifiedEvent, event => event.clone();
+    &'e Event, event => event.event();
+    Event, event => event.event().clone();
+    EventKind, event => event.kind();
+    RawBody, event => RawBody(event.raw_body().clone());
+}
+
+/// Which attempt this is, from 1: OpenMail's to deliver the event or, once a queue has it, the
+/// queue's to run it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attempt(pub u32);
+
+/// The body as it was signed, to the byte.
+#[derive(Debug, Clone)]
+pub struct RawBody(pub Bytes);
+
+/// The whole event, read into a type of your own: for events that this crate does not know yet.
+///
+/// Half an emoji, as JavaScript writes it where it cuts a text (`\ud83d`), is read as U+FFFD. What
+/// the type cannot be read from fails for good.
+#[derive(Debug, Clone, Copy)]
+pub struct Payload<T>(pub T);
+
+impl<'e, K, S, T: DeserializeOwned> FromEvent<'e, K, S> for Payload<T> {
+    fn from_event(event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
+        let payload = mending(event.raw_body(), |json| serde_json::from_slice(json));
+        payload.map(Self).map_err(HandlerError::permanent)
+    }
+}
+
+/// The router's state, or a part of it.
+#[derive(Debug, Clone, Copy)]
+pub struct State<T>(pub T);
+
+impl<'e, K, S, T: FromRef<S>> FromEvent<'e, K, S> for State<T> {
+    fn from_event(_: &'e VerifiedEvent, state: &'e S) -> Result<Self, HandlerError> {
+        Ok(Self(T::from_ref(state)))
+    }
+}
+
+/// A part of a state, or the whole of it.
+///
+/// ```
+/// use openmail_tower::handler::FromRef;
+///
+/// #[derive(Clone)]
+/// struct Database;
+/// #[derive(Clone)]
+/// struct AppState { database: Database }
+///
+/// impl FromRef<AppState> for Database {
+///     fn from_ref(state: &AppState) -> Self {
+///         state.database.clone()
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no part of the router's state `{S}`",
+    note = "`EventRouter::with_state` takes the state; `FromRef` says what its parts are"
+)]
+pub trait FromRef<S> {
+    /// Takes the part.
+    fn from_ref(state: &S) -> Self;
+}
+
+impl<T: Clone> FromRef<T> for T {
+    fn from_ref(state: &T) -> Self {
+        state.clone()
+    }
+}
+
+impl<T> FromRef<AnyState> for T {
+    fn from_ref(state: &AnyState) -> Self {
+        match *state {}
+    }
+}

@@ -1,0 +1,39 @@
+//! [`IntoOutcome`]: what a handler may return.
+
+use crate::seam::{BoxError, HandlerError, Outcome};
+
+/// What a handler may return: nothing, an [`Outcome`], or a `Result` of either with any error.
+///
+/// An error means "try again", unless it is a [`HandlerError`] that says otherwise.
+#[diagnostic::on_unimplemented(
+    message = "an event handler cannot return `{Self}`",
+    note = "it returns `()`, `Outcome`, or `Result<(), E>` with any error `E`"
+)]
+pub trait IntoOutcome {
+    /// Reads the handler's answer.
+    ///
+    /// # Errors
+    /// When the handler failed.
+    fn into_outcome(self) -> Result<Outcome, HandlerError>;
+}
+
+impl IntoOutcome for Outcome {
+    fn into_outcome(self) -> Result<Outcome, HandlerError> {
+        Ok(self)
+    }
+}
+
+impl IntoOutcome for () {
+    fn into_outcome(self) -> Result<Outcome, HandlerError> {
+        Ok(Outcome::Done)
+    }
+}
+
+impl<T: IntoOutcome, E: Into<BoxError>> IntoOutcome for Result<T, E> {
+    fn into_outcome(self) -> Result<Outcome, HandlerError> {
+        match self {
+            Ok(value) => value.into_outcome(),
+            Err(error) => Err(HandlerError::from_boxed(error.into())),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The agent behind an inbox, looked up when its events come: for inboxes that are created at run
+//! time and handlers that were written before.
+
+mod extract;
+mod forgotten;
+mod resolver;
+mod service;
+
+pub use extract::Agent;
+pub use resolver::AgentResolver;
+pub use service::ResolveAgent;

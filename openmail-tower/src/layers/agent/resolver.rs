@@ -1,0 +1,205 @@
+//! [`AgentResolver`].
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use crate::{
+    event::InboxId,
+    seam::{BoxError, HandlerError, within},
+};
+use moka::{Expiry, future::Cache};
+use tower_layer::Layer;
+
+use super::{forgotten::Forgotten, service::ResolveAgent};
+
+type Lookup<T> = dyn Fn(InboxId) -> Pin<Box<dyn Future<Output = Found<T>> + Send>> + Send + Sync;
+type Found<T> = Result<Option<T>, LookupError>;
+/// An inbox, and how often it had been forgotten when its agent was looked up.
+type Key = (InboxId, u64);
+
+/// Finds the agent of each event's inbox, and remembers it: a layer for the service of events
+/// behind it, usually an [`EventRouter`](crate::EventRouter), whose handlers take the agent as
+/// [`Agent<T>`](crate::layers::agent::Agent).
+///
+/// | the lookup says | the event |
+/// |---|---|
+/// | an agent | goes on, with the agent |
+/// | there is none | goes to the router's fallback, whatever handlers it has |
+/// | an error, or nothing in time | is to be tried again: [`Unavailable`](crate::HandlerErrorKind::Unavailable) |
+///
+/// An event without an inbox goes on without an agent.
+///
+/// What was found, and that nothing was found, is remembered for a while; errors are not. However
+/// many events of one inbox come at once, one lookup runs; and where its event is dropped, another
+/// event's goes on. Clones share what is remembered.
+///
+/// ```
+/// # #[cfg(feature = "macros")] {
+/// use openmail_tower::{EventRouter, InboxId, MessageReceived, layers::{AgentResolver, agent::Agent}, openmail_handler};
+/// use tower::Layer;
+///
+/// #[derive(Clone)]
+/// struct Support { model: String }
+///
+/// async fn find(inbox: InboxId) -> Result<Option<Support>, std::io::Error> {
+///     Ok(Some(Support { model: "small".into() })) // from a database
+/// }
+///
+/// #[openmail_handler(event = "message.received")]
+/// async fn answer(mail: &MessageReceived, Agent(support): Agent<Support>) {
+///     println!("{} answers {}", support.model, mail.message.from);
+/// }
+///
+/// let router: EventRouter = EventRouter::new().handler(answer);
+/// let events = AgentResolver::new(find).layer(router);
+/// # }
+/// ```
+pub struct AgentResolver<T> {
+    known: Cache<Key, Option<T>>,
+    forgotten: Arc<Forgotten>,
+    lookup: Arc<Lookup<T>>,
+    settings: Settings,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Settings {
+    capacity: u64,
+    found: Duration,
+    not_found: Duration,
+    timeout: Duration,
+}
+
+impl<T: Clone + Send + Sync + 'static> AgentResolver<T> {
+    /// Finds agents by `lookup`: `Ok(None)` says that the inbox has none.
+    pub fn new<F, R, E>(lookup: F) -> Self
+    where
+        F: Fn(InboxId) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Option<T>, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        let lookup = Arc::new(lookup);
+        let lookup: Arc<Lookup<T>> = Arc::new(move |inbox| {
+            let lookup = Arc::clone(&lookup);
+            // Not begun before it is polled: another event's may be under way.
+            Box::pin(async move { lookup(inbox).await.map_err(|error| LookupError(error.into())) })
+        });
+        let settings = Settings {
+            capacity: 10_000,
+            found: Duration::from_secs(60),
+            not_found: Duration::from_secs(5),
+            timeout: Duration::from_secs(5),
+        };
+        Self { known: settings.cache(), forgotten: Arc::new(Forgotten::new()), lookup, settings }
+    }
+
+    /// How many inboxes to remember. Default: 10,000.
+    #[must_use]
+    pub fn capacity(self, inboxes: u64) -> Self {
+        let settings = Settings { capacity: inboxes, ..self.settings };
+        self.with(settings)
+    }
+
+    /// For how long to remember an agent. Default: 60 s.
+    #[must_use]
+    pub fn remember(self, found: Duration) -> Self {
+        let settings = Settings { found, ..self.settings };
+        self.with(settings)
+    }
+
+    /// For how long to remember that an inbox has no agent. Default: 5 s.
+    #[must_use]
+    pub fn remember_none(self, not_found: Duration) -> Self {
+        let settings = Settings { not_found, ..self.settings };
+        self.with(settings)
+    }
+
+    /// How long to wait for a lookup. Default: 5 s.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
+    }
+
+    /// Forgets what is remembered of an inbox, as when its agent has changed. An event that comes
+    /// after it has the agent looked up anew: a lookup that is under way goes on for the events that
+    /// wait for it, and what it finds is not remembered.
+    ///
+    /// Of the other inboxes, about one in a thousand is forgotten along.
+    pub async fn forget(&self, inbox: impl AsRef<str>) {
+        let inbox = inbox.as_ref();
+        // No event finds it from here on; what is left is to free its place.
+        let before = self.forgotten.forget(inbox);
+        self.known.invalidate(&(inbox.into(), before)).await;
+    }
+
+    fn with(self, settings: Settings) -> Self {
+        Self { known: settings.cache(), settings, ..self }
+    }
+
+    pub(super) async fn find(&self, inbox: &InboxId) -> Result<Option<T>, HandlerError> {
+        let key: Key = (inbox.clone(), self.forgotten.count(inbox.as_str()));
+        if let Some(known) = self.known.get(&key).await {
+            return Ok(known);
+        }
+        let found = self.known.try_get_with(key, (self.lookup)(inbox.clone()));
+        let found = async { found.await.map_err(HandlerError::unavailable) };
+        let late = || HandlerError::unavailable("the inbox's agent was not found in time");
+        within(self.settings.timeout, found, late).await
+    }
+}
+
+impl Settings {
+    fn cache<T: Clone + Send + Sync + 'static>(&self) -> Cache<Key, Option<T>> {
+        Cache::builder().max_capacity(self.capacity).expire_after(*self).build()
+    }
+}
+
+impl<T> Expiry<Key, Option<T>> for Settings {
+    fn expire_after_create(
+        &self,
+        _: &Key,
+        agent: &Option<T>,
+        _: std::time::Instant,
+    ) -> Option<Duration> {
+        Some(if agent.is_some() { self.found } else { self.not_found })
+    }
+
+    fn expire_after_update(
+        &self,
+        key: &Key,
+        agent: &Option<T>,
+        at: std::time::Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        self.expire_after_create(key, agent, at)
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static, E> Layer<E> for AgentResolver<T> {
+    type Service = ResolveAgent<E, T>;
+
+    fn layer(&self, events: E) -> ResolveAgent<E, T> {
+        ResolveAgent::new(events, self.clone())
+    }
+}
+
+impl<T> Clone for AgentResolver<T> {
+    fn clone(&self) -> Self {
+        Self {
+            known: self.known.clone(),
+            forgotten: Arc::clone(&self.forgotten),
+            lookup: Arc::clone(&self.lookup),
+            settings: self.settings,
+        }
+    }
+}
+
+impl<T> fmt::Debug for AgentResolver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AgentResolver").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// Shared by all the events that have waited for the same lookup.
+#[derive(Debug, thiserror::Error)]
+#[error("the inbox's agent could not be looked up")]
+struct LookupError(#[source] BoxError);

@@ -1,0 +1,179 @@
+//! [`MemoryStore`].
+
+use std::{convert::Infallible, fmt, time::Duration};
+
+use moka::{Expiry, ops::compute::Op, policy::EvictionPolicy, sync::Cache};
+use tokio::time::Instant;
+
+use super::store::{Claim, ClaimToken, DedupeStore};
+
+/// Keeps claims in memory: for one process, whose restart forgets them all.
+///
+/// It holds at most so many events as its capacity says, each for as long as its lease or its time
+/// to keep; some 800 bytes each. When it is full, the event goes that was last touched the longest
+/// ago. That one is run again if it is delivered again; so let it hold what arrives in ten minutes
+/// at the least, for by then OpenMail has given up. The claim of a running event is touched whenever
+/// it is renewed, every 10 s by default, and goes only if so many others come in between; should
+/// that happen, the next delivery may run beside it until the renewal takes the claim back.
+///
+/// Clones share their events.
+#[derive(Clone)]
+pub struct MemoryStore {
+    entries: Cache<String, Entry>,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    token: ClaimToken,
+    done: bool,
+    until: Instant,
+}
+
+impl Entry {
+    fn new(token: ClaimToken, done: bool, time: Duration) -> Self {
+        const LONG: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+        Self { token, done, until: Instant::now() + time.min(LONG) }
+    }
+}
+
+impl MemoryStore {
+    /// A store that holds `capacity` events.
+    ///
+    /// # Panics
+    /// When that is none.
+    pub fn new(capacity: u64) -> Self {
+        assert!(capacity > 0, "a store needs room for an event");
+        // The default policy would rather keep what is asked for often than what is new.
+        let entries = Cache::builder()
+            .max_capacity(capacity)
+            .eviction_policy(EvictionPolicy::lru())
+            .expire_after(UntilEnd)
+            .build();
+        Self { entries }
+    }
+
+    /// Decides on an entry while nobody else can.
+    fn decide<T>(&self, key: &str, decide: impl FnOnce(Option<Entry>) -> (Op<Entry>, T)) -> T {
+        let mut answer = None;
+        self.entries.entry_by_ref(key).and_compute_with(|entry| {
+            let entry = entry.map(moka::Entry::into_value);
+            let (op, decided) = decide(entry.filter(|entry| entry.until > Instant::now()));
+            answer = Some(decided);
+            op
+        });
+        answer.expect("it has decided")
+    }
+}
+
+impl DedupeStore for MemoryStore {
+    type Error = Infallible;
+
+    async fn claim(
+        &self,
+        key: &str,
+        token: ClaimToken,
+        lease: Duration,
+    ) -> Result<Claim, Infallible> {
+        Ok(self.decide(key, |entry| match entry {
+            Some(entry) if entry.done => (Op::Nop, Claim::Done),
+            Some(entry) if entry.token != token => {
+                (Op::Nop, Claim::InFlight(entry.until - Instant::now()))
+            }
+            _ => (Op::Put(Entry::new(token, false, lease)), Claim::Claimed),
+        }))
+    }
+
+    async fn complete(
+        &self,
+        key: &str,
+        token: ClaimToken,
+        keep: Duration,
+    ) -> Result<bool, Infallible> {
+        Ok(self.decide(key, |entry| match entry {
+            Some(entry) if entry.token != token => (Op::Nop, false),
+            _ => (Op::Put(Entry::new(token, true, keep)), true),
+        }))
+    }
+
+    async fn release(&self, key: &str, token: ClaimToken) -> Result<(), Infallible> {
+        self.decide(key, |entry| match entry {
+            Some(entry) if entry.token == token && !entry.done => (Op::Remove, ()),
+            _ => (Op::Nop, ()),
+        });
+        Ok(())
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("entries", &self.entries.entry_count()).finish()
+    }
+}
+
+/// Frees an entry's memory at its end. What counts as over is decided by `until` alone: moka has a
+/// clock of its own.
+struct UntilEnd;
+
+impl Expiry<String, Entry> for UntilEnd {
+    fn expire_after_create(
+        &self,
+        _: &String,
+        entry: &Entry,
+        _: std::time::Instant,
+    ) -> Option<Duration> {
+        Some(entry.until.saturating_duration_since(Instant::now()))
+    }
+
+    fn expire_after_update(
+        &self,
+        key: &String,
+        entry: &Entry,
+        now: std::time::Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        self.expire_after_create(key, entry, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::dedupe::contract;
+
+    #[tokio::test]
+    async fn keeps_its_contract() {
+        contract::check(MemoryStore::new(10_000)).await;
+    }
+
+    #[tokio::test]
+    async fn a_full_store_keeps_the_newest_and_what_is_renewed() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let store = MemoryStore::new(10);
+        let (ours, theirs) = (ClaimToken::random(), ClaimToken::random());
+        for i in 0..1000 {
+            assert_eq!(store.claim("running", ours, HOUR).await, Ok(Claim::Claimed));
+            assert_eq!(store.complete(&i.to_string(), ours, HOUR).await, Ok(true));
+            store.entries.run_pending_tasks();
+            assert!(store.entries.entry_count() <= 10);
+        }
+        assert_eq!(store.claim("999", theirs, HOUR).await, Ok(Claim::Done));
+        assert!(matches!(store.claim("running", theirs, HOUR).await, Ok(Claim::InFlight(_))));
+        assert_eq!(store.claim("0", theirs, HOUR).await, Ok(Claim::Claimed));
+    }
+
+    #[tokio::test]
+    async fn what_is_over_takes_no_room() {
+        let store = MemoryStore::new(1000);
+        for i in 0..100 {
+            let (ours, short) = (ClaimToken::random(), Duration::from_millis(1));
+            assert_eq!(store.claim(&i.to_string(), ours, short).await, Ok(Claim::Claimed));
+        }
+        let freed = async {
+            while store.entries.entry_count() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                store.entries.run_pending_tasks();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), freed).await.expect("it is never freed");
+    }
+}

@@ -1,0 +1,67 @@
+//! One run an event: [`DedupeLayer`].
+//!
+//! OpenMail delivers at least once: an answer that is late or lost brings the same event again. An
+//! agent that answers a mail twice is as bad as one that never does, so before the handler runs the
+//! event is *claimed* in a [`DedupeStore`], and afterwards it is *completed* or *released*:
+//!
+//! ```text
+//!                      ┌───────── released: error, panic, cut off ────────┐
+//!                      ▼                                                  │
+//! delivery ──► claim ──┬── nobody's ──► claimed for 30 s, renewed ──► run ┴─ ok ──► done for 24 h
+//!                      ├── in flight ─► 409, come back later
+//!                      └── done ──────► 200, `Outcome::Duplicate`
+//! ```
+//!
+//! A claim is not a completion: the event counts as done once its handler has succeeded, or has said
+//! by [`HandlerError::permanent`](crate::HandlerError::permanent) that trying again is of no use. An
+//! event that no handler asks for is released: nothing was done. A claim whose process has died runs
+//! out by itself, and the next delivery takes it.
+//!
+//! # Whoever holds the claim owns the task
+//! OpenMail hangs up after 15 s, and a web server then drops the request's future. [`Dedupe`] runs
+//! the inner service on a task of its own, so the run goes to its end, its result is recorded, and
+//! the next delivery finds it done. [`DedupeLayer::shutdown`] waits for what runs:
+//!
+//! ```
+//! # #[cfg(feature = "dedupe-memory")]
+//! # #[tokio::main]
+//! # async fn main() {
+//! use std::time::Duration;
+//!
+//! use openmail_tower::{EventRouter, layers::dedupe::{DedupeLayer, MemoryStore}};
+//! use tower::Layer;
+//!
+//! let dedupe = DedupeLayer::new(MemoryStore::new(100_000));
+//! let router: EventRouter = EventRouter::new(); // and its handlers
+//! let events = dedupe.layer(router);
+//! // Serve `webhook(VerifyLayer::from_env()?, events)` until it is time to go, and then:
+//! dedupe.shutdown(Duration::from_secs(30)).await;
+//! # let _ = events;
+//! # }
+//! # #[cfg(not(feature = "dedupe-memory"))]
+//! # fn main() {}
+//! ```
+//!
+//! # What is guaranteed
+#![doc = include_str!("../../../docs/guarantees.md")]
+
+#[cfg(any(test, feature = "test-util"))]
+pub mod contract;
+mod layer;
+#[cfg(feature = "dedupe-memory")]
+mod memory;
+#[cfg(feature = "dedupe-redis")]
+mod redis;
+mod run;
+mod runs;
+mod service;
+mod store;
+
+pub use crate::seam::DedupeKey;
+pub use layer::DedupeLayer;
+#[cfg(feature = "dedupe-memory")]
+pub use memory::MemoryStore;
+#[cfg(feature = "dedupe-redis")]
+pub use redis::{RedisStore, RedisStoreError};
+pub use service::{Dedupe, DedupeFuture};
+pub use store::{Claim, ClaimToken, DedupeStore};

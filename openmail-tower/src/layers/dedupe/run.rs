@@ -1,0 +1,192 @@
+//! One run: claim, handle, complete or release.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::{Future, pending},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep},
+};
+use tower_service::Service;
+
+use crate::{
+    seam::{BoxError, CatchPanic, HandlerError, HandlerErrorKind, Outcome, VerifiedEvent, within},
+    telemetry,
+};
+
+use super::{
+    layer::{DedupeLayer, Settings},
+    runs::Runs,
+    store::{Claim, ClaimToken, DedupeStore},
+};
+
+pub(super) type Answer = Result<Outcome, HandlerError>;
+
+pub(super) struct Run<St> {
+    store: Arc<St>,
+    settings: Settings,
+    runs: Runs,
+    key: String,
+    token: ClaimToken,
+}
+
+impl<St: DedupeStore> Run<St> {
+    pub(super) fn new(layer: &DedupeLayer<St>, key: String) -> Self {
+        let DedupeLayer { store, settings, runs } = layer.clone();
+        Self { store, settings, runs, key, token: ClaimToken::random() }
+    }
+
+    /// Runs the event if it can be claimed; tells `caller`, who may be gone, what came of it.
+    pub(super) async fn go<S>(
+        self,
+        service: S,
+        event: VerifiedEvent,
+        caller: oneshot::Sender<Answer>,
+    ) where
+        S: Service<VerifiedEvent, Response = Outcome>,
+        S::Error: Into<BoxError>,
+    {
+        match limited(self.settings.store_timeout, self.ask()).await {
+            Ok(Claim::Claimed) => {}
+            Ok(Claim::InFlight(remaining)) => {
+                return tell(caller, Err(HandlerError::in_flight(remaining)));
+            }
+            Ok(Claim::Done) => return tell(caller, Ok(Outcome::Duplicate)),
+            Err(error) if self.settings.run_when_unavailable => {
+                self.log("run without a claim", &error);
+            }
+            Err(error) => {
+                tell(caller, Err(HandlerError::unavailable(error)));
+                // The store may have taken the claim and only its answer is lost.
+                let _ = self.settle(false).await;
+                return;
+            }
+        }
+        let answer = self.handle(service, event).await;
+        let done = is_done(&answer);
+        let settled = self.settle(done).await;
+        tell(caller, answer);
+        if let Err(error) = settled {
+            self.settle_later(done, error).await;
+        }
+    }
+
+    /// Runs the service while it renews the claim.
+    async fn handle<S>(&self, mut service: S, event: VerifiedEvent) -> Answer
+    where
+        S: Service<VerifiedEvent, Response = Outcome>,
+        S::Error: Into<BoxError>,
+    {
+        let run = async move {
+            match CatchPanic::new(|| service.call(event)).await {
+                Ok(answer) => answer.map_err(|error| HandlerError::from_boxed(error.into())),
+                Err(panic) => Err(HandlerError::panicked(&*panic)),
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.runs.cut_off() => Err(HandlerError::failed("cut off by shutting down")),
+            answer = run => answer,
+            never = self.renew() => match never {},
+        }
+    }
+
+    /// Claims again, three times a lease, however long the store takes to say nothing.
+    async fn renew(&self) -> Infallible {
+        let period = (self.settings.lease / 3).max(Duration::from_millis(1));
+        let mut took = Duration::ZERO;
+        loop {
+            sleep(period.saturating_sub(took)).await;
+            let begun = Instant::now();
+            let renewed = limited(self.brief(), self.ask()).await;
+            took = begun.elapsed();
+            match renewed {
+                Ok(Claim::Claimed) => {}
+                Ok(_) => {
+                    self.log("the claim was lost while the handler runs", &"another has it");
+                    return pending().await;
+                }
+                Err(error) => self.log("the claim is not renewed", &error),
+            }
+        }
+    }
+
+    fn ask(&self) -> impl Future<Output = Result<Claim, St::Error>> + Send {
+        self.store.claim(&self.key, self.token, self.settings.lease)
+    }
+
+    async fn settle(&self, done: bool) -> Result<(), BoxError> {
+        if !done {
+            return limited(self.brief(), self.store.release(&self.key, self.token)).await;
+        }
+        let keep = self.settings.keep;
+        if !limited(self.brief(), self.store.complete(&self.key, self.token, keep)).await? {
+            self.log("the claim was lost before the handler was done", &"another has it");
+        }
+        Ok(())
+    }
+
+    /// Tries again as long as a claim lasts: what has run and is not recorded would run again.
+    /// Nothing renews the claim meanwhile, so a store that is back is told soon.
+    async fn settle_later(&self, done: bool, mut error: BoxError) {
+        const LONGEST: Duration = Duration::from_secs(1);
+        let begun = Instant::now();
+        let mut delay = Duration::from_millis(100);
+        loop {
+            let left = self.settings.lease.saturating_sub(begun.elapsed());
+            tokio::select! {
+                () = self.runs.cut_off() => break,
+                () = sleep(delay.min(left)) => delay = (delay * 2).min(LONGEST),
+            }
+            match self.settle(done).await {
+                Ok(()) => return,
+                Err(again) => error = again,
+            }
+            // The last try is one that began when the lease was over.
+            if left.is_zero() {
+                break;
+            }
+        }
+        self.log(if done { "not recorded as done" } else { "not released" }, &error);
+    }
+
+    /// How long to wait for the store where the next try must not be late.
+    fn brief(&self) -> Duration {
+        let Settings { store_timeout, lease, .. } = self.settings;
+        store_timeout.min(lease / 3)
+    }
+
+    fn log(&self, what: &str, why: &dyn fmt::Display) {
+        telemetry::claim(&self.key, what, why);
+    }
+}
+
+async fn limited<T, E: Into<BoxError>>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, BoxError> {
+    let late = || "the store gave no answer in time".into();
+    within(limit, async { answer.await.map_err(Into::into) }, late).await
+}
+
+fn tell(caller: oneshot::Sender<Answer>, answer: Answer) {
+    // Whoever is gone tells nobody of it.
+    match caller.send(answer) {
+        Ok(()) => {}
+        Err(Ok(outcome)) => telemetry::handled(outcome),
+        Err(Err(error)) => telemetry::failed(&error),
+    }
+}
+
+/// Whether the event needs no other run.
+fn is_done(answer: &Answer) -> bool {
+    match answer {
+        Ok(outcome) => *outcome != Outcome::Unrouted,
+        Err(error) => error.kind() == HandlerErrorKind::Permanent,
+    }
+}

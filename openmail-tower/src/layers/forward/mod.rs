@@ -1,0 +1,6 @@
+//! Handing events on over HTTP: to an agent that runs elsewhere.
+
+mod service;
+mod verdict;
+
+pub use service::Forward;

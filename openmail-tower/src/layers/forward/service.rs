@@ -1,0 +1,187 @@
+//! [`Forward`].
+
+use std::{
+    fmt, mem,
+    pin::pin,
+    task::{Context, Poll},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response, Uri,
+    header::{CONTENT_TYPE, HeaderName},
+};
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
+use tokio::time::timeout;
+use tower_service::Service;
+
+use crate::{
+    seam::{BoxError, HandlerError, Outcome, OutcomeFuture, VerifiedEvent},
+    webhook::{Secret, signature::sign},
+};
+
+use super::verdict::verdict;
+
+static EVENT_ID: HeaderName = HeaderName::from_static("x-event-id");
+static ATTEMPT: HeaderName = HeaderName::from_static("x-openmail-attempt");
+static TIMESTAMP: HeaderName = HeaderName::from_static("x-timestamp");
+static SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
+
+/// An answer's body is of no interest, but a connection is only used again once it was read.
+const FRAMES: usize = 16;
+const READ_FOR: Duration = Duration::from_millis(200);
+
+/// Posts each event to a URL: to an agent that runs elsewhere, in whatever language.
+///
+/// The body is the raw one, to the byte. `X-Event-Id` is the signed id, `X-OpenMail-Attempt` the
+/// attempt, from 1. With [`sign_with`](Self::sign_with) there are `X-Timestamp` and `X-Signature` as
+/// well, new for each attempt, so that the agent can verify its events as if they came from OpenMail.
+///
+/// | answer | the event |
+/// |---|---|
+/// | 2xx | done |
+/// | 409 with `Retry-After` | in flight: the agent is busy with it, as `Dedupe` says it; to be tried again after that time (a second at least, a day at most), and a queue does not count it as an attempt |
+/// | 408, 409, 425, 429, 3xx, 5xx | failed: to be tried again, after `Retry-After` if that is there (a day at most) |
+/// | any other 4xx | failed for good |
+/// | none: no connection, or not in time | failed |
+///
+/// The client is any tower service of HTTP requests. It should follow no redirects: where they lead,
+/// mail would go; hyper-util's follows none.
+///
+/// ```
+/// use std::time::Duration;
+/// use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+/// use openmail_tower::{EventRouter, Secret, layers::Forward};
+///
+/// let client = Client::builder(TokioExecutor::new()).build_http();
+/// let agent = Forward::new(client, "http://127.0.0.1:4001/mail".parse()?)
+///     .sign_with(Secret::new("whsec_of_the_agent")?)
+///     .timeout(Duration::from_secs(30));
+///
+/// let router: EventRouter = EventRouter::new();
+/// router.inboxes().bind_service("inb_support", agent)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Forward<C> {
+    client: C,
+    url: Uri,
+    secret: Option<Secret>,
+    timeout: Duration,
+}
+
+impl<C> Forward<C> {
+    /// Posts events to `url`, which needs a scheme and a host.
+    pub fn new(client: C, url: Uri) -> Self {
+        Self { client, url, secret: None, timeout: Duration::from_secs(30) }
+    }
+
+    /// Signs what is forwarded, as OpenMail does.
+    #[must_use]
+    pub fn sign_with(mut self, secret: Secret) -> Self {
+        self.secret = Some(secret);
+        self
+    }
+
+    /// How long to wait for the answer. Default: 30 s.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    fn request(&self, event: &VerifiedEvent) -> Request<Full<Bytes>> {
+        let body = event.raw_body();
+        let mut request = Request::new(Full::new(body.clone()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.url.clone();
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(&ATTEMPT, event.attempt().unwrap_or(1).into());
+        let id = event.event_id().map(|id| HeaderValue::from_bytes(id.as_str().as_bytes()));
+        // An id is opaque: one with control characters does not fit into a header.
+        if let Some(Ok(id)) = id {
+            headers.insert(&EVENT_ID, id);
+        }
+        if let Some(secret) = &self.secret {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs());
+            let signature = sign(secret, now, body);
+            headers.insert(&TIMESTAMP, now.into());
+            headers.insert(&SIGNATURE, HeaderValue::try_from(signature).expect("hex digits"));
+        }
+        request
+    }
+}
+
+impl<C, B> Service<VerifiedEvent> for Forward<C>
+where
+    C: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
+    C::Error: Into<BoxError>,
+    C::Future: Send,
+    B: Body + Send,
+    B::Data: Send,
+{
+    type Response = Outcome;
+    type Error = HandlerError;
+    type Future = OutcomeFuture;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
+        self.client.poll_ready(cx).map_err(|error| HandlerError::failed(error.into()))
+    }
+
+    fn call(&mut self, event: VerifiedEvent) -> OutcomeFuture {
+        let request = self.request(&event);
+        let clone = self.client.clone();
+        let mut client = mem::replace(&mut self.client, clone);
+        let limit = self.timeout;
+        OutcomeFuture::new(async move {
+            let answer = timeout(limit, client.call(request)).await.map_err(|_| {
+                HandlerError::failed(format!("the agent has not answered in {limit:?}"))
+            })?;
+            let answer = answer.map_err(|error| HandlerError::failed(error.into()))?;
+            let (head, body) = answer.into_parts();
+            let _ = timeout(READ_FOR, skim(body)).await;
+            verdict(head.status, &head.headers, SystemTime::now())
+        })
+    }
+}
+
+/// Reads a body that is short; another is not worth it.
+async fn skim(body: impl Body) {
+    let mut body = pin!(body);
+    for _ in 0..FRAMES {
+        if !matches!(body.as_mut().frame().await, Some(Ok(_))) {
+            break;
+        }
+    }
+}
+
+impl<C> fmt::Debug for Forward<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Forward")
+            .field("url", &format_args!("{}", Shown(&self.url)))
+            .field("secret", &self.secret)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A URL without what may be a secret in it: who, and the query.
+struct Shown<'u>(&'u Uri);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(url) = self;
+        if let Some(scheme) = url.scheme_str() {
+            write!(f, "{scheme}://")?;
+        }
+        if let Some(authority) = url.authority() {
+            let all = authority.as_str();
+            f.write_str(all.rsplit_once('@').map_or(all, |(_, host)| host))?;
+        }
+        f.write_str(url.path())?;
+        if url.query().is_some() { f.write_str("?…") } else { Ok(()) }
+    }
+}

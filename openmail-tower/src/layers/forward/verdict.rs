@@ -1,0 +1,125 @@
+//! What an agent's answer says about its event.
+
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+
+use crate::seam::{HandlerError, Outcome};
+
+/// No answer may put an event off for longer.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Nor may an agent that is busy with an event be asked again sooner: such attempts do not count,
+/// and so have no end of their own.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+pub(super) fn verdict(
+    status: StatusCode,
+    headers: &HeaderMap,
+    now: SystemTime,
+) -> Result<Outcome, HandlerError> {
+    if status.is_success() {
+        return Ok(Outcome::Done);
+    }
+    let delay = retry_after(headers, now);
+    // What `Dedupe` says at the agent's while it handles the event. Without a time, 409 may mean
+    // anything, also what never changes: that counts as a failure.
+    if let (StatusCode::CONFLICT, Some(delay)) = (status, delay) {
+        return Err(HandlerError::in_flight(delay.max(SHORTEST)));
+    }
+    let answer = format!("the agent answered {status}");
+    let again = [
+        StatusCode::REQUEST_TIMEOUT,
+        StatusCode::CONFLICT,
+        StatusCode::TOO_EARLY,
+        StatusCode::TOO_MANY_REQUESTS,
+    ];
+    if status.is_client_error() && !again.contains(&status) {
+        return Err(HandlerError::permanent(answer));
+    }
+    Err(match delay {
+        Some(delay) => HandlerError::retry_after(delay, answer),
+        None => HandlerError::failed(answer),
+    })
+}
+
+/// In seconds, or as a date.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let delay = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().map_or(LONGEST, Duration::from_secs)
+    } else {
+        let date = httpdate::parse_http_date(text).ok()?;
+        date.duration_since(now).unwrap_or_default()
+    };
+    Some(delay.min(LONGEST))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::seam::HandlerErrorKind;
+
+    fn judge(status: u16, retry_after: Option<&str>) -> Result<Outcome, HandlerError> {
+        let mut headers = HeaderMap::new();
+        if let Some(text) = retry_after {
+            headers.insert(RETRY_AFTER, text.parse().unwrap());
+        }
+        // Sun, 06 Nov 1994 08:49:37 GMT
+        let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
+        verdict(StatusCode::from_u16(status).unwrap(), &headers, now)
+    }
+
+    #[test]
+    fn each_status_has_its_meaning() {
+        for status in [200, 201, 202, 204, 299] {
+            assert_eq!(judge(status, None).unwrap(), Outcome::Done, "{status}");
+        }
+        for status in [301, 302, 307, 308, 408, 409, 425, 429, 500, 502, 503, 504, 599] {
+            let error = judge(status, None).unwrap_err();
+            assert_eq!(error.kind(), HandlerErrorKind::Failed, "{status}");
+            assert!(error.to_string().contains(&status.to_string()), "{error}");
+        }
+        for status in [400, 401, 403, 404, 405, 410, 413, 422, 451] {
+            let error = judge(status, Some("5")).unwrap_err();
+            assert_eq!(error.kind(), HandlerErrorKind::Permanent, "{status}");
+        }
+    }
+
+    #[test]
+    fn an_agent_that_is_busy_with_the_event_is_asked_again() {
+        let busy = |text| {
+            let error = judge(409, Some(text)).unwrap_err();
+            (error.kind(), error.delay())
+        };
+        for (text, seconds) in [
+            ("30", 30),
+            ("0", 1),
+            ("Sun, 06 Nov 1994 08:50:07 GMT", 30),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", 1),
+            ("86401", 86400),
+        ] {
+            let delay = Some(Duration::from_secs(seconds));
+            assert_eq!(busy(text), (HandlerErrorKind::InFlight, delay), "{text}");
+        }
+        assert_eq!(busy("soon"), (HandlerErrorKind::Failed, None));
+    }
+
+    #[test]
+    fn it_is_put_off_for_as_long_as_the_answer_says() {
+        let delay = |text| judge(503, Some(text)).unwrap_err().delay();
+        assert_eq!(delay("7"), Some(Duration::from_secs(7)));
+        assert_eq!(delay("0"), Some(Duration::ZERO));
+        assert_eq!(delay("Sun, 06 Nov 1994 08:50:07 GMT"), Some(Duration::from_secs(30)));
+        assert_eq!(delay("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
+        for text in ["99999999999999999999999", "86401", "Sat, 06 Nov 2094 08:49:37 GMT"] {
+            assert_eq!(delay(text), Some(LONGEST), "{text}");
+        }
+        for text in ["", "soon", "-1", "+5", "1.5"] {
+            assert_eq!(delay(text), None, "{text}");
+        }
+        assert_eq!(judge(429, Some("7")).unwrap_err().delay(), Some(Duration::from_secs(7)));
+    }
+}

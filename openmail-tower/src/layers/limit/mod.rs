@@ -1,0 +1,8 @@
+//! So many runs at a time for each inbox.
+
+mod layer;
+mod service;
+mod slots;
+
+pub use layer::InboxLimitLayer;
+pub use service::InboxLimit;

@@ -1,0 +1,17 @@
+//! Layers and services on the seam: each takes a `Service<VerifiedEvent>` or is one.
+
+#[cfg(feature = "agents")]
+pub mod agent;
+#[cfg(feature = "dedupe")]
+pub mod dedupe;
+#[cfg(feature = "forward")]
+pub mod forward;
+pub mod limit;
+
+#[cfg(feature = "agents")]
+pub use agent::AgentResolver;
+#[cfg(feature = "dedupe")]
+pub use dedupe::DedupeLayer;
+#[cfg(feature = "forward")]
+pub use forward::Forward;
+pub use limit::InboxLimitLayer;

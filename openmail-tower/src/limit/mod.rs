@@ -1,8 +1,0 @@
-//! So many runs at a time for each inbox.
-
-mod layer;
-mod service;
-mod slots;
-
-pub use layer::InboxLimitLayer;
-pub use service::{InboxLimit, InboxLimitFuture};

@@ -1,0 +1,155 @@
+//! [`VerifiedEvent`]: the proof that an event came from OpenMail.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http::Extensions;
+use tokio::time::Instant;
+
+use crate::event::{Event, EventId, EventKind, InboxId, InvalidPayload, ThreadId};
+
+/// An event whose signature holds.
+///
+/// Only a source of this crate makes one: [`VerifyLayer`](crate::VerifyLayer) from a request,
+/// [`from_stored`](Self::from_stored) from what such a source once made. Cheap to clone.
+#[derive(Clone)]
+pub struct VerifiedEvent {
+    inner: Arc<Inner>,
+    attempt: Option<u32>,
+    arrival: Option<Instant>,
+    extensions: Extensions,
+}
+
+struct Inner {
+    event: Event,
+    raw: Bytes,
+    timestamp: SystemTime,
+}
+
+impl VerifiedEvent {
+    /// To be called only with bytes whose signature holds.
+    pub(crate) fn parse(raw: Bytes, timestamp: SystemTime) -> Result<Self, InvalidPayload> {
+        let event = Event::from_slice(&raw)?;
+        let attempt = event.attempt();
+        let inner = Arc::new(Inner { event, raw, timestamp });
+        Ok(Self { inner, attempt, arrival: None, extensions: Extensions::new() })
+    }
+
+    /// Says when the request that brought it came in.
+    pub(crate) fn with_arrival(mut self, arrival: Instant) -> Self {
+        self.arrival = Some(arrival);
+        self
+    }
+
+    /// When the request that brought it came in: the answer's deadline counts from then.
+    pub(crate) fn arrival(&self) -> Option<Instant> {
+        self.arrival
+    }
+
+    /// The event and its payload.
+    pub fn event(&self) -> &Event {
+        &self.inner.event
+    }
+
+    /// The body as it was signed, to the byte.
+    pub fn raw_body(&self) -> &Bytes {
+        &self.inner.raw
+    }
+
+    /// The signed time at which this delivery was sent.
+    pub fn timestamp(&self) -> SystemTime {
+        self.inner.timestamp
+    }
+
+    /// The event's name.
+    pub fn kind(&self) -> EventKind {
+        self.event().kind()
+    }
+
+    /// The signed id, the same in every delivery: what to deduplicate by.
+    pub fn event_id(&self) -> Option<&EventId> {
+        self.event().event_id()
+    }
+
+    /// The inbox it is about: what to route by.
+    pub fn inbox_id(&self) -> Option<&InboxId> {
+        self.event().inbox_id()
+    }
+
+    /// The conversation it belongs to.
+    pub fn thread_id(&self) -> Option<&ThreadId> {
+        self.event().thread_id()
+    }
+
+    /// Which attempt this is, from 1: OpenMail's to deliver it or, once a queue has it, the queue's
+    /// to run it.
+    pub fn attempt(&self) -> Option<u32> {
+        self.attempt
+    }
+
+    /// Says which run this is.
+    #[must_use]
+    pub fn with_attempt(mut self, attempt: u32) -> Self {
+        self.attempt = Some(attempt);
+        self
+    }
+
+    /// What layers between the verification and the handler have left for it.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// Where a layer leaves something for the handler. Clones made before do not see it.
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.extensions
+    }
+
+    /// What to keep of it in a database or an engine, to be read back by
+    /// [`from_stored`](Self::from_stored).
+    pub fn into_stored(self) -> StoredEvent {
+        let Inner { raw, timestamp, .. } = &*self.inner;
+        let timestamp = timestamp.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        StoredEvent { raw_body: raw.clone(), timestamp }
+    }
+
+    /// Reads back what [`into_stored`](Self::into_stored) gave.
+    ///
+    /// No signature is verified: this trusts the store. Whoever can write to it can speak as
+    /// OpenMail.
+    ///
+    /// # Errors
+    /// When the body is no event, as [`Event::from_slice`].
+    pub fn from_stored(stored: StoredEvent) -> Result<Self, InvalidPayload> {
+        let since = std::time::Duration::from_secs(stored.timestamp);
+        let timestamp = UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH);
+        Self::parse(stored.raw_body, timestamp)
+    }
+}
+
+impl fmt::Debug for VerifiedEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedEvent")
+            .field("event", self.event())
+            .field("timestamp", &self.timestamp())
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a store keeps of a [`VerifiedEvent`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// The body as it was signed.
+    pub raw_body: Bytes,
+    /// The signed time, in Unix seconds.
+    pub timestamp: u64,
+}
+
+/// An extension that sends an event straight to the router's fallback.
+#[cfg(feature = "agents")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ForFallback;

@@ -1,0 +1,171 @@
+//! From an event's outcome to the HTTP answer.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, sleep_until};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{
+    seam::{BoxError, CatchPanic, HandlerError, Oneshot, Outcome, Timer, VerifiedEvent},
+    webhook::{
+        answer::{failure, late, outcome, unverified},
+        keyring::Keyring,
+        verify::{Verify, VerifyLayer},
+    },
+};
+
+/// A webhook in one call: `events` behind an [`Endpoint`] behind the layer's verification.
+///
+/// ```no_run
+/// use openmail_tower::{EventRouter, VerifyLayer, webhook};
+///
+/// let events = EventRouter::new();
+/// let app: axum::Router =
+///     axum::Router::new().route_service("/webhooks", webhook(VerifyLayer::from_env()?, events));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[expect(clippy::needless_pass_by_value, reason = "the layer is usually made in the call")]
+pub fn webhook<E, K: Keyring>(layer: VerifyLayer<K>, events: E) -> Verify<Endpoint<E>, K> {
+    layer.layer(Endpoint::new(events))
+}
+
+/// Makes an HTTP service of a service of events: takes the [`VerifiedEvent`] from the request's
+/// extensions, calls the service, and turns what became of it into the answer.
+///
+/// | what | answer |
+/// |---|---|
+/// | done, done before, or no handler asks for it | 200 |
+/// | the handler failed or panicked | 500 `handler_failed` |
+/// | it asks for time | 503 `retry_later` |
+/// | it failed for good | 200; it is logged: another delivery would be of no use |
+/// | the same event is being handled | 409 `in_flight` |
+/// | a store, a queue or a lookup cannot be reached | 503 `unavailable` |
+/// | no answer in time | 503 `deadline_exceeded` |
+/// | there is no [`VerifyLayer`] around it | 500 `missing_layer` |
+///
+/// An error's text goes into the log and never into the answer.
+#[derive(Debug, Clone)]
+pub struct Endpoint<E> {
+    events: E,
+    deadline: Duration,
+    unrouted: StatusCode,
+}
+
+impl<E> Endpoint<E> {
+    /// An endpoint with a deadline of 12 s that answers unrouted events with 200.
+    pub fn new(events: E) -> Self {
+        Self { events, deadline: Duration::from_secs(12), unrouted: StatusCode::OK }
+    }
+
+    /// How long after the request came in to answer at the latest. OpenMail hangs up after 15 s and
+    /// counts that as a failure; whoever answers before decides himself. What still runs then is
+    /// dropped, unless something between holds its claim and runs it to its end. Default: 12 s.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Answers 404 where no handler asks for an event, and OpenMail then delivers it again. Its
+    /// "Test webhook" reports a webhook that answers so as broken.
+    #[must_use]
+    pub fn refuse_unrouted(mut self) -> Self {
+        self.unrouted = StatusCode::NOT_FOUND;
+        self
+    }
+}
+
+impl<E, B> Service<Request<B>> for Endpoint<E>
+where
+    E: Service<VerifiedEvent, Response = Outcome> + Clone,
+    E::Error: Into<BoxError>,
+{
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = EndpointFuture<E>;
+
+    /// Always ready: a request that nothing has verified yet takes no place in the service of events,
+    /// and to wait for one counts towards the deadline.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let unrouted = self.unrouted;
+        let Some(event) = request.extensions_mut().remove::<VerifiedEvent>() else {
+            return EndpointFuture { state: State::Unverified, unrouted };
+        };
+        let arrival = event.arrival().unwrap_or_else(Instant::now);
+        let state = State::Running {
+            run: CatchPanic::new(|| Oneshot::new(self.events.clone(), event)),
+            deadline: arrival.checked_add(self.deadline),
+            timer: Timer::default(),
+        };
+        EndpointFuture { state, unrouted }
+    }
+}
+
+pin_project! {
+    /// The future of [`Endpoint`].
+    pub struct EndpointFuture<E>
+    where
+        E: Service<VerifiedEvent>,
+    {
+        #[pin]
+        state: State<Oneshot<E, E::Future>>,
+        unrouted: StatusCode,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F> {
+        Unverified,
+        // Without a deadline where that lies further away than time goes.
+        Running { #[pin] run: CatchPanic<F>, deadline: Option<Instant>, timer: Timer },
+    }
+}
+
+impl<E> Future for EndpointFuture<E>
+where
+    E: Service<VerifiedEvent, Response = Outcome>,
+    E::Error: Into<BoxError>,
+{
+    type Output = Result<Response<Full<Bytes>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = match this.state.project() {
+            StateProj::Unverified => unverified(),
+            StateProj::Running { run, deadline, timer } => match run.poll(cx) {
+                Poll::Ready(Ok(Ok(done))) => outcome(done, *this.unrouted),
+                Poll::Ready(Ok(Err(error))) => failure(&HandlerError::from_boxed(error.into())),
+                Poll::Ready(Err(panic)) => failure(&HandlerError::panicked(&*panic)),
+                Poll::Pending => {
+                    let Some(deadline) = *deadline else { return Poll::Pending };
+                    ready!(timer.poll(cx, || sleep_until(deadline)));
+                    late()
+                }
+            },
+        };
+        Poll::Ready(Ok(answer.map(Full::new)))
+    }
+}
+
+impl<E: Service<VerifiedEvent>> fmt::Debug for EndpointFuture<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointFuture").finish_non_exhaustive()
+    }
+}

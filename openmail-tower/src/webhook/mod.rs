@@ -1,0 +1,26 @@
+//! From an HTTP request to a [`VerifiedEvent`](crate::VerifiedEvent), and from its outcome to the
+//! HTTP response.
+//!
+//! [`VerifyLayer`] judges a request: cheap checks, the body, the signature, the typed parse.
+//! [`Endpoint`] calls the service of events and turns its outcome into the response.
+//! [`webhook()`] is both in one call.
+
+mod answer;
+#[cfg(feature = "axum")]
+mod axum;
+mod endpoint;
+pub mod keyring;
+mod secret;
+pub mod signature;
+mod verify;
+
+#[cfg(feature = "axum")]
+pub use axum::MissingVerifyLayer;
+pub use endpoint::{Endpoint, EndpointFuture, webhook};
+pub use keyring::{InboxKeyring, Keyring};
+pub use secret::{
+    PREVIOUS_SECRET_VARIABLE, SECRET_VARIABLE, Secret, SecretError, SecretErrorKind, Secrets,
+};
+pub use verify::{
+    Rejection, RejectionKind, ResponseBody, ResponseFuture, VerifiedBody, Verify, VerifyLayer,
+};

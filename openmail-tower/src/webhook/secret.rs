@@ -1,0 +1,249 @@
+//! Webhook secrets: opaque text that is never shown, never empty, and never has blanks around it.
+
+use std::{env, ffi::OsString, fmt, sync::Arc};
+
+use hmac::{Hmac, KeyInit};
+use sha2::Sha256;
+
+/// The variable that holds the secret, as OpenMail's guide names it.
+pub const SECRET_VARIABLE: &str = "OPENMAIL_WEBHOOK_SECRET";
+/// The variable that holds the secret before it, while a rotation is under way.
+pub const PREVIOUS_SECRET_VARIABLE: &str = "OPENMAIL_WEBHOOK_SECRET_PREVIOUS";
+
+/// One webhook secret.
+///
+/// OpenMail does not document the form of its secrets, so this is opaque text: its UTF-8 bytes are
+/// the key as they are, without any decoding. Only the keyed state of the MAC is kept, never the
+/// text; it is wiped on drop and `Debug` does not show it.
+///
+/// ```
+/// use openmail_tower::{Secret, webhook::SecretErrorKind};
+///
+/// let secret = Secret::new("whsec_0123456789")?;
+/// assert_eq!(format!("{secret:?}"), "Secret(..)");
+/// assert_eq!(Secret::new("").unwrap_err().kind(), SecretErrorKind::Empty);
+/// assert_eq!(Secret::new("whsec_0123\n").unwrap_err().kind(), SecretErrorKind::Padded);
+/// # Ok::<(), openmail_tower::webhook::SecretError>(())
+/// ```
+#[derive(Clone)]
+pub struct Secret {
+    keyed: Hmac<Sha256>,
+}
+
+impl Secret {
+    /// Takes the secret's text.
+    ///
+    /// # Errors
+    /// When it is empty, or begins or ends with white space: the newline of a file or a blank from a
+    /// copied line is the usual reason why no signature ever verifies.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, SecretError> {
+        let text = text.as_ref();
+        let blank = |c: char| c.is_whitespace() || c == '\u{feff}' || c == '\0';
+        if text.chars().all(blank) {
+            return Err(SecretErrorKind::Empty.into());
+        }
+        if text.starts_with(blank) || text.ends_with(blank) {
+            return Err(SecretErrorKind::Padded.into());
+        }
+        let keyed = Hmac::new_from_slice(text.as_bytes()).expect("HMAC takes a key of any length");
+        Ok(Self { keyed })
+    }
+
+    /// Reads the secret from an environment variable.
+    ///
+    /// # Errors
+    /// When the variable is not set or not Unicode, and as [`Secret::new`]; the error names the
+    /// variable.
+    pub fn from_env(variable: &str) -> Result<Self, SecretError> {
+        Self::from_variable(variable, env::var_os(variable))
+    }
+
+    fn from_variable(name: &str, value: Option<OsString>) -> Result<Self, SecretError> {
+        let text = match value.map(OsString::into_string) {
+            None => Err(SecretErrorKind::Unset.into()),
+            Some(Err(_)) => Err(SecretErrorKind::NotUnicode.into()),
+            Some(Ok(text)) => Self::new(text),
+        };
+        text.map_err(|error| SecretError { variable: Some(name.to_owned()), ..error })
+    }
+
+    /// A key that need not be text, for published vectors.
+    #[cfg(test)]
+    pub(crate) fn from_key(key: &[u8]) -> Self {
+        Self { keyed: Hmac::new_from_slice(key).expect("HMAC takes a key of any length") }
+    }
+
+    pub(crate) fn mac(&self) -> Hmac<Sha256> {
+        self.keyed.clone()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// The secrets that may have signed a request: usually one, and two around a rotation.
+///
+/// OpenMail invalidates a rotated secret at once, so the receiver must know the new one beforehand
+/// and take both for a while. All are tried, always, so that the time taken tells nothing about
+/// which one matched. Cheap to clone.
+///
+/// ```
+/// use openmail_tower::{Secret, Secrets};
+///
+/// let secrets = Secrets::new(Secret::new("new")?).and(Secret::new("old")?);
+/// # Ok::<(), openmail_tower::webhook::SecretError>(())
+/// ```
+#[derive(Clone)]
+pub struct Secrets {
+    all: Arc<[Secret]>,
+}
+
+impl Secrets {
+    /// Takes the current secret.
+    pub fn new(current: Secret) -> Self {
+        Self { all: Arc::new([current]) }
+    }
+
+    /// Also accepts `other`: the previous secret, or the coming one.
+    #[must_use]
+    pub fn and(self, other: Secret) -> Self {
+        Self { all: self.all.iter().cloned().chain([other]).collect() }
+    }
+
+    /// Reads `OPENMAIL_WEBHOOK_SECRET` and, where it is set, `OPENMAIL_WEBHOOK_SECRET_PREVIOUS`.
+    ///
+    /// # Errors
+    /// As [`Secret::from_env`]; only the second variable may be unset.
+    pub fn from_env() -> Result<Self, SecretError> {
+        Self::from_variables(env::var_os(SECRET_VARIABLE), env::var_os(PREVIOUS_SECRET_VARIABLE))
+    }
+
+    fn from_variables(
+        current: Option<OsString>,
+        previous: Option<OsString>,
+    ) -> Result<Self, SecretError> {
+        let secrets = Self::new(Secret::from_variable(SECRET_VARIABLE, current)?);
+        match previous {
+            None => Ok(secrets),
+            some => Ok(secrets.and(Secret::from_variable(PREVIOUS_SECRET_VARIABLE, some)?)),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Secret> {
+        self.all.iter()
+    }
+}
+
+impl From<Secret> for Secrets {
+    fn from(current: Secret) -> Self {
+        Self::new(current)
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Secrets").field(&self.all.len()).finish()
+    }
+}
+
+/// Why a text cannot be a secret. Its `Debug` is its `Display`, since that is what a `main` prints
+/// which ends with it.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{kind}", variable.as_ref().map(|name| format!("{name}: ")).unwrap_or_default())]
+pub struct SecretError {
+    kind: SecretErrorKind,
+    variable: Option<String>,
+}
+
+impl SecretError {
+    /// What is wrong with it.
+    pub fn kind(&self) -> SecretErrorKind {
+        self.kind
+    }
+
+    /// The environment variable it came from.
+    pub fn variable(&self) -> Option<&str> {
+        self.variable.as_deref()
+    }
+}
+
+impl fmt::Debug for SecretError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<SecretErrorKind> for SecretError {
+    fn from(kind: SecretErrorKind) -> Self {
+        Self { kind, variable: None }
+    }
+}
+
+/// What is wrong with a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretErrorKind {
+    /// The environment variable is not set.
+    #[error("the webhook secret is not set; copy it from OpenMail's webhook settings")]
+    Unset,
+    /// The environment variable is not Unicode.
+    #[error("the webhook secret is not valid Unicode")]
+    NotUnicode,
+    /// Nothing, or nothing but blanks.
+    #[error("the webhook secret is empty")]
+    Empty,
+    /// White space before or after it.
+    #[error("the webhook secret has white space before or after it (a newline, a copied blank?)")]
+    Padded,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(current: Option<&str>, previous: Option<&str>) -> Result<Secrets, SecretError> {
+        Secrets::from_variables(current.map(Into::into), previous.map(Into::into))
+    }
+
+    #[test]
+    fn blanks_around_and_nothing_at_all_are_refused() {
+        for text in ["", " ", "\n", "\u{feff}", "\0"] {
+            assert_eq!(Secret::new(text).unwrap_err().kind(), SecretErrorKind::Empty, "{text:?}");
+        }
+        for text in [" k", "k ", "k\n", "k\r\n", "\tk", "k\u{a0}", "\u{feff}k", "k\0"] {
+            assert_eq!(Secret::new(text).unwrap_err().kind(), SecretErrorKind::Padded, "{text:?}");
+        }
+        assert!(Secret::new("two words").is_ok());
+    }
+
+    #[test]
+    fn a_main_that_ends_with_it_tells_what_to_do() {
+        let error = Secrets::from_variables(None, None).unwrap_err();
+        assert_eq!(format!("{error:?}"), error.to_string());
+    }
+
+    #[test]
+    fn the_error_names_the_variable() {
+        let name = |result: Result<Secrets, SecretError>| result.unwrap_err().to_string();
+        assert!(name(variables(None, None)).starts_with("OPENMAIL_WEBHOOK_SECRET: "));
+        assert!(name(variables(Some(""), None)).starts_with("OPENMAIL_WEBHOOK_SECRET: "));
+        assert!(name(variables(Some("k\n"), None)).starts_with("OPENMAIL_WEBHOOK_SECRET: "));
+        let previous = name(variables(Some("k"), Some("")));
+        assert!(previous.starts_with("OPENMAIL_WEBHOOK_SECRET_PREVIOUS: "), "{previous}");
+    }
+
+    #[test]
+    fn the_previous_secret_may_be_unset() {
+        assert_eq!(variables(Some("k"), None).unwrap().iter().count(), 1);
+        assert_eq!(variables(Some("k"), Some("j")).unwrap().iter().count(), 2);
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        let secrets = variables(Some("hunter2"), Some("hunter1")).unwrap();
+        assert_eq!(format!("{secrets:?}"), "Secrets(2)");
+    }
+}

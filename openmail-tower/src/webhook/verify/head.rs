@@ -1,0 +1,71 @@
+//! What the request's head alone tells: cheap and certain, before one byte of the body is read.
+
+use std::time::{Duration, SystemTime};
+
+use http::{
+    HeaderMap, HeaderValue, Method,
+    header::{CONTENT_LENGTH, HeaderName},
+    request::Parts,
+};
+
+use crate::webhook::signature::{Signature, Timestamp};
+
+use super::rejection::{Rejection, RejectionKind};
+
+static TIMESTAMP: HeaderName = HeaderName::from_static("x-timestamp");
+static SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
+pub(super) static EVENT_ID: HeaderName = HeaderName::from_static("x-event-id");
+
+/// A head that was found good.
+#[derive(Debug)]
+pub(super) struct Head {
+    /// The header's exact text: what was signed.
+    pub(super) timestamp_text: HeaderValue,
+    pub(super) timestamp: Timestamp,
+    pub(super) signature: Signature,
+    pub(super) content_length: Option<usize>,
+}
+
+impl Head {
+    pub(super) fn check(
+        parts: &Parts,
+        now: SystemTime,
+        tolerance: Duration,
+        body_limit: usize,
+    ) -> Result<Self, Rejection> {
+        if parts.method != Method::POST {
+            return Err(RejectionKind::MethodNotAllowed.into());
+        }
+        let timestamp_text = single(&parts.headers, &TIMESTAMP, "X-Timestamp")?;
+        let signature = single(&parts.headers, &SIGNATURE, "X-Signature")?;
+        let timestamp = Timestamp::parse(timestamp_text.as_bytes())?;
+        let signature = Signature::parse(signature.as_bytes())?;
+        timestamp.check(now, tolerance)?;
+        let content_length = content_length(&parts.headers);
+        if content_length.is_some_and(|length| length > body_limit) {
+            return Err(RejectionKind::BodyTooLarge.into());
+        }
+        Ok(Self { timestamp_text: timestamp_text.clone(), timestamp, signature, content_length })
+    }
+}
+
+fn single<'h>(
+    headers: &'h HeaderMap,
+    name: &HeaderName,
+    shown: &'static str,
+) -> Result<&'h HeaderValue, Rejection> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(value),
+        (None, _) => Err(Rejection::header(RejectionKind::MissingHeader, shown)),
+        (Some(_), Some(_)) => Err(Rejection::header(RejectionKind::AmbiguousHeader, shown)),
+    }
+}
+
+/// What the sender says it will send. Not our business where it makes no sense: the body's end is
+/// the HTTP server's to find. A number too large to hold is too large for any limit.
+fn content_length(headers: &HeaderMap) -> Option<usize> {
+    let text = headers.get(CONTENT_LENGTH)?.to_str().ok()?;
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(usize::MAX))
+}

@@ -1,0 +1,172 @@
+//! [`VerifyLayer`].
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::Response;
+use tower_layer::Layer;
+
+use crate::webhook::{
+    secret::{SecretError, Secrets},
+    signature::DEFAULT_TOLERANCE,
+};
+
+use super::{budget::Budget, rejection::Rejection, service::Verify};
+
+/// Lets only requests through that OpenMail has signed, as [`Verify`].
+///
+/// ```no_run
+/// use openmail_tower::{VerifiedEvent, VerifyLayer};
+/// use axum::{Extension, Router, routing::post};
+///
+/// async fn webhook(Extension(event): Extension<VerifiedEvent>) {
+///     println!("{} for {:?}", event.kind(), event.inbox_id());
+/// }
+///
+/// let app: Router = Router::new().route("/webhooks", post(webhook).layer(VerifyLayer::from_env()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct VerifyLayer<K = Secrets> {
+    settings: Settings<K>,
+}
+
+pub(super) type Respond = Arc<dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync>;
+
+/// What every request is verified with.
+#[derive(Clone)]
+pub(super) struct Settings<K> {
+    pub(super) keyring: K,
+    pub(super) tolerance: Duration,
+    pub(super) body_limit: usize,
+    pub(super) body_timeout: Duration,
+    pub(super) keys_timeout: Duration,
+    pub(super) budget: Budget,
+    pub(super) clock: Arc<dyn Fn() -> SystemTime + Send + Sync>,
+    pub(super) respond: Respond,
+}
+
+impl VerifyLayer {
+    /// Verifies with the secrets in `OPENMAIL_WEBHOOK_SECRET` and, around a rotation,
+    /// `OPENMAIL_WEBHOOK_SECRET_PREVIOUS`.
+    ///
+    /// # Errors
+    /// When the first is not set, or either is empty or has white space around it.
+    pub fn from_env() -> Result<Self, SecretError> {
+        Secrets::from_env().map(Self::new)
+    }
+
+    /// Verifies with one account's secret, or [`Secrets`].
+    pub fn new(secrets: impl Into<Secrets>) -> Self {
+        Self::with_keyring(secrets.into())
+    }
+}
+
+impl<K> VerifyLayer<K> {
+    /// Verifies with what a [`Keyring`](crate::webhook::Keyring) holds: as secrets of single inboxes.
+    pub fn with_keyring(keyring: K) -> Self {
+        Self {
+            settings: Settings {
+                keyring,
+                tolerance: DEFAULT_TOLERANCE,
+                body_limit: 8 << 20,
+                body_timeout: Duration::from_secs(10),
+                keys_timeout: Duration::from_secs(2),
+                budget: Budget::new(64 << 20),
+                clock: Arc::new(SystemTime::now),
+                respond: Arc::new(Rejection::to_response),
+            },
+        }
+    }
+
+    /// How far `X-Timestamp` may be from now, either way. Default: 300 s, as the guide says.
+    #[must_use]
+    pub fn tolerance(mut self, tolerance: Duration) -> Self {
+        self.settings.tolerance = tolerance;
+        self
+    }
+
+    /// How many bytes a body may have. Default: 8 MiB, which holds the largest known events.
+    #[must_use]
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.settings.body_limit = bytes;
+        self
+    }
+
+    /// How long a body may take to arrive. Default: 10 s.
+    #[must_use]
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.body_timeout = timeout;
+        self
+    }
+
+    /// How long the keyring may take to find the secrets; then the answer is 503 `unavailable`.
+    /// Default: 2 s.
+    #[must_use]
+    pub fn keys_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.keys_timeout = timeout;
+        self
+    }
+
+    /// How many bytes the bodies of all requests in flight may take together, from their first byte
+    /// to the answer, and the events read from those whose signature holds. What comes beyond is
+    /// answered 503. Shared by everything this layer and its clones wrap. Default: 64 MiB.
+    ///
+    /// A mail counts as its body once more, since it is text: less than twice `body_limit` refuses
+    /// the largest for ever. An event of so many small parts (`[{},{},…]`) that they may take more
+    /// than a few times its body counts as what such parts take at most, which may be hundreds of
+    /// times as much; one that is beyond the whole budget is refused for ever too.
+    #[must_use]
+    pub fn body_budget(mut self, bytes: usize) -> Self {
+        self.settings.budget = Budget::new(bytes);
+        self
+    }
+
+    /// Where the time comes from, for tests. Default: the system's clock.
+    #[must_use]
+    pub fn clock(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.settings.clock = Arc::new(now);
+        self
+    }
+
+    /// How a rejection is answered. Default: [`Rejection::to_response`].
+    #[must_use]
+    pub fn on_rejection(
+        mut self,
+        respond: impl Fn(&Rejection) -> Response<Bytes> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.respond = Arc::new(respond);
+        self
+    }
+}
+
+impl<S, K: Clone> Layer<S> for VerifyLayer<K> {
+    type Service = Verify<S, K>;
+
+    fn layer(&self, inner: S) -> Verify<S, K> {
+        Verify::new(inner, self.settings.clone())
+    }
+}
+
+impl<K: fmt::Debug> fmt::Debug for VerifyLayer<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("VerifyLayer").field(&self.settings).finish()
+    }
+}
+
+impl<K: fmt::Debug> fmt::Debug for Settings<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("keyring", &self.keyring)
+            .field("tolerance", &self.tolerance)
+            .field("body_limit", &self.body_limit)
+            .field("body_timeout", &self.body_timeout)
+            .field("keys_timeout", &self.keys_timeout)
+            .field("budget", &self.budget)
+            .finish_non_exhaustive()
+    }
+}
