@@ -58,8 +58,8 @@
 //! | `macros` | `#[openmail_handler]` | yes |
 //! | `tracing` | logs | yes |
 //! | `metrics` | counters by the `metrics` crate: `openmail_rejections_total` by `error`, `openmail_events_total` by `outcome`, `openmail_event_id_mismatches_total`; of a queue's runs, `openmail_queue_runs_total` by `outcome` | |
-//! | `agents` | [`AgentResolver`]: the agent behind an inbox, looked up and remembered | |
-//! | `forward` | [`Forward`]: events handed on over HTTP | |
+//! | `agents` | [`layers::AgentResolver`]: the agent behind an inbox, looked up and remembered | |
+//! | `forward` | [`layers::Forward`]: events handed on over HTTP | |
 //! | `axum` | [`VerifiedEvent`] as an axum extractor | |
 //! | `dedupe` | `dedupe`: one run an event, with a store of your own | |
 //! | `dedupe-memory` | the same with a store in memory | |

@@ -1,6 +1,6 @@
 //! What became of an event, told from the next delivery's point of view.
 
-/// An event that need not be delivered again. The other case is a [`HandlerError`].
+/// An event that need not be delivered again. The other case is a [`HandlerError`](crate::HandlerError).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
