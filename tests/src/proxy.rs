@@ -14,6 +14,7 @@ use tokio::{
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
+    to: watch::Sender<SocketAddr>,
     silence: watch::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -26,20 +27,27 @@ impl Proxy {
     pub async fn start(to: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("a port");
+        let (to, target) = watch::channel(to);
         let silence = watch::Sender::new(());
         let silenced = silence.clone();
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
+                let to = *target.borrow();
                 connections.spawn(hand_on(stream, to, silenced.subscribe()));
             }
         });
-        Self { address, silence, task }
+        Self { address, to, silence, task }
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Hands new connections on to another address. Those that are open stay as they are.
+    pub fn redirect(&self, to: SocketAddr) {
+        self.to.send_replace(to);
     }
 
     /// From now on nothing comes through the connections there are, and neither end is told. New

@@ -3,13 +3,16 @@
 use std::{
     env,
     io::{self, Read, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
+
+/// Every change is on the disk before it is answered.
+const DURABLE: &[&str] = &["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
 
 /// A Redis server that belongs to one test: on a port of its own, in a directory of its own, ended
 /// with it. It writes every change to disk before it answers.
@@ -18,6 +21,7 @@ pub struct RedisServer {
     program: String,
     port: u16,
     folder: TempDir,
+    arguments: Vec<String>,
     process: Option<Child>,
 }
 
@@ -27,9 +31,19 @@ impl RedisServer {
     /// # Panics
     /// When it does not start.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// As [`start`](Self::start), with other arguments than those that make it durable; the path of
+    /// a file with settings goes first.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_with(arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(ToString::to_string).collect();
         let program = env::var("OPENMAIL_TEST_REDIS_SERVER").expect("a path to redis-server");
         let folder = tempfile::tempdir().expect("a directory");
-        let mut server = Self { program, port: 0, folder, process: None };
+        let mut server = Self { program, port: 0, folder, arguments, process: None };
         for _ in 0..20 {
             // Free now; another may take it before Redis does.
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
@@ -45,6 +59,21 @@ impl RedisServer {
     /// Where it is.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Where it is, as a socket's address.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Makes it a replica of another: it refuses writes from then on, and keeps its connections.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub fn follow(&self, primary: &Self) {
+        let command = format!("REPLICAOF 127.0.0.1 {}\r\n", primary.port);
+        let answer = self.ask(command.as_bytes()).expect("it answers");
+        assert!(answer.starts_with(b"+OK"), "it refuses to follow");
     }
 
     /// Kills it, without a warning.
@@ -66,8 +95,9 @@ impl RedisServer {
 
     fn up(&mut self) -> bool {
         let mut process = Command::new(&self.program)
+            .args(&self.arguments)
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
-            .args(["--save", "", "--appendonly", "yes", "--appendfsync", "always"])
+            .args(if self.arguments.is_empty() { DURABLE } else { &[] })
             .arg("--dir")
             .arg(self.folder.path())
             .stdin(Stdio::null())
@@ -91,9 +121,13 @@ impl RedisServer {
     }
 
     fn ping(&self) -> io::Result<[u8; 5]> {
+        self.ask(b"PING\r\n")
+    }
+
+    fn ask(&self, command: &[u8]) -> io::Result<[u8; 5]> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
         stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-        stream.write_all(b"PING\r\n")?;
+        stream.write_all(command)?;
         let mut answer = [0; 5];
         stream.read_exact(&mut answer)?;
         Ok(answer)

@@ -19,7 +19,7 @@ use tokio::{task::JoinSet, time};
 use tower::{Layer, ServiceExt};
 
 fn store() -> RedisStore {
-    RedisStore::new(&env::var("OPENMAIL_TEST_REDIS").unwrap()).unwrap()
+    RedisStore::connect(&env::var("OPENMAIL_TEST_REDIS").unwrap()).unwrap()
 }
 
 /// An id that no run before has used.
@@ -77,7 +77,7 @@ async fn nothing_runs_where_no_redis_is() {
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for address in [silent.local_addr().unwrap(), closed] {
         let (handler, told) = told();
-        let store = RedisStore::new(&format!("redis://:hunter2@{address}")).unwrap();
+        let store = RedisStore::connect(&format!("redis://:hunter2@{address}")).unwrap();
         let layer = DedupeLayer::new(store);
         let error = layer.layer(handler).oneshot(mail("evt_1")).await.unwrap_err();
         assert_eq!(error.kind(), HandlerErrorKind::Unavailable, "{error}");
@@ -89,9 +89,9 @@ async fn nothing_runs_where_no_redis_is() {
 
 #[tokio::test]
 async fn a_password_is_not_shown() {
-    let store = RedisStore::new("redis://:hunter2@127.0.0.1:1").unwrap();
+    let store = RedisStore::connect("redis://:hunter2@127.0.0.1:1").unwrap();
     assert!(!format!("{store:?}").contains("hunter2"));
-    let error = RedisStore::new("http://:hunter2@127.0.0.1:1").unwrap_err();
+    let error = RedisStore::connect("http://:hunter2@127.0.0.1:1").unwrap_err();
     assert!(!format!("{error:?} {error}").contains("hunter2"));
 }
 
@@ -103,7 +103,7 @@ async fn a_connection_that_was_cut_without_a_sign_is_replaced() {
     // Late is what the store finds late, or what its user does.
     for patience in [Duration::from_secs(3), Duration::from_millis(300)] {
         let proxy = Proxy::start(address).await;
-        let store = RedisStore::new(&format!("redis://{}", proxy.address())).unwrap();
+        let store = RedisStore::connect(&format!("redis://{}", proxy.address())).unwrap();
         let layer = DedupeLayer::new(store).store_timeout(patience);
         let (handler, told) = told();
         let events = layer.layer(handler);
@@ -123,6 +123,48 @@ async fn a_connection_that_was_cut_without_a_sign_is_replaced() {
             proxy.silence();
         }
         assert_eq!(layer.shutdown(Duration::from_secs(60)).await, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs OPENMAIL_TEST_REDIS_SERVER, the path of a redis-server to start"]
+async fn after_a_failover_the_new_primary_is_used_although_the_old_one_answers() {
+    let (old, new) = (RedisServer::start(), RedisServer::start());
+    let proxy = Proxy::start(old.address()).await;
+    let store = RedisStore::connect(&format!("redis://{}", proxy.address())).unwrap();
+    let layer = DedupeLayer::new(store);
+    let (handler, told) = told();
+    let events = layer.layer(handler);
+    for failover in [false, true] {
+        if failover {
+            proxy.redirect(new.address());
+            old.follow(&new);
+        }
+        told.answer(Ok(Outcome::Done));
+        let delivered = events.clone().oneshot(mail(&fresh("failover"))).await;
+        assert_eq!(delivered.unwrap(), Outcome::Done);
+    }
+    assert_eq!(layer.shutdown(Duration::from_secs(60)).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs OPENMAIL_TEST_REDIS_SERVER, the path of a redis-server to start"]
+async fn a_node_of_a_cluster_and_a_sentinel_are_refused_by_name() {
+    let config = tempfile::NamedTempFile::new().unwrap();
+    let sentinel: &[&str] = &[config.path().to_str().unwrap(), "--sentinel"];
+    let cluster: &[&str] = &["--cluster-enabled", "yes"];
+    for (arguments, expected) in [(cluster, "Redis Cluster"), (sentinel, "Sentinel")] {
+        let server = RedisServer::start_with(arguments);
+        let store = RedisStore::connect(&server.url()).unwrap();
+        let (handler, _told) = told();
+        let error =
+            DedupeLayer::new(store).layer(handler).oneshot(mail("evt_1")).await.unwrap_err();
+        let error = error.source().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    for url in ["redis+sentinel://127.0.0.1", "postgres://127.0.0.1"] {
+        let error = RedisStore::connect(url).unwrap_err().to_string();
+        assert!(error.contains("redis://"), "{error}");
     }
 }
 
@@ -147,7 +189,7 @@ async fn redis_goes_and_comes_back_under_load() {
             }
         })
     };
-    let layers = [(); 2].map(|()| DedupeLayer::new(RedisStore::new(&server.url()).unwrap()));
+    let layers = [(); 2].map(|()| DedupeLayer::new(RedisStore::connect(&server.url()).unwrap()));
 
     let mut senders = JoinSet::new();
     for sender in 0..2 * EVENTS {

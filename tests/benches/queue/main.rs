@@ -62,11 +62,11 @@ async fn main() {
 
     if env::var_os("OPENMAIL_TEST_REDIS_SERVER").is_some() {
         let server = RedisServer::start();
-        let rounds = dedupe::rounds(RedisStore::new(&server.url()).expect("a URL")).await;
+        let rounds = dedupe::rounds(RedisStore::connect(&server.url()).expect("a URL")).await;
         dedupe::row(&mut dedupe, "Redis, each write synced", &rounds);
     }
     if let Ok(url) = env::var("OPENMAIL_TEST_REDIS") {
-        let rounds = dedupe::rounds(RedisStore::new(&url).expect("a URL")).await;
+        let rounds = dedupe::rounds(RedisStore::connect(&url).expect("a URL")).await;
         dedupe::row(&mut dedupe, "Redis, in memory", &rounds);
     }
     dedupe.print("dedupe, 64 at once");

@@ -1,35 +1,44 @@
-//! The connection, and when to have another.
+//! The connection, and when to replace it.
 
 use std::{
     fmt,
+    future::Future,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use redis::{
-    Client, FromRedisValue, IntoConnectionInfo, RedisError, RedisResult, ScriptInvocation,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-    io::tcp::socket2::TcpKeepalive,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline,
+    RedisError, RedisFuture, RedisResult, ScriptInvocation, ServerErrorKind, Value,
+    aio::ConnectionLike, io::tcp::socket2::TcpKeepalive,
 };
-use tokio::time::Instant;
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, timeout},
+};
 
 /// How long to wait for a connection, and for an answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Whoever gives a command up sooner than this may have had reasons of his own.
+/// A caller that gives a command up sooner than this may have had reasons of its own.
 const GIVEN_UP: Duration = Duration::from_millis(100);
 
-/// A silent connection should not be forgotten by what is between: those forget in minutes.
+/// Routers forget a silent connection within minutes; keep-alive packets prevent that.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
-/// One connection for all clones. It is made when it is needed, and again by its manager when it
-/// breaks; when it was cut without a sign, which its manager would wait for, it is dropped as soon
-/// as an answer is late.
-#[derive(Clone)]
-pub(super) struct Connection(Arc<Shared>);
+type Connecting = Pin<Box<dyn Future<Output = RedisResult<Shared>> + Send>>;
 
-struct Shared {
-    client: Client,
+/// One connection for all clones, made when it is first needed.
+///
+/// It is dropped, and another made, as soon as it breaks, an answer is late, or the server turns out
+/// to be a replica: after a failover the old primary may keep its connections open, and a connection
+/// that was cut without a sign looks like one whose server is slow.
+#[derive(Clone)]
+pub(super) struct Connection(Arc<Inner>);
+
+struct Inner {
+    connect: Box<dyn Fn() -> Connecting + Send + Sync>,
     current: Mutex<Current>,
 }
 
@@ -37,85 +46,151 @@ struct Shared {
 struct Current {
     /// Counts the connections that were dropped.
     number: u64,
-    manager: Option<ConnectionManager>,
+    made: Arc<OnceCell<Shared>>,
 }
 
 impl Connection {
-    pub(super) fn new(url: &str) -> RedisResult<Self> {
+    pub(super) fn from_url(url: &str) -> RedisResult<Self> {
         let info = url.into_connection_info()?;
         let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE);
         let tcp = info.tcp_settings().clone().set_keepalive(keep_alive);
         let client = Client::open(info.set_tcp_settings(tcp))?;
-        Ok(Self(Arc::new(Shared { client, current: Mutex::default() })))
+        Ok(Self::from_connector(move || {
+            let client = client.clone();
+            async move {
+                let config = AsyncConnectionConfig::new()
+                    .set_connection_timeout(Some(PATIENCE))
+                    .set_response_timeout(Some(PATIENCE));
+                client.get_multiplexed_async_connection_with_config(&config).await
+            }
+        }))
     }
 
-    /// Runs what may be run twice.
+    pub(super) fn from_connector<C, F>(connect: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        C: ConnectionLike + Clone + Send + Sync + 'static,
+        F: Future<Output = RedisResult<C>> + Send + 'static,
+    {
+        let connect = move || -> Connecting {
+            let connecting = connect();
+            Box::pin(async move { connecting.await.map(|made| Shared(Box::new(made))) })
+        };
+        Self(Arc::new(Inner { connect: Box::new(connect), current: Mutex::default() }))
+    }
+
+    /// Runs a script that may be run twice: once more where the connection was to blame.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
         call: &ScriptInvocation<'_>,
     ) -> RedisResult<T> {
-        let answer = self.once(call).await;
-        match &answer {
-            Err(error) if error.is_timeout() || error.is_unrecoverable_error() => {
-                self.once(call).await
-            }
-            _ => answer,
+        match self.once(call).await {
+            Err(error) if is_stale(&error) => self.once(call).await,
+            answer => answer,
         }
     }
 
     async fn once<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> RedisResult<T> {
-        let (number, mut manager) = self.0.get()?;
-        let mut waiting = Waiting { shared: &self.0, number, since: Instant::now(), late: true };
-        let answer = call.invoke_async(&mut manager).await;
-        waiting.late = answer.as_ref().is_err_and(RedisError::is_timeout);
+        let (number, made) = {
+            let current = self.0.current();
+            (current.number, Arc::clone(&current.made))
+        };
+        let mut waiting = Waiting { inner: &self.0, number, since: Instant::now(), drops: true };
+        let answer = async {
+            let connecting =
+                async { timeout(2 * PATIENCE, (self.0.connect)()).await.map_err(late)? };
+            let mut connection = made.get_or_try_init(|| connecting).await?.clone();
+            // A connection that the program made may have no limit of its own.
+            timeout(2 * PATIENCE, call.invoke_async(&mut connection)).await.map_err(late)?
+        };
+        let answer = answer.await;
+        waiting.drops = answer.as_ref().is_err_and(is_stale);
+        if waiting.drops {
+            // Without the grace that a command has which was given up.
+            self.0.drop_connection(number);
+        }
         answer
     }
 }
 
-impl Shared {
+fn late(_: tokio::time::error::Elapsed) -> RedisError {
+    std::io::Error::from(std::io::ErrorKind::TimedOut).into()
+}
+
+/// Whether another connection may do better.
+fn is_stale(error: &RedisError) -> bool {
+    let is_replica = matches!(
+        error.kind(),
+        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
+    );
+    is_replica || error.is_timeout() || error.is_unrecoverable_error()
+}
+
+impl Inner {
     fn current(&self) -> MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn get(&self) -> RedisResult<(u64, ConnectionManager)> {
-        let mut current = self.current();
-        let manager = match &current.manager {
-            Some(manager) => manager.clone(),
-            None => {
-                let config = ConnectionManagerConfig::new()
-                    .set_connection_timeout(Some(PATIENCE))
-                    .set_response_timeout(Some(PATIENCE))
-                    // The next command tries again; meanwhile no event waits in vain.
-                    .set_number_of_retries(0);
-                let manager = ConnectionManager::new_lazy_with_config(self.client.clone(), config)?;
-                current.manager.insert(manager).clone()
-            }
-        };
-        Ok((current.number, manager))
-    }
-
-    /// Drops a connection, if that has not happened yet. Who still waits for it has it until then.
+    /// Drops a connection, unless that has happened already. Commands under way keep it until they
+    /// end.
     fn drop_connection(&self, number: u64) {
         let mut current = self.current();
         if current.number == number {
-            *current = Current { number: number + 1, manager: None };
+            *current = Current { number: number + 1, made: Arc::default() };
         }
     }
 }
 
-/// A command on its way. The store's user may wait for less time than we would, and drop it.
+/// A command on its way. Its caller may wait for less time than we would, and drop it.
 struct Waiting<'s> {
-    shared: &'s Shared,
+    inner: &'s Inner,
     number: u64,
     since: Instant,
-    late: bool,
+    drops: bool,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if self.late && self.since.elapsed() >= GIVEN_UP {
-            self.shared.drop_connection(self.number);
+        if self.drops && self.since.elapsed() >= GIVEN_UP {
+            self.inner.drop_connection(self.number);
         }
+    }
+}
+
+/// Any connection whose clones share it.
+struct Shared(Box<dyn AnyConnection>);
+
+trait AnyConnection: ConnectionLike + Send + Sync {
+    fn again(&self) -> Box<dyn AnyConnection>;
+}
+
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> AnyConnection for C {
+    fn again(&self) -> Box<dyn AnyConnection> {
+        Box::new(self.clone())
+    }
+}
+
+impl Clone for Shared {
+    fn clone(&self) -> Self {
+        Self(self.0.again())
+    }
+}
+
+impl ConnectionLike for Shared {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        self.0.req_packed_command(cmd)
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        self.0.req_packed_commands(pipeline, offset, count)
+    }
+
+    fn get_db(&self) -> i64 {
+        self.0.get_db()
     }
 }
 

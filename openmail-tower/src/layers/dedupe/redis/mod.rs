@@ -1,6 +1,8 @@
 //! [`RedisStore`].
 
 mod connection;
+mod error;
 mod store;
 
-pub use store::{RedisStore, RedisStoreError};
+pub use error::RedisStoreError;
+pub use store::RedisStore;

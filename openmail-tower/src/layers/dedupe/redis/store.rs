@@ -1,26 +1,38 @@
 //! [`RedisStore`].
 
-use std::{fmt, sync::LazyLock, time::Duration};
+use std::{
+    fmt,
+    future::{Future, ready},
+    sync::LazyLock,
+    time::Duration,
+};
 
-use redis::{FromRedisValue, RedisError, Script};
+use redis::{FromRedisValue, RedisResult, Script, aio::ConnectionLike};
 
 use crate::layers::dedupe::store::{Claim, ClaimToken, DedupeStore};
 
-use super::connection::Connection;
+use super::{connection::Connection, error::RedisStoreError};
 
-/// Keeps claims in Redis: for as many processes and machines as share it.
+/// Keeps claims in Redis, for any number of processes and machines that share it.
 ///
-/// It connects when it is first needed and again when it must, over one connection that all clones
-/// share; a command whose connection breaks, or does not answer, is sent once more on a new one. Each
-/// wait has a limit: 1 s to connect, 1 s for an answer.
+/// [`connect`](Self::connect) connects when the store is first used, and again when the connection
+/// breaks, an answer is late, or the server has become a replica. All clones share the connection. A
+/// command that fails so is sent once more on the new one. Each wait has a limit: 1 s to connect,
+/// 1 s for an answer.
 ///
-/// An event is one key, `openmail:dedupe:` and then its id, which expires by itself. Let Redis keep
-/// them: with an eviction policy other than `noeviction` it may drop a key when memory is short, and
-/// without `appendonly yes` a restart forgets which events are done. Running events are claimed
-/// again by their next renewal.
+/// An event is one key, `openmail:dedupe:` followed by the event's key, and expires by itself. Use the
+/// eviction policy `noeviction` and `appendonly yes`: otherwise Redis may drop a key when memory is
+/// short, and a restart forgets which events are done. Running events are claimed again by their next
+/// renewal.
 ///
-/// For `rediss://` add `redis` to your own dependencies with one of its TLS features, such as
+/// For `rediss://` add `redis` to your dependencies with one of its TLS features, such as
 /// `tokio-rustls-comp`.
+///
+/// # Cluster and Sentinel
+/// A Redis Cluster needs a connection that knows its nodes, which the crate `redis` has with the feature
+/// `cluster-async`: `RedisStore::new(cluster_client.get_async_connection().await?)`. With Sentinel, use
+/// [`connect_with`](Self::connect_with) and ask a `SentinelClient` (feature `sentinel`) for the
+/// primary. `connect` alone does neither; its first claim fails with an error that says so.
 #[derive(Clone)]
 pub struct RedisStore {
     connection: Connection,
@@ -28,17 +40,51 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// A store at a `redis://[user:password@]host[:port][/database]`.
+    /// Uses a server at a `redis://[user:password@]host[:port][/database]`.
     ///
     /// # Errors
-    /// When it is no such URL. Whether Redis can be reached turns out at the first claim.
-    pub fn new(url: &str) -> Result<Self, RedisStoreError> {
-        let connection = Connection::new(url).map_err(RedisStoreError)?;
-        Ok(Self { connection, prefix: "openmail:dedupe:".to_owned() })
+    /// Fails when the URL is malformed or of another scheme. Whether Redis can be reached shows at the
+    /// first claim.
+    pub fn connect(url: &str) -> Result<Self, RedisStoreError> {
+        Connection::from_url(url).map(Self::over).map_err(RedisStoreError::new)
     }
 
-    /// What its keys begin with, for several applications in one Redis. Default:
-    /// `openmail:dedupe:`.
+    /// Uses a connection that the program made, such as a `MultiplexedConnection`, a
+    /// `ConnectionManager` or a `ClusterConnection`. To replace it when it breaks is the
+    /// connection's own business.
+    pub fn new<C>(connection: C) -> Self
+    where
+        C: ConnectionLike + Clone + Send + Sync + 'static,
+    {
+        Self::connect_with(move || ready(Ok(connection.clone())))
+    }
+
+    /// Uses the connections that a function makes: when the store is first used, and whenever the
+    /// last connection is of no more use, as in [`connect`](Self::connect). It has 2 s.
+    ///
+    /// ```
+    /// use openmail_tower::layers::dedupe::RedisStore;
+    ///
+    /// # fn example(client: redis::Client) {
+    /// let store = RedisStore::connect_with(move || {
+    ///     let client = client.clone();
+    ///     async move { client.get_multiplexed_async_connection().await }
+    /// });
+    /// # }
+    /// ```
+    pub fn connect_with<C, F>(connect: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        C: ConnectionLike + Clone + Send + Sync + 'static,
+        F: Future<Output = RedisResult<C>> + Send + 'static,
+    {
+        Self::over(Connection::from_connector(connect))
+    }
+
+    fn over(connection: Connection) -> Self {
+        Self { connection, prefix: "openmail:dedupe:".to_owned() }
+    }
+
+    /// The prefix of the keys, for several applications in one Redis. Default: `openmail:dedupe:`.
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
@@ -56,7 +102,7 @@ impl RedisStore {
             call.arg(argument);
         }
         // All three may be repeated, as the contract says.
-        self.connection.run(&call).await.map_err(RedisStoreError)
+        self.connection.run(&call).await.map_err(RedisStoreError::new)
     }
 }
 
@@ -98,11 +144,6 @@ impl fmt::Debug for RedisStore {
         f.debug_struct("RedisStore").field("prefix", &self.prefix).finish_non_exhaustive()
     }
 }
-
-/// Why Redis could not be asked.
-#[derive(Debug, thiserror::Error)]
-#[error("the command to Redis failed")]
-pub struct RedisStoreError(#[source] RedisError);
 
 fn running(token: ClaimToken) -> String {
     format!("run:{token}")

@@ -1,0 +1,56 @@
+//! [`RedisStoreError`].
+
+use std::{error::Error, fmt};
+
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+/// A command to Redis failed.
+#[derive(Debug)]
+pub struct RedisStoreError(RedisError);
+
+impl RedisStoreError {
+    pub(super) fn new(error: RedisError) -> Self {
+        Self(error)
+    }
+
+    /// What the server's answer says about how the store is set up, if it says anything.
+    fn hint(&self) -> Option<&'static str> {
+        match self.0.kind() {
+            ErrorKind::Server(
+                ServerErrorKind::Moved
+                | ServerErrorKind::Ask
+                | ServerErrorKind::CrossSlot
+                | ServerErrorKind::ClusterDown,
+            ) => Some(
+                "this server is a node of a Redis Cluster: \
+                 give `RedisStore::new` a `redis::cluster_async::ClusterConnection`",
+            ),
+            // A sentinel knows neither scripts nor keys.
+            _ if self.0.detail().is_some_and(|detail| detail.contains("unknown command")) => Some(
+                "this server runs no scripts; where it is a Redis Sentinel, give \
+                 `RedisStore::connect_with` a function that asks it for the primary",
+            ),
+            ErrorKind::InvalidClientConfig => Some(
+                "expected redis://, rediss:// or unix://; \
+                 for a Redis Cluster or Sentinel see `RedisStore::new` and `connect_with`",
+            ),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for RedisStoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the command to Redis failed")?;
+        match self.hint() {
+            Some(hint) => write!(f, ": {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for RedisStoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
