@@ -60,6 +60,7 @@
 //! | `metrics` | counters by the `metrics` crate: `openmail_rejections_total` by `error`, `openmail_events_total` by `outcome`, `openmail_event_id_mismatches_total`; of a queue's runs, `openmail_queue_runs_total` by `outcome` | |
 //! | `agents` | [`layers::AgentResolver`]: the agent behind an inbox, looked up and remembered | |
 //! | `forward` | [`layers::Forward`]: events handed on over HTTP | |
+//! | `api` | `api`: OpenMail's REST API, with a client over hyper and rustls | |
 //! | `axum` | [`VerifiedEvent`] as an axum extractor | |
 //! | `dedupe` | `dedupe`: one run an event, with a store of your own | |
 //! | `dedupe-memory` | the same with a store in memory | |
@@ -73,6 +74,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+#[cfg(feature = "api")]
+pub mod api;
 pub mod event;
 pub mod handler;
 pub mod layers;

@@ -2,6 +2,9 @@
 
 use std::{error::Error, fmt, time::Duration};
 
+#[cfg(feature = "api")]
+use super::advice::Advice;
+
 /// Any error, as tower has it.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -99,8 +102,17 @@ impl HandlerError {
     pub fn from_boxed(error: BoxError) -> Self {
         match error.downcast::<Boxed>() {
             Ok(boxed) => Self(boxed.0),
-            Err(error) => Self::failed(error),
+            Err(error) => Self::of(error),
         }
+    }
+
+    /// An error of this crate's among the sources knows what it means for the event.
+    fn of(error: BoxError) -> Self {
+        #[cfg(feature = "api")]
+        if let Some((kind, delay)) = Advice::of(&*error).map(|advice| (advice.kind, advice.delay)) {
+            return Self(Box::new(Inner { kind, retry_after: delay, source: error }));
+        }
+        Self::failed(error)
     }
 
     /// What sort of failure it is.

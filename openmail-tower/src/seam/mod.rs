@@ -3,6 +3,8 @@
 //! What every source of events makes, what every layer passes on and what every handler ends in.
 //! Nothing here knows HTTP, a store or a handler.
 
+#[cfg(feature = "api")]
+mod advice;
 mod error;
 mod future;
 #[cfg(any(feature = "dedupe", feature = "queue"))]
@@ -10,9 +12,13 @@ mod key;
 mod oneshot;
 mod outcome;
 mod panic;
+#[cfg(any(feature = "api", feature = "forward"))]
+mod retry_after;
 mod timer;
 mod verified;
 
+#[cfg(feature = "api")]
+pub(crate) use advice::Advice;
 pub use error::{BoxError, HandlerError, HandlerErrorKind};
 pub use future::OutcomeFuture;
 #[cfg(any(feature = "dedupe", feature = "queue"))]
@@ -20,6 +26,8 @@ pub use key::DedupeKey;
 pub(crate) use oneshot::Oneshot;
 pub use outcome::Outcome;
 pub(crate) use panic::CatchPanic;
+#[cfg(any(feature = "api", feature = "forward"))]
+pub(crate) use retry_after::retry_after;
 pub(crate) use timer::Timer;
 #[cfg(any(feature = "agents", feature = "dedupe", feature = "queue"))]
 pub(crate) use timer::within;

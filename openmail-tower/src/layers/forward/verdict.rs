@@ -2,15 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
 
-use crate::seam::{HandlerError, Outcome};
+use crate::seam::{HandlerError, Outcome, retry_after};
 
-/// No answer may put an event off for longer.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Nor may an agent that is busy with an event be asked again sooner: such attempts do not count,
-/// and so have no end of their own.
+/// An agent that is busy with an event is not asked again sooner: such attempts do not count, and
+/// so have no end of their own.
 const SHORTEST: Duration = Duration::from_secs(1);
 
 pub(super) fn verdict(
@@ -43,23 +40,16 @@ pub(super) fn verdict(
     })
 }
 
-/// In seconds, or as a date.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let delay = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        text.parse().map_or(LONGEST, Duration::from_secs)
-    } else {
-        let date = httpdate::parse_http_date(text).ok()?;
-        date.duration_since(now).unwrap_or_default()
-    };
-    Some(delay.min(LONGEST))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::UNIX_EPOCH;
 
+    use http::header::RETRY_AFTER;
+
     use super::*;
+
+    const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
     use crate::seam::HandlerErrorKind;
 
     fn judge(status: u16, retry_after: Option<&str>) -> Result<Outcome, HandlerError> {

@@ -1,0 +1,207 @@
+//! [`OpenMail`]: the client.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Request, Response, Uri,
+    header::{ACCEPT, AUTHORIZATION, USER_AGENT},
+};
+use http_body::Body;
+use http_body_util::Full;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout_at};
+use tower_service::Service;
+use url::Url;
+
+use crate::seam::BoxError;
+
+use super::{
+    answer::refusal,
+    config::{API_URL, ApiKey, Base, ConfigError},
+    error::{ApiError, ApiErrorKind},
+    http::{Answer, Http, Over, deadline, late, read, unreachable},
+    stack::Client,
+};
+
+const USER: &str = concat!("openmail-tower/", env!("CARGO_PKG_VERSION"));
+/// An error's body is read up to so many bytes.
+const REFUSAL: usize = 64 * 1024;
+
+/// A client of OpenMail's REST API.
+///
+/// Cheap to clone; clones share connections. The API key goes to the API's host only, and nowhere
+/// along with a redirect. Answers are bounded in size and time, and nothing is retried: see
+/// [`ApiError`] for what a handler does with an error.
+#[derive(Clone)]
+pub struct OpenMail {
+    http: Arc<dyn Http>,
+    key: ApiKey,
+    base: Base,
+    timeout: Duration,
+}
+
+impl OpenMail {
+    /// A client as the environment says: the key from `OPENMAIL_API_KEY`, and the API's URL from
+    /// `OPENMAIL_API_URL` (default: `https://api.openmail.sh`; plain `http` to loopback only).
+    ///
+    /// # Errors
+    /// When the key is missing or malformed, the URL is not valid, or the system has no trusted
+    /// certificates.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::connect(ApiKey::from_env()?, Base::from_env()?)
+    }
+
+    /// A client of `https://api.openmail.sh`.
+    ///
+    /// # Errors
+    /// When the system has no trusted certificates.
+    pub fn new(key: ApiKey) -> Result<Self, ConfigError> {
+        Self::connect(key, Base::new(API_URL)?)
+    }
+
+    fn connect(key: ApiKey, base: Base) -> Result<Self, ConfigError> {
+        let client = if base.is_loopback() { Client::local() } else { Client::new()? };
+        Ok(Self::over(Arc::new(Over::new(client)), key, base))
+    }
+
+    /// A client over a tower service of HTTP requests, such as a hyper-util client with layers of
+    /// your own.
+    ///
+    /// The service should follow no redirects, and connect to public addresses only for requests
+    /// whose extensions have [`Untrusted`](super::Untrusted).
+    ///
+    /// # Errors
+    /// When `url` is no `https` URL, nor plain `http` to loopback.
+    ///
+    /// ```
+    /// use openmail_tower::api::{ApiKey, Client, OpenMail};
+    /// use tower::{ServiceBuilder, limit::ConcurrencyLimit};
+    ///
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = ServiceBuilder::new().concurrency_limit(8).service(Client::new()?);
+    /// let key = ApiKey::from_env()?;
+    /// let openmail = OpenMail::with_client(client, key, "https://api.openmail.sh")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_client<C, B>(client: C, key: ApiKey, url: &str) -> Result<Self, ConfigError>
+    where
+        C: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
+        C::Error: Into<BoxError>,
+        C::Future: Send,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        Ok(Self::over(Arc::new(Over::new(client)), key, Base::new(url)?))
+    }
+
+    /// Uses the API at another URL, as a local one for tests.
+    ///
+    /// # Errors
+    /// When `url` is no `https` URL, nor plain `http` to loopback; or when the system has no trusted
+    /// certificates.
+    pub fn at(key: ApiKey, url: &str) -> Result<Self, ConfigError> {
+        Self::connect(key, Base::new(url)?)
+    }
+
+    fn over(http: Arc<dyn Http>, key: ApiKey, base: Base) -> Self {
+        Self { http, key, base, timeout: Duration::from_secs(30) }
+    }
+
+    /// Maximum time for one request and its answer, except for downloads. Default: 30 s.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    pub(super) fn base(&self) -> &Base {
+        &self.base
+    }
+
+    pub(super) fn url(&self, segments: &[&str]) -> Result<Url, ApiError> {
+        self.base
+            .at(segments)
+            .ok_or_else(|| ApiError::new(ApiErrorKind::Invalid, "an id is empty, `.` or `..`"))
+    }
+
+    /// One request to a URL; it has the key only if the URL is the API's.
+    pub(super) async fn answer(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        url: &Url,
+        until: Instant,
+    ) -> Result<Answer, ApiError> {
+        *request.uri_mut() = url.as_str().parse::<Uri>().map_err(|error| {
+            ApiError::new(ApiErrorKind::Invalid, "it makes no valid URL").caused_by(error)
+        })?;
+        let headers = request.headers_mut();
+        headers.insert(USER_AGENT, HeaderValue::from_static(USER));
+        if self.base.owns(url) {
+            headers.insert(AUTHORIZATION, self.key.authorization());
+        }
+        match timeout_at(until, self.http.call(request)).await {
+            Err(_) => Err(late()),
+            Ok(Err(error)) => Err(unreachable(error)),
+            Ok(Ok(answer)) => Ok(answer),
+        }
+    }
+
+    /// One request to the API that is answered with JSON of at most `limit` bytes.
+    pub(super) async fn json<T: DeserializeOwned>(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        url: &Url,
+        limit: usize,
+    ) -> Result<T, ApiError> {
+        let until = deadline(self.timeout);
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let answer = self.answer(request, url, until).await?;
+        if !answer.status().is_success() {
+            return Err(refused(answer, until).await);
+        }
+        let (head, body) = answer.into_parts();
+        let body = read(body, limit, until).await?;
+        serde_json::from_slice(&body).map_err(|error| {
+            // A captive portal and the like answer 200 with a page. What has no form of JSON at all
+            // did not come from OpenMail.
+            let kind = if serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
+                ApiErrorKind::Unavailable
+            } else {
+                ApiErrorKind::UnexpectedAnswer
+            };
+            ApiError::new(kind, format!("{}, and the answer is not OpenMail's", head.status))
+                .answered(head.status, "", "")
+                .caused_by(Shapeless { line: error.line(), column: error.column() })
+                .maybe_sent(true)
+        })
+    }
+}
+
+/// Where an answer could not be read. The parser's own words may quote mail.
+#[derive(Debug, thiserror::Error)]
+#[error("it cannot be read from line {line} column {column} on")]
+struct Shapeless {
+    line: usize,
+    column: usize,
+}
+
+/// Reads an answer that is no success.
+pub(super) async fn refused(answer: Answer, until: Instant) -> ApiError {
+    let (head, body) = answer.into_parts();
+    // One that cannot be read is none of OpenMail's.
+    let body = read(body, REFUSAL, until).await.unwrap_or_default();
+    refusal(head.status, &head.headers, &body)
+}
+
+impl fmt::Debug for OpenMail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenMail")
+            .field("url", &self.base)
+            .field("key", &self.key)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,367 @@
+//! [`Download`]: an attachment's bytes.
+
+use std::{collections::HashSet, fmt, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, StatusCode, header::LOCATION};
+use http_body::Body;
+use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+use tokio::{
+    io::{AsyncWrite, AsyncWriteExt},
+    time::{Instant, timeout, timeout_at},
+};
+
+use crate::{
+    event::{Attachment, MessageId, MessageReceived, ThreadId},
+    seam::BoxError,
+};
+
+use super::{
+    client::{OpenMail, refused},
+    error::{ApiError, ApiErrorKind},
+    guarded::Untrusted,
+    http::{deadline, unreachable},
+    records::Message,
+    redirect::{Place, judge},
+};
+
+const LARGEST: u64 = 25 * 1024 * 1024;
+const REDIRECTS: usize = 5;
+
+/// Which message an attachment belongs to: from a [`MessageReceived`] or a [`Message`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MessageRef {
+    /// The message's thread, if it is known.
+    pub thread: Option<ThreadId>,
+    /// The message.
+    pub message: MessageId,
+}
+
+impl From<&MessageReceived> for MessageRef {
+    fn from(mail: &MessageReceived) -> Self {
+        Self { thread: mail.thread_id.clone(), message: mail.message.id.clone() }
+    }
+}
+
+impl From<&Message> for MessageRef {
+    fn from(message: &Message) -> Self {
+        Self { thread: message.thread_id.clone(), message: message.id.clone() }
+    }
+}
+
+impl OpenMail {
+    /// Prepares the download of an attachment; [`bytes`](Download::bytes),
+    /// [`copy_to`](Download::copy_to) or [`save_in`](Download::save_in) starts it.
+    ///
+    /// The attachment's URL is followed as it stands, through up to 5 redirects. The API key goes to
+    /// the API's host only. Redirects must be `https` and lead to public addresses; an API on this
+    /// machine may also lead to this machine.
+    ///
+    /// ```no_run
+    /// use openmail_tower::{MessageReceived, api::{ApiError, OpenMail}};
+    ///
+    /// # async fn example(openmail: OpenMail, mail: &MessageReceived) -> Result<(), ApiError> {
+    /// for attachment in &mail.message.attachments {
+    ///     let path = openmail.download(attachment).of(mail).save_in("attachments").await?;
+    ///     println!("saved as {}", path.display());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn download(&self, attachment: &Attachment) -> Download {
+        Download {
+            openmail: self.clone(),
+            attachment: attachment.clone(),
+            message: None,
+            max_size: None,
+            timeout: Duration::from_secs(5 * 60),
+            stall: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The download of an attachment.
+#[must_use = "a download does nothing until `bytes`, `copy_to` or `save_in` is called"]
+#[derive(Clone)]
+pub struct Download {
+    openmail: OpenMail,
+    pub(super) attachment: Attachment,
+    message: Option<MessageRef>,
+    max_size: Option<u64>,
+    timeout: Duration,
+    stall: Duration,
+}
+
+impl Download {
+    /// Says which message it belongs to. With that, an expired URL is renewed once by reading the
+    /// message again.
+    pub fn of(mut self, message: impl Into<MessageRef>) -> Self {
+        self.message = Some(message.into());
+        self
+    }
+
+    /// Maximum size in bytes. Default: the size that the attachment states, and at most 25 MiB.
+    pub fn max_size(mut self, bytes: u64) -> Self {
+        self.max_size = Some(bytes);
+        self
+    }
+
+    /// Maximum time for the whole download. Default: 5 min.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Maximum time in which nothing arrives. Default: 30 s.
+    pub fn stall_timeout(mut self, timeout: Duration) -> Self {
+        self.stall = timeout;
+        self
+    }
+
+    /// Downloads the attachment into memory.
+    ///
+    /// # Errors
+    /// See [`ApiErrorKind`]: expired, too large, stalled, leading astray, or as for any request.
+    pub async fn bytes(self) -> Result<Bytes, ApiError> {
+        let mut body = self.open().await?;
+        let mut all = BytesMut::new();
+        while let Some(data) = body.next().await? {
+            if all.is_empty() && body.is_over() {
+                return Ok(data);
+            }
+            all.extend_from_slice(&data);
+        }
+        Ok(all.freeze())
+    }
+
+    /// Downloads the attachment into a writer, flushes it, and returns how many bytes that were.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes); [`Disk`](ApiErrorKind::Disk) when the writer fails. A part may be
+    /// written then.
+    pub async fn copy_to<W: AsyncWrite + Unpin>(self, writer: &mut W) -> Result<u64, ApiError> {
+        let mut body = self.open().await?;
+        body.copy_to(writer).await
+    }
+
+    /// Follows the URL to the file itself.
+    pub(super) async fn open(&self) -> Result<Incoming, ApiError> {
+        let until = deadline(self.timeout);
+        let old = match &self.attachment.url {
+            Some(url) => url.clone(),
+            None => return self.follow(&self.renewed(until).await?, until).await,
+        };
+        match self.follow(&old, until).await {
+            // Signed URLs live for 15 minutes, and say so with whatever status.
+            Err(error) if is_gone(&error) && self.can_renew() => {
+                self.follow(&self.renewed(until).await?, until).await
+            }
+            other => other,
+        }
+    }
+
+    async fn follow(&self, from: &str, until: Instant) -> Result<Incoming, ApiError> {
+        let base = self.openmail.base();
+        let invalid = || ApiError::new(ApiErrorKind::InsecureRedirect, "it is no URL");
+        let mut url = base.resolve(from).ok_or_else(invalid)?;
+        let mut visited = HashSet::new();
+        for _ in 0..=REDIRECTS {
+            url.set_fragment(None);
+            let place = judge(&url, base)?;
+            if !visited.insert(url.clone()) {
+                return Err(ApiError::new(ApiErrorKind::TooManyRedirects, "it leads in a circle"));
+            }
+            let mut request = Request::default();
+            if place == Place::Elsewhere {
+                request.extensions_mut().insert(Untrusted);
+            }
+            let answer = timeout(self.stall, self.openmail.answer(request, &url, until));
+            let answer = answer.await.map_err(|_| stalled())??;
+            let status = answer.status();
+            if is_redirect(status) {
+                let location = answer.headers().get(LOCATION).and_then(|it| it.to_str().ok());
+                url = location.and_then(|to| url.join(to).ok()).ok_or_else(invalid)?;
+                continue;
+            }
+            if status == StatusCode::OK {
+                return Incoming::new(answer.into_body(), self.limit(), self.stall, until);
+            }
+            return Err(match place {
+                Place::Api => refused(answer, until).await,
+                Place::Local | Place::Elsewhere => failed(status),
+            });
+        }
+        Err(ApiError::new(ApiErrorKind::TooManyRedirects, "there are more than 5"))
+    }
+
+    fn limit(&self) -> u64 {
+        self.max_size.unwrap_or_else(|| self.attachment.size.unwrap_or(LARGEST).min(LARGEST))
+    }
+
+    fn can_renew(&self) -> bool {
+        self.message.as_ref().is_some_and(|of| of.thread.is_some())
+    }
+
+    /// Reads the message again for a fresh URL.
+    async fn renewed(&self, until: Instant) -> Result<String, ApiError> {
+        let none = |what| Err(ApiError::new(ApiErrorKind::Expired, what));
+        let Some(MessageRef { thread: Some(thread), message }) = &self.message else {
+            return none("it has no URL, and its message is not known");
+        };
+        let thread = timeout_at(until, self.openmail.thread(thread)).await;
+        let thread = thread.map_err(|_| super::http::late())??;
+        let Some(message) = thread.messages.iter().find(|it| it.id == *message) else {
+            return none("its message is gone");
+        };
+        let found = self.find(&message.attachments).and_then(|it| it.url.clone());
+        found.map_or_else(|| none("its message has no such attachment"), Ok)
+    }
+
+    /// Two files of one message may share a name: then the URL tells them apart, or nothing does.
+    fn find<'a>(&self, among: &'a [Attachment]) -> Option<&'a Attachment> {
+        let path = |it: &Attachment| {
+            let url = it.url.as_deref().and_then(|url| self.openmail.base().resolve(url))?;
+            Some((url.host_str().map(str::to_owned), url.path().to_owned()))
+        };
+        let wanted = path(&self.attachment);
+        let is_same_url = |it: &&Attachment| wanted.is_some() && path(it) == wanted;
+        let is_same_file = |it: &&Attachment| {
+            let Attachment { filename, size, .. } = &self.attachment;
+            it.filename == *filename && (size.is_none() || it.size.is_none() || it.size == *size)
+        };
+        let only =
+            |mut found: Vec<&'a Attachment>| if found.len() == 1 { found.pop() } else { None };
+        only(among.iter().filter(is_same_url).collect())
+            .or_else(|| only(among.iter().filter(is_same_file).collect()))
+    }
+}
+
+impl fmt::Debug for Download {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Download")
+            .field("message", &self.message)
+            .field("max_size", &self.max_size)
+            .field("timeout", &self.timeout)
+            .field("stall_timeout", &self.stall)
+            .finish_non_exhaustive()
+    }
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+fn is_gone(error: &ApiError) -> bool {
+    error.status().is_some_and(|status| matches!(status.as_u16(), 401 | 403 | 404 | 410))
+}
+
+/// An answer of a host that holds files: only its status is understood.
+fn failed(status: StatusCode) -> ApiError {
+    let kind = match status.as_u16() {
+        400 | 401 | 403 | 404 | 410 => ApiErrorKind::Expired,
+        _ => ApiErrorKind::Unavailable,
+    };
+    ApiError::new(kind, format!("the file's host answered {status}")).answered(status, "", "")
+}
+
+fn stalled() -> ApiError {
+    ApiError::new(ApiErrorKind::Stalled, "nothing arrived for too long")
+}
+
+/// A file on its way.
+pub(super) struct Incoming {
+    body: UnsyncBoxBody<Bytes, BoxError>,
+    limit: u64,
+    read: u64,
+    stall: Duration,
+    until: Instant,
+}
+
+impl Incoming {
+    fn new(
+        body: UnsyncBoxBody<Bytes, BoxError>,
+        limit: u64,
+        stall: Duration,
+        until: Instant,
+    ) -> Result<Self, ApiError> {
+        if body.size_hint().lower() > limit {
+            return Err(too_large(limit));
+        }
+        Ok(Self { body, limit, read: 0, stall, until })
+    }
+
+    fn is_over(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
+        loop {
+            let frame = timeout_at(self.until, timeout(self.stall, self.body.frame())).await;
+            let frame = frame.map_err(|_| super::http::late())?.map_err(|_| stalled())?;
+            let Some(frame) = frame else { return Ok(None) };
+            let Ok(data) = frame.map_err(unreachable)?.into_data() else { continue };
+            self.read = self.read.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
+            if self.read > self.limit {
+                return Err(too_large(self.limit));
+            }
+            return Ok(Some(data));
+        }
+    }
+
+    pub(super) async fn copy_to<W: AsyncWrite + Unpin>(
+        &mut self,
+        writer: &mut W,
+    ) -> Result<u64, ApiError> {
+        while let Some(data) = self.next().await? {
+            writer.write_all(&data).await.map_err(disk)?;
+        }
+        writer.flush().await.map_err(disk)?;
+        Ok(self.read)
+    }
+}
+
+fn too_large(limit: u64) -> ApiError {
+    ApiError::new(ApiErrorKind::FileTooLarge, format!("it is larger than {limit} bytes"))
+}
+
+pub(super) fn disk(error: std::io::Error) -> ApiError {
+    ApiError::new(ApiErrorKind::Disk, "writing failed").caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::ApiKey;
+
+    fn attachment(json: &str) -> Attachment {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_renewed_attachment_is_recognised_by_url_or_by_what_is_unique() {
+        let openmail = OpenMail::at(ApiKey::new("k").unwrap(), "http://127.0.0.1:9").unwrap();
+        let find = |wanted: &str, among: &[Attachment]| {
+            let found = openmail.download(&attachment(wanted)).find(among).cloned();
+            found.and_then(|it| it.url)
+        };
+        let fresh = [
+            attachment(
+                r#"{"filename":"a.pdf","sizeBytes":1,"url":"https://f.example/1?sign=new"}"#,
+            ),
+            attachment(
+                r#"{"filename":"a.pdf","sizeBytes":1,"url":"https://f.example/2?sign=new"}"#,
+            ),
+            attachment(
+                r#"{"filename":"b.pdf","sizeBytes":1,"url":"https://f.example/3?sign=new"}"#,
+            ),
+        ];
+        let two = find(r#"{"filename":"a.pdf","url":"https://f.example/2?sign=old"}"#, &fresh);
+        assert_eq!(two.as_deref(), Some("https://f.example/2?sign=new"));
+        let three =
+            find(r#"{"filename":"b.pdf","sizeBytes":1,"url":"https://f.example/9"}"#, &fresh);
+        assert_eq!(three.as_deref(), Some("https://f.example/3?sign=new"));
+        assert_eq!(find(r#"{"filename":"a.pdf","sizeBytes":1}"#, &fresh), None);
+        assert_eq!(find(r#"{"filename":"b.pdf","sizeBytes":2}"#, &fresh), None);
+    }
+}

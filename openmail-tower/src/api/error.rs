@@ -1,0 +1,316 @@
+//! [`ApiError`]: why a request to OpenMail's API failed, and what to do about it.
+
+use std::{borrow::Cow, error::Error, fmt, time::Duration};
+
+use http::StatusCode;
+
+use crate::seam::{Advice, BoxError, HandlerErrorKind};
+
+/// A failed request to OpenMail's API.
+///
+/// In a handler, `?` turns it into the right [`HandlerError`](crate::HandlerError), also when it is
+/// the source of an error of your own:
+///
+/// | kind | the event |
+/// |---|---|
+/// | [`RateLimited`], [`ColdOutreachLimit`], [`SpendCapPaused`], [`StorageLimitExceeded`], [`AccountBanned`], [`ReputationSuspended`], [`Unauthorized`] | waits, and uses no attempt |
+/// | [`Unavailable`], [`TimedOut`], [`UnexpectedAnswer`], [`Stalled`], [`Expired`], [`ForbiddenAddress`], [`InsecureRedirect`], [`TooManyRedirects`], [`Disk`] | is retried |
+/// | every other | fails for good |
+///
+/// `Display` and `Debug` show the status and OpenMail's code, but not OpenMail's
+/// [`message`](Self::message), which may name an address.
+///
+/// [`RateLimited`]: ApiErrorKind::RateLimited
+/// [`ColdOutreachLimit`]: ApiErrorKind::ColdOutreachLimit
+/// [`SpendCapPaused`]: ApiErrorKind::SpendCapPaused
+/// [`StorageLimitExceeded`]: ApiErrorKind::StorageLimitExceeded
+/// [`AccountBanned`]: ApiErrorKind::AccountBanned
+/// [`ReputationSuspended`]: ApiErrorKind::ReputationSuspended
+/// [`Unauthorized`]: ApiErrorKind::Unauthorized
+/// [`Unavailable`]: ApiErrorKind::Unavailable
+/// [`TimedOut`]: ApiErrorKind::TimedOut
+/// [`UnexpectedAnswer`]: ApiErrorKind::UnexpectedAnswer
+/// [`Stalled`]: ApiErrorKind::Stalled
+/// [`Expired`]: ApiErrorKind::Expired
+/// [`ForbiddenAddress`]: ApiErrorKind::ForbiddenAddress
+/// [`InsecureRedirect`]: ApiErrorKind::InsecureRedirect
+/// [`TooManyRedirects`]: ApiErrorKind::TooManyRedirects
+/// [`Disk`]: ApiErrorKind::Disk
+pub struct ApiError(Box<Inner>);
+
+struct Inner {
+    kind: ApiErrorKind,
+    status: Option<StatusCode>,
+    code: Option<Box<str>>,
+    message: Option<Box<str>>,
+    may_have_been_sent: bool,
+    advice: Advice,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ApiErrorKind {
+    /// The request breaks a rule of OpenMail's and was not sent.
+    Invalid,
+    /// 400: OpenMail does not understand the request.
+    BadRequest,
+    /// 401: the API key is wrong or has expired.
+    Unauthorized,
+    /// 402 `spend_cap_paused`: the account's spending limit is reached.
+    SpendCapPaused,
+    /// 403 `account_banned`.
+    AccountBanned,
+    /// 403 `reputation_suspended`: the inbox, or its pod, may not send until OpenMail reactivates it.
+    ReputationSuspended,
+    /// 403: the API key's scope does not cover this.
+    Forbidden,
+    /// 403 `feature_requires_paid_plan`.
+    PaidPlanRequired,
+    /// 404: there is no such inbox, thread or attachment.
+    NotFound,
+    /// 409 or 422: the idempotency key was used before with another body, so a mail was sent with it.
+    KeyReused,
+    /// 422 `recipient_suppressed`: the recipient bounced, complained or unsubscribed.
+    RecipientSuppressed,
+    /// 422 `unsafe_content` or `phishing_detected`.
+    UnsafeContent,
+    /// 422 `no_mx_records`: the recipient's domain takes no mail.
+    NoMxRecords,
+    /// 422 `storage_limit_exceeded`: the account's storage is full.
+    StorageLimitExceeded,
+    /// 429: too many requests or mails.
+    RateLimited,
+    /// 429 `cold_outreach_limit`: too many mails to new recipients.
+    ColdOutreachLimit,
+    /// Any other refusal by OpenMail.
+    Rejected,
+    /// No answer, a 5xx, or the error page of a proxy.
+    Unavailable,
+    /// No complete answer in time.
+    TimedOut,
+    /// An answer that is too large or cannot be read.
+    UnexpectedAnswer,
+    /// The attachment is larger than allowed, or larger than its message says.
+    FileTooLarge,
+    /// The attachment's URL has expired, and its message gives no other.
+    Expired,
+    /// The attachment's URL leads from `https` to plain `http`, or to no web address at all.
+    InsecureRedirect,
+    /// The attachment's URL leads to an address that is not public.
+    ForbiddenAddress,
+    /// The attachment's URL leads in a circle or through too many redirects.
+    TooManyRedirects,
+    /// The download delivered nothing for too long.
+    Stalled,
+    /// The file, or the writer, could not be written.
+    Disk,
+}
+
+/// How long to wait where OpenMail does not say it.
+const WAIT: Duration = Duration::from_secs(60);
+const WAIT_FOR_PEOPLE: Duration = Duration::from_secs(15 * 60);
+
+impl ApiErrorKind {
+    /// What it means for the event whose handler fails with it, and how long to wait by default.
+    fn advice(self) -> (HandlerErrorKind, Option<Duration>) {
+        use HandlerErrorKind::{Failed, Permanent, Unavailable};
+        match self {
+            Self::RateLimited | Self::Unauthorized => (Unavailable, Some(WAIT)),
+            Self::ColdOutreachLimit
+            | Self::SpendCapPaused
+            | Self::StorageLimitExceeded
+            | Self::AccountBanned
+            | Self::ReputationSuspended => (Unavailable, Some(WAIT_FOR_PEOPLE)),
+            Self::Unavailable
+            | Self::TimedOut
+            | Self::UnexpectedAnswer
+            | Self::Stalled
+            | Self::Expired
+            | Self::ForbiddenAddress
+            | Self::InsecureRedirect
+            | Self::TooManyRedirects
+            | Self::Disk => (Failed, None),
+            Self::Invalid
+            | Self::BadRequest
+            | Self::Forbidden
+            | Self::PaidPlanRequired
+            | Self::NotFound
+            | Self::KeyReused
+            | Self::RecipientSuppressed
+            | Self::UnsafeContent
+            | Self::NoMxRecords
+            | Self::Rejected
+            | Self::FileTooLarge => (Permanent, None),
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Invalid => "the request breaks one of OpenMail's rules",
+            Self::BadRequest => "OpenMail does not understand the request",
+            Self::Unauthorized => "OpenMail does not accept the API key; check OPENMAIL_API_KEY",
+            Self::SpendCapPaused => "the OpenMail account's spending limit is reached",
+            Self::AccountBanned => "the OpenMail account is banned",
+            Self::ReputationSuspended => "OpenMail has suspended sending from this inbox",
+            Self::Forbidden => "the API key's scope does not cover this request",
+            Self::PaidPlanRequired => "this request needs a paid OpenMail plan",
+            Self::NotFound => "OpenMail does not have what was asked for",
+            Self::KeyReused => "the idempotency key was used before with another body",
+            Self::RecipientSuppressed => "the recipient is suppressed",
+            Self::UnsafeContent => "OpenMail refuses the mail's content",
+            Self::NoMxRecords => "the recipient's domain takes no mail",
+            Self::StorageLimitExceeded => "the OpenMail account's storage is full",
+            Self::RateLimited => "OpenMail's rate limit is reached",
+            Self::ColdOutreachLimit => "OpenMail's limit for new recipients is reached",
+            Self::Rejected => "OpenMail refuses the request",
+            Self::Unavailable => "OpenMail's API is unavailable",
+            Self::TimedOut => "OpenMail's API did not answer in time",
+            Self::UnexpectedAnswer => "OpenMail's answer cannot be read",
+            Self::FileTooLarge => "the attachment is too large",
+            Self::Expired => "the attachment's URL has expired",
+            Self::InsecureRedirect => "the attachment's URL leads to an insecure address",
+            Self::ForbiddenAddress => "the attachment's URL leads to an address that is not public",
+            Self::TooManyRedirects => "the attachment's URL leads through too many redirects",
+            Self::Stalled => "the download stalled",
+            Self::Disk => "the attachment cannot be written",
+        }
+    }
+}
+
+impl ApiError {
+    /// `detail` continues the kind's text in a log; it must hold no mail text and no address.
+    pub(super) fn new(kind: ApiErrorKind, detail: impl Into<Cow<'static, str>>) -> Self {
+        let (handler, delay) = kind.advice();
+        let advice = Advice::new(handler, delay, detail);
+        Self(Box::new(Inner {
+            kind,
+            status: None,
+            code: None,
+            message: None,
+            may_have_been_sent: false,
+            advice,
+        }))
+    }
+
+    pub(super) fn caused_by(mut self, source: impl Into<BoxError>) -> Self {
+        self.0.advice.source = Some(source.into());
+        self
+    }
+
+    pub(super) fn answered(mut self, status: StatusCode, code: &str, message: &str) -> Self {
+        self.0.status = Some(status);
+        self.0.code = Some(code).filter(|code| !code.is_empty()).map(Into::into);
+        self.0.message = Some(message).filter(|text| !text.is_empty()).map(Into::into);
+        self
+    }
+
+    pub(super) fn after(mut self, delay: Option<Duration>) -> Self {
+        if delay.is_some() {
+            self.0.advice.delay = delay;
+        }
+        self
+    }
+
+    pub(super) fn maybe_sent(mut self, maybe: bool) -> Self {
+        self.0.may_have_been_sent = maybe;
+        self
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> ApiErrorKind {
+        self.0.kind
+    }
+
+    /// The HTTP status, if OpenMail answered.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.0.status
+    }
+
+    /// OpenMail's code, as in `recipient_suppressed`.
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
+    }
+
+    /// OpenMail's message. It may name addresses, so it is in no log line and not in `Debug`.
+    pub fn message(&self) -> Option<&str> {
+        self.0.message.as_deref()
+    }
+
+    /// The time to wait before the next try: OpenMail's `Retry-After` (at most 24 h) or, for errors
+    /// that time alone can mend, 1 min or 15 min. `None` where waiting is no help or up to the
+    /// caller's back-off.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.advice.delay
+    }
+
+    /// Whether the mail may have been sent although this error came back. If so, try again with the
+    /// same idempotency key and the same mail, and it is sent once.
+    pub fn may_have_been_sent(&self) -> bool {
+        self.0.may_have_been_sent
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.kind.text())
+    }
+}
+
+impl fmt::Debug for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiError")
+            .field("kind", &self.0.kind)
+            .field("status", &self.0.status)
+            .field("code", &self.0.code)
+            .field("may_have_been_sent", &self.0.may_have_been_sent)
+            .field("source", &self.0.advice)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Error for ApiError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0.advice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seam::HandlerError;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the agent failed")]
+    struct AgentError(#[from] ApiError);
+
+    #[test]
+    fn a_handler_that_fails_with_it_waits_or_retries_or_fails_for_good() {
+        let limited =
+            || ApiError::new(ApiErrorKind::RateLimited, "429").after(Some(Duration::from_secs(7)));
+        let wrapped: HandlerError = AgentError(limited()).into();
+        for error in [HandlerError::from(limited()), wrapped] {
+            assert_eq!(error.kind(), HandlerErrorKind::Unavailable);
+            assert_eq!(error.delay(), Some(Duration::from_secs(7)));
+        }
+        let kind = |kind| HandlerError::from(ApiError::new(kind, "x")).kind();
+        assert_eq!(kind(ApiErrorKind::Unavailable), HandlerErrorKind::Failed);
+        assert_eq!(kind(ApiErrorKind::RecipientSuppressed), HandlerErrorKind::Permanent);
+        assert_eq!(kind(ApiErrorKind::Unauthorized), HandlerErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn neither_debug_nor_display_shows_the_message() {
+        let error = ApiError::new(ApiErrorKind::RecipientSuppressed, "OpenMail answered 422")
+            .answered(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "recipient_suppressed",
+                "ada@example.com bounced",
+            );
+        let shown =
+            format!("{error:?} {error} {}", HandlerError::from(ApiError::new(error.kind(), "x")));
+        assert!(!shown.contains("ada"), "{shown}");
+        assert_eq!(error.message(), Some("ada@example.com bounced"));
+        assert_eq!(error.code(), Some("recipient_suppressed"));
+    }
+}

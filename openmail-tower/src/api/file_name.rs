@@ -1,0 +1,101 @@
+//! Names for files on disk, made of what a stranger wrote.
+
+use sanitize_filename::{Options, sanitize_with_options};
+
+/// Room for a number and for what file systems add; most take 255 bytes.
+const LONGEST: usize = 200;
+const FALLBACK: &str = "attachment";
+
+/// A name that is one plain file in its directory, on every system: no separators, no control or
+/// formatting characters, no reserved names, not hidden, and of bounded length.
+pub(super) fn safe(name: &str) -> String {
+    let visible: String = name.chars().filter(|c| !is_invisible(*c)).collect();
+    // A leading dot hides a file, a leading dash makes an option of it.
+    let bare = visible.trim_start_matches(|c: char| c.is_whitespace() || ".-~".contains(c));
+    let bare = bare.trim_end_matches(|c: char| c.is_whitespace() || c == '.');
+    let options = Options { windows: true, truncate: false, replacement: "_" };
+    let short = shortened(&sanitize_with_options(bare, options));
+    if short.chars().all(|c| c == '_') { FALLBACK.to_owned() } else { short }
+}
+
+/// The name of another file beside one that is there already, as in `invoice-2.pdf`.
+pub(super) fn numbered(name: &str, number: u32) -> String {
+    match split(name) {
+        (stem, Some(ending)) => format!("{stem}-{number}.{ending}"),
+        (stem, None) => format!("{stem}-{number}"),
+    }
+}
+
+/// Characters that show nothing, or that turn the order of those around them.
+fn is_invisible(c: char) -> bool {
+    let is_format = matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
+    c.is_control() || is_format
+}
+
+/// Cut before the ending, which says what the file is.
+fn shortened(name: &str) -> String {
+    if name.len() <= LONGEST {
+        return name.to_owned();
+    }
+    let (stem, ending) = split(name);
+    let ending = ending.filter(|ending| ending.len() < 32);
+    let room = LONGEST - ending.map_or(0, |ending| ending.len() + 1);
+    let stem = stem[..stem.floor_char_boundary(room)].trim_end_matches([' ', '.']);
+    ending.map_or_else(|| stem.to_owned(), |ending| format!("{stem}.{ending}"))
+}
+
+fn split(name: &str) -> (&str, Option<&str>) {
+    match name.rsplit_once('.') {
+        Some((stem, ending)) if !stem.is_empty() && !ending.is_empty() => (stem, Some(ending)),
+        _ => (name, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_leaves_its_directory_or_deceives() {
+        for (name, safe_name) in [
+            ("invoice.pdf", "invoice.pdf"),
+            ("Zażółć 1.pdf", "Zażółć 1.pdf"),
+            ("../../etc/passwd", "_.._etc_passwd"),
+            ("..\\..\\x.exe", "_.._x.exe"),
+            ("/etc/passwd", "_etc_passwd"),
+            ("C:\\x", "C__x"),
+            ("a\0b\r\nc.txt", "abc.txt"),
+            ("invoice\u{202e}fdp.exe", "invoicefdp.exe"),
+            (".bashrc", "bashrc"),
+            ("-rf", "rf"),
+            ("", FALLBACK),
+            (".", FALLBACK),
+            ("..", FALLBACK),
+            ("...", FALLBACK),
+            ("/", FALLBACK),
+            ("CON", FALLBACK),
+            ("nul.txt", FALLBACK),
+            ("a. . ", "a"),
+            (".con", FALLBACK),
+            ("x:stream", "x_stream"),
+        ] {
+            assert_eq!(safe(name), safe_name, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_name_keeps_its_ending() {
+        let name = safe(&format!("{}.pdf", "ż".repeat(300)));
+        assert!(name.len() <= LONGEST && name.ends_with("ż.pdf"), "{name}");
+        assert!(safe(&"x".repeat(5000)).len() <= LONGEST);
+        assert!(safe(&format!("a.{}", "x".repeat(5000))).len() <= LONGEST);
+    }
+
+    #[test]
+    fn numbers_go_before_the_ending() {
+        assert_eq!(numbered("a.tar.gz", 2), "a.tar-2.gz");
+        assert_eq!(numbered("a", 2), "a-2");
+    }
+}

@@ -1,0 +1,50 @@
+//! OpenMail's REST API: sending, threads, messages and attachments.
+//!
+//! [`OpenMail`] is the client. It works over any tower service of HTTP requests and comes with a
+//! pooled one of its own, so that one line is enough:
+//!
+//! ```no_run
+//! use openmail_tower::{InboxId, api::{OpenMail, Outgoing}};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let openmail = OpenMail::from_env()?; // OPENMAIL_API_KEY
+//! let mail = Outgoing::to("ada@example.com").subject("Your order").text("It is on its way.");
+//! openmail.send(&InboxId::from("inb_support"), "order-4711-shipped", &mail).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Nothing is retried here: a handler that fails with an [`ApiError`] runs again later, and `?`
+//! tells the queue how (see [`ApiError`]). Replies to a mail are better returned from its handler
+//! than sent from within it.
+
+mod address;
+mod answer;
+mod client;
+mod config;
+mod download;
+mod error;
+mod file_name;
+mod form;
+mod guarded;
+mod http;
+mod list;
+mod mailbox;
+mod outgoing;
+mod read;
+mod records;
+mod redirect;
+mod save;
+mod send;
+mod stack;
+
+pub use client::OpenMail;
+pub use config::{API_KEY_VARIABLE, API_URL_VARIABLE, ApiKey, ConfigError, ConfigErrorKind};
+pub use download::{Download, MessageRef};
+pub use error::{ApiError, ApiErrorKind};
+pub use guarded::Untrusted;
+pub use outgoing::{File, Outgoing};
+pub use records::{
+    AttachmentText, DeliveryRole, Direction, Message, MessageStatus, Sent, Thread, ThreadSummary,
+};
+pub use stack::{Client, ClientFuture};

@@ -1,0 +1,71 @@
+//! Threads, and the text of attachments.
+
+use http::{HeaderValue, Method, Request, header::CONTENT_TYPE};
+use http_body_util::Full;
+use serde::de::IgnoredAny;
+
+use crate::event::{MessageId, ThreadId};
+
+use super::{
+    client::OpenMail,
+    error::ApiError,
+    records::{AttachmentText, Thread},
+};
+
+/// A thread comes with all its messages at once.
+const THREAD: usize = 32 * 1024 * 1024;
+const TEXT: usize = 4 * 1024 * 1024;
+const ANSWER: usize = 64 * 1024;
+
+impl OpenMail {
+    /// Reads a thread with all its messages.
+    ///
+    /// # Errors
+    /// When there is no such thread, or the API cannot be reached.
+    pub async fn thread(&self, thread: &ThreadId) -> Result<Thread, ApiError> {
+        let url = self.url(&["v1", "threads", thread.as_str(), "messages"])?;
+        self.json(Request::default(), &url, THREAD).await
+    }
+
+    /// Marks a thread as read. A reply does so by itself.
+    ///
+    /// # Errors
+    /// When there is no such thread, or the API cannot be reached.
+    pub async fn mark_read(&self, thread: &ThreadId) -> Result<(), ApiError> {
+        self.mark(thread, r#"{"is_read":true}"#).await
+    }
+
+    /// Marks a thread as unread.
+    ///
+    /// # Errors
+    /// As [`mark_read`](Self::mark_read).
+    pub async fn mark_unread(&self, thread: &ThreadId) -> Result<(), ApiError> {
+        self.mark(thread, r#"{"is_read":false}"#).await
+    }
+
+    async fn mark(&self, thread: &ThreadId, body: &'static str) -> Result<(), ApiError> {
+        let url = self.url(&["v1", "threads", thread.as_str()])?;
+        let mut request = Request::new(Full::from(body));
+        *request.method_mut() = Method::PATCH;
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.json::<IgnoredAny>(request, &url, ANSWER).await.map(drop)
+    }
+
+    /// Reads the text of an attachment. OpenMail reads PDF and office files, tables, and images by
+    /// OCR, and gives up to 50,000 characters.
+    ///
+    /// Events of [`message.received`](crate::MessageReceived) often hold that text already, in
+    /// [`parsed_text`](crate::Attachment::parsed_text).
+    ///
+    /// # Errors
+    /// When there is no such attachment ([`NotFound`](super::ApiErrorKind::NotFound)), or OpenMail
+    /// finds no text in it ([`Rejected`](super::ApiErrorKind::Rejected)).
+    pub async fn attachment_text(
+        &self,
+        message: &MessageId,
+        filename: &str,
+    ) -> Result<AttachmentText, ApiError> {
+        let url = self.url(&["v1", "attachments", message.as_str(), filename, "text"])?;
+        self.json(Request::default(), &url, TEXT).await
+    }
+}

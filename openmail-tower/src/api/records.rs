@@ -1,0 +1,306 @@
+//! What the API answers with. Optional fields in a form that is not understood are absent, unknown
+//! ones are kept.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::event::{Attachment, Category, MessageId, ThreadId, Verdict};
+
+macro_rules! words {
+    ($($(#[$doc:meta])* pub enum $name:ident { $($(#[$word_doc:meta])* $word:ident = $text:literal,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$word_doc])* $word,)*
+            /// A word that this crate does not know.
+            Other(Box<str>),
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                $(if text.eq_ignore_ascii_case($text) {
+                    return Self::$word;
+                })*
+                Self::Other(text.into())
+            }
+        }
+    )*};
+}
+
+words! {
+    /// Which way a message went.
+    pub enum Direction {
+        /// It was received.
+        Inbound = "inbound",
+        /// It was sent.
+        Outbound = "outbound",
+    }
+
+    /// How an inbox was addressed.
+    pub enum DeliveryRole {
+        /// The message was written to it.
+        To = "to",
+        /// It got a copy.
+        Cc = "cc",
+    }
+
+    /// What became of a message.
+    pub enum MessageStatus {
+        /// It is about to be sent.
+        Pending = "pending",
+        /// It was sent.
+        Sent = "sent",
+        /// It was received.
+        Received = "received",
+        /// It could not be sent.
+        Failed = "failed",
+    }
+}
+
+/// What OpenMail says of a mail that it has taken.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Sent {
+    /// OpenMail's id of the mail.
+    #[serde(default, alias = "id", deserialize_with = "text")]
+    pub message_id: Option<MessageId>,
+    /// The thread it belongs to.
+    #[serde(default, deserialize_with = "text")]
+    pub thread_id: Option<ThreadId>,
+    /// The id of the mail at OpenMail's provider.
+    #[serde(default, deserialize_with = "text")]
+    pub provider_message_id: Option<String>,
+    /// What became of it so far.
+    #[serde(default, deserialize_with = "text")]
+    pub status: Option<MessageStatus>,
+    /// Every other field.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// A thread and its messages.
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Thread {
+    /// OpenMail's id of the thread.
+    #[serde(rename = "threadId", alias = "id")]
+    pub id: ThreadId,
+    /// The subject.
+    #[serde(default, deserialize_with = "text")]
+    pub subject: Option<String>,
+    /// Whether the thread was marked as read. A reply marks it, too.
+    #[serde(default, deserialize_with = "boolean")]
+    pub is_read: Option<bool>,
+    /// The messages, the oldest first.
+    #[serde(rename = "data")]
+    pub messages: Vec<Message>,
+    /// Every other field.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// A thread in a list.
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ThreadSummary {
+    /// OpenMail's id of the thread.
+    pub id: ThreadId,
+    /// The subject.
+    #[serde(default, deserialize_with = "text")]
+    pub subject: Option<String>,
+    /// Whether the thread was marked as read. A reply marks it, too.
+    #[serde(default, deserialize_with = "boolean")]
+    pub is_read: Option<bool>,
+    /// When its newest message came in or went out.
+    #[serde(default, deserialize_with = "time")]
+    pub last_message_at: Option<Timestamp>,
+    /// When it began.
+    #[serde(default, deserialize_with = "time")]
+    pub created_at: Option<Timestamp>,
+    /// How many messages it has.
+    #[serde(default, deserialize_with = "number")]
+    pub message_count: Option<u64>,
+    /// Every other field.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// A message that OpenMail keeps: one that was received, or one that was sent.
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Message {
+    /// OpenMail's id of the message, as in the event that announced it.
+    pub id: MessageId,
+    /// The thread it belongs to.
+    #[serde(default, deserialize_with = "text")]
+    pub thread_id: Option<ThreadId>,
+    /// Which way it went.
+    #[serde(default, deserialize_with = "text")]
+    pub direction: Option<Direction>,
+    /// The sender.
+    #[serde(default, deserialize_with = "text")]
+    pub from_addr: Option<String>,
+    /// The inbox's own address, if it was received; the recipient, if it was sent.
+    #[serde(default, deserialize_with = "text")]
+    pub to_addr: Option<String>,
+    /// The addresses that the sender wrote to, with commas between them.
+    #[serde(default, deserialize_with = "text")]
+    pub header_to: Option<String>,
+    /// How the inbox was addressed. If it was only copied, an answer goes to
+    /// [`header_to`](Self::header_to).
+    #[serde(default, deserialize_with = "text")]
+    pub delivery_role: Option<DeliveryRole>,
+    /// The addresses that got a copy.
+    #[serde(default, deserialize_with = "texts")]
+    pub cc: Vec<String>,
+    /// The subject.
+    #[serde(default, deserialize_with = "text")]
+    pub subject: Option<String>,
+    /// The body as plain text.
+    #[serde(default, deserialize_with = "text")]
+    pub body_text: Option<String>,
+    /// The body as HTML.
+    #[serde(default, deserialize_with = "text")]
+    pub body_html: Option<String>,
+    /// The files that came with it.
+    #[serde(default, deserialize_with = "attachments")]
+    pub attachments: Vec<Attachment>,
+    /// What became of it.
+    #[serde(default, deserialize_with = "text")]
+    pub status: Option<MessageStatus>,
+    /// When it came in or went out.
+    #[serde(default, deserialize_with = "time")]
+    pub created_at: Option<Timestamp>,
+    /// The sort of mail that OpenMail takes it for.
+    #[serde(default, deserialize_with = "text")]
+    pub category: Option<Category>,
+    /// Whether OpenMail says that it may be answered automatically.
+    #[serde(default, deserialize_with = "boolean")]
+    pub auto_replyable: Option<bool>,
+    /// The verdict of OpenMail's filters.
+    #[serde(default, deserialize_with = "text")]
+    pub verdict: Option<Verdict>,
+    /// Every other field.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// The text of an attachment.
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct AttachmentText {
+    /// The file's name.
+    #[serde(default, deserialize_with = "text")]
+    pub filename: Option<String>,
+    /// The file's media type.
+    #[serde(default, deserialize_with = "text")]
+    pub content_type: Option<String>,
+    /// How the text was found, as in `pdf` or `ocr`.
+    #[serde(default, deserialize_with = "text")]
+    pub extraction_method: Option<String>,
+    /// The text, up to 50,000 characters.
+    pub text: String,
+    /// Every other field.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+fn text<'de, D: Deserializer<'de>, T: for<'t> From<&'t str>>(
+    from: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(Value::deserialize(from)?.as_str().map(T::from))
+}
+
+fn boolean<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
+    Ok(Value::deserialize(from)?.as_bool())
+}
+
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    Ok(Value::deserialize(from)?.as_u64())
+}
+
+fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+    Ok(Value::deserialize(from)?.as_str().and_then(|text| text.parse().ok()))
+}
+
+fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let text = |value| if let Value::String(text) = value { Some(text) } else { None };
+    Ok(match Value::deserialize(from)? {
+        Value::Array(items) => items.into_iter().filter_map(text).collect(),
+        value => text(value).into_iter().collect(),
+    })
+}
+
+fn attachments<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Attachment>, D::Error> {
+    let Value::Array(items) = Value::deserialize(from)? else { return Ok(Vec::new()) };
+    Ok(items.into_iter().filter_map(|item| serde_json::from_value(item).ok()).collect())
+}
+
+/// Ids and states only: the rest is mail.
+macro_rules! debug {
+    ($($name:ident: $($field:ident)*;)*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name))
+                    $(.field(stringify!($field), &self.$field))*
+                    .finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+
+debug! {
+    Thread: id is_read;
+    ThreadSummary: id is_read last_message_at message_count;
+    Message: id thread_id direction delivery_role status created_at;
+    AttachmentText: content_type extraction_method;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_read_whatever_form_its_optional_fields_have() {
+        let message: Message = serde_json::from_value(serde_json::json!({
+            "id": "msg_1", "threadId": 7, "direction": "sideways", "fromAddr": null,
+            "cc": "a@b.c", "createdAt": "soon", "deliveryRole": "CC", "autoReplyable": "no",
+            "attachments": [{"filename": "a.pdf", "sizeBytes": 7}, 3], "news": {"x": 1},
+        }))
+        .unwrap();
+        assert_eq!(message.direction, Some(Direction::Other("sideways".into())));
+        assert_eq!(message.delivery_role, Some(DeliveryRole::Cc));
+        assert_eq!(message.cc, ["a@b.c"]);
+        assert_eq!((message.thread_id, message.auto_replyable), (None, None));
+        assert_eq!(message.attachments[0].size, Some(7));
+        assert_eq!(message.extra["news"]["x"], 1);
+    }
+
+    #[test]
+    fn an_answer_to_a_send_may_name_its_id_either_way() {
+        let sent = |json| serde_json::from_str::<Sent>(json);
+        assert_eq!(sent(r#"{"id":"m"}"#).unwrap().message_id, Some("m".into()));
+        let answer = sent(r#"{"messageId":"m","status":"pending"}"#).unwrap();
+        assert_eq!(answer.status, Some(MessageStatus::Pending));
+        assert!(sent("[]").is_err());
+    }
+
+    #[test]
+    fn debug_shows_no_mail() {
+        let json = r#"{"id":"msg_1","fromAddr":"ada@b.c","subject":"hush","bodyText":"hush"}"#;
+        let shown = format!("{:?}", serde_json::from_str::<Message>(json).unwrap());
+        assert!(
+            shown.contains("msg_1") && !shown.contains("hush") && !shown.contains("ada"),
+            "{shown}"
+        );
+    }
+}

@@ -1,0 +1,64 @@
+//! Sending.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, header::CONTENT_TYPE};
+use http_body_util::Full;
+
+use crate::event::InboxId;
+
+use super::{
+    client::OpenMail,
+    error::{ApiError, ApiErrorKind},
+    outgoing::{Outgoing, Prepared},
+    records::Sent,
+};
+
+const KEY: usize = 255;
+const ANSWER: usize = 1024 * 1024;
+
+impl OpenMail {
+    /// Sends a mail from an inbox.
+    ///
+    /// OpenMail sends one mail for each `idempotency_key` of the account and remembers keys for 24 h.
+    /// Derive the key from what the mail is about, as in `order-4711-shipped`, and a retry with the
+    /// same mail sends nothing twice. A key has 1 to 255 visible ASCII characters.
+    ///
+    /// # Errors
+    /// When the mail breaks a rule of OpenMail's ([`Invalid`](ApiErrorKind::Invalid), nothing is
+    /// sent), when OpenMail refuses it, or when no answer comes. See
+    /// [`may_have_been_sent`](ApiError::may_have_been_sent). [`KeyReused`](ApiErrorKind::KeyReused)
+    /// says that another mail was sent with this key before.
+    pub async fn send(
+        &self,
+        inbox: &InboxId,
+        idempotency_key: &str,
+        mail: &Outgoing,
+    ) -> Result<Sent, ApiError> {
+        self.send_prepared(inbox, idempotency_key, &mail.prepare()?).await
+    }
+
+    /// One try to send bytes that were made before.
+    pub(crate) async fn send_prepared(
+        &self,
+        inbox: &InboxId,
+        idempotency_key: &str,
+        mail: &Prepared,
+    ) -> Result<Sent, ApiError> {
+        let invalid = |what| ApiError::new(ApiErrorKind::Invalid, what);
+        let fits = idempotency_key.bytes().all(|byte| byte.is_ascii_graphic());
+        if !fits || idempotency_key.is_empty() || idempotency_key.len() > KEY {
+            return Err(invalid("an idempotency key has 1 to 255 visible ASCII characters"));
+        }
+        let key = HeaderValue::from_str(idempotency_key)
+            .map_err(|error| invalid("an idempotency key is a header").caused_by(error))?;
+        let content_type = HeaderValue::from_str(&mail.content_type)
+            .map_err(|error| invalid("a content type is a header").caused_by(error))?;
+        let url = self.url(&["v1", "inboxes", inbox.as_str(), "send"])?;
+        let mut request = Request::new(Full::new(Bytes::clone(&mail.body)));
+        *request.method_mut() = Method::POST;
+        request.headers_mut().insert("idempotency-key", key);
+        request.headers_mut().insert(CONTENT_TYPE, content_type);
+        // A status of 2xx with a body that is none of OpenMail's came from a proxy.
+        self.json(request, &url, ANSWER).await
+    }
+}

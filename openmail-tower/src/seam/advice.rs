@@ -1,0 +1,49 @@
+//! [`Advice`]: what an error of this crate's means for the event whose handler fails with it.
+
+use std::{borrow::Cow, error::Error, fmt, time::Duration};
+
+use super::error::{BoxError, HandlerErrorKind};
+
+/// Stands among the sources of an error and is found there by `HandlerError`, also when the error is
+/// the source of a user's own.
+#[derive(Debug)]
+pub(crate) struct Advice {
+    pub(crate) kind: HandlerErrorKind,
+    pub(crate) delay: Option<Duration>,
+    text: Cow<'static, str>,
+    pub(crate) source: Option<BoxError>,
+}
+
+impl Advice {
+    pub(crate) fn new(
+        kind: HandlerErrorKind,
+        delay: Option<Duration>,
+        text: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { kind, delay, text: text.into(), source: None }
+    }
+
+    /// The first advice among an error's sources.
+    pub(crate) fn of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e Self> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(advice) = error.downcast_ref() {
+                return Some(advice);
+            }
+            next = error.source();
+        }
+        None
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for Advice {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
