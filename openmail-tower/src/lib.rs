@@ -62,6 +62,7 @@
 //! | `forward` | [`layers::Forward`]: events handed on over HTTP | |
 //! | `api` | `api`: OpenMail's REST API, with a client over hyper and rustls | |
 //! | `axum` | [`VerifiedEvent`] as an axum extractor | |
+//! | `anyhow` | [`HandlerError`] into `anyhow::Error` by `?` | |
 //! | `dedupe` | `dedupe`: one run an event, with a store of your own | |
 //! | `dedupe-memory` | the same with a store in memory | |
 //! | `dedupe-redis` | the same with a store in Redis | |

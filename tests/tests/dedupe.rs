@@ -57,7 +57,7 @@ async fn what_is_not_done_runs_again() {
     let events = layer().layer(handler);
     let deliver = || events.clone().oneshot(mail("evt_1"));
 
-    told.answer(Err(HandlerError::retry_after(Duration::from_secs(7), "busy")));
+    told.answer(Err(HandlerError::failed("busy").after(Duration::from_secs(7))));
     let failed = deliver().await.unwrap_err();
     assert_eq!(
         (failed.kind(), failed.delay()),

@@ -73,7 +73,7 @@ async fn failed_for_good() {
 #[tokio::test]
 async fn asks_for_time_unavailable_in_flight() {
     let later =
-        outcome(async |_| Err(HandlerError::retry_after(Duration::from_millis(6_001), "busy")));
+        outcome(async |_| Err(HandlerError::failed("busy").after(Duration::from_millis(6_001))));
     assert_eq!(later.await, row(503, "retry_later", Some("7")));
     let away = outcome(async |_| Err(HandlerError::unavailable("no database"))).await;
     assert_eq!(away, row(503, "unavailable", Some("5")));

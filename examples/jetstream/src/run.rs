@@ -154,8 +154,8 @@ mod tests {
     #[test]
     fn it_waits_at_least_as_long_as_the_error_says() {
         let day = Duration::from_secs(24 * 60 * 60);
-        assert_eq!(delay(HandlerError::retry_after(day, "x"), 1), Some(day));
-        assert_eq!(delay(HandlerError::retry_after(Duration::MAX, "x"), 1), Some(MAX_AGE));
+        assert_eq!(delay(HandlerError::failed("x").after(day), 1), Some(day));
+        assert_eq!(delay(HandlerError::failed("x").after(Duration::MAX), 1), Some(MAX_AGE));
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Hub {
         if join_all(sends).await.contains(&true) {
             Ok(())
         } else {
-            Err(HandlerError::retry_after(RETRY_AFTER, "no agent takes the events of this inbox"))
+            Err(HandlerError::failed("no agent takes the events of this inbox").after(RETRY_AFTER))
         }
     }
 

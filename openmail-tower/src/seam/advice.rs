@@ -22,18 +22,6 @@ impl Advice {
     ) -> Self {
         Self { kind, delay, text: text.into(), source: None }
     }
-
-    /// The first advice among an error's sources.
-    pub(crate) fn of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e Self> {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if let Some(advice) = error.downcast_ref() {
-                return Some(advice);
-            }
-            next = error.source();
-        }
-        None
-    }
 }
 
 impl fmt::Display for Advice {

@@ -14,6 +14,7 @@ mod outcome;
 mod panic;
 #[cfg(any(feature = "api", feature = "forward"))]
 mod retry_after;
+mod text;
 mod timer;
 mod verified;
 

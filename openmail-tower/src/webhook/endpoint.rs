@@ -152,7 +152,7 @@ where
             StateProj::Running { run, deadline, timer } => match run.poll(cx) {
                 Poll::Ready(Ok(Ok(done))) => outcome(done, *this.unrouted),
                 Poll::Ready(Ok(Err(error))) => failure(&HandlerError::from_boxed(error.into())),
-                Poll::Ready(Err(panic)) => failure(&HandlerError::panicked(&*panic)),
+                Poll::Ready(Err(panic)) => failure(&HandlerError::panicked(panic)),
                 Poll::Pending => {
                     let Some(deadline) = *deadline else { return Poll::Pending };
                     ready!(timer.poll(cx, || sleep_until(deadline)));

@@ -125,7 +125,7 @@ async fn act(
     match (mail.message.subject.as_deref(), run) {
         (Some("hold"), _) => script.gate.acquire().await?.forget(),
         (Some("fail once"), 1) => {
-            return Err(HandlerError::retry_after(Duration::from_millis(10), "as asked"));
+            return Err(HandlerError::failed("as asked").after(Duration::from_millis(10)));
         }
         (Some("panic once"), 1) => panic!("as asked"),
         (Some("fail for good"), _) => return Err(HandlerError::permanent("as asked")),

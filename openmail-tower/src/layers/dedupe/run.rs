@@ -85,7 +85,7 @@ impl<St: DedupeStore> Run<St> {
         let run = async move {
             match CatchPanic::new(|| service.call(event)).await {
                 Ok(answer) => answer.map_err(|error| HandlerError::from_boxed(error.into())),
-                Err(panic) => Err(HandlerError::panicked(&*panic)),
+                Err(panic) => Err(HandlerError::panicked(panic)),
             }
         };
         tokio::select! {

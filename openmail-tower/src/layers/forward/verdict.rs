@@ -35,7 +35,7 @@ pub(super) fn verdict(
         return Err(HandlerError::permanent(answer));
     }
     Err(match delay {
-        Some(delay) => HandlerError::retry_after(delay, answer),
+        Some(delay) => HandlerError::failed(answer).after(delay),
         None => HandlerError::failed(answer),
     })
 }

@@ -148,7 +148,7 @@ where
 {
     match CatchPanic::new(|| poll_fn(|cx| events.poll_ready(cx))).await {
         Ok(ready) => ready.map_err(|error| HandlerError::from_boxed(error.into())),
-        Err(panic) => Err(HandlerError::panicked(&*panic)),
+        Err(panic) => Err(HandlerError::panicked(panic)),
     }
 }
 

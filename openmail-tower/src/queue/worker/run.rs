@@ -51,7 +51,7 @@ pub(super) async fn run<St, E>(
     };
     let settlement = match CatchPanic::new(|| work).await {
         Ok(settlement) => settlement,
-        Err(panic) => settlement(Err(HandlerError::panicked(&*panic)), attempt, &settings),
+        Err(panic) => settlement(Err(HandlerError::panicked(panic)), attempt, &settings),
     };
     held.has_run(&lease);
     settle(&store, &held, &lease, attempt, settlement, settings.store_timeout).await;
@@ -145,14 +145,14 @@ mod tests {
         }
         assert!(matches!(after(Err(HandlerError::failed("x")), 3), Settlement::Bury { .. }));
         assert!(matches!(after(Err(HandlerError::permanent("x")), 1), Settlement::Bury { .. }));
-        let panicked = HandlerError::panicked(&"x");
+        let panicked = HandlerError::panicked("x");
         assert!(matches!(after(Err(panicked), 1), Settlement::Retry { .. }));
     }
 
     #[test]
     fn it_waits_at_least_as_long_as_the_error_says() {
         let week = Duration::from_secs(7 * 24 * 60 * 60);
-        let settled = after(Err(HandlerError::retry_after(week, "x")), 1);
+        let settled = after(Err(HandlerError::failed("x").after(week)), 1);
         assert!(matches!(settled, Settlement::Retry { after, .. } if after == week));
         let settled = after(Err(HandlerError::in_flight(week)), 99);
         assert!(matches!(settled, Settlement::Release { after } if after == week));
