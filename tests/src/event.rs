@@ -10,10 +10,15 @@ pub fn event(json: impl Into<String>) -> VerifiedEvent {
     VerifiedEvent::from_stored(stored).expect("a good event")
 }
 
-/// A `message.received` with this `event_id`.
+/// A `message.received` of `inb_1` with this `event_id`.
 pub fn mail(event_id: &str) -> VerifiedEvent {
+    mail_to("inb_1", event_id)
+}
+
+/// A `message.received` of this inbox with this `event_id`.
+pub fn mail_to(inbox_id: &str, event_id: &str) -> VerifiedEvent {
     event(format!(
-        r#"{{"event":"message.received","event_id":"{event_id}","inbox_id":"inb_1",
+        r#"{{"event":"message.received","event_id":"{event_id}","inbox_id":"{inbox_id}",
             "message":{{"id":"msg_1","from":"a@example.com"}}}}"#
     ))
 }

@@ -16,7 +16,7 @@ mod store;
 mod wire;
 
 pub use body::{Polls, ScriptedBody, Step};
-pub use event::{event, mail};
+pub use event::{event, mail, mail_to};
 pub use handler::{Told, ToldHandler, told};
 pub use mail::mail_of;
 pub use postgres::{PostgresSchema, PostgresServer};

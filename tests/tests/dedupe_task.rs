@@ -5,7 +5,9 @@ use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::Full;
-use openmail_tests::{Fault, FaultyStore, Told, error_code, fixture, layer, mail, signed, told};
+use openmail_tests::{
+    Fault, FaultyStore, Told, error_code, fixture, layer, mail, mail_to, signed, told,
+};
 use openmail_tower::{
     Endpoint, HandlerError, HandlerErrorKind, Outcome, VerifiedEvent,
     layers::dedupe::{DedupeLayer, MemoryStore},
@@ -170,4 +172,48 @@ async fn the_run_is_in_the_span_of_its_caller() {
         tracing::info_span!("delivery"),
     );
     assert_eq!(caller.await.unwrap(), Outcome::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_takes_too_long_is_cancelled_and_released() {
+    let (handler, told) = told();
+    let limit = Duration::from_secs(90);
+    let events = DedupeLayer::new(MemoryStore::new(10)).run_timeout(limit).layer(handler);
+    let start = time::Instant::now();
+    let error = events.clone().oneshot(mail("evt_1")).await.unwrap_err();
+    assert_eq!(start.elapsed(), limit);
+    assert_eq!(error.kind(), HandlerErrorKind::Failed);
+    assert_eq!(error.to_string(), "the run was cancelled after 90s");
+    told.answer(Ok(Outcome::Done));
+    assert_eq!(events.oneshot(mail("evt_1")).await.unwrap(), Outcome::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_that_nobody_waits_for_count_towards_the_limit() {
+    let (handler, told) = told();
+    let dedupe = DedupeLayer::new(MemoryStore::new(10)).max_runs(2).run_timeout(LONG);
+    let events = dedupe.layer(handler);
+    for id in ["evt_1", "evt_2"] {
+        drop(tower::Service::call(&mut events.clone(), mail(id)));
+    }
+    let error = events.clone().oneshot(mail("evt_3")).await.unwrap_err();
+    assert_eq!(error.kind(), HandlerErrorKind::Unavailable);
+    time::sleep(LONG + Duration::from_secs(1)).await;
+    told.answer(Ok(Outcome::Done));
+    assert_eq!(events.oneshot(mail("evt_3")).await.unwrap(), Outcome::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_inbox_does_not_take_every_run() {
+    let (handler, told) = told();
+    let events = DedupeLayer::new(MemoryStore::new(10)).max_runs_per_inbox(1).layer(handler);
+    drop(tower::Service::call(&mut events.clone(), mail("evt_1")));
+    begun(&told).await;
+    let error = events.clone().oneshot(mail("evt_2")).await.unwrap_err();
+    assert_eq!(error.kind(), HandlerErrorKind::Unavailable);
+    // Whichever of the two takes it.
+    told.answer(Ok(Outcome::Done));
+    told.answer(Ok(Outcome::Done));
+    let other = mail_to("inb_other", "evt_3");
+    assert_eq!(events.oneshot(other).await.unwrap(), Outcome::Done);
 }

@@ -144,15 +144,15 @@ pub struct RawBody(pub Bytes);
 
 /// The whole event, read into a type of your own: for events that this crate does not know yet.
 ///
-/// Half an emoji, as JavaScript writes it where it cuts a text (`\ud83d`), is read as U+FFFD. What
-/// the type cannot be read from fails for good.
+/// Half an emoji, as JavaScript writes it where it cuts a text (`\ud83d`), is read as U+FFFD. An
+/// event that does not fit the type has failed and is tried again: a corrected type may read it.
 #[derive(Debug, Clone, Copy)]
 pub struct Payload<T>(pub T);
 
 impl<'e, K, S, T: DeserializeOwned> FromEvent<'e, K, S> for Payload<T> {
     fn from_event(event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
         let payload = mending(event.raw_body(), |json| serde_json::from_slice(json));
-        payload.map(Self).map_err(HandlerError::permanent)
+        payload.map(Self).map_err(HandlerError::failed)
     }
 }
 

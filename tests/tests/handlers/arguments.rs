@@ -170,9 +170,9 @@ struct Picky {
 }
 
 #[tokio::test]
-async fn what_cannot_be_taken_fails_for_good() {
+async fn a_payload_that_does_not_fit_is_tried_again() {
     let error = run(EventRouter::new().handler(picky), mail("inb_1")).await.unwrap_err();
-    assert_eq!(error.kind(), HandlerErrorKind::Permanent);
+    assert_eq!(error.kind(), HandlerErrorKind::Failed);
     assert!(error.to_string().contains("nowhere"), "{error}");
 }
 

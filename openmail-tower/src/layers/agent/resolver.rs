@@ -142,7 +142,10 @@ impl<T: Clone + Send + Sync + 'static> AgentResolver<T> {
         }
         let found = self.known.try_get_with(key, (self.lookup)(inbox.clone()));
         let found = async { found.await.map_err(HandlerError::unavailable) };
-        let late = || HandlerError::unavailable("the inbox's agent was not found in time");
+        let limit = self.settings.timeout;
+        let late = || {
+            HandlerError::unavailable(format!("the lookup of the agent took longer than {limit:?}"))
+        };
         within(self.settings.timeout, found, late).await
     }
 }

@@ -6,7 +6,7 @@ use tower_layer::Layer;
 
 use crate::seam::DedupeKey;
 
-use super::{runs::Runs, service::Dedupe, store::DedupeStore};
+use super::{room::Most, runs::Runs, service::Dedupe, store::DedupeStore};
 
 /// Runs each event once: puts [`Dedupe`] around a service of events.
 ///
@@ -23,6 +23,8 @@ pub(super) struct Settings {
     pub(super) lease: Duration,
     pub(super) keep: Duration,
     pub(super) store_timeout: Duration,
+    pub(super) run_timeout: Duration,
+    pub(super) most: Most,
     pub(super) run_when_unavailable: bool,
 }
 
@@ -34,21 +36,23 @@ impl<St: DedupeStore> DedupeLayer<St> {
             lease: Duration::from_secs(30),
             keep: Duration::from_secs(24 * 60 * 60),
             store_timeout: Duration::from_secs(3),
+            run_timeout: Duration::from_secs(5 * 60),
+            most: Most { all: 1024, of_one_inbox: 256 },
             run_when_unavailable: false,
         };
         Self { store: Arc::new(store), settings, runs: Runs::default() }
     }
 
-    /// By what two deliveries are told to be of the same event. Default: by `event_id`.
+    /// How two deliveries are recognised as the same event. Default: by `event_id`.
     #[must_use]
     pub fn key(mut self, key: DedupeKey) -> Self {
         self.settings.key = key;
         self
     }
 
-    /// How long a claim lasts that is not renewed, which is how long an event waits whose process
-    /// has died. A running event's claim is renewed every third of it, on the task it runs on: a
-    /// handler must not block its thread for so long. Default: 30 s.
+    /// The duration after which a claim expires unless renewed: how long an event waits whose process
+    /// has died. The claim of a running event is renewed three times a lease, on the task that runs
+    /// it, so a handler must not block its thread for that long. Default: 30 s.
     ///
     /// # Panics
     /// When it is zero.
@@ -59,19 +63,52 @@ impl<St: DedupeStore> DedupeLayer<St> {
         self
     }
 
-    /// How long an event is known to be done. OpenMail's attempts spread over some 7.5 minutes; the
-    /// default of 24 h also covers what somebody delivers anew by hand.
+    /// The duration for which an event is known to be done. OpenMail's attempts take about 7.5
+    /// minutes; the default also covers events that are delivered again by hand. Default: 24 h.
     #[must_use]
     pub fn keep(mut self, keep: Duration) -> Self {
         self.settings.keep = keep;
         self
     }
 
-    /// How long to wait for the store at a time; beyond that it counts as unreachable. Once an event
-    /// is claimed, that is never longer than a third of its lease. Default: 3 s.
+    /// Maximum time to wait for one answer of the store, after which it counts as unreachable. Once
+    /// an event is claimed, at most a third of its lease. Default: 3 s.
     #[must_use]
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.settings.store_timeout = timeout;
+        self
+    }
+
+    /// Maximum time of one run. A run that takes longer is cancelled at its next `.await` and its
+    /// claim is released: it has failed, and the next delivery runs it again. Default: 5 min.
+    #[must_use]
+    pub fn run_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.run_timeout = timeout;
+        self
+    }
+
+    /// Maximum number of runs at a time, including those that nobody waits for any more. Events
+    /// beyond it are not run:
+    /// [`HandlerErrorKind::Unavailable`](crate::HandlerErrorKind::Unavailable). Default: 1,024.
+    ///
+    /// # Panics
+    /// When it is 0.
+    #[must_use]
+    pub fn max_runs(mut self, runs: usize) -> Self {
+        assert!(runs > 0, "with a limit of 0 no event would ever run");
+        self.settings.most.all = runs;
+        self
+    }
+
+    /// Maximum number of runs at a time of the events of one inbox, so that one inbox whose agent
+    /// hangs leaves room for the others. Default: 256.
+    ///
+    /// # Panics
+    /// When it is 0.
+    #[must_use]
+    pub fn max_runs_per_inbox(mut self, runs: usize) -> Self {
+        assert!(runs > 0, "with a limit of 0 no event would ever run");
+        self.settings.most.of_one_inbox = runs;
         self
     }
 
@@ -84,12 +121,11 @@ impl<St: DedupeStore> DedupeLayer<St> {
         self
     }
 
-    /// Waits until every event under way has run to its end; new ones are refused as unavailable
-    /// meanwhile and from then on.
+    /// Waits until all runs have ended. From the call on, new events are refused as unavailable.
     ///
-    /// Runs that take longer than `limit` are cut off at their next `.await` and their claims given
-    /// back, so that the next delivery runs them. Gives how many those were. A claim that cannot be
-    /// given back in time ends with its lease.
+    /// Runs that take longer than `limit` are cut off at their next `.await` and their claims are
+    /// released, so that the next delivery runs them. Returns how many those were. A claim that
+    /// cannot be released in time ends with its lease.
     pub async fn shutdown(&self, limit: Duration) -> usize {
         // A run that is cut off waits for the store twice at most: to claim, and to release.
         let grace = self.settings.store_timeout.saturating_mul(2);

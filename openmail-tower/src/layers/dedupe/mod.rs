@@ -52,6 +52,7 @@ mod layer;
 mod memory;
 #[cfg(feature = "dedupe-redis")]
 mod redis;
+mod room;
 mod run;
 mod runs;
 mod service;

@@ -41,7 +41,7 @@ impl<St: DedupeStore> Run<St> {
         Self { store, settings, runs, key, token: ClaimToken::random() }
     }
 
-    /// Runs the event if it can be claimed; tells `caller`, who may be gone, what came of it.
+    /// Runs the event if it can be claimed, and sends the result to `caller`, which may be gone.
     pub(super) async fn go<S>(
         self,
         service: S,
@@ -76,27 +76,30 @@ impl<St: DedupeStore> Run<St> {
         }
     }
 
-    /// Runs the service while it renews the claim.
+    /// Runs the service and renews the claim meanwhile.
     async fn handle<S>(&self, mut service: S, event: VerifiedEvent) -> Answer
     where
         S: Service<VerifiedEvent, Response = Outcome>,
         S::Error: Into<BoxError>,
     {
-        let run = async move {
-            match CatchPanic::new(|| service.call(event)).await {
-                Ok(answer) => answer.map_err(|error| HandlerError::from_boxed(error.into())),
-                Err(panic) => Err(HandlerError::panicked(panic)),
-            }
-        };
+        // The service is dropped in there as well: that is code of the user's too.
+        let run = CatchPanic::new(|| async move {
+            let answer = service.call(event).await;
+            answer.map_err(|error| HandlerError::from_boxed(error.into()))
+        });
+        let limit = self.settings.run_timeout;
         tokio::select! {
             biased;
             () = self.runs.cut_off() => Err(HandlerError::failed("cut off by shutting down")),
-            answer = run => answer,
+            answer = run => answer.unwrap_or_else(|panic| Err(HandlerError::panicked(panic))),
+            () = sleep(limit) => {
+                Err(HandlerError::failed(format!("the run was cancelled after {limit:?}")))
+            }
             never = self.renew() => match never {},
         }
     }
 
-    /// Claims again, three times a lease, however long the store takes to say nothing.
+    /// Renews the claim three times a lease, however long the store takes to answer.
     async fn renew(&self) -> Infallible {
         let period = (self.settings.lease / 3).max(Duration::from_millis(1));
         let mut took = Duration::ZERO;
@@ -131,8 +134,8 @@ impl<St: DedupeStore> Run<St> {
         Ok(())
     }
 
-    /// Tries again as long as a claim lasts: what has run and is not recorded would run again.
-    /// Nothing renews the claim meanwhile, so a store that is back is told soon.
+    /// Tries again for as long as a claim lasts: an event whose run is not recorded would run again.
+    /// Nothing renews the claim meanwhile, so the pauses are short.
     async fn settle_later(&self, done: bool, mut error: BoxError) {
         const LONGEST: Duration = Duration::from_secs(1);
         let begun = Instant::now();
@@ -170,7 +173,7 @@ async fn limited<T, E: Into<BoxError>>(
     limit: Duration,
     answer: impl Future<Output = Result<T, E>>,
 ) -> Result<T, BoxError> {
-    let late = || "the store gave no answer in time".into();
+    let late = || format!("the deduplication store did not answer within {limit:?}").into();
     within(limit, async { answer.await.map_err(Into::into) }, late).await
 }
 

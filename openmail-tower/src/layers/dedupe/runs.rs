@@ -1,36 +1,50 @@
-//! Who owns the tasks.
+//! The owner of the tasks on which events run.
 
 use std::{future::Future, time::Duration};
 
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::event::InboxId;
+
+use super::room::{Most, Room};
+
 /// The runs under way, of a layer and all its clones.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Runs {
     tracker: TaskTracker,
     cut_off: CancellationToken,
+    room: Room,
 }
 
 impl Runs {
-    /// Starts a run, unless shutting down has begun.
-    pub(super) fn spawn(&self, run: impl Future<Output = ()> + Send + 'static) -> bool {
+    /// Starts a run of an inbox's event, or returns why it cannot start.
+    pub(super) fn spawn(
+        &self,
+        inbox: Option<&InboxId>,
+        most: Most,
+        run: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), String> {
         // Counted before it looks: either it sees that shutting down has begun, or that waits for it.
         let _counted = self.tracker.token();
-        let open = !self.tracker.is_closed();
-        if open {
-            self.tracker.spawn(run);
+        if self.tracker.is_closed() {
+            return Err("the service is shutting down".to_owned());
         }
-        open
+        let place = self.room.enter(inbox, most)?;
+        self.tracker.spawn(async move {
+            let _place = place;
+            run.await;
+        });
+        Ok(())
     }
 
-    /// Ready once runs are to stop where they are.
+    /// Completes once runs are to stop where they are.
     pub(super) async fn cut_off(&self) {
         self.cut_off.cancelled().await;
     }
 
-    /// Waits for the runs; past `limit` it cuts them off, and gives them `grace` to release their
-    /// claims. Gives how many were cut off.
+    /// Waits for the runs. After `limit` it cuts them off, and gives them `grace` to release their
+    /// claims. Returns how many were cut off.
     pub(super) async fn shutdown(&self, limit: Duration, grace: Duration) -> usize {
         self.tracker.close();
         if timeout(limit, self.tracker.wait()).await.is_ok() {

@@ -28,7 +28,7 @@ use super::{
 /// | nobody's | what the inner service says |
 /// | running | [`HandlerErrorKind::InFlight`](crate::HandlerErrorKind::InFlight) |
 /// | done | [`Outcome::Duplicate`] |
-/// | of unknown state, since the store cannot be reached | [`HandlerErrorKind::Unavailable`](crate::HandlerErrorKind::Unavailable) |
+/// | of unknown state, since the store cannot be reached; or there are too many runs | [`HandlerErrorKind::Unavailable`](crate::HandlerErrorKind::Unavailable) |
 /// | without an `event_id` | what the inner service says, each time, on the caller's own task |
 ///
 /// A service that is ready is kept by its run, so a limit of concurrency inside counts it until it
@@ -69,12 +69,14 @@ where
             return DedupeFuture { state: State::Unclaimed { run: inner.call(event) } };
         };
         let (caller, answer) = oneshot::channel();
+        let inbox = event.inbox_id().cloned();
         let run = Run::new(&self.layer, key).go(inner, event, caller);
         #[cfg(feature = "tracing")]
         let run = tracing::Instrument::in_current_span(run);
-        let state = match self.layer.runs.spawn(run) {
-            true => State::Running { answer },
-            false => State::Refused,
+        let spawned = self.layer.runs.spawn(inbox.as_ref(), self.layer.settings.most, run);
+        let state = match spawned {
+            Ok(()) => State::Running { answer },
+            Err(reason) => State::Refused { reason },
         };
         DedupeFuture { state }
     }
@@ -107,7 +109,7 @@ pin_project! {
     enum State<F> {
         Running { answer: oneshot::Receiver<Answer> },
         Unclaimed { #[pin] run: F },
-        Refused,
+        Refused { reason: String },
     }
 }
 
@@ -128,7 +130,7 @@ where
             StateProj::Unclaimed { run } => {
                 ready!(run.poll(cx)).map_err(|error| HandlerError::from_boxed(error.into()))
             }
-            StateProj::Refused => Err(HandlerError::unavailable("shutting down")),
+            StateProj::Refused { reason } => Err(HandlerError::unavailable(mem::take(reason))),
         })
     }
 }

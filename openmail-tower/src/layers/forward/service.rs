@@ -3,13 +3,14 @@
 use std::{
     fmt, mem,
     pin::pin,
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, Uri,
+    HeaderValue, Method, Request, Response, StatusCode, Uri,
     header::{CONTENT_TYPE, HeaderName},
 };
 use http_body::Body;
@@ -22,14 +23,14 @@ use crate::{
     webhook::{Secret, signature::sign},
 };
 
-use super::verdict::verdict;
+use super::verdict::{DEFAULT_PERMANENT, verdict};
 
 static EVENT_ID: HeaderName = HeaderName::from_static("x-event-id");
 static ATTEMPT: HeaderName = HeaderName::from_static("x-openmail-attempt");
 static TIMESTAMP: HeaderName = HeaderName::from_static("x-timestamp");
 static SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
 
-/// An answer's body is of no interest, but a connection is only used again once it was read.
+/// A response's body is not used, but its connection is used again only once the body was read.
 const FRAMES: usize = 16;
 const READ_FOR: Duration = Duration::from_millis(200);
 
@@ -39,13 +40,16 @@ const READ_FOR: Duration = Duration::from_millis(200);
 /// attempt, from 1. With [`sign_with`](Self::sign_with) there are `X-Timestamp` and `X-Signature` as
 /// well, new for each attempt, so that the agent can verify its events as if they came from OpenMail.
 ///
-/// | answer | the event |
+/// | response | the event |
 /// |---|---|
 /// | 2xx | done |
-/// | 409 with `Retry-After` | in flight: the agent is busy with it, as `Dedupe` says it; to be tried again after that time (a second at least, a day at most), and a queue does not count it as an attempt |
-/// | 408, 409, 425, 429, 3xx, 5xx | failed: to be tried again, after `Retry-After` if that is there (a day at most) |
-/// | any other 4xx | failed for good |
+/// | 400, 422, or what [`permanent_statuses`](Self::permanent_statuses) says | failed for good |
+/// | 409 with `Retry-After` | in flight: the agent is busy with it, as `Dedupe` answers; tried again after that time (at least 1 s, at most 1 day), and a queue does not count it as an attempt |
+/// | any other | failed: tried again, after `Retry-After` if present (at most 1 day) |
 /// | none: no connection, or not in time | failed |
+///
+/// A 401, 403, 404, 410 or 413 does not lose a mail: tunnels, ingresses and token rotations answer
+/// like that for a while.
 ///
 /// The client is any tower service of HTTP requests. It should follow no redirects: where they lead,
 /// mail would go; hyper-util's follows none.
@@ -70,12 +74,14 @@ pub struct Forward<C> {
     url: Uri,
     secret: Option<Secret>,
     timeout: Duration,
+    permanent: Arc<[StatusCode]>,
 }
 
 impl<C> Forward<C> {
     /// Posts events to `url`, which needs a scheme and a host.
     pub fn new(client: C, url: Uri) -> Self {
-        Self { client, url, secret: None, timeout: Duration::from_secs(30) }
+        let permanent = Arc::new(DEFAULT_PERMANENT);
+        Self { client, url, secret: None, timeout: Duration::from_secs(30), permanent }
     }
 
     /// Signs what is forwarded, as OpenMail does.
@@ -85,10 +91,18 @@ impl<C> Forward<C> {
         self
     }
 
-    /// How long to wait for the answer. Default: 30 s.
+    /// Maximum time to wait for the response's head. Default: 30 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Sets the statuses that mean that the event would fail again, so that it is not tried again.
+    /// A 2xx among them still means done. Default: 400 and 422.
+    #[must_use]
+    pub fn permanent_statuses(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
+        self.permanent = statuses.into_iter().collect();
         self
     }
 
@@ -135,20 +149,20 @@ where
         let request = self.request(&event);
         let clone = self.client.clone();
         let mut client = mem::replace(&mut self.client, clone);
-        let limit = self.timeout;
+        let (limit, permanent) = (self.timeout, Arc::clone(&self.permanent));
         OutcomeFuture::new(async move {
             let answer = timeout(limit, client.call(request)).await.map_err(|_| {
-                HandlerError::failed(format!("the agent has not answered in {limit:?}"))
+                HandlerError::failed(format!("the agent did not answer within {limit:?}"))
             })?;
             let answer = answer.map_err(|error| HandlerError::failed(error.into()))?;
             let (head, body) = answer.into_parts();
             let _ = timeout(READ_FOR, skim(body)).await;
-            verdict(head.status, &head.headers, SystemTime::now())
+            verdict(head.status, &head.headers, &permanent, SystemTime::now())
         })
     }
 }
 
-/// Reads a body that is short; another is not worth it.
+/// Reads a short body; a long one costs more than a new connection.
 async fn skim(body: impl Body) {
     let mut body = pin!(body);
     for _ in 0..FRAMES {
@@ -164,6 +178,7 @@ impl<C> fmt::Debug for Forward<C> {
             .field("url", &format_args!("{}", Shown(&self.url)))
             .field("secret", &self.secret)
             .field("timeout", &self.timeout)
+            .field("permanent", &self.permanent)
             .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! What an agent's answer says about its event.
+//! What an agent's response says about its event.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,35 +6,35 @@ use http::{HeaderMap, StatusCode};
 
 use crate::seam::{HandlerError, Outcome, retry_after};
 
-/// An agent that is busy with an event is not asked again sooner: such attempts do not count, and
-/// so have no end of their own.
+/// Shortest time until an agent that is busy with an event is asked again: such attempts do not
+/// count, so nothing else ends them.
 const SHORTEST: Duration = Duration::from_secs(1);
+
+/// The statuses that speak of the event itself. Any other 4xx may come from a proxy, a tunnel, or an
+/// agent that is being deployed.
+pub(super) const DEFAULT_PERMANENT: [StatusCode; 2] =
+    [StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY];
 
 pub(super) fn verdict(
     status: StatusCode,
     headers: &HeaderMap,
+    permanent: &[StatusCode],
     now: SystemTime,
 ) -> Result<Outcome, HandlerError> {
     if status.is_success() {
         return Ok(Outcome::Done);
     }
     let delay = retry_after(headers, now);
-    // What `Dedupe` says at the agent's while it handles the event. Without a time, 409 may mean
-    // anything, also what never changes: that counts as a failure.
-    if let (StatusCode::CONFLICT, Some(delay)) = (status, delay) {
-        return Err(HandlerError::in_flight(delay.max(SHORTEST)));
-    }
     let answer = format!("the agent answered {status}");
-    let again = [
-        StatusCode::REQUEST_TIMEOUT,
-        StatusCode::CONFLICT,
-        StatusCode::TOO_EARLY,
-        StatusCode::TOO_MANY_REQUESTS,
-    ];
-    if status.is_client_error() && !again.contains(&status) {
+    if permanent.contains(&status) {
         return Err(HandlerError::permanent(answer));
     }
     Err(match delay {
+        // `Dedupe` at the agent's answers so while it handles the event. Without a time, 409 may mean
+        // anything, also what never changes: that counts as a failure.
+        Some(delay) if status == StatusCode::CONFLICT => {
+            HandlerError::in_flight(delay.max(SHORTEST))
+        }
         Some(delay) => HandlerError::failed(answer).after(delay),
         None => HandlerError::failed(answer),
     })
@@ -59,7 +59,7 @@ mod tests {
         }
         // Sun, 06 Nov 1994 08:49:37 GMT
         let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
-        verdict(StatusCode::from_u16(status).unwrap(), &headers, now)
+        verdict(StatusCode::from_u16(status).unwrap(), &headers, &DEFAULT_PERMANENT, now)
     }
 
     #[test]
@@ -67,15 +67,30 @@ mod tests {
         for status in [200, 201, 202, 204, 299] {
             assert_eq!(judge(status, None).unwrap(), Outcome::Done, "{status}");
         }
-        for status in [301, 302, 307, 308, 408, 409, 425, 429, 500, 502, 503, 504, 599] {
+        for status in [
+            301, 302, 307, 308, 401, 402, 403, 404, 405, 407, 408, 409, 410, 411, 413, 414, 415,
+            421, 423, 425, 426, 428, 429, 431, 451, 500, 501, 502, 503, 504, 508, 511, 599,
+        ] {
             let error = judge(status, None).unwrap_err();
             assert_eq!(error.kind(), HandlerErrorKind::Failed, "{status}");
             assert!(error.to_string().contains(&status.to_string()), "{error}");
         }
-        for status in [400, 401, 403, 404, 405, 410, 413, 422, 451] {
+        for status in [400, 422] {
             let error = judge(status, Some("5")).unwrap_err();
             assert_eq!(error.kind(), HandlerErrorKind::Permanent, "{status}");
         }
+    }
+
+    #[test]
+    fn the_permanent_statuses_are_exactly_those_given() {
+        let judge = |status, permanent: &[_]| {
+            verdict(status, &HeaderMap::new(), permanent, UNIX_EPOCH).unwrap_err().kind()
+        };
+        let gone = [StatusCode::GONE, StatusCode::CONFLICT];
+        assert_eq!(judge(StatusCode::GONE, &gone), HandlerErrorKind::Permanent);
+        assert_eq!(judge(StatusCode::CONFLICT, &gone), HandlerErrorKind::Permanent);
+        assert_eq!(judge(StatusCode::BAD_REQUEST, &gone), HandlerErrorKind::Failed);
+        assert_eq!(judge(StatusCode::UNPROCESSABLE_ENTITY, &[]), HandlerErrorKind::Failed);
     }
 
     #[test]

@@ -51,7 +51,9 @@ where
         OutcomeFuture::new(async move {
             let _turn = match &ticket {
                 Some(ticket) => Some(timeout(wait, ticket.turn()).await.map_err(|_| {
-                    HandlerError::unavailable(format!("{runs} events of the inbox are running"))
+                    HandlerError::unavailable(format!(
+                        "{runs} events of the inbox are running, which is the limit"
+                    ))
                 })?),
                 None => None,
             };
