@@ -1,0 +1,56 @@
+//! A webhook on AWS Lambda, behind API Gateway or a function URL.
+//!
+//! Build it with `cargo lambda build --release -p example-lambda`; the variables are
+//! `OPENMAIL_WEBHOOK_SECRET` and, to run each event once, `REDIS_URL`.
+//!
+//! A handler must finish before OpenMail hangs up after 15 s: Lambda freezes the process as soon as
+//! it has answered. For the same reason a queue's `Worker` does not belong here. Work that takes
+//! longer goes to an engine that invokes a function of its own (SQS, Step Functions), or to a
+//! program that stays up (`example-durable`).
+
+use std::{env, error::Error, io, process::ExitCode, time::Duration};
+
+use openmail_tower::{
+    Endpoint, EventRouter, MessageReceived, VerifyLayer,
+    layers::dedupe::{DedupeLayer, RedisStore},
+    openmail_handler,
+};
+use tower::{Layer, util::option_layer};
+use tracing_subscriber::EnvFilter;
+
+/// API Gateway answers for a function that takes longer than 29 s, OpenMail hangs up after 15 s.
+const DEADLINE: Duration = Duration::from_secs(12);
+
+#[openmail_handler(event = "message.received")]
+async fn receive(mail: &MessageReceived) {
+    tracing::info!(inbox_id = %mail.inbox_id, message_id = %mail.message.id, "mail received");
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // CloudWatch adds the time.
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).without_time().init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+    if env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
+        let text = "AWS_LAMBDA_RUNTIME_API is not set: this program runs inside AWS Lambda; \
+                    locally, `cargo lambda watch` imitates it";
+        return Err(text.into());
+    }
+    let dedupe = match env::var("REDIS_URL") {
+        Ok(url) => Some(DedupeLayer::new(RedisStore::new(&url)?)),
+        Err(_) => None,
+    };
+    let events = option_layer(dedupe).layer(EventRouter::new().handler(receive));
+    let webhook = VerifyLayer::from_env()?.layer(Endpoint::new(events).deadline(DEADLINE));
+    lambda_http::run(webhook).await
+}
