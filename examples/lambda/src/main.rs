@@ -47,7 +47,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         return Err(text.into());
     }
     let dedupe = match env::var("REDIS_URL") {
-        Ok(url) => Some(DedupeLayer::new(RedisStore::new(&url)?)),
+        Ok(url) => Some(DedupeLayer::new(RedisStore::connect(&url)?)),
         Err(_) => None,
     };
     let events = option_layer(dedupe).layer(EventRouter::new().handler(receive));
