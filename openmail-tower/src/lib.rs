@@ -56,8 +56,9 @@
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `macros` | `#[openmail_handler]` | yes |
-//! | `tracing` | logs | yes |
-//! | `metrics` | counters by the `metrics` crate: `openmail_rejections_total` by `error`, `openmail_events_total` by `outcome`, `openmail_event_id_mismatches_total`; of a queue's runs, `openmail_queue_runs_total` by `outcome` | |
+//! | `tracing` | [spans and log lines](telemetry) | yes |
+//! | `metrics` | [metrics](telemetry::metric) by the crate `metrics` | |
+//! | `opentelemetry` | links between the spans of several processes, by the crate `tracing-opentelemetry` | |
 //! | `agents` | [`layers::AgentResolver`]: the agent behind an inbox, looked up and remembered | |
 //! | `forward` | [`layers::Forward`]: events handed on over HTTP | |
 //! | `api` | `api`: OpenMail's REST API, with a client over hyper and rustls | |
@@ -84,7 +85,7 @@ pub mod layers;
 pub mod queue;
 pub mod router;
 mod seam;
-mod telemetry;
+pub mod telemetry;
 #[cfg(feature = "test-util")]
 pub mod testing;
 pub mod webhook;
@@ -99,7 +100,8 @@ pub use router::EventRouter;
 #[cfg(any(feature = "dedupe", feature = "queue"))]
 pub use seam::DedupeKey;
 pub use seam::{
-    BoxError, HandlerError, HandlerErrorKind, Outcome, OutcomeFuture, StoredEvent, VerifiedEvent,
+    BoxError, HandlerError, HandlerErrorKind, InvalidTraceContext, Outcome, OutcomeFuture,
+    StoredEvent, TraceContext, VerifiedEvent,
 };
 pub use webhook::{Endpoint, Secret, Secrets, VerifyLayer, webhook};
 

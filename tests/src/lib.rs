@@ -3,6 +3,7 @@
 mod body;
 mod event;
 mod handler;
+mod log;
 mod mail;
 pub mod measure;
 mod postgres;
@@ -18,6 +19,7 @@ mod wire;
 pub use body::{Polls, ScriptedBody, Step};
 pub use event::{event, mail, mail_to};
 pub use handler::{Told, ToldHandler, told};
+pub use log::Log;
 pub use mail::mail_of;
 pub use postgres::{PostgresSchema, PostgresServer};
 pub use process::{Memory, Process};

@@ -45,7 +45,7 @@ async fn more_workers_than_connections_are_all_woken() {
         for round in 0..3 {
             for number in 0..WORKERS {
                 let event = mail(&format!("evt_{round}_{number}"));
-                assert_eq!(queue.clone().oneshot(event).await.unwrap(), Outcome::Done);
+                assert_eq!(queue.clone().oneshot(event).await.unwrap(), Outcome::Queued);
             }
             while queue.store().counts().await.unwrap() != Counts::default() {
                 sleep(Duration::from_millis(5)).await;

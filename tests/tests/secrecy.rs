@@ -204,7 +204,7 @@ async fn no_log_line_and_no_answer_tells_a_secret() {
         told.show_response(answer).await;
     }
     let text = told.text();
-    for line in ["webhook rejected", "event not handled", "signature_mismatch", "handler_failed"] {
+    for line in ["request refused", "not handled", "signature_mismatch", "handler_failed"] {
         assert!(text.contains(line), "{line}");
     }
     check(&told);

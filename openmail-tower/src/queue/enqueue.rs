@@ -19,7 +19,7 @@ use super::{
 
 /// Takes events over: a service that answers once they are written down for good.
 ///
-/// Whatever it answers with [`Outcome::Done`] has been committed and flushed to the disk; with
+/// Whatever it answers with [`Outcome::Queued`] has been committed and flushed to the disk; with
 /// [`Outcome::Duplicate`], it had been before. Where the store cannot be written in time, the error
 /// is [`Unavailable`](crate::HandlerErrorKind::Unavailable), which an
 /// [`Endpoint`](crate::Endpoint) answers with 503, so that the event comes again. Its future may be
@@ -100,7 +100,7 @@ impl<St: QueueStore> Service<VerifiedEvent> for Enqueue<St> {
         OutcomeFuture::new(async move {
             let new = within(limit, store.enqueue(entry), QueueError::late).await;
             match new.map_err(HandlerError::unavailable)? {
-                true => Ok(Outcome::Done),
+                true => Ok(Outcome::Queued),
                 false => Ok(Outcome::Duplicate),
             }
         })

@@ -11,7 +11,7 @@ use tower_service::Service;
 use crate::{
     handler::{EventHandler, Handler},
     seam::{BoxError, HandlerError, Outcome, OutcomeFuture, VerifiedEvent},
-    telemetry,
+    telemetry::{Fields, Run, Runner},
 };
 
 use super::{
@@ -201,13 +201,16 @@ impl Service<VerifiedEvent> for EventRouter {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, event: VerifiedEvent) -> OutcomeFuture {
-        match self.find(&event) {
-            Some(handler) => handler.call(event, Arc::clone(&self.state)),
-            None => {
-                telemetry::unrouted(&event);
-                OutcomeFuture::ready(Ok(Outcome::Unrouted))
-            }
+    fn call(&mut self, mut event: VerifiedEvent) -> OutcomeFuture {
+        let Some(handler) = self.find(&event) else {
+            return OutcomeFuture::ready(Ok(Outcome::Unrouted));
+        };
+        let state = Arc::clone(&self.state);
+        if event.begin_run()
+            && let Some(run) = Run::of_delivery(Fields::from(&event))
+        {
+            return OutcomeFuture::new(Runner::new(run, || handler.call(event, state)));
         }
+        handler.call(event, state)
     }
 }

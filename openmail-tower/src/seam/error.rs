@@ -46,6 +46,8 @@ pub struct HandlerError(Box<Inner>);
 struct Inner {
     kind: HandlerErrorKind,
     delay: Option<Duration>,
+    /// Whether the log has it: it passes several places that would log it.
+    logged: bool,
     /// Present until it is dropped, which may panic.
     source: Option<BoxError>,
 }
@@ -67,9 +69,22 @@ pub enum HandlerErrorKind {
     Unavailable,
 }
 
+impl HandlerErrorKind {
+    /// The kind in one word, for logs and metrics.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Permanent => "permanent",
+            Self::Panicked => "panicked",
+            Self::InFlight => "in_flight",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
 impl HandlerError {
     fn new(kind: HandlerErrorKind, source: BoxError) -> Self {
-        Self(Box::new(Inner { kind, delay: None, source: Some(source) }))
+        Self(Box::new(Inner { kind, delay: None, logged: false, source: Some(source) }))
     }
 
     /// Returns a failure after which to try again.
@@ -130,6 +145,11 @@ impl HandlerError {
     /// Returns the time to wait before trying again, where the error says so.
     pub fn delay(&self) -> Option<Duration> {
         self.0.delay
+    }
+
+    /// Says that the log has it. Returns whether it was there before.
+    pub(crate) fn set_logged(&mut self) -> bool {
+        std::mem::replace(&mut self.0.logged, true)
     }
 
     /// Returns the error it was made of.

@@ -16,6 +16,7 @@ mod panic;
 mod retry_after;
 mod text;
 mod timer;
+mod trace;
 mod verified;
 
 #[cfg(feature = "api")]
@@ -32,6 +33,7 @@ pub(crate) use retry_after::retry_after;
 pub(crate) use timer::Timer;
 #[cfg(any(feature = "agents", feature = "dedupe", feature = "queue"))]
 pub(crate) use timer::within;
+pub use trace::{InvalidTraceContext, TraceContext};
 #[cfg(feature = "agents")]
 pub(crate) use verified::ForFallback;
 pub use verified::{StoredEvent, VerifiedEvent};

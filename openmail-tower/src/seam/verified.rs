@@ -12,6 +12,8 @@ use tokio::time::Instant;
 
 use crate::event::{Event, EventId, EventKind, InboxId, InvalidPayload, ThreadId};
 
+use super::trace::TraceContext;
+
 /// An event whose signature holds.
 ///
 /// Only a source of this crate makes one: [`VerifyLayer`](crate::VerifyLayer) from a request,
@@ -21,6 +23,8 @@ pub struct VerifiedEvent {
     inner: Arc<Inner>,
     attempt: Option<u32>,
     arrival: Option<Instant>,
+    trace: Option<TraceContext>,
+    is_delivery: bool,
     extensions: Extensions,
 }
 
@@ -36,7 +40,14 @@ impl VerifiedEvent {
         let event = Event::from_slice(&raw)?;
         let attempt = event.attempt();
         let inner = Arc::new(Inner { event, raw, timestamp });
-        Ok(Self { inner, attempt, arrival: None, extensions: Extensions::new() })
+        Ok(Self {
+            inner,
+            attempt,
+            arrival: None,
+            trace: None,
+            is_delivery: false,
+            extensions: Extensions::new(),
+        })
     }
 
     /// Says when the request that brought it came in.
@@ -48,6 +59,18 @@ impl VerifiedEvent {
     /// When the request that brought it came in: the answer's deadline counts from then.
     pub(crate) fn arrival(&self) -> Option<Instant> {
         self.arrival
+    }
+
+    /// Says that a webhook's answer waits for it, and nothing has begun to handle it.
+    pub(crate) fn into_delivery(mut self) -> Self {
+        self.is_delivery = true;
+        self
+    }
+
+    /// Says that a run of it begins. Returns whether this is the run of a delivery, which nothing
+    /// has observed yet; a worker observes its own.
+    pub(crate) fn begin_run(&mut self) -> bool {
+        std::mem::take(&mut self.is_delivery)
     }
 
     /// The event and its payload.
@@ -95,6 +118,19 @@ impl VerifiedEvent {
     #[must_use]
     pub fn with_attempt(mut self, attempt: u32) -> Self {
         self.attempt = Some(attempt);
+        self
+    }
+
+    /// The trace that it belongs to. It travels through a queue, so that one trace covers a mail from
+    /// its arrival to its answer.
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        self.trace
+    }
+
+    /// Says which trace it belongs to: for a source of events, as a queue.
+    #[must_use]
+    pub fn with_trace_context(mut self, trace: TraceContext) -> Self {
+        self.trace = Some(trace);
         self
     }
 

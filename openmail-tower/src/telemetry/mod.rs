@@ -1,99 +1,75 @@
-//! What logs (feature `tracing`) and metrics (feature `metrics`) are told of a webhook.
+//! Spans, log lines and metrics: how one mail is followed, and how a dashboard is built.
 //!
-//! | counter | label | counts |
+//! This module is the only place of the crate that logs or counts. With the features `tracing`,
+//! `metrics` and `opentelemetry` it does so through the crates of these names; a program chooses the
+//! subscriber and the recorder.
+//!
+//! Message text, subjects, addresses and secrets are in no field, line or label. Ids and error texts
+//! are escaped and cut (ids after 128 bytes, errors after 1 KiB), so no line is longer than 4 KiB.
+//!
+//! # Spans
+//!
+//! | span | around |
+//! |---|---|
+//! | [`openmail.delivery`](span::DELIVERY) | the verification of a request and its answer |
+//! | [`openmail.run`](span::RUN) | a run of an event, by a worker or, without a queue, by an [`EventRouter`](crate::EventRouter) that answers a delivery |
+//!
+//! A handler's own spans and log lines are inside `openmail.run`. Spans have level `ERROR`, so that
+//! they are there to name the event whichever level of lines is chosen.
+//!
+//! | field | what it is | in OpenTelemetry also as |
 //! |---|---|---|
-//! | `openmail_rejections_total` | `error` | requests that were not let through |
-//! | `openmail_events_total` | `outcome` | verified events by what became of them; behind a `Dedupe`, one that is `late` counts once more when its run ends |
-//! | `openmail_event_id_mismatches_total` | | deliveries whose `X-Event-Id` is not the signed one |
+//! | `kind` | the event's name | |
+//! | `event_id` | the signed `event_id` | `messaging.message.id` |
+//! | `inbox_id` | the inbox | `messaging.destination.name` |
+//! | `thread_id` | the thread | `messaging.message.conversation_id` |
+//! | `attempt` | from 1: OpenMail's delivery of it, or the queue's run of it | |
+//! | `trace_id` | the trace, where there is no span of OpenTelemetry's that tells | |
+//! | `outcome` | what became of it, as the label of the same name | `error.type`, where it failed |
+//! | `status` | the HTTP status of the answer | `http.response.status_code` |
+//! | `duration` | from the request's arrival to the answer, or of the run | |
+//!
+//! # One trace from arrival to answer
+//! A delivery belongs to the trace of the span around it or of its `traceparent` header, or to a new
+//! one ([`TraceContext`](crate::TraceContext)). A queue keeps it, and the run goes on with it in
+//! whatever process. With the feature `opentelemetry`, spans are linked so in
+//! [`tracing_opentelemetry`], with the attributes of OpenTelemetry's messaging conventions
+//! (`messaging.system` is `openmail`); without it, `trace_id` tells what belongs together.
+//!
+//! # Log lines
+//! Their target is `openmail_tower`. At `info`, and at `warn` or `error` where something failed:
+//!
+//! | line | when |
+//! |---|---|
+//! | `received` | an event was verified |
+//! | `queued` | it was written down |
+//! | `run ended` | a run has ended, with `outcome`, `duration` and, where it failed, `error` and `retry_in` |
+//! | `not handled` | a delivery's event was not handled, for a reason that no run has logged |
+//! | `dropped` | a delivery was dropped before it was answered, by its sender or by a timeout |
+//! | `requests refused` | at most once a second for each reason, with the number since the last |
+//!
+//! At `debug` each refused request and each answer has its line.
+//!
+//! # Metrics
+//! See [`metric`].
 
-use http::HeaderValue;
+mod delivery;
+mod fields;
+mod log;
+pub mod metric;
+#[cfg(feature = "opentelemetry")]
+mod opentelemetry;
+#[cfg(feature = "tracing")]
+mod refusals;
+mod run;
+pub mod span;
+#[cfg(feature = "tracing")]
+mod text;
 
-use crate::{
-    event::EventId,
-    seam::{HandlerError, HandlerErrorKind, Outcome, VerifiedEvent},
-};
-
-pub(crate) fn rejected(code: &'static str, reason: &dyn std::fmt::Display) {
-    #[cfg(feature = "tracing")]
-    tracing::warn!(error = code, %reason, "webhook rejected");
-    #[cfg(feature = "metrics")]
-    metrics::counter!("openmail_rejections_total", "error" => code).increment(1);
-    let _ = (code, reason);
-}
-
-/// Whoever replays a delivery may write into the header what he likes: it is reported, and not used.
-pub(crate) fn event_id(header: Option<&HeaderValue>, signed: Option<&EventId>) {
-    let differs = header
-        .is_some_and(|header| Some(header.as_bytes()) != signed.map(|id| id.as_str().as_bytes()));
-    if differs {
-        #[cfg(feature = "tracing")]
-        tracing::debug!(?header, ?signed, "X-Event-Id is not the signed event_id");
-        #[cfg(feature = "metrics")]
-        metrics::counter!("openmail_event_id_mismatches_total").increment(1);
-    }
-}
-
-/// Not only where it is answered: behind a queue, nothing else tells.
-pub(crate) fn unrouted(event: &VerifiedEvent) {
-    #[cfg(feature = "tracing")]
-    tracing::info!(
-        event = event.event().name(),
-        event_id = event.event_id().map(|id| id.as_str()),
-        inbox_id = event.inbox_id().map(|id| id.as_str()),
-        "no handler asks for this event"
-    );
-    let _ = event;
-}
-
-pub(crate) fn handled(outcome: Outcome) {
-    let label = match outcome {
-        Outcome::Done => "done",
-        Outcome::Duplicate => "duplicate",
-        Outcome::Unrouted => "unrouted",
-    };
-    #[cfg(feature = "tracing")]
-    tracing::debug!(outcome = label, "event handled");
-    count(label);
-}
-
-pub(crate) fn failed(error: &HandlerError) {
-    let label = match error.kind() {
-        HandlerErrorKind::Failed => "failed",
-        HandlerErrorKind::Permanent => "permanent",
-        HandlerErrorKind::Panicked => "panicked",
-        HandlerErrorKind::InFlight => "in_flight",
-        HandlerErrorKind::Unavailable => "unavailable",
-    };
-    #[cfg(feature = "tracing")]
-    if error.kind() == HandlerErrorKind::InFlight {
-        tracing::info!("event in flight");
-    } else {
-        tracing::error!(outcome = label, %error, "event not handled");
-    }
-    count(label);
-}
-
-pub(crate) fn late() {
-    #[cfg(feature = "tracing")]
-    tracing::error!("event not handled in time");
-    count("late");
-}
-
-pub(crate) fn unverified() {
-    #[cfg(feature = "tracing")]
-    tracing::error!("there is no VerifyLayer around this Endpoint");
-    count("unverified");
-}
-
+pub(crate) use delivery::{Answer, Answering, Delivery, not_handled, unverified};
+pub(crate) use fields::Fields;
 #[cfg(feature = "dedupe")]
-pub(crate) fn claim(key: &str, what: &str, why: &dyn std::fmt::Display) {
-    #[cfg(feature = "tracing")]
-    tracing::warn!(key, %why, "{what}");
-    let _ = (key, what, why);
-}
-
-fn count(outcome: &'static str) {
-    #[cfg(feature = "metrics")]
-    metrics::counter!("openmail_events_total", "outcome" => outcome).increment(1);
-    let _ = outcome;
-}
+pub(crate) use log::claim;
+pub(crate) use run::{Run, Runner};
+#[cfg(feature = "dedupe")]
+pub(crate) use span::in_current_span;

@@ -8,10 +8,7 @@ use http::{
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 
-use crate::{
-    seam::{HandlerError, HandlerErrorKind, Outcome},
-    telemetry,
-};
+use crate::seam::{HandlerError, HandlerErrorKind, Outcome};
 
 /// After how many seconds to try again where nothing better is known.
 pub(crate) const RETRY_SOON: Duration = Duration::from_secs(5);
@@ -39,7 +36,6 @@ pub(crate) fn refusal(
 
 /// An event that was not handled; the log has the error, the answer only what sort it is.
 pub(crate) fn failure(error: &HandlerError) -> Response<Bytes> {
-    telemetry::failed(error);
     let delay = error.delay();
     let (status, code, message, retry_after) = match error.kind() {
         // Trying again would be of no use.
@@ -74,14 +70,12 @@ pub(crate) fn failure(error: &HandlerError) -> Response<Bytes> {
 
 /// The handler has not come to its end in time.
 pub(crate) fn late() -> Response<Bytes> {
-    telemetry::late();
     let message = "The event was not handled in time.";
     refusal(StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded", message, Some(RETRY_SOON))
 }
 
 /// An event that need not come again; `unrouted` is the status of one that no handler asks for.
 pub(crate) fn outcome(outcome: Outcome, unrouted: StatusCode) -> Response<Bytes> {
-    telemetry::handled(outcome);
     if outcome == Outcome::Unrouted && !unrouted.is_success() {
         return refusal(unrouted, "unrouted", "No handler asks for this event.", None);
     }
@@ -90,7 +84,6 @@ pub(crate) fn outcome(outcome: Outcome, unrouted: StatusCode) -> Response<Bytes>
 
 /// Nothing has verified the request: wired wrongly, and to be refused whatever it holds.
 pub(crate) fn unverified() -> Response<Bytes> {
-    telemetry::unverified();
     let message = "The request was not verified: VerifyLayer is missing.";
     refusal(StatusCode::INTERNAL_SERVER_ERROR, "missing_layer", message, None)
 }

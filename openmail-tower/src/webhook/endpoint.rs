@@ -19,6 +19,7 @@ use tower_service::Service;
 
 use crate::{
     seam::{BoxError, CatchPanic, HandlerError, Oneshot, Outcome, Timer, VerifiedEvent},
+    telemetry::{self, Answer, Answering},
     webhook::{
         answer::{failure, late, outcome, unverified},
         keyring::Keyring,
@@ -105,15 +106,17 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let unrouted = self.unrouted;
         let Some(event) = request.extensions_mut().remove::<VerifiedEvent>() else {
-            return EndpointFuture { state: State::Unverified, unrouted };
+            let answering = Answering::begin(None);
+            return EndpointFuture { state: State::Unverified, unrouted, answering };
         };
+        let answering = Answering::begin(request.extensions_mut().remove::<Answer>());
         let arrival = event.arrival().unwrap_or_else(Instant::now);
         let state = State::Running {
-            run: CatchPanic::new(|| Oneshot::new(self.events.clone(), event)),
+            run: CatchPanic::new(|| Oneshot::new(self.events.clone(), event.into_delivery())),
             deadline: arrival.checked_add(self.deadline),
             timer: Timer::default(),
         };
-        EndpointFuture { state, unrouted }
+        EndpointFuture { state, unrouted, answering }
     }
 }
 
@@ -126,6 +129,8 @@ pin_project! {
         #[pin]
         state: State<Oneshot<E, E::Future>>,
         unrouted: StatusCode,
+        // Dropped after the run.
+        answering: Answering,
     }
 }
 
@@ -148,14 +153,29 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let answer = match this.state.project() {
-            StateProj::Unverified => unverified(),
+            StateProj::Unverified => {
+                telemetry::unverified();
+                unverified()
+            }
             StateProj::Running { run, deadline, timer } => match run.poll(cx) {
-                Poll::Ready(Ok(Ok(done))) => outcome(done, *this.unrouted),
-                Poll::Ready(Ok(Err(error))) => failure(&HandlerError::from_boxed(error.into())),
-                Poll::Ready(Err(panic)) => failure(&HandlerError::panicked(panic)),
+                Poll::Ready(Ok(Ok(done))) => {
+                    this.answering.handled(&done);
+                    outcome(done, *this.unrouted)
+                }
+                Poll::Ready(Ok(Err(error))) => {
+                    let mut error = HandlerError::from_boxed(error.into());
+                    this.answering.failed(&mut error);
+                    failure(&error)
+                }
+                Poll::Ready(Err(panic)) => {
+                    let mut error = HandlerError::panicked(panic);
+                    this.answering.failed(&mut error);
+                    failure(&error)
+                }
                 Poll::Pending => {
                     let Some(deadline) = *deadline else { return Poll::Pending };
                     ready!(timer.poll(cx, || sleep_until(deadline)));
+                    this.answering.late();
                     late()
                 }
             },

@@ -83,17 +83,6 @@ fn traced(log: &Log) -> tracing::subscriber::DefaultGuard {
 }
 
 #[tokio::test]
-async fn what_no_handler_asks_for_is_told() {
-    let log = Log::default();
-    let _guard = traced(&log);
-    let router = EventRouter::new().handler(instrumented);
-    assert_eq!(run(router, mail("nobody")).await.unwrap(), Outcome::Unrouted);
-    let line = log.take().concat();
-    assert!(line.starts_with(" INFO no handler asks for this event"), "{line}");
-    assert!(line.contains(r#"inbox_id="nobody""#), "{line}");
-}
-
-#[tokio::test]
 async fn an_instrumented_handler_keeps_its_spans_name() {
     let log = Log::default();
     let _guard = traced(&log);

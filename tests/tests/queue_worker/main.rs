@@ -110,10 +110,10 @@ async fn each_event_is_run_once() {
     let seen = Seen::default();
     let worker = Running::start(queue.worker(seeing(&seen, |_| Ok(Outcome::Done))));
     for number in 0..50 {
-        assert_eq!(add(&queue, mail(&format!("evt_{number}"))).await, Outcome::Done);
+        assert_eq!(add(&queue, mail(&format!("evt_{number}"))).await, Outcome::Queued);
     }
     let plain = event(r#"{"event":"setup.test"}"#);
-    assert_eq!(add(&queue, plain).await, Outcome::Done);
+    assert_eq!(add(&queue, plain).await, Outcome::Queued);
     counts(&queue, Counts::default()).await;
     assert_eq!(add(&queue, mail("evt_7")).await, Outcome::Duplicate);
     assert_eq!(worker.stop().await, 0);
@@ -127,10 +127,10 @@ async fn each_event_is_run_once() {
 #[tokio::test]
 async fn two_events_of_one_mail_are_one_by_choice() {
     let (queue, _folder) = queue().await;
-    assert_eq!(add(&queue, mail("evt_1")).await, Outcome::Done);
-    assert_eq!(add(&queue, mail("evt_2")).await, Outcome::Done);
+    assert_eq!(add(&queue, mail("evt_1")).await, Outcome::Queued);
+    assert_eq!(add(&queue, mail("evt_2")).await, Outcome::Queued);
     let queue = queue.key(DedupeKey::Message);
-    assert_eq!(add(&queue, mail("evt_3")).await, Outcome::Done);
+    assert_eq!(add(&queue, mail("evt_3")).await, Outcome::Queued);
     assert_eq!(add(&queue, mail("evt_4")).await, Outcome::Duplicate);
 }
 

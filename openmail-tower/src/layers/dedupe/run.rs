@@ -164,7 +164,7 @@ impl<St: DedupeStore> Run<St> {
         store_timeout.min(lease / 3)
     }
 
-    fn log(&self, what: &str, why: &dyn fmt::Display) {
+    fn log(&self, what: &'static str, why: &dyn fmt::Display) {
         telemetry::claim(&self.key, what, why);
     }
 }
@@ -178,11 +178,9 @@ async fn limited<T, E: Into<BoxError>>(
 }
 
 fn tell(caller: oneshot::Sender<Answer>, answer: Answer) {
-    // Whoever is gone tells nobody of it.
-    match caller.send(answer) {
-        Ok(()) => {}
-        Err(Ok(outcome)) => telemetry::handled(outcome),
-        Err(Err(error)) => telemetry::failed(&error),
+    // A caller that is gone logs no error.
+    if let Err(Err(mut error)) = caller.send(answer) {
+        telemetry::not_handled(&mut error);
     }
 }
 

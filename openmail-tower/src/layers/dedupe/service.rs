@@ -12,7 +12,10 @@ use pin_project_lite::pin_project;
 use tokio::sync::oneshot;
 use tower_service::Service;
 
-use crate::seam::{BoxError, HandlerError, Outcome, VerifiedEvent};
+use crate::{
+    seam::{BoxError, HandlerError, Outcome, VerifiedEvent},
+    telemetry::in_current_span,
+};
 
 use super::{
     layer::DedupeLayer,
@@ -71,8 +74,7 @@ where
         let (caller, answer) = oneshot::channel();
         let inbox = event.inbox_id().cloned();
         let run = Run::new(&self.layer, key).go(inner, event, caller);
-        #[cfg(feature = "tracing")]
-        let run = tracing::Instrument::in_current_span(run);
+        let run = in_current_span(run);
         let spawned = self.layer.runs.spawn(inbox.as_ref(), self.layer.settings.most, run);
         let state = match spawned {
             Ok(()) => State::Running { answer },

@@ -18,7 +18,7 @@ use tower_service::Service;
 use crate::{
     event::{EventKind, InboxId},
     seam::{BoxError, Timer, VerifiedEvent},
-    telemetry,
+    telemetry::{Delivery, Fields},
     webhook::{
         keyring::{Holder, Keyring, Keys, Scope, peek_inbox_id},
         signature::Macs,
@@ -28,7 +28,7 @@ use crate::{
 use super::{
     body::{ResponseBody, VerifiedBody},
     budget::Reservation,
-    head::{EVENT_ID, Head},
+    head::Head,
     layer::Settings,
     receive::Receive,
     rejection::{Rejection, RejectionKind},
@@ -49,6 +49,8 @@ pin_project! {
         // The body's and the event's share of the budget, held until the answer.
         reservation: Option<Reservation>,
         settings: Arc<Settings<K>>,
+        // Dropped last: what is dropped with the request is part of the delivery.
+        delivery: Delivery,
     }
 }
 
@@ -97,6 +99,7 @@ where
     pub(super) fn new(
         service: S,
         settings: Arc<Settings<K>>,
+        delivery: Delivery,
         head: Head,
         parts: Parts,
         body: B,
@@ -113,12 +116,17 @@ where
             Scope::Body => State::Body { receive, key: None },
         };
         let waiting = Some(Waiting { service, parts, head, arrival: Instant::now() });
-        Self { state, waiting, reservation: None, settings }
+        Self { state, waiting, reservation: None, settings, delivery }
     }
 
-    pub(super) fn rejected(settings: &Arc<Settings<K>>, rejection: Rejection) -> Self {
+    pub(super) fn rejected(
+        settings: &Arc<Settings<K>>,
+        delivery: Delivery,
+        rejection: Rejection,
+    ) -> Self {
         let state = State::Rejected { rejection: Some(rejection) };
-        Self { state, waiting: None, reservation: None, settings: Arc::clone(settings) }
+        let settings = Arc::clone(settings);
+        Self { state, waiting: None, reservation: None, settings, delivery }
     }
 }
 
@@ -134,16 +142,21 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        let delivery: &Delivery = this.delivery;
+        let _entered = delivery.enter();
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Inner { response } => {
                     let response = ready!(response.poll(cx));
                     this.reservation.take();
+                    if let Ok(response) = &response {
+                        delivery.answered(response.status().as_u16());
+                    }
                     return Poll::Ready(response.map(|it| it.map(ResponseBody::inner)));
                 }
                 StateProj::Rejected { rejection } => {
                     let rejection = rejection.take().expect("polled after it was ready");
-                    return Poll::Ready(Ok(answer(rejection, this.settings)));
+                    return Poll::Ready(Ok(answer(rejection, this.settings, delivery)));
                 }
                 StateProj::Keys { keys, timer, named, then } => {
                     let keys = match keys.poll(cx) {
@@ -163,7 +176,15 @@ where
                             Then::Receive(receive) => Ok(State::Body { receive, key: Some(key) }),
                             Then::Conclude(body, reservation) => {
                                 let share = this.reservation.insert(reservation);
-                                conclude(this.waiting, this.settings, share, body, key, false)
+                                conclude(
+                                    this.waiting,
+                                    this.settings,
+                                    delivery,
+                                    share,
+                                    body,
+                                    key,
+                                    false,
+                                )
                             }
                         }
                     })
@@ -174,7 +195,7 @@ where
                     received.and_then(|(body, reservation)| match key.take() {
                         Some(key) => {
                             let share = this.reservation.insert(reservation);
-                            conclude(this.waiting, this.settings, share, body, key, true)
+                            conclude(this.waiting, this.settings, delivery, share, body, key, true)
                         }
                         None => {
                             let inbox = peek_inbox_id(&body);
@@ -205,6 +226,7 @@ impl<S> Waiting<S> {
 fn conclude<S, K: Keyring, B>(
     waiting: &mut Option<Waiting<S>>,
     settings: &Settings<K>,
+    delivery: &Delivery,
     share: &mut Reservation,
     body: Bytes,
     Key { mut macs, holder, named }: Key,
@@ -239,15 +261,22 @@ where
         }
     }
     let event = event.map_err(|error| Rejection::because(RejectionKind::InvalidPayload, error))?;
-    telemetry::event_id(parts.headers.get(&EVENT_ID), event.event_id());
-    parts.extensions.insert(event.with_arrival(arrival));
+    let trace = delivery.received(Fields::from(&event), body.len(), head.clock_difference());
+    parts.extensions.insert(event.with_arrival(arrival).with_trace_context(trace));
+    if let Some(answer) = delivery.answer() {
+        parts.extensions.insert(answer);
+    }
     let response = service.call(Request::from_parts(parts, VerifiedBody::new(body)));
     Ok(State::Inner { response })
 }
 
-fn answer<K, B>(rejection: Rejection, settings: &Settings<K>) -> Response<ResponseBody<B>> {
-    telemetry::rejected(rejection.code(), &rejection);
+fn answer<K, B>(
+    rejection: Rejection,
+    settings: &Settings<K>,
+    delivery: &Delivery,
+) -> Response<ResponseBody<B>> {
     let mut response = (settings.respond)(&rejection).map(ResponseBody::rejection);
+    delivery.refused(rejection.code(), &rejection, response.status().as_u16());
     response.extensions_mut().insert(rejection);
     response
 }

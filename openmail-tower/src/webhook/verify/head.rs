@@ -14,7 +14,7 @@ use super::rejection::{Rejection, RejectionKind};
 
 static TIMESTAMP: HeaderName = HeaderName::from_static("x-timestamp");
 static SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
-pub(super) static EVENT_ID: HeaderName = HeaderName::from_static("x-event-id");
+pub(super) static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A head that was found good.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(super) struct Head {
     /// The header's exact text: what was signed.
     pub(super) timestamp_text: HeaderValue,
     pub(super) timestamp: Timestamp,
+    /// When it arrived.
+    pub(super) now: SystemTime,
     pub(super) signature: Signature,
     pub(super) content_length: Option<usize>,
 }
@@ -45,7 +47,18 @@ impl Head {
         if content_length.is_some_and(|length| length > body_limit) {
             return Err(RejectionKind::BodyTooLarge.into());
         }
-        Ok(Self { timestamp_text: timestamp_text.clone(), timestamp, signature, content_length })
+        let timestamp_text = timestamp_text.clone();
+        Ok(Self { timestamp_text, timestamp, now, signature, content_length })
+    }
+}
+
+impl Head {
+    /// How many seconds the signed time lies before the arrival.
+    pub(super) fn clock_difference(&self) -> f64 {
+        match self.now.duration_since(self.timestamp.time()) {
+            Ok(ahead) => ahead.as_secs_f64(),
+            Err(behind) => -behind.duration().as_secs_f64(),
+        }
     }
 }
 

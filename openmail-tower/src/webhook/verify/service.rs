@@ -7,19 +7,20 @@ use std::{
 };
 
 use bytes::Buf;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
 use crate::{
     seam::BoxError,
+    telemetry::Delivery,
     webhook::{keyring::Keyring, secret::Secrets},
 };
 
 use super::{
     body::{ResponseBody, VerifiedBody},
     future::ResponseFuture,
-    head::Head,
+    head::{Head, TRACEPARENT},
     layer::Settings,
     rejection::RejectionKind,
 };
@@ -67,6 +68,7 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let Settings { clock, tolerance, body_limit, .. } = &*self.settings;
         let (parts, body) = request.into_parts();
+        let delivery = Delivery::begin(parts.headers.get(&TRACEPARENT).map(HeaderValue::as_bytes));
         let checked = Head::check(&parts, clock(), *tolerance, *body_limit).and_then(|head| {
             // Some bodies know their length where no header tells it.
             let least = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -77,9 +79,16 @@ where
                 // The service that was polled ready is the one to call; its clone is not ready.
                 let clone = self.inner.clone();
                 let service = mem::replace(&mut self.inner, clone);
-                ResponseFuture::new(service, Arc::clone(&self.settings), head, parts, body)
+                ResponseFuture::new(
+                    service,
+                    Arc::clone(&self.settings),
+                    delivery,
+                    head,
+                    parts,
+                    body,
+                )
             }
-            Err(rejection) => ResponseFuture::rejected(&self.settings, rejection),
+            Err(rejection) => ResponseFuture::rejected(&self.settings, delivery, rejection),
         }
     }
 }

@@ -1,0 +1,158 @@
+//! [`TraceContext`]: the trace that a mail belongs to.
+
+use std::{fmt, str};
+
+/// The trace that an event belongs to, and the span in it that caused what happens next: a
+/// [W3C `traceparent`](https://www.w3.org/TR/trace-context/#traceparent-header).
+///
+/// It is taken from the delivery's `traceparent` header, which is not signed: it serves to tell what
+/// belongs together and decides nothing. Its vendor's part, `tracestate`, is not kept.
+///
+/// ```
+/// use openmail_tower::TraceContext;
+///
+/// let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// let trace: TraceContext = text.parse()?;
+/// assert_eq!(trace.trace_id(), 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736);
+/// assert!(trace.is_sampled());
+/// assert_eq!(trace.to_string(), text);
+/// # Ok::<(), openmail_tower::InvalidTraceContext>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TraceContext {
+    trace_id: u128,
+    span_id: u64,
+    flags: u8,
+}
+
+/// A text that is no `traceparent`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a traceparent is 55 characters long: 00-<32 hex digits>-<16 hex digits>-<2 hex digits>")]
+pub struct InvalidTraceContext;
+
+/// Version 0 is all there is; a later one may have more behind it.
+const LENGTH: usize = 55;
+const LONGEST: usize = 256;
+const SAMPLED: u8 = 1;
+
+impl TraceContext {
+    /// Returns the context of a span. `None` where an id is 0, which stands for none.
+    pub fn new(trace_id: u128, span_id: u64, sampled: bool) -> Option<Self> {
+        let flags = if sampled { SAMPLED } else { 0 };
+        (trace_id != 0 && span_id != 0).then_some(Self { trace_id, span_id, flags })
+    }
+
+    /// Returns a new trace with ids by chance. It is sampled, so that nothing is left out where a
+    /// later process decides by its parent.
+    pub(crate) fn random() -> Self {
+        let trace_id = (u128::from(fastrand::u64(1..)) << 64) | u128::from(fastrand::u64(1..));
+        Self { trace_id, span_id: fastrand::u64(1..), flags: SAMPLED }
+    }
+
+    /// Reads a header's value.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        if !(LENGTH..=LONGEST).contains(&bytes.len()) || !bytes.is_ascii() {
+            return None;
+        }
+        let text = str::from_utf8(bytes).ok()?;
+        let (version, rest) = (&text[..2], &text[LENGTH..]);
+        let is_known = version == "00" && rest.is_empty();
+        let is_later = version != "00"
+            && version != "ff"
+            && is_lower_hex(version)
+            && (rest.is_empty() || rest.starts_with('-'));
+        let dashes = [2, 35, 52].iter().all(|at| bytes[*at] == b'-');
+        let parts = [&text[3..35], &text[36..52], &text[53..55]];
+        if !(is_known || is_later) || !dashes || !parts.into_iter().all(is_lower_hex) {
+            return None;
+        }
+        let trace_id = u128::from_str_radix(parts[0], 16).ok()?;
+        let span_id = u64::from_str_radix(parts[1], 16).ok()?;
+        let flags = u8::from_str_radix(parts[2], 16).ok()?;
+        Self::new(trace_id, span_id, flags & SAMPLED != 0)
+    }
+
+    /// The id of the trace.
+    pub fn trace_id(&self) -> u128 {
+        self.trace_id
+    }
+
+    /// The id of the span that caused what happens next.
+    pub fn span_id(&self) -> u64 {
+        self.span_id
+    }
+
+    /// Whether the caller may have recorded its part of the trace.
+    pub fn is_sampled(&self) -> bool {
+        self.flags & SAMPLED != 0
+    }
+}
+
+fn is_lower_hex(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+impl str::FromStr for TraceContext {
+    type Err = InvalidTraceContext;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTraceContext> {
+        Self::from_bytes(text.as_bytes()).ok_or(InvalidTraceContext)
+    }
+}
+
+/// As a `traceparent` has it.
+impl fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { trace_id, span_id, flags } = self;
+        write!(f, "00-{trace_id:032x}-{span_id:016x}-{flags:02x}")
+    }
+}
+
+impl fmt::Debug for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TraceContext({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn reads_what_it_writes() {
+        let trace = TraceContext::random();
+        assert_eq!(trace.to_string().parse(), Ok(trace));
+        assert_ne!(TraceContext::random().trace_id(), trace.trace_id());
+    }
+
+    #[test]
+    fn takes_a_later_version_for_what_it_knows_of_it() {
+        let later = format!("cc-{}-what-comes", &TEXT[3..]);
+        assert_eq!(later.parse::<TraceContext>().unwrap().to_string(), TEXT);
+    }
+
+    #[test]
+    fn refuses_what_has_another_form() {
+        let none = "00-00000000000000000000000000000000-00f067aa0ba902b7-01";
+        let nowhere = "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01";
+        for text in [
+            "",
+            "00",
+            none,
+            nowhere,
+            &TEXT.to_uppercase(),
+            &TEXT.replace("00-", "ff-"),
+            &TEXT.replace('-', "_"),
+            &TEXT.replace("4bf", "+bf"),
+            &format!("{TEXT}-"),
+            &format!("cc-{}x", &TEXT[3..]),
+            &format!("cc-{}-{}", &TEXT[3..], "x".repeat(1 << 20)),
+            &TEXT.replace('4', "é"),
+            &format!(" {TEXT}"),
+        ] {
+            assert_eq!(TraceContext::from_bytes(text.as_bytes()), None, "{text}");
+        }
+    }
+}

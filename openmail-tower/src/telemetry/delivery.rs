@@ -1,0 +1,195 @@
+//! [`Delivery`]: a request, from its arrival to its answer.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    Fields, log, metric,
+    span::{Entered, Span},
+};
+use crate::seam::{HandlerError, Outcome, TraceContext};
+
+/// A request that is observed: held by what answers it. Dropped before that, the request was dropped
+/// by its sender or by a timeout.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    // None where nobody observes it.
+    shared: Option<Arc<Shared>>,
+    trace: Option<TraceContext>,
+}
+
+/// The way to a delivery for what answers it, in the request's extensions.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer(Arc<Shared>);
+
+/// A delivery whose event is being handled. Dropped before it says what became of that, it was
+/// dropped with its run.
+#[derive(Debug)]
+pub(crate) struct Answering {
+    // None where nobody observes it, or it has said so.
+    shared: Option<Arc<Shared>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    span: Span,
+    begun: Instant,
+    /// The event's name, as a label.
+    event: OnceLock<&'static str>,
+    outcome: OnceLock<&'static str>,
+    has_ended: AtomicBool,
+}
+
+impl Delivery {
+    /// Begins with the arrival of a request with this `traceparent`.
+    pub(crate) fn begin(traceparent: Option<&[u8]>) -> Self {
+        let trace = traceparent.and_then(TraceContext::from_bytes);
+        let span = Span::delivery(trace);
+        let observed = span.is_enabled() || cfg!(feature = "metrics");
+        let shared = observed.then(|| {
+            Arc::new(Shared {
+                span,
+                begun: Instant::now(),
+                event: OnceLock::new(),
+                outcome: OnceLock::new(),
+                has_ended: AtomicBool::new(false),
+            })
+        });
+        Self { shared, trace }
+    }
+
+    /// Enters the span, for as long as this thread is at it.
+    pub(crate) fn enter(&self) -> Option<Entered<'_>> {
+        self.shared.as_ref().map(|shared| shared.span.enter())
+    }
+
+    /// Its event was verified: `bytes` long, and sent at a time that is `clock` seconds before this
+    /// machine's. Returns the trace that it belongs to.
+    pub(crate) fn received(&self, fields: Fields<'_>, bytes: usize, clock: f64) -> TraceContext {
+        let own = self.shared.as_ref().and_then(|shared| shared.span.trace_context());
+        let trace = own.or(self.trace).unwrap_or_else(TraceContext::random);
+        if let Some(shared) = &self.shared {
+            shared.span.record_fields(fields);
+            shared.span.record_trace(trace);
+            let _ = shared.event.set(metric::event_label(fields.kind));
+            log::received(bytes);
+            metric::received(bytes, clock);
+        }
+        trace
+    }
+
+    /// What the service of events says what became of it with.
+    pub(crate) fn answer(&self) -> Option<Answer> {
+        self.shared.clone().map(Answer)
+    }
+
+    /// It was refused.
+    pub(crate) fn refused(&self, reason: &'static str, error: &dyn fmt::Display, status: u16) {
+        log::refused(reason, error);
+        metric::rejected(reason);
+        if let Some(shared) = &self.shared {
+            shared.record("refused", Some(status));
+        }
+    }
+
+    /// It was answered; a service that is no [`Endpoint`](crate::Endpoint) has said no more.
+    pub(crate) fn answered(&self, status: u16) {
+        let Some(shared) = &self.shared else { return };
+        let by_status = if status < 400 { "answered" } else { "failed" };
+        let outcome = *shared.outcome.get_or_init(|| by_status);
+        let duration = shared.record(outcome, Some(status));
+        log::answered(outcome, status, duration);
+        metric::answered(shared.event.get().copied(), outcome, duration);
+    }
+}
+
+impl Shared {
+    fn record(&self, outcome: &'static str, status: Option<u16>) -> Duration {
+        self.has_ended.store(true, Ordering::Relaxed);
+        let duration = self.begun.elapsed();
+        self.span.record_end(outcome, status, duration);
+        duration
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        let Some(shared) = &self.shared else { return };
+        if shared.has_ended.load(Ordering::Relaxed) {
+            return;
+        }
+        let _entered = shared.span.enter();
+        let duration = shared.record("dropped", None);
+        match shared.event.get() {
+            Some(event) => {
+                // What was dropped with it has said so.
+                if shared.outcome.get().is_none() {
+                    log::dropped("handling", duration);
+                }
+                metric::dropped(event);
+            }
+            None => {
+                log::refused("dropped", &"the sender hung up, or a timeout ended it");
+                metric::rejected("dropped");
+            }
+        }
+    }
+}
+
+impl Answering {
+    pub(crate) fn begin(answer: Option<Answer>) -> Self {
+        Self { shared: answer.map(|Answer(shared)| shared) }
+    }
+
+    /// The event needs no other delivery.
+    pub(crate) fn handled(&mut self, outcome: &Outcome) {
+        self.end(outcome.label());
+    }
+
+    /// The event was not handled, for now or for good.
+    pub(crate) fn failed(&mut self, error: &mut HandlerError) {
+        self.end(error.kind().label());
+        not_handled(error);
+    }
+
+    /// The deadline has passed. The run is dropped, or goes on without it.
+    pub(crate) fn late(&mut self) {
+        self.end("late");
+        log::not_handled("late", &"the deadline has passed", None);
+    }
+
+    fn end(&mut self, outcome: &'static str) -> Option<Arc<Shared>> {
+        let shared = self.shared.take()?;
+        let _ = shared.outcome.set(outcome);
+        Some(shared)
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if let Some(shared) = self.end("dropped") {
+            let _entered = shared.span.enter();
+            log::dropped("handling", shared.begun.elapsed());
+        }
+    }
+}
+
+/// Logs an error that no run has logged.
+pub(crate) fn not_handled(error: &mut HandlerError) {
+    if !error.set_logged() {
+        log::not_handled(error.kind().label(), error, error.delay());
+    }
+}
+
+/// An event came without a verification.
+pub(crate) fn unverified() {
+    log::miswired("no VerifyLayer is around this Endpoint");
+}

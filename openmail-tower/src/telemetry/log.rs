@@ -1,0 +1,152 @@
+//! The log lines.
+
+use std::{fmt, time::Duration};
+
+#[cfg(feature = "tracing")]
+use tracing::{
+    Level,
+    field::{debug, display},
+};
+
+#[cfg(feature = "tracing")]
+use super::{metric::is_failure, refusals::Refusals, text};
+
+/// The target of every line and span, whichever module it is about.
+pub(super) const TARGET: &str = "openmail_tower";
+
+/// One line, at a level that is known at run time.
+#[cfg(feature = "tracing")]
+macro_rules! line {
+    ($level:expr, $($rest:tt)*) => {
+        match $level {
+            Level::ERROR => tracing::error!(target: TARGET, $($rest)*),
+            Level::WARN => tracing::warn!(target: TARGET, $($rest)*),
+            Level::INFO => tracing::info!(target: TARGET, $($rest)*),
+            _ => tracing::debug!(target: TARGET, $($rest)*),
+        }
+    };
+}
+
+/// An event was verified.
+pub(super) fn received(bytes: usize) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(target: TARGET, bytes, "received");
+    #[cfg(not(feature = "tracing"))]
+    let _ = bytes;
+}
+
+/// A request was refused.
+pub(super) fn refused(reason: &'static str, error: &dyn fmt::Display) {
+    #[cfg(feature = "tracing")]
+    {
+        static REFUSALS: Refusals = Refusals::new();
+        let error = text::error(error);
+        tracing::debug!(target: TARGET, reason, %error, "request refused");
+        if let Some(count) = REFUSALS.count(reason) {
+            tracing::warn!(target: TARGET, reason, count, last = %error, "requests refused");
+        }
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = (reason, error);
+}
+
+/// A delivery was answered.
+pub(super) fn answered(outcome: &'static str, status: u16, duration: Duration) {
+    #[cfg(feature = "tracing")]
+    {
+        let level = match outcome {
+            // No run has told of these.
+            "duplicate" | "unrouted" => Level::INFO,
+            _ => Level::DEBUG,
+        };
+        line!(level, outcome, status, ?duration, "answered");
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = (outcome, status, duration);
+}
+
+/// A delivery was dropped before its answer was there; `phase` is what it had come to.
+pub(super) fn dropped(phase: &'static str, duration: Duration) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(target: TARGET, phase, ?duration, "dropped");
+    #[cfg(not(feature = "tracing"))]
+    let _ = (phase, duration);
+}
+
+/// The event of a delivery was not handled.
+pub(super) fn not_handled(
+    outcome: &'static str,
+    error: &dyn fmt::Display,
+    retry_in: Option<Duration>,
+) {
+    #[cfg(feature = "tracing")]
+    {
+        let level = match outcome {
+            "in_flight" => Level::INFO,
+            _ => Level::WARN,
+        };
+        let (error, retry_in) = (display(text::error(error)), retry_in.map(debug));
+        line!(level, outcome, error, retry_in, "not handled");
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = (outcome, error, retry_in);
+}
+
+/// A program that is wired wrongly.
+pub(super) fn miswired(what: &'static str) {
+    #[cfg(feature = "tracing")]
+    tracing::error!(target: TARGET, "{what}");
+    #[cfg(not(feature = "tracing"))]
+    let _ = what;
+}
+
+/// A run has ended.
+pub(super) fn run_ended(
+    outcome: &'static str,
+    error: Option<&dyn fmt::Display>,
+    duration: Duration,
+    next: Next,
+) {
+    #[cfg(feature = "tracing")]
+    {
+        let level = match (outcome, next) {
+            ("permanent", _) | (_, Next::DeadLetter) => Level::ERROR,
+            _ if is_failure(outcome) => Level::WARN,
+            _ => Level::INFO,
+        };
+        let error = error.map(|error| display(text::error(error)));
+        let retry_in = match next {
+            Next::In(delay) => Some(debug(delay)),
+            Next::Never | Next::Unknown | Next::DeadLetter => None,
+        };
+        let dead_letter = matches!(next, Next::DeadLetter).then_some(true);
+        line!(level, outcome, ?duration, error, retry_in, dead_letter, "run ended");
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = (outcome, error, duration, next);
+}
+
+/// When an event runs next.
+#[derive(Debug, Clone, Copy)]
+#[allow(dead_code, reason = "a queue's worker says when")]
+pub(crate) enum Next {
+    /// It is done.
+    Never,
+    /// When it is delivered again.
+    Unknown,
+    /// After this long.
+    In(Duration),
+    /// When somebody says so.
+    DeadLetter,
+}
+
+/// Something about a claim of a `Dedupe`.
+#[cfg(feature = "dedupe")]
+pub(crate) fn claim(key: &str, what: &'static str, error: &dyn fmt::Display) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(
+        target: TARGET, key = %text::name(key), error = %text::error(error), "{what}"
+    );
+    #[cfg(not(feature = "tracing"))]
+    let _ = (key, what, error);
+}

@@ -1,0 +1,118 @@
+//! The metrics' names, for the crate `metrics` (feature `metrics`).
+//!
+//! Names and units follow Prometheus: base units, and `_total` for counters.
+//!
+//! | name | type | labels | unit | what |
+//! |---|---|---|---|---|
+//! | [`openmail_deliveries_total`](DELIVERIES) | counter | `event`, `outcome` | | verified deliveries, when they are answered or dropped |
+//! | [`openmail_rejections_total`](REJECTIONS) | counter | `reason` | | requests that were refused, or dropped before they were verified |
+//! | [`openmail_runs_total`](RUNS) | counter | `outcome` | | runs that have ended |
+//! | [`openmail_answer_duration_seconds`](ANSWER_DURATION) | histogram | `outcome` | s | from a verified delivery's arrival to its answer |
+//! | [`openmail_run_duration_seconds`](RUN_DURATION) | histogram | `outcome` | s | of a run |
+//! | [`openmail_body_bytes`](BODY_SIZE) | histogram | | byte | the size of a verified body |
+//! | [`openmail_clock_difference_seconds`](CLOCK_DIFFERENCE) | gauge | | s | how far this machine's clock is ahead of the last verified delivery's `X-Timestamp` |
+//!
+//! Label values are bounded, whatever is sent:
+//!
+//! | label | values |
+//! |---|---|
+//! | `event` | the [`EventKind`](crate::EventKind)s that are known, else `other` |
+//! | `outcome` of a delivery | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`; `late`, `dropped`; `answered`, where the service is no [`Endpoint`](crate::Endpoint) |
+//! | `outcome` of a run | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`; `dropped` |
+//! | `reason` of a rejection | the `error` of the answer, or `dropped` |
+
+use std::time::Duration;
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $constant:ident = $name:literal;)*) => {
+        $($(#[$doc])* pub const $constant: &str = $name;)*
+
+        /// Every name there is.
+        pub const ALL: &[&str] = &[$($constant),*];
+    };
+}
+
+names! {
+    /// Verified deliveries by event and outcome.
+    DELIVERIES = "openmail_deliveries_total";
+    /// Refused requests by reason.
+    REJECTIONS = "openmail_rejections_total";
+    /// Runs by outcome.
+    RUNS = "openmail_runs_total";
+    /// The time from a delivery's arrival to its answer, in seconds, by outcome.
+    ANSWER_DURATION = "openmail_answer_duration_seconds";
+    /// The duration of a run, in seconds, by outcome.
+    RUN_DURATION = "openmail_run_duration_seconds";
+    /// The size of a verified body, in bytes.
+    BODY_SIZE = "openmail_body_bytes";
+    /// How far this machine's clock is ahead of the sender's, in seconds.
+    CLOCK_DIFFERENCE = "openmail_clock_difference_seconds";
+}
+
+/// The event's name where it is a known one: a label has few values.
+pub(super) fn event_label(kind: &str) -> &'static str {
+    const KNOWN: [&str; 6] = [
+        "message.received",
+        "inbox.suspended",
+        "inbox.reactivated",
+        "pod.suspended",
+        "pod.reactivated",
+        "setup.test",
+    ];
+    KNOWN.into_iter().find(|known| *known == kind).unwrap_or("other")
+}
+
+/// Whether this outcome is something to look into.
+#[cfg(feature = "tracing")]
+pub(super) fn is_failure(outcome: &str) -> bool {
+    matches!(
+        outcome,
+        "failed" | "permanent" | "panicked" | "unavailable" | "late" | "dropped" | "lost"
+    )
+}
+
+pub(super) fn received(bytes: usize, clock: f64) {
+    #[cfg(feature = "metrics")]
+    {
+        #[expect(clippy::cast_precision_loss, reason = "bodies are small")]
+        metrics::histogram!(BODY_SIZE).record(bytes as f64);
+        metrics::gauge!(CLOCK_DIFFERENCE).set(clock);
+    }
+    #[cfg(not(feature = "metrics"))]
+    let _ = (bytes, clock);
+}
+
+pub(super) fn rejected(reason: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!(REJECTIONS, "reason" => reason).increment(1);
+    #[cfg(not(feature = "metrics"))]
+    let _ = reason;
+}
+
+pub(super) fn answered(event: Option<&'static str>, outcome: &'static str, duration: Duration) {
+    #[cfg(feature = "metrics")]
+    {
+        let event = event.unwrap_or("other");
+        metrics::counter!(DELIVERIES, "event" => event, "outcome" => outcome).increment(1);
+        metrics::histogram!(ANSWER_DURATION, "outcome" => outcome).record(duration);
+    }
+    #[cfg(not(feature = "metrics"))]
+    let _ = (event, outcome, duration);
+}
+
+pub(super) fn dropped(event: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!(DELIVERIES, "event" => event, "outcome" => "dropped").increment(1);
+    #[cfg(not(feature = "metrics"))]
+    let _ = event;
+}
+
+pub(super) fn run_ended(outcome: &'static str, duration: Duration) {
+    #[cfg(feature = "metrics")]
+    {
+        metrics::counter!(RUNS, "outcome" => outcome).increment(1);
+        metrics::histogram!(RUN_DURATION, "outcome" => outcome).record(duration);
+    }
+    #[cfg(not(feature = "metrics"))]
+    let _ = (outcome, duration);
+}

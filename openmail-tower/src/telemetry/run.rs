@@ -1,0 +1,125 @@
+//! [`Run`]: a run of an event, from its beginning to its end.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    thread,
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+
+use super::{
+    Fields, log,
+    log::Next,
+    metric,
+    span::{Entered, Parent, Span},
+};
+use crate::seam::{HandlerError, Outcome, TraceContext};
+
+/// A run that is observed. One that is dropped before it [ends](Self::end) was dropped by somebody
+/// around it, or has panicked.
+#[derive(Debug)]
+pub(crate) struct Run {
+    span: Span,
+    begun: Instant,
+    has_ended: bool,
+}
+
+impl Run {
+    fn begin(fields: Fields<'_>, parent: Parent) -> Self {
+        Self { span: Span::run(fields, parent), begun: Instant::now(), has_ended: false }
+    }
+
+    /// Begins the run of a delivery, in the span around it. `None` where nobody observes it.
+    pub(crate) fn of_delivery(fields: Fields<'_>) -> Option<Self> {
+        let this = Self::begin(fields, Parent::Current);
+        if this.span.is_enabled() || cfg!(feature = "metrics") {
+            return Some(this);
+        }
+        None
+    }
+
+    /// Begins the run of an event that was queued, in the trace that it belongs to.
+    #[allow(dead_code, reason = "a queue's worker begins with it")]
+    pub(crate) fn of_queue(fields: Fields<'_>, trace: Option<TraceContext>) -> Self {
+        Self::begin(fields, Parent::Trace(trace))
+    }
+
+    pub(crate) fn enter(&self) -> Entered<'_> {
+        self.span.enter()
+    }
+
+    /// The run has ended.
+    pub(crate) fn end(
+        mut self,
+        outcome: &'static str,
+        error: Option<&dyn fmt::Display>,
+        next: Next,
+    ) {
+        self.finish(outcome, error, next);
+    }
+
+    fn finish(&mut self, outcome: &'static str, error: Option<&dyn fmt::Display>, next: Next) {
+        self.has_ended = true;
+        let duration = self.begun.elapsed();
+        self.span.record_end(outcome, None, duration);
+        let _entered = self.span.enter();
+        log::run_ended(outcome, error, duration, next);
+        metric::run_ended(outcome, duration);
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            let outcome = if thread::panicking() { "panicked" } else { "dropped" };
+            self.finish(outcome, None, Next::Unknown);
+        }
+    }
+}
+
+pin_project! {
+    /// Runs a handler inside of the run's span.
+    #[derive(Debug)]
+    pub(crate) struct Runner<F> {
+        // Dropped before the run, so that what the handler logs then is inside.
+        #[pin]
+        handler: F,
+        run: Option<Run>,
+    }
+}
+
+impl<F> Runner<F> {
+    pub(crate) fn new(run: Run, handler: impl FnOnce() -> F) -> Self {
+        let handler = {
+            let _entered = run.enter();
+            handler()
+        };
+        Self { handler, run: Some(run) }
+    }
+}
+
+impl<F: Future<Output = Result<Outcome, HandlerError>>> Future for Runner<F> {
+    type Output = Result<Outcome, HandlerError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut result = {
+            let _entered = this.run.as_ref().map(Run::enter);
+            ready!(this.handler.poll(cx))
+        };
+        if let Some(run) = this.run.take() {
+            match &mut result {
+                Ok(outcome) => run.end(outcome.label(), None, Next::Never),
+                Err(error) => {
+                    error.set_logged();
+                    run.end(error.kind().label(), Some(error), Next::Unknown);
+                }
+            }
+        }
+        Poll::Ready(result)
+    }
+}

@@ -1,0 +1,204 @@
+//! The spans' names. [The module above](super) lists their fields.
+
+#[cfg(feature = "tracing")]
+use tracing::field::{Empty, debug, display};
+
+#[cfg(feature = "tracing")]
+use super::text;
+use super::{Fields, log::TARGET};
+use crate::seam::TraceContext;
+
+/// Around the verification of a request and its answer.
+pub const DELIVERY: &str = "openmail.delivery";
+/// Around a run of an event.
+pub const RUN: &str = "openmail.run";
+
+/// A span, or nothing.
+#[derive(Debug, Clone)]
+pub(super) struct Span {
+    #[cfg(feature = "tracing")]
+    inner: tracing::Span,
+}
+
+/// Leaves the span when it is dropped.
+#[must_use]
+pub(crate) struct Entered<'a> {
+    #[cfg(feature = "tracing")]
+    _inner: tracing::span::Entered<'a>,
+    #[cfg(not(feature = "tracing"))]
+    _inner: std::marker::PhantomData<&'a ()>,
+}
+
+/// What a span is the child of.
+#[derive(Debug, Clone, Copy)]
+#[allow(dead_code, reason = "a queue's worker has the trace")]
+pub(super) enum Parent {
+    /// The span around it.
+    Current,
+    /// A span of another task or process.
+    Trace(Option<TraceContext>),
+}
+
+#[cfg(feature = "tracing")]
+const OTEL_KIND: Option<&str> =
+    if cfg!(feature = "opentelemetry") { Some("consumer") } else { None };
+
+impl Span {
+    /// Around a delivery whose request has this `traceparent`. Nothing is known of its event yet.
+    pub(super) fn delivery(trace: Option<TraceContext>) -> Self {
+        #[cfg(feature = "tracing")]
+        {
+            let inner = tracing::error_span!(
+                target: TARGET,
+                "openmail.delivery",
+                kind = Empty,
+                event_id = Empty,
+                inbox_id = Empty,
+                thread_id = Empty,
+                attempt = Empty,
+                trace_id = Empty,
+                outcome = Empty,
+                status = Empty,
+                duration = Empty,
+                otel.kind = OTEL_KIND,
+            );
+            #[cfg(feature = "opentelemetry")]
+            if !inner.is_disabled() {
+                super::opentelemetry::begin(&inner, "receive", "deliver", trace);
+            }
+            let _ = trace;
+            Self { inner }
+        }
+        #[cfg(not(feature = "tracing"))]
+        {
+            let _ = (trace, TARGET);
+            Self {}
+        }
+    }
+
+    /// Around a run.
+    pub(super) fn run(fields: Fields<'_>, parent: Parent) -> Self {
+        #[cfg(feature = "tracing")]
+        {
+            macro_rules! run {
+                ($($parent:tt)*) => {
+                    tracing::error_span!(
+                        target: TARGET,
+                        $($parent)*
+                        "openmail.run",
+                        kind = Empty,
+                        event_id = Empty,
+                        inbox_id = Empty,
+                        thread_id = Empty,
+                        attempt = Empty,
+                        trace_id = Empty,
+                        outcome = Empty,
+                        duration = Empty,
+                        otel.kind = OTEL_KIND,
+                    )
+                };
+            }
+            let (inner, trace) = match parent {
+                Parent::Current => (run!(), None),
+                Parent::Trace(trace) => (run!(parent: None,), trace),
+            };
+            let this = Self { inner };
+            if this.is_enabled() {
+                #[cfg(feature = "opentelemetry")]
+                super::opentelemetry::begin(&this.inner, "process", "run", trace);
+                this.record_fields(fields);
+                if let Some(trace) = trace {
+                    this.record_trace(trace);
+                }
+            }
+            this
+        }
+        #[cfg(not(feature = "tracing"))]
+        {
+            let _ = (fields, parent);
+            Self {}
+        }
+    }
+
+    pub(super) fn is_enabled(&self) -> bool {
+        #[cfg(feature = "tracing")]
+        return !self.inner.is_disabled();
+        #[cfg(not(feature = "tracing"))]
+        false
+    }
+
+    pub(super) fn enter(&self) -> Entered<'_> {
+        Entered {
+            #[cfg(feature = "tracing")]
+            _inner: self.inner.enter(),
+            #[cfg(not(feature = "tracing"))]
+            _inner: std::marker::PhantomData,
+        }
+    }
+
+    /// The context of this span, for what it causes elsewhere.
+    pub(super) fn trace_context(&self) -> Option<TraceContext> {
+        #[cfg(feature = "opentelemetry")]
+        return super::opentelemetry::context(&self.inner);
+        #[cfg(not(feature = "opentelemetry"))]
+        None
+    }
+
+    pub(super) fn record_fields(&self, fields: Fields<'_>) {
+        #[cfg(feature = "tracing")]
+        {
+            let Fields { kind, event_id, inbox_id, thread_id, attempt } = fields;
+            self.inner.record("kind", display(text::name(kind)));
+            for (field, id) in
+                [("event_id", event_id), ("inbox_id", inbox_id), ("thread_id", thread_id)]
+            {
+                if let Some(id) = id {
+                    self.inner.record(field, display(text::name(id)));
+                }
+            }
+            if let Some(attempt) = attempt {
+                self.inner.record("attempt", attempt);
+            }
+            #[cfg(feature = "opentelemetry")]
+            super::opentelemetry::describe(&self.inner, fields);
+        }
+        #[cfg(not(feature = "tracing"))]
+        let _ = fields;
+    }
+
+    pub(super) fn record_trace(&self, trace: TraceContext) {
+        #[cfg(feature = "tracing")]
+        self.inner.record("trace_id", display(format_args!("{:032x}", trace.trace_id())));
+        #[cfg(not(feature = "tracing"))]
+        let _ = trace;
+    }
+
+    pub(super) fn record_end(
+        &self,
+        outcome: &'static str,
+        status: Option<u16>,
+        duration: std::time::Duration,
+    ) {
+        #[cfg(feature = "tracing")]
+        {
+            self.inner.record("outcome", outcome);
+            if let Some(status) = status {
+                self.inner.record("status", status);
+            }
+            self.inner.record("duration", debug(duration));
+            #[cfg(feature = "opentelemetry")]
+            super::opentelemetry::end(&self.inner, outcome, status);
+        }
+        #[cfg(not(feature = "tracing"))]
+        let _ = (outcome, status, duration);
+    }
+}
+
+/// Runs a future in the span that is entered now, on whatever task it runs.
+#[cfg(feature = "dedupe")]
+pub(crate) fn in_current_span<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    #[cfg(feature = "tracing")]
+    return tracing::Instrument::in_current_span(future);
+    #[cfg(not(feature = "tracing"))]
+    future
+}
