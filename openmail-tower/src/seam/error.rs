@@ -132,7 +132,7 @@ impl HandlerError {
             Err(error) => {
                 let said = said(&*error);
                 let (kind, delay) = said.unwrap_or((HandlerErrorKind::Failed, None));
-                Self(Box::new(Inner { kind, delay, source: Some(error) }))
+                Self(Box::new(Inner { kind, delay, logged: false, source: Some(error) }))
             }
         }
     }
