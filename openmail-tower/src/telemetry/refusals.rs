@@ -73,7 +73,8 @@ mod tests {
     fn no_refusal_is_lost_among_threads() {
         let refusals = Refusals::new();
         let told = std::thread::scope(|scope| {
-            let count = |_| scope.spawn(|| (0..1000).filter_map(|_| refusals.count("stale")).sum());
+            let count =
+                |_| scope.spawn(|| (0..1000).filter_map(|_| refusals.count("stale")).sum::<u64>());
             let threads: Vec<_> = (0..4).map(count).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).sum::<u64>()
         });
