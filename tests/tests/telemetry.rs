@@ -103,7 +103,7 @@ async fn a_failure_is_told_once_and_with_its_event() {
 async fn an_error_that_no_run_has_told_is_told_by_the_delivery() {
     let log = Log::default();
     let _listening = log.listen(Level::INFO);
-    let error = || HandlerError::retry_after(Duration::from_secs(9), "the disk\nis full");
+    let error = || HandlerError::failed("the disk\nis full").after(Duration::from_secs(9));
     let events = service_fn(move |_: VerifiedEvent| async move { Err::<Outcome, _>(error()) });
     webhook(layer(), events).oneshot(request()).await.unwrap();
     let told = log.lines(&["WARN", r"error=the disk\nis full", "retry_in=9s"]);
