@@ -25,7 +25,7 @@
 //! /// Handles the mail of one inbox.
 //! #[openmail_handler(event = "message.received", inbox = "inb_support")]
 //! async fn support(mail: &MessageReceived) -> Result<(), std::io::Error> {
-//!     println!("{}: {:?}", mail.message.from, mail.message.subject);
+//!     println!("{:?}: {:?}", mail.message.from, mail.message.subject);
 //!     Ok(())
 //! }
 //!
@@ -62,6 +62,7 @@
 //! | `agents` | [`layers::AgentResolver`]: the agent behind an inbox, looked up and remembered | |
 //! | `forward` | [`layers::Forward`]: events handed on over HTTP | |
 //! | `api` | `api`: OpenMail's REST API, with a client over hyper and rustls | |
+//! | `idn` | [`event::Address`]: domains in Unicode equal their form in ASCII | |
 //! | `axum` | [`VerifiedEvent`] as an axum extractor | |
 //! | `anyhow` | [`HandlerError`] into `anyhow::Error` by `?` | |
 //! | `dedupe` | `dedupe`: one run an event, with a store of your own | |

@@ -9,7 +9,9 @@ use openmail_tests::{
     NOW, Polls, ScriptedBody, Step, clock, error_code, fixture, inner, layer, secret, signed,
 };
 use openmail_tower::{
-    BoxError, Secret, Secrets, VerifyLayer,
+    BoxError, EventRouter, Outcome, Secret, Secrets, VerifiedEvent, VerifyLayer,
+    event::Misfit,
+    webhook,
     webhook::{Rejection, RejectionKind, signature::sign},
 };
 use tower::{Layer, ServiceExt, service_fn};
@@ -255,11 +257,31 @@ async fn no_secret_verifies() {
 
 #[tokio::test]
 async fn signed_but_no_event() {
-    for json in ["", "[]", "{}", r#"{"event":1}"#, r#"{"event":"message.received","event_id":"e"}"#]
-    {
+    for json in ["", "[]", "{}", r#"{"event":1}"#, r#"{"event":"a.b","event":"a.b"}"#] {
         let body = ScriptedBody::new([Step::Data(Bytes::from_static(json.as_bytes()))]);
         let Answer { status, code, ran, .. } = answer(layer(), signed(json.as_bytes(), body)).await;
         assert_eq!((status.as_u16(), &*code, ran), (422, "invalid_payload", false), "{json}");
+    }
+}
+
+#[tokio::test]
+async fn a_mail_without_its_id_goes_to_the_fallback_and_without_one_is_refused() {
+    let json = br#"{"event":"message.received","event_id":"e","inbox_id":"i","message":{}}"#;
+    let request = || {
+        let body = ScriptedBody::new([Step::Data(Bytes::from_static(json))]);
+        signed(json, body).map(|(body, _)| body)
+    };
+    let others = service_fn(async |event: VerifiedEvent| {
+        assert_eq!(event.event().misfit(), Some(Misfit::MissingField("message.id")));
+        Ok::<_, BoxError>(Outcome::Done)
+    });
+    for (events, expected) in [
+        (EventRouter::new(), (422, "invalid_payload")),
+        (EventRouter::new().fallback_service(others), (200, "")),
+    ] {
+        let response = webhook(layer(), events).oneshot(request()).await.unwrap();
+        let status = response.status().as_u16();
+        assert_eq!((status, &*error_code(response).await), expected);
     }
 }
 

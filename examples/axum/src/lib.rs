@@ -55,7 +55,7 @@ async fn receive(State(Seen(counts)): State<Seen>, event: VerifiedEvent) -> Stat
     match event.event() {
         Event::MessageReceived(mail) => {
             counts.mails.fetch_add(1, Ordering::Relaxed);
-            tracing::info!(inbox = %mail.inbox_id, from = ?mail.message.sender().address, "mail");
+            tracing::info!(inbox = %mail.inbox_id, message_id = %mail.message.id, "mail");
         }
         other => {
             counts.others.fetch_add(1, Ordering::Relaxed);

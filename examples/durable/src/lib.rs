@@ -47,8 +47,9 @@ async fn answer(
         return Err(HandlerError::permanent("there is nothing to answer"));
     }
     let text = format!("Re: {subject}");
-    tracing::info!(?attempt, to = %mail.message.sender(), text, "answered");
-    agent.0.lock().await.insert(mail.event_id.to_string(), text);
+    tracing::info!(?attempt, message_id = %mail.message.id, "answered");
+    let id = mail.event_id.as_ref().map_or(mail.message.id.as_str(), |id| id.as_str());
+    agent.0.lock().await.insert(id.to_owned(), text);
     Ok(())
 }
 

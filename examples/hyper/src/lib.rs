@@ -46,7 +46,7 @@ impl Received {
 #[openmail_handler(event = "message.received")]
 async fn receive(mail: &Message, State(received): State<Received>) {
     let count = received.0.fetch_add(1, Ordering::Relaxed) + 1;
-    tracing::info!(count, from = ?mail.sender().address, "mail");
+    tracing::info!(count, message_id = %mail.id, "mail");
 }
 
 /// Serves the webhook, at whatever path, until `stop`; then until the requests under way are

@@ -12,11 +12,10 @@ pub fn events() -> EventRouter {
 /// An agent's work begins here. It may fail, take its time, and be run again.
 #[openmail_handler(event = "message.received")]
 async fn received(mail: &MessageReceived, Attempt(attempt): Attempt) -> Result<(), HandlerError> {
-    let from = &mail.message.sender().address;
-    if from.is_empty() {
+    if mail.message.sender().is_none() {
         return Err(HandlerError::permanent("there is nobody to answer"));
     }
-    tracing::info!(inbox = %mail.inbox_id, ?from, ?attempt, "mail");
+    tracing::info!(inbox = %mail.inbox_id, message_id = %mail.message.id, ?attempt, "mail");
     Ok(())
 }
 

@@ -19,7 +19,7 @@ pub(crate) fn events() -> EventRouter {
 /// Mail to support. An agent's work begins here.
 #[openmail_handler(event = "message.received", inbox = "inb_support")]
 async fn support(mail: &Message, event: &VerifiedEvent) -> io::Result<()> {
-    tracing::info!(from = ?mail.sender().address, subject = ?mail.subject, "mail to support");
+    tracing::info!(message_id = %mail.id, "mail to support");
     report("support", event).await
 }
 

@@ -4,13 +4,16 @@ use std::{borrow::Borrow, fmt, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::payload::Text;
+use super::{
+    glimpse::{Cut, Glimpse},
+    payload::Text,
+};
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
         ///
-        /// Opaque text, compared byte by byte; cheap to clone.
+        /// Opaque text, compared byte by byte; cheap to clone. `Debug` cuts it after 100 characters.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
         pub struct $name(Arc<str>);
@@ -30,7 +33,13 @@ macro_rules! ids {
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
+                fmt::Debug::fmt(&Cut(&self.0), f)
+            }
+        }
+
+        impl Glimpse for $name {
+            fn glimpse(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(self, f)
             }
         }
 
@@ -91,9 +100,8 @@ ids! {
     PodId;
 }
 
-/// Something for each of a million inboxes, changed at any time: who reads never waits for a writer,
-/// nor while the map grows.
+/// A map from inboxes, of up to millions, that changes at any time: a reader never waits for a
+/// writer, nor while the map grows.
 ///
-/// Ids are made by OpenMail and not by strangers, so a fast hash will do; at this size it is half of
-/// a lookup.
+/// OpenMail makes the ids, not strangers, so a fast hash will do; at this size it is half of a lookup.
 pub(crate) type InboxMap<T> = papaya::HashMap<InboxId, T, foldhash::fast::RandomState>;

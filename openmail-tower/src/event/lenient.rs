@@ -1,7 +1,7 @@
 //! Optional fields of any form: understood, absent, or kept as they came.
 //!
-//! An optional field in a form nobody foresaw must not cost the mail. It is read in the same single
-//! pass as the rest: JSON says by its first byte what comes.
+//! An optional field in an unforeseen form must not cost the mail. It is read in the same single pass
+//! as the rest: the first byte of a JSON value says what it is.
 
 use std::{fmt, marker::PhantomData};
 

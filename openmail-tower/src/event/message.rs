@@ -1,5 +1,7 @@
 //! `message.received`.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{
     Deserialize,
@@ -7,31 +9,32 @@ use serde::{
 };
 
 use super::{
+    glimpse::Glimpse,
     id::{EventId, InboxId, MessageId, ThreadId},
     lenient::Item,
     mailbox::Mailbox,
     payload::payload,
-    text::words,
+    words::words,
 };
 
 payload! {
-    /// A mail has arrived in an inbox.
+    /// The arrival of a mail in an inbox.
     pub struct MessageReceived beside "event" {
-        /// The same in every attempt to deliver this event.
-        required event_id: EventId = "event_id",
+        /// The event's id, the same in every attempt to deliver it.
+        once event_id: Option<EventId> = "event_id",
         /// The inbox that received it.
         required inbox_id: InboxId = "inbox_id",
         /// The conversation it belongs to.
         optional thread_id: Option<ThreadId> = "thread_id",
         /// The mail.
         required message: Message = "message",
-        /// When it happened; events are delivered in no particular order, this sorts them.
+        /// When it happened. Events are delivered in no particular order; this sorts them.
         optional occurred_at: Option<Timestamp> = "occurred_at",
         /// When this attempt to deliver it was made.
         optional delivered_at: Option<Timestamp> = "delivered_at",
-        /// Which attempt to deliver it this is, from 1.
+        /// The number of this attempt to deliver it, from 1.
         optional attempt: Option<u32> = "attempt",
-        /// Your own id for whom the inbox belongs to.
+        /// Your own id for the owner of the inbox.
         optional external_id: Option<String> = "external_id",
     }
 }
@@ -39,29 +42,28 @@ payload! {
 payload! {
     /// A mail.
     pub struct Message {
-        /// OpenMail's id of it.
+        /// OpenMail's id of the mail.
         required id: MessageId = "id",
-        /// The sender as it was written, with or without a name; [`sender`](Self::sender) takes it
-        /// apart.
-        required from: String = "from",
-        /// The recipients as they were written; [`recipients`](Self::recipients) takes them apart.
+        /// The sender as it was written, with or without a name; [`sender`](Self::sender) reads it.
+        optional from: Option<String> = "from",
+        /// The recipients as they were written; [`recipients`](Self::recipients) reads them.
         list to: Vec<String> = "to",
-        /// Who got a copy, as it was written; [`copied`](Self::copied) takes it apart.
+        /// The recipients of copies as they were written; [`copied`](Self::copied) reads them.
         list cc: Vec<String> = "cc",
         /// The subject.
         optional subject: Option<String> = "subject",
         /// The body as plain text.
         optional body_text: Option<String> = "body_text",
-        /// Files that came with it.
+        /// The files that came with it.
         list attachments: Vec<Attachment> = "attachments",
         /// When OpenMail received it.
         optional received_at: Option<Timestamp> = "received_at",
-        /// The `Message-ID` of the mail's own header.
+        /// The `Message-ID` in the mail's own header.
         optional rfc_message_id: Option<String> = "rfc_message_id",
-        /// What sort of mail OpenMail takes it for.
+        /// The kind of mail that OpenMail takes it for.
         optional category: Option<Category> = "category",
-        /// Whether OpenMail says that it may be answered automatically;
-        /// [`may_auto_reply`](Self::may_auto_reply) weighs it with the verdict.
+        /// Whether OpenMail says that it may be answered automatically. Ask
+        /// [`may_auto_reply`](Self::may_auto_reply), which considers the other fields as well.
         optional auto_replyable: Option<bool> = "auto_replyable",
         /// What OpenMail's filters say.
         optional verdict: Option<Verdict> = "verdict",
@@ -71,55 +73,31 @@ payload! {
 }
 
 impl Message {
-    /// The sender's name and address.
-    pub fn sender(&self) -> Mailbox {
-        Mailbox::first(&self.from)
+    /// Returns the sender's name and address: what stands at the end of `from`, as a rule in `<…>`.
+    ///
+    /// `None` where `from` is absent (bounces have none), holds several mailboxes or a group, or is
+    /// not clear about which address counts: then trust nothing that depends on a sender. A `from`
+    /// of more than 4 KiB is not read.
+    pub fn sender(&self) -> Option<Mailbox> {
+        Mailbox::single(self.from.as_deref()?)
     }
 
-    /// The names and addresses it was sent to.
+    /// Returns the names and addresses it was sent to: of the first 64 KiB of text, up to 1,000.
     pub fn recipients(&self) -> Vec<Mailbox> {
-        self.to.iter().flat_map(|text| Mailbox::all(text)).collect()
+        Mailbox::all(&self.to)
     }
 
-    /// The names and addresses that got a copy.
+    /// Returns the names and addresses that got a copy: of the first 64 KiB of text, up to 1,000.
     pub fn copied(&self) -> Vec<Mailbox> {
-        self.cc.iter().flat_map(|text| Mailbox::all(text)).collect()
-    }
-
-    /// Whether an agent may be shown this mail at all: neither the verdict nor the category calls it
-    /// spam or malicious. OpenMail's own clients never hand such mail to an agent.
-    ///
-    /// A verdict or category that is no text, and so is in `extra`, may say so: then this is false.
-    pub fn is_trustworthy(&self) -> bool {
-        !self.is_odd("verdict")
-            && !self.is_odd("category")
-            && !matches!(self.verdict, Some(Verdict::Spam | Verdict::Malicious))
-            && !matches!(self.category, Some(Category::Spam | Category::Malicious))
-    }
-
-    /// Whether it may be answered without a person's doing: OpenMail does not say otherwise, it is
-    /// trustworthy, and it is no bounce. Most mail is not personal, and two agents that answer each
-    /// other never stop.
-    ///
-    /// An `auto_replyable` in `extra`, since it is neither true nor false, counts as false.
-    pub fn may_auto_reply(&self) -> bool {
-        self.auto_replyable != Some(false)
-            && !self.is_odd("auto_replyable")
-            && self.category != Some(Category::Bounce)
-            && self.is_trustworthy()
-    }
-
-    /// Whether a field came in a form that is not understood.
-    fn is_odd(&self, field: &str) -> bool {
-        self.extra.get(field).is_some_and(|value| !value.is_null())
+        Mailbox::all(&self.cc)
     }
 }
 
 payload! {
     /// A file that came with a mail.
     ///
-    /// Fetch it promptly: `url` needs your API key and redirects to a signed address that lives for
-    /// 15 minutes. Send the key to OpenMail's API host only, and not along with the redirect.
+    /// Fetching `url` takes your API key, and redirects to a signed address that is valid for 15
+    /// minutes. Send the key to OpenMail's API host only, never along with the redirect.
     pub struct Attachment {
         /// Its id, where OpenMail gives one.
         optional id: Option<String> = "id",
@@ -133,7 +111,7 @@ payload! {
         optional url: Option<String> = "url",
         /// Its text, up to 50,000 characters.
         optional parsed_text: Option<String> = "parsedText" | "parsed_text",
-        /// How its text was found, or why there is none.
+        /// How its text was extracted, or why there is none.
         optional extraction_method: Option<ExtractionMethod> = "extractionMethod" | "extraction_method",
     }
 }
@@ -145,15 +123,15 @@ impl Item for Attachment {
 }
 
 words! {
-    /// What sort of mail OpenMail takes it for.
-    pub enum Category {
+    /// The kind of mail that OpenMail takes a mail for; parsed in any case.
+    pub enum Category in any case {
         /// From a person.
         Personal = "personal",
         /// From a machine.
         Automated = "automated",
         /// Advertising.
         Marketing = "marketing",
-        /// A mail of ours came back.
+        /// A mail that could not be delivered, returned to its sender.
         Bounce = "bounce",
         /// Spam.
         Spam = "spam",
@@ -163,8 +141,8 @@ words! {
 }
 
 words! {
-    /// What OpenMail's filters say of a mail.
-    pub enum Verdict {
+    /// What OpenMail's filters say of a mail; parsed in any case.
+    pub enum Verdict in any case {
         /// Nothing against it.
         Clean = "clean",
         /// Spam.
@@ -175,8 +153,8 @@ words! {
 }
 
 words! {
-    /// How an attachment's text was found, or why there is none.
-    pub enum ExtractionMethod {
+    /// How an attachment's text was extracted, or why there is none.
+    pub enum ExtractionMethod in any case {
         /// The text layer of a PDF.
         Pdf = "pdf",
         /// Read from an image.
@@ -196,25 +174,8 @@ words! {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_not_understood_is_no_yes() {
-        for (field, trustworthy, may_auto_reply) in [
-            (r#""auto_replyable":"no""#, true, false),
-            (r#""auto_replyable":0"#, true, false),
-            (r#""verdict":["spam"]"#, false, false),
-            (r#""verdict":{"is":"malicious"}"#, false, false),
-            (r#""category":7"#, false, false),
-            (r#""auto_replyable":null,"verdict":null,"category":null"#, true, true),
-            (r#""verdict":"news","category":"news""#, true, true),
-        ] {
-            let json = format!(r#"{{"id":"m","from":"f",{field}}}"#);
-            let mail: Message = serde_json::from_str(&json).unwrap();
-            let says = (mail.is_trustworthy(), mail.may_auto_reply());
-            assert_eq!(says, (trustworthy, may_auto_reply), "{field}");
-        }
+impl Glimpse for Message {
+    fn glimpse(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
     }
 }

@@ -1,29 +1,44 @@
-//! What OpenMail tells: [`Event`], its typed payloads, and ids as newtypes.
+//! What OpenMail says: [`Event`], its typed payloads, and ids as newtypes.
 //!
-//! Nothing here fails on news. Only what a handler cannot do without is required: the name of the
-//! event and, of `message.received`, `event_id`, `inbox_id`, `message.id` and `message.from`.
-//! Everything else may be absent, null, or of a form that this crate does not know; what is not
-//! known stays in `extra`, under its own name, save items of a list: those are in the raw body.
+//! Nothing here fails on news. Of `message.received` only `inbox_id` and `message.id` are required;
+//! an event without them is an [`UnknownEvent`] that says so. Every other field may be absent, null,
+//! or of a form that this crate does not know; what is not known stays in `extra` under its own name,
+//! except for items of a list, which are in the raw body only.
 
+mod address;
+mod auto_reply;
+mod clean;
+mod glimpse;
+mod header;
 mod id;
+mod invalid;
 mod kind;
 mod lenient;
 mod lifecycle;
 mod mailbox;
+mod mend;
 mod message;
+mod misfit;
 mod parse;
+mod pattern;
 mod payload;
 mod read;
-mod text;
+mod routing;
 mod unlisted;
 mod value;
+mod words;
 
+pub use address::{Address, InvalidAddress};
+pub use auto_reply::NoReplyReason;
 pub(crate) use id::InboxMap;
 pub use id::{EventId, InboxId, MessageId, PodId, ThreadId};
+pub use invalid::{InvalidPayload, InvalidPayloadKind};
 pub use kind::EventKind;
 pub use lifecycle::{Lifecycle, SuspensionReason};
 pub use mailbox::Mailbox;
+pub(crate) use mend::mending;
 pub use message::{Attachment, Category, ExtractionMethod, Message, MessageReceived, Verdict};
-pub use parse::{Event, InvalidPayload};
-pub(crate) use read::mending;
+pub use misfit::Misfit;
+pub use parse::Event;
+pub use pattern::{AddressPattern, InvalidPattern};
 pub use unlisted::{SetupTest, UnknownEvent};

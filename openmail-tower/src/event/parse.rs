@@ -5,31 +5,34 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{
     id::{EventId, InboxId, ThreadId},
+    invalid::InvalidPayload,
     kind::EventKind,
     lifecycle::Lifecycle,
     message::MessageReceived,
+    misfit::Misfit,
     read,
     unlisted::{SetupTest, UnknownEvent},
 };
 
 /// One event, with the payload that its name says.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 #[expect(clippy::large_enum_variant, reason = "nearly every event is the largest one")]
 pub enum Event {
-    /// A mail has arrived in an inbox.
+    /// A mail arrived in an inbox.
     MessageReceived(MessageReceived),
     /// An inbox was suspended.
     InboxSuspended(Lifecycle),
-    /// An inbox is back.
+    /// An inbox was reactivated.
     InboxReactivated(Lifecycle),
     /// A pod was suspended.
     PodSuspended(Lifecycle),
-    /// A pod is back.
+    /// A pod was reactivated.
     PodReactivated(Lifecycle),
-    /// "Test webhook" was pressed in OpenMail's settings.
+    /// The "Test webhook" button in OpenMail's settings.
     SetupTest(SetupTest),
-    /// An event this crate does not know.
+    /// An event that this crate does not know, or one that does not fit the type of its name:
+    /// [`misfit`](Self::misfit) tells them apart.
     Unknown(UnknownEvent),
 }
 
@@ -46,21 +49,35 @@ impl Event {
     /// # Ok::<(), openmail_tower::event::InvalidPayload>(())
     /// ```
     ///
+    /// An event that does not fit the type of its name is an `Unknown` one whose `misfit` says why:
+    ///
+    /// ```
+    /// use openmail_tower::event::{Event, Misfit};
+    ///
+    /// let event = Event::from_slice(br#"{"event":"message.received","inbox_id":"inb_1"}"#)?;
+    /// assert_eq!(event.misfit(), Some(Misfit::MissingField("message")));
+    /// # Ok::<(), openmail_tower::event::InvalidPayload>(())
+    /// ```
+    ///
+    /// A number that does not fit an `f64` is kept as a string of its digits. Other fractions in
+    /// unknown fields are as exact as `serde_json` reads them: without its feature `float_roundtrip`,
+    /// the last digit may differ.
+    ///
     /// # Errors
-    /// When it is no JSON object with a text as `event`, or is a `message.received` without
-    /// `event_id`, `inbox_id`, `message.id` or `message.from`. Also when a field of it has the name
-    /// by which `serde_json` knows its raw values: it would read the text there as JSON once more.
+    /// When the body is not a JSON object with a string as `event`; when `event`, `event_id`,
+    /// `inbox_id`, `message` or the `id` in it is there more than once; or when a key is the one by
+    /// which `serde_json` knows its raw values, since it would read the text there as JSON.
     pub fn from_slice(json: &[u8]) -> Result<Self, InvalidPayload> {
-        read::event(json).map_err(InvalidPayload)
+        read::event(json)
     }
 
-    /// Its name.
+    /// Returns the event's name.
     pub fn kind(&self) -> EventKind {
         self.name().into()
     }
 
-    /// Its name as text: unlike [`kind`](Self::kind), without an allocation for one that is not
-    /// known.
+    /// Returns the event's name as text: unlike [`kind`](Self::kind), without an allocation for one
+    /// that is not known.
     pub(crate) fn name(&self) -> &str {
         let known = match self {
             Self::MessageReceived(_) => &EventKind::MessageReceived,
@@ -74,17 +91,32 @@ impl Event {
         known.as_str()
     }
 
-    /// The id that stays the same in every attempt to deliver it.
+    /// Returns the name by which the event is routed: empty, and so asked for by no handler, for an
+    /// event that does not fit the type of its name.
+    pub(crate) fn routing_name(&self) -> &str {
+        if self.misfit().is_some() { "" } else { self.name() }
+    }
+
+    /// Returns why the event does not fit the type of its name; `None` where it does, or where the
+    /// name is new.
+    pub fn misfit(&self) -> Option<Misfit> {
+        match self {
+            Self::Unknown(event) => event.misfit,
+            _ => None,
+        }
+    }
+
+    /// Returns the event's id, the same in every attempt to deliver it.
     pub fn event_id(&self) -> Option<&EventId> {
         match self {
-            Self::MessageReceived(event) => Some(&event.event_id),
+            Self::MessageReceived(event) => event.event_id.as_ref(),
             Self::SetupTest(event) => event.event_id.as_ref(),
             Self::Unknown(event) => event.event_id.as_ref(),
             _ => self.lifecycle()?.event_id.as_ref(),
         }
     }
 
-    /// The inbox it is about.
+    /// Returns the inbox that the event is about.
     pub fn inbox_id(&self) -> Option<&InboxId> {
         match self {
             Self::MessageReceived(event) => Some(&event.inbox_id),
@@ -94,7 +126,7 @@ impl Event {
         }
     }
 
-    /// The conversation it belongs to.
+    /// Returns the conversation that the event belongs to.
     pub fn thread_id(&self) -> Option<&ThreadId> {
         match self {
             Self::MessageReceived(event) => event.thread_id.as_ref(),
@@ -103,7 +135,7 @@ impl Event {
         }
     }
 
-    /// When it happened.
+    /// Returns when it happened.
     pub fn occurred_at(&self) -> Option<Timestamp> {
         match self {
             Self::MessageReceived(event) => event.occurred_at,
@@ -112,7 +144,7 @@ impl Event {
         }
     }
 
-    /// Which attempt to deliver it this is, from 1.
+    /// Returns the number of this attempt to deliver the event, from 1.
     pub fn attempt(&self) -> Option<u32> {
         match self {
             Self::MessageReceived(event) => event.attempt,
@@ -121,7 +153,7 @@ impl Event {
         }
     }
 
-    /// The payload of a `message.received`.
+    /// Returns the payload of a `message.received`.
     pub fn message_received(&self) -> Option<&MessageReceived> {
         match self {
             Self::MessageReceived(event) => Some(event),
@@ -129,7 +161,7 @@ impl Event {
         }
     }
 
-    /// The payload of one of the four lifecycle events.
+    /// Returns the payload of one of the four lifecycle events.
     pub fn lifecycle(&self) -> Option<&Lifecycle> {
         match self {
             Self::InboxSuspended(event)
@@ -159,14 +191,10 @@ impl Serialize for Event {
     }
 }
 
-/// Why a body is no event.
-#[derive(Debug, thiserror::Error)]
-#[error("the body is not an event: {0}")]
-pub struct InvalidPayload(#[source] serde_json::Error);
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::InvalidPayloadKind;
 
     fn mail(extra: &str) -> String {
         format!(
@@ -193,13 +221,6 @@ mod tests {
     }
 
     #[test]
-    fn of_two_names_the_first_counts() {
-        let json = r#"{"event":"a.b","event":"message.received"}"#;
-        let event = Event::from_slice(json.as_bytes()).unwrap();
-        assert_eq!(event.kind(), EventKind::from("a.b"));
-    }
-
-    #[test]
     fn what_is_no_event_is_refused() {
         for json in [
             "",
@@ -218,16 +239,173 @@ mod tests {
         assert!(Event::from_slice(b"{\"event\":\"setup.test\",\"a\":\"\xff\"}").is_err());
     }
 
+    fn misfit(json: &str) -> UnknownEvent {
+        match Event::from_slice(json.as_bytes()) {
+            Ok(Event::Unknown(event)) => event,
+            other => panic!("{json}: {other:?}"),
+        }
+    }
+
     #[test]
-    fn what_a_handler_cannot_do_without_is_required() {
-        let whole = mail("");
-        assert!(Event::from_slice(whole.as_bytes()).is_ok());
-        for field in ["event_id", "inbox_id", "message", "id", "from"] {
-            for without in [format!("\"x_{field}\":"), format!("\"{field}\":null,\"x\":")] {
-                let json = whole.replace(&format!("\"{field}\":"), &without);
-                assert!(Event::from_slice(json.as_bytes()).is_err(), "{json}");
+    fn a_mail_needs_its_inbox_and_its_id_and_nothing_else() {
+        let least = r#"{"event":"message.received","inbox_id":"i","message":{"id":"m"}}"#;
+        let mail = read(least);
+        assert_eq!((mail.event_id, mail.message.from), (None, None));
+        for (field, name) in
+            [("inbox_id", "inbox_id"), ("message", "message"), ("id", "message.id")]
+        {
+            let key = format!("\"{field}\":");
+            let without = misfit(&least.replace(&key, &format!("\"x_{field}\":")));
+            assert_eq!(without.misfit, Some(Misfit::MissingField(name)));
+            let null = misfit(&least.replace(&key, &format!("\"{field}\":null,\"x\":")));
+            assert_eq!(null.misfit, Some(Misfit::MissingField(name)));
+            for other in ["7", "[]", "true", "0.5"] {
+                let odd = misfit(&least.replace(&key, &format!("\"{field}\":{other},\"x\":")));
+                assert_eq!(odd.misfit, Some(Misfit::WrongType(name)), "{other}");
+                assert_eq!(odd.event, "message.received");
             }
         }
+    }
+
+    #[test]
+    fn a_bounce_without_a_sender_is_a_mail() {
+        for from in
+            ["", r#","from":null"#, r#","from":{"a":"b"}"#, r#","from":["a@b.c"]"#, r#","from":7"#]
+        {
+            let json = format!(
+                r#"{{"event":"message.received","event_id":"e1","inbox_id":"i",
+                    "message":{{"id":"m","subject":"Undelivered Mail Returned to Sender"{from}}}}}"#
+            );
+            let mail = read(&json);
+            assert_eq!(
+                (mail.message.from.as_deref(), mail.message.sender()),
+                (None, None),
+                "{from}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_event_that_does_not_fit_keeps_its_ids_and_fields() {
+        let event = misfit(
+            r#"{"event":"message.received","event_id":"e","inbox_id":"i","thread_id":"t",
+               "message":{"from":"a@b.c"}}"#,
+        );
+        assert_eq!(event.event_id.unwrap(), "e");
+        assert_eq!(event.inbox_id.unwrap(), "i");
+        assert_eq!(event.extra["message"]["from"], "a@b.c");
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        for json in [
+            mail(&format!(r#""x":{deep},"#)),
+            mail("")
+                .replace("message.received", "a.b")
+                .replace(r#""i""#, &format!(r#""i","x":{deep}"#)),
+        ] {
+            let event = misfit(&json);
+            assert_eq!(event.misfit, Some(Misfit::TooDeep));
+            assert_eq!(
+                (event.event_id.unwrap().as_str(), event.inbox_id.unwrap().as_str()),
+                ("e", "i")
+            );
+        }
+    }
+
+    #[test]
+    fn a_routing_key_that_is_there_twice_is_refused() {
+        for event in ["message.received", "inbox.suspended", "pod.reactivated", "setup.test", "a.b"]
+        {
+            let whole = format!(
+                r#"{{"event":"{event}","event_id":"e","inbox_id":"i","message":{{"id":"m","x":{{"id":1,"id":2}}}}}}"#
+            );
+            assert!(Event::from_slice(whole.as_bytes()).is_ok());
+            let moved = whole.replacen(r#""event""#, r#""x":1,"event""#, 1);
+            for whole in [whole, moved] {
+                // Of what is not about a mail, `message` is a field like any other.
+                let about_mail = matches!(event, "message.received" | "a.b");
+                let keys = ["event", "event_id", "inbox_id", "message"];
+                for key in &keys[..if about_mail { 4 } else { 3 }] {
+                    let escaped = key.replacen('e', "\\u0065", 1).replacen('i', "\\u0069", 1);
+                    for key_again in [*key, &escaped] {
+                        for value in ["null", r#""x""#, "7", r#"{"id":"n"}"#] {
+                            let again =
+                                format!(r#"{},"{key_again}":{value}}}"#, &whole[..whole.len() - 1]);
+                            let error = Event::from_slice(again.as_bytes()).unwrap_err();
+                            assert_eq!(error.kind(), InvalidPayloadKind::DuplicateKey, "{again}");
+                        }
+                    }
+                }
+                let again = whole.replace(r#""id":"m""#, r#""id":"m","i\u0064":"m""#);
+                assert_ne!(again, whole);
+                let event = Event::from_slice(again.as_bytes());
+                assert_eq!(event.is_ok(), !about_mail, "{again}");
+                let Err(error) = event else { continue };
+                assert_eq!(
+                    error.to_string(),
+                    "the body is not an event: a key is there more than once (`message.id`)"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_beyond_f64_does_not_cost_the_mail() {
+        let digits = "9".repeat(400);
+        for number in ["1e400", "-1E+999", &digits] {
+            let mail = read(&mail(&format!(r#""new":[{{"a":{number}}}],"attempt":{number},"#)));
+            let kept = mail.extra["new"][0]["a"].to_string();
+            assert_eq!(kept.trim_matches('"'), number);
+            assert_eq!(mail.attempt, None);
+        }
+    }
+
+    #[test]
+    fn no_error_and_no_debug_holds_what_a_mail_says() {
+        let secret = "Kaninchen";
+        let fields = [
+            "event_id",
+            "inbox_id",
+            "message",
+            "from",
+            "subject",
+            "body_text",
+            "url",
+            "filename",
+            "verdict",
+        ];
+        for json in [
+            format!(r#""{secret}""#),
+            format!(r#"{{"event":["{secret}"]}}"#),
+            format!(r#"{{"event":"setup.test","a":"{secret}" {secret}"#),
+            format!(r#"{{"event":"setup.test","event":"{secret}"}}"#),
+        ] {
+            let error = Event::from_slice(json.as_bytes()).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains(secret), "{error}");
+            assert!(error.to_string().len() <= 200);
+        }
+        let mail = read(&format!(
+            r#"{{"event":"message.received","event_id":"e-1","inbox_id":"i-1","x":"{secret}","external_id":"{secret}",
+               "message":{{"id":"m-1","from":"{secret} <{secret}@b.c>","to":["{secret}@b.c"],"cc":["{secret}@b.c"],
+               "subject":"{secret}","body_text":"{secret}","rfc_message_id":"<{secret}@b.c>","verdict":["{secret}"],
+               "attachments":[{{"filename":"{secret}","url":"https://{secret}","parsedText":"{secret}"}}]}}}}"#
+        ));
+        let sender = mail.message.sender().unwrap();
+        let shown = format!("{mail:?} {sender:?} {:?}", mail.message.attachments);
+        assert!(!shown.contains(secret), "{shown}");
+        for id in ["e-1", "i-1", "m-1"] {
+            assert!(shown.contains(id), "{shown}");
+        }
+        for field in fields {
+            let json = format!(r#"{{"event":"message.received","{field}":["{secret}"]}}"#);
+            let event = Event::from_slice(json.as_bytes()).unwrap();
+            assert!(
+                !format!("{event:?} {}", event.misfit().unwrap()).contains(secret),
+                "{event:?}"
+            );
+        }
+        let long = "x".repeat(10_000);
+        let event =
+            Event::from_slice(format!(r#"{{"event":"{long}","event_id":"{long}"}}"#).as_bytes());
+        assert!(format!("{event:?}").len() < 1000);
     }
 
     #[test]
@@ -293,8 +471,8 @@ mod tests {
             r#"{"event":"pod.suspended","pod_id":"p","reason":"news","x":1}"#.into(),
             r#"{"event":"setup.test","message":"hello"}"#.into(),
             r#"{"x":1,"event":"a.b","attempt":3}"#.into(),
-            // One of the numbers that come back another where they are read less than exactly.
-            r#"{"x":2.0725104815916087e-150,"event":"a.b"}"#.into(),
+            r#"{"x":[0.5,1e400],"event":"a.b"}"#.into(),
+            r#"{"event":"message.received","attempt":"x","message":{"from":"a@b.c"}}"#.into(),
         ] {
             let event = Event::from_slice(json.as_bytes()).unwrap();
             let again = serde_json::to_vec(&event).unwrap();

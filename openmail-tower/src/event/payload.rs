@@ -7,29 +7,47 @@ use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Deserializer, de::Visitor};
 
-/// Declares an object. A field is `required` (its absence is an error), `optional` (an
-/// `Option<Scalar>`), or `list` (a `Vec`, empty when absent); its JSON name may have aliases. `extra`
-/// holds every other field, save that which the enum around it has read: `beside "event"`.
+/// Declares an object. A field is `required` (its absence is an error, and so is its repetition),
+/// `name` (the same, and `Debug` shows it), `optional` (an `Option<Scalar>`), `once` (the same, and
+/// its repetition is an error), or `list` (a `Vec`, empty when absent); its JSON name may have
+/// aliases. `extra` holds every other field, save the one that the enum around it has read:
+/// `beside "event"`. What is `also` there is not read and not written.
 macro_rules! payload {
     (
         $(#[$doc:meta])*
         pub struct $name:ident $(beside $beside:literal)? {
             $($(#[$field_doc:meta])* $form:ident $field:ident: $type:ty = $key:literal $(| $alias:literal)*,)*
         }
+        $(also { $(#[$also_doc:meta])* $also:ident: $also_type:ty })?
     ) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq)]
+        ///
+        /// `Debug` shows ids and sizes, no text.
+        #[derive(Clone, PartialEq)]
         #[non_exhaustive]
         pub struct $name {
             $($(#[$field_doc])* pub $field: $type,)*
             /// Every other field, and any known optional one whose form was not understood. (Items of
             /// lists that were not are in the raw body only.)
             pub extra: serde_json::Map<String, serde_json::Value>,
+            $($(#[$also_doc])* pub $also: $also_type,)?
         }
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Fields;
+                Self::read(deserializer, false)
+            }
+        }
+
+        impl $name {
+            /// Reads it; behind the event's name, that may not come again.
+            pub(in $crate::event) fn read<'de, D: serde::Deserializer<'de>>(
+                deserializer: D,
+                behind_name: bool,
+            ) -> Result<Self, D::Error> {
+                struct Fields {
+                    behind_name: bool,
+                }
 
                 impl<'de> serde::de::Visitor<'de> for Fields {
                     type Value = $name;
@@ -42,13 +60,17 @@ macro_rules! payload {
                     where
                         A: serde::de::MapAccess<'de>,
                     {
+                        let _ = self.behind_name;
                         let mut extra = serde_json::Map::new();
                         $(let mut $field = None;)*
                         while let Some(key) = map.next_key::<$crate::event::payload::Text<'de>>()? {
                             match key.as_str() {
                                 $($key $(| $alias)* =>
-                                    $crate::event::payload::read!($form $field $type, key, map, extra),)*
-                                $($beside => { map.next_value::<$crate::event::value::Any>()?; })?
+                                    $crate::event::payload::read!($form $field $type, $key, key, map, extra),)*
+                                $($beside if self.behind_name => {
+                                    return Err(serde::de::Error::duplicate_field($beside));
+                                }
+                                $beside => { map.next_value::<$crate::event::value::Any>()?; })?
                                 _ => {
                                     $crate::event::value::refuse_raw(key.as_str())?;
                                     let value = map.next_value::<$crate::event::value::Any>()?;
@@ -57,11 +79,24 @@ macro_rules! payload {
                             }
                         }
                         $(let $field = $crate::event::payload::finish!($form $field $key);)*
-                        Ok($name { $($field,)* extra })
+                        Ok($name { $($field,)* extra $(, $also: Default::default())? })
                     }
                 }
 
-                deserializer.deserialize_map(Fields)
+                deserializer.deserialize_map(Fields { behind_name })
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let mut shown = f.debug_struct(stringify!($name));
+                $(shown.field(
+                    stringify!($field),
+                    &$crate::event::payload::show!($form self.$field),
+                );)*
+                shown.field("extra", &$crate::event::glimpse::Shown(&self.extra));
+                $(shown.field(stringify!($also), &self.$also);)?
+                shown.finish()
             }
         }
 
@@ -86,7 +121,7 @@ macro_rules! payload {
 }
 
 macro_rules! read {
-    (optional $field:ident $type:ty, $key:ident, $map:ident, $extra:ident) => {
+    (optional $field:ident $type:ty, $name:literal, $key:ident, $map:ident, $extra:ident) => {
         match $map.next_value()? {
             $crate::event::lenient::Lenient::Null => {}
             $crate::event::lenient::Lenient::Known(value) => $field = Some(value),
@@ -95,43 +130,76 @@ macro_rules! read {
             }
         }
     };
-    (list $field:ident $type:ty, $key:ident, $map:ident, $extra:ident) => {
+    (once $field:ident $type:ty, $name:literal, $key:ident, $map:ident, $extra:ident) => {{
+        if $field.is_some() {
+            return Err(serde::de::Error::duplicate_field($name));
+        }
+        $field = Some(match $map.next_value()? {
+            $crate::event::lenient::Lenient::Null => None,
+            $crate::event::lenient::Lenient::Known(value) => Some(value),
+            $crate::event::lenient::Lenient::Odd(value) => {
+                $extra.insert($key.into_string(), value);
+                None
+            }
+        });
+    }};
+    (list $field:ident $type:ty, $name:literal, $key:ident, $map:ident, $extra:ident) => {
         $field = Some($map.next_value::<$crate::event::lenient::List<_>>()?.0)
     };
-    (required $field:ident $type:ty, $key:ident, $map:ident, $extra:ident) => {
-        $field = Some($map.next_value::<$type>()?)
-    };
+    // `required` and `name`
+    ($form:ident $field:ident $type:ty, $name:literal, $key:ident, $map:ident, $extra:ident) => {{
+        if $field.is_some() {
+            return Err(serde::de::Error::duplicate_field($name));
+        }
+        $field = Some($map.next_value::<$type>()?);
+    }};
 }
 
 macro_rules! finish {
-    (required $field:ident $key:literal) => {
-        $field.ok_or_else(|| serde::de::Error::missing_field($key))?
-    };
     (optional $field:ident $key:literal) => {
         $field
+    };
+    (once $field:ident $key:literal) => {
+        $field.flatten()
     };
     (list $field:ident $key:literal) => {
         $field.unwrap_or_default()
     };
+    ($form:ident $field:ident $key:literal) => {
+        $field.ok_or_else(|| serde::de::Error::missing_field($key))?
+    };
 }
 
 macro_rules! write {
-    (required $this:ident.$field:ident, $key:literal, $map:ident) => {
-        $map.serialize_entry($key, &$this.$field)?
-    };
-    (optional $this:ident.$field:ident, $key:literal, $map:ident) => {
-        if let Some(value) = &$this.$field {
-            $map.serialize_entry($key, value)?
-        }
-    };
     (list $this:ident.$field:ident, $key:literal, $map:ident) => {
         if !$this.$field.is_empty() {
             $map.serialize_entry($key, &$this.$field)?
         }
     };
+    (required $this:ident.$field:ident, $key:literal, $map:ident) => {
+        $map.serialize_entry($key, &$this.$field)?
+    };
+    (name $this:ident.$field:ident, $key:literal, $map:ident) => {
+        $map.serialize_entry($key, &$this.$field)?
+    };
+    // `optional` and `once`
+    ($form:ident $this:ident.$field:ident, $key:literal, $map:ident) => {
+        if let Some(value) = &$this.$field {
+            $map.serialize_entry($key, value)?
+        }
+    };
 }
 
-pub(super) use {finish, payload, read, write};
+macro_rules! show {
+    (name $this:ident.$field:ident) => {
+        $crate::event::glimpse::Cut(&$this.$field)
+    };
+    ($form:ident $this:ident.$field:ident) => {
+        $crate::event::glimpse::Shown(&$this.$field)
+    };
+}
+
+pub(super) use {finish, payload, read, show, write};
 
 /// A JSON string, borrowed from the input where it holds no escape.
 pub(super) struct Text<'de>(Cow<'de, str>);

@@ -4,36 +4,59 @@ use jiff::Timestamp;
 
 use super::{
     id::{EventId, InboxId, ThreadId},
+    misfit::Misfit,
     payload::payload,
+    routing::Routing,
 };
 
 payload! {
-    /// What "Test webhook" in OpenMail's settings sends. Its form is nowhere documented.
+    /// The payload of "Test webhook" in OpenMail's settings. OpenMail does not document its form.
     pub struct SetupTest beside "event" {
-        /// The event's id, should it have one.
-        optional event_id: Option<EventId> = "event_id",
-        /// The inbox it is about, should there be one.
-        optional inbox_id: Option<InboxId> = "inbox_id",
+        /// The event's id, if it has one.
+        once event_id: Option<EventId> = "event_id",
+        /// The inbox it is about, if any.
+        once inbox_id: Option<InboxId> = "inbox_id",
     }
 }
 
 payload! {
-    /// An event that OpenMail has added since this crate was made.
+    /// An event that this crate does not know, or one that does not fit the type of its name.
     ///
-    /// What such an event shares with the others is typed; the rest is in `extra`, and
+    /// What such events share with the others is typed; the rest is in `extra`, and
     /// [`Payload<T>`](crate::Payload) reads it into a type of the handler's own.
     pub struct UnknownEvent {
         /// The event's name.
-        required event: String = "event",
-        /// The same in every attempt to deliver this event.
-        optional event_id: Option<EventId> = "event_id",
+        name event: String = "event",
+        /// The event's id, the same in every attempt to deliver it.
+        once event_id: Option<EventId> = "event_id",
         /// When it happened.
         optional occurred_at: Option<Timestamp> = "occurred_at",
-        /// Which attempt to deliver it this is, from 1.
+        /// The number of this attempt to deliver it, from 1.
         optional attempt: Option<u32> = "attempt",
         /// The inbox it is about.
-        optional inbox_id: Option<InboxId> = "inbox_id",
+        once inbox_id: Option<InboxId> = "inbox_id",
         /// The conversation it is about.
         optional thread_id: Option<ThreadId> = "thread_id",
+    }
+    also {
+        /// Why an event whose name is known is not of its type, as a `message.received` without
+        /// `message.id`; `None` for a new name.
+        misfit: Option<Misfit>
+    }
+}
+
+impl UnknownEvent {
+    /// Makes one of the ids alone.
+    pub(super) fn of(routing: &Routing, misfit: Misfit) -> Self {
+        Self {
+            event: routing.event().to_owned(),
+            event_id: routing.event_id().map(Into::into),
+            occurred_at: None,
+            attempt: None,
+            inbox_id: routing.inbox_id().map(Into::into),
+            thread_id: routing.thread_id().map(Into::into),
+            extra: serde_json::Map::new(),
+            misfit: Some(misfit),
+        }
     }
 }

@@ -11,7 +11,7 @@
 /// /// Answers what customers ask.
 /// #[openmail_handler(event = "message.received", inbox = "inb_support")]
 /// async fn support(mail: &MessageReceived, State(agent): State<Agent>) -> std::io::Result<()> {
-///     println!("{}: {:?}", mail.message.from, mail.message.subject);
+///     println!("{:?}: {:?}", mail.message.from, mail.message.subject);
 ///     Ok(())
 /// }
 ///

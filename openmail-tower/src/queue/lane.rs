@@ -16,7 +16,8 @@ pub enum Lane {
     Thread,
     /// Those of one inbox. An event without an inbox waits for nobody.
     Inbox,
-    /// The mails that one address sent to one inbox. Other events wait for nobody.
+    /// The mails that one address sent to one inbox. Other events, and mails without a single sender
+    /// ([`Message::sender`](crate::Message::sender)), wait for nothing.
     Sender,
     /// None: every event runs as soon as there is room.
     None,
@@ -46,8 +47,8 @@ impl Lane {
             Self::Inbox => event.inbox_id().map(|id| format!("inbox:{id}")),
             Self::Sender => {
                 let mail = event.event().message_received()?;
-                let address = mail.message.sender().address.to_lowercase();
-                Some(format!("sender:{}:{inbox}:{address}", inbox.len()))
+                let sender = mail.message.sender()?;
+                Some(format!("sender:{}:{inbox}:{}", inbox.len(), sender.address.canonical()))
             }
             Self::None => None,
             Self::By(lane) => lane(event).map(|lane| format!("by:{lane}")),

@@ -151,7 +151,8 @@ impl EventRouter {
         if event.extensions().get::<crate::seam::ForFallback>().is_some() {
             return self.rest();
         }
-        let name = event.event().name();
+        // A handler for mail is not called with a mail that is none.
+        let name = event.event().routing_name();
         let own = event.inbox_id().and_then(|inbox| {
             let own = self.table.own(inbox, name).cloned();
             own.or_else(|| self.live.get(inbox, name))

@@ -176,13 +176,22 @@ impl fmt::Debug for VerifiedEvent {
     }
 }
 
-/// What a store keeps of a [`VerifiedEvent`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a store keeps of a [`VerifiedEvent`]. `Debug` shows no text.
+#[derive(Clone, PartialEq, Eq)]
 pub struct StoredEvent {
     /// The body as it was signed.
     pub raw_body: Bytes,
     /// The signed time, in Unix seconds.
     pub timestamp: u64,
+}
+
+impl fmt::Debug for StoredEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredEvent")
+            .field("raw_body", &format_args!("{} bytes", self.raw_body.len()))
+            .field("timestamp", &self.timestamp)
+            .finish()
+    }
 }
 
 /// An extension that sends an event straight to the router's fallback.

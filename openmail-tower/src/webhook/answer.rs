@@ -74,8 +74,15 @@ pub(crate) fn late() -> Response<Bytes> {
     refusal(StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded", message, Some(RETRY_SOON))
 }
 
+/// The status of an event that does not fit the type of its name, where nothing takes it.
+pub(crate) const MISFIT: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+
 /// An event that need not come again; `unrouted` is the status of one that no handler asks for.
 pub(crate) fn outcome(outcome: Outcome, unrouted: StatusCode) -> Response<Bytes> {
+    if outcome == Outcome::Unrouted && unrouted == MISFIT {
+        let message = "The event does not fit the type of its name, and nothing takes it.";
+        return refusal(unrouted, "invalid_payload", message, None);
+    }
     if outcome == Outcome::Unrouted && !unrouted.is_success() {
         return refusal(unrouted, "unrouted", "No handler asks for this event.", None);
     }

@@ -21,7 +21,7 @@ use crate::{
     seam::{BoxError, CatchPanic, HandlerError, Oneshot, Outcome, Timer, VerifiedEvent},
     telemetry::{self, Answer, Answering},
     webhook::{
-        answer::{failure, late, outcome, unverified},
+        answer::{MISFIT, failure, late, outcome, unverified},
         keyring::Keyring,
         verify::{Verify, VerifyLayer},
     },
@@ -110,6 +110,7 @@ where
             return EndpointFuture { state: State::Unverified, unrouted, answering };
         };
         let answering = Answering::begin(request.extensions_mut().remove::<Answer>());
+        let unrouted = if event.event().misfit().is_some() { MISFIT } else { unrouted };
         let arrival = event.arrival().unwrap_or_else(Instant::now);
         let state = State::Running {
             run: CatchPanic::new(|| Oneshot::new(self.events.clone(), event.into_delivery())),

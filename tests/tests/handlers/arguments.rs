@@ -22,7 +22,7 @@ async fn borrowed(
     assert_eq!(event.kind(), kind);
     assert_eq!(maybe.as_ref(), Some(&id));
     assert_eq!(json["event"], "message.received");
-    log.add(format!("{inbox} {thread} {id} {attempt} {}", message.from));
+    log.add(format!("{inbox} {thread} {id} {attempt} {}", message.sender().unwrap()));
 }
 
 /// An extractor with a lifetime, of this test's own.

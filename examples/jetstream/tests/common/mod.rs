@@ -121,7 +121,7 @@ async fn act(
     Attempt(run): Attempt,
     State(script): State<Script>,
 ) -> Result<(), HandlerError> {
-    script.ran.send((mail.event_id.as_str().to_owned(), run))?;
+    script.ran.send((mail.event_id.as_ref().map_or_else(String::new, ToString::to_string), run))?;
     match (mail.message.subject.as_deref(), run) {
         (Some("hold"), _) => script.gate.acquire().await?.forget(),
         (Some("fail once"), 1) => {

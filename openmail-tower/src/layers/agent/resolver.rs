@@ -46,7 +46,7 @@ type Key = (InboxId, u64);
 ///
 /// #[openmail_handler(event = "message.received")]
 /// async fn answer(mail: &MessageReceived, Agent(support): Agent<Support>) {
-///     println!("{} answers {}", support.model, mail.message.from);
+///     println!("{} answers {:?}", support.model, mail.message.from);
 /// }
 ///
 /// let router: EventRouter = EventRouter::new().handler(answer);

@@ -1,0 +1,317 @@
+//! [`Address`]: one mail address, compared as mail servers compare it.
+
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    str::FromStr,
+};
+
+use super::clean::is_invisible;
+
+/// The longest address that is read, in bytes.
+const LONGEST: usize = 320;
+/// The longest label of a domain, in bytes.
+const LONGEST_LABEL: usize = 63;
+
+/// A mail address: `local@domain`.
+///
+/// `Display` is the address as it was written. Two addresses are equal where a mail server would
+/// deliver them alike: letters in any case, `"ada"@b.example` as `ada@b.example`, and with the
+/// feature `idn` a domain in Unicode as its form in ASCII (`z@ż.example`, `z@xn--hha.example`).
+/// Look-alikes remain apart: `ехаmple.com` in Cyrillic is another domain. Without `idn`, a domain in
+/// Unicode equals only itself.
+///
+/// `Debug` shows no address.
+///
+/// ```
+/// use openmail_tower::event::Address;
+///
+/// let ada: Address = "Ada@Example.COM".parse()?;
+/// assert_eq!(ada, "ada@example.com");
+/// assert_eq!((ada.local_part(), ada.domain()), ("ada", "example.com"));
+/// assert_eq!(ada.to_string(), "Ada@Example.COM");
+/// assert!("ada@example.com, eve@example.com".parse::<Address>().is_err());
+/// # Ok::<(), openmail_tower::event::InvalidAddress>(())
+/// ```
+#[derive(Clone)]
+pub struct Address {
+    text: Box<str>,
+    /// What is compared; `local` bytes of it, then `@` and the domain.
+    canonical: Box<str>,
+    local: usize,
+}
+
+impl Address {
+    /// Returns the address as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the form by which addresses are compared: in lower case, the local part without
+    /// needless quotes, the domain in ASCII (with the feature `idn`).
+    pub fn canonical(&self) -> &str {
+        &self.canonical
+    }
+
+    /// Returns what stands before the `@` of the [`canonical`](Self::canonical) form.
+    pub fn local_part(&self) -> &str {
+        &self.canonical[..self.local]
+    }
+
+    /// Returns what stands behind the `@` of the [`canonical`](Self::canonical) form.
+    pub fn domain(&self) -> &str {
+        &self.canonical[self.local + 1..]
+    }
+}
+
+impl FromStr for Address {
+    type Err = InvalidAddress;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+        let text = text.trim();
+        if text.len() > LONGEST {
+            return Err(InvalidAddress(()));
+        }
+        let (local, domain) = text.rsplit_once('@').ok_or(InvalidAddress(()))?;
+        let local = canonical_local(local).ok_or(InvalidAddress(()))?;
+        let domain = canonical_domain(domain).ok_or(InvalidAddress(()))?;
+        let canonical = format!("{local}@{domain}").into();
+        Ok(Self { text: text.into(), canonical, local: local.len() })
+    }
+}
+
+/// Returns a local part as it is compared.
+fn canonical_local(text: &str) -> Option<String> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        return (!text.is_empty() && text.chars().all(is_atom)).then(|| text.to_lowercase());
+    };
+    let mut plain = String::new();
+    let mut rest = quoted.strip_suffix('"')?.chars();
+    while let Some(c) = rest.next() {
+        let c = match c {
+            '\\' => rest.next()?,
+            '"' => return None,
+            c => c,
+        };
+        if c.is_control() || is_invisible(c) {
+            return None;
+        }
+        plain.extend(c.to_lowercase());
+    }
+    if !plain.is_empty() && plain.chars().all(is_atom) {
+        return Some(plain);
+    }
+    Some(format!("\"{}\"", plain.replace('\\', r"\\").replace('"', "\\\"")))
+}
+
+/// Returns whether a character may stand in a local part without quotes.
+pub(super) fn is_atom(c: char) -> bool {
+    match c {
+        c if c.is_ascii_alphanumeric() => true,
+        '.' | '!' | '#' | '$' | '%' | '&' | '\'' | '*' | '+' | '-' | '/' | '=' | '?' | '^'
+        | '_' | '`' | '{' | '|' | '}' | '~' => true,
+        c => !c.is_ascii() && is_visible(c),
+    }
+}
+
+fn is_visible(c: char) -> bool {
+    !c.is_whitespace() && !c.is_control() && !is_invisible(c)
+}
+
+/// Returns a domain as it is compared: without the root's dot, in lower case and, with the feature
+/// `idn`, in ASCII.
+pub(super) fn canonical_domain(text: &str) -> Option<String> {
+    let text = text.trim();
+    // UTS #46 would drop some of them.
+    if !text.chars().all(is_visible) {
+        return None;
+    }
+    if let Some(literal) = text.strip_prefix('[') {
+        let literal = literal.strip_suffix(']')?;
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-');
+        return (!literal.is_empty() && literal.chars().all(fits)).then(|| text.to_lowercase());
+    }
+    let text = text.strip_suffix('.').unwrap_or(text);
+    let needs_idn = !text.is_ascii() || text.split('.').any(is_punycode);
+    let domain = if needs_idn { idn(text)? } else { text.to_ascii_lowercase() };
+    domain.split('.').all(is_label).then_some(domain)
+}
+
+fn is_punycode(label: &str) -> bool {
+    label.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("xn--"))
+}
+
+fn is_label(label: &str) -> bool {
+    let fits = |c: char| {
+        c.is_ascii_alphanumeric() || matches!(c, '-' | '_') || (!c.is_ascii() && is_visible(c))
+    };
+    !label.is_empty() && label.len() <= LONGEST_LABEL && label.chars().all(fits)
+}
+
+#[cfg(feature = "idn")]
+fn idn(domain: &str) -> Option<String> {
+    use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+
+    let list = AsciiDenyList::URL;
+    let ascii = Uts46::new().to_ascii(domain.as_bytes(), list, Hyphens::Allow, DnsLength::Verify);
+    ascii.ok().map(Into::into)
+}
+
+#[cfg(not(feature = "idn"))]
+#[expect(clippy::unnecessary_wraps, reason = "with the feature `idn` it may fail")]
+fn idn(domain: &str) -> Option<String> {
+    Some(domain.to_lowercase())
+}
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Self) -> bool {
+        self.canonical == other.canonical
+    }
+}
+
+impl Eq for Address {}
+
+impl Hash for Address {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.canonical.hash(state);
+    }
+}
+
+impl PartialEq<str> for Address {
+    fn eq(&self, other: &str) -> bool {
+        other.parse::<Self>().is_ok_and(|other| other == *self)
+    }
+}
+
+impl PartialEq<&str> for Address {
+    fn eq(&self, other: &&str) -> bool {
+        *self == **other
+    }
+}
+
+impl AsRef<str> for Address {
+    fn as_ref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Address({} bytes)", self.text.len())
+    }
+}
+
+/// The text is not one mail address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a single mail address of the form local@domain")]
+pub struct InvalidAddress(());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(text: &str) -> Option<String> {
+        text.parse::<Address>().ok().map(|address| address.canonical().to_owned())
+    }
+
+    #[test]
+    fn the_canonical_form_has_no_case_and_no_needless_quotes() {
+        for (text, expected) in [
+            ("Ada@Example.COM", "ada@example.com"),
+            (" ada@example.com ", "ada@example.com"),
+            ("\"Ada\"@example.com", "ada@example.com"),
+            (r#""A\d\a"@example.com"#, "ada@example.com"),
+            (r#""System Administrator"@x.y"#, r#""system administrator"@x.y"#),
+            (r#""a@b"@x.y"#, r#""a@b"@x.y"#),
+            (r#""a\"b\\"@x.y"#, r#""a\"b\\"@x.y"#),
+            ("ada..b.@docomo.example", "ada..b.@docomo.example"),
+            ("ada@example.com.", "ada@example.com"),
+            ("ada@localhost", "ada@localhost"),
+            ("ada@[IPv6:2001:db8::1]", "ada@[ipv6:2001:db8::1]"),
+            ("ÄDA@example.com", "äda@example.com"),
+            ("b+tag=x=y.example@example.com", "b+tag=x=y.example@example.com"),
+        ] {
+            assert_eq!(canonical(text).as_deref(), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        let long = format!("{}@b.c", "a".repeat(400));
+        let label = format!("a@{}.c", "b".repeat(64));
+        for text in [
+            "",
+            "@",
+            "a",
+            "a@",
+            "@b.c",
+            "a@b..c",
+            "a@.b",
+            "a@b@c",
+            "a b@c.d",
+            "a@b c.d",
+            "a,b@c.d",
+            "a@b.c,",
+            "<a@b.c>",
+            "a@b.c>",
+            "a@b/c",
+            "a@b:25",
+            "a@b.c\0",
+            "a\n@b.c",
+            "\"a@b.c",
+            "a\"@b.c",
+            "\"a\"b\"@c.d",
+            "\"a\u{1b}\"@c.d",
+            "a\u{200b}@b.c",
+            "a@b\u{202e}.c",
+            "a@[b",
+            "a@[]",
+            "a@[a@b]",
+            "(a)a@b.c",
+            "a@b.c(a)",
+            "a@b.c\u{feff}",
+            &long,
+            &label,
+        ] {
+            assert_eq!(canonical(text), None, "{text:?}");
+        }
+    }
+
+    #[cfg(feature = "idn")]
+    #[test]
+    fn a_domain_in_unicode_equals_its_ascii_form_and_no_look_alike() {
+        let address = |text: &str| text.parse::<Address>().unwrap();
+        for (one, other) in [
+            ("z@ż.example", "Z@XN--HHA.example"),
+            ("z@BÜCHER.example", "z@xn--bcher-kva.example"),
+            ("z@ｅxample.com", "z@example.com"),
+            ("z@example\u{3002}com", "z@example.com"),
+            ("z@bu\u{308}cher.example", "z@bücher.example"),
+        ] {
+            assert_eq!(address(one), address(other), "{one}");
+            assert!(address(one).canonical().is_ascii());
+        }
+        for (one, other) in [
+            ("z@ехаmple.com", "z@exampie.com"),
+            ("z@exаmple.com", "z@example.com"),
+            ("z@straße.example", "z@strasse.example"),
+        ] {
+            assert_ne!(address(one), address(other), "{one}");
+        }
+        for invalid in ["z@xn--a.example", "z@a\u{2100}b.example", "z@\u{ff0f}.example"] {
+            assert_eq!(canonical(invalid), None, "{invalid}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_address() {
+        let address: Address = "ada@example.com".parse().unwrap();
+        assert_eq!(format!("{address:?}"), "Address(15 bytes)");
+    }
+}

@@ -1,0 +1,205 @@
+//! Which mail may be answered without a person.
+
+use super::{
+    address::Address,
+    message::{Category, Message, Verdict},
+};
+
+/// Why a mail may not be answered automatically.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NoReplyReason {
+    /// Its verdict is spam or malicious, or is not text.
+    Verdict,
+    /// Its category is bounce, automated, marketing, spam or malicious, or is not text.
+    Category,
+    /// Its `auto_replyable` is false, or is neither true nor false.
+    NotReplyable,
+    /// It has no single sender that can be read, as a bounce.
+    NoSender,
+    /// Its sender is a program: `mailer-daemon`, `postmaster`, `no-reply` and the like.
+    RobotSender,
+}
+
+impl NoReplyReason {
+    /// Returns the reason as a word for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Verdict => "verdict",
+            Self::Category => "category",
+            Self::NotReplyable => "not_replyable",
+            Self::NoSender => "no_sender",
+            Self::RobotSender => "robot_sender",
+        }
+    }
+}
+
+impl Message {
+    /// Returns whether an agent may be shown this mail at all: neither the verdict nor the category
+    /// is spam or malicious. OpenMail's own clients never hand such mail to an agent.
+    ///
+    /// A verdict or category that is not text, and so is in `extra`, may say so: then this is false.
+    pub fn is_trustworthy(&self) -> bool {
+        !self.is_odd("verdict")
+            && !self.is_odd("category")
+            && !matches!(self.verdict, Some(Verdict::Spam | Verdict::Malicious))
+            && !matches!(self.category, Some(Category::Spam | Category::Malicious))
+    }
+
+    /// Returns whether the mail may be answered without a person: nothing of
+    /// [`no_reply_reason`](Self::no_reply_reason) speaks against it. Most mail is not personal, and
+    /// two agents that answer each other never stop.
+    pub fn may_auto_reply(&self) -> bool {
+        self.no_reply_reason().is_none()
+    }
+
+    /// Returns why the mail may not be answered automatically:
+    ///
+    /// | what | not answered |
+    /// |---|---|
+    /// | `verdict` | spam, malicious |
+    /// | `category` | bounce, automated, marketing, spam, malicious |
+    /// | `auto_replyable` | false |
+    /// | [`sender`](Self::sender) | none, or several |
+    /// | the sender's local part | `mailer-daemon`, `postmaster`; `no-reply`, `do-not-reply`, alone or as its first or last words, with or without hyphens, underscores and dots |
+    ///
+    /// One of these fields in a form that is not understood, and so in `extra`, counts as a no.
+    pub fn no_reply_reason(&self) -> Option<NoReplyReason> {
+        if matches!(self.verdict, Some(Verdict::Spam | Verdict::Malicious))
+            || self.is_odd("verdict")
+        {
+            return Some(NoReplyReason::Verdict);
+        }
+        let category = matches!(
+            self.category,
+            Some(
+                Category::Bounce
+                    | Category::Automated
+                    | Category::Marketing
+                    | Category::Spam
+                    | Category::Malicious
+            )
+        );
+        if category || self.is_odd("category") {
+            return Some(NoReplyReason::Category);
+        }
+        if self.auto_replyable == Some(false) || self.is_odd("auto_replyable") {
+            return Some(NoReplyReason::NotReplyable);
+        }
+        match self.sender() {
+            None => Some(NoReplyReason::NoSender),
+            Some(sender) => is_robot(&sender.address).then_some(NoReplyReason::RobotSender),
+        }
+    }
+
+    /// Returns whether a field came in a form that is not understood.
+    fn is_odd(&self, field: &str) -> bool {
+        self.extra.get(field).is_some_and(|value| !value.is_null())
+    }
+}
+
+/// Returns whether an address is a program's by its local part.
+fn is_robot(address: &Address) -> bool {
+    const SEPARATORS: [char; 4] = ['-', '_', '.', ' '];
+    let local = address.local_part().trim_matches('"');
+    let local = local.split_once('+').map_or(local, |(local, _)| local);
+    let words = || local.split(SEPARATORS).filter(|word| !word.is_empty());
+    let joined: String = words().collect();
+    if matches!(&*joined, "mailerdaemon" | "postmaster") {
+        return true;
+    }
+    // `no-reply-billing` and `billing.noreply`; `norepley` and `no-replyton` are names.
+    let is_no_reply = |words: &str| matches!(words, "noreply" | "donotreply" | "dontreply");
+    let words: Vec<_> = words().take(16).collect();
+    (1..=words.len().min(3)).any(|count| {
+        is_no_reply(&words[..count].concat()) || is_no_reply(&words[words.len() - count..].concat())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(fields: &str) -> Message {
+        serde_json::from_str(&format!(r#"{{"id":"m",{fields}}}"#)).unwrap()
+    }
+
+    fn with(field: &str) -> Message {
+        message(&format!(r#""from":"Ada <ada@b.example>",{field}"#))
+    }
+
+    #[test]
+    fn every_rule_alone_is_enough() {
+        use NoReplyReason::{Category, NotReplyable, Verdict};
+        for (field, reason, trustworthy) in [
+            (r#""x":1"#, None, true),
+            (r#""auto_replyable":true,"verdict":"clean","category":"personal""#, None, true),
+            (r#""auto_replyable":null,"verdict":null,"category":null"#, None, true),
+            (r#""verdict":"news","category":"news""#, None, true),
+            (r#""auto_replyable":false"#, Some(NotReplyable), true),
+            (r#""auto_replyable":"no""#, Some(NotReplyable), true),
+            (r#""auto_replyable":0"#, Some(NotReplyable), true),
+            (r#""category":"bounce""#, Some(Category), true),
+            (r#""category":"Bounce""#, Some(Category), true),
+            (r#""category":"automated""#, Some(Category), true),
+            (r#""category":"Marketing""#, Some(Category), true),
+            (r#""category":"SPAM""#, Some(Category), false),
+            (r#""category":"malicious""#, Some(Category), false),
+            (r#""category":7"#, Some(Category), false),
+            (r#""verdict":"SPAM""#, Some(Verdict), false),
+            (r#""verdict":"Malicious""#, Some(Verdict), false),
+            (r#""verdict":["spam"]"#, Some(Verdict), false),
+            (r#""verdict":{"is":"malicious"}"#, Some(Verdict), false),
+        ] {
+            let mail = with(field);
+            assert_eq!(mail.no_reply_reason(), reason, "{field}");
+            assert_eq!(mail.may_auto_reply(), reason.is_none(), "{field}");
+            assert_eq!(mail.is_trustworthy(), trustworthy, "{field}");
+        }
+    }
+
+    #[test]
+    fn programs_and_nobody_are_not_answered() {
+        for from in [
+            "",
+            "<>",
+            "MAILER-DAEMON",
+            "not an address",
+            "a@b.example, c@d.example",
+            "undisclosed:;",
+        ] {
+            let mail = message(&format!(r#""from":"{from}""#));
+            assert_eq!(mail.no_reply_reason(), Some(NoReplyReason::NoSender), "{from}");
+        }
+        for from in [
+            "MAILER-DAEMON@b.example",
+            "Mail <mailer-daemon@b.example>",
+            "mailer_daemon@b.example",
+            "Postmaster@b.example",
+            "no-reply@b.example",
+            "NoReply@b.example",
+            "no_reply@b.example",
+            "no.reply@b.example",
+            "do-not-reply@b.example",
+            "donotreply@b.example",
+            "no-reply+ticket7@b.example",
+            "no-reply-billing@b.example",
+            "billing.noreply@b.example",
+            "Ada <noreply@b.example>",
+        ] {
+            let mail = message(&format!(r#""from":"{from}""#));
+            assert_eq!(mail.no_reply_reason(), Some(NoReplyReason::RobotSender), "{from}");
+        }
+        for from in [
+            "ada@b.example",
+            "\\\"no-reply\\\" <ada@b.example>",
+            "reply@b.example",
+            "nora.reply@b.example",
+            "ada@no-reply.example",
+            "daemon@b.example",
+        ] {
+            assert!(message(&format!(r#""from":"{from}""#)).may_auto_reply(), "{from}");
+        }
+        assert_eq!(message(r#""subject":"x""#).no_reply_reason(), Some(NoReplyReason::NoSender));
+    }
+}

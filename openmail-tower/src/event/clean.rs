@@ -1,0 +1,55 @@
+//! Characters that a reader does not see, and that a stranger's text is freed of.
+
+/// Returns whether a character shows nothing and so may hide text or turn its order: zero-width and
+/// bidirectional characters, tags, variation selectors, fillers.
+pub(crate) fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{fff0}'..='\u{fffb}'
+        | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Returns the text on one line: without invisible characters, and with one blank for each run of
+/// whitespace and control characters.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    let mut blank = false;
+    for c in text.chars().filter(|c| !is_invisible(*c)) {
+        if c.is_whitespace() || c.is_control() {
+            blank = true;
+            continue;
+        }
+        if blank && !line.is_empty() {
+            line.push(' ');
+        }
+        blank = false;
+        line.push(c);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_holds_only_what_a_reader_sees() {
+        for (text, line) in [
+            ("", ""),
+            ("  a \t b\r\n", "a b"),
+            ("a\u{200b}b\u{202e}c\u{e0041}d", "abcd"),
+            ("\u{1b}[31m\u{2028}x\u{85}", "[31m x"),
+            ("Zażółć \u{1f48c}", "Zażółć \u{1f48c}"),
+        ] {
+            assert_eq!(one_line(text), line, "{text:?}");
+        }
+    }
+}

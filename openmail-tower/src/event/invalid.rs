@@ -1,0 +1,80 @@
+//! [`InvalidPayload`]: the body is no event at all.
+
+use std::fmt;
+
+/// Why a body is not an event.
+///
+/// Says where it fails and holds nothing of the body's content, so it may be logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidPayload {
+    kind: InvalidPayloadKind,
+    detail: Detail,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    None,
+    At { line: usize, column: usize },
+    Key(&'static str),
+}
+
+/// What is wrong with a body that is not an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InvalidPayloadKind {
+    /// The body is not valid JSON in UTF-8.
+    Malformed,
+    /// The body is JSON, but not an object.
+    NotAnObject,
+    /// The object has no string `event`.
+    MissingEvent,
+    /// A key that routes or identifies the event is there more than once: readers disagree about
+    /// which one counts.
+    DuplicateKey,
+    /// An object has a key that `serde_json` reserves for its raw values, and would parse once more.
+    ReservedKey,
+}
+
+impl InvalidPayload {
+    pub(super) fn new(kind: InvalidPayloadKind) -> Self {
+        Self { kind, detail: Detail::None }
+    }
+
+    pub(super) fn duplicate(key: &'static str) -> Self {
+        Self { kind: InvalidPayloadKind::DuplicateKey, detail: Detail::Key(key) }
+    }
+
+    /// Keeps of the parser's error what holds no content.
+    pub(super) fn of_json(error: &serde_json::Error) -> Self {
+        if error.is_data() {
+            return Self::new(InvalidPayloadKind::NotAnObject);
+        }
+        let detail = Detail::At { line: error.line(), column: error.column() };
+        Self { kind: InvalidPayloadKind::Malformed, detail }
+    }
+
+    /// What is wrong with the body.
+    pub fn kind(&self) -> InvalidPayloadKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for InvalidPayload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the body is not an event: ")?;
+        f.write_str(match self.kind {
+            InvalidPayloadKind::Malformed => "it is not valid JSON",
+            InvalidPayloadKind::NotAnObject => "it is not a JSON object",
+            InvalidPayloadKind::MissingEvent => "it has no string `event`",
+            InvalidPayloadKind::DuplicateKey => "a key is there more than once",
+            InvalidPayloadKind::ReservedKey => "it has a key that serde_json reserves",
+        })?;
+        match self.detail {
+            Detail::None => Ok(()),
+            Detail::At { line, column } => write!(f, " (line {line}, column {column})"),
+            Detail::Key(key) => write!(f, " (`{key}`)"),
+        }
+    }
+}
+
+impl std::error::Error for InvalidPayload {}

@@ -1,0 +1,283 @@
+use super::*;
+
+/// Asserts what the sender of a text is: the right address or nobody.
+fn check(text: &str, right: Option<&str>) {
+    let read = Mailbox::single(text).map(|mailbox| mailbox.address.to_string());
+    assert_eq!(read.as_deref(), right, "{text:?}");
+}
+
+#[test]
+fn the_sender_is_the_address_at_the_end_or_nobody() {
+    const SHAPES: &[(&str, &str)] = &[
+        // plain
+        ("user@host.example", "user@host.example"),
+        (" user@host.example ", "user@host.example"),
+        ("<user@host.example>", "user@host.example"),
+        ("< user@host.example >", "user@host.example"),
+        ("Ada <Ada@Example.com>", "Ada@Example.com"),
+        ("Ada<ada@b.example>", "ada@b.example"),
+        ("Ada\r\n <ada@b.example>", "ada@b.example"),
+        ("Ada\t<ada@b.example>\r\n", "ada@b.example"),
+        ("user@host.example,", "user@host.example"),
+        ("root@localhost", "root@localhost"),
+        ("user@[192.0.2.1]", "user@[192.0.2.1]"),
+        ("first.last+tag@sub.host.example", "first.last+tag@sub.host.example"),
+        ("b-x=y.example-1234=@bounce.example", "b-x=y.example-1234=@bounce.example"),
+        // from the file of findings
+        ("<h2> <user@host.example>", "user@host.example"),
+        ("Jane <jane@corp.example> via Acme <noreply@acme.example>", "noreply@acme.example"),
+        ("Acme (Berlin <bb@test.example>", "bb@test.example"),
+        ("I <3 mail <a@b.example>", "a@b.example"),
+        ("\"System Administrator\"@example.org", "\"System Administrator\"@example.org"),
+        ("<@relay.example:user@host.example>", "user@host.example"),
+        ("Ada <mailto:a@b.example>", "a@b.example"),
+        ("\"unclosed <a@b.example>", "a@b.example"),
+        // names that hold addresses
+        ("\"boss@bank.example\" <thief@evil.example>", "thief@evil.example"),
+        ("boss@bank.example <thief@evil.example>", "thief@evil.example"),
+        ("<boss@bank.example> <thief@evil.example>", "thief@evil.example"),
+        ("Boss <boss@bank.example> <thief@evil.example>", "thief@evil.example"),
+        ("\"Boss <boss@bank.example>\" <thief@evil.example>", "thief@evil.example"),
+        ("boss@bank.example on behalf of thief <thief@evil.example>", "thief@evil.example"),
+        ("thief@evil.example (boss@bank.example)", "thief@evil.example"),
+        ("thief@evil.example (<boss@bank.example>)", "thief@evil.example"),
+        ("(boss@bank.example) thief <thief@evil.example>", "thief@evil.example"),
+        ("Boss <boss@bank.example>\n<thief@evil.example>", "thief@evil.example"),
+        ("=?utf-8?q?Boss_=3Cboss=40bank.example=3E?= <thief@evil.example>", "thief@evil.example"),
+        ("boss@bank.example> <thief@evil.example>", "thief@evil.example"),
+        ("<<boss@bank.example>> <thief@evil.example>", "thief@evil.example"),
+        ("mailto:boss@bank.example <thief@evil.example>", "thief@evil.example"),
+        ("\u{202e}elpmaxe.knab@ssob\u{202c} <thief@evil.example>", "thief@evil.example"),
+        // names with special characters
+        ("\"Lovelace, Ada\" <a@b.example>", "a@b.example"),
+        ("Lovelace, Ada <a@b.example>", "a@b.example"),
+        ("Acme, Inc.; Berlin <a@b.example>", "a@b.example"),
+        ("Re: your mail <a@b.example>", "a@b.example"),
+        ("\"Ada \\\"the first\\\" L\" <a@b.example>", "a@b.example"),
+        ("Ada \"the first\" L <a@b.example>", "a@b.example"),
+        ("5\" disks <a@b.example>", "a@b.example"),
+        ("Ada :-) <a@b.example>", "a@b.example"),
+        ("Ada (((( <a@b.example>", "a@b.example"),
+        ("Ada \\ <a@b.example>", "a@b.example"),
+        ("a -> b <a@b.example>", "a@b.example"),
+        ("'Ada' <a@b.example>", "a@b.example"),
+        ("@ada <a@b.example>", "a@b.example"),
+        ("Zażółć \u{1f48c} <z@b.example>", "z@b.example"),
+        ("=?iso-2022-jp?B?GyRCRnxLXBsoQg==?= <a@b.example>", "a@b.example"),
+        // quoted local parts
+        ("\"a b\"@c.example", "\"a b\"@c.example"),
+        ("Ada <\"a b\"@c.example>", "\"a b\"@c.example"),
+        ("Ada <\"boss@bank.example\"@evil.example>", "\"boss@bank.example\"@evil.example"),
+        ("Ada <\"<boss@bank.example>\"@evil.example>", "\"<boss@bank.example>\"@evil.example"),
+        ("Ada <\"a,b\"@c.example>", "\"a,b\"@c.example"),
+        ("\"a\\\"b\"@c.example", "\"a\\\"b\"@c.example"),
+        ("\"boss@bank.example> \"@evil.example", "\"boss@bank.example> \"@evil.example"),
+        // source routes, schemes, comments
+        ("<@a.example,@b.example:user@host.example>", "user@host.example"),
+        ("@relay.example:user@host.example", "user@host.example"),
+        ("Ada <@[192.0.2.1]:user@host.example>", "user@host.example"),
+        ("mailto:a@b.example", "a@b.example"),
+        ("Ada <MAILTO:a@b.example>", "a@b.example"),
+        ("a@b.example (Ada)", "a@b.example"),
+        ("a@b.example (Ada (of B)) (again)", "a@b.example"),
+        ("Ada <a@b.example> (comment)", "a@b.example"),
+        ("Ada <a@b.example> (comment, with <x@y.example>)", "a@b.example"),
+        // domains in Unicode
+        ("z@ż.example", "z@ż.example"),
+        ("Ada <z@xn--bcher-kva.example>", "z@xn--bcher-kva.example"),
+        ("用户 <用户@例え.example>", "用户@例え.example"),
+        ("Ada <user%boss=bank.example@evil.example>", "user%boss=bank.example@evil.example"),
+    ];
+    for (text, right) in SHAPES {
+        check(text, Some(right));
+    }
+    println!("{} shapes with a sender", SHAPES.len());
+}
+
+#[test]
+fn where_no_single_address_stands_at_the_end_there_is_no_sender() {
+    const SHAPES: &[&str] = &[
+        // nobody
+        "",
+        " ",
+        "<>",
+        "Ada <>",
+        "Ada",
+        "not an address",
+        "MAILER-DAEMON",
+        "@",
+        "<@>",
+        "a@",
+        "@b.example",
+        "Mail Delivery System (MAILER-DAEMON)",
+        "undisclosed-recipients:;",
+        "Ada <a@b.example> via list <>",
+        // several
+        "\"x\" <ceo@corp.example>, \"y\" <evil@bad.example>",
+        "ceo@corp.example, evil@bad.example",
+        "ceo@corp.example; evil@bad.example",
+        "ceo@corp.example,<evil@bad.example>",
+        "ceo@corp.example, y <evil@bad.example>",
+        "<ceo@corp.example>;<evil@bad.example>",
+        "<evil@bad.example> (x), <ceo@corp.example>",
+        "evil@bad.example (\"), \"<ceo@corp.example>",
+        // several, with the separators in what looks like a quoted name
+        "\" <evil@bad.example>, \" <ceo@corp.example>",
+        "\"\\\"\" <evil@bad.example>, \"\\\"\" <ceo@corp.example>",
+        "\" <evil@bad.example>, <x <ceo@corp.example>",
+        "( <evil@bad.example>, ) <ceo@corp.example>",
+        "<@x <evil@bad.example>, <ceo@corp.example>",
+        // groups
+        "Friends: ceo@corp.example;",
+        "Friends: a@b.example, c@d.example;",
+        "Friends: Ada <a@b.example>;",
+        "A: a@b.example; <evil@bad.example>",
+        // something behind the address
+        "Ada <a@b.example> x",
+        "Ada <a@b.example",
+        "a@b.example x",
+        "a@b.example>",
+        "<<a@b.example>>",
+        "Ada <a@b.example>\"",
+        "Ada <a@b.example>;",
+        "\"a@b.example\"",
+        "\"Ada <a@b.example>\"",
+        "a@b.example ceo@corp.example",
+        "=?utf-8?q?<ceo@corp.example>?=",
+        "Ada <a@b.example> :)",
+        "<a@b.example (x)>",
+        "<a@b.example(x ceo@corp.example)>",
+        "Ada a@b.example",
+        // not an address
+        "<a@b@c.example>",
+        "<a b@c.example>",
+        "<a@b c.example>",
+        "<a@b..example>",
+        "<a,b@c.example>",
+        "<ftp:a@b.example>",
+        "<mailto:a@b.example?subject=x>",
+        "<a@b.example\0.evil.example>",
+        "<a\n@b.example>",
+        "<a@b.example\n>x",
+        "<a\u{202e}@b.example>",
+        "<a@b\u{200b}.example>",
+        "<a\u{e0041}@b.example>",
+        "<relay.example:a@b.example>",
+        "<@relay:@a@b.example>",
+        "<\"a\"b@c.example>",
+        "<a\"@c.example>",
+        "x\" <a\"@evil.example>",
+        "<user@[ceo@corp.example]>",
+        "<a\u{ff20}b.example>",
+        "a@b.example\u{2028}c@d.example",
+        "<'a@b.example'>",
+        "<\"a@b.example\">",
+        "host!user",
+    ];
+    for text in SHAPES {
+        // A line break beside the address is only a blank.
+        check(text, None);
+    }
+    println!("{} shapes without a sender", SHAPES.len());
+}
+
+#[test]
+fn a_sender_of_any_length_costs_microseconds_and_no_memory() {
+    for unit in [
+        "a:b;",
+        "<",
+        "(",
+        ")",
+        "\"",
+        "\\",
+        "<a@b.c>,",
+        "@",
+        ",",
+        "a@b.c ",
+        "=?utf-8?q?a?= ",
+        "<@a,",
+    ] {
+        let text = unit.repeat((8 << 20) / unit.len());
+        let start = std::time::Instant::now();
+        assert_eq!(Mailbox::single(&text), None);
+        let all = Mailbox::all(&[text]);
+        assert!(all.len() <= MOST);
+        // Of 8 MB, 64 KiB are looked at: generous for a slow machine without optimisation.
+        assert!(start.elapsed().as_secs() < 2, "{unit}: {:?}", start.elapsed());
+        let longest = unit.repeat(LONGEST / unit.len());
+        let _ = Mailbox::single(&format!("{} <a@b.example>", &longest[20..]));
+    }
+}
+
+#[test]
+fn names_are_decoded_and_shown_on_one_line() {
+    for (text, expected) in [
+        ("a@b.example", None),
+        ("\"\" <a@b.example>", None),
+        ("Ada <a@b.example>", Some("Ada")),
+        ("\"Lovelace, Ada\" <a@b.example>", Some("Lovelace, Ada")),
+        ("\"Ada \\\"the first\\\"\" <a@b.example>", Some("Ada \"the first\"")),
+        ("\"a\" and \"b\" <a@b.example>", Some("\"a\" and \"b\"")),
+        ("a@b.example (Ada)", Some("Ada")),
+        ("Boss <x@y.example> <a@b.example>", Some("Boss <x@y.example>")),
+        ("=?utf-8?q?a=0AERROR=1b[31m?= <a@b.example>", Some("a ERROR [31m")),
+        ("\"=?utf-8?q?a=0AERROR=1b[31m?=\" <a@b.example>", Some("a ERROR [31m")),
+        ("=?utf-8?b?4oCoYeKAruKBpw==?= <a@b.example>", Some("a")),
+        ("\u{61c}Ada\u{200e} \u{200f}B\u{202e} <a@b.example>", Some("Ada B")),
+        ("A\u{200b}d\u{e0041}a\u{1b}\u{7} <a@b.example>", Some("Ada")),
+        ("=?utf-8?q?=0A?= <a@b.example>", None),
+        ("=?iso-2022-jp?B?GyRCRnxLXBsoQg==?= <a@b.example>", Some("日本")),
+        ("=?gb2312?B?1tC5+g==?= <a@b.example>", Some("中国")),
+        ("=?GBK?B?1tC5+g==?= <a@b.example>", Some("中国")),
+        ("=?big5?B?pKSk5Q==?= <a@b.example>", Some("中文")),
+        ("=?euc-kr?B?x9GxuQ==?= <a@b.example>", Some("한국")),
+        ("=?shift_jis?B?k/qWew==?= <a@b.example>", Some("日本")),
+        ("=?koi8-r?B?6dfBzg==?= <a@b.example>", Some("Иван")),
+        ("=?utf-8?q?Ad?= =?utf-8?q?a?= <a@b.example>", Some("Ada")),
+        ("=?nonsense?q?a?= <a@b.example>", Some("a")),
+        ("=?utf-8?b <a@b.example>", Some("=?utf-8?b")),
+    ] {
+        let name = Mailbox::single(text).unwrap().name;
+        assert_eq!(name.as_deref(), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn lists_are_taken_apart() {
+    let all = |texts: &[&str]| -> Vec<String> {
+        let texts: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
+        Mailbox::all(&texts).iter().map(ToString::to_string).collect()
+    };
+    for (texts, expected) in [
+        (&[""][..], &[][..]),
+        (
+            &["bob@b.example, \"C, D\" <carol@c.example>"],
+            &["bob@b.example", "C, D <carol@c.example>"],
+        ),
+        (
+            &["bob@b.example", "carol@c.example;dan@d.example"],
+            &["bob@b.example", "carol@c.example", "dan@d.example"],
+        ),
+        (
+            &["Lovelace, Ada <ada@b.example>, Eve <eve@e.example>"],
+            &["Lovelace, Ada <ada@b.example>", "Eve <eve@e.example>"],
+        ),
+        (
+            &["Friends: ada@b.example, Eve <eve@e.example>;, dan@d.example"],
+            &["ada@b.example", "Eve <eve@e.example>", "dan@d.example"],
+        ),
+        (&["undisclosed-recipients:;"], &[]),
+        (&["nobody, <>, ,", "ada@b.example"], &["ada@b.example"]),
+        (&["<@a,@b:ada@b.example>, eve@e.example"], &["ada@b.example", "eve@e.example"]),
+    ] {
+        assert_eq!(all(texts), expected, "{texts:?}");
+    }
+    assert_eq!(Mailbox::all(&vec!["a@b.example,".repeat(500); 9]).len(), MOST);
+}
+
+#[test]
+fn display_shows_both_and_debug_neither() {
+    let mailbox = Mailbox::single("Ada <ada@b.example>").unwrap();
+    assert_eq!(mailbox.to_string(), "Ada <ada@b.example>");
+    assert!(!format!("{mailbox:?}").to_lowercase().contains("ada"));
+}
