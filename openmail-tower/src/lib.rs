@@ -80,6 +80,15 @@
 #[cfg(feature = "api")]
 pub mod api;
 pub mod event;
+// The pages name items of every feature.
+#[cfg(all(
+    any(doc, doctest),
+    feature = "dedupe-memory",
+    feature = "macros",
+    feature = "queue-sqlite",
+    feature = "test-util"
+))]
+pub mod guide;
 pub mod handler;
 pub mod layers;
 #[cfg(feature = "queue")]

@@ -55,7 +55,7 @@ impl OpenMail {
     /// OCR, and gives up to 50,000 characters.
     ///
     /// Events of [`message.received`](crate::MessageReceived) often hold that text already, in
-    /// [`parsed_text`](crate::Attachment::parsed_text).
+    /// [`parsed_text`](crate::event::Attachment::parsed_text).
     ///
     /// # Errors
     /// When there is no such attachment ([`NotFound`](super::ApiErrorKind::NotFound)), or OpenMail
