@@ -9,11 +9,8 @@ use std::{
 
 use http::StatusCode;
 use http_body_util::Full;
-use openmail_tests::{error_code, layer, signed};
-use openmail_tower::{
-    queue::{Counts, Enqueue, QueueStore},
-    webhook,
-};
+use openmail_tests::{States, error_code, layer, signed, states};
+use openmail_tower::{queue::Enqueue, webhook};
 use tower::ServiceExt;
 
 /// A disk of 4 MiB in memory.
@@ -69,13 +66,13 @@ async fn a_full_disk_takes_nothing_and_loses_nothing() {
         assert_eq!(post(1000 + number).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     }
     let ready = u64::try_from(taken).unwrap();
-    assert_eq!(queue.store().counts().await.unwrap(), Counts { ready, ..Counts::default() });
+    assert_eq!(states(queue.store()).await, States { ready, ..States::default() });
     // With room again it goes on.
     let options = ["-o", "remount,size=16m"];
     assert!(Command::new("mount").args(options).arg(&disk.0).status().unwrap().success());
     File::create(disk.0.join("room")).unwrap().write_all(b"room").unwrap();
     assert_eq!(post(2000).await.status(), StatusCode::OK);
     let ready = ready + 1;
-    assert_eq!(queue.store().counts().await.unwrap(), Counts { ready, ..Counts::default() });
+    assert_eq!(states(queue.store()).await, States { ready, ..States::default() });
     queue.store().close().await;
 }

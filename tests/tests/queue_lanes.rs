@@ -7,10 +7,10 @@ use std::{
     time::Duration,
 };
 
-use openmail_tests::{PostgresSchema, event};
+use openmail_tests::{PostgresSchema, States, event, states};
 use openmail_tower::{
     HandlerError, Outcome, VerifiedEvent,
-    queue::{Backoff, Counts, Enqueue, PostgresStore, QueueStore},
+    queue::{Backoff, Enqueue, PostgresStore, QueueStore},
 };
 use tokio::{
     task::JoinSet,
@@ -77,7 +77,7 @@ async fn order_holds<St: QueueStore>(queues: [Enqueue<St>; 2]) {
     senders.join_all().await;
     let store = queues[0].store();
     let all_done = async {
-        while store.counts().await.unwrap() != Counts::default() {
+        while states(store).await != States::default() {
             sleep(Duration::from_millis(20)).await;
         }
     };

@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use openmail_tests::{PostgresSchema, mail};
+use openmail_tests::{PostgresSchema, States, mail, states};
 use openmail_tower::{
     HandlerError, Outcome, VerifiedEvent,
-    queue::{Counts, Enqueue, Lane, QueueStore},
+    queue::{Enqueue, Lane},
 };
 use tokio::{
     sync::{Barrier, oneshot},
@@ -47,7 +47,7 @@ async fn more_workers_than_connections_are_all_woken() {
                 let event = mail(&format!("evt_{round}_{number}"));
                 assert_eq!(queue.clone().oneshot(event).await.unwrap(), Outcome::Queued);
             }
-            while queue.store().counts().await.unwrap() != Counts::default() {
+            while states(queue.store()).await != States::default() {
                 sleep(Duration::from_millis(5)).await;
             }
         }

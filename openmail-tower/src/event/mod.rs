@@ -26,6 +26,7 @@ mod read;
 mod routing;
 mod unlisted;
 mod value;
+mod weight;
 mod words;
 
 pub use address::{Address, InvalidAddress};
@@ -42,3 +43,4 @@ pub use misfit::Misfit;
 pub use parse::Event;
 pub use pattern::{AddressPattern, InvalidPattern};
 pub use unlisted::{SetupTest, UnknownEvent};
+pub(crate) use weight::weight;

@@ -9,7 +9,7 @@ use std::{
 use tower_service::Service;
 
 use crate::{
-    event::{EventId, InboxId, ThreadId},
+    event::{EventId, InboxId, ThreadId, weight},
     seam::{DedupeKey, HandlerError, Outcome, OutcomeFuture, VerifiedEvent, within},
 };
 
@@ -73,7 +73,10 @@ impl<St: QueueStore> Enqueue<St> {
     }
 
     fn entry(&self, event: VerifiedEvent) -> NewEntry {
+        let body = event.raw_body();
         NewEntry {
+            weight: (body.len() + weight(body)) as u64,
+            trace_context: None,
             key: self.key.of(&event).as_deref().map(text::column),
             lane: self.lane.of(&event).as_deref().map(text::column),
             event_id: event.event_id().map(EventId::as_str).map(text::column),

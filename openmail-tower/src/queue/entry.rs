@@ -1,13 +1,15 @@
-//! What a queue keeps: events, leases, dead letters.
+//! What a queue keeps: entries, dead letters, counts.
 
 use std::{
     fmt,
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
+
 use crate::seam::StoredEvent;
 
-/// Names an event in the queue. Later arrivals have higher ones.
+/// The id of an entry. Later arrivals have higher ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(pub i64);
 
@@ -17,13 +19,25 @@ impl fmt::Display for EntryId {
     }
 }
 
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Role {
+    /// An event to be handled.
+    #[default]
+    Event,
+    /// A reply to be sent.
+    Reply,
+}
+
 /// An event to be queued.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct NewEntry {
-    /// What no two entries of the queue share; none for an event without an id.
+    /// The deduplication key: no two entries of the queue have the same one. `None` for an event
+    /// without an id, which is always new.
     pub key: Option<String>,
-    /// The lane it runs in; none for one that waits for nobody.
+    /// The lane. `None` for an event that waits for no other.
     pub lane: Option<String>,
     /// The signed `event_id`.
     pub event_id: Option<String>,
@@ -31,125 +45,67 @@ pub struct NewEntry {
     pub kind: String,
     /// The inbox it is about.
     pub inbox_id: Option<String>,
-    /// The conversation it belongs to.
+    /// The thread it belongs to.
     pub thread_id: Option<String>,
+    /// The trace that the event belongs to, as a W3C `traceparent`.
+    pub trace_context: Option<String>,
+    /// The memory that the event takes while it runs, in bytes: its body and what is parsed from it.
+    pub weight: u64,
     /// The body and the signed time.
     pub stored: StoredEvent,
 }
 
-/// The right to run an event and to say what became of it, until it ends or is renewed.
+/// A reply to be queued when the event that it answers is done.
+///
+/// It takes the lane, the ids and the trace context of that event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Lease {
-    /// The event.
-    pub id: EntryId,
-    /// The fencing token: higher in each lease of this event, so that a former holder changes
-    /// nothing any more.
-    pub token: i64,
-    /// The event's lane.
-    pub lane: Option<String>,
+pub struct NewReply {
+    /// The deduplication key, which is the reply's `Idempotency-Key` as well. A reply whose key is
+    /// in the queue already is not added.
+    pub key: String,
+    /// The kind of the entry, for people to read: `reply`, or the reply's name.
+    pub kind: String,
+    /// What is needed to send it.
+    pub body: Bytes,
 }
 
-impl Lease {
-    /// A lease, for a store to give.
-    pub fn new(id: EntryId, token: i64, lane: Option<String>) -> Self {
-        Self { id, token, lane }
+impl NewReply {
+    /// Returns a reply with a key, a kind and a body.
+    pub fn new(key: impl Into<String>, kind: impl Into<String>, body: impl Into<Bytes>) -> Self {
+        Self { key: key.into(), kind: kind.into(), body: body.into() }
     }
 }
 
-/// An event that is leased.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Claimed {
-    /// The lease.
-    pub lease: Lease,
-    /// Which run this is, from 1.
-    pub attempt: u32,
-    /// Whether it was claimed before and its lease ran out, so that this run was cut off somewhere.
-    /// It counts as a failure, and is not to be begun again under this lease.
-    pub was_lost: bool,
-    /// The event.
-    pub stored: StoredEvent,
-}
-
-impl Claimed {
-    /// An event that is leased, for a store to give.
-    pub fn new(lease: Lease, attempt: u32, was_lost: bool, stored: StoredEvent) -> Self {
-        Self { lease, attempt, was_lost, stored }
-    }
-}
-
-/// What a claim came to.
-#[derive(Debug, Default)]
-pub struct Claims {
-    /// The events, the earliest arrivals first.
-    pub events: Vec<Claimed>,
-    /// In how long another event will be due, as far as it is known now. It may be sooner.
-    pub next_due: Option<Duration>,
-}
-
-/// What became of an event that was leased.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Settlement {
-    /// It is done.
-    Done,
-    /// It runs again, in `after` at the earliest.
-    Retry {
-        /// How long to wait.
-        after: Duration,
-        /// Why it failed.
-        error: String,
-        /// Whether its lane waits for it; else others of the lane may go before.
-        holds_lane: bool,
-    },
-    /// It becomes a dead letter.
-    Bury {
-        /// Why it failed.
-        error: String,
-    },
-    /// It was not run: the lease is given back, and the attempt does not count, unless it
-    /// [was lost](Claimed::was_lost) before.
-    Release {
-        /// How long to wait.
-        after: Duration,
-    },
-}
-
-impl Settlement {
-    /// Whether the event will not run again by itself.
-    pub fn is_final(&self) -> bool {
-        matches!(self, Self::Done | Self::Bury { .. })
-    }
-}
-
-/// An event that is not run any more, until it is requeued.
+/// An entry that failed for good. It does not run again unless it is requeued.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DeadLetter {
-    /// Its name in the queue.
+    /// The entry.
     pub id: EntryId,
-    /// The signed `event_id`.
+    /// Whether it is an event or a reply.
+    pub role: Role,
+    /// The signed `event_id`; of a reply, that of the event it answers.
     pub event_id: Option<String>,
-    /// The event's name.
+    /// The event's name, or the reply's.
     pub kind: String,
     /// The inbox it is about.
     pub inbox_id: Option<String>,
-    /// The conversation it belongs to.
+    /// The thread it belongs to.
     pub thread_id: Option<String>,
-    /// How often it was run.
+    /// The number of runs that failed.
     pub attempts: u32,
-    /// Why the last run failed.
+    /// Why it failed.
     pub error: String,
     /// When it was queued.
     pub queued_at: SystemTime,
-    /// When it was buried.
+    /// When it became a dead letter.
     pub buried_at: SystemTime,
 }
 
 impl DeadLetter {
-    /// A dead letter, for a store to give: by its name, the event's name, how often it was run, why
-    /// the last run failed, and when it was queued and buried.
+    /// Returns a dead letter, for a store to fill in: its id, the event's name, the number of runs,
+    /// the last error, and when it was queued and buried.
     pub fn new(
         id: EntryId,
         kind: String,
@@ -157,20 +113,64 @@ impl DeadLetter {
         error: String,
         [queued_at, buried_at]: [SystemTime; 2],
     ) -> Self {
-        let (event_id, inbox_id, thread_id) = (None, None, None);
-        Self { id, event_id, kind, inbox_id, thread_id, attempts, error, queued_at, buried_at }
+        Self {
+            id,
+            role: Role::Event,
+            event_id: None,
+            kind,
+            inbox_id: None,
+            thread_id: None,
+            attempts,
+            error,
+            queued_at,
+            buried_at,
+        }
     }
 }
 
-/// How many events are in which state. Those that are done are not counted.
+/// How many entries are in which state, as gauges need it. Those that are done are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Counts {
-    /// To be run now, or once their back-off has passed.
+    /// Due now.
     pub ready: u64,
+    /// Waiting for their next attempt.
+    pub waiting: u64,
     /// Leased by a worker.
     pub running: u64,
-    /// Behind another event of their lane.
+    /// Behind another entry of their lane.
     pub blocked: u64,
+    /// On hold until they are released.
+    pub held: u64,
     /// Dead letters.
     pub dead: u64,
+    /// Since when the oldest entry that is due has been due. `None` where none is.
+    pub oldest: Option<Duration>,
+    /// Workers that are alive.
+    pub workers: u64,
+}
+
+impl Counts {
+    /// The number of entries that are neither done nor dead.
+    pub fn open(&self) -> u64 {
+        self.ready + self.waiting + self.running + self.blocked + self.held
+    }
+}
+
+/// How long finished entries are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retention {
+    /// How long the keys of entries that are done are kept, and with them the ability to recognise
+    /// a duplicate.
+    pub done: Duration,
+    /// How long dead letters are kept.
+    pub dead: Duration,
+}
+
+impl Retention {
+    /// Returns a retention for entries that are done and for dead letters.
+    pub fn new(done: Duration, dead: Duration) -> Self {
+        Self { done, dead }
+    }
 }

@@ -77,11 +77,14 @@ mod enqueue;
 mod entry;
 mod error;
 mod lane;
+mod lease;
 mod observe;
 #[cfg(feature = "queue-postgres")]
 mod postgres;
+mod request;
 #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
 mod row;
+mod settlement;
 #[cfg(feature = "queue-sqlite")]
 mod sqlite;
 mod store;
@@ -91,11 +94,14 @@ mod worker;
 pub use crate::seam::DedupeKey;
 pub use backoff::Backoff;
 pub use enqueue::Enqueue;
-pub use entry::{Claimed, Claims, Counts, DeadLetter, EntryId, Lease, NewEntry, Settlement};
+pub use entry::{Counts, DeadLetter, EntryId, NewEntry, NewReply, Retention, Role};
 pub use error::{QueueError, QueueErrorKind};
 pub use lane::Lane;
+pub use lease::{Claimed, Claims, DeadReport, Lease, Registration, WorkerId};
 #[cfg(feature = "queue-postgres")]
 pub use postgres::{PostgresChanges, PostgresStore};
+pub use request::{Choice, ClaimRequest, InboxLimits, InboxShare};
+pub use settlement::Settlement;
 #[cfg(feature = "queue-sqlite")]
 pub use sqlite::{SqliteChanges, SqliteStore};
 pub use store::{Changes, QueueStore};

@@ -2,22 +2,25 @@
 
 use crate::seam::HandlerError;
 
-use super::{
-    entry::{EntryId, Settlement},
-    error::QueueError,
-};
+use super::{entry::EntryId, error::QueueError, settlement::Settlement};
 
 pub(super) fn settled(id: EntryId, settlement: &Settlement) {
     let label = match settlement {
-        Settlement::Done => "done",
+        Settlement::Done { .. } => "done",
         Settlement::Retry { .. } => "retried",
         Settlement::Bury { .. } => "buried",
         Settlement::Release { .. } => "released",
+        Settlement::GiveBack => "given_back",
+        Settlement::Hold { .. } => "held",
     };
     #[cfg(feature = "tracing")]
     match settlement {
-        Settlement::Done => tracing::debug!(%id, "queued event handled"),
-        Settlement::Release { after } => tracing::info!(%id, ?after, "queued event not run yet"),
+        Settlement::Done { .. } => tracing::debug!(%id, "queued event handled"),
+        Settlement::GiveBack => tracing::debug!(%id, "queued event given back"),
+        Settlement::Release { after, reason } => {
+            tracing::info!(%id, ?after, reason, "queued event put off");
+        }
+        Settlement::Hold { reason, .. } => tracing::warn!(%id, reason, "queued event on hold"),
         Settlement::Retry { after, error, .. } => {
             tracing::warn!(%id, ?after, %error, "queued event failed, to be tried again");
         }

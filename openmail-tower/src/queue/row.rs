@@ -1,4 +1,4 @@
-//! Dead letters as the rows of either database hold them: by the order of their columns.
+//! Entries as the rows of either database hold them: by the order of their columns.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,9 +6,61 @@ use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use crate::seam::StoredEvent;
 
-use super::entry::{DeadLetter, EntryId};
+use super::{
+    entry::{DeadLetter, EntryId, Role},
+    lease::{Claimed, DeadReport, Lease},
+};
 
-/// id, kind, attempts, last_error, queued_at, ended_at, event_id, inbox_id, thread_id
+/// The columns of [`claimed`]; the store's time follows.
+macro_rules! claimed_columns {
+    () => {
+        "id, token, lane, role, attempts, losses, held, releases, released_at,
+         queued_at, dedupe_key, event_id, kind, inbox_id, thread_id, trace_context, weight,
+         signed_at, body"
+    };
+}
+
+/// The columns of [`letter`].
+macro_rules! letter_columns {
+    () => {
+        "id, kind, attempts, last_error, queued_at, ended_at, event_id, inbox_id, thread_id, role"
+    };
+}
+
+pub(super) use {claimed_columns, letter_columns};
+
+pub(super) fn claimed<'r, R>(row: &'r R) -> sqlx::Result<Claimed>
+where
+    R: Row,
+    usize: ColumnIndex<R>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+    Vec<u8>: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let lease = Lease::new(EntryId(row.try_get(0)?), row.try_get(1)?, row.try_get(2)?);
+    let raw_body: Vec<u8> = row.try_get(18)?;
+    let timestamp = unsigned(row.try_get(17)?);
+    let stored = StoredEvent { raw_body: raw_body.into(), timestamp };
+    let mut claimed = Claimed::new(lease, row.try_get(12)?, stored);
+    let losses: i64 = row.try_get(5)?;
+    let now: i64 = row.try_get(19)?;
+    let since = |time: i64| Duration::from_millis(unsigned(now.saturating_sub(time)));
+    claimed.role = role(row.try_get(3)?);
+    claimed.attempt = small(row.try_get(4)?);
+    (claimed.suspect, claimed.was_lost) = (losses >= 2, losses >= 3);
+    claimed.was_held = row.try_get::<i64, _>(6)? > 0;
+    claimed.releases = small(row.try_get(7)?);
+    claimed.released_for = row.try_get::<Option<i64>, _>(8)?.map(since).unwrap_or_default();
+    claimed.age = since(row.try_get(9)?);
+    claimed.key = row.try_get(10)?;
+    claimed.event_id = row.try_get(11)?;
+    claimed.inbox_id = row.try_get(13)?;
+    claimed.thread_id = row.try_get(14)?;
+    claimed.trace_context = row.try_get(15)?;
+    claimed.weight = unsigned(row.try_get(16)?);
+    Ok(claimed)
+}
+
 pub(super) fn letter<'r, R>(row: &'r R) -> sqlx::Result<DeadLetter>
 where
     R: Row,
@@ -16,15 +68,15 @@ where
     i64: Decode<'r, R::Database> + Type<R::Database>,
     String: Decode<'r, R::Database> + Type<R::Database>,
 {
-    let attempts = u32::try_from(row.try_get::<i64, _>(2)?).unwrap_or(u32::MAX);
     let error: Option<String> = row.try_get(3)?;
     let times = [time(row.try_get(4)?), time(row.try_get::<Option<i64>, _>(5)?.unwrap_or(0))];
-    let id = EntryId(row.try_get(0)?);
+    let (id, attempts) = (EntryId(row.try_get(0)?), small(row.try_get(2)?));
     let mut letter =
         DeadLetter::new(id, row.try_get(1)?, attempts, error.unwrap_or_default(), times);
     letter.event_id = row.try_get(6)?;
     letter.inbox_id = row.try_get(7)?;
     letter.thread_id = row.try_get(8)?;
+    letter.role = role(row.try_get(9)?);
     Ok(letter)
 }
 
@@ -37,12 +89,36 @@ where
     String: Decode<'r, R::Database> + Type<R::Database>,
     Vec<u8>: Decode<'r, R::Database> + Type<R::Database>,
 {
-    let timestamp = u64::try_from(row.try_get::<i64, _>(9)?).unwrap_or(0);
-    let raw_body = row.try_get::<Vec<u8>, _>(10)?.into();
+    let timestamp = unsigned(row.try_get(10)?);
+    let raw_body = row.try_get::<Vec<u8>, _>(11)?.into();
     Ok((letter(row)?, StoredEvent { raw_body, timestamp }))
 }
 
+/// As [`letter`], and behind it token
+pub(super) fn report<'r, R>(row: &'r R) -> sqlx::Result<DeadReport>
+where
+    R: Row,
+    usize: ColumnIndex<R>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let letter = letter(row)?;
+    Ok(DeadReport::new(Lease::new(letter.id, row.try_get(10)?, None), letter))
+}
+
+fn role(role: i64) -> Role {
+    if role == 0 { Role::Reply } else { Role::Event }
+}
+
+fn small(number: i64) -> u32 {
+    u32::try_from(number.max(0)).unwrap_or(u32::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
 fn time(millis: i64) -> SystemTime {
-    let since = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+    let since = Duration::from_millis(unsigned(millis));
     UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)
 }

@@ -112,7 +112,8 @@ async fn work<St: QueueStore>(queue: &Enqueue<St>, count: usize) {
         })
     };
     queue.worker(events).concurrency(RUNS_AT_ONCE).run(all.notified()).await;
-    assert_eq!(queue.store().counts().await.expect("a count"), Default::default());
+    let counts = queue.store().counts().await.expect("a count");
+    assert_eq!(counts.open() + counts.dead, 0);
 }
 
 pub(crate) fn report(name: &str, count: u32, sides: &[Figures; 2], disk: &[f64]) {

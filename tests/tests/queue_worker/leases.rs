@@ -40,15 +40,15 @@ async fn it_stops_when_what_runs_has_ended_and_gives_back_the_rest() {
     let events = ServiceBuilder::new().concurrency_limit(2).service(gated(&begun, &gate));
     let worker = Running::start(queue.worker(events).concurrency(4));
     begun.acquire_many(2).await.unwrap().forget();
-    counts(&queue, Counts { ready: 4, running: 4, ..Counts::default() }).await;
+    counts(&queue, States { ready: 4, running: 4, ..States::default() }).await;
     let Running { stop, task } = worker;
     drop(stop);
-    counts(&queue, Counts { ready: 6, running: 2, ..Counts::default() }).await;
+    counts(&queue, States { ready: 6, running: 2, ..States::default() }).await;
     assert!(!task.is_finished(), "it waits for the two");
     gate.add_permits(2);
     assert_eq!(timeout(Duration::from_secs(30), task).await.unwrap().unwrap(), 0);
     assert_eq!(begun.available_permits(), 0, "no more were begun");
-    counts(&queue, Counts { ready: 6, ..Counts::default() }).await;
+    counts(&queue, States { ready: 6, ..States::default() }).await;
 }
 
 #[tokio::test]
@@ -60,11 +60,11 @@ async fn what_does_not_end_in_time_is_cut_off_and_runs_again() {
     let worker = Running::start(worker.backoff(at_once(1)));
     begun.acquire().await.unwrap().forget();
     assert_eq!(worker.stop().await, 1);
-    counts(&queue, Counts { ready: 1, ..Counts::default() }).await;
+    counts(&queue, States { ready: 1, ..States::default() }).await;
     let seen = Seen::default();
     let worker = queue.worker(seeing(&seen, |_| Ok(Outcome::Done))).backoff(at_once(1));
     let worker = Running::start(worker);
-    counts(&queue, Counts::default()).await;
+    counts(&queue, States::default()).await;
     worker.stop().await;
     assert_eq!(seen.last().unwrap().attempt(), Some(1), "it has no failure of its own");
 }
@@ -97,7 +97,7 @@ async fn what_blocks_its_thread_is_not_waited_for() {
     timeout(Duration::from_secs(60), begun.acquire_many(2)).await.unwrap().unwrap().forget();
     assert_eq!(worker.stop().await, 2);
     // The other was cut off, and is given back.
-    counts(&queue, Counts { ready: 1, running: 1, ..Counts::default() }).await;
+    counts(&queue, States { ready: 1, running: 1, ..States::default() }).await;
     drop(release);
 }
 
@@ -123,7 +123,7 @@ async fn a_service_is_called_only_when_it_is_ready() {
     // Two workers share its one place; it panics when it is called without having been ready.
     let events = ServiceBuilder::new().concurrency_limit(1).service(inner);
     let workers = [0, 1].map(|_| Running::start(queue.worker(events.clone())));
-    counts(&queue, Counts::default()).await;
+    counts(&queue, States::default()).await;
     for worker in workers {
         worker.stop().await;
     }
@@ -172,150 +172,7 @@ async fn a_running_event_is_renewed_and_a_lost_one_is_cut_off() {
         .unwrap();
     timeout(Duration::from_secs(30), cut.notified()).await.unwrap();
     assert_eq!(worker.stop().await, 0);
-    counts(&queue, Counts { running: 1, ..Counts::default() }).await;
-}
-
-/// Has every lease and every back-off run out, as after a long time.
-async fn run_out(database: &SqlitePool) {
-    let all = "UPDATE openmail_events SET due_at = 0 WHERE state = 'ready'";
-    sqlx::query(all).execute(database).await.unwrap();
-}
-
-/// Waits until the store has given an event out so many times.
-async fn given_out(database: &SqlitePool, times: i64) {
-    let given = async {
-        let token = || sqlx::query("SELECT token FROM openmail_events").fetch_one(database);
-        while token().await.unwrap().get::<i64, _>(0) < times {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(Duration::from_secs(30), given).await.unwrap();
-}
-
-#[tokio::test]
-async fn what_runs_here_already_is_not_begun_again() {
-    let (queue, folder) = queue().await;
-    add(&queue, mail("evt_1")).await;
-    let database = database(&folder).await;
-    let [begun, gate] = gates();
-    let worker = queue.worker(gated(&begun, &gate)).poll_interval(Duration::from_millis(10));
-    let worker = Running::start(worker);
-    begun.acquire().await.unwrap().forget();
-    for times in 2..5 {
-        run_out(&database).await;
-        given_out(&database, times).await;
-    }
-    gate.add_permits(9);
-    counts(&queue, Counts::default()).await;
-    assert_eq!(worker.stop().await, 0);
-    assert_eq!(begun.available_permits(), 0, "it was begun once");
-}
-
-#[tokio::test]
-async fn a_run_that_goes_on_is_no_further_attempt() {
-    let (queue, folder) = queue().await;
-    add(&queue, mail("evt_1")).await;
-    let database = database(&folder).await;
-    let [begun, gate] = gates();
-    let events = gated(&begun, &gate).map_result(|_| Err(HandlerError::failed("its own")));
-    let worker = queue.worker(events).poll_interval(Duration::from_millis(10));
-    let worker = Running::start(worker.backoff(at_once(2)));
-    begun.acquire().await.unwrap().forget();
-    for times in 2..5 {
-        run_out(&database).await;
-        given_out(&database, times).await;
-    }
-    gate.add_permits(9);
-    counts(&queue, Counts { dead: 1, ..Counts::default() }).await;
-    worker.stop().await;
-    let letters = queue.store().dead_letters(None, 10).await.unwrap();
-    assert_eq!((&*letters[0].error, letters[0].attempts), ("its own", 2));
-}
-
-/// A worker begins a run, and is gone in the midst of it.
-async fn lose_a_worker(queue: &Queue) {
-    let [begun, gate] = gates();
-    let worker = queue.worker(gated(&begun, &gate)).lease(Duration::from_millis(20));
-    let worker = worker.poll_interval(Duration::from_millis(10)).backoff(at_once(9));
-    let task = tokio::spawn(worker.run(std::future::pending()));
-    begun.acquire().await.unwrap().forget();
-    task.abort();
-    let _ = task.await;
-}
-
-#[tokio::test]
-async fn what_its_worker_was_lost_with_waits_as_what_failed_does() {
-    let (queue, folder) = queue().await;
-    add(&queue, mail("evt_1")).await;
-    lose_a_worker(&queue).await;
-    let seen = Seen::default();
-    let century = Duration::from_secs(100 * 365 * 24 * 60 * 60);
-    let worker = queue.worker(seeing(&seen, |_| Ok(Outcome::Done)));
-    let worker = worker.poll_interval(Duration::from_millis(10));
-    let worker = Running::start(worker.backoff(Backoff::new(century, century)));
-    counts(&queue, Counts { ready: 1, ..Counts::default() }).await;
-    worker.stop().await;
-    assert_eq!(seen.count(), 0);
-    let worker = Running::start(queue.worker(seeing(&seen, |_| Ok(Outcome::Done))));
-    run_out(&database(&folder).await).await;
-    counts(&queue, Counts::default()).await;
-    worker.stop().await;
-    assert_eq!(seen.last().unwrap().attempt(), Some(2));
-}
-
-#[tokio::test]
-async fn one_that_takes_its_worker_down_is_buried() {
-    let (queue, _folder) = queue().await;
-    add(&queue, mail("evt_1")).await;
-    for _ in 0..3 {
-        lose_a_worker(&queue).await;
-    }
-    let seen = Seen::default();
-    let events = seeing(&seen, |_| Ok(Outcome::Done));
-    let worker = Running::start(queue.worker(events).backoff(at_once(3)));
-    counts(&queue, Counts { dead: 1, ..Counts::default() }).await;
-    worker.stop().await;
-    assert_eq!(seen.count(), 0);
-    let letters = queue.store().dead_letters(None, 10).await.unwrap();
-    assert_eq!((letters[0].attempts, &*letters[0].error), (3, "its worker was lost"));
-}
-
-#[tokio::test]
-async fn what_runs_beside_one_that_takes_its_worker_down_is_done() {
-    let (queue, _folder) = queue().await;
-    add(&queue, mail("poison")).await;
-    for number in 0..8 {
-        add(&queue, mail(&format!("evt_{number}"))).await;
-    }
-    let down = Arc::new(Notify::new());
-    let events = {
-        let down = Arc::clone(&down);
-        service_fn(move |event: VerifiedEvent| {
-            let down = Arc::clone(&down);
-            async move {
-                if event.event_id().is_some_and(|id| id.as_str() == "poison") {
-                    down.notify_one();
-                    std::future::pending::<()>().await;
-                }
-                sleep(Duration::from_millis(20)).await;
-                Ok::<_, HandlerError>(Outcome::Done)
-            }
-        })
-    };
-    let backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(2)).attempts(12);
-    let buried = counts(&queue, Counts { dead: 1, ..Counts::default() });
-    let mut buried = std::pin::pin!(buried);
-    loop {
-        let worker = queue.worker(events.clone()).lease(Duration::from_millis(20));
-        let worker = worker.poll_interval(Duration::from_millis(10)).backoff(backoff);
-        tokio::select! {
-            _ = worker.run(std::future::pending()) => unreachable!("it is not told to stop"),
-            () = down.notified() => {}
-            () = &mut buried => break,
-        }
-    }
-    let letters = queue.store().dead_letters(None, 10).await.unwrap();
-    assert_eq!(letters[0].event_id.as_deref(), Some("poison"));
+    counts(&queue, States { running: 1, ..States::default() }).await;
 }
 
 /// An error whose text cannot be had.
@@ -336,7 +193,7 @@ async fn an_error_without_words_is_a_failure_too() {
     add(&queue, mail("evt_1")).await;
     let events = service_fn(async |_: VerifiedEvent| Err::<Outcome, _>(HandlerError::from(Silent)));
     let worker = Running::start(queue.worker(events).backoff(at_once(1)));
-    counts(&queue, Counts { dead: 1, ..Counts::default() }).await;
+    counts(&queue, States { dead: 1, ..States::default() }).await;
     worker.stop().await;
     let letters = queue.store().dead_letters(None, 10).await.unwrap();
     assert!(letters[0].error.contains("no words"), "{}", letters[0].error);
@@ -349,6 +206,6 @@ async fn waiting_for_ever_may_be_asked_for() {
     let worker = queue.worker(seeing(&seen, |_| Ok(Outcome::Done)));
     let worker = Running::start(worker.poll_interval(Duration::MAX).grace(Duration::MAX));
     add(&queue, mail("evt_1")).await;
-    counts(&queue, Counts::default()).await;
+    counts(&queue, States::default()).await;
     assert_eq!(worker.stop().await, 0);
 }

@@ -12,10 +12,10 @@ use std::{
     time::Duration,
 };
 
-use openmail_tests::{Seen, event, mail};
+use openmail_tests::{Seen, States, event, mail, states};
 use openmail_tower::{
     HandlerError, HandlerErrorKind, Outcome, VerifiedEvent,
-    queue::{Backoff, Counts, DedupeKey, Enqueue, QueueStore, SqliteStore, Worker},
+    queue::{Backoff, DedupeKey, Enqueue, QueueStore, SqliteStore, Worker},
 };
 use sqlx::{Row, SqlitePool};
 use tempfile::TempDir;
@@ -69,14 +69,14 @@ impl Running {
 }
 
 /// Waits until the store has these counts.
-async fn counts(queue: &Queue, expected: Counts) {
+async fn counts(queue: &Queue, expected: States) {
     let reached = async {
-        while queue.store().counts().await.unwrap() != expected {
+        while states(queue.store()).await != expected {
             sleep(Duration::from_millis(5)).await;
         }
     };
     if timeout(Duration::from_secs(30), reached).await.is_err() {
-        assert_eq!(queue.store().counts().await.unwrap(), expected);
+        assert_eq!(states(queue.store()).await, expected);
     }
 }
 
@@ -114,7 +114,7 @@ async fn each_event_is_run_once() {
     }
     let plain = event(r#"{"event":"setup.test"}"#);
     assert_eq!(add(&queue, plain).await, Outcome::Queued);
-    counts(&queue, Counts::default()).await;
+    counts(&queue, States::default()).await;
     assert_eq!(add(&queue, mail("evt_7")).await, Outcome::Duplicate);
     assert_eq!(worker.stop().await, 0);
     assert_eq!(seen.count(), 51);
@@ -145,14 +145,14 @@ async fn failures_and_panics_are_tried_again_and_the_last_is_a_dead_letter() {
     });
     let worker = Running::start(queue.worker(events).backoff(at_once(3)));
     add(&queue, mail("evt_1")).await;
-    counts(&queue, Counts { dead: 1, ..Counts::default() }).await;
+    counts(&queue, States { dead: 1, ..States::default() }).await;
     assert_eq!(seen.count(), 3);
     let letters = queue.store().dead_letters(None, 10).await.unwrap();
     assert_eq!((letters[0].attempts, &*letters[0].error), (3, "attempt 3"));
     assert_eq!(letters[0].event_id.as_deref(), Some("evt_1"));
     // Whoever opens the store beside the worker may requeue it.
     assert!(queue.store().requeue(letters[0].id).await.unwrap());
-    counts(&queue, Counts { dead: 1, ..Counts::default() }).await;
+    counts(&queue, States { dead: 1, ..States::default() }).await;
     worker.stop().await;
     assert_eq!(seen.count(), 6);
 }
@@ -164,7 +164,7 @@ async fn what_would_fail_again_is_not_tried_again() {
     let events = seeing(&seen, |_| Err(HandlerError::permanent("never")));
     let worker = Running::start(queue.worker(events));
     add(&queue, mail("evt_1")).await;
-    counts(&queue, Counts { dead: 1, ..Counts::default() }).await;
+    counts(&queue, States { dead: 1, ..States::default() }).await;
     worker.stop().await;
     assert_eq!(seen.count(), 1);
 }
@@ -189,7 +189,7 @@ async fn a_run_that_could_not_be_is_no_attempt() {
     };
     let worker = Running::start(queue.worker(events).backoff(at_once(1)));
     add(&queue, mail("evt_1")).await;
-    counts(&queue, Counts::default()).await;
+    counts(&queue, States::default()).await;
     worker.stop().await;
     assert_eq!((seen.count(), seen.last().unwrap().attempt()), (4, Some(1)));
 }
@@ -210,7 +210,7 @@ async fn what_cannot_be_read_is_buried_and_blocks_nothing() {
         .unwrap();
     let seen = Seen::default();
     let worker = Running::start(queue.worker(seeing(&seen, |_| Ok(Outcome::Done))));
-    counts(&queue, Counts { dead: 1, ..Counts::default() }).await;
+    counts(&queue, States { dead: 1, ..States::default() }).await;
     worker.stop().await;
     assert_eq!(seen.last().unwrap().event_id().unwrap(), &"evt_2");
     let letters = queue.store().dead_letters(None, 10).await.unwrap();

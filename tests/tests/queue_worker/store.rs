@@ -10,7 +10,7 @@ async fn what_is_done_is_kept_for_a_time() {
     for number in 0..300 {
         add(&queue, mail(&format!("evt_{number}"))).await;
     }
-    counts(&queue, Counts::default()).await;
+    counts(&queue, States::default()).await;
     worker.stop().await;
     let database = database(&folder).await;
     let count = async || -> i64 {
@@ -48,7 +48,7 @@ async fn a_store_that_is_closed_or_busy_takes_nothing() {
     assert_eq!(error.kind(), HandlerErrorKind::Unavailable);
     assert!(queue.store().ping().await.is_err());
     let again = SqliteStore::open(folder.path().join("inbox.db")).await.unwrap();
-    assert_eq!(again.counts().await.unwrap(), Counts { ready: 1, ..Counts::default() });
+    assert_eq!(states(&again).await, States { ready: 1, ..States::default() });
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn several_open_a_new_file_at_once() {
     }
     opening.join_all().await;
     let queue = opened.lock().unwrap().pop().unwrap();
-    counts(&queue, Counts { ready: 8, ..Counts::default() }).await;
+    counts(&queue, States { ready: 8, ..States::default() }).await;
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::{
 use tokio::task::JoinSet;
 
 use crate::queue::{
-    entry::{EntryId, Settlement},
+    entry::EntryId, lease::WorkerId, request::ClaimRequest, settlement::Settlement,
     store::QueueStore,
 };
 
@@ -75,23 +75,23 @@ async fn lanes_hold_for_all<St: QueueStore>(probe: &Probe<St>) {
         let (store, running, done) = (probe.store.clone(), Arc::clone(&running), Arc::clone(&done));
         workers.spawn(async move {
             while done.lock().expect("no panic").len() < EVENTS {
-                let claims = store.claim(3, LONG).await.expect("it is claimed");
-                if claims.events.is_empty() {
+                let request = ClaimRequest::new(WorkerId(worker), 3, LONG);
+                let claims = store.claim(request).await.expect("it is claimed");
+                if claims.entries.is_empty() {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
-                for (number, claimed) in claims.events.into_iter().enumerate() {
+                for (number, claimed) in (0..).zip(claims.entries) {
                     let lane = claimed.lease.lane.clone().expect("it has one");
                     let other =
                         running.lock().expect("no panic").insert(lane.clone(), claimed.lease.id);
                     assert_eq!(other, None, "one at a time");
                     tokio::task::yield_now().await;
                     running.lock().expect("no panic").remove(&lane);
-                    let settlement = if (worker + number).is_multiple_of(4) && claimed.attempt == 1
-                    {
-                        Settlement::Release { after: Duration::ZERO }
+                    let settlement = if (worker + number) % 4 == 0 && claimed.attempt == 1 {
+                        Settlement::GiveBack
                     } else {
                         done.lock().expect("no panic").push((lane, claimed.lease.id));
-                        Settlement::Done
+                        Settlement::done()
                     };
                     let settled = store.settle(&claimed.lease, settlement).await;
                     assert!(settled.expect("it is settled"), "the lease is held");

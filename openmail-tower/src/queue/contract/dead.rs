@@ -3,13 +3,21 @@
 use std::time::{Duration, SystemTime};
 
 use crate::queue::{
-    entry::{Counts, EntryId},
+    entry::{Counts, EntryId, Retention},
+    lease::DeadReport,
+    settlement::Settlement,
     store::QueueStore,
 };
 
-use super::probe::{LONG, Probe};
+use super::probe::{LONG, Probe, SHORT};
 
 pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
+    dead_letters_are_kept(probe).await;
+    each_is_reported_once(probe).await;
+    they_have_a_retention(probe).await;
+}
+
+async fn dead_letters_are_kept<St: QueueStore>(probe: &Probe<St>) {
     let mut entries = Vec::new();
     for number in 0..5 {
         let mut entry = probe.entry(None);
@@ -65,5 +73,54 @@ pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
     assert!(probe.store.drop_dead_letter(ids[3]).await.expect("it is dropped"));
     assert_eq!(list(None, 100).await, []);
     assert!(probe.enqueue(entries[3].1.clone()).await, "its key is forgotten");
+    probe.finish().await;
+}
+
+async fn each_is_reported_once<St: QueueStore>(probe: &Probe<St>) {
+    let reports = async |lease| -> Vec<DeadReport> {
+        probe.store.unreported_dead_letters(10, lease).await.expect("they are listed")
+    };
+    let reported = async |report: &DeadReport| {
+        probe.store.reported(&report.lease).await.expect("it is written down")
+    };
+    for report in reports(LONG).await {
+        reported(&report).await;
+    }
+    probe.add(None).await;
+    let claimed = probe.next(LONG).await;
+    probe.bury(&claimed, "failed").await;
+    let first = reports(SHORT).await;
+    assert_eq!(first.len(), 1);
+    assert_eq!((first[0].letter.id, &*first[0].letter.error), (claimed.lease.id, "failed"));
+    let again = reports(LONG).await;
+    assert_eq!(again.len(), 1, "nobody has reported it");
+    assert!(reports(LONG).await.is_empty(), "one at a time");
+    assert!(reported(&again[0]).await);
+    assert!(reports(LONG).await.is_empty());
+    // It dies anew.
+    assert!(probe.store.requeue(claimed.lease.id).await.expect("it is requeued"));
+    assert!(!reported(&again[0]).await, "it is dead no more");
+    let claimed = probe.next(LONG).await;
+    assert!(probe.settle(&claimed.lease, Settlement::Bury { error: "again".into() }).await);
+    assert!(!reported(&again[0]).await, "that was another death");
+    let anew = reports(LONG).await;
+    assert_eq!((anew.len(), &*anew[0].letter.error), (1, "again"));
+    assert!(reported(&anew[0]).await);
+    assert!(probe.store.drop_dead_letter(claimed.lease.id).await.expect("it is dropped"));
+}
+
+async fn they_have_a_retention<St: QueueStore>(probe: &Probe<St>) {
+    let entry = probe.entry(None);
+    assert!(probe.enqueue(entry.clone()).await);
+    let claimed = probe.next(LONG).await;
+    probe.bury(&claimed, "failed").await;
+    let prune = async |dead| {
+        let retention = Retention::new(LONG, dead);
+        probe.store.prune(retention, 10).await.expect("pruned")
+    };
+    assert_eq!(prune(LONG).await, 0, "it is not that old");
+    assert_eq!(prune(Duration::ZERO).await, 1);
+    assert!(probe.store.dead_letter(claimed.lease.id).await.expect("asked").is_none());
+    assert!(probe.enqueue(entry).await, "its key is forgotten");
     probe.finish().await;
 }

@@ -87,22 +87,25 @@ async fn a_retry_steps_aside<St: QueueStore>(probe: &Probe<St>) {
 }
 
 async fn several_step_aside<St: QueueStore>(probe: &Probe<St>) {
+    let mut aside = Vec::new();
     for _ in 0..5 {
         probe.add(Some("several")).await;
     }
     for _ in 0..5 {
-        probe.retry(&probe.next(LONG).await, Duration::from_millis(20), false).await;
+        let claimed = probe.next(LONG).await;
+        probe.retry(&claimed, LONG, false).await;
+        aside.push(claimed.lease.id);
     }
-    // All are due then, by the store's own clock, which no test can set.
-    tokio::time::sleep(Duration::from_millis(30)).await;
-    // One may have had its turn before the others were due; these come in order of arrival.
-    probe.done(&probe.next(LONG).await).await;
-    let mut last = None;
-    for _ in 1..5 {
+    assert!(probe.is_idle().await, "none is due");
+    assert_eq!(probe.counts().await, Counts { waiting: 5, ..Counts::default() });
+    // Now all of them are, the latest first.
+    for id in aside.iter().rev() {
+        assert!(probe.store.release_entry(*id).await.expect("it is released"));
+    }
+    for expected in aside {
         let claimed = probe.next(LONG).await;
         assert!(probe.is_idle().await, "one at a time");
-        assert!(last < Some(claimed.lease.id), "in order of arrival");
-        last = Some(claimed.lease.id);
+        assert_eq!(claimed.lease.id, expected, "in order of arrival");
         probe.done(&claimed).await;
     }
     assert!(probe.is_idle().await);

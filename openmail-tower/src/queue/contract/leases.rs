@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::queue::{
-    entry::{Counts, Settlement},
+    entry::{Counts, Retention},
+    settlement::Settlement,
     store::{Changes, QueueStore},
 };
 
@@ -17,6 +18,8 @@ pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
     a_claimed_one_is_not_claimed_again(probe).await;
     a_lease_that_ran_out(probe).await;
     a_renewed_lease(probe).await;
+    a_run_that_is_lost_with_its_worker(probe).await;
+    what_a_worker_holds_is_not_claimed_again(probe).await;
     what_is_given_back_was_not_run(probe).await;
     what_is_done_is_pruned(probe).await;
     it_tells_of_changes(probe).await;
@@ -72,7 +75,7 @@ async fn a_claimed_one_is_not_claimed_again<St: QueueStore>(probe: &Probe<St>) {
     assert_eq!(next[0].stored, second);
     assert!(probe.is_idle().await);
     probe.done(&claimed[0]).await;
-    assert!(!probe.settle(&claimed[0].lease, Settlement::Done).await, "a lease ends once");
+    assert!(!probe.settle(&claimed[0].lease, Settlement::done()).await, "a lease ends once");
     probe.done(&next[0]).await;
     assert!(probe.is_idle().await);
     assert_eq!(probe.counts().await, Counts::default());
@@ -85,12 +88,14 @@ async fn a_lease_that_ran_out<St: QueueStore>(probe: &Probe<St>) {
     let holder = probe.next(LONG).await;
     assert_eq!(holder.lease.id, former.lease.id, "the lane is still its own");
     assert!(holder.lease.token > former.lease.token);
-    assert_eq!((former.attempt, former.was_lost), (1, false));
-    assert_eq!((holder.attempt, holder.was_lost), (1, true), "the run that was cut off");
+    assert_eq!((former.attempt, former.suspect), (1, false));
+    assert_eq!((holder.attempt, holder.suspect), (1, false), "no attempt is used");
     for settlement in [
-        Settlement::Done,
+        Settlement::done(),
         Settlement::Bury { error: "x".into() },
-        Settlement::Release { after: Duration::ZERO },
+        Settlement::Release { after: Duration::ZERO, reason: "x".into() },
+        Settlement::GiveBack,
+        Settlement::Hold { reason: "x".into(), at_most: LONG },
         Settlement::Retry { after: Duration::ZERO, error: "x".into(), holds_lane: false },
     ] {
         assert!(!probe.settle(&former.lease, settlement).await, "it was fenced off");
@@ -99,26 +104,60 @@ async fn a_lease_that_ran_out<St: QueueStore>(probe: &Probe<St>) {
     let lost = probe.store.renew(&leases, LONG).await.expect("they are renewed");
     assert_eq!(lost, [former.lease.id], "one of the two");
     assert!(probe.is_idle().await, "nothing has changed");
-    // That it was lost does not come to count as a run that was not begun.
-    assert!(probe.settle(&holder.lease, Settlement::Release { after: Duration::ZERO }).await);
-    let next = probe.next(SHORT).await;
-    assert_eq!((next.attempt, next.was_lost), (2, false));
-    for _ in 0..3 {
-        let lost = probe.next(SHORT).await;
-        assert_eq!((lost.attempt, lost.was_lost), (2, true), "however often");
-    }
-    let lost = probe.next(LONG).await;
-    probe.retry(&lost, Duration::ZERO, true).await;
-    let next = probe.next(LONG).await;
-    assert_eq!((next.attempt, next.was_lost), (3, false));
-    probe.done(&next).await;
+    probe.done(&holder).await;
     probe.done(&probe.next(LONG).await).await;
     // Nobody has taken it meanwhile.
     probe.add(None).await;
     let late = probe.next(SHORT).await;
-    tokio::time::sleep(SHORT * 5).await;
     probe.done(&late).await;
     assert!(probe.is_idle().await);
+}
+
+/// Twice beside others, and then alone.
+async fn a_run_that_is_lost_with_its_worker<St: QueueStore>(probe: &Probe<St>) {
+    probe.add(Some("lost")).await;
+    for _ in 0..2 {
+        let claimed = probe.next(SHORT).await;
+        assert_eq!((claimed.attempt, claimed.suspect), (1, false), "it may run beside others");
+    }
+    let claims = probe.claims(probe.request(10, LONG)).await;
+    assert!(claims.entries.is_empty(), "it is to run alone");
+    assert!(claims.suspects);
+    let suspect = async |lease| {
+        let claims = probe.claims(probe.suspects(lease)).await;
+        let [suspect] = <[_; 1]>::try_from(claims.entries).expect("it is the only one");
+        suspect
+    };
+    let alone = suspect(SHORT).await;
+    assert_eq!((alone.attempt, alone.suspect, alone.was_lost), (1, true, false));
+    for attempt in 1..4 {
+        let lost = suspect(SHORT).await;
+        assert_eq!((lost.attempt, lost.suspect, lost.was_lost), (attempt, true, true));
+        let lost = suspect(LONG).await;
+        assert_eq!((lost.attempt, lost.was_lost), (attempt, true), "however often");
+        probe.retry(&lost, SHORT, true).await;
+        let again = suspect(SHORT).await;
+        assert_eq!((again.attempt, again.suspect, again.was_lost), (attempt + 1, true, false));
+    }
+    probe.retry(&suspect(LONG).await, SHORT, true).await;
+    // Once a run has come to an end, it is as any other.
+    probe.retry(&suspect(LONG).await, SHORT, true).await;
+    let claimed = probe.next(LONG).await;
+    assert_eq!((claimed.attempt, claimed.suspect), (6, false));
+    probe.done(&claimed).await;
+}
+
+async fn what_a_worker_holds_is_not_claimed_again<St: QueueStore>(probe: &Probe<St>) {
+    probe.add(None).await;
+    let mine = probe.next(SHORT).await;
+    let other = probe.add(None).await;
+    let mut request = probe.request(10, LONG);
+    request.held = vec![mine.lease.id];
+    let claims = probe.claims(request).await;
+    let [claimed] = <[_; 1]>::try_from(claims.entries).expect("its own lease has expired");
+    assert_eq!(claimed.stored, other);
+    probe.done(&claimed).await;
+    probe.done(&mine).await;
 }
 
 async fn a_renewed_lease<St: QueueStore>(probe: &Probe<St>) {
@@ -127,7 +166,6 @@ async fn a_renewed_lease<St: QueueStore>(probe: &Probe<St>) {
     let lease = &claimed.lease;
     let renew = |time| probe.store.renew(std::slice::from_ref(lease), time);
     assert!(renew(LONG).await.expect("it is renewed").is_empty());
-    tokio::time::sleep(SHORT * 5).await;
     assert!(probe.is_idle().await, "it holds");
     probe.done(&claimed).await;
     assert_eq!(renew(LONG).await.expect("it is tried"), [lease.id], "it has ended");
@@ -143,11 +181,11 @@ async fn retries_wait<St: QueueStore>(probe: &Probe<St>) {
     }
     let claimed = probe.next(LONG).await;
     probe.retry(&claimed, LONG, true).await;
-    let claims = probe.store.claim(10, LONG).await.expect("it is claimed");
-    assert!(claims.events.is_empty(), "it is not due");
+    let claims = probe.claims(probe.request(10, LONG)).await;
+    assert!(claims.entries.is_empty(), "it is not due");
     let due = claims.next_due.expect("it is known when");
     assert!(due <= LONG && due > LONG / 2, "{due:?}");
-    assert_eq!(probe.counts().await, Counts { ready: 1, ..Counts::default() });
+    assert_eq!(probe.counts().await, Counts { waiting: 1, ..Counts::default() });
 }
 
 /// No length overflows.
@@ -155,8 +193,9 @@ async fn for_ever<St: QueueStore>(probe: &Probe<St>) {
     probe.add(None).await;
     let claimed = probe.next(Duration::MAX).await;
     let lease = std::slice::from_ref(&claimed.lease);
+    let for_ever = Retention::new(Duration::MAX, Duration::MAX);
     assert!(probe.store.renew(lease, Duration::MAX).await.expect("renewed").is_empty());
-    assert_eq!(probe.store.prune(Duration::MAX, usize::MAX).await.expect("pruned"), 0);
+    assert_eq!(probe.store.prune(for_ever, usize::MAX).await.expect("pruned"), 0);
     probe.retry(&claimed, Duration::MAX, true).await;
     assert!(probe.is_idle().await);
 }
@@ -165,7 +204,7 @@ async fn what_is_given_back_was_not_run<St: QueueStore>(probe: &Probe<St>) {
     probe.add(Some("given back")).await;
     probe.add(Some("given back")).await;
     let first = probe.next(LONG).await;
-    let release = Settlement::Release { after: Duration::ZERO };
+    let release = Settlement::GiveBack;
     assert!(probe.settle(&first.lease, release.clone()).await);
     assert!(!probe.settle(&first.lease, release).await, "a lease ends once");
     let again = probe.next(LONG).await;
@@ -178,10 +217,11 @@ async fn what_is_done_is_pruned<St: QueueStore>(probe: &Probe<St>) {
     let entry = probe.entry(None);
     assert!(probe.enqueue(entry.clone()).await);
     probe.done(&probe.next(LONG).await).await;
-    let prune = |age, limit| async move { probe.store.prune(age, limit).await.expect("pruned") };
+    let prune = |age, limit| async move {
+        probe.store.prune(Retention::new(age, LONG), limit).await.expect("pruned")
+    };
     assert_eq!(prune(LONG, 1000).await, 0, "nothing is that old");
     assert!(!probe.enqueue(entry.clone()).await, "its key is known");
-    tokio::time::sleep(SHORT * 5).await;
     assert_eq!(prune(Duration::ZERO, 1).await, 1, "not more than it was told");
     while prune(Duration::ZERO, 1000).await > 0 {}
     assert!(probe.enqueue(entry).await, "its key is forgotten");

@@ -4,7 +4,9 @@ mod concurrent;
 mod dead;
 mod lanes;
 mod leases;
+mod limits;
 mod probe;
+mod replies;
 
 use super::store::QueueStore;
 use probe::Probe;
@@ -32,6 +34,8 @@ pub async fn check<St: QueueStore>(store: St) {
     let probe = Probe::new(store);
     leases::check(&probe).await;
     lanes::check(&probe).await;
+    replies::check(&probe).await;
+    limits::check(&probe).await;
     dead::check(&probe).await;
     concurrent::check(&probe).await;
     leases::check_last(&probe).await;

@@ -5,11 +5,17 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{sleep, timeout};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 use crate::{
     queue::{
-        entry::{Claimed, Counts, Lease, NewEntry, Settlement},
+        entry::{Counts, NewEntry},
+        lease::{Claimed, Claims, Lease, WorkerId},
+        request::ClaimRequest,
+        settlement::Settlement,
         store::QueueStore,
     },
     seam::StoredEvent,
@@ -17,8 +23,8 @@ use crate::{
 
 /// A lease, a back-off that does not end in a test.
 pub(super) const LONG: Duration = Duration::from_secs(3600);
-/// One that has ended when it is looked at.
-pub(super) const SHORT: Duration = Duration::from_millis(1);
+/// One that has ended when it begins, so that no test waits for it.
+pub(super) const SHORT: Duration = Duration::ZERO;
 
 /// Entries with keys of their own, and claims that wait.
 #[derive(Debug)]
@@ -42,6 +48,8 @@ impl<St: QueueStore> Probe<St> {
             kind: "message.received".to_owned(),
             inbox_id: text("inbox"),
             thread_id: text("thread"),
+            trace_context: text("trace"),
+            weight: 10,
             stored: StoredEvent { raw_body: format!("body {number}").into(), timestamp: number },
         }
     }
@@ -54,12 +62,48 @@ impl<St: QueueStore> Probe<St> {
         stored
     }
 
+    /// Adds entries at the same time.
+    pub(super) async fn enqueue_all(&self, entries: impl IntoIterator<Item = NewEntry>) {
+        let mut added = JoinSet::new();
+        for entry in entries {
+            let store = self.store.clone();
+            added.spawn(async move { store.enqueue(entry).await.expect("it is enqueued") });
+        }
+        assert!(added.join_all().await.into_iter().all(|new| new), "new keys");
+    }
+
+    /// Settles entries as done at the same time.
+    pub(super) async fn all_done(&self, all: Vec<Claimed>) {
+        let mut settled = JoinSet::new();
+        for claimed in all {
+            let store = self.store.clone();
+            settled.spawn(async move { store.settle(&claimed.lease, Settlement::done()).await });
+        }
+        let mut settled = settled.join_all().await.into_iter();
+        assert!(settled.all(|held| held.expect("it is settled")), "the leases are held");
+    }
+
     pub(super) async fn enqueue(&self, entry: NewEntry) -> bool {
         self.store.enqueue(entry).await.expect("it is enqueued")
     }
 
+    pub(super) fn request(&self, limit: usize, lease: Duration) -> ClaimRequest {
+        ClaimRequest::new(WorkerId(1), limit, lease)
+    }
+
+    /// A request for suspects only.
+    pub(super) fn suspects(&self, lease: Duration) -> ClaimRequest {
+        let mut request = self.request(10, lease);
+        request.suspects = true;
+        request
+    }
+
+    pub(super) async fn claims(&self, request: ClaimRequest) -> Claims {
+        self.store.claim(request).await.expect("it is claimed")
+    }
+
     pub(super) async fn claim(&self, limit: usize, lease: Duration) -> Vec<Claimed> {
-        self.store.claim(limit, lease).await.expect("it is claimed").events
+        self.claims(self.request(limit, lease)).await.entries
     }
 
     /// The next one, as soon as there is one.
@@ -84,7 +128,7 @@ impl<St: QueueStore> Probe<St> {
     }
 
     pub(super) async fn done(&self, claimed: &Claimed) {
-        assert!(self.settle(&claimed.lease, Settlement::Done).await, "the lease is held");
+        assert!(self.settle(&claimed.lease, Settlement::done()).await, "the lease is held");
     }
 
     pub(super) async fn retry(&self, claimed: &Claimed, after: Duration, holds_lane: bool) {
@@ -104,13 +148,12 @@ impl<St: QueueStore> Probe<St> {
             if all.is_empty() {
                 break;
             }
-            for claimed in all {
-                self.done(&claimed).await;
-            }
+            self.all_done(all).await;
         }
     }
 
     pub(super) async fn counts(&self) -> Counts {
-        self.store.counts().await.expect("they are counted")
+        let counts = self.store.counts().await.expect("they are counted");
+        Counts { oldest: None, workers: 0, ..counts }
     }
 }

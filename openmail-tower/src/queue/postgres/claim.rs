@@ -4,14 +4,22 @@ use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool, Row, postgres::PgRow};
 
-use crate::{
-    queue::entry::{Claimed, Claims, EntryId, Lease},
-    seam::StoredEvent,
+use crate::queue::{
+    entry::EntryId,
+    lease::{Claimed, Claims, Lease},
+    request::ClaimRequest,
+    row::{claimed, claimed_columns},
 };
 
-use super::lanes::{lock, promote};
+use super::{
+    lanes::{lock, promote},
+    store::millis,
+};
 
-pub(super) async fn claim(pool: &PgPool, limit: i64, lease: i64) -> sqlx::Result<Claims> {
+/// How many candidates are looked at in one statement.
+const PAGE: i64 = 256;
+
+pub(super) async fn claim(pool: &PgPool, request: ClaimRequest) -> sqlx::Result<Claims> {
     let mut connection = pool.acquire().await?;
     let aside = sqlx::query(
         "SELECT lane FROM openmail_events
@@ -22,34 +30,87 @@ pub(super) async fn claim(pool: &PgPool, limit: i64, lease: i64) -> sqlx::Result
     if !aside.is_empty() {
         back_into_lanes(&mut connection, &aside).await?;
     }
-    let rows = sqlx::query(
-        "WITH due AS (
-           SELECT id FROM openmail_events
-           WHERE state = 'ready' AND due_at <= openmail_now()
-           ORDER BY due_at, id LIMIT $2 FOR UPDATE SKIP LOCKED)
-         UPDATE openmail_events AS event
-         SET leased = least(leased + 1, 2), token = token + 1,
-           attempts = attempts + (leased = 0)::int, due_at = openmail_now() + $1
-         FROM due WHERE event.id = due.id
-         RETURNING event.id, token, lane, attempts, leased = 2, signed_at, body",
-    )
-    .bind(lease)
-    .bind(limit)
-    .fetch_all(&mut *connection)
-    .await?;
-    let mut events = rows.iter().map(claimed).collect::<sqlx::Result<Vec<_>>>()?;
-    events.sort_by_key(|event| event.lease.id);
-    let more = i64::try_from(events.len()).is_ok_and(|count| count >= limit);
+    let (ids, limited) = choose(&mut connection, &request).await?;
+    let mut entries = Vec::new();
+    if !ids.is_empty() {
+        let rows = sqlx::query(concat!(
+            "WITH due AS (
+               SELECT id AS due FROM openmail_events
+               WHERE id = ANY($3) AND state = 'ready' AND due_at <= openmail_now()
+               ORDER BY id FOR UPDATE SKIP LOCKED)
+             UPDATE openmail_events
+             SET leased = 1, worker = $1, token = token + 1,
+               attempts = attempts + (leased = 0)::int, losses = least(losses + leased, 3),
+               due_at = openmail_now() + $2
+             FROM due WHERE id = due
+             RETURNING ",
+            claimed_columns!(),
+            ", openmail_now()"
+        ))
+        .bind(request.worker.0)
+        .bind(millis(request.lease))
+        .bind(ids)
+        .fetch_all(&mut *connection)
+        .await?;
+        entries = rows.iter().map(claimed).collect::<sqlx::Result<Vec<Claimed>>>()?;
+        entries.sort_by_key(|entry| entry.lease.id);
+    }
+    let suspects = !request.suspects && has_suspects(&mut connection, &request).await?;
+    let more = entries.len() >= request.limit;
     let next_due = if more { None } else { next_due(&mut connection).await? };
-    Ok(Claims { events, next_due })
+    Ok(Claims { entries, next_due, limited, suspects })
 }
 
-fn claimed(row: &PgRow) -> sqlx::Result<Claimed> {
-    let lease = Lease::new(EntryId(row.try_get(0)?), row.try_get(1)?, row.try_get(2)?);
-    let attempt = u32::try_from(row.try_get::<i64, _>(3)?).unwrap_or(u32::MAX);
-    let timestamp = u64::try_from(row.try_get::<i64, _>(5)?).unwrap_or(0);
-    let raw_body = row.try_get::<Vec<u8>, _>(6)?.into();
-    Ok(Claimed::new(lease, attempt, row.try_get(4)?, StoredEvent { raw_body, timestamp }))
+/// Which entries are to be claimed, and whether others are due that do not fit.
+async fn choose(
+    connection: &mut PgConnection,
+    request: &ClaimRequest,
+) -> sqlx::Result<(Vec<i64>, bool)> {
+    let held: Vec<i64> = request.held.iter().map(|id| id.0).collect();
+    let mut choice = request.choice();
+    let (mut due_at, mut id) = (i64::MIN, i64::MIN);
+    loop {
+        let full: Vec<String> = choice.full_inboxes().map(ToOwned::to_owned).collect();
+        let left_out = !full.is_empty();
+        let rows: Vec<PgRow> = sqlx::query(
+            "SELECT id, inbox_id, weight, due_at FROM openmail_events
+             WHERE state = 'ready' AND due_at <= openmail_now()
+               AND (due_at, id) > ($1, $2) AND (losses + leased >= 2) = $3 AND ($4 OR role = 1)
+               AND (inbox_id IS NULL OR inbox_id <> ALL($5)) AND NOT (leased = 1 AND id = ANY($6))
+             ORDER BY due_at, id LIMIT $7",
+        )
+        .bind(due_at)
+        .bind(id)
+        .bind(request.suspects)
+        .bind(request.replies)
+        .bind(full)
+        .bind(&held)
+        .bind(PAGE)
+        .fetch_all(&mut *connection)
+        .await?;
+        for row in &rows {
+            (id, due_at) = (row.try_get(0)?, row.try_get(3)?);
+            let weight = u64::try_from(row.try_get::<i64, _>(2)?).unwrap_or(0);
+            choice.offer(EntryId(id), row.try_get(1)?, weight);
+        }
+        if choice.is_full() || rows.len() < usize::try_from(PAGE).unwrap_or(0) {
+            let limited = choice.is_limited() || left_out;
+            return Ok((choice.into_ids().iter().map(|id| id.0).collect(), limited));
+        }
+    }
+}
+
+async fn has_suspects(connection: &mut PgConnection, request: &ClaimRequest) -> sqlx::Result<bool> {
+    let held: Vec<i64> = request.held.iter().map(|id| id.0).collect();
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM openmail_events
+           WHERE state = 'ready' AND due_at <= openmail_now() AND losses + leased >= 2
+             AND NOT (leased = 1 AND id = ANY($1)) AND ($2 OR role = 1))",
+    )
+    .bind(held)
+    .bind(request.replies)
+    .fetch_one(connection)
+    .await
 }
 
 /// Those that were set aside and are due take their place in their lanes again.
@@ -70,7 +131,8 @@ async fn back_into_lanes(connection: &mut PgConnection, rows: &[PgRow]) -> sqlx:
 
 async fn next_due(connection: &mut PgConnection) -> sqlx::Result<Option<Duration>> {
     let row = sqlx::query(
-        "SELECT least((SELECT min(due_at) FROM openmail_events WHERE state = 'ready'),
+        "SELECT least((SELECT min(due_at) FROM openmail_events
+                       WHERE state = 'ready' AND due_at > openmail_now()),
                       (SELECT min(due_at) FROM openmail_events WHERE state = 'aside'))
                 - openmail_now()",
     )

@@ -53,6 +53,9 @@ async fn insert(connection: &mut PgConnection, entries: &[NewEntry]) -> sqlx::Re
     let signed_at: Vec<i64> =
         entries.iter().map(|entry| entry.stored.timestamp.try_into().unwrap_or(i64::MAX)).collect();
     let bodies: Vec<&[u8]> = entries.iter().map(|entry| &*entry.stored.raw_body).collect();
+    let traces: Vec<Option<&str>> = texts(|entry| entry.trace_context.as_deref());
+    let weights: Vec<i64> =
+        entries.iter().map(|entry| entry.weight.try_into().unwrap_or(i64::MAX)).collect();
 
     let names: Vec<&str> = keys.iter().chain(&lanes).copied().flatten().collect();
     let mut transaction = connection.begin().await?;
@@ -61,8 +64,9 @@ async fn insert(connection: &mut PgConnection, entries: &[NewEntry]) -> sqlx::Re
     let rows = sqlx::query(
         "INSERT INTO openmail_events
            (dedupe_key, lane, event_id, kind, inbox_id, thread_id, signed_at, body,
-            state, due_at, queued_at)
+            trace_context, weight, state, due_at, queued_at)
          SELECT dedupe_key, lane, event_id, kind, inbox_id, thread_id, signed_at, body,
+           trace_context, weight,
            CASE WHEN lane IS NULL OR (place = 1 AND NOT EXISTS (
                   SELECT 1 FROM openmail_events AS first
                   WHERE first.lane = new.lane AND first.state = 'ready'))
@@ -71,9 +75,9 @@ async fn insert(connection: &mut PgConnection, entries: &[NewEntry]) -> sqlx::Re
          FROM (
            SELECT *, row_number() OVER (PARTITION BY lane ORDER BY number) AS place
            FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-                       $7::bigint[], $8::bytea[]) WITH ORDINALITY
+                       $7::bigint[], $8::bytea[], $9::text[], $10::bigint[]) WITH ORDINALITY
              AS entry (dedupe_key, lane, event_id, kind, inbox_id, thread_id, signed_at, body,
-                       number)) AS new
+                       trace_context, weight, number)) AS new
          ORDER BY number
          ON CONFLICT (dedupe_key) DO NOTHING
          RETURNING dedupe_key",
@@ -86,6 +90,8 @@ async fn insert(connection: &mut PgConnection, entries: &[NewEntry]) -> sqlx::Re
     .bind(thread_ids)
     .bind(signed_at)
     .bind(bodies)
+    .bind(traces)
+    .bind(weights)
     .fetch_all(&mut *transaction)
     .await?;
     if rows.len() < entries.len() {

@@ -47,7 +47,7 @@ pub(super) async fn promote(connection: &mut PgConnection, lanes: &[&str]) -> sq
            FROM (SELECT DISTINCT lane FROM unnest($1::text[]) AS lane) AS free
            CROSS JOIN LATERAL (
              SELECT id FROM openmail_events
-             WHERE lane = free.lane AND state = 'blocked' ORDER BY id LIMIT 1) AS next
+             WHERE lane = free.lane AND state = 'blocked' ORDER BY role, id LIMIT 1) AS next
            WHERE NOT EXISTS (
              SELECT 1 FROM openmail_events WHERE lane = free.lane AND state = 'ready'))",
     )

@@ -9,8 +9,11 @@ use crate::{
     queue::{
         batch::Batcher,
         enqueue::Enqueue,
-        entry::{Claims, Counts, DeadLetter, EntryId, Lease, NewEntry, Settlement},
+        entry::{Counts, DeadLetter, EntryId, NewEntry, Retention},
         error::QueueError,
+        lease::{Claims, DeadReport, Lease, Registration, WorkerId},
+        request::ClaimRequest,
+        settlement::Settlement,
         store::{Changes, QueueStore},
         text,
     },
@@ -97,12 +100,20 @@ impl Changes for PostgresChanges {
 impl QueueStore for PostgresStore {
     type Changes = PostgresChanges;
 
+    async fn register(&self) -> Result<Registration, QueueError> {
+        Ok(Registration::new(WorkerId(fastrand::i64(1..)), ()))
+    }
+
+    async fn recover(&self, _worker: WorkerId) -> Result<u64, QueueError> {
+        Ok(0)
+    }
+
     async fn enqueue(&self, entry: NewEntry) -> Result<bool, QueueError> {
         self.inserter.ask(entry).await
     }
 
-    async fn claim(&self, limit: usize, lease: Duration) -> Result<Claims, QueueError> {
-        in_time(claim::claim(&self.pool, many(limit), millis(lease))).await
+    async fn claim(&self, request: ClaimRequest) -> Result<Claims, QueueError> {
+        in_time(claim::claim(&self.pool, request)).await
     }
 
     async fn renew(&self, leases: &[Lease], lease: Duration) -> Result<Vec<EntryId>, QueueError> {
@@ -117,8 +128,8 @@ impl QueueStore for PostgresStore {
         PostgresChanges(self.listener.subscribe())
     }
 
-    async fn prune(&self, age: Duration, limit: usize) -> Result<u64, QueueError> {
-        in_time(settle::prune(&self.pool, millis(age), many(limit))).await
+    async fn prune(&self, retention: Retention, limit: usize) -> Result<u64, QueueError> {
+        in_time(settle::prune(&self.pool, retention, many(limit))).await
     }
 
     async fn ping(&self) -> Result<(), QueueError> {
@@ -144,6 +155,27 @@ impl QueueStore for PostgresStore {
         id: EntryId,
     ) -> Result<Option<(DeadLetter, StoredEvent)>, QueueError> {
         in_time(read::dead_letter(&self.pool, id)).await
+    }
+
+    async fn release_held(&self, inbox_id: Option<&str>) -> Result<u64, QueueError> {
+        let inbox_id = inbox_id.map(text::column);
+        in_time(settle::release(&self.pool, inbox_id.as_deref(), None)).await
+    }
+
+    async fn release_entry(&self, id: EntryId) -> Result<bool, QueueError> {
+        Ok(in_time(settle::release(&self.pool, None, Some(id))).await? > 0)
+    }
+
+    async fn unreported_dead_letters(
+        &self,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<DeadReport>, QueueError> {
+        in_time(settle::unreported(&self.pool, many(limit), millis(lease))).await
+    }
+
+    async fn reported(&self, lease: &Lease) -> Result<bool, QueueError> {
+        in_time(settle::reported(&self.pool, lease)).await
     }
 
     async fn requeue(&self, id: EntryId) -> Result<bool, QueueError> {

@@ -4,45 +4,107 @@ use std::time::Duration;
 
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
-use crate::{
-    queue::entry::{Claimed, Claims, EntryId, Lease},
-    seam::StoredEvent,
+use crate::queue::{
+    entry::EntryId,
+    lease::{Claimed, Claims, Lease},
+    request::ClaimRequest,
+    row::{claimed, claimed_columns},
 };
 
-use super::settle::promote;
+use super::{settle::promote, write::millis};
+
+/// How many candidates are looked at in one statement.
+const PAGE: i64 = 256;
 
 pub(super) async fn claim(
     connection: &mut SqliteConnection,
-    limit: i64,
-    lease: i64,
+    request: &ClaimRequest,
 ) -> sqlx::Result<Claims> {
     back_into_lanes(connection).await?;
-    let rows = sqlx::query(
-        "UPDATE openmail_events
-         SET leased = min(leased + 1, 2), token = token + 1, attempts = attempts + (leased = 0),
-             due_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?1
-         WHERE id IN (
-           SELECT id FROM openmail_events INDEXED BY openmail_events_due
-           WHERE state = 'ready' AND due_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER)
-           ORDER BY due_at, id LIMIT ?2)
-         RETURNING id, token, lane, attempts, leased = 2, signed_at, body",
-    )
-    .bind(lease)
-    .bind(limit)
-    .fetch_all(&mut *connection)
-    .await?;
-    let mut events = rows.iter().map(claimed).collect::<sqlx::Result<Vec<_>>>()?;
-    events.sort_by_key(|event| event.lease.id);
+    let (ids, limited) = choose(connection, request).await?;
+    let mut entries = Vec::new();
+    if !ids.is_empty() {
+        let rows = sqlx::query(concat!(
+            "UPDATE openmail_events
+             SET leased = 1, worker = ?1, token = token + 1,
+               attempts = attempts + (leased = 0), losses = min(losses + leased, 3),
+               due_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?2
+             WHERE id IN (SELECT value FROM json_each(?3)) AND state = 'ready'
+             RETURNING ",
+            claimed_columns!(),
+            ", CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+        ))
+        .bind(request.worker.0)
+        .bind(millis(request.lease))
+        .bind(json(ids.iter()))
+        .fetch_all(&mut *connection)
+        .await?;
+        entries = rows.iter().map(claimed).collect::<sqlx::Result<Vec<Claimed>>>()?;
+        entries.sort_by_key(|entry| entry.lease.id);
+    }
+    let suspects = !request.suspects && has_suspects(connection, request).await?;
     let next_due = next_due(connection).await?;
-    Ok(Claims { events, next_due })
+    Ok(Claims { entries, next_due, limited, suspects })
 }
 
-fn claimed(row: &SqliteRow) -> sqlx::Result<Claimed> {
-    let lease = Lease::new(EntryId(row.try_get(0)?), row.try_get(1)?, row.try_get(2)?);
-    let attempt = u32::try_from(row.try_get::<i64, _>(3)?).unwrap_or(u32::MAX);
-    let timestamp = u64::try_from(row.try_get::<i64, _>(5)?).unwrap_or(0);
-    let raw_body = row.try_get::<Vec<u8>, _>(6)?.into();
-    Ok(Claimed::new(lease, attempt, row.try_get(4)?, StoredEvent { raw_body, timestamp }))
+/// Which entries are to be claimed, and whether others are due that do not fit.
+async fn choose(
+    connection: &mut SqliteConnection,
+    request: &ClaimRequest,
+) -> sqlx::Result<(Vec<EntryId>, bool)> {
+    let held = json(request.held.iter());
+    let mut choice = request.choice();
+    let (mut due_at, mut id) = (i64::MIN, i64::MIN);
+    loop {
+        let full = serde_json::Value::from_iter(choice.full_inboxes()).to_string();
+        let left_out = full.len() > 2;
+        let rows: Vec<SqliteRow> = sqlx::query(
+            "SELECT id, inbox_id, weight, due_at FROM openmail_events
+             WHERE state = 'ready' AND due_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER)
+               AND (due_at, id) > (?1, ?2) AND (losses + leased >= 2) = ?3 AND (?4 OR role = 1)
+               AND (inbox_id IS NULL OR inbox_id NOT IN (SELECT value FROM json_each(?5)))
+               AND NOT (leased AND id IN (SELECT value FROM json_each(?6)))
+             ORDER BY due_at, id LIMIT ?7",
+        )
+        .bind(due_at)
+        .bind(id)
+        .bind(request.suspects)
+        .bind(request.replies)
+        .bind(full)
+        .bind(&held)
+        .bind(PAGE)
+        .fetch_all(&mut *connection)
+        .await?;
+        for row in &rows {
+            (id, due_at) = (row.try_get(0)?, row.try_get(3)?);
+            let weight = u64::try_from(row.try_get::<i64, _>(2)?).unwrap_or(0);
+            choice.offer(EntryId(id), row.try_get(1)?, weight);
+        }
+        if choice.is_full() || rows.len() < usize::try_from(PAGE).unwrap_or(0) {
+            let limited = choice.is_limited() || left_out;
+            return Ok((choice.into_ids(), limited));
+        }
+    }
+}
+
+fn json<'a>(ids: impl Iterator<Item = &'a EntryId>) -> String {
+    serde_json::Value::from_iter(ids.map(|id| id.0)).to_string()
+}
+
+async fn has_suspects(
+    connection: &mut SqliteConnection,
+    request: &ClaimRequest,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM openmail_events
+           WHERE state = 'ready' AND due_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER)
+             AND losses + leased >= 2 AND NOT (leased AND id IN (SELECT value FROM json_each(?1)))
+             AND (?2 OR role = 1))",
+    )
+    .bind(json(request.held.iter()))
+    .bind(request.replies)
+    .fetch_one(connection)
+    .await
 }
 
 /// Those that were set aside and are due take their place in their lanes again.
@@ -62,8 +124,10 @@ async fn back_into_lanes(connection: &mut SqliteConnection) -> sqlx::Result<()> 
 
 async fn next_due(connection: &mut SqliteConnection) -> sqlx::Result<Option<Duration>> {
     let row = sqlx::query(
-        "SELECT min(due_at) - CAST(unixepoch('subsec') * 1000 AS INTEGER) FROM (
-           SELECT (SELECT min(due_at) FROM openmail_events WHERE state = 'ready') AS due_at
+        "WITH now AS (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS ms)
+         SELECT min(due_at) - ms FROM now, (
+           SELECT (SELECT min(due_at) FROM openmail_events, now
+                   WHERE state = 'ready' AND due_at > ms) AS due_at
            UNION ALL
            SELECT (SELECT min(due_at) FROM openmail_events WHERE state = 'aside'))",
     )

@@ -9,9 +9,13 @@ use crate::{
     queue::{
         batch::Batcher,
         enqueue::Enqueue,
-        entry::{Claims, Counts, DeadLetter, EntryId, Lease, NewEntry, Settlement},
+        entry::{Counts, DeadLetter, EntryId, NewEntry, Retention},
         error::QueueError,
+        lease::{Claims, DeadReport, Lease, Registration, WorkerId},
+        request::ClaimRequest,
+        settlement::Settlement,
         store::{Changes, QueueStore},
+        text,
     },
     seam::StoredEvent,
 };
@@ -109,12 +113,20 @@ impl Changes for SqliteChanges {
 impl QueueStore for SqliteStore {
     type Changes = SqliteChanges;
 
+    async fn register(&self) -> Result<Registration, QueueError> {
+        Ok(Registration::new(WorkerId(fastrand::i64(1..)), ()))
+    }
+
+    async fn recover(&self, _worker: WorkerId) -> Result<u64, QueueError> {
+        Ok(0)
+    }
+
     async fn enqueue(&self, entry: NewEntry) -> Result<bool, QueueError> {
         Ok(self.change_and_wake(Op::Insert(entry)).await? > 0)
     }
 
-    async fn claim(&self, limit: usize, lease: Duration) -> Result<Claims, QueueError> {
-        match self.writer.ask(Op::Claim { limit: many(limit), lease: millis(lease) }).await? {
+    async fn claim(&self, request: ClaimRequest) -> Result<Claims, QueueError> {
+        match self.writer.ask(Op::Claim(request)).await? {
             Answer::Claimed(claims) => Ok(claims),
             _ => Err(QueueError::closed()),
         }
@@ -129,8 +141,7 @@ impl QueueStore for SqliteStore {
     }
 
     async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<bool, QueueError> {
-        // What ends an event without a lane makes no other due.
-        let wakes = lease.lane.is_some() || !settlement.is_final();
+        let wakes = settlement.wakes(lease);
         let op = Op::Settle { lease: lease.clone(), settlement };
         let changed = if wakes { self.change_and_wake(op).await } else { self.change(op).await };
         Ok(changed? > 0)
@@ -140,13 +151,14 @@ impl QueueStore for SqliteStore {
         SqliteChanges(self.changes.subscribe())
     }
 
-    async fn prune(&self, age: Duration, limit: usize) -> Result<u64, QueueError> {
-        self.change(Op::Prune { age: millis(age), limit: many(limit) }).await
+    async fn prune(&self, retention: Retention, limit: usize) -> Result<u64, QueueError> {
+        self.change(Op::Prune { retention, limit: many(limit) }).await
     }
 
     async fn ping(&self) -> Result<(), QueueError> {
         // It takes the way that every change takes, and changes nothing.
-        self.change(Op::Prune { age: 0, limit: 0 }).await.map(drop)
+        let retention = Retention::new(Duration::MAX, Duration::MAX);
+        self.change(Op::Prune { retention, limit: 0 }).await.map(drop)
     }
 
     async fn counts(&self) -> Result<Counts, QueueError> {
@@ -167,6 +179,31 @@ impl QueueStore for SqliteStore {
         id: EntryId,
     ) -> Result<Option<(DeadLetter, StoredEvent)>, QueueError> {
         read::dead_letter(&self.readers, id).await.map_err(failed)
+    }
+
+    async fn release_held(&self, inbox_id: Option<&str>) -> Result<u64, QueueError> {
+        let inbox_id = inbox_id.map(text::column);
+        self.change_and_wake(Op::Release { inbox_id, id: None }).await
+    }
+
+    async fn release_entry(&self, id: EntryId) -> Result<bool, QueueError> {
+        Ok(self.change_and_wake(Op::Release { inbox_id: None, id: Some(id) }).await? > 0)
+    }
+
+    async fn unreported_dead_letters(
+        &self,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<DeadReport>, QueueError> {
+        let op = Op::Unreported { limit: many(limit), lease: millis(lease) };
+        match self.writer.ask(op).await? {
+            Answer::Reports(reports) => Ok(reports),
+            _ => Err(QueueError::closed()),
+        }
+    }
+
+    async fn reported(&self, lease: &Lease) -> Result<bool, QueueError> {
+        Ok(self.change(Op::Reported(lease.clone())).await? > 0)
     }
 
     async fn requeue(&self, id: EntryId) -> Result<bool, QueueError> {

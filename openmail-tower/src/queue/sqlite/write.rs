@@ -6,8 +6,11 @@ use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::queue::{
     batch::Apply,
-    entry::{Claims, EntryId, Lease, NewEntry, Settlement},
+    entry::{EntryId, NewEntry, Retention},
     error::QueueError,
+    lease::{Claims, DeadReport, Lease},
+    request::ClaimRequest,
+    settlement::Settlement,
 };
 
 use super::{
@@ -19,11 +22,14 @@ use super::{
 #[derive(Debug)]
 pub(super) enum Op {
     Insert(NewEntry),
-    Claim { limit: i64, lease: i64 },
+    Claim(ClaimRequest),
     Renew { leases: Vec<Lease>, lease: i64 },
     Settle { lease: Lease, settlement: Settlement },
-    Prune { age: i64, limit: i64 },
+    Prune { retention: Retention, limit: i64 },
     Requeue(Which),
+    Release { inbox_id: Option<String>, id: Option<EntryId> },
+    Unreported { limit: i64, lease: i64 },
+    Reported(Lease),
     Drop(EntryId),
 }
 
@@ -32,6 +38,7 @@ pub(super) enum Answer {
     Changed(u64),
     Claimed(Claims),
     Lost(Vec<EntryId>),
+    Reports(Vec<DeadReport>),
 }
 
 #[derive(Debug)]
@@ -62,6 +69,9 @@ impl Apply for Writer {
     fn size(op: &Op) -> usize {
         match op {
             Op::Insert(entry) => entry.stored.raw_body.len(),
+            Op::Settle { settlement: Settlement::Done { replies }, .. } => {
+                replies.iter().map(|reply| reply.body.len()).sum()
+            }
             _ => 0,
         }
     }
@@ -86,16 +96,23 @@ async fn write(connection: &mut SqliteConnection, ops: &[Op]) -> sqlx::Result<Ve
 async fn run(connection: &mut SqliteConnection, op: &Op) -> sqlx::Result<Answer> {
     Ok(match op {
         Op::Insert(entry) => Answer::Changed(insert(connection, entry).await?),
-        Op::Claim { limit, lease } => {
-            Answer::Claimed(claim::claim(connection, *limit, *lease).await?)
-        }
+        Op::Claim(request) => Answer::Claimed(claim::claim(connection, request).await?),
         Op::Renew { leases, lease } => {
             Answer::Lost(claim::renew(connection, leases, *lease).await?)
         }
         Op::Settle { lease, settlement } => {
             Answer::Changed(settle::settle(connection, lease, settlement).await?)
         }
-        Op::Prune { age, limit } => Answer::Changed(settle::prune(connection, *age, *limit).await?),
+        Op::Prune { retention, limit } => {
+            Answer::Changed(settle::prune(connection, *retention, *limit).await?)
+        }
+        Op::Release { inbox_id, id } => {
+            Answer::Changed(settle::release(connection, inbox_id.as_deref(), *id).await?)
+        }
+        Op::Unreported { limit, lease } => {
+            Answer::Reports(settle::unreported(connection, *limit, *lease).await?)
+        }
+        Op::Reported(lease) => Answer::Changed(settle::reported(connection, lease).await?),
         Op::Requeue(which) => Answer::Changed(settle::requeue(connection, which).await?),
         Op::Drop(id) => Answer::Changed(settle::drop_dead(connection, *id).await?),
     })
@@ -106,8 +123,8 @@ async fn insert(connection: &mut SqliteConnection, entry: &NewEntry) -> sqlx::Re
     let inserted = sqlx::query(
         "INSERT INTO openmail_events
            (dedupe_key, lane, event_id, kind, inbox_id, thread_id, signed_at, body,
-            state, due_at, queued_at)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,
+            trace_context, weight, state, due_at, queued_at)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
            CASE WHEN EXISTS (SELECT 1 FROM openmail_events WHERE lane = ?2 AND state = 'ready')
              THEN 'blocked' ELSE 'ready' END,
            now, now
@@ -122,6 +139,8 @@ async fn insert(connection: &mut SqliteConnection, entry: &NewEntry) -> sqlx::Re
     .bind(entry.thread_id.as_deref())
     .bind(i64::try_from(entry.stored.timestamp).unwrap_or(i64::MAX))
     .bind(&*entry.stored.raw_body)
+    .bind(entry.trace_context.as_deref())
+    .bind(i64::try_from(entry.weight).unwrap_or(i64::MAX))
     .execute(connection)
     .await?;
     Ok(inserted.rows_affected())

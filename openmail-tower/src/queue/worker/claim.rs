@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::{
-    queue::{entry::Claims, error::QueueError, observe, store::QueueStore},
+    queue::{error::QueueError, lease::Claims, observe, request::ClaimRequest, store::QueueStore},
     seam::within,
 };
 
@@ -13,13 +13,11 @@ use super::settings::Settings;
 
 pub(super) async fn claim<St: QueueStore>(
     store: St,
-    limit: usize,
+    request: ClaimRequest,
     settings: Settings,
 ) -> (usize, Result<Claims, QueueError>) {
-    (
-        limit,
-        within(settings.store_timeout, store.claim(limit, settings.lease), QueueError::late).await,
-    )
+    let limit = request.limit;
+    (limit, within(settings.store_timeout, store.claim(request), QueueError::late).await)
 }
 
 /// Between two looks at a store that has less than was asked for.
@@ -63,7 +61,7 @@ impl Look {
 
     pub(super) fn found(&mut self, asked: usize, claims: &Claims, poll: Duration) {
         self.failures = 0;
-        let wait = if self.again || claims.events.len() >= asked {
+        let wait = if self.again || claims.entries.len() >= asked {
             Duration::ZERO
         } else {
             // What is due and was not given is in another's hands for the moment.
@@ -92,7 +90,7 @@ mod tests {
 
     fn look(next_due: Option<Duration>, poll: Duration) -> Duration {
         let mut look = Look::now();
-        look.found(1, &Claims { events: Vec::new(), next_due }, poll);
+        look.found(1, &Claims { next_due, ..Claims::default() }, poll);
         look.at() - Instant::now()
     }
 
@@ -101,7 +99,7 @@ mod tests {
         let mut look = Look::now();
         look.begin();
         look.soon();
-        look.found(1, &Claims { events: Vec::new(), next_due: None }, Duration::from_secs(9));
+        look.found(1, &Claims::default(), Duration::from_secs(9));
         assert!(look.is_due());
     }
 

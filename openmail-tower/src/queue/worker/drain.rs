@@ -1,19 +1,12 @@
 //! The end: what was not begun is given back, what runs may end.
 
-use std::time::Duration;
-
 use tokio::{
     task::JoinSet,
     time::{Instant, timeout},
 };
 
 use crate::{
-    queue::{
-        entry::{Lease, Settlement},
-        error::QueueError,
-        observe,
-        store::QueueStore,
-    },
+    queue::{error::QueueError, lease::Lease, observe, settlement::Settlement, store::QueueStore},
     seam::within,
 };
 
@@ -43,7 +36,7 @@ async fn ended(running: &mut JoinSet<()>) {
 /// cannot be given back runs elsewhere once its lease has run out.
 async fn give_back<St: QueueStore>(store: &St, leases: Vec<Lease>, settings: &Settings) {
     for lease in leases {
-        let settlement = Settlement::Release { after: Duration::ZERO };
+        let settlement = Settlement::GiveBack;
         if let Err(error) =
             within(settings.store_timeout, store.settle(&lease, settlement), QueueError::late).await
         {

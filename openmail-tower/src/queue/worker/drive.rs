@@ -19,9 +19,11 @@ use tower_service::Service;
 
 use crate::{
     queue::{
-        entry::{Claimed, Claims},
+        entry::Retention,
         error::QueueError,
+        lease::{Claimed, Claims, WorkerId},
         observe,
+        request::ClaimRequest,
         store::{Changes, QueueStore},
     },
     seam::{BoxError, CatchPanic, HandlerError, Outcome, VerifiedEvent, within},
@@ -99,7 +101,9 @@ where
         if claiming.is_none() && waiting.is_empty() && free > 0 && look.is_due() {
             held.claiming();
             look.begin();
-            claiming = Some(Box::pin(claim(store.clone(), free, settings)));
+            let mut request = ClaimRequest::new(WorkerId(0), free, settings.lease);
+            request.held = held.ids();
+            claiming = Some(Box::pin(claim(store.clone(), request, settings)));
         }
         tokio::select! {
             () = &mut shutdown => break,
@@ -136,7 +140,7 @@ where
 
 /// Holds what a claim has brought; what is not begun yet waits.
 fn take(held: &Held, claims: Result<Claims, QueueError>, waiting: &mut VecDeque<Claimed>) {
-    let events = claims.map(|claims| claims.events).unwrap_or_default();
+    let events = claims.map(|claims| claims.entries).unwrap_or_default();
     waiting.extend(held.claimed(events));
 }
 
@@ -163,8 +167,12 @@ async fn listen(mut changes: impl Changes, changed: &Notify) -> Infallible {
 async fn prune<St: QueueStore>(store: &St, settings: Settings) -> Infallible {
     const FEW: usize = 200;
     loop {
-        let pruned =
-            within(settings.store_timeout, store.prune(settings.keep, FEW), QueueError::late).await;
+        let pruned = within(
+            settings.store_timeout,
+            store.prune(Retention::new(settings.keep, Duration::MAX), FEW),
+            QueueError::late,
+        )
+        .await;
         let more = pruned.is_ok_and(|count| count >= FEW as u64);
         sleep(if more { Duration::from_millis(100) } else { Duration::from_secs(60) }).await;
     }

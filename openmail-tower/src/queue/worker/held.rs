@@ -15,8 +15,9 @@ use tokio::{
 
 use crate::{
     queue::{
-        entry::{Claimed, EntryId, Lease},
+        entry::EntryId,
         error::QueueError,
+        lease::{Claimed, Lease},
         observe,
         store::QueueStore,
     },
@@ -50,6 +51,10 @@ struct Hold {
 impl Held {
     fn lock(&self) -> MutexGuard<'_, Holds> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn ids(&self) -> Vec<EntryId> {
+        self.lock().by_id.keys().copied().collect()
     }
 
     pub(super) fn claiming(&self) {
@@ -205,7 +210,7 @@ mod tests {
     fn event(token: i64) -> Claimed {
         let lease = Lease::new(EntryId(1), token, None);
         let stored = StoredEvent { raw_body: Bytes::new(), timestamp: 0 };
-        Claimed::new(lease, 1, token > 1, stored)
+        Claimed::new(lease, "x".to_owned(), stored)
     }
 
     /// An event that was claimed and runs, and its lease.

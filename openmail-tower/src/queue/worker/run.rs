@@ -7,9 +7,10 @@ use tower_service::Service;
 
 use crate::{
     queue::{
-        entry::{Claimed, Lease, Settlement},
         error::QueueError,
+        lease::{Claimed, Lease},
         observe,
+        settlement::Settlement,
         store::QueueStore,
     },
     seam::{BoxError, CatchPanic, HandlerError, HandlerErrorKind, Outcome, VerifiedEvent, within},
@@ -29,7 +30,7 @@ pub(super) async fn run<St, E>(
     E: Service<VerifiedEvent, Response = Outcome>,
     E::Error: Into<BoxError>,
 {
-    let Claimed { lease, attempt, was_lost, stored } = claimed;
+    let Claimed { lease, attempt, was_lost, stored, .. } = claimed;
     let work = async {
         // It may be what took its worker down, or only have run beside that: it waits as what
         // failed does, so that the two part.
@@ -62,12 +63,14 @@ fn settlement(
     attempt: u32,
     settings: &Settings,
 ) -> Settlement {
-    let Err(failure) = outcome else { return Settlement::Done };
+    let Err(failure) = outcome else { return Settlement::done() };
     let error = failure.to_string();
     let after = settings.backoff.after(attempt).max(failure.delay().unwrap_or_default());
     match failure.kind() {
         HandlerErrorKind::Permanent => Settlement::Bury { error },
-        HandlerErrorKind::Unavailable | HandlerErrorKind::InFlight => Settlement::Release { after },
+        HandlerErrorKind::Unavailable | HandlerErrorKind::InFlight => {
+            Settlement::Release { after, reason: error }
+        }
         HandlerErrorKind::Failed | HandlerErrorKind::Panicked
             if settings.backoff.is_last(attempt) =>
         {
@@ -95,7 +98,7 @@ async fn settle<St: QueueStore>(
         if let Settlement::Retry { after, .. } = &settlement
             && claimed > attempt
         {
-            settlement = Settlement::Release { after: *after };
+            settlement = Settlement::Release { after: *after, reason: String::new() };
         }
         match within(limit, store.settle(&lease, settlement.clone()), QueueError::late).await {
             Ok(true) => {
@@ -104,7 +107,7 @@ async fn settle<St: QueueStore>(
                     return;
                 }
                 // Claimed anew after it was written: what has not begun is given back.
-                settlement = Settlement::Release { after: Duration::ZERO };
+                settlement = Settlement::GiveBack;
                 continue;
             }
             Ok(false) if held.let_go_lost(run, &lease) => return observe::lost(run.id),
@@ -133,7 +136,7 @@ mod tests {
     #[test]
     fn what_was_handled_or_is_unrouted_is_done() {
         for outcome in [Outcome::Done, Outcome::Duplicate, Outcome::Unrouted] {
-            assert!(matches!(after(Ok(outcome), 1), Settlement::Done));
+            assert!(matches!(after(Ok(outcome), 1), Settlement::Done { .. }));
         }
     }
 
@@ -155,7 +158,7 @@ mod tests {
         let settled = after(Err(HandlerError::failed("x").after(week)), 1);
         assert!(matches!(settled, Settlement::Retry { after, .. } if after == week));
         let settled = after(Err(HandlerError::in_flight(week)), 99);
-        assert!(matches!(settled, Settlement::Release { after } if after == week));
+        assert!(matches!(settled, Settlement::Release { after, .. } if after == week));
         let settled = after(Err(HandlerError::unavailable("x")), 99);
         assert!(matches!(settled, Settlement::Release { .. }));
     }

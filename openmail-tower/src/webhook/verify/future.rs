@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use tower_service::Service;
 
 use crate::{
-    event::{EventKind, InboxId},
+    event::{EventKind, InboxId, weight},
     seam::{BoxError, Timer, VerifiedEvent},
     telemetry::{Delivery, Fields},
     webhook::{
@@ -32,7 +32,6 @@ use super::{
     layer::Settings,
     receive::Receive,
     rejection::{Rejection, RejectionKind},
-    weight::weight,
 };
 
 pin_project! {

@@ -13,7 +13,6 @@ mod layer;
 mod receive;
 mod rejection;
 mod service;
-mod weight;
 
 pub use body::{ResponseBody, VerifiedBody};
 pub use future::ResponseFuture;

@@ -12,7 +12,7 @@ use std::mem::size_of;
 use memchr::{memchr, memchr_iter, memchr2, memchr2_iter};
 use serde_json::Value;
 
-use crate::event::Attachment;
+use super::message::Attachment;
 
 /// A list that has doubled its capacity, beside the one half its size which it is moved from.
 const GROWTH: usize = 3;
@@ -37,7 +37,7 @@ const FRAME: usize = 8 << 10;
 ///
 /// As many as the JSON has, where a quick count says that it takes no more than a few times that:
 /// most mail is text. Else as many and what its parts take.
-pub(super) fn weight(json: &[u8]) -> usize {
+pub(crate) fn weight(json: &[u8]) -> usize {
     let most = json.len() * 4 + FRAME;
     // There are few of these in a text, and it is of no use to find them all where there are many.
     let opened = memchr2_iter(b'{', b'[', json).take(most / OBJECT + 1).count();

@@ -1,0 +1,237 @@
+//! [`ClaimRequest`]: what a worker has room for.
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use super::{
+    entry::{EntryId, Role},
+    lease::WorkerId,
+};
+
+/// How many entries of an inbox a worker runs at a time.
+#[derive(Clone)]
+pub struct InboxLimits(Arc<dyn Fn(&str) -> usize + Send + Sync>);
+
+impl InboxLimits {
+    /// Returns the same limit for every inbox.
+    pub fn all(runs: usize) -> Self {
+        Self::by(move |_| runs)
+    }
+
+    /// Returns limits by a function of the inbox's id. A limit of 0 counts as 1.
+    pub fn by(limit: impl Fn(&str) -> usize + Send + Sync + 'static) -> Self {
+        Self(Arc::new(limit))
+    }
+
+    /// The limit of an inbox.
+    pub fn of(&self, inbox_id: &str) -> usize {
+        (self.0)(inbox_id).max(1)
+    }
+}
+
+impl fmt::Debug for InboxLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InboxLimits").finish_non_exhaustive()
+    }
+}
+
+/// What a worker holds of one inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct InboxShare {
+    /// The number of entries.
+    pub runs: usize,
+    /// Their weight in bytes.
+    pub weight: u64,
+}
+
+/// What a worker asks for: which entries, how many, and for how long.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ClaimRequest {
+    /// The worker, as the store has registered it.
+    pub worker: WorkerId,
+    /// The most entries to claim.
+    pub limit: usize,
+    /// The duration after which the leases expire unless they are renewed.
+    pub lease: Duration,
+    /// The entries that the worker holds. They are not claimed again, even if their leases have
+    /// expired.
+    pub held: Vec<EntryId>,
+    /// Whether replies are claimed as well as events.
+    pub replies: bool,
+    /// Whether to claim suspects, and only those, instead of everything else.
+    pub suspects: bool,
+    /// The most bytes that the claimed entries may weigh together.
+    pub weight: u64,
+    /// Whether one entry may be claimed that weighs more than that: the worker holds nothing.
+    pub oversized: bool,
+    /// The most bytes that the entries of one inbox may weigh together, where there are several.
+    pub inbox_weight: u64,
+    /// The most entries of each inbox that the worker runs at a time.
+    pub inbox_limits: Option<InboxLimits>,
+    /// What the worker holds of each inbox.
+    pub inboxes: HashMap<String, InboxShare>,
+}
+
+impl ClaimRequest {
+    /// Returns a request for up to `limit` entries of any role, inbox and weight.
+    pub fn new(worker: WorkerId, limit: usize, lease: Duration) -> Self {
+        Self {
+            worker,
+            limit,
+            lease,
+            held: Vec::new(),
+            replies: true,
+            suspects: false,
+            weight: u64::MAX,
+            oversized: true,
+            inbox_weight: u64::MAX,
+            inbox_limits: None,
+            inboxes: HashMap::new(),
+        }
+    }
+
+    /// Whether entries of this role are claimed.
+    pub fn takes(&self, role: Role) -> bool {
+        role == Role::Event || self.replies
+    }
+
+    /// Begins a choice among candidates by the request's limits.
+    pub fn choice(&self) -> Choice<'_> {
+        Choice {
+            request: self,
+            inboxes: self.inboxes.clone(),
+            ids: Vec::new(),
+            weight: 0,
+            limited: false,
+        }
+    }
+}
+
+/// Chooses among entries that are due by the limits of a [`ClaimRequest`], for a store that offers
+/// them in the order in which they are to run.
+#[derive(Debug)]
+pub struct Choice<'r> {
+    request: &'r ClaimRequest,
+    inboxes: HashMap<String, InboxShare>,
+    ids: Vec<EntryId>,
+    weight: u64,
+    limited: bool,
+}
+
+impl Choice<'_> {
+    /// Takes an entry if it fits. Returns whether it does.
+    pub fn offer(&mut self, id: EntryId, inbox_id: Option<&str>, weight: u64) -> bool {
+        let fits = self.fits(inbox_id, weight);
+        if fits {
+            self.ids.push(id);
+            self.weight = self.weight.saturating_add(weight);
+            if let Some(inbox) = inbox_id {
+                let share = self.inboxes.entry(inbox.to_owned()).or_default();
+                share.runs += 1;
+                share.weight = share.weight.saturating_add(weight);
+            }
+        } else {
+            self.limited = true;
+        }
+        fits
+    }
+
+    fn fits(&self, inbox_id: Option<&str>, weight: u64) -> bool {
+        let request = self.request;
+        let total = self.weight.saturating_add(weight);
+        let oversized = request.oversized && self.ids.is_empty();
+        if self.is_full() || (total > request.weight && !oversized) {
+            return false;
+        }
+        let Some(inbox) = inbox_id else { return true };
+        let share = self.inboxes.get(inbox).copied().unwrap_or_default();
+        let has_room = request.inbox_limits.as_ref().is_none_or(|it| share.runs < it.of(inbox));
+        let weighs = share.weight.saturating_add(weight);
+        has_room && (share.runs == 0 || weighs <= request.inbox_weight)
+    }
+
+    /// Whether nothing more fits, whatever it is.
+    pub fn is_full(&self) -> bool {
+        self.ids.len() >= self.request.limit
+            || (self.weight >= self.request.weight && !self.ids.is_empty())
+    }
+
+    /// The inboxes of which no more entries fit, to be left out of further candidates.
+    pub fn full_inboxes(&self) -> impl Iterator<Item = &str> {
+        let limits = self.request.inbox_limits.as_ref();
+        self.inboxes.iter().filter_map(move |(inbox, share)| {
+            let full = limits.is_some_and(|limits| share.runs >= limits.of(inbox))
+                || (share.runs > 0 && share.weight >= self.request.inbox_weight);
+            full.then_some(&**inbox)
+        })
+    }
+
+    /// Whether an entry was offered that does not fit.
+    pub fn is_limited(&self) -> bool {
+        self.limited
+    }
+
+    /// The entries that were taken, in the order in which they were offered.
+    pub fn into_ids(self) -> Vec<EntryId> {
+        self.ids
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> ClaimRequest {
+        ClaimRequest::new(WorkerId(1), 10, Duration::from_secs(1))
+    }
+
+    fn taken(request: &ClaimRequest, offers: &[(Option<&str>, u64)]) -> Vec<i64> {
+        let mut choice = request.choice();
+        for (id, (inbox, weight)) in (1..).zip(offers) {
+            choice.offer(EntryId(id), *inbox, *weight);
+        }
+        choice.into_ids().into_iter().map(|id| id.0).collect()
+    }
+
+    #[test]
+    fn an_inbox_at_its_limit_is_skipped() {
+        let mut request = request();
+        request.inbox_limits = Some(InboxLimits::all(2));
+        request.inboxes.insert("a".to_owned(), InboxShare { runs: 1, weight: 1 });
+        let offers = [(Some("a"), 1), (Some("a"), 1), (Some("b"), 1), (None, 1), (Some("a"), 1)];
+        assert_eq!(taken(&request, &offers), [1, 3, 4]);
+        let mut choice = request.choice();
+        assert_eq!(choice.full_inboxes().count(), 0);
+        choice.offer(EntryId(1), Some("a"), 1);
+        assert_eq!(choice.full_inboxes().collect::<Vec<_>>(), ["a"]);
+        assert!(!choice.is_limited());
+        choice.offer(EntryId(2), Some("a"), 1);
+        assert!(choice.is_limited());
+    }
+
+    #[test]
+    fn no_more_is_taken_than_fits() {
+        let mut request = request();
+        (request.weight, request.oversized) = (10, false);
+        assert_eq!(taken(&request, &[(None, 6), (None, 6), (None, 4), (None, 1)]), [1, 3]);
+        assert!(taken(&request, &[(None, 11)]).is_empty());
+        request.limit = 1;
+        assert_eq!(taken(&request, &[(None, 1), (None, 1)]), [1]);
+    }
+
+    #[test]
+    fn what_weighs_more_than_everything_runs_by_itself() {
+        let mut request = request();
+        request.weight = 10;
+        assert_eq!(taken(&request, &[(None, 11), (None, 1)]), [1]);
+        assert_eq!(taken(&request, &[(None, 1), (None, 11)]), [1]);
+    }
+
+    #[test]
+    fn an_inbox_takes_only_its_share_of_the_bytes() {
+        let mut request = request();
+        (request.weight, request.inbox_weight) = (10, 5);
+        assert_eq!(taken(&request, &[(Some("a"), 3), (Some("a"), 3), (Some("b"), 3)]), [1, 3]);
+        assert_eq!(taken(&request, &[(Some("a"), 8), (Some("b"), 2)]), [1, 2]);
+    }
+}

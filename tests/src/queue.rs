@@ -1,0 +1,30 @@
+//! How many entries of a queue are in which state.
+
+use openmail_tower::queue::QueueStore;
+
+/// The numbers of [`Counts`](openmail_tower::queue::Counts) that do not change with time, to be
+/// compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct States {
+    /// Due now, or once their back-off has passed.
+    pub ready: u64,
+    /// Leased by a worker.
+    pub running: u64,
+    /// Behind another entry of their lane.
+    pub blocked: u64,
+    /// On hold.
+    pub held: u64,
+    /// Dead letters.
+    pub dead: u64,
+}
+
+/// Counts the entries of a store.
+///
+/// # Panics
+/// When the store cannot be reached.
+pub async fn states<St: QueueStore>(store: &St) -> States {
+    let counts = store.counts().await.expect("they are counted");
+    let (running, blocked) = (counts.running, counts.blocked);
+    let (held, dead) = (counts.held, counts.dead);
+    States { ready: counts.ready + counts.waiting, running, blocked, held, dead }
+}
