@@ -61,7 +61,7 @@
 //! | `opentelemetry` | links between the spans of several processes, by the crate `tracing-opentelemetry` | |
 //! | `agents` | [`layers::AgentResolver`]: the agent behind an inbox, looked up and remembered | |
 //! | `forward` | [`layers::Forward`]: events handed on over HTTP | |
-//! | `api` | `api`: OpenMail's REST API, with a client over hyper and rustls | |
+//! | `api` | `api`: OpenMail's REST API, with a client over hyper and rustls; `reply`: handlers that answer mails | |
 //! | `idn` | [`event::Address`]: domains in Unicode equal their form in ASCII | |
 //! | `axum` | [`VerifiedEvent`] as an axum extractor | |
 //! | `anyhow` | [`HandlerError`] into `anyhow::Error` by `?` | |
@@ -93,6 +93,8 @@ pub mod handler;
 pub mod layers;
 #[cfg(feature = "queue")]
 pub mod queue;
+#[cfg(feature = "api")]
+pub mod reply;
 pub mod router;
 mod seam;
 pub mod telemetry;
@@ -110,7 +112,7 @@ pub use router::EventRouter;
 #[cfg(any(feature = "dedupe", feature = "queue"))]
 pub use seam::DedupeKey;
 pub use seam::{
-    BoxError, HandlerError, HandlerErrorKind, InvalidTraceContext, Outcome, OutcomeFuture,
+    BoxError, HandlerError, HandlerErrorKind, InvalidTraceContext, Outcome, OutcomeFuture, Replies,
     StoredEvent, TraceContext, VerifiedEvent,
 };
 pub use webhook::{Endpoint, Secret, Secrets, VerifyLayer, webhook};

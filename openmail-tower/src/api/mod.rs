@@ -29,7 +29,6 @@ mod form;
 mod guarded;
 mod http;
 mod list;
-mod mailbox;
 mod outgoing;
 mod read;
 mod records;

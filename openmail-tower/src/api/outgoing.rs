@@ -5,12 +5,11 @@ use std::fmt;
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::event::ThreadId;
+use crate::event::{Address, ThreadId};
 
 use super::{
     error::{ApiError, ApiErrorKind},
     form,
-    mailbox::is_address,
 };
 
 const SUBJECT: usize = 998;
@@ -177,6 +176,11 @@ impl Outgoing {
     }
 }
 
+/// Whether a text is one bare address: no display name, no list, nothing around it.
+fn is_address(text: &str) -> bool {
+    text.parse::<Address>().is_ok_and(|address| address.as_str() == text)
+}
+
 /// What a request to send consists of.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Prepared {
@@ -301,5 +305,40 @@ mod tests {
         for text in ["ada", "hello", "cv.pdf"] {
             assert!(!shown.contains(text), "{shown}");
         }
+    }
+
+    #[test]
+    fn one_bare_address_only() {
+        for text in [
+            "a@b.example",
+            "a+b@b.example",
+            "\"System Administrator\"@b.example",
+            "z@ż.example",
+            "a@[192.0.2.1]",
+        ] {
+            assert!(is_address(text), "{text}");
+        }
+        for text in [
+            "",
+            "@",
+            "a@",
+            "@b",
+            "a",
+            "Ada <a@b.c>",
+            "<a@b.c>",
+            "a@b.c,d@e.f",
+            "a@b.c, d@e.f",
+            "a@b.c;d@e.f",
+            "a@b.c\r\nBcc: d@e.f",
+            " a@b.c",
+            "a@b.c ",
+            "a@@b.c",
+            "a b@c.d",
+            "\"a\"b\"@c.d",
+            "a@b c",
+        ] {
+            assert!(!is_address(text), "{text:?}");
+        }
+        assert!(!is_address(&format!("{}@b.c", "a".repeat(400))));
     }
 }

@@ -105,6 +105,18 @@ impl Mailbox {
     }
 }
 
+/// The only address of a header's text, as [`Mailbox::single`].
+#[cfg(feature = "api")]
+pub(crate) fn single_address(text: &str) -> Option<Address> {
+    Mailbox::single(text).map(|mailbox| mailbox.address)
+}
+
+/// The addresses of a header's text.
+#[cfg(feature = "api")]
+pub(crate) fn addresses(text: &str) -> Vec<Address> {
+    Mailbox::all([&text.to_owned()]).into_iter().map(|mailbox| mailbox.address).collect()
+}
+
 /// Splits a text before the address with which it ends.
 fn address_at_end(text: &str) -> Option<(&str, Address)> {
     let before = &text[..text.rfind('@')?];

@@ -37,6 +37,8 @@ pub use invalid::{InvalidPayload, InvalidPayloadKind};
 pub use kind::EventKind;
 pub use lifecycle::{Lifecycle, SuspensionReason};
 pub use mailbox::Mailbox;
+#[cfg(feature = "api")]
+pub(crate) use mailbox::{addresses, single_address};
 pub(crate) use mend::mending;
 pub use message::{Attachment, Category, ExtractionMethod, Message, MessageReceived, Verdict};
 pub use misfit::Misfit;

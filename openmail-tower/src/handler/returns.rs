@@ -2,12 +2,13 @@
 
 use crate::seam::{BoxError, HandlerError, Outcome};
 
-/// What a handler may return: nothing, an [`Outcome`], or a `Result` of either with any error.
+/// What a handler may return: nothing, an [`Outcome`], a `Reply` (feature `api`; also in an `Option` or
+/// a `Vec`), or a `Result` of these with any error.
 ///
 /// An error means "try again", unless it is a [`HandlerError`] that says otherwise.
 #[diagnostic::on_unimplemented(
     message = "an event handler cannot return `{Self}`",
-    note = "it returns `()`, `Outcome`, or `Result<(), E>` with any error `E`"
+    note = "it returns `()`, `Outcome`, `Reply`, or a `Result` of these with any error"
 )]
 pub trait IntoOutcome {
     /// Reads the handler's answer.

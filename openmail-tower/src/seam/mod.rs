@@ -12,6 +12,7 @@ mod key;
 mod oneshot;
 mod outcome;
 mod panic;
+mod replies;
 #[cfg(any(feature = "api", feature = "forward"))]
 mod retry_after;
 mod text;
@@ -28,6 +29,7 @@ pub use key::DedupeKey;
 pub(crate) use oneshot::Oneshot;
 pub use outcome::Outcome;
 pub(crate) use panic::CatchPanic;
+pub use replies::Replies;
 #[cfg(any(feature = "api", feature = "forward"))]
 pub(crate) use retry_after::retry_after;
 pub(crate) use timer::Timer;

@@ -1,13 +1,21 @@
 //! What became of an event, told from the next delivery's point of view.
 
-/// An event that need not be delivered again. The other case is a [`HandlerError`](crate::HandlerError).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use super::replies::Replies;
+
+/// An event that need not be delivered again. The other case is a
+/// [`HandlerError`](crate::HandlerError).
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
     /// A handler has done its work.
     Done,
     /// A queue has taken the event over: it is written down, and runs later.
     Queued,
+    /// A handler has done its work and returned replies, which are not sent yet. The event is done
+    /// once [`ReplyLayer`](crate::reply::ReplyLayer) has sent them or a worker has written them down.
+    /// An endpoint that none of these has taken them from answers 500 `missing_layer`, so that they
+    /// are not lost.
+    Replies(Replies),
     /// Its work was done before: this delivery is a duplicate.
     Duplicate,
     /// No handler asks for it.
@@ -18,7 +26,8 @@ impl Outcome {
     /// The outcome in one word, for logs and metrics.
     pub(crate) fn label(&self) -> &'static str {
         match self {
-            Self::Done => "done",
+            // The replies have outcomes of their own.
+            Self::Done | Self::Replies(_) => "done",
             Self::Queued => "queued",
             Self::Duplicate => "duplicate",
             Self::Unrouted => "unrouted",

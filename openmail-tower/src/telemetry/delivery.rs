@@ -154,6 +154,12 @@ impl Answering {
         self.end(outcome.label());
     }
 
+    /// A handler returned replies that nothing sends.
+    pub(crate) fn unsent(&mut self) {
+        self.end("unsent");
+        log::miswired("a handler returned a reply, and no ReplyLayer is there to send it");
+    }
+
     /// The event was not handled, for now or for good.
     pub(crate) fn failed(&mut self, error: &mut HandlerError) {
         self.end(error.kind().label());
@@ -187,6 +193,18 @@ pub(crate) fn not_handled(error: &mut HandlerError) {
     if !error.set_logged() {
         log::not_handled(error.kind().label(), error, error.delay());
     }
+}
+
+/// A reply will never be sent. Without a queue, nothing keeps it.
+#[cfg(feature = "api")]
+pub(crate) fn reply_failed(error: &HandlerError) {
+    log::reply_failed(error);
+}
+
+/// No reply can be sent until a person changes the API key.
+#[cfg(feature = "api")]
+pub(crate) fn reply_unauthorized(error: &HandlerError) {
+    log::reply_unauthorized(error);
 }
 
 /// An event came without a verification.

@@ -92,6 +92,28 @@ pub(super) fn not_handled(
     let _ = (outcome, error, retry_in);
 }
 
+/// A reply will never be sent.
+#[cfg(feature = "api")]
+pub(super) fn reply_failed(error: &dyn fmt::Display) {
+    #[cfg(feature = "tracing")]
+    tracing::error!(target: TARGET, error = %text::error(error), "reply failed for good");
+    #[cfg(not(feature = "tracing"))]
+    let _ = error;
+}
+
+/// No reply can be sent with this API key.
+#[cfg(feature = "api")]
+pub(super) fn reply_unauthorized(error: &dyn fmt::Display) {
+    #[cfg(feature = "tracing")]
+    tracing::error!(
+        target: TARGET,
+        error = %text::error(error),
+        "no reply is sent until the API key is changed"
+    );
+    #[cfg(not(feature = "tracing"))]
+    let _ = error;
+}
+
 /// A program that is wired wrongly.
 pub(super) fn miswired(what: &'static str) {
     #[cfg(feature = "tracing")]

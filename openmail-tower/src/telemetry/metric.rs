@@ -17,7 +17,7 @@
 //! | label | values |
 //! |---|---|
 //! | `event` | the [`EventKind`](crate::EventKind)s that are known, else `other` |
-//! | `outcome` of a delivery | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`; `late`, `dropped`; `answered`, where the service is no [`Endpoint`](crate::Endpoint) |
+//! | `outcome` of a delivery | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`; `late`, `dropped`; `unsent`, where nothing sends the handler's reply; `answered`, where the service is no [`Endpoint`](crate::Endpoint) |
 //! | `outcome` of a run | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`; `dropped` |
 //! | `reason` of a rejection | the `error` of the answer, or `dropped` |
 

@@ -67,6 +67,8 @@ pub mod span;
 mod text;
 
 pub(crate) use delivery::{Answer, Answering, Delivery, not_handled, unverified};
+#[cfg(feature = "api")]
+pub(crate) use delivery::{reply_failed, reply_unauthorized};
 pub(crate) use fields::Fields;
 #[cfg(feature = "dedupe")]
 pub(crate) use log::claim;

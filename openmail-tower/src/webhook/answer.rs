@@ -78,15 +78,22 @@ pub(crate) fn late() -> Response<Bytes> {
 pub(crate) const MISFIT: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
 
 /// An event that need not come again; `unrouted` is the status of one that no handler asks for.
-pub(crate) fn outcome(outcome: Outcome, unrouted: StatusCode) -> Response<Bytes> {
-    if outcome == Outcome::Unrouted && unrouted == MISFIT {
+pub(crate) fn outcome(outcome: &Outcome, unrouted: StatusCode) -> Response<Bytes> {
+    if *outcome == Outcome::Unrouted && unrouted == MISFIT {
         let message = "The event does not fit the type of its name, and nothing takes it.";
         return refusal(unrouted, "invalid_payload", message, None);
     }
-    if outcome == Outcome::Unrouted && !unrouted.is_success() {
+    if *outcome == Outcome::Unrouted && !unrouted.is_success() {
         return refusal(unrouted, "unrouted", "No handler asks for this event.", None);
     }
     Response::default()
+}
+
+/// Nothing has taken the handler's replies. Wired wrongly: the event must come again, so that they are
+/// not lost.
+pub(crate) fn unsent() -> Response<Bytes> {
+    let message = "The handler's reply was not sent: ReplyLayer is missing.";
+    refusal(StatusCode::INTERNAL_SERVER_ERROR, "missing_layer", message, None)
 }
 
 /// Nothing has verified the request: wired wrongly, and to be refused whatever it holds.

@@ -21,7 +21,7 @@ use crate::{
     seam::{BoxError, CatchPanic, HandlerError, Oneshot, Outcome, Timer, VerifiedEvent},
     telemetry::{self, Answer, Answering},
     webhook::{
-        answer::{MISFIT, failure, late, outcome, unverified},
+        answer::{MISFIT, failure, late, outcome, unsent, unverified},
         keyring::Keyring,
         verify::{Verify, VerifyLayer},
     },
@@ -54,7 +54,7 @@ pub fn webhook<E, K: Keyring>(layer: VerifyLayer<K>, events: E) -> Verify<Endpoi
 /// | the same event is being handled | 409 `in_flight` |
 /// | a store, a queue or a lookup cannot be reached | 503 `unavailable` |
 /// | no answer in time | 503 `deadline_exceeded` |
-/// | there is no [`VerifyLayer`] around it | 500 `missing_layer` |
+/// | there is no [`VerifyLayer`] around it, or nothing inside it sends the handler's reply | 500 `missing_layer` |
 ///
 /// An error's text goes into the log and never into the answer.
 #[derive(Debug, Clone)]
@@ -159,9 +159,13 @@ where
                 unverified()
             }
             StateProj::Running { run, deadline, timer } => match run.poll(cx) {
+                Poll::Ready(Ok(Ok(Outcome::Replies(_)))) => {
+                    this.answering.unsent();
+                    unsent()
+                }
                 Poll::Ready(Ok(Ok(done))) => {
                     this.answering.handled(&done);
-                    outcome(done, *this.unrouted)
+                    outcome(&done, *this.unrouted)
                 }
                 Poll::Ready(Ok(Err(error))) => {
                     let mut error = HandlerError::from_boxed(error.into());

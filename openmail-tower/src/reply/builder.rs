@@ -1,0 +1,152 @@
+//! [`Reply`]: what a handler returns to answer a mail.
+
+use std::{collections::HashSet, fmt};
+
+use crate::{
+    api::File,
+    handler::IntoOutcome,
+    seam::{HandlerError, Outcome, Replies},
+};
+
+/// An answer to the mail that a handler was called with.
+///
+/// Return it from the handler, alone or in an `Option`, a `Vec` or a `Result`:
+///
+#[cfg_attr(feature = "macros", doc = "```")]
+#[cfg_attr(not(feature = "macros"), doc = "```ignore")]
+/// use openmail_tower::{MessageReceived, api::File, openmail_handler, reply::Reply};
+///
+/// #[openmail_handler(event = "message.received")]
+/// async fn receipt(mail: &MessageReceived) -> Option<Reply> {
+///     let subject = mail.message.subject.as_deref()?;
+///     let reply = Reply::text(format!("We have received “{subject}”."));
+///     Some(reply.attach(File::new("terms.txt", "Reply within 14 days.")).without_quote())
+/// }
+/// ```
+///
+/// It goes to the sender of the mail; if the inbox only got a copy, it goes to the addresses that the
+/// mail was written to, and OpenMail copies the sender. `Debug` shows sizes only.
+#[derive(Clone, PartialEq, Eq)]
+#[must_use = "a reply is sent only if the handler returns it"]
+pub struct Reply {
+    pub(super) body: String,
+    pub(super) files: Vec<File>,
+    pub(super) to_all: bool,
+    pub(super) quote: bool,
+    pub(super) name: Option<String>,
+}
+
+impl Reply {
+    fn new(body: String) -> Self {
+        Self { body, files: Vec::new(), to_all: false, quote: true, name: None }
+    }
+
+    /// A reply in plain text: 1 to 100,000 characters.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::new(text.into())
+    }
+
+    /// A reply in HTML: 1 to 100,000 characters. OpenMail adds a text version.
+    pub fn html(html: impl Into<String>) -> Self {
+        Self::new(html.into())
+    }
+
+    /// Adds a file. All files together: up to 25 MiB.
+    pub fn attach(mut self, file: File) -> Self {
+        self.files.push(file);
+        self
+    }
+
+    /// Also sends it to everyone else who got the mail, except the inbox itself: 20 recipients at
+    /// most, the sender first. Default: the sender only.
+    pub fn to_all(mut self) -> Self {
+        self.to_all = true;
+        self
+    }
+
+    /// Leaves out the quoted mail. Default: OpenMail appends it.
+    pub fn without_quote(mut self) -> Self {
+        self.quote = false;
+        self
+    }
+
+    /// Names it, for a handler that returns several replies to one mail. The name is part of the
+    /// `Idempotency-Key`: each name is sent once for each mail. Without names, replies go by their
+    /// order.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("size", &self.body.len())
+            .field("files", &self.files)
+            .field("to_all", &self.to_all)
+            .field("quote", &self.quote)
+            .field("name", &self.name)
+            .finish()
+    }
+}
+
+impl IntoOutcome for Reply {
+    fn into_outcome(self) -> Result<Outcome, HandlerError> {
+        vec![self].into_outcome()
+    }
+}
+
+impl IntoOutcome for Option<Reply> {
+    fn into_outcome(self) -> Result<Outcome, HandlerError> {
+        self.map_or(Ok(Outcome::Done), Reply::into_outcome)
+    }
+}
+
+impl IntoOutcome for Vec<Reply> {
+    fn into_outcome(self) -> Result<Outcome, HandlerError> {
+        if self.is_empty() {
+            return Ok(Outcome::Done);
+        }
+        let mut names = HashSet::new();
+        if !self.iter().filter_map(|reply| reply.name.as_deref()).all(|name| names.insert(name)) {
+            // They would have one key, and the second would never be sent.
+            return Err(HandlerError::failed("two replies of one run have the same name"));
+        }
+        Ok(Outcome::Replies(Replies::new(self)))
+    }
+}
+
+/// The replies of an outcome.
+pub(crate) fn replies(replies: &Replies) -> &[Reply] {
+    replies.get::<Vec<Reply>>().map_or(&[], Vec::as_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_handler_returns_becomes_an_outcome() {
+        let count = |outcome: Result<Outcome, HandlerError>| match outcome.unwrap() {
+            Outcome::Replies(sent) => replies(&sent).len(),
+            Outcome::Done => 0,
+            other => panic!("{other:?}"),
+        };
+        let reply = || Reply::text("t");
+        assert_eq!(count(reply().into_outcome()), 1);
+        assert_eq!(count(Some(reply()).into_outcome()), 1);
+        assert_eq!(count(None::<Reply>.into_outcome()), 0);
+        assert_eq!(count(vec![reply(), reply().named("a")].into_outcome()), 2);
+        assert_eq!(count(Vec::<Reply>::new().into_outcome()), 0);
+        assert_eq!(count(Ok::<_, std::io::Error>(reply()).into_outcome()), 1);
+        assert_eq!(count(Ok::<_, std::io::Error>(Some(reply())).into_outcome()), 1);
+        assert!(vec![reply().named("a"), reply().named("a")].into_outcome().is_err());
+    }
+
+    #[test]
+    fn debug_shows_no_mail() {
+        let shown = format!("{:?}", Reply::text("hush").attach(File::new("cv.pdf", "x")));
+        assert!(!shown.contains("hush") && !shown.contains("cv.pdf"), "{shown}");
+    }
+}

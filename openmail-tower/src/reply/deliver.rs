@@ -1,0 +1,221 @@
+//! One try to send a reply.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::{
+    ApiError, ApiErrorKind, Direction, Message, MessageStatus, OpenMail, Outgoing, Thread,
+};
+
+use super::{
+    people::{Nobody, of_event, of_message},
+    subject::answer_to,
+    written::Written,
+};
+
+/// OpenMail forgets keys after 24 h. Before that, a reply that may have been sent is looked for.
+const KEYS_LIVE: Duration = Duration::from_secs(23 * 60 * 60);
+/// A mail may be announced a moment before it can be read. After so many tries it is answered
+/// without.
+const UNREADABLE: u32 = 3;
+/// Clocks differ.
+const SKEW: i64 = 120;
+
+/// What became of one try.
+#[derive(Debug)]
+pub(crate) enum Fate {
+    /// The reply is sent.
+    Sent,
+    /// It was sent by an earlier try.
+    SentBefore,
+    /// Nothing was sent, and a later try may succeed. It counts as an attempt.
+    Retry(Failure),
+    /// OpenMail wants it later. It counts as no attempt.
+    Wait(Failure),
+    /// OpenMail has suspended the inbox. Nothing is sent until it is reactivated.
+    Hold(Failure),
+    /// It can never be sent.
+    Failed(Failure),
+}
+
+/// Why a reply was not sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("the reply was not sent")]
+    Api(#[source] ApiError),
+    #[error("the reply cannot be addressed")]
+    Nobody(#[source] Nobody),
+    #[error("the reply cannot be sent: OpenMail reports it as failed")]
+    Reported,
+    #[error("the mail that the reply answers is not in its thread yet")]
+    NotReadable,
+    #[error("the reply cannot be sent: only a mail can be answered")]
+    NoMail,
+}
+
+impl Failure {
+    /// The time to wait before the next try.
+    #[expect(dead_code, reason = "for the worker")]
+    pub(crate) fn delay(&self) -> Option<Duration> {
+        match self {
+            Self::Api(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing will be sent until a person changes the API key.
+    pub(crate) fn is_key(&self) -> bool {
+        matches!(self, Self::Api(error) if error.kind() == ApiErrorKind::Unauthorized)
+    }
+}
+
+/// Tries to send a reply: `tries` times before, the first one at most `age` ago.
+///
+/// May be dropped at any `.await`: the next try has the same key and the same bytes.
+pub(crate) async fn deliver(
+    openmail: &OpenMail,
+    key: &str,
+    written: &Written,
+    tries: u32,
+    age: Duration,
+) -> Fate {
+    let thread = match read_thread(openmail, written, tries).await {
+        Ok(thread) => thread,
+        Err(fate) => return fate,
+    };
+    let mail =
+        thread.as_ref().and_then(|it| it.messages.iter().find(|it| it.id == written.message));
+    if let Some(thread) = &thread {
+        if mail.is_none() && tries < UNREADABLE {
+            return Fate::Retry(Failure::NotReadable);
+        }
+        if age >= KEYS_LIVE && is_answered(written, thread, mail) {
+            return Fate::SentBefore;
+        }
+    }
+    let people = match (&thread, mail) {
+        (Some(thread), Some(mail)) => of_message(written, thread, mail),
+        _ => of_event(written),
+    };
+    let people = match people {
+        Ok(people) => people,
+        Err(nobody) => return Fate::Failed(Failure::Nobody(nobody)),
+    };
+    let mut outgoing = Outgoing::to(people.to).text(written.body.clone());
+    outgoing = match &written.thread {
+        Some(thread) => outgoing.in_thread(thread.clone()),
+        None => outgoing.subject(answer_to(written.subject.as_deref())),
+    };
+    outgoing = people.cc.into_iter().fold(outgoing, Outgoing::cc);
+    outgoing = written.files().fold(outgoing, Outgoing::attach);
+    if !written.quote {
+        outgoing = outgoing.without_quote();
+    }
+    match openmail.send(&written.inbox, key, &outgoing).await {
+        Ok(sent) if sent.status == Some(MessageStatus::Failed) => Fate::Failed(Failure::Reported),
+        Ok(_) => Fate::Sent,
+        Err(error) => fate(error),
+    }
+}
+
+async fn read_thread(
+    openmail: &OpenMail,
+    written: &Written,
+    tries: u32,
+) -> Result<Option<Thread>, Fate> {
+    let Some(thread) = &written.thread else { return Ok(None) };
+    match openmail.thread(thread).await {
+        Ok(thread) => Ok(Some(thread)),
+        Err(error) if error.kind() == ApiErrorKind::NotFound && tries < UNREADABLE => {
+            Err(Fate::Retry(Failure::NotReadable))
+        }
+        Err(error) => Err(fate(error)),
+    }
+}
+
+/// What an error of the API means for a reply.
+fn fate(error: ApiError) -> Fate {
+    use ApiErrorKind as Kind;
+    match error.kind() {
+        // A mail with this key was sent; it can only have been an earlier try of this one.
+        Kind::KeyReused => Fate::SentBefore,
+        Kind::RateLimited
+        | Kind::ColdOutreachLimit
+        | Kind::SpendCapPaused
+        | Kind::StorageLimitExceeded
+        | Kind::Unauthorized => Fate::Wait(Failure::Api(error)),
+        Kind::AccountBanned | Kind::ReputationSuspended => Fate::Hold(Failure::Api(error)),
+        Kind::Unavailable | Kind::TimedOut | Kind::UnexpectedAnswer => {
+            Fate::Retry(Failure::Api(error))
+        }
+        _ => Fate::Failed(Failure::Api(error)),
+    }
+}
+
+/// Whether a thread holds an answer to the mail already. With several replies to one mail, only one
+/// with the same text counts.
+fn is_answered(written: &Written, thread: &Thread, mail: Option<&Message>) -> bool {
+    let delivered = i64::try_from(written.delivered_at).unwrap_or(i64::MAX).saturating_sub(SKEW);
+    let since =
+        mail.and_then(|it| it.created_at).or_else(|| Timestamp::from_second(delivered).ok());
+    let ours = letters(&written.body);
+    thread.messages.iter().any(|it| {
+        let is_sent =
+            it.direction == Some(Direction::Outbound) && it.status != Some(MessageStatus::Failed);
+        let is_later = it.created_at.is_none_or(|at| since.is_none_or(|since| at >= since));
+        let has_text = || {
+            let texts = [&it.body_text, &it.body_html];
+            texts.into_iter().flatten().any(|text| letters(text).contains(&ours))
+        };
+        is_sent && is_later && (written.siblings == 1 || has_text())
+    })
+}
+
+/// A text without what mail programs change.
+fn letters(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        handler::IntoOutcome,
+        reply::{Reply, written::write},
+        seam::{Outcome, VerifiedEvent},
+    };
+
+    fn written(replies: Vec<Reply>) -> Written {
+        let event = r#"{"event":"message.received","event_id":"e","inbox_id":"i","thread_id":"t",
+            "message":{"id":"m","from":"Ada <ada@b.c>"}}"#;
+        let event = VerifiedEvent::parse(event.into(), std::time::UNIX_EPOCH).unwrap();
+        let Ok(Outcome::Replies(replies)) = replies.into_outcome() else { panic!() };
+        write(&event, &replies).unwrap().remove(0).written
+    }
+
+    fn answered(written: &Written, other: &Value) -> bool {
+        let mail = json!({"id": "m", "direction": "inbound", "createdAt": "2026-01-02T00:00:00Z"});
+        let thread: Thread =
+            serde_json::from_value(json!({"threadId": "t", "data": [mail, other]})).unwrap();
+        is_answered(written, &thread, thread.messages.first())
+    }
+
+    #[test]
+    fn an_outbound_message_after_the_mail_is_its_answer() {
+        let one = written(vec![Reply::text("Hello, Ada.")]);
+        let sent = |at, status, text| {
+            json!({"id": "o", "direction": "outbound", "createdAt": at,
+            "status": status, "bodyText": text})
+        };
+        let (before, after) = ("2026-01-01T00:00:00Z", "2026-01-03T00:00:00Z");
+        assert!(answered(&one, &sent(after, "sent", "something")));
+        assert!(!answered(&one, &sent(before, "sent", "Hello, Ada.")));
+        assert!(!answered(&one, &sent(after, "failed", "Hello, Ada.")));
+        let two = written(vec![Reply::text("Hello, Ada."), Reply::text("b")]);
+        assert!(!answered(&two, &sent(after, "sent", "something")));
+        assert!(answered(&two, &sent(after, "sent", "Hello,\r\n Ada.\n\n> On Monday")));
+    }
+}

@@ -1,0 +1,130 @@
+//! [`ReplyLayer`]: replies are sent before their event counts as done.
+
+use std::{
+    mem,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{
+    api::OpenMail,
+    seam::{BoxError, HandlerError, Outcome, OutcomeFuture, Replies, VerifiedEvent},
+    telemetry,
+};
+
+use super::{
+    deliver::{Failure, Fate, deliver},
+    written::{Keyed, write},
+};
+
+/// Sends the replies that a handler returns, before its event counts as done. For receivers without a
+/// queue; with one, `queue::Worker::replies` does more.
+///
+/// | OpenMail | the event |
+/// |---|---|
+/// | takes the reply, or took it before | done |
+/// | cannot be reached, wants it later, or has suspended the inbox | fails, so that OpenMail delivers it again and the handler runs again; the reply keeps its key |
+/// | refuses the reply for good, or it cannot be addressed | done; the reply is lost, and the error is logged |
+///
+/// A delivery is one attempt of OpenMail's five within 7.5 minutes. A limit that lasts longer loses
+/// the mail, as every failure of a receiver without a queue does.
+///
+/// It goes inside a [`DedupeLayer`](crate::layers::DedupeLayer), so that a claim covers the sending.
+///
+/// ```
+/// use openmail_tower::{EventRouter, api::OpenMail, reply::ReplyLayer};
+/// use tower::Layer;
+///
+/// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let handlers: EventRouter = EventRouter::new();
+/// let events = ReplyLayer::new(OpenMail::from_env()?).layer(handlers);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct ReplyLayer {
+    openmail: OpenMail,
+}
+
+impl ReplyLayer {
+    /// Sends replies through this client.
+    #[must_use]
+    pub fn new(openmail: OpenMail) -> Self {
+        Self { openmail }
+    }
+}
+
+impl<S> Layer<S> for ReplyLayer {
+    type Service = ReplyService<S>;
+
+    fn layer(&self, inner: S) -> ReplyService<S> {
+        ReplyService { inner, openmail: self.openmail.clone() }
+    }
+}
+
+/// The service of [`ReplyLayer`].
+#[derive(Debug, Clone)]
+pub struct ReplyService<S> {
+    inner: S,
+    openmail: OpenMail,
+}
+
+impl<S> Service<VerifiedEvent> for ReplyService<S>
+where
+    S: Service<VerifiedEvent, Response = Outcome> + Clone,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+{
+    type Response = Outcome;
+    type Error = HandlerError;
+    type Future = OutcomeFuture;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
+        self.inner.poll_ready(cx).map_err(|error| HandlerError::from_boxed(error.into()))
+    }
+
+    fn call(&mut self, event: VerifiedEvent) -> OutcomeFuture {
+        let clone = self.inner.clone();
+        let mut inner = mem::replace(&mut self.inner, clone);
+        let openmail = self.openmail.clone();
+        let run = inner.call(event.clone());
+        OutcomeFuture::new(async move {
+            let outcome = run.await.map_err(|error| HandlerError::from_boxed(error.into()))?;
+            match outcome {
+                Outcome::Replies(replies) => send_all(&openmail, &event, &replies).await,
+                other => Ok(other),
+            }
+        })
+    }
+}
+
+async fn send_all(
+    openmail: &OpenMail,
+    event: &VerifiedEvent,
+    replies: &Replies,
+) -> Result<Outcome, HandlerError> {
+    let Some(replies) = write(event, replies) else {
+        telemetry::reply_failed(&HandlerError::from(Failure::NoMail));
+        return Ok(Outcome::Done);
+    };
+    let tries = event.attempt().unwrap_or(1).saturating_sub(1);
+    for Keyed { key, written, .. } in &replies {
+        // OpenMail's attempts end long before it forgets a key.
+        match deliver(openmail, key, written, tries, Duration::ZERO).await {
+            Fate::Sent | Fate::SentBefore => {}
+            Fate::Failed(failure) => telemetry::reply_failed(&failure.into()),
+            Fate::Wait(failure) if failure.is_key() => {
+                let error = failure.into();
+                telemetry::reply_unauthorized(&error);
+                return Err(error);
+            }
+            Fate::Retry(failure) | Fate::Wait(failure) | Fate::Hold(failure) => {
+                return Err(failure.into());
+            }
+        }
+    }
+    Ok(Outcome::Done)
+}

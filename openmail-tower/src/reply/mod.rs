@@ -1,0 +1,58 @@
+//! Replies: a handler returns one, and OpenMail sends it once.
+//!
+//! A [`Reply`] goes to the people of the mail's thread and to nobody else: the recipients are read
+//! from the thread, never from what a model wrote. For a mail to anyone else, use
+//! [`OpenMail::send`](crate::api::OpenMail::send).
+//!
+//! However often a mail is delivered, by whatever road, its reply has the same `Idempotency-Key`: it
+//! is derived from the signed inbox id and message id. OpenMail sends one mail for each key.
+//!
+//! [`ReplyLayer`] sends replies before their event counts as done, for receivers without a queue.
+#![cfg_attr(all(feature = "macros", feature = "test-util"), doc = "```no_run")]
+#![cfg_attr(not(all(feature = "macros", feature = "test-util")), doc = "```ignore")]
+//! use openmail_tower::{
+//!     EventRouter, MessageReceived, VerifyLayer,
+//!     api::{ApiError, OpenMail},
+//!     handler::State,
+//!     openmail_handler,
+//!     reply::{Reply, ReplyLayer},
+//!     webhook,
+//! };
+//! use tower::Layer;
+//!
+//! /// Saves a mail's attachments and says how many there were.
+//! #[openmail_handler(event = "message.received", inbox = "inb_support")]
+//! async fn support(
+//!     mail: &MessageReceived,
+//!     State(openmail): State<OpenMail>,
+//! ) -> Result<Reply, ApiError> {
+//!     for attachment in &mail.message.attachments {
+//!         openmail.download(attachment).of(mail).save_in("attachments").await?;
+//!     }
+//!     let count = mail.message.attachments.len();
+//!     Ok(Reply::text(format!("Thank you. We have received {count} files.")))
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let openmail = OpenMail::from_env()?;
+//!     let handlers = EventRouter::new().handler(support).with_state(openmail.clone());
+//!     let events = ReplyLayer::new(openmail).layer(handlers);
+//!     let webhook = webhook(VerifyLayer::from_env()?, events);
+//!     let app = axum::Router::new().route_service("/webhooks", webhook);
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//!     axum::serve(listener, app).await?;
+//!     Ok(())
+//! }
+//! ```
+
+mod builder;
+mod deliver;
+mod key;
+mod layer;
+mod people;
+mod subject;
+mod written;
+
+pub use builder::Reply;
+pub use layer::{ReplyLayer, ReplyService};
