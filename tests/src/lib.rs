@@ -2,6 +2,7 @@
 
 mod body;
 mod event;
+pub mod fake_api;
 mod handler;
 mod log;
 mod mail;
@@ -19,6 +20,7 @@ mod wire;
 
 pub use body::{Polls, ScriptedBody, Step};
 pub use event::{event, mail, mail_to};
+pub use fake_api::FakeApi;
 pub use handler::{Told, ToldHandler, told};
 pub use log::Log;
 pub use mail::mail_of;

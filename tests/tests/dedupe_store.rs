@@ -175,7 +175,7 @@ async fn who_has_lost_his_claim_can_neither_record_nor_release() {
 
         // Its next renewal finds that it has lost; it ends as it would.
         time::sleep(Duration::from_secs(15)).await;
-        slow.answer(end.map_err(HandlerError::failed));
+        slow.answer(end.clone().map_err(HandlerError::failed));
         assert_eq!(
             first.await.unwrap().map_err(|error| error.to_string()),
             end.map_err(Into::into)

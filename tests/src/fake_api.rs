@@ -1,0 +1,194 @@
+//! A process of the program `fake_api`, and what it is told.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use openmail_tower::api::{ApiKey, OpenMail};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use crate::Process;
+
+/// What goes wrong with a request to send.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Fault {
+    /// The inbox whose requests it is for; all of them, if there is none.
+    pub inbox: Option<String>,
+    /// How many requests it is for; all of them, if there is none.
+    pub times: Option<u32>,
+    /// Whether the mail is accepted all the same.
+    pub accept: bool,
+    /// Whether the connection is closed instead of an answer.
+    pub cut: bool,
+    /// How long the answer takes.
+    pub delay_ms: u64,
+    /// The answer's status, if it is not the usual answer.
+    pub status: Option<u16>,
+    /// The answer's headers.
+    pub headers: HashMap<String, String>,
+    /// The answer's body.
+    pub body: String,
+}
+
+impl Fault {
+    /// A refusal by OpenMail.
+    pub fn refusal(status: u16, code: &str) -> Self {
+        let body = json!({"error": code, "message": "no"}).to_string();
+        Self { status: Some(status), body, ..Self::default() }
+    }
+
+    /// The mail is accepted, and the connection is cut before the answer.
+    pub fn lost_answer() -> Self {
+        Self { accept: true, cut: true, ..Self::default() }
+    }
+
+    /// For so many requests.
+    #[must_use]
+    pub fn times(self, times: u32) -> Self {
+        Self { times: Some(times), ..self }
+    }
+
+    /// For the requests of one inbox.
+    #[must_use]
+    pub fn inbox(self, inbox: &str) -> Self {
+        Self { inbox: Some(inbox.to_owned()), ..self }
+    }
+
+    /// With a header in the answer.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Whether nothing goes wrong.
+    pub fn is_none(&self) -> bool {
+        self.status.is_none() && !self.cut && self.delay_ms == 0
+    }
+}
+
+/// An answer for a path.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Route {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HashMap<String, String>,
+    /// The body.
+    pub body: String,
+    /// Whether the body never ends.
+    pub stall: bool,
+}
+
+impl Route {
+    /// An answer with a body.
+    pub fn body(status: u16, body: impl Into<String>) -> Self {
+        Self { status, body: body.into(), ..Self::default() }
+    }
+
+    /// A redirect.
+    pub fn redirect(to: impl Into<String>) -> Self {
+        let headers = HashMap::from([("location".to_owned(), to.into())]);
+        Self { status: 302, headers, ..Self::default() }
+    }
+}
+
+/// A request that was received.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Seen {
+    /// The method.
+    pub method: String,
+    /// The path and the query.
+    pub path: String,
+    /// The `Authorization` header.
+    pub authorization: Option<String>,
+    /// The `Idempotency-Key` header.
+    pub key: Option<String>,
+    /// The `Content-Type` header.
+    pub content_type: Option<String>,
+    /// The body.
+    pub body: String,
+    /// Whether it made a new mail.
+    pub accepted: bool,
+}
+
+/// A running `fake_api`.
+#[derive(Debug)]
+pub struct FakeApi {
+    process: Process,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl FakeApi {
+    /// Starts the program.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start(program: &str) -> Self {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { process: Process::start(program), client }
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.process.address())
+    }
+
+    /// A client of it.
+    ///
+    /// # Panics
+    /// Never.
+    pub fn openmail(&self) -> OpenMail {
+        OpenMail::at(ApiKey::new("om_test").expect("a key"), &self.url()).expect("a loopback URL")
+    }
+
+    /// Adds faults, to be taken in this order.
+    pub async fn faults(&self, faults: impl IntoIterator<Item = Fault>) {
+        let faults: Vec<_> = faults.into_iter().collect();
+        self.command::<Value>(Method::POST, "faults", &json!(faults)).await;
+    }
+
+    /// Answers a path.
+    pub async fn route(&self, path: &str, route: Route) {
+        self.command::<Value>(Method::POST, "routes", &json!({ path: route })).await;
+    }
+
+    /// Adds a message to a thread.
+    pub async fn message(&self, thread: &str, message: Value) {
+        self.command::<Value>(Method::POST, "messages", &json!({ thread: [message] })).await;
+    }
+
+    /// Forgets idempotency keys.
+    pub async fn forget(&self) {
+        self.command::<Value>(Method::POST, "forget", &json!({})).await;
+    }
+
+    /// What was received so far.
+    pub async fn requests(&self) -> Vec<Seen> {
+        self.command(Method::GET, "requests", &json!({})).await
+    }
+
+    /// The requests to send that were received so far.
+    pub async fn sends(&self) -> Vec<Seen> {
+        let mut requests = self.requests().await;
+        requests.retain(|seen| seen.path.ends_with("/send"));
+        requests
+    }
+
+    async fn command<T: DeserializeOwned>(&self, method: Method, what: &str, body: &Value) -> T {
+        let uri = format!("{}/_test/{what}", self.url());
+        let request = Request::builder().method(method).uri(uri);
+        let request = request.body(Full::from(body.to_string())).expect("a request");
+        let answer = self.client.request(request).await.expect("an answer");
+        let body = answer.into_body().collect().await.expect("a body").to_bytes();
+        serde_json::from_slice(&body).expect("JSON")
+    }
+}
