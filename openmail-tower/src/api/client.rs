@@ -110,11 +110,16 @@ impl OpenMail {
         Self { http, key, base, timeout: Duration::from_secs(30) }
     }
 
-    /// Maximum time for one request and its answer, except for downloads. Default: 30 s.
+    /// Maximum time for one request and its answer, except for downloads. Files that are sent get 1 s
+    /// more for each 256 KiB. Default: 30 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
+    }
+
+    pub(super) fn time_limit(&self) -> Duration {
+        self.timeout
     }
 
     pub(super) fn base(&self) -> &Base {
@@ -152,11 +157,22 @@ impl OpenMail {
     /// One request to the API that is answered with JSON of at most `limit` bytes.
     pub(super) async fn json<T: DeserializeOwned>(
         &self,
+        request: Request<Full<Bytes>>,
+        url: &Url,
+        limit: usize,
+    ) -> Result<T, ApiError> {
+        self.json_within(self.timeout, request, url, limit).await
+    }
+
+    /// As [`json`](Self::json), with a time limit of its own.
+    pub(super) async fn json_within<T: DeserializeOwned>(
+        &self,
+        time_limit: Duration,
         mut request: Request<Full<Bytes>>,
         url: &Url,
         limit: usize,
     ) -> Result<T, ApiError> {
-        let until = deadline(self.timeout);
+        let until = deadline(time_limit);
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
         let answer = self.answer(request, url, until).await?;
         if !answer.status().is_success() {

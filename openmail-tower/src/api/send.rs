@@ -1,5 +1,7 @@
 //! Sending.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, header::CONTENT_TYPE};
 use http_body_util::Full;
@@ -15,6 +17,12 @@ use super::{
 
 const KEY: usize = 255;
 const ANSWER: usize = 1024 * 1024;
+/// Files add to the time limit as if they were sent at this rate, in bytes a second.
+const SLOWEST: u64 = 256 * 1024;
+
+fn slow_upload(size: usize) -> Duration {
+    Duration::from_secs(u64::try_from(size).unwrap_or(u64::MAX) / SLOWEST)
+}
 
 impl OpenMail {
     /// Sends a mail from an inbox.
@@ -59,6 +67,7 @@ impl OpenMail {
         request.headers_mut().insert("idempotency-key", key);
         request.headers_mut().insert(CONTENT_TYPE, content_type);
         // A status of 2xx with a body that is none of OpenMail's came from a proxy.
-        self.json(request, &url, ANSWER).await
+        let limit = self.time_limit() + slow_upload(mail.body.len());
+        self.json_within(limit, request, &url, ANSWER).await
     }
 }

@@ -1,0 +1,233 @@
+//! Replies that are sent before their event counts as done.
+
+use std::sync::Arc;
+
+use http::Response;
+use http_body_util::Full;
+use openmail_tests::{FakeApi, error_code, fake_api::Fault, layer, signed};
+use openmail_tower::{
+    HandlerError, IntoOutcome, Outcome, VerifiedEvent,
+    api::File,
+    reply::{Reply, ReplyLayer},
+    testing::TestEvent,
+    webhook,
+};
+use serde_json::{Value, json};
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+fn api() -> FakeApi {
+    FakeApi::start(env!("CARGO_BIN_EXE_fake_api"))
+}
+
+/// A mail that OpenMail knows: `msg` of thread `thr`, from `ada@example.com`.
+async fn known(api: &FakeApi, event: &TestEvent, more: &[(&str, Value)]) {
+    let mut message = json!({
+        "id": event.json()["message"]["id"], "direction": "inbound", "fromAddr": "Ada <ada@example.com>",
+        "toAddr": "agent@openmail.sh", "headerTo": "agent@openmail.sh", "deliveryRole": "to",
+        "createdAt": "2024-03-21T10:05:00Z",
+    });
+    for (field, value) in more {
+        message[*field] = value.clone();
+    }
+    api.message(event.json()["thread_id"].as_str().unwrap(), message).await;
+}
+
+fn mail() -> TestEvent {
+    TestEvent::message_received().from("Ada <ada@example.com>").subject("Help")
+}
+
+/// The status and the code of the answer to a delivery whose handler returns this.
+async fn delivered<R>(api: &FakeApi, event: &TestEvent, returns: R) -> (u16, String)
+where
+    R: Fn() -> Result<Outcome, HandlerError> + Send + Sync + 'static,
+{
+    let returns = Arc::new(returns);
+    let events = service_fn(move |_: VerifiedEvent| std::future::ready(returns()));
+    let webhook = webhook(layer(), ReplyLayer::new(api.openmail()).layer(events));
+    answered(webhook, event).await
+}
+
+async fn answered<S, B>(webhook: S, event: &TestEvent) -> (u16, String)
+where
+    S: Service<http::Request<Full<bytes::Bytes>>, Response = Response<B>>,
+    S::Error: std::fmt::Debug,
+    B: http_body::Body,
+    B::Error: std::fmt::Debug,
+{
+    let json = serde_json::to_vec(event.json()).unwrap();
+    let response = webhook.oneshot(signed(&json, Full::from(json.clone()))).await.unwrap();
+    (response.status().as_u16(), error_code(response).await)
+}
+
+fn sent(body: &str) -> Value {
+    serde_json::from_str(body).unwrap()
+}
+
+#[tokio::test]
+async fn the_handlers_reply_goes_to_the_sender_within_the_thread() {
+    let api = api();
+    let event = mail();
+    known(&api, &event, &[]).await;
+    let reply = || Reply::text("Hello.").into_outcome();
+    assert_eq!(delivered(&api, &event, reply).await, (200, String::new()));
+    let [send] = &api.sends().await[..] else { panic!() };
+    let thread = &event.json()["thread_id"];
+    let expected = json!({"to": "ada@example.com", "body": "Hello.", "threadId": thread});
+    assert_eq!(sent(&send.body), expected);
+    assert!(send.accepted && send.key.is_some());
+    assert_eq!(send.path, "/v1/inboxes/inb_test/send");
+}
+
+#[tokio::test]
+async fn an_inbox_that_got_a_copy_answers_those_the_mail_was_written_to() {
+    let api = api();
+    let event = mail();
+    let more = [("deliveryRole", json!("cc")), ("headerTo", json!("Bob <bob@example.com>"))];
+    known(&api, &event, &more).await;
+    let reply = || Reply::html("<p>Hello.</p>").to_all().without_quote().into_outcome();
+    assert_eq!(delivered(&api, &event, reply).await.0, 200);
+    let body = sent(&api.sends().await[0].body);
+    assert_eq!(body["to"], "bob@example.com");
+    assert_eq!(body["cc"], json!(["ada@example.com"]));
+    assert_eq!(body["includeQuote"], false);
+}
+
+#[tokio::test]
+async fn a_mail_without_a_thread_is_answered_by_its_signed_sender() {
+    let api = api();
+    let event = mail().field("thread_id", Value::Null);
+    let reply = || Reply::text("Hello.").attach(File::new("a.txt", "x")).into_outcome();
+    assert_eq!(delivered(&api, &event, reply).await.0, 200);
+    let [send] = &api.requests().await[..] else { panic!("no thread is read") };
+    for part in ["name=\"to\"\r\n\r\nada@example.com", "name=\"subject\"\r\n\r\nRe: Help", "a.txt"]
+    {
+        assert!(send.body.contains(part), "{}", send.body);
+    }
+}
+
+#[tokio::test]
+async fn five_deliveries_by_two_replicas_make_one_mail() {
+    let api = api();
+    let event = mail();
+    known(&api, &event, &[]).await;
+    // Each run of the handler writes another text, as a model does.
+    let runs = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let mut replicas = Vec::new();
+    for attempt in 1..=5 {
+        let runs = Arc::clone(&runs);
+        let reply = move || {
+            let run = runs.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Reply::text(format!("Hello {run}.")).into_outcome()
+        };
+        let event = event.clone().attempt(attempt);
+        replicas.push((event, reply));
+    }
+    let deliveries = replicas.into_iter().map(|(event, reply)| {
+        let api = &api;
+        async move { delivered(api, &event, reply).await }
+    });
+    for answer in futures_util::future::join_all(deliveries).await {
+        assert_eq!(answer.0, 200);
+    }
+    let sends = api.sends().await;
+    assert_eq!(sends.len(), 5);
+    assert_eq!(sends.iter().filter(|it| it.accepted).count(), 1);
+    assert!(sends.iter().all(|it| it.key == sends[0].key));
+}
+
+#[tokio::test]
+async fn after_a_lost_answer_the_next_delivery_has_the_same_key_and_bytes() {
+    let api = api();
+    let event = mail();
+    known(&api, &event, &[]).await;
+    api.faults([Fault::lost_answer().times(1)]).await;
+    let reply = || Reply::text("Hello.").into_outcome();
+    assert_eq!(delivered(&api, &event, reply).await, (500, "handler_failed".into()));
+    assert_eq!(delivered(&api, &event.clone().attempt(2), reply).await.0, 200);
+    let [first, second] = &api.sends().await[..] else { panic!() };
+    assert!(first.accepted && !second.accepted);
+    assert_eq!((&first.key, &first.body), (&second.key, &second.body));
+}
+
+#[tokio::test]
+async fn what_openmail_says_decides_over_the_delivery() {
+    let api = api();
+    let reused = Fault::refusal(422, "idempotency_key_reused");
+    for (fault, status, code) in [
+        (Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "7"), 503, "unavailable"),
+        (Fault::refusal(402, "spend_cap_paused"), 503, "unavailable"),
+        (Fault::refusal(403, "reputation_suspended"), 503, "unavailable"),
+        (Fault::refusal(401, "unauthorized"), 503, "unavailable"),
+        (Fault::refusal(500, "internal"), 500, "handler_failed"),
+        // The reply fails for good, and not the event.
+        (Fault::refusal(422, "recipient_suppressed"), 200, ""),
+        // It was sent before.
+        (reused, 200, ""),
+    ] {
+        let event = mail();
+        known(&api, &event, &[]).await;
+        api.faults([fault.clone().times(1)]).await;
+        let answer = delivered(&api, &event, || Reply::text("Hello.").into_outcome()).await;
+        assert_eq!(answer, (status, code.to_owned()), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_mail_that_cannot_be_answered_fails_the_reply_and_not_the_event() {
+    let api = api();
+    let own = mail();
+    known(&api, &own, &[("fromAddr", json!("agent@openmail.sh"))]).await;
+    let bounce = mail();
+    known(&api, &bounce, &[("fromAddr", json!("<>"))]).await;
+    let pod = TestEvent::new("pod.suspended");
+    for event in [own, bounce, pod] {
+        let answer = delivered(&api, &event, || Reply::text("Hello.").into_outcome()).await;
+        assert_eq!(answer.0, 200);
+    }
+    assert!(api.sends().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_mail_that_cannot_be_read_yet_is_answered_later_and_then_without() {
+    let api = api();
+    let event = mail();
+    let reply = || Reply::text("Hello.").into_outcome();
+    for attempt in 1..=3 {
+        let event = event.clone().attempt(attempt);
+        assert_eq!(delivered(&api, &event, reply).await.0, 500, "{attempt}");
+    }
+    known(&api, &event, &[]).await;
+    assert_eq!(delivered(&api, &event, reply).await.0, 200);
+    let other = mail();
+    let thread = other.json()["thread_id"].as_str().unwrap();
+    api.message(thread, json!({"id": "another"})).await;
+    assert_eq!(delivered(&api, &other.clone().attempt(3), reply).await.0, 500);
+    assert_eq!(delivered(&api, &other.clone().attempt(4), reply).await.0, 200);
+    assert_eq!(api.sends().await.len(), 2);
+}
+
+#[tokio::test]
+async fn several_replies_are_sent_in_their_order_and_a_retry_repeats_none() {
+    let api = api();
+    let event = mail();
+    known(&api, &event, &[]).await;
+    let replies = || vec![Reply::text("one"), Reply::text("two").named("receipt")].into_outcome();
+    api.faults([
+        Fault { accept: true, delay_ms: 1, ..Fault::default() }.times(1),
+        Fault::refusal(500, "x").times(1),
+    ])
+    .await;
+    assert_eq!(delivered(&api, &event, replies).await.0, 500);
+    assert_eq!(delivered(&api, &event, replies).await.0, 200);
+    let accepted: Vec<_> = api.sends().await.into_iter().filter(|it| it.accepted).collect();
+    let bodies: Vec<_> = accepted.iter().map(|it| sent(&it.body)["body"].clone()).collect();
+    assert_eq!(bodies, ["one", "two"]);
+    assert_ne!(accepted[0].key, accepted[1].key);
+}
+
+#[tokio::test]
+async fn a_reply_that_nothing_takes_is_a_wiring_error() {
+    let events = service_fn(async |_: VerifiedEvent| Reply::text("Hello.").into_outcome());
+    let answer = answered(webhook(layer(), events), &mail()).await;
+    assert_eq!(answer, (500, "missing_layer".into()));
+}
