@@ -23,6 +23,11 @@ pub enum QueueErrorKind {
     Refused,
     /// The tables are of a newer version of this crate.
     Newer,
+    /// The tables are not there, or of an older version of this crate: call the store's `migrate`.
+    Unmigrated,
+    /// There is no such store, or it cannot keep its promises: the URL names another kind, a database
+    /// is in memory, or a pooler between takes sessions apart.
+    Unsuitable,
     /// The store was closed.
     Closed,
 }
@@ -55,6 +60,8 @@ impl fmt::Display for QueueError {
             QueueErrorKind::Unavailable => "the queue's store cannot be used",
             QueueErrorKind::Refused => "the queue's store refuses the entry",
             QueueErrorKind::Newer => "the queue's tables are newer than this program",
+            QueueErrorKind::Unmigrated => "the queue's tables must be migrated first",
+            QueueErrorKind::Unsuitable => "this cannot be the queue's store",
             QueueErrorKind::Closed => "the queue's store was closed",
         })
     }

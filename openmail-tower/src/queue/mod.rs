@@ -69,8 +69,6 @@
 //! ```
 
 mod backoff;
-#[cfg(any(test, feature = "queue-postgres", feature = "queue-sqlite"))]
-mod batch;
 #[cfg(any(test, feature = "test-util"))]
 pub mod contract;
 mod enqueue;
@@ -82,13 +80,14 @@ mod observe;
 #[cfg(feature = "queue-postgres")]
 mod postgres;
 mod request;
-#[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
-mod row;
 mod settlement;
+#[cfg(any(test, feature = "queue-postgres", feature = "queue-sqlite"))]
+mod sql;
 #[cfg(feature = "queue-sqlite")]
 mod sqlite;
 mod store;
 mod text;
+mod url;
 mod worker;
 
 pub use crate::seam::DedupeKey;
@@ -99,10 +98,11 @@ pub use error::{QueueError, QueueErrorKind};
 pub use lane::Lane;
 pub use lease::{Claimed, Claims, DeadReport, Lease, Registration, WorkerId};
 #[cfg(feature = "queue-postgres")]
-pub use postgres::{PostgresChanges, PostgresStore};
+pub use postgres::{PostgresChanges, PostgresOptions, PostgresStore};
 pub use request::{Choice, ClaimRequest, InboxLimits, InboxShare};
 pub use settlement::Settlement;
 #[cfg(feature = "queue-sqlite")]
-pub use sqlite::{SqliteChanges, SqliteStore};
+pub use sqlite::{SqliteChanges, SqliteOptions, SqliteStore};
 pub use store::{Changes, QueueStore};
+pub use url::StoreUrl;
 pub use worker::Worker;

@@ -64,8 +64,22 @@ impl Settlement {
     #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
     pub(super) fn wakes(&self, lease: &Lease) -> bool {
         // What ends an entry without a lane makes no other due.
-        let has_replies = matches!(self, Self::Done { replies } if !replies.is_empty());
-        lease.lane.is_some() || !self.is_final() || has_replies
+        lease.lane.is_some() || !self.is_final() || self.has_replies()
+    }
+
+    /// Whether there are replies to be queued.
+    #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
+    pub(super) fn has_replies(&self) -> bool {
+        matches!(self, Self::Done { replies } if !replies.is_empty())
+    }
+
+    /// About how many bytes it writes.
+    #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Done { replies } => replies.iter().map(|reply| reply.body.len()).sum(),
+            _ => 0,
+        }
     }
 
     /// Which change it is, for SQL.

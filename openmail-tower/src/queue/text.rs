@@ -10,10 +10,12 @@ const ERROR: usize = 4096;
 
 /// An id as a column. PostgreSQL's text holds no NUL.
 pub(super) fn column(text: &str) -> String {
-    if text.len() > LONGEST || text.contains('\0') {
-        return format!("sha256:{}", hex::encode(Sha256::digest(text)));
-    }
-    text.to_owned()
+    if text.len() > LONGEST || text.contains('\0') { hashed(text) } else { text.to_owned() }
+}
+
+/// A text in place of one that a column cannot hold.
+pub(super) fn hashed(text: &str) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(text)))
 }
 
 /// An error as a column.
@@ -21,6 +23,13 @@ pub(super) fn column(text: &str) -> String {
 pub(super) fn error(text: &str) -> String {
     let end = text.floor_char_boundary(ERROR);
     text[..end].replace('\0', "\u{fffd}")
+}
+
+/// An error as a column of a database whose encoding does not hold it.
+#[cfg(any(test, feature = "queue-postgres"))]
+pub(super) fn ascii_error(text: &str) -> String {
+    let ascii = error(text).replace(|c: char| !c.is_ascii() || c.is_ascii_control(), "?");
+    ascii.chars().take(ERROR).collect()
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ pub(crate) async fn in_sqlite(path: &Path, count: u32) {
     sqlx::query(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
          INSERT INTO openmail_events (dedupe_key, lane, kind, state, due_at, queued_at,
-           ended_at, signed_at, body)
+           ended_at, signed_at, weight, body)
          SELECT 'event:' || hex(randomblob(16)), 'thread:' || i, 'message.received', 'done', i,
-           i, unixepoch() * 1000, i, zeroblob(900) FROM n WHERE ?1 > 0",
+           i, unixepoch() * 1000, i, 2000, zeroblob(0) FROM n WHERE ?1 > 0",
     )
     .bind(count)
     .execute(&pool)
@@ -24,9 +24,9 @@ pub(crate) async fn in_sqlite(path: &Path, count: u32) {
 pub(crate) async fn in_postgres(pool: &PgPool, count: u32) {
     sqlx::query(
         "INSERT INTO openmail_events (dedupe_key, lane, kind, state, due_at, queued_at,
-           ended_at, signed_at, body)
+           ended_at, signed_at, weight, body)
          SELECT 'event:' || md5(i::text), 'thread:' || i, 'message.received', 'done', i, i,
-           openmail_now(), i, decode(repeat('00', 900), 'hex')
+           (extract(epoch FROM statement_timestamp()) * 1000)::bigint, i, 2000, ''
          FROM generate_series(1, $1) AS i",
     )
     .bind(i64::from(count))

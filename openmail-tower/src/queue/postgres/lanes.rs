@@ -1,31 +1,39 @@
 //! Lanes across processes.
 //!
-//! Whether an event of a lane is ready or blocked depends on the others of the lane, and who changes
-//! two of a lane at the same time would each see the other's as it was. So whoever adds to a lane,
-//! or frees one, holds its lock until he has committed. A lock is one of a fixed number, by the
-//! hash of the lane, so that the server never has many; they are taken in order, so that nobody
-//! waits for each other. The unique index on the ready one of each lane is the last word.
+//! Whether an entry of a lane is ready or blocked depends on the others of the lane, and two
+//! transactions that change entries of one lane at the same time do not see each other's changes. So
+//! every transaction that adds to a lane, or frees one, holds the lane's lock until it is committed.
+//! There is a fixed number of locks, chosen by the hash of the lane, so that the server never has
+//! many; they are taken in order, so that no two transactions wait for each other. The unique index
+//! on the ready entry of each lane is the last word.
 
-use sqlx::PgConnection;
+use std::fmt::Write;
+
+use sqlx::{PgConnection, Row};
 
 use super::open::LOCKS;
 
 const STRIPES: u64 = 1024;
 
-/// Locks lanes, or keys, until the end of the transaction. The statements that follow see what
-/// former holders have committed.
-pub(super) async fn lock(connection: &mut PgConnection, names: &[&str]) -> sqlx::Result<()> {
-    let mut stripes: Vec<i64> = names.iter().map(|name| stripe(name)).collect();
+/// How many lanes are looked at in one transaction.
+pub(super) const PAGE: i64 = 256;
+
+/// The statement that locks lanes, or keys, until the end of the transaction. The statements that
+/// follow see what former holders have committed.
+pub(super) fn lock<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let mut stripes: Vec<i64> = names.into_iter().map(stripe).collect();
     if stripes.is_empty() {
-        return Ok(());
+        return String::new();
     }
     stripes.sort_unstable();
     stripes.dedup();
-    sqlx::query("SELECT pg_advisory_xact_lock(stripe) FROM unnest($1::bigint[]) AS stripe")
-        .bind(stripes)
-        .execute(connection)
-        .await?;
-    Ok(())
+    let mut statement = String::from("SELECT pg_advisory_xact_lock(stripe) FROM unnest('{");
+    for (number, stripe) in stripes.iter().enumerate() {
+        let comma = if number == 0 { "" } else { "," };
+        let _ = write!(statement, "{comma}{stripe}");
+    }
+    statement.push_str("}'::bigint[]) AS stripe;");
+    statement
 }
 
 /// The same in every process and every version of the standard library: it is FNV-1a.
@@ -36,12 +44,13 @@ fn stripe(name: &str) -> i64 {
     LOCKS.wrapping_add(1).wrapping_add_unsigned(hash % STRIPES)
 }
 
-/// Has the next event of each of these lanes take its turn, if no other has it. They are locked.
-pub(super) async fn promote(connection: &mut PgConnection, lanes: &[&str]) -> sqlx::Result<()> {
+/// Gives the next entry of each of these lanes its turn, unless another has it. The lanes are locked.
+/// Returns how many were free.
+pub(super) async fn promote(connection: &mut PgConnection, lanes: &[&str]) -> sqlx::Result<u64> {
     if lanes.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
-    sqlx::query(
+    let promoted = sqlx::query(
         "UPDATE openmail_events SET state = 'ready' WHERE id IN (
            SELECT next.id
            FROM (SELECT DISTINCT lane FROM unnest($1::text[]) AS lane) AS free
@@ -54,5 +63,50 @@ pub(super) async fn promote(connection: &mut PgConnection, lanes: &[&str]) -> sq
     .bind(lanes)
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(promoted.rows_affected())
+}
+
+/// Finds lanes after `lane` whose entries are all blocked. Returns them, and the last lane that was
+/// looked at if there are more.
+pub(super) async fn standstills(
+    connection: &mut PgConnection,
+    lane: &str,
+) -> sqlx::Result<(Vec<String>, Option<String>)> {
+    let rows = sqlx::query(
+        "WITH RECURSIVE lanes (lane, number) AS (
+           (SELECT min(lane), 1 FROM openmail_events WHERE state = 'blocked' AND lane > $1)
+           UNION ALL
+           SELECT (SELECT min(lane) FROM openmail_events
+                   WHERE state = 'blocked' AND lane > lanes.lane), number + 1
+           FROM lanes WHERE lanes.lane IS NOT NULL AND number < $2)
+         SELECT lane, NOT EXISTS (
+           SELECT 1 FROM openmail_events AS first
+           WHERE first.lane = lanes.lane AND first.state = 'ready')
+         FROM lanes WHERE lane IS NOT NULL ORDER BY number",
+    )
+    .bind(lane)
+    .bind(PAGE)
+    .fetch_all(connection)
+    .await?;
+    let mut free = Vec::new();
+    for row in &rows {
+        if row.try_get(1)? {
+            free.push(row.try_get(0)?);
+        }
+    }
+    let more = i64::try_from(rows.len()).is_ok_and(|count| count >= PAGE);
+    let last = rows.last().filter(|_| more).map(|row| row.try_get(0)).transpose()?;
+    Ok((free, last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_are_taken_in_order_and_once() {
+        assert_eq!(lock([]), "");
+        assert_eq!(lock(["a", "b", "a"]), lock(["b", "a"]));
+        assert_ne!(lock(["a"]), lock(["b"]));
+    }
 }

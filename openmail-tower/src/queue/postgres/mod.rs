@@ -1,12 +1,18 @@
 //! [`PostgresStore`].
 
 mod claim;
+mod database;
+mod dead;
 mod insert;
 mod lanes;
-mod listener;
 mod open;
+mod options;
+mod pooler;
+mod presence;
 mod read;
+mod session;
 mod settle;
 mod store;
 
+pub use options::PostgresOptions;
 pub use store::{PostgresChanges, PostgresStore};

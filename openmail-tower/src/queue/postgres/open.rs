@@ -3,14 +3,16 @@
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
-    ConnectOptions, Connection, Executor, PgConnection, PgPool, Row,
+    AssertSqlSafe, ConnectOptions, Executor, PgConnection, PgPool, Row,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::queue::error::{QueueError, QueueErrorKind};
+use crate::queue::{
+    error::{QueueError, QueueErrorKind},
+    sql::migrate,
+};
 
-/// How long to wait for the database at a time.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+use super::database::{Database, failed, quoted};
 
 /// One text a version, the first is 1. Those that were released never change.
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
@@ -18,15 +20,33 @@ const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 /// "openmail", of which the locks are.
 pub(super) const LOCKS: i64 = 0x6f70_656e_6d61_696c;
 
-pub(super) async fn connect(url: &str) -> Result<PgPool, QueueError> {
+pub(super) async fn connect(
+    url: &str,
+    size: u32,
+    schema: Option<&str>,
+) -> Result<PgPool, QueueError> {
+    check_scheme(url)?;
     let options = PgConnectOptions::from_str(url)
-        .map_err(failed)?
+        .map_err(|error| QueueError::new(QueueErrorKind::Unsuitable, error))?
         .application_name("openmail")
         .disable_statement_logging();
+    let mut prepare = String::from(
+        "SELECT set_config('synchronous_commit', 'on', false)
+         WHERE current_setting('synchronous_commit') IN ('off', 'local');
+         SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '30s';",
+    );
+    if let Some(schema) = schema {
+        prepare.push_str(&format!("SET search_path = {};", quoted(schema)));
+    }
     PgPoolOptions::new()
-        .max_connections(8)
-        .acquire_timeout(PATIENCE / 2)
-        .after_connect(|connection, _| Box::pin(prepare(connection)))
+        .max_connections(size)
+        .acquire_timeout(Duration::from_secs(3))
+        // A transaction finds out when it begins.
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            let prepare = prepare.clone();
+            Box::pin(prepare_session(connection, prepare))
+        })
         .connect_with(options)
         .await
         .map_err(failed)
@@ -34,59 +54,83 @@ pub(super) async fn connect(url: &str) -> Result<PgPool, QueueError> {
 
 /// What is answered as written must be on the disk, whatever the server's settings; and nothing
 /// waits for ever.
-async fn prepare(connection: &mut PgConnection) -> sqlx::Result<()> {
-    connection
-        .execute(
-            "SELECT set_config('synchronous_commit', 'on', false)
-             WHERE current_setting('synchronous_commit') IN ('off', 'local');
-             SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '30s'",
-        )
-        .await?;
-    Ok(())
+async fn prepare_session(connection: &mut PgConnection, prepare: String) -> sqlx::Result<()> {
+    connection.execute(AssertSqlSafe(prepare)).await.map(drop)
 }
 
-/// Brings the tables to this version; several processes may do so at once.
-pub(super) async fn migrate(pool: &PgPool) -> Result<(), QueueError> {
-    let mut connection = pool.acquire().await.map_err(failed)?;
-    let mut transaction = connection.begin().await.map_err(failed)?;
-    sqlx::query("SELECT pg_advisory_xact_lock($1)")
-        .bind(LOCKS)
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
-    sqlx::raw_sql(
-        "CREATE TABLE IF NOT EXISTS openmail_migrations
-           (version BIGINT PRIMARY KEY, applied_at TIMESTAMPTZ NOT NULL DEFAULT now())",
-    )
-    .execute(&mut *transaction)
-    .await
-    .map_err(failed)?;
-    let version: i64 = sqlx::query("SELECT coalesce(max(version), 0) FROM openmail_migrations")
-        .fetch_one(&mut *transaction)
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(failed)?;
-    let version = usize::try_from(version).unwrap_or(usize::MAX);
-    if version > MIGRATIONS.len() {
-        let text = format!("version {version} is not known");
-        return Err(QueueError::new(QueueErrorKind::Newer, text));
+fn check_scheme(url: &str) -> Result<(), QueueError> {
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    let what = match scheme {
+        "postgres" | "postgresql" => return Ok(()),
+        "sqlite" => "`sqlite:` names a file: use `SqliteStore`".to_owned(),
+        "" => "expected a URL that begins with `postgres://`".to_owned(),
+        other => format!("expected a URL that begins with `postgres://`, not with `{other}:`"),
+    };
+    Err(QueueError::new(QueueErrorKind::Unsuitable, what))
+}
+
+/// Brings the tables to this version; several processes may do so at once. Where they are, no right to
+/// create any is needed.
+pub(super) async fn migrate(database: &Database) -> Result<(), QueueError> {
+    if check(database).await.is_ok() {
+        return Ok(());
     }
-    for (number, migration) in (1_i64..).zip(MIGRATIONS).skip(version) {
-        sqlx::raw_sql(*migration).execute(&mut *transaction).await.map_err(failed)?;
+    let lock = format!("SELECT pg_advisory_xact_lock({LOCKS});");
+    let mut work = database.begin(&lock).await.map_err(failed)?;
+    if version(&mut work).await?.is_none() {
+        let create = "CREATE TABLE openmail_migrations
+          (version BIGINT PRIMARY KEY, applied_at TIMESTAMPTZ NOT NULL DEFAULT now())";
+        sqlx::raw_sql(create).execute(&mut *work).await.map_err(failed)?;
+    }
+    let version = version(&mut work).await?.unwrap_or(0);
+    for (number, migration) in migrate::pending(version, MIGRATIONS)? {
+        sqlx::raw_sql(migration).execute(&mut *work).await.map_err(failed)?;
         sqlx::query("INSERT INTO openmail_migrations (version) VALUES ($1)")
             .bind(number)
-            .execute(&mut *transaction)
+            .execute(&mut *work)
             .await
             .map_err(failed)?;
     }
-    transaction.commit().await.map_err(failed)
+    work.commit().await.map_err(failed)
 }
 
-pub(super) fn failed(error: sqlx::Error) -> QueueError {
-    // Data exceptions, constraints, limits of the program, a full disk: another entry may do.
-    const REFUSED: [&str; 4] = ["22", "23", "54", "53100"];
-    let code = error.as_database_error().and_then(|error| error.code());
-    let refused = code.is_some_and(|code| REFUSED.iter().any(|class| code.starts_with(class)));
-    let kind = if refused { QueueErrorKind::Refused } else { QueueErrorKind::Unavailable };
-    QueueError::new(kind, error)
+/// Checks that the tables are of this version.
+pub(super) async fn check(database: &Database) -> Result<(), QueueError> {
+    let mut work = database.begin("").await.map_err(failed)?;
+    let version = version(&mut work).await?.unwrap_or(0);
+    work.commit().await.map_err(failed)?;
+    migrate::check(version, MIGRATIONS)
+}
+
+async fn version(connection: &mut PgConnection) -> Result<Option<i64>, QueueError> {
+    let there: bool = sqlx::query("SELECT to_regclass('openmail_migrations') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(failed)?;
+    if !there {
+        return Ok(None);
+    }
+    sqlx::query("SELECT coalesce(max(version), 0) FROM openmail_migrations")
+        .fetch_one(connection)
+        .await
+        .and_then(|row| row.try_get(0).map(Some))
+        .map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_postgres_urls_are_taken() {
+        check_scheme("postgres://localhost/x").unwrap();
+        check_scheme("postgresql:///x").unwrap();
+        for (url, named) in [("sqlite:x.db", "SqliteStore"), ("mysql://x", "mysql"), ("x.db", "")] {
+            let error = check_scheme(url).unwrap_err();
+            assert_eq!(error.kind(), QueueErrorKind::Unsuitable);
+            let source = std::error::Error::source(&error).unwrap().to_string();
+            assert!(source.contains(named), "{source}");
+        }
+    }
 }

@@ -2,75 +2,88 @@
 
 use std::time::Duration;
 
-use sqlx::{PgPool, Row};
+use sqlx::Row;
 
 use crate::{
     queue::{
         entry::{Counts, DeadLetter, EntryId},
-        row::{buried, letter, letter_columns},
+        sql::row::{buried, letter, letter_columns},
     },
     seam::StoredEvent,
 };
 
-pub(super) async fn counts(pool: &PgPool) -> sqlx::Result<Counts> {
+use super::{database::Database, presence};
+
+/// Every part is counted in an index of its own.
+pub(super) async fn counts(database: &Database) -> sqlx::Result<Counts> {
+    let mut work = database.begin("").await?;
     let row = sqlx::query(
-        "SELECT
-           count(*) FILTER (WHERE leased = 0 AND held = 0 AND due_at <= ms AND state = 'ready'),
-           count(*) FILTER (WHERE leased = 0 AND held = 0 AND (due_at > ms OR state = 'aside')),
+        "WITH now AS (SELECT (extract(epoch FROM statement_timestamp()) * 1000)::bigint AS ms)
+         SELECT
+           count(*) FILTER (WHERE leased = 0 AND due_at <= ms),
+           count(*) FILTER (WHERE leased = 0 AND due_at > ms)
+             + (SELECT count(*) FROM openmail_events WHERE state = 'aside'),
            count(*) FILTER (WHERE leased = 1),
-           count(*) FILTER (WHERE leased = 0 AND held = 1),
+           (SELECT count(*) FROM openmail_events, now
+            WHERE held = 1 AND leased = 0 AND due_at <= ms),
+           (SELECT count(*) FROM openmail_events, now
+            WHERE held = 1 AND leased = 0 AND due_at > ms),
            (SELECT count(*) FROM openmail_events WHERE state = 'blocked'),
            (SELECT count(*) FROM openmail_events WHERE state = 'dead'),
-           max(ms - due_at) FILTER (WHERE leased = 0 AND due_at <= ms AND state = 'ready')
-         FROM openmail_events, openmail_now() AS ms WHERE state IN ('ready', 'aside')",
+           max(ms) - min(due_at) FILTER (WHERE leased = 0 AND due_at <= ms)
+         FROM now, openmail_events WHERE state = 'ready'",
     )
-    .fetch_one(pool)
+    .fetch_one(&mut *work)
     .await?;
+    let workers = presence::alive(&mut work).await?;
+    work.commit().await?;
     let count = |column: usize| row.try_get(column).map(|count: i64| count.unsigned_abs());
+    let (held_due, held_waiting) = (count(3)?, count(4)?);
+    let oldest: Option<i64> = row.try_get(7)?;
     Ok(Counts {
-        ready: count(0)?,
-        waiting: count(1)?,
+        ready: count(0)?.saturating_sub(held_due),
+        waiting: count(1)?.saturating_sub(held_waiting),
         running: count(2)?,
-        held: count(3)?,
-        blocked: count(4)?,
-        dead: count(5)?,
-        oldest: row
-            .try_get::<Option<i64>, _>(6)?
-            .map(|ms| Duration::from_millis(ms.unsigned_abs())),
-        workers: 0,
+        held: held_due + held_waiting,
+        blocked: count(5)?,
+        dead: count(6)?,
+        oldest: oldest.map(|millis| Duration::from_millis(millis.unsigned_abs())),
+        workers,
     })
 }
 
 pub(super) async fn dead_letters(
-    pool: &PgPool,
+    database: &Database,
     after: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<DeadLetter>> {
+    let mut work = database.begin("").await?;
     let rows = sqlx::query(concat!(
         "SELECT ",
-        letter_columns!(),
-        "
-         FROM openmail_events WHERE state = 'dead' AND id > $1 ORDER BY id LIMIT $2"
+        letter_columns!("0"),
+        " FROM openmail_events WHERE state = 'dead' AND id > $1 ORDER BY id LIMIT $2"
     ))
     .bind(after)
     .bind(limit)
-    .fetch_all(pool)
+    .fetch_all(&mut *work)
     .await?;
+    work.commit().await?;
     rows.iter().map(letter).collect()
 }
 
 pub(super) async fn dead_letter(
-    pool: &PgPool,
+    database: &Database,
     id: EntryId,
 ) -> sqlx::Result<Option<(DeadLetter, StoredEvent)>> {
+    let mut work = database.begin("").await?;
     let row = sqlx::query(concat!(
         "SELECT ",
-        letter_columns!(),
-        ", signed_at, body
-         FROM openmail_events WHERE state = 'dead' AND id = $1"
+        letter_columns!("0"),
+        ", signed_at, body FROM openmail_events WHERE state = 'dead' AND id = $1"
     ))
     .bind(id.0)
-    .fetch_optional(pool)
+    .fetch_optional(&mut *work)
     .await?;
+    work.commit().await?;
     row.as_ref().map(buried).transpose()
 }

@@ -13,7 +13,7 @@ CREATE TABLE openmail_events (
   -- ready (leased, held or neither), blocked, aside, dead, done
   state TEXT NOT NULL,
   leased BIGINT NOT NULL DEFAULT 0,
-  -- who holds the lease
+  -- the worker that holds the lease
   worker BIGINT,
   token BIGINT NOT NULL DEFAULT 0,
   attempts BIGINT NOT NULL DEFAULT 0,
@@ -36,10 +36,18 @@ CREATE TABLE openmail_events (
   -- in memory, in bytes
   weight BIGINT NOT NULL,
   body BYTEA NOT NULL
-) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02,
+        -- Each claim and each settlement writes the row anew: without its body, which stays where it is.
+        toast_tuple_target = 128);
+-- Compression costs more time than it saves for a body that is read once.
+ALTER TABLE openmail_events ALTER COLUMN body SET STORAGE EXTERNAL;
 -- One at a time of each lane.
 CREATE UNIQUE INDEX openmail_events_lane ON openmail_events (lane) WHERE state = 'ready';
-CREATE INDEX openmail_events_due ON openmail_events (due_at, id) WHERE state = 'ready';
+CREATE INDEX openmail_events_due ON openmail_events (due_at, id)
+  INCLUDE (inbox_id, role, losses, leased, weight) WHERE state = 'ready';
+CREATE INDEX openmail_events_leased ON openmail_events (worker) WHERE leased = 1;
+CREATE INDEX openmail_events_lost ON openmail_events (due_at) WHERE losses > 0;
+CREATE INDEX openmail_events_held ON openmail_events (inbox_id, id) WHERE held = 1;
 CREATE INDEX openmail_events_blocked ON openmail_events (lane, role, id) WHERE state = 'blocked';
 CREATE INDEX openmail_events_aside ON openmail_events (due_at) WHERE state = 'aside';
 CREATE INDEX openmail_events_done ON openmail_events (ended_at) WHERE state = 'done';
@@ -47,6 +55,8 @@ CREATE INDEX openmail_events_dead ON openmail_events (id) WHERE state = 'dead';
 CREATE INDEX openmail_events_dead_inbox ON openmail_events (inbox_id, id) WHERE state = 'dead';
 CREATE INDEX openmail_events_died ON openmail_events (ended_at) WHERE state = 'dead';
 CREATE INDEX openmail_events_report ON openmail_events (report_at) WHERE report_at IS NOT NULL;
--- The database's clock, at the start of the statement.
-CREATE FUNCTION openmail_now() RETURNS BIGINT LANGUAGE SQL STABLE PARALLEL SAFE
-  AS 'SELECT (extract(epoch FROM statement_timestamp()) * 1000)::bigint';
+-- Workers, each of which holds an advisory lock (of this table's oid and its own id) while it lives.
+CREATE TABLE openmail_workers (
+  id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  started_at TIMESTAMPTZ NOT NULL DEFAULT now()
+);

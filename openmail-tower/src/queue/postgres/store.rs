@@ -1,19 +1,26 @@
 //! [`PostgresStore`].
 
-use std::{future::pending, time::Duration};
+use std::{
+    future::pending,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use sqlx::PgPool;
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 use crate::{
     queue::{
-        batch::Batcher,
         enqueue::Enqueue,
         entry::{Counts, DeadLetter, EntryId, NewEntry, Retention},
         error::QueueError,
         lease::{Claims, DeadReport, Lease, Registration, WorkerId},
         request::ClaimRequest,
         settlement::Settlement,
+        sql::{batch::Batcher, many, millis, observe},
         store::{Changes, QueueStore},
         text,
     },
@@ -22,60 +29,196 @@ use crate::{
 
 use super::{
     claim,
-    insert::{Inserter, in_time},
-    listener::Listener,
-    open, read, settle,
+    database::{Database, LONG, PATIENCE, in_time},
+    dead,
+    insert::Inserter,
+    lanes, open,
+    options::PostgresOptions,
+    presence, read,
+    session::{CHANNEL, Session},
     settle::Settler,
 };
+
+/// How many dead letters change in one transaction.
+const PAGE: i64 = 500;
+/// How often to look for lanes at a standstill.
+const SWEEP: Duration = Duration::from_secs(5);
+/// A worker whose session broke connects again within a moment.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// A queue in PostgreSQL, for any number of processes on any number of machines.
 ///
 /// What one process asks for at the same time shares a commit; `synchronous_commit` is on, whatever
-/// the server's default. Workers claim with `SKIP LOCKED` and are woken by `NOTIFY`, which needs a
-/// session: a pooler between must be in session mode. There are 8 connections at most, one of which
-/// listens for all workers of the store. The times are the database's.
+/// the server's default, and transactions have the isolation level that they need. Workers claim with
+/// `SKIP LOCKED` and are woken by `NOTIFY`. A worker holds an advisory lock: when its process dies,
+/// another worker takes over its entries at once. Both need a session, so a pooler between must be
+/// in session mode. The store has 8 connections at most and one more for its session. Times are the
+/// database's.
 ///
-/// Only its own tables are touched, in the first schema of the connection's search path:
-/// `openmail_events` and `openmail_migrations`, and the function `openmail_now`. Clones share it.
+/// Only its own tables are touched, in the first schema of the connection's search path or the one
+/// that is [given](PostgresOptions::schema): `openmail_events`, `openmail_workers` and
+/// `openmail_migrations`. Clones share the store.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
-    pool: PgPool,
+    database: Database,
     inserter: Batcher<Inserter>,
     settler: Batcher<Settler>,
-    listener: Listener,
+    session: Session,
+    bell: Bell,
+    sweep: Arc<Mutex<Sweep>>,
+}
+
+/// Tells workers of changes: this process's at once, the others through the database.
+#[derive(Debug, Clone)]
+pub(super) struct Bell {
+    session: Session,
+    others: Arc<str>,
+}
+
+impl Bell {
+    /// The statement that tells the others, once the transaction is committed.
+    pub(super) fn others(&self) -> &str {
+        &self.others
+    }
+
+    pub(super) fn ring(&self) {
+        self.session.tell();
+    }
+}
+
+/// Where the search for lanes at a standstill goes on, and when.
+#[derive(Debug)]
+struct Sweep {
+    after: String,
+    at: Instant,
 }
 
 impl PostgresStore {
-    /// Connects to a database, as in `postgres://user@host/database`, and makes the tables where
-    /// they are not there. What the URL may hold beyond that is listed at
-    /// [`PgConnectOptions`](https://docs.rs/sqlx/latest/sqlx/postgres/struct.PgConnectOptions.html).
-    /// TLS needs the feature `queue-postgres-tls`.
+    /// Connects to a database, as in `postgres://user@host/database`, and creates the tables if they
+    /// are not there.
     ///
     /// # Errors
-    /// When it cannot be reached, or is of a newer version of this crate.
+    /// As [`PostgresOptions::connect`].
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// Panics outside a tokio runtime.
     pub async fn connect(url: &str) -> Result<Self, QueueError> {
-        let pool = open::connect(url).await?;
-        open::migrate(&pool).await?;
-        let inserter = Batcher::new(Inserter(pool.clone()));
-        let settler = Batcher::new(Settler(pool.clone()));
-        let listener = Listener::new(pool.clone());
-        Ok(Self { pool, inserter, settler, listener })
+        PostgresOptions::new().connect(url).await
     }
 
-    /// Writes what was asked for, and disconnects. It and its clones then refuse everything.
+    /// Uses the program's pool, and creates the tables if they are not there.
+    ///
+    /// # Errors
+    /// As [`PostgresOptions::over`].
+    ///
+    /// # Panics
+    /// Panics outside a tokio runtime.
+    pub async fn new(pool: PgPool) -> Result<Self, QueueError> {
+        PostgresOptions::new().over(pool).await
+    }
+
+    /// Returns options for a store.
+    pub fn options() -> PostgresOptions {
+        PostgresOptions::new()
+    }
+
+    pub(super) fn on(database: Database) -> Self {
+        let name = format!("{:016x}", fastrand::u64(..));
+        let others = format!("SELECT pg_notify('{CHANNEL}', '{name}');").into();
+        let session = Session::new(database.pool(), name);
+        let bell = Bell { session: session.clone(), others };
+        let inserter = Inserter { database: database.clone(), bell: bell.clone() };
+        let settler = Settler { database: database.clone(), bell: bell.clone() };
+        let (inserter, settler) = (Batcher::new(inserter), Batcher::new(settler));
+        let sweep = Arc::new(Mutex::new(Sweep { after: String::new(), at: Instant::now() }));
+        Self { database, inserter, settler, session, bell, sweep }
+    }
+
+    /// Creates the tables, or brings them to this version. Several processes may do so at once.
+    ///
+    /// # Errors
+    /// Fails when the database cannot be reached, when its tables are of a newer version of this
+    /// crate, or when tables are missing and the role may not create any.
+    pub async fn migrate(&self) -> Result<(), QueueError> {
+        open::migrate(&self.database).await
+    }
+
+    /// Writes what was asked for, and disconnects. The store and its clones then refuse everything.
     pub async fn close(&self) {
         self.inserter.close().await;
         self.settler.close().await;
-        self.listener.close().await;
-        self.pool.close().await;
+        self.session.close().await;
+        self.database.close().await;
+    }
+
+    /// Takes over from workers that are dead.
+    async fn take_over(&self, worker: WorkerId) -> Result<u64, QueueError> {
+        if !self.session.is_settled() {
+            return Ok(0);
+        }
+        let dead = in_time(PATIENCE, presence::dead(&self.database, worker.0)).await?;
+        if dead.is_empty() {
+            return Ok(0);
+        }
+        // A worker that lives takes its lock again.
+        sleep(GRACE).await;
+        if !self.session.is_settled() {
+            return Ok(0);
+        }
+        let count = in_time(PATIENCE, async {
+            let mut work = self.database.begin("").await?;
+            let count = presence::take_over(&mut work, &dead).await?;
+            work.commit_with(self.bell.others()).await?;
+            Ok(count)
+        });
+        let count = count.await?;
+        if count > 0 {
+            observe::took_over(dead.len(), count);
+            self.bell.ring();
+        }
+        Ok(count)
+    }
+
+    /// Gives lanes at a standstill their turn, a page at a time.
+    async fn sweep(&self) -> Result<u64, QueueError> {
+        let sweep = || self.sweep.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = {
+            let mut sweep = sweep();
+            if sweep.at > Instant::now() {
+                return Ok(0);
+            }
+            sweep.at = Instant::now() + SWEEP;
+            sweep.after.clone()
+        };
+        let swept = in_time(PATIENCE, async {
+            let mut work = self.database.begin("").await?;
+            let (free, last) = lanes::standstills(&mut work, &after).await?;
+            work.commit().await?;
+            if free.is_empty() {
+                return Ok((last, 0));
+            }
+            let free: Vec<&str> = free.iter().map(String::as_str).collect();
+            let mut work = self.database.begin(&lanes::lock(free.iter().copied())).await?;
+            let promoted = lanes::promote(&mut work, &free).await?;
+            work.commit_with(self.bell.others()).await?;
+            Ok((last, promoted))
+        });
+        let (last, promoted) = swept.await?;
+        if let Some(lane) = last {
+            *sweep() = Sweep { after: lane, at: Instant::now() };
+        } else {
+            sweep().after.clear();
+        }
+        if promoted > 0 {
+            observe::stranded(promoted);
+            self.bell.ring();
+        }
+        Ok(promoted)
     }
 }
 
 impl Enqueue<PostgresStore> {
-    /// Takes events over into a database.
+    /// Queues events in a database.
     ///
     /// # Errors
     /// As [`PostgresStore::connect`].
@@ -84,7 +227,7 @@ impl Enqueue<PostgresStore> {
     }
 }
 
-/// Tells when to look: after the changes that anybody has made.
+/// Notifications of the changes that any process has made.
 #[derive(Debug)]
 pub struct PostgresChanges(watch::Receiver<()>);
 
@@ -101,11 +244,19 @@ impl QueueStore for PostgresStore {
     type Changes = PostgresChanges;
 
     async fn register(&self) -> Result<Registration, QueueError> {
-        Ok(Registration::new(WorkerId(fastrand::i64(1..)), ()))
+        let facts = in_time(PATIENCE, self.database.facts()).await?;
+        let id = in_time(PATIENCE, presence::add(&self.database)).await?;
+        let worker = WorkerId(id);
+        // An id beyond a lock's numbers, after two billion workers: the leases decide.
+        let Ok(number) = i32::try_from(id) else { return Ok(Registration::new(worker, ())) };
+        match self.session.lock((facts.class, number)).await {
+            Some(held) => Ok(Registration::new(worker, held)),
+            None => Err(QueueError::closed()),
+        }
     }
 
-    async fn recover(&self, _worker: WorkerId) -> Result<u64, QueueError> {
-        Ok(0)
+    async fn recover(&self, worker: WorkerId) -> Result<u64, QueueError> {
+        Ok(self.take_over(worker).await? + self.sweep().await?)
     }
 
     async fn enqueue(&self, entry: NewEntry) -> Result<bool, QueueError> {
@@ -113,11 +264,11 @@ impl QueueStore for PostgresStore {
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Claims, QueueError> {
-        in_time(claim::claim(&self.pool, request)).await
+        in_time(PATIENCE, claim::claim(&self.database, request)).await
     }
 
     async fn renew(&self, leases: &[Lease], lease: Duration) -> Result<Vec<EntryId>, QueueError> {
-        in_time(claim::renew(&self.pool, leases, millis(lease))).await
+        in_time(PATIENCE, claim::renew(&self.database, leases, millis(lease))).await
     }
 
     async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<bool, QueueError> {
@@ -125,20 +276,42 @@ impl QueueStore for PostgresStore {
     }
 
     fn changes(&self) -> PostgresChanges {
-        PostgresChanges(self.listener.subscribe())
+        PostgresChanges(self.session.subscribe())
     }
 
     async fn prune(&self, retention: Retention, limit: usize) -> Result<u64, QueueError> {
-        in_time(settle::prune(&self.pool, retention, many(limit))).await
+        in_time(LONG, dead::prune(&self.database, retention, many(limit))).await
     }
 
     async fn ping(&self) -> Result<(), QueueError> {
-        let ping = sqlx::query("SELECT FROM openmail_migrations LIMIT 1").execute(&self.pool);
-        in_time(ping).await.map(drop)
+        let ping = async {
+            let mut work = self.database.begin("").await?;
+            sqlx::query("SELECT FROM openmail_migrations LIMIT 1").execute(&mut *work).await?;
+            work.commit().await
+        };
+        in_time(PATIENCE, ping).await
     }
 
     async fn counts(&self) -> Result<Counts, QueueError> {
-        in_time(read::counts(&self.pool)).await
+        in_time(LONG, read::counts(&self.database)).await
+    }
+
+    async fn release_held(&self, inbox_id: Option<&str>) -> Result<u64, QueueError> {
+        let inbox_id = inbox_id.map(text::column);
+        let mut count = 0;
+        loop {
+            let released =
+                dead::release_held(&self.database, &self.bell, inbox_id.as_deref(), PAGE);
+            let page = in_time(LONG, released).await?;
+            count += page;
+            if page < PAGE.unsigned_abs() {
+                return Ok(count);
+            }
+        }
+    }
+
+    async fn release_entry(&self, id: EntryId) -> Result<bool, QueueError> {
+        in_time(LONG, dead::release_entry(&self.database, &self.bell, id)).await
     }
 
     async fn dead_letters(
@@ -147,23 +320,14 @@ impl QueueStore for PostgresStore {
         limit: usize,
     ) -> Result<Vec<DeadLetter>, QueueError> {
         let after = after.map_or(i64::MIN, |id| id.0);
-        in_time(read::dead_letters(&self.pool, after, many(limit))).await
+        in_time(LONG, read::dead_letters(&self.database, after, many(limit))).await
     }
 
     async fn dead_letter(
         &self,
         id: EntryId,
     ) -> Result<Option<(DeadLetter, StoredEvent)>, QueueError> {
-        in_time(read::dead_letter(&self.pool, id)).await
-    }
-
-    async fn release_held(&self, inbox_id: Option<&str>) -> Result<u64, QueueError> {
-        let inbox_id = inbox_id.map(text::column);
-        in_time(settle::release(&self.pool, inbox_id.as_deref(), None)).await
-    }
-
-    async fn release_entry(&self, id: EntryId) -> Result<bool, QueueError> {
-        Ok(in_time(settle::release(&self.pool, None, Some(id))).await? > 0)
+        in_time(LONG, read::dead_letter(&self.database, id)).await
     }
 
     async fn unreported_dead_letters(
@@ -171,23 +335,24 @@ impl QueueStore for PostgresStore {
         limit: usize,
         lease: Duration,
     ) -> Result<Vec<DeadReport>, QueueError> {
-        in_time(settle::unreported(&self.pool, many(limit), millis(lease))).await
+        in_time(LONG, dead::unreported(&self.database, many(limit), millis(lease))).await
     }
 
     async fn reported(&self, lease: &Lease) -> Result<bool, QueueError> {
-        in_time(settle::reported(&self.pool, lease)).await
+        in_time(LONG, dead::reported(&self.database, lease)).await
     }
 
     async fn requeue(&self, id: EntryId) -> Result<bool, QueueError> {
-        Ok(!in_time(settle::requeue(&self.pool, id.0, None, 1)).await?.is_empty())
+        let requeued = dead::requeue(&self.database, &self.bell, id.0, None, 1);
+        Ok(!in_time(LONG, requeued).await?.is_empty())
     }
 
     async fn requeue_inbox(&self, inbox_id: &str) -> Result<u64, QueueError> {
-        const FEW: i64 = 500;
         let inbox = text::column(inbox_id);
         let (mut last, mut count) = (i64::MIN, 0);
         loop {
-            let ids = in_time(settle::requeue(&self.pool, last, Some(&inbox), FEW)).await?;
+            let requeued = dead::requeue(&self.database, &self.bell, last, Some(&inbox), PAGE);
+            let ids = in_time(LONG, requeued).await?;
             count += ids.len() as u64;
             match ids.into_iter().max() {
                 Some(id) => last = id,
@@ -197,18 +362,8 @@ impl QueueStore for PostgresStore {
     }
 
     async fn drop_dead_letter(&self, id: EntryId) -> Result<bool, QueueError> {
-        in_time(settle::drop_dead(&self.pool, id)).await
+        in_time(LONG, dead::drop_dead(&self.database, id)).await
     }
-}
-
-fn many(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
-}
-
-pub(super) fn millis(duration: Duration) -> i64 {
-    // A thousand years: no sum of it and a time overflows.
-    const MOST: i64 = 1_000 * 366 * 24 * 60 * 60 * 1_000;
-    i64::try_from(duration.as_millis()).unwrap_or(MOST).min(MOST)
 }
 
 #[cfg(test)]
@@ -226,9 +381,7 @@ mod tests {
             sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&admin).await.unwrap();
         };
         run(format!("CREATE SCHEMA {schema}")).await;
-        let sign = if url.contains('?') { '&' } else { '?' };
-        let url = format!("{url}{sign}options=-csearch_path%3D{schema}");
-        let store = PostgresStore::connect(&url).await.unwrap();
+        let store = PostgresStore::options().schema(&schema).connect(&url).await.unwrap();
         contract::check(store.clone()).await;
         store.close().await;
         run(format!("DROP SCHEMA {schema} CASCADE")).await;

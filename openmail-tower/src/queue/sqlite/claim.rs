@@ -2,65 +2,110 @@
 
 use std::time::Duration;
 
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Row, SqliteConnection};
 
 use crate::queue::{
     entry::EntryId,
-    lease::{Claimed, Claims, Lease},
+    lease::{Claimed, Claims, Lease, WorkerId},
     request::ClaimRequest,
-    row::{claimed, claimed_columns},
+    sql::{
+        many, millis,
+        row::{claimed, claimed_columns},
+    },
 };
 
-use super::{settle::promote, write::millis};
+use super::{insert::json, lanes::back_into_lanes};
 
 /// How many candidates are looked at in one statement.
-const PAGE: i64 = 256;
+const PAGE: usize = 256;
 
 pub(super) async fn claim(
     connection: &mut SqliteConnection,
     request: &ClaimRequest,
+    now: i64,
 ) -> sqlx::Result<Claims> {
-    back_into_lanes(connection).await?;
-    let (ids, limited) = choose(connection, request).await?;
+    let ahead = look_ahead(connection, request, now).await?;
+    if ahead.aside {
+        back_into_lanes(connection, now).await?;
+    }
+    let (ids, limited) = choose(connection, request, now).await?;
     let mut entries = Vec::new();
     if !ids.is_empty() {
         let rows = sqlx::query(concat!(
             "UPDATE openmail_events
              SET leased = 1, worker = ?1, token = token + 1,
                attempts = attempts + (leased = 0), losses = min(losses + leased, 3),
-               due_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?2
-             WHERE id IN (SELECT value FROM json_each(?3)) AND state = 'ready'
+               due_at = ?4 + ?2
+             WHERE id IN (SELECT value FROM json_each(?3)) AND +state = 'ready'
              RETURNING ",
-            claimed_columns!(),
-            ", CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+            claimed_columns!(""),
+            ", ?4"
         ))
         .bind(request.worker.0)
         .bind(millis(request.lease))
-        .bind(json(ids.iter()))
+        .bind(numbers(&ids)?)
+        .bind(now)
         .fetch_all(&mut *connection)
         .await?;
         entries = rows.iter().map(claimed).collect::<sqlx::Result<Vec<Claimed>>>()?;
         entries.sort_by_key(|entry| entry.lease.id);
     }
-    let suspects = !request.suspects && has_suspects(connection, request).await?;
-    let next_due = next_due(connection).await?;
-    Ok(Claims { entries, next_due, limited, suspects })
+    let suspects = ahead.suspects && !request.suspects;
+    Ok(Claims { entries, next_due: ahead.next_due, limited, suspects })
+}
+
+/// What there is besides the entries that are due.
+struct Ahead {
+    next_due: Option<Duration>,
+    suspects: bool,
+    aside: bool,
+}
+
+async fn look_ahead(
+    connection: &mut SqliteConnection,
+    request: &ClaimRequest,
+    now: i64,
+) -> sqlx::Result<Ahead> {
+    let row = sqlx::query(
+        "SELECT (SELECT min(due_at) FROM openmail_events WHERE state = 'ready' AND due_at > ?1),
+           (SELECT min(due_at) FROM openmail_events WHERE state = 'aside'),
+           EXISTS (SELECT 1 FROM openmail_events INDEXED BY openmail_events_lost
+             WHERE losses > 0 AND state = 'ready' AND due_at <= ?1 AND losses + leased >= 2
+               AND NOT (leased AND id IN (SELECT value FROM json_each(?2)))
+               AND (?3 OR role = 1))",
+    )
+    .bind(now)
+    .bind(numbers(&request.held)?)
+    .bind(request.replies)
+    .fetch_one(connection)
+    .await?;
+    let (ready, aside): (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+    let next = [ready, aside.filter(|at| *at > now)].into_iter().flatten().min();
+    let wait = next.map(|at| u64::try_from(at.saturating_sub(now)).unwrap_or(0));
+    Ok(Ahead {
+        next_due: wait.map(Duration::from_millis),
+        suspects: row.try_get(2)?,
+        aside: aside.is_some_and(|at| at <= now),
+    })
 }
 
 /// Which entries are to be claimed, and whether others are due that do not fit.
 async fn choose(
     connection: &mut SqliteConnection,
     request: &ClaimRequest,
+    now: i64,
 ) -> sqlx::Result<(Vec<EntryId>, bool)> {
-    let held = json(request.held.iter());
+    let held = numbers(&request.held)?;
     let mut choice = request.choice();
     let (mut due_at, mut id) = (i64::MIN, i64::MIN);
+    let mut page = request.limit.clamp(1, PAGE);
     loop {
-        let full = serde_json::Value::from_iter(choice.full_inboxes()).to_string();
-        let left_out = full.len() > 2;
-        let rows: Vec<SqliteRow> = sqlx::query(
+        let full: Vec<&str> = choice.full_inboxes().collect();
+        let leaves_out = !full.is_empty();
+        let rows = sqlx::query(
             "SELECT id, inbox_id, weight, due_at FROM openmail_events
-             WHERE state = 'ready' AND due_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER)
+               INDEXED BY openmail_events_due
+             WHERE state = 'ready' AND due_at <= ?8
                AND (due_at, id) > (?1, ?2) AND (losses + leased >= 2) = ?3 AND (?4 OR role = 1)
                AND (inbox_id IS NULL OR inbox_id NOT IN (SELECT value FROM json_each(?5)))
                AND NOT (leased AND id IN (SELECT value FROM json_each(?6)))
@@ -70,9 +115,10 @@ async fn choose(
         .bind(id)
         .bind(request.suspects)
         .bind(request.replies)
-        .bind(full)
+        .bind(json(&full)?)
         .bind(&held)
-        .bind(PAGE)
+        .bind(many(page))
+        .bind(now)
         .fetch_all(&mut *connection)
         .await?;
         for row in &rows {
@@ -80,82 +126,58 @@ async fn choose(
             let weight = u64::try_from(row.try_get::<i64, _>(2)?).unwrap_or(0);
             choice.offer(EntryId(id), row.try_get(1)?, weight);
         }
-        if choice.is_full() || rows.len() < usize::try_from(PAGE).unwrap_or(0) {
-            let limited = choice.is_limited() || left_out;
+        if choice.is_full() || rows.len() < page {
+            let limited = choice.is_limited() || leaves_out;
             return Ok((choice.into_ids(), limited));
         }
+        page = PAGE;
     }
 }
 
-fn json<'a>(ids: impl Iterator<Item = &'a EntryId>) -> String {
-    serde_json::Value::from_iter(ids.map(|id| id.0)).to_string()
+fn numbers(ids: &[EntryId]) -> sqlx::Result<String> {
+    json(&ids.iter().map(|id| id.0).collect::<Vec<_>>())
 }
 
-async fn has_suspects(
-    connection: &mut SqliteConnection,
-    request: &ClaimRequest,
-) -> sqlx::Result<bool> {
-    sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM openmail_events
-           WHERE state = 'ready' AND due_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER)
-             AND losses + leased >= 2 AND NOT (leased AND id IN (SELECT value FROM json_each(?1)))
-             AND (?2 OR role = 1))",
-    )
-    .bind(json(request.held.iter()))
-    .bind(request.replies)
-    .fetch_one(connection)
-    .await
-}
-
-/// Those that were set aside and are due take their place in their lanes again.
-async fn back_into_lanes(connection: &mut SqliteConnection) -> sqlx::Result<()> {
-    let lanes = sqlx::query(
-        "UPDATE openmail_events SET state = 'blocked'
-         WHERE state = 'aside' AND due_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER)
-         RETURNING lane",
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    for row in lanes {
-        promote(connection, row.try_get(0)?).await?;
-    }
-    Ok(())
-}
-
-async fn next_due(connection: &mut SqliteConnection) -> sqlx::Result<Option<Duration>> {
-    let row = sqlx::query(
-        "WITH now AS (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS ms)
-         SELECT min(due_at) - ms FROM now, (
-           SELECT (SELECT min(due_at) FROM openmail_events, now
-                   WHERE state = 'ready' AND due_at > ms) AS due_at
-           UNION ALL
-           SELECT (SELECT min(due_at) FROM openmail_events WHERE state = 'aside'))",
-    )
-    .fetch_one(connection)
-    .await?;
-    let wait: Option<i64> = row.try_get(0)?;
-    Ok(wait.map(|wait| Duration::from_millis(u64::try_from(wait).unwrap_or(0))))
-}
-
+/// Extends leases. Returns those that are lost.
 pub(super) async fn renew(
     connection: &mut SqliteConnection,
     leases: &[Lease],
     lease: i64,
+    now: i64,
 ) -> sqlx::Result<Vec<EntryId>> {
-    let mut lost = Vec::new();
-    for held in leases {
-        let renewed = sqlx::query(
-            "UPDATE openmail_events SET due_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?1
-             WHERE id = ?2 AND token = ?3 AND state = 'ready' AND leased > 0",
-        )
-        .bind(lease)
-        .bind(held.id.0)
-        .bind(held.token)
-        .execute(&mut *connection)
-        .await?;
-        if renewed.rows_affected() == 0 {
-            lost.push(held.id);
-        }
-    }
-    Ok(lost)
+    let held: Vec<_> = leases.iter().map(|lease| (lease.id.0, lease.token)).collect();
+    let rows = sqlx::query(
+        "UPDATE openmail_events SET due_at = ?1 FROM json_each(?2) AS held
+         WHERE openmail_events.id = held.value ->> 0 AND token = held.value ->> 1
+           AND +state = 'ready' AND +leased = 1
+         RETURNING openmail_events.id, token",
+    )
+    .bind(now.saturating_add(lease))
+    .bind(json(&held)?)
+    .fetch_all(connection)
+    .await?;
+    let renewed = rows
+        .iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect::<sqlx::Result<Vec<(i64, i64)>>>()?;
+    let lost = leases.iter().filter(|lease| !renewed.contains(&(lease.id.0, lease.token)));
+    Ok(lost.map(|lease| lease.id).collect())
+}
+
+/// Makes the leases of dead workers due. Returns how many.
+pub(super) async fn take_over(
+    connection: &mut SqliteConnection,
+    workers: &[WorkerId],
+    now: i64,
+) -> sqlx::Result<u64> {
+    let workers: Vec<_> = workers.iter().map(|worker| worker.0).collect();
+    let taken = sqlx::query(
+        "UPDATE openmail_events SET due_at = min(due_at, ?2)
+         WHERE leased = 1 AND worker IN (SELECT value FROM json_each(?1))",
+    )
+    .bind(json(&workers)?)
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok(taken.rows_affected())
 }

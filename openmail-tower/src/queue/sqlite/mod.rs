@@ -1,10 +1,18 @@
 //! [`SqliteStore`].
 
 mod claim;
+mod clock;
+mod dead;
+mod file;
+mod insert;
+mod lanes;
 mod open;
+mod options;
+mod presence;
 mod read;
 mod settle;
 mod store;
 mod write;
 
+pub use options::SqliteOptions;
 pub use store::{SqliteChanges, SqliteStore};

@@ -6,9 +6,17 @@ use sqlx::{
     ConnectOptions, Connection, Row, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep},
+};
 
-use crate::queue::error::{QueueError, QueueErrorKind};
+use crate::queue::{
+    error::{QueueError, QueueErrorKind},
+    sql::migrate,
+};
+
+use super::file;
 
 /// How long a connection waits for another that writes.
 const BUSY: Duration = Duration::from_secs(5);
@@ -16,14 +24,33 @@ const BUSY: Duration = Duration::from_secs(5);
 /// One text a version, the first is 1. Those that were released never change.
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 
-pub(super) fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
+/// What a path to a file must not be.
+pub(super) fn check_path(path: &Path) -> Result<(), QueueError> {
+    let text = path.to_string_lossy();
+    let lower = text.to_ascii_lowercase();
+    let what = if lower.contains(":memory:") || lower.contains("mode=memory") || lower.is_empty() {
+        "a database in memory loses what was acknowledged: name a file"
+    } else if lower.starts_with("postgres:") || lower.starts_with("postgresql:") {
+        "this is a URL of PostgreSQL, not a file: use `PostgresStore`"
+    } else if lower.starts_with("sqlite:") || lower.starts_with("file:") || lower.contains("://") {
+        "expected a path, not a URL: parse a `sqlite:` URL as a `StoreUrl`"
+    } else {
+        return Ok(());
+    };
+    Err(QueueError::new(QueueErrorKind::Unsuitable, what))
+}
+
+/// What every connection that writes needs, whatever the program's pool has.
+pub(super) fn writing(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    options
         .busy_timeout(BUSY)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .disable_statement_logging()
+}
+
+pub(super) fn options(path: &Path) -> SqliteConnectOptions {
+    writing(SqliteConnectOptions::new().filename(path).create_if_missing(true))
 }
 
 /// Opens a connection. SQLite does not wait where two switch a new file to its write-ahead log at
@@ -32,18 +59,40 @@ pub(super) async fn connect(
     options: &SqliteConnectOptions,
 ) -> Result<SqliteConnection, QueueError> {
     let limit = Instant::now() + BUSY;
-    loop {
+    let mut connection = loop {
         match options.connect().await {
             Err(error) if is_busy(&error) && Instant::now() < limit => {
                 sleep(Duration::from_millis(10)).await;
             }
-            other => return other.map_err(failed),
+            other => break other.map_err(failed)?,
         }
+    };
+    let file: Option<String> =
+        sqlx::query("SELECT file FROM pragma_database_list WHERE name = 'main'")
+            .fetch_one(&mut connection)
+            .await
+            .and_then(|row| row.try_get(0))
+            .map_err(failed)?;
+    if file.is_none_or(|file| file.is_empty()) {
+        let text = "a database in memory loses what was acknowledged: name a file";
+        return Err(QueueError::new(QueueErrorKind::Unsuitable, text));
     }
+    Ok(connection)
+}
+
+/// Creates the file if there is none.
+pub(super) async fn create(path: &Path) -> Result<(), QueueError> {
+    let path = path.to_owned();
+    let created = spawn_blocking(move || file::create(&path)).await;
+    let created = created.map_err(|error| QueueError::new(QueueErrorKind::Unavailable, error))?;
+    created.map_err(|error| QueueError::new(QueueErrorKind::Unavailable, error))
 }
 
 /// Brings the tables to this version; several processes may do so at once.
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), QueueError> {
+    if check(connection).await.is_ok() {
+        return Ok(());
+    }
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
     sqlx::raw_sql(
         "CREATE TABLE IF NOT EXISTS openmail_migrations
@@ -52,18 +101,8 @@ pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), Que
     .execute(&mut *transaction)
     .await
     .map_err(failed)?;
-    let version: i64 = sqlx::query("SELECT coalesce(max(version), 0) FROM openmail_migrations")
-        .fetch_one(&mut *transaction)
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(failed)?;
-    let version = usize::try_from(version).unwrap_or(usize::MAX);
-    if version > MIGRATIONS.len() {
-        let text = format!("version {version} is not known");
-        return Err(QueueError::new(QueueErrorKind::Newer, text));
-    }
-    for (number, migration) in (1_i64..).zip(MIGRATIONS).skip(version) {
-        sqlx::raw_sql(*migration).execute(&mut *transaction).await.map_err(failed)?;
+    for (number, migration) in migrate::pending(version(&mut transaction).await?, MIGRATIONS)? {
+        sqlx::raw_sql(migration).execute(&mut *transaction).await.map_err(failed)?;
         sqlx::query("INSERT INTO openmail_migrations VALUES (?, unixepoch() * 1000)")
             .bind(number)
             .execute(&mut *transaction)
@@ -71,6 +110,24 @@ pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), Que
             .map_err(failed)?;
     }
     transaction.commit().await.map_err(failed)
+}
+
+/// Checks that the tables are of this version.
+pub(super) async fn check(connection: &mut SqliteConnection) -> Result<(), QueueError> {
+    migrate::check(version(connection).await?, MIGRATIONS)
+}
+
+/// The tables' version, 0 where there are none.
+async fn version(connection: &mut SqliteConnection) -> Result<i64, QueueError> {
+    let there = sqlx::query("SELECT 1 FROM sqlite_schema WHERE name = 'openmail_migrations'");
+    if there.fetch_optional(&mut *connection).await.map_err(failed)?.is_none() {
+        return Ok(0);
+    }
+    sqlx::query("SELECT coalesce(max(version), 0) FROM openmail_migrations")
+        .fetch_one(connection)
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(failed)
 }
 
 /// SQLite's primary result code.
@@ -95,4 +152,21 @@ pub(super) fn failed(error: sqlx::Error) -> QueueError {
         _ => QueueErrorKind::Unavailable,
     };
     QueueError::new(kind, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_file_is_a_durable_store() {
+        check_path(Path::new("data/inbox.db")).unwrap();
+        for path in ["", ":memory:", "file::memory:?cache=shared", "file:x?mode=memory"] {
+            let error = check_path(Path::new(path)).unwrap_err();
+            assert_eq!(error.kind(), QueueErrorKind::Unsuitable, "{path}");
+        }
+        for path in ["sqlite:inbox.db", "postgres://localhost/x", "mysql://localhost/x"] {
+            check_path(Path::new(path)).unwrap_err();
+        }
+    }
 }

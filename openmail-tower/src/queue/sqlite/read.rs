@@ -1,45 +1,57 @@
 //! What only looks.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sqlx::{Row, SqlitePool};
 
 use crate::{
     queue::{
         entry::{Counts, DeadLetter, EntryId},
-        row::{buried, letter, letter_columns},
+        sql::{
+            millis,
+            row::{buried, letter, letter_columns},
+        },
     },
     seam::StoredEvent,
 };
 
+/// Every part is counted in an index of its own.
 pub(super) async fn counts(pool: &SqlitePool) -> sqlx::Result<Counts> {
     let row = sqlx::query(
-        "WITH now AS (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS ms)
+        "WITH now AS (SELECT ahead + ?1 AS ms FROM openmail_clock)
          SELECT
-           count(*) FILTER (WHERE leased = 0 AND held = 0 AND due_at <= ms AND state = 'ready'),
-           count(*) FILTER (WHERE leased = 0 AND held = 0 AND (due_at > ms OR state = 'aside')),
+           count(*) FILTER (WHERE leased = 0 AND due_at <= ms),
+           count(*) FILTER (WHERE leased = 0 AND due_at > ms)
+             + (SELECT count(*) FROM openmail_events WHERE state = 'aside'),
            count(*) FILTER (WHERE leased = 1),
-           count(*) FILTER (WHERE leased = 0 AND held = 1),
+           (SELECT count(*) FROM openmail_events WHERE held = 1 AND leased = 0 AND due_at <= ms),
+           (SELECT count(*) FROM openmail_events WHERE held = 1 AND leased = 0 AND due_at > ms),
            (SELECT count(*) FROM openmail_events WHERE state = 'blocked'),
            (SELECT count(*) FROM openmail_events WHERE state = 'dead'),
-           ms - min(due_at) FILTER (WHERE leased = 0 AND due_at <= ms AND state = 'ready')
-         FROM now, openmail_events WHERE state IN ('ready', 'aside')",
+           ms - min(due_at) FILTER (WHERE leased = 0 AND due_at <= ms)
+         FROM now, openmail_events INDEXED BY openmail_events_due WHERE state = 'ready'",
     )
+    .bind(wall())
     .fetch_one(pool)
     .await?;
     let count = |column: usize| row.try_get(column).map(|count: i64| count.unsigned_abs());
+    let (held_due, held_waiting) = (count(3)?, count(4)?);
+    let oldest: Option<i64> = row.try_get(7)?;
     Ok(Counts {
-        ready: count(0)?,
-        waiting: count(1)?,
+        ready: count(0)?.saturating_sub(held_due),
+        waiting: count(1)?.saturating_sub(held_waiting),
         running: count(2)?,
-        held: count(3)?,
-        blocked: count(4)?,
-        dead: count(5)?,
-        oldest: row
-            .try_get::<Option<i64>, _>(6)?
-            .map(|ms| Duration::from_millis(ms.unsigned_abs())),
+        held: held_due + held_waiting,
+        blocked: count(5)?,
+        dead: count(6)?,
+        oldest: oldest.map(|millis| Duration::from_millis(millis.unsigned_abs())),
         workers: 0,
     })
+}
+
+/// The machine's time; the store's is ahead of it by what the file says.
+fn wall() -> i64 {
+    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 pub(super) async fn dead_letters(
@@ -49,9 +61,9 @@ pub(super) async fn dead_letters(
 ) -> sqlx::Result<Vec<DeadLetter>> {
     let rows = sqlx::query(concat!(
         "SELECT ",
-        letter_columns!(),
-        "
-         FROM openmail_events WHERE state = 'dead' AND id > ?1 ORDER BY id LIMIT ?2"
+        letter_columns!("ahead"),
+        " FROM openmail_events, openmail_clock
+         WHERE state = 'dead' AND id > ?1 ORDER BY id LIMIT ?2"
     ))
     .bind(after)
     .bind(limit)
@@ -66,9 +78,8 @@ pub(super) async fn dead_letter(
 ) -> sqlx::Result<Option<(DeadLetter, StoredEvent)>> {
     let row = sqlx::query(concat!(
         "SELECT ",
-        letter_columns!(),
-        ", signed_at, body
-         FROM openmail_events WHERE state = 'dead' AND id = ?1"
+        letter_columns!("ahead"),
+        ", signed_at, body FROM openmail_events, openmail_clock WHERE +state = 'dead' AND id = ?1"
     ))
     .bind(id.0)
     .fetch_optional(pool)

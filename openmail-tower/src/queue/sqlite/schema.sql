@@ -13,7 +13,7 @@ CREATE TABLE openmail_events (
   -- ready (leased, held or neither), blocked, aside, dead, done
   state TEXT NOT NULL,
   leased INTEGER NOT NULL DEFAULT 0,
-  -- who holds the lease
+  -- the worker that holds the lease
   worker INTEGER,
   token INTEGER NOT NULL DEFAULT 0,
   attempts INTEGER NOT NULL DEFAULT 0,
@@ -23,7 +23,8 @@ CREATE TABLE openmail_events (
   releases INTEGER NOT NULL DEFAULT 0,
   released_at INTEGER,
   held INTEGER NOT NULL DEFAULT 0,
-  -- when it may be claimed: its next run, or the end of its lease; in Unix milliseconds, as are all
+  -- when it may be claimed: its next run, or the end of its lease; in milliseconds of the store's
+  -- clock, which is close to Unix time, as are all
   due_at INTEGER NOT NULL,
   queued_at INTEGER NOT NULL,
   -- when it was done or buried
@@ -39,11 +40,24 @@ CREATE TABLE openmail_events (
 );
 -- One at a time of each lane.
 CREATE UNIQUE INDEX openmail_events_lane ON openmail_events (lane) WHERE state = 'ready';
-CREATE INDEX openmail_events_due ON openmail_events (due_at, id) WHERE state = 'ready';
+-- With all that a claim asks for, so that a flood of one inbox is passed over in the index.
+CREATE INDEX openmail_events_due
+  ON openmail_events (due_at, id, inbox_id, role, losses, leased, weight) WHERE state = 'ready';
+CREATE INDEX openmail_events_leased ON openmail_events (worker) WHERE leased = 1;
+CREATE INDEX openmail_events_lost ON openmail_events (due_at) WHERE losses > 0;
+CREATE INDEX openmail_events_held ON openmail_events (inbox_id) WHERE held = 1;
 CREATE INDEX openmail_events_blocked ON openmail_events (lane, role, id) WHERE state = 'blocked';
-CREATE INDEX openmail_events_aside ON openmail_events (due_at) WHERE state = 'aside';
+CREATE INDEX openmail_events_aside ON openmail_events (due_at, lane) WHERE state = 'aside';
 CREATE INDEX openmail_events_done ON openmail_events (ended_at) WHERE state = 'done';
 CREATE INDEX openmail_events_dead ON openmail_events (id) WHERE state = 'dead';
 CREATE INDEX openmail_events_dead_inbox ON openmail_events (inbox_id, id) WHERE state = 'dead';
-CREATE INDEX openmail_events_report ON openmail_events (report_at) WHERE report_at IS NOT NULL;
 CREATE INDEX openmail_events_died ON openmail_events (ended_at) WHERE state = 'dead';
+CREATE INDEX openmail_events_report ON openmail_events (report_at) WHERE report_at IS NOT NULL;
+-- How far the store's clock is ahead of the machine's, how often that was adjusted, and the store's
+-- time when it was last written down.
+CREATE TABLE openmail_clock (
+  ahead INTEGER NOT NULL,
+  revision INTEGER NOT NULL,
+  seen_at INTEGER NOT NULL
+);
+INSERT INTO openmail_clock VALUES (0, 0, 0);

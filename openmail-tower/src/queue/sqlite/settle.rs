@@ -1,231 +1,170 @@
-//! What became of events.
+//! How leases end.
 
+use std::{borrow::Cow, collections::HashSet};
+
+use serde::Serialize;
 use sqlx::{Row, SqliteConnection};
 
-use crate::queue::{
-    entry::{EntryId, NewReply, Retention},
-    lease::{DeadReport, Lease},
-    row::{self, letter_columns},
-    settlement::Settlement,
-    text,
-};
+use crate::queue::{lease::Lease, settlement::Settlement, sql::millis, text};
 
-use super::write::millis;
+use super::{insert::json, lanes::promote};
 
-/// Which dead letters.
-#[derive(Debug)]
-pub(super) enum Which {
-    One(EntryId),
-    Inbox(String),
-}
+/// id, token, what happens, the state it leads to, the delay, the error
+#[derive(Serialize)]
+struct Ended<'a>(i64, i64, &'a str, &'a str, Option<i64>, Option<String>);
 
+/// Settles leases. Returns for each whether it was held.
 pub(super) async fn settle(
     connection: &mut SqliteConnection,
-    lease: &Lease,
-    settlement: &Settlement,
-) -> sqlx::Result<u64> {
-    let (state, after) = settlement.state(lease);
-    let changed = sqlx::query(
-        "UPDATE openmail_events SET
-           state = ?1, leased = 0, worker = NULL, token = token + 1,
-           attempts = attempts - (?2 = 'back' OR (?2 IN ('release', 'hold') AND losses < 3)),
-           losses = CASE WHEN ?2 = 'back' THEN losses WHEN losses >= 3 THEN 2 ELSE 0 END,
-           releases = CASE ?2 WHEN 'release' THEN releases + 1 WHEN 'retry' THEN 0
-             ELSE releases END,
-           released_at = CASE ?2 WHEN 'release' THEN coalesce(released_at, now.ms)
-             WHEN 'retry' THEN NULL ELSE released_at END,
-           held = CASE ?2 WHEN 'hold' THEN 1 WHEN 'back' THEN held ELSE 0 END,
-           due_at = now.ms + coalesce(?3, 0), last_error = coalesce(?4, last_error),
-           ended_at = CASE WHEN ?3 IS NULL THEN now.ms END,
-           report_at = CASE WHEN ?1 = 'dead' THEN now.ms END,
-           body = CASE WHEN ?1 = 'done' THEN x'' ELSE body END
-         FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS ms) AS now
-         WHERE id = ?5 AND token = ?6 AND state = 'ready' AND leased > 0",
-    )
-    .bind(state)
-    .bind(settlement.name())
-    .bind(after.map(millis))
-    .bind(settlement.reason().map(text::error))
-    .bind(lease.id.0)
-    .bind(lease.token)
-    .execute(&mut *connection)
-    .await?
-    .rows_affected();
-    if changed == 0 {
-        return Ok(0);
+    ended: &[(&Lease, &Settlement)],
+    now: i64,
+) -> sqlx::Result<Vec<bool>> {
+    let (mut done, mut others) = (Vec::new(), Vec::new());
+    for (lease, settlement) in ended {
+        let (state, after) = settlement.state(lease);
+        let error = settlement.reason().map(text::error);
+        let (name, after) = (settlement.name(), after.map(millis));
+        let into = if state == "done" { &mut done } else { &mut others };
+        into.push(Ended(lease.id.0, lease.token, name, state, after, error));
     }
-    let mut lane = lease.lane.clone();
-    if let Settlement::Done { replies } = settlement {
-        for reply in replies {
-            // Without a lane, the replies of one event still go in their order.
-            let lane = lane.get_or_insert_with(|| format!("entry:{}", lease.id));
-            add_reply(connection, lease.id, lane, reply).await?;
-        }
-    }
-    if let Some(lane) = lane.filter(|_| state != "ready") {
-        promote(connection, &lane).await?;
-    }
-    Ok(changed)
+    let mut changed = HashSet::new();
+    finish(connection, &done, now, &mut changed).await?;
+    put_back(connection, &others, now, &mut changed).await?;
+
+    // One that stands there twice was settled once.
+    let settled: Vec<bool> =
+        ended.iter().map(|(lease, _)| changed.remove(&(lease.id.0, lease.token))).collect();
+    let ended = || ended.iter().zip(&settled).filter(|(_, settled)| **settled).map(|(it, _)| *it);
+    add_replies(connection, ended(), now).await?;
+    let lanes: Vec<Cow<'_, str>> = ended()
+        .filter(|(lease, settlement)| settlement.state(lease).0 != "ready")
+        .filter_map(|(lease, settlement)| lane(lease, settlement))
+        .collect();
+    let lanes: Vec<&str> = lanes.iter().map(|lane| &**lane).collect();
+    promote(connection, &lanes).await?;
+    Ok(settled)
 }
 
-async fn add_reply(
+type Changed = HashSet<(i64, i64)>;
+
+/// Entries that are done lose their bodies.
+async fn finish(
     connection: &mut SqliteConnection,
-    event: EntryId,
-    lane: &str,
-    reply: &NewReply,
+    ended: &[Ended<'_>],
+    now: i64,
+    changed: &mut Changed,
 ) -> sqlx::Result<()> {
+    if ended.is_empty() {
+        return Ok(());
+    }
+    let rows = sqlx::query(
+        "UPDATE openmail_events SET
+           state = 'done', leased = 0, worker = NULL, token = token + 1, held = 0, losses = 0,
+           due_at = ?2, ended_at = ?2, body = x''
+         FROM json_each(?1) AS ended
+         WHERE openmail_events.id = ended.value ->> 0 AND token = ended.value ->> 1
+           AND +state = 'ready' AND +leased = 1
+         RETURNING openmail_events.id, token - 1",
+    )
+    .bind(json(&ended)?)
+    .bind(now)
+    .fetch_all(connection)
+    .await?;
+    for row in &rows {
+        changed.insert((row.try_get(0)?, row.try_get(1)?));
+    }
+    Ok(())
+}
+
+/// All others keep theirs, which the statement does not touch.
+async fn put_back(
+    connection: &mut SqliteConnection,
+    ended: &[Ended<'_>],
+    now: i64,
+    changed: &mut Changed,
+) -> sqlx::Result<()> {
+    if ended.is_empty() {
+        return Ok(());
+    }
+    let rows = sqlx::query(
+        "UPDATE openmail_events SET
+           state = ended.state, leased = 0, worker = NULL,
+           token = openmail_events.token + 1,
+           attempts = attempts - (name = 'back' OR (name IN ('release', 'hold') AND losses < 3)),
+           losses = CASE WHEN name = 'back' THEN losses WHEN losses >= 3 THEN 2 ELSE 0 END,
+           releases = CASE name WHEN 'release' THEN releases + 1 WHEN 'retry' THEN 0
+             ELSE releases END,
+           released_at = CASE name WHEN 'release' THEN coalesce(released_at, ?2)
+             WHEN 'retry' THEN NULL ELSE released_at END,
+           held = CASE name WHEN 'hold' THEN 1 WHEN 'back' THEN held ELSE 0 END,
+           due_at = ?2 + coalesce(after, 0), last_error = coalesce(error, last_error),
+           ended_at = iif(after IS NULL, ?2, NULL),
+           report_at = iif(ended.state = 'dead', ?2, NULL)
+         FROM (SELECT value ->> 0 AS id, value ->> 1 AS token, value ->> 2 AS name,
+                 value ->> 3 AS state, value ->> 4 AS after, value ->> 5 AS error
+               FROM json_each(?1)) AS ended
+         WHERE openmail_events.id = ended.id AND openmail_events.token = ended.token
+           AND +openmail_events.state = 'ready' AND +leased = 1
+         RETURNING openmail_events.id, openmail_events.token - 1",
+    )
+    .bind(json(&ended)?)
+    .bind(now)
+    .fetch_all(connection)
+    .await?;
+    for row in &rows {
+        changed.insert((row.try_get(0)?, row.try_get(1)?));
+    }
+    Ok(())
+}
+
+/// The lane of an entry and its replies. Without one, the replies still go in their order.
+fn lane<'a>(lease: &'a Lease, settlement: &Settlement) -> Option<Cow<'a, str>> {
+    match &lease.lane {
+        Some(lane) => Some(lane.into()),
+        None => settlement.has_replies().then(|| format!("entry:{}", lease.id).into()),
+    }
+}
+
+/// The event, the lane, the key, the kind, and the part of all bodies that is this one's.
+#[derive(Serialize)]
+struct Reply<'a>(i64, Cow<'a, str>, &'a str, &'a str, usize, usize);
+
+async fn add_replies<'a>(
+    connection: &mut SqliteConnection,
+    ended: impl Iterator<Item = (&'a Lease, &'a Settlement)>,
+    now: i64,
+) -> sqlx::Result<()> {
+    let (mut rows, mut bodies) = (Vec::new(), Vec::new());
+    for (lease, settlement) in ended {
+        let Settlement::Done { replies } = settlement else { continue };
+        for reply in replies {
+            let Some(lane) = lane(lease, settlement) else { continue };
+            let (at, length) = (bodies.len() + 1, reply.body.len());
+            rows.push(Reply(lease.id.0, lane, &reply.key, &reply.kind, at, length));
+            bodies.extend_from_slice(&reply.body);
+        }
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    // SQLite takes no bytes at all for NULL.
+    bodies.push(0);
     sqlx::query(
         "INSERT INTO openmail_events
            (role, dedupe_key, lane, event_id, kind, inbox_id, thread_id, trace_context,
             state, due_at, queued_at, signed_at, weight, body)
-         SELECT 0, ?1, ?2, event_id, ?3, inbox_id, thread_id, trace_context,
-           'blocked', now.ms, now.ms, signed_at, length(?4), ?4
-         FROM openmail_events,
-           (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS ms) AS now
-         WHERE id = ?5
+         SELECT 0, value ->> 2, value ->> 1, event_id, value ->> 3, inbox_id, thread_id,
+           trace_context, 'blocked', ?3, ?3, signed_at, value ->> 5,
+           substr(?2, value ->> 4, value ->> 5)
+         FROM json_each(?1) AS new CROSS JOIN openmail_events AS event
+         WHERE event.id = new.value ->> 0
+         ORDER BY new.key
          ON CONFLICT (dedupe_key) DO NOTHING",
     )
-    .bind(&*reply.key)
-    .bind(lane)
-    .bind(&*reply.kind)
-    .bind(&*reply.body)
-    .bind(event.0)
+    .bind(json(&rows)?)
+    .bind(bodies)
+    .bind(now)
     .execute(connection)
     .await?;
     Ok(())
-}
-
-/// Has the next event of a lane take its turn, if no other has it.
-pub(super) async fn promote(connection: &mut SqliteConnection, lane: &str) -> sqlx::Result<()> {
-    sqlx::query(
-        "UPDATE openmail_events SET state = 'ready'
-         WHERE id = (SELECT id FROM openmail_events INDEXED BY openmail_events_blocked
-                     WHERE lane = ?1 AND state = 'blocked' ORDER BY role, id LIMIT 1)
-           AND NOT EXISTS (SELECT 1 FROM openmail_events WHERE lane = ?1 AND state = 'ready')",
-    )
-    .bind(lane)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-macro_rules! requeue {
-    () => {
-        "UPDATE openmail_events SET
-           state = CASE WHEN lane IS NULL THEN 'ready' ELSE 'blocked' END,
-           attempts = 0, losses = 0, releases = 0, released_at = NULL, held = 0,
-           token = token + 1, ended_at = NULL, report_at = NULL,
-           due_at = CAST(unixepoch('subsec') * 1000 AS INTEGER)
-         WHERE state = 'dead'"
-    };
-}
-
-pub(super) async fn requeue(connection: &mut SqliteConnection, which: &Which) -> sqlx::Result<u64> {
-    // One statement for both would look at every dead letter.
-    let requeue = match which {
-        Which::One(id) => {
-            sqlx::query(concat!(requeue!(), " AND id = ?1 RETURNING lane")).bind(id.0)
-        }
-        Which::Inbox(inbox) => {
-            sqlx::query(concat!(requeue!(), " AND inbox_id = ?1 RETURNING lane"))
-                .bind(text::column(inbox))
-        }
-    };
-    let rows = requeue.fetch_all(&mut *connection).await?;
-    for row in &rows {
-        if let Some(lane) = row.try_get(0)? {
-            promote(connection, lane).await?;
-        }
-    }
-    Ok(rows.len() as u64)
-}
-
-pub(super) async fn drop_dead(connection: &mut SqliteConnection, id: EntryId) -> sqlx::Result<u64> {
-    let dropped = sqlx::query("DELETE FROM openmail_events WHERE id = ? AND state = 'dead'")
-        .bind(id.0)
-        .execute(connection)
-        .await?;
-    Ok(dropped.rows_affected())
-}
-
-/// Releases what is held or waits: of an inbox, of all, or one entry.
-pub(super) async fn release(
-    connection: &mut SqliteConnection,
-    inbox_id: Option<&str>,
-    id: Option<EntryId>,
-) -> sqlx::Result<u64> {
-    let released = sqlx::query(
-        "UPDATE openmail_events SET held = 0, due_at = CAST(unixepoch('subsec') * 1000 AS INTEGER)
-         WHERE state IN ('ready', 'aside') AND leased = 0
-           AND CASE WHEN ?1 IS NOT NULL THEN id = ?1
-             ELSE held = 1 AND (?2 IS NULL OR inbox_id = ?2) END",
-    )
-    .bind(id.map(|id| id.0))
-    .bind(inbox_id)
-    .execute(connection)
-    .await?;
-    Ok(released.rows_affected())
-}
-
-pub(super) async fn unreported(
-    connection: &mut SqliteConnection,
-    limit: i64,
-    lease: i64,
-) -> sqlx::Result<Vec<DeadReport>> {
-    let rows = sqlx::query(concat!(
-        "UPDATE openmail_events SET report_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?1
-         WHERE id IN (
-           SELECT id FROM openmail_events INDEXED BY openmail_events_report
-           WHERE report_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER)
-           ORDER BY report_at LIMIT ?2)
-         RETURNING ",
-        letter_columns!(),
-        ", token"
-    ))
-    .bind(lease)
-    .bind(limit)
-    .fetch_all(connection)
-    .await?;
-    rows.iter().map(row::report).collect()
-}
-
-pub(super) async fn reported(
-    connection: &mut SqliteConnection,
-    lease: &Lease,
-) -> sqlx::Result<u64> {
-    let reported = sqlx::query(
-        "UPDATE openmail_events SET report_at = NULL
-         WHERE id = ? AND token = ? AND state = 'dead'",
-    )
-    .bind(lease.id.0)
-    .bind(lease.token)
-    .execute(connection)
-    .await?;
-    Ok(reported.rows_affected())
-}
-
-pub(super) async fn prune(
-    connection: &mut SqliteConnection,
-    retention: Retention,
-    limit: i64,
-) -> sqlx::Result<u64> {
-    let pruned = sqlx::query(
-        "DELETE FROM openmail_events WHERE id IN (
-           SELECT id FROM (
-             SELECT id, ended_at FROM openmail_events INDEXED BY openmail_events_done
-             WHERE state = 'done' AND ended_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1
-             ORDER BY ended_at LIMIT ?3)
-           UNION ALL
-           SELECT id FROM (
-             SELECT id, ended_at FROM openmail_events INDEXED BY openmail_events_died
-             WHERE state = 'dead' AND ended_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?2
-             ORDER BY ended_at LIMIT ?3)
-           LIMIT ?3)",
-    )
-    .bind(millis(retention.done))
-    .bind(millis(retention.dead))
-    .bind(limit)
-    .execute(connection)
-    .await?;
-    Ok(pruned.rows_affected())
 }

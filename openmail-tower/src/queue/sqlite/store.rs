@@ -1,19 +1,24 @@
 //! [`SqliteStore`].
 
-use std::{path::Path, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use sqlx::{SqlitePool, sqlite::SqlitePoolOptions};
-use tokio::sync::watch;
+use sqlx::SqlitePool;
+use tokio::{sync::watch, task::spawn_blocking, time::Instant};
 
 use crate::{
     queue::{
-        batch::Batcher,
         enqueue::Enqueue,
         entry::{Counts, DeadLetter, EntryId, NewEntry, Retention},
-        error::QueueError,
+        error::{QueueError, QueueErrorKind},
         lease::{Claims, DeadReport, Lease, Registration, WorkerId},
         request::ClaimRequest,
         settlement::Settlement,
+        sql::{batch::Batcher, many, millis, observe},
         store::{Changes, QueueStore},
         text,
     },
@@ -21,63 +26,126 @@ use crate::{
 };
 
 use super::{
-    open::{self, failed},
+    dead::Which,
+    open::failed,
+    options::SqliteOptions,
+    presence::{Dead, Presence},
     read,
-    settle::Which,
-    write::{Answer, Op, Writer, millis},
+    write::{Answer, Op, Page, Writer},
 };
+
+/// How many dead letters change in one transaction: while it lasts, no event is acknowledged.
+const PAGE: i64 = 500;
+/// How often to look for lanes at a standstill.
+const SWEEP: Duration = Duration::from_secs(5);
 
 /// A queue in a file of SQLite.
 ///
 /// Any number of processes of one machine may open it, workers and others; the file must be on a
 /// local disk. It is in write-ahead mode and flushed to the disk with every commit
-/// (`synchronous=FULL`); what is asked for at the same time shares a commit. Its times are those of
-/// the machine's clock.
+/// (`synchronous=FULL`); what is asked for at the same time shares a commit.
 ///
-/// Only its own tables are touched: `openmail_events` and `openmail_migrations`. Clones share it.
+/// A new file is readable by its owner only. While it is deleted or replaced under the process, no
+/// event is acknowledged; those that were are still run. Back-offs and leases do not depend on the
+/// machine's clock: it may be set back or forth. A worker locks a file in a directory beside the
+/// database, `inbox.db-workers` for `inbox.db`: when its process dies, the next worker takes over its
+/// entries at once. On a file system without locks, the worker's leases decide.
+///
+/// Only its own tables are touched: `openmail_events`, `openmail_clock` and `openmail_migrations`.
+/// Clones share the store.
+///
+/// A program that uses `rusqlite` as well must choose a version of it with the same `libsqlite3-sys`
+/// as sqlx.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     writer: Batcher<Writer>,
     readers: SqlitePool,
     changes: watch::Sender<()>,
+    workers: Arc<Workers>,
+}
+
+#[derive(Debug)]
+struct Workers {
+    folder: PathBuf,
+    sweep: Mutex<Sweep>,
+}
+
+/// Where the search for lanes at a standstill goes on, and when.
+#[derive(Debug)]
+struct Sweep {
+    after: String,
+    at: Instant,
 }
 
 impl SqliteStore {
-    /// Opens a file; one that is not there, and its tables, are made.
+    /// Opens a file. The file and its tables are created if they are not there.
     ///
     /// # Errors
-    /// When it cannot be opened, or is of a newer version of this crate.
+    /// Fails when the file cannot be opened, is in memory, or its tables are of a newer version of
+    /// this crate.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// Panics outside a tokio runtime.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, QueueError> {
-        let options = open::options(path.as_ref());
-        let mut connection = open::connect(&options).await?;
-        open::migrate(&mut connection).await?;
-        // Each has a thread of its own, so few, and none that idles for long.
-        let readers = SqlitePoolOptions::new()
-            .max_connections(2)
-            .acquire_timeout(Duration::from_secs(5))
-            .idle_timeout(Duration::from_secs(60))
-            .connect_lazy_with(options.clone().create_if_missing(false));
-        let writer = Batcher::new(Writer { options, connection: Some(connection) });
-        Ok(Self { writer, readers, changes: watch::Sender::new(()) })
+        SqliteOptions::new().open(path).await
     }
 
-    /// Writes what was asked for, and closes the file. It and its clones then refuse everything.
+    /// Uses the program's pool, and creates the tables if they are not there. All changes are made
+    /// by one connection of the store's own, with the pool's options, in write-ahead mode and with
+    /// `synchronous=FULL`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    ///
+    /// # Panics
+    /// Panics outside a tokio runtime.
+    pub async fn new(pool: SqlitePool) -> Result<Self, QueueError> {
+        SqliteOptions::new().over(pool).await
+    }
+
+    /// Returns options for a store.
+    pub fn options() -> SqliteOptions {
+        SqliteOptions::new()
+    }
+
+    pub(super) fn over(writer: Writer, readers: SqlitePool, path: &Path) -> Self {
+        let mut folder = path.as_os_str().to_owned();
+        folder.push("-workers");
+        let sweep = Mutex::new(Sweep { after: String::new(), at: Instant::now() });
+        let workers = Arc::new(Workers { folder: folder.into(), sweep });
+        Self { writer: Batcher::new(writer), readers, changes: watch::Sender::new(()), workers }
+    }
+
+    /// Creates the tables, or brings them to this version. Several processes may do so at once.
+    ///
+    /// # Errors
+    /// Fails when the file cannot be written, or its tables are of a newer version of this crate.
+    pub async fn migrate(&self) -> Result<(), QueueError> {
+        self.change(Op::Migrate).await.map(drop)
+    }
+
+    /// Writes what was asked for, and closes the file. The store and its clones then refuse
+    /// everything.
     pub async fn close(&self) {
         self.writer.close().await;
         self.readers.close().await;
     }
 
-    async fn change(&self, op: Op) -> Result<u64, QueueError> {
+    async fn ask(&self, op: Op) -> Result<Answer, QueueError> {
         match self.writer.ask(op).await? {
+            Answer::Failed(error) => Err(error),
+            answer => Ok(answer),
+        }
+    }
+
+    async fn change(&self, op: Op) -> Result<u64, QueueError> {
+        match self.ask(op).await? {
             Answer::Changed(count) => Ok(count),
             _ => Err(QueueError::closed()),
         }
     }
 
-    /// As `change`, for what may make an event due.
+    /// As `change`, for what may make an entry due.
     async fn change_and_wake(&self, op: Op) -> Result<u64, QueueError> {
         let count = self.change(op).await?;
         if count > 0 {
@@ -85,10 +153,80 @@ impl SqliteStore {
         }
         Ok(count)
     }
+
+    async fn requeue_page(&self, which: Which, limit: i64) -> Result<Page, QueueError> {
+        match self.ask(Op::Requeue { which, limit }).await? {
+            Answer::Page(page) => {
+                if page.count > 0 {
+                    self.changes.send_replace(());
+                }
+                Ok(page)
+            }
+            _ => Err(QueueError::closed()),
+        }
+    }
+
+    /// Looks at the locks of workers, without blocking.
+    async fn locks<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        let folder = self.workers.folder.clone();
+        let looked = spawn_blocking(move || look(&folder)).await;
+        let failed = |error: io::Error| QueueError::new(QueueErrorKind::Unavailable, error);
+        looked.map_err(|error| failed(error.into()))?.map_err(failed)
+    }
+
+    /// Takes over from workers that are dead.
+    async fn take_over(&self) -> Result<u64, QueueError> {
+        // A file system without locks, or a directory that cannot be read: the leases decide.
+        let Ok(dead) = self.locks(Dead::find).await else { return Ok(0) };
+        let workers = dead.workers();
+        if workers.is_empty() {
+            return Ok(0);
+        }
+        let number = workers.len();
+        let count = self.change_and_wake(Op::TakeOver(workers)).await?;
+        if count > 0 {
+            observe::took_over(number, count);
+        }
+        self.locks(move |_| {
+            dead.remove();
+            Ok(())
+        })
+        .await?;
+        Ok(count)
+    }
+
+    /// Gives lanes at a standstill their turn, a page at a time.
+    async fn sweep(&self) -> Result<u64, QueueError> {
+        let sweep = || self.workers.sweep.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = {
+            let mut sweep = sweep();
+            if sweep.at > Instant::now() {
+                return Ok(0);
+            }
+            sweep.at = Instant::now() + SWEEP;
+            sweep.after.clone()
+        };
+        let Answer::Swept(last, promoted) = self.ask(Op::Sweep(after)).await? else {
+            return Err(QueueError::closed());
+        };
+        if let Some(lane) = last {
+            *sweep() = Sweep { after: lane, at: Instant::now() };
+        } else {
+            sweep().after.clear();
+        }
+        if promoted > 0 {
+            observe::stranded(promoted);
+            self.changes.send_replace(());
+        }
+        Ok(promoted)
+    }
 }
 
 impl Enqueue<SqliteStore> {
-    /// Takes events over into a file of SQLite, which is made when it is not there.
+    /// Queues events in a file of SQLite, which is created if there is none.
     ///
     /// # Errors
     /// As [`SqliteStore::open`].
@@ -97,7 +235,7 @@ impl Enqueue<SqliteStore> {
     }
 }
 
-/// Tells when to look: after the changes that this process has made.
+/// Notifications of the changes that this process has made.
 #[derive(Debug)]
 pub struct SqliteChanges(watch::Receiver<()>);
 
@@ -114,11 +252,18 @@ impl QueueStore for SqliteStore {
     type Changes = SqliteChanges;
 
     async fn register(&self) -> Result<Registration, QueueError> {
-        Ok(Registration::new(WorkerId(fastrand::i64(1..)), ()))
+        let worker = WorkerId(fastrand::i64(1..));
+        Ok(match self.locks(move |folder| Presence::take(folder, worker)).await {
+            Ok(presence) => Registration::new(worker, presence),
+            Err(error) => {
+                observe::no_presence(&error);
+                Registration::new(worker, ())
+            }
+        })
     }
 
     async fn recover(&self, _worker: WorkerId) -> Result<u64, QueueError> {
-        Ok(0)
+        Ok(self.take_over().await? + self.sweep().await?)
     }
 
     async fn enqueue(&self, entry: NewEntry) -> Result<bool, QueueError> {
@@ -126,15 +271,14 @@ impl QueueStore for SqliteStore {
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Claims, QueueError> {
-        match self.writer.ask(Op::Claim(request)).await? {
+        match self.ask(Op::Claim(request)).await? {
             Answer::Claimed(claims) => Ok(claims),
             _ => Err(QueueError::closed()),
         }
     }
 
     async fn renew(&self, leases: &[Lease], lease: Duration) -> Result<Vec<EntryId>, QueueError> {
-        let op = Op::Renew { leases: leases.to_vec(), lease: millis(lease) };
-        match self.writer.ask(op).await? {
+        match self.ask(Op::Renew { leases: leases.to_vec(), lease: millis(lease) }).await? {
             Answer::Lost(lost) => Ok(lost),
             _ => Err(QueueError::closed()),
         }
@@ -156,13 +300,30 @@ impl QueueStore for SqliteStore {
     }
 
     async fn ping(&self) -> Result<(), QueueError> {
-        // It takes the way that every change takes, and changes nothing.
-        let retention = Retention::new(Duration::MAX, Duration::MAX);
-        self.change(Op::Prune { retention, limit: 0 }).await.map(drop)
+        self.change(Op::Ping).await.map(drop)
     }
 
     async fn counts(&self) -> Result<Counts, QueueError> {
-        read::counts(&self.readers).await.map_err(failed)
+        let mut counts = read::counts(&self.readers).await.map_err(failed)?;
+        counts.workers = self.locks(Dead::find).await.map_or(0, |dead| dead.alive);
+        Ok(counts)
+    }
+
+    async fn release_held(&self, inbox_id: Option<&str>) -> Result<u64, QueueError> {
+        let inbox_id = inbox_id.map(text::column);
+        let mut count = 0;
+        loop {
+            let op = Op::ReleaseHeld { inbox_id: inbox_id.clone(), limit: PAGE };
+            let page = self.change_and_wake(op).await?;
+            count += page;
+            if page < PAGE.unsigned_abs() {
+                return Ok(count);
+            }
+        }
+    }
+
+    async fn release_entry(&self, id: EntryId) -> Result<bool, QueueError> {
+        Ok(self.change_and_wake(Op::ReleaseEntry(id)).await? > 0)
     }
 
     async fn dead_letters(
@@ -181,22 +342,12 @@ impl QueueStore for SqliteStore {
         read::dead_letter(&self.readers, id).await.map_err(failed)
     }
 
-    async fn release_held(&self, inbox_id: Option<&str>) -> Result<u64, QueueError> {
-        let inbox_id = inbox_id.map(text::column);
-        self.change_and_wake(Op::Release { inbox_id, id: None }).await
-    }
-
-    async fn release_entry(&self, id: EntryId) -> Result<bool, QueueError> {
-        Ok(self.change_and_wake(Op::Release { inbox_id: None, id: Some(id) }).await? > 0)
-    }
-
     async fn unreported_dead_letters(
         &self,
         limit: usize,
         lease: Duration,
     ) -> Result<Vec<DeadReport>, QueueError> {
-        let op = Op::Unreported { limit: many(limit), lease: millis(lease) };
-        match self.writer.ask(op).await? {
+        match self.ask(Op::Unreported { limit: many(limit), lease: millis(lease) }).await? {
             Answer::Reports(reports) => Ok(reports),
             _ => Err(QueueError::closed()),
         }
@@ -207,20 +358,25 @@ impl QueueStore for SqliteStore {
     }
 
     async fn requeue(&self, id: EntryId) -> Result<bool, QueueError> {
-        Ok(self.change_and_wake(Op::Requeue(Which::One(id))).await? > 0)
+        Ok(self.requeue_page(Which::One(id), 1).await?.count > 0)
     }
 
     async fn requeue_inbox(&self, inbox_id: &str) -> Result<u64, QueueError> {
-        self.change_and_wake(Op::Requeue(Which::Inbox(inbox_id.to_owned()))).await
+        let inbox = text::column(inbox_id);
+        let (mut after, mut count) = (i64::MIN, 0);
+        loop {
+            let page = self.requeue_page(Which::Inbox(inbox.clone(), after), PAGE).await?;
+            count += page.count;
+            match page.last {
+                Some(last) => after = last,
+                None => return Ok(count),
+            }
+        }
     }
 
     async fn drop_dead_letter(&self, id: EntryId) -> Result<bool, QueueError> {
         Ok(self.change(Op::Drop(id)).await? > 0)
     }
-}
-
-fn many(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

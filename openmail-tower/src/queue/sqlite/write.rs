@@ -1,36 +1,43 @@
 //! The one writer: every change goes through its connection, and shares its transactions.
 
-use std::time::Duration;
-
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::queue::{
-    batch::Apply,
     entry::{EntryId, NewEntry, Retention},
     error::QueueError,
-    lease::{Claims, DeadReport, Lease},
+    lease::{Claims, DeadReport, Lease, WorkerId},
     request::ClaimRequest,
     settlement::Settlement,
+    sql::batch::Apply,
 };
 
 use super::{
-    claim, open,
+    claim,
+    clock::{Clock, Source},
+    dead::{self, Which},
+    file::Watched,
+    insert, lanes, open,
     open::failed,
-    settle::{self, Which},
+    settle,
 };
 
 #[derive(Debug)]
 pub(super) enum Op {
     Insert(NewEntry),
+    Settle { lease: Lease, settlement: Settlement },
     Claim(ClaimRequest),
     Renew { leases: Vec<Lease>, lease: i64 },
-    Settle { lease: Lease, settlement: Settlement },
+    TakeOver(Vec<WorkerId>),
+    Sweep(String),
     Prune { retention: Retention, limit: i64 },
-    Requeue(Which),
-    Release { inbox_id: Option<String>, id: Option<EntryId> },
+    Requeue { which: Which, limit: i64 },
+    ReleaseHeld { inbox_id: Option<String>, limit: i64 },
+    ReleaseEntry(EntryId),
     Unreported { limit: i64, lease: i64 },
     Reported(Lease),
     Drop(EntryId),
+    Migrate,
+    Ping,
 }
 
 #[derive(Debug)]
@@ -38,13 +45,87 @@ pub(super) enum Answer {
     Changed(u64),
     Claimed(Claims),
     Lost(Vec<EntryId>),
+    Page(Page),
+    Swept(Option<String>, u64),
     Reports(Vec<DeadReport>),
+    /// It was not acknowledged, whatever became of the others.
+    Failed(QueueError),
+}
+
+/// What one of several changes came to.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) count: u64,
+    pub(super) last: Option<i64>,
 }
 
 #[derive(Debug)]
 pub(super) struct Writer {
-    pub(super) options: SqliteConnectOptions,
-    pub(super) connection: Option<SqliteConnection>,
+    options: SqliteConnectOptions,
+    connection: Option<SqliteConnection>,
+    file: Watched,
+    clock: Clock,
+    is_migrated: bool,
+}
+
+impl Writer {
+    pub(super) fn new(
+        options: SqliteConnectOptions,
+        connection: SqliteConnection,
+        file: Watched,
+        clock: Source,
+    ) -> Self {
+        let connection = Some(connection);
+        Self { options, connection, file, clock: Clock::new(clock), is_migrated: false }
+    }
+
+    async fn connect(&mut self) -> Result<SqliteConnection, QueueError> {
+        if let Some(connection) = self.connection.take() {
+            return Ok(connection);
+        }
+        let connection = open::connect(&self.options).await?;
+        self.file.opened();
+        self.is_migrated = false;
+        Ok(connection)
+    }
+
+    async fn apply_to(
+        &mut self,
+        connection: &mut SqliteConnection,
+        ops: &[Op],
+    ) -> Result<Vec<Answer>, QueueError> {
+        if ops.iter().any(|op| matches!(op, Op::Migrate)) {
+            open::migrate(connection).await?;
+        }
+        if !self.is_migrated {
+            open::check(connection).await?;
+            self.is_migrated = true;
+        }
+        // While the file is gone nothing is added, but what was acknowledged before still runs: the
+        // connection has the file open.
+        let adds = ops.iter().any(|op| matches!(op, Op::Insert(_) | Op::Ping));
+        if adds && self.file.is_gone() {
+            self.file.look().await;
+        }
+        let gone = self.file.is_gone().then(|| self.file.gone());
+        let known = self.clock.known();
+        let written = write(connection, &mut self.clock, ops, gone.as_ref()).await;
+        if written.is_err() {
+            self.clock.restore(known);
+        }
+        let mut answers = written.map_err(failed)?;
+        if adds && gone.is_none() {
+            self.file.look().await;
+            if self.file.is_gone() {
+                for (op, answer) in ops.iter().zip(&mut answers) {
+                    if matches!(op, Op::Insert(_) | Op::Ping) {
+                        *answer = Answer::Failed(self.file.gone());
+                    }
+                }
+            }
+        }
+        Ok(answers)
+    }
 }
 
 impl Apply for Writer {
@@ -53,25 +134,22 @@ impl Apply for Writer {
 
     async fn apply(&mut self, ops: &[Op]) -> Result<Vec<Answer>, QueueError> {
         // It is gone until the transaction has come to a good end.
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => open::connect(&self.options).await?,
-        };
-        let written = write(&mut connection, ops).await;
-        match &written {
-            Ok(_) => self.connection = Some(connection),
+        let mut connection = self.connect().await?;
+        let answers = self.apply_to(&mut connection, ops).await;
+        if answers.is_ok() || self.file.is_gone() {
+            // Where the file is gone, this is the last that has it open.
+            self.connection = Some(connection);
+        } else {
             // Whatever state it was in, closing it takes back what was not committed.
-            Err(_) => drop(connection.close().await),
+            drop(connection.close().await);
         }
-        written.map_err(failed)
+        answers
     }
 
     fn size(op: &Op) -> usize {
         match op {
             Op::Insert(entry) => entry.stored.raw_body.len(),
-            Op::Settle { settlement: Settlement::Done { replies }, .. } => {
-                replies.iter().map(|reply| reply.body.len()).sum()
-            }
+            Op::Settle { settlement, .. } => settlement.size(),
             _ => 0,
         }
     }
@@ -83,71 +161,81 @@ impl Apply for Writer {
     }
 }
 
-async fn write(connection: &mut SqliteConnection, ops: &[Op]) -> sqlx::Result<Vec<Answer>> {
+/// Does all of these in one transaction: inserts and settlements by a few statements for all of
+/// them, the others one by one.
+async fn write(
+    connection: &mut SqliteConnection,
+    clock: &mut Clock,
+    ops: &[Op],
+    gone: Option<&QueueError>,
+) -> sqlx::Result<Vec<Answer>> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let now = clock.now(&mut transaction).await?;
+    let (mut entries, mut ended) = (Vec::new(), Vec::new());
+    for op in ops {
+        match op {
+            Op::Insert(entry) if gone.is_none() => entries.push(entry),
+            Op::Settle { lease, settlement } => ended.push((lease, settlement)),
+            _ => {}
+        }
+    }
+    let changed = |changed| Answer::Changed(u64::from(changed));
+    let settled = match &*ended {
+        [] => Vec::new(),
+        ended => settle::settle(&mut transaction, ended, now).await?,
+    };
+    let mut settled = settled.into_iter().map(changed);
+    let added = match &*entries {
+        [] => Vec::new(),
+        entries => insert::insert(&mut transaction, entries, now).await?,
+    };
+    let mut added = added.into_iter().map(changed);
+
     let mut answers = Vec::with_capacity(ops.len());
     for op in ops {
-        answers.push(run(&mut transaction, op).await?);
+        let answer = match (op, gone) {
+            (Op::Insert(_) | Op::Ping, Some(gone)) => Some(Answer::Failed(gone.clone())),
+            (Op::Insert(_), None) => added.next(),
+            (Op::Settle { .. }, _) => settled.next(),
+            (op, _) => Some(run(&mut transaction, op, now, clock.offset()).await?),
+        };
+        answers.push(answer.unwrap_or(Answer::Changed(0)));
     }
     transaction.commit().await?;
     Ok(answers)
 }
 
-async fn run(connection: &mut SqliteConnection, op: &Op) -> sqlx::Result<Answer> {
+async fn run(
+    connection: &mut SqliteConnection,
+    op: &Op,
+    now: i64,
+    offset: i64,
+) -> sqlx::Result<Answer> {
     Ok(match op {
-        Op::Insert(entry) => Answer::Changed(insert(connection, entry).await?),
-        Op::Claim(request) => Answer::Claimed(claim::claim(connection, request).await?),
+        Op::Insert(_) | Op::Settle { .. } | Op::Migrate | Op::Ping => Answer::Changed(0),
+        Op::Claim(request) => Answer::Claimed(claim::claim(connection, request, now).await?),
         Op::Renew { leases, lease } => {
-            Answer::Lost(claim::renew(connection, leases, *lease).await?)
+            Answer::Lost(claim::renew(connection, leases, *lease, now).await?)
         }
-        Op::Settle { lease, settlement } => {
-            Answer::Changed(settle::settle(connection, lease, settlement).await?)
+        Op::TakeOver(workers) => Answer::Changed(claim::take_over(connection, workers, now).await?),
+        Op::Sweep(lane) => {
+            let (last, promoted) = lanes::sweep(connection, lane).await?;
+            Answer::Swept(last, promoted)
         }
         Op::Prune { retention, limit } => {
-            Answer::Changed(settle::prune(connection, *retention, *limit).await?)
+            Answer::Changed(dead::prune(connection, *retention, *limit, now).await?)
         }
-        Op::Release { inbox_id, id } => {
-            Answer::Changed(settle::release(connection, inbox_id.as_deref(), *id).await?)
+        Op::Requeue { which, limit } => {
+            Answer::Page(dead::requeue(connection, which, *limit, now).await?)
         }
+        Op::ReleaseHeld { inbox_id, limit } => {
+            Answer::Changed(dead::release_held(connection, inbox_id.as_deref(), *limit, now).await?)
+        }
+        Op::ReleaseEntry(id) => Answer::Changed(dead::release_entry(connection, *id, now).await?),
         Op::Unreported { limit, lease } => {
-            Answer::Reports(settle::unreported(connection, *limit, *lease).await?)
+            Answer::Reports(dead::unreported(connection, *limit, *lease, now, offset).await?)
         }
-        Op::Reported(lease) => Answer::Changed(settle::reported(connection, lease).await?),
-        Op::Requeue(which) => Answer::Changed(settle::requeue(connection, which).await?),
-        Op::Drop(id) => Answer::Changed(settle::drop_dead(connection, *id).await?),
+        Op::Reported(lease) => Answer::Changed(dead::reported(connection, lease).await?),
+        Op::Drop(id) => Answer::Changed(dead::drop_dead(connection, *id).await?),
     })
-}
-
-/// Adds an entry, unless its key is there; behind the one of its lane that is ready, if there is.
-async fn insert(connection: &mut SqliteConnection, entry: &NewEntry) -> sqlx::Result<u64> {
-    let inserted = sqlx::query(
-        "INSERT INTO openmail_events
-           (dedupe_key, lane, event_id, kind, inbox_id, thread_id, signed_at, body,
-            trace_context, weight, state, due_at, queued_at)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
-           CASE WHEN EXISTS (SELECT 1 FROM openmail_events WHERE lane = ?2 AND state = 'ready')
-             THEN 'blocked' ELSE 'ready' END,
-           now, now
-         FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now) WHERE true
-         ON CONFLICT (dedupe_key) DO NOTHING",
-    )
-    .bind(entry.key.as_deref())
-    .bind(entry.lane.as_deref())
-    .bind(entry.event_id.as_deref())
-    .bind(&*entry.kind)
-    .bind(entry.inbox_id.as_deref())
-    .bind(entry.thread_id.as_deref())
-    .bind(i64::try_from(entry.stored.timestamp).unwrap_or(i64::MAX))
-    .bind(&*entry.stored.raw_body)
-    .bind(entry.trace_context.as_deref())
-    .bind(i64::try_from(entry.weight).unwrap_or(i64::MAX))
-    .execute(connection)
-    .await?;
-    Ok(inserted.rows_affected())
-}
-
-pub(super) fn millis(duration: Duration) -> i64 {
-    // A thousand years: no sum of it and a time overflows.
-    const MOST: i64 = 1_000 * 366 * 24 * 60 * 60 * 1_000;
-    i64::try_from(duration.as_millis()).unwrap_or(MOST).min(MOST)
 }

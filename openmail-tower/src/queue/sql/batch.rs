@@ -7,7 +7,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::error::{QueueError, QueueErrorKind};
+use crate::queue::error::{QueueError, QueueErrorKind};
 
 /// At most so many operations a transaction,
 const OPERATIONS: usize = 256;
@@ -15,7 +15,7 @@ const OPERATIONS: usize = 256;
 const BYTES: usize = 8 << 20;
 
 /// Writes batches.
-pub(super) trait Apply: Send + 'static {
+pub(in crate::queue) trait Apply: Send + 'static {
     type Op: Send + Sync + 'static;
     type Answer: Send + 'static;
 
@@ -34,7 +34,7 @@ pub(super) trait Apply: Send + 'static {
 
 /// Hands operations to a task of its own, which writes what has gathered while it wrote what came
 /// before. An operation whose asker is dropped is done or not, never by half.
-pub(super) struct Batcher<A: Apply> {
+pub(in crate::queue) struct Batcher<A: Apply> {
     sender: mpsc::Sender<Pending<A>>,
     closing: Arc<Notify>,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
@@ -46,21 +46,21 @@ struct Pending<A: Apply> {
 }
 
 impl<A: Apply> Batcher<A> {
-    pub(super) fn new(apply: A) -> Self {
+    pub(in crate::queue) fn new(apply: A) -> Self {
         let (sender, receiver) = mpsc::channel(OPERATIONS);
         let closing = Arc::new(Notify::new());
         let task = tokio::spawn(write(apply, receiver, Arc::clone(&closing)));
         Self { sender, closing, task: Arc::new(Mutex::new(Some(task))) }
     }
 
-    pub(super) async fn ask(&self, op: A::Op) -> Result<A::Answer, QueueError> {
+    pub(in crate::queue) async fn ask(&self, op: A::Op) -> Result<A::Answer, QueueError> {
         let (reply, answer) = oneshot::channel();
         self.sender.send(Pending { op, reply }).await.map_err(|_| QueueError::closed())?;
         answer.await.map_err(|_| QueueError::closed())?
     }
 
     /// Writes what was asked for, and then no more.
-    pub(super) async fn close(&self) {
+    pub(in crate::queue) async fn close(&self) {
         self.closing.notify_one();
         let mut task = self.task.lock().await;
         if let Some(running) = task.as_mut() {

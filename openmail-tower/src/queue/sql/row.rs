@@ -6,30 +6,41 @@ use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use crate::seam::StoredEvent;
 
-use super::{
+use crate::queue::{
     entry::{DeadLetter, EntryId, Role},
     lease::{Claimed, DeadReport, Lease},
 };
 
 /// The columns of [`claimed`]; the store's time follows.
 macro_rules! claimed_columns {
-    () => {
-        "id, token, lane, role, attempts, losses, held, releases, released_at,
+    ($table:literal) => {
+        concat!(
+            $table,
+            "id, ",
+            $table,
+            "token, lane, role, attempts, losses, held, releases, released_at,
          queued_at, dedupe_key, event_id, kind, inbox_id, thread_id, trace_context, weight,
          signed_at, body"
+        )
     };
 }
 
-/// The columns of [`letter`].
+/// The columns of [`letter`]; its times are the store's, which is this far ahead of the machine's.
 macro_rules! letter_columns {
-    () => {
-        "id, kind, attempts, last_error, queued_at, ended_at, event_id, inbox_id, thread_id, role"
+    ($ahead:literal) => {
+        concat!(
+            "id, kind, attempts, last_error, queued_at - ",
+            $ahead,
+            ", ended_at - ",
+            $ahead,
+            ", event_id, inbox_id, thread_id, role"
+        )
     };
 }
 
-pub(super) use {claimed_columns, letter_columns};
+pub(in crate::queue) use {claimed_columns, letter_columns};
 
-pub(super) fn claimed<'r, R>(row: &'r R) -> sqlx::Result<Claimed>
+pub(in crate::queue) fn claimed<'r, R>(row: &'r R) -> sqlx::Result<Claimed>
 where
     R: Row,
     usize: ColumnIndex<R>,
@@ -61,7 +72,7 @@ where
     Ok(claimed)
 }
 
-pub(super) fn letter<'r, R>(row: &'r R) -> sqlx::Result<DeadLetter>
+pub(in crate::queue) fn letter<'r, R>(row: &'r R) -> sqlx::Result<DeadLetter>
 where
     R: Row,
     usize: ColumnIndex<R>,
@@ -81,7 +92,7 @@ where
 }
 
 /// As [`letter`], and behind it signed_at, body
-pub(super) fn buried<'r, R>(row: &'r R) -> sqlx::Result<(DeadLetter, StoredEvent)>
+pub(in crate::queue) fn buried<'r, R>(row: &'r R) -> sqlx::Result<(DeadLetter, StoredEvent)>
 where
     R: Row,
     usize: ColumnIndex<R>,
@@ -95,7 +106,7 @@ where
 }
 
 /// As [`letter`], and behind it token
-pub(super) fn report<'r, R>(row: &'r R) -> sqlx::Result<DeadReport>
+pub(in crate::queue) fn report<'r, R>(row: &'r R) -> sqlx::Result<DeadReport>
 where
     R: Row,
     usize: ColumnIndex<R>,

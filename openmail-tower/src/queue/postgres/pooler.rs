@@ -1,0 +1,45 @@
+//! Poolers between, such as PgBouncer.
+//!
+//! In transaction mode each transaction of a connection may run in another session of the server. The
+//! locks of workers and the notifications, which belong to sessions, are then lost without a sign, so
+//! such a pooler is refused when the store connects.
+
+use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Row};
+
+use crate::queue::error::{QueueError, QueueErrorKind};
+
+/// How often it is tried: a pooler need not give away the session that was used last.
+const ROUNDS: usize = 3;
+
+/// Checks that a session belongs to its connection: while another connection is in a transaction, the
+/// first one finds the setting that it made, and the other does not.
+pub(super) async fn check(pool: &PgPool) -> sqlx::Result<Result<(), QueueError>> {
+    if pool.options().get_max_connections() < 2 {
+        return Ok(Ok(()));
+    }
+    let (mut first, mut other) = (pool.acquire().await?, pool.acquire().await?);
+    let mark = format!("{:016x}", fastrand::u64(..));
+    let mut torn = false;
+    for _ in 0..ROUNDS {
+        let set = format!("SET openmail.session = '{mark}'");
+        first.execute(AssertSqlSafe(set)).await?;
+        other.execute("BEGIN").await?;
+        torn |= marked(&mut other).await? == mark;
+        if !torn {
+            torn |= marked(&mut first).await? != mark;
+        }
+        other.execute("ROLLBACK").await?;
+    }
+    first.execute("RESET openmail.session").await?;
+    if !torn {
+        return Ok(Ok(()));
+    }
+    let text = "the pooler before the database is in transaction mode; it must be in session mode";
+    Ok(Err(QueueError::new(QueueErrorKind::Unsuitable, text)))
+}
+
+async fn marked(connection: &mut PgConnection) -> sqlx::Result<String> {
+    let row =
+        connection.fetch_one("SELECT coalesce(current_setting('openmail.session', true), '')");
+    row.await?.try_get(0)
+}

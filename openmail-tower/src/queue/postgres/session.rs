@@ -1,0 +1,337 @@
+//! The one session that lasts: it hears what others change, and holds the locks of workers.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex as StdMutex, PoisonError},
+    time::Duration,
+};
+
+use sqlx::{
+    PgPool,
+    postgres::{PgListener, PgNotification, PgPoolOptions},
+};
+use tokio::{
+    sync::{Mutex, mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
+
+/// How long to wait for the server at a time.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often to see whether the connection still lives: it may be cut without a sign.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Between two attempts to connect.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// The channel on which changes are told, and the part of a notification that says by which store.
+pub(super) const CHANNEL: &str = "openmail_events";
+
+/// A connection of its own, on a task of its own, for all workers of a store. It is made once
+/// somebody listens or a worker registers, and made again when it breaks: then the locks are taken
+/// anew before anything else.
+///
+/// Clones share the task, which ends with the last of them.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    commands: mpsc::UnboundedSender<Command>,
+    heard: watch::Sender<()>,
+    state: Arc<StdMutex<State>>,
+    task: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Listen,
+    Lock(Lock, oneshot::Sender<()>),
+    Unlock(Lock),
+    Close,
+}
+
+/// The two numbers of an advisory lock.
+pub(super) type Lock = (i32, i32);
+
+#[derive(Debug, Default, Clone, Copy)]
+struct State {
+    /// When it last connected, unless that was the first time.
+    reconnected: Option<Instant>,
+    is_broken: bool,
+}
+
+/// A worker's lock, given back when this is dropped.
+#[derive(Debug)]
+pub(super) struct Held {
+    lock: Lock,
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Once the session is gone, so is the lock.
+        let _ = self.commands.send(Command::Unlock(self.lock));
+    }
+}
+
+impl Session {
+    /// `name` is what this store's own notifications say.
+    pub(super) fn new(pool: &PgPool, name: String) -> Self {
+        let (commands, received) = mpsc::unbounded_channel();
+        let heard = watch::Sender::new(());
+        let state = Arc::new(StdMutex::new(State::default()));
+        let task = Task {
+            pool: pool.clone(),
+            name,
+            heard: heard.clone(),
+            state: Arc::clone(&state),
+            listens: false,
+            locks: BTreeMap::new(),
+        };
+        let task = tokio::spawn(task.run(received));
+        Self { commands, heard, state, task: Arc::new(Mutex::new(Some(task))) }
+    }
+
+    /// Changes whenever something was heard, from now on.
+    pub(super) fn subscribe(&self) -> watch::Receiver<()> {
+        let _ = self.commands.send(Command::Listen);
+        self.heard.subscribe()
+    }
+
+    /// Tells those who listen in this process, without the way through the database.
+    pub(super) fn tell(&self) {
+        self.heard.send_replace(());
+    }
+
+    /// Takes a worker's lock. Returns nothing if the session has ended.
+    pub(super) async fn lock(&self, lock: Lock) -> Option<Held> {
+        let (done, taken) = oneshot::channel();
+        // Given back even if nobody waits any more.
+        let held = Held { lock, commands: self.commands.clone() };
+        self.commands.send(Command::Lock(lock, done)).ok()?;
+        taken.await.ok()?;
+        Some(held)
+    }
+
+    /// Whether the locks of others can be judged: after a restart or a failover of the server, the
+    /// other workers connect again as well, and need a moment.
+    pub(super) fn is_settled(&self) -> bool {
+        const MOMENT: Duration = Duration::from_secs(5);
+        let state = *self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        !state.is_broken && state.reconnected.is_none_or(|at| at.elapsed() >= MOMENT)
+    }
+
+    /// Ends the session, and with it the locks.
+    pub(super) async fn close(&self) {
+        let _ = self.commands.send(Command::Close);
+        let mut task = self.task.lock().await;
+        if let Some(running) = task.as_mut() {
+            let _ = running.await;
+            *task = None;
+        }
+    }
+}
+
+struct Task {
+    pool: PgPool,
+    name: String,
+    heard: watch::Sender<()>,
+    state: Arc<StdMutex<State>>,
+    listens: bool,
+    locks: BTreeMap<Lock, Option<oneshot::Sender<()>>>,
+}
+
+/// A connected session; its pool has this connection and no other.
+struct Connected {
+    listener: PgListener,
+    pool: PgPool,
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        // A connection that comes back to a closed pool is closed, and its locks are free.
+        drop(self.pool.close());
+    }
+}
+
+impl Task {
+    /// Runs until it is closed, or nobody is left to ask.
+    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        let mut connected: Option<Connected> = None;
+        let mut is_first = true;
+        loop {
+            if !self.listens && self.locks.is_empty() {
+                connected = None;
+            } else if connected.is_none() {
+                tokio::select! {
+                    biased;
+                    command = commands.recv() => match command {
+                        Some(command) if self.take(&command) => self.keep(command),
+                        _ => return,
+                    },
+                    new = self.connect() => match new {
+                        Ok(new) => {
+                            connected = Some(new);
+                            self.is_connected(is_first);
+                            is_first = false;
+                        }
+                        Err(_) => sleep(PAUSE).await,
+                    },
+                }
+                continue;
+            }
+            let Some(session) = &mut connected else {
+                match commands.recv().await {
+                    Some(command) if self.take(&command) => self.keep(command),
+                    _ => return,
+                }
+                continue;
+            };
+            let alive = tokio::select! {
+                command = commands.recv() => match command {
+                    Some(command) if self.take(&command) => self.obey(session, command).await,
+                    _ => return,
+                },
+                heard = session.listener.try_recv() => match heard {
+                    Ok(Some(notification)) => {
+                        self.hear(&notification);
+                        true
+                    }
+                    // It was disconnected.
+                    Ok(None) | Err(_) => false,
+                },
+                () = sleep(HEARTBEAT) => run(&mut session.listener, sqlx::query("SELECT 1")).await,
+            };
+            if !alive {
+                connected = None;
+                self.is_broken();
+            }
+        }
+    }
+
+    /// Whether to go on.
+    fn take(&self, command: &Command) -> bool {
+        !matches!(command, Command::Close)
+    }
+
+    fn keep(&mut self, command: Command) {
+        match command {
+            Command::Listen => self.listens = true,
+            Command::Lock(lock, done) => drop(self.locks.insert(lock, Some(done))),
+            Command::Unlock(lock) => drop(self.locks.remove(&lock)),
+            Command::Close => {}
+        }
+    }
+
+    /// Whether the session is still alive.
+    async fn obey(&mut self, session: &mut Connected, command: Command) -> bool {
+        let alive = match &command {
+            Command::Lock(lock, _) => acquire(&mut session.listener, *lock).await,
+            Command::Unlock((class, id)) => {
+                let unlock = sqlx::query("SELECT pg_advisory_unlock($1, $2)").bind(class).bind(id);
+                run(&mut session.listener, unlock).await
+            }
+            Command::Listen | Command::Close => true,
+        };
+        self.keep(command);
+        if alive {
+            self.answer();
+        }
+        alive
+    }
+
+    fn hear(&self, notification: &PgNotification) {
+        // What this store changed, its workers were told at once.
+        if notification.payload() != self.name {
+            self.heard.send_replace(());
+        }
+    }
+
+    async fn connect(&self) -> sqlx::Result<Connected> {
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .acquire_timeout(PATIENCE)
+            .connect_lazy_with((*self.pool.connect_options()).clone());
+        let connect = async {
+            let mut connected =
+                Connected { listener: PgListener::connect_with(&pool).await?, pool };
+            connected.listener.eager_reconnect(false);
+            connected.listener.ignore_pool_close_event(true);
+            connected.listener.listen(CHANNEL).await?;
+            for lock in self.locks.keys() {
+                if !acquire(&mut connected.listener, *lock).await {
+                    return Err(sqlx::Error::WorkerCrashed);
+                }
+            }
+            Ok(connected)
+        };
+        timeout(PATIENCE, connect).await.map_err(|_| sqlx::Error::PoolTimedOut)?
+    }
+
+    fn is_connected(&mut self, is_first: bool) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) =
+            State { reconnected: (!is_first).then(Instant::now), is_broken: false };
+        self.answer();
+        // What came before it listened is to be looked for.
+        self.heard.send_replace(());
+    }
+
+    /// Every lock is held: tells those who wait for theirs.
+    fn answer(&mut self) {
+        for done in self.locks.values_mut().filter_map(Option::take) {
+            let _ = done.send(());
+        }
+    }
+
+    fn is_broken(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_broken = true;
+    }
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
+async fn run(listener: &mut PgListener, query: Query<'_>) -> bool {
+    timeout(PATIENCE, query.execute(listener)).await.is_ok_and(|done| done.is_ok())
+}
+
+/// Takes a lock. Another session that has it, from before this one's connection broke, ends soon.
+async fn acquire(listener: &mut PgListener, (class, id): Lock) -> bool {
+    run(listener, sqlx::query("SELECT pg_advisory_lock($1, $2)").bind(class).bind(id)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whose database is never there.
+    fn session() -> Session {
+        let pool = PgPool::connect_lazy("postgres://user@127.0.0.1:1/none").unwrap();
+        Session::new(&pool, "test".into())
+    }
+
+    #[tokio::test]
+    async fn its_task_ends_with_its_last_owner() {
+        for looked in [false, true] {
+            let session = session();
+            let changes = looked.then(|| session.clone().subscribe());
+            tokio::task::yield_now().await;
+            let task = session.task.lock().await.take().unwrap();
+            drop(session);
+            timeout(Duration::from_secs(60), task).await.expect("it ends").unwrap();
+            assert!(changes.is_none_or(|changes| changes.has_changed().is_err()));
+        }
+    }
+
+    #[tokio::test]
+    async fn it_is_closed_while_a_worker_waits_for_it() {
+        let session = session();
+        let _changes = session.subscribe();
+        let waits = tokio::spawn({
+            let session = session.clone();
+            async move { session.lock((1, 1)).await.is_some() }
+        });
+        tokio::task::yield_now().await;
+        timeout(Duration::from_secs(60), session.close()).await.expect("it ends");
+        assert!(!timeout(Duration::from_secs(60), waits).await.expect("it ends").unwrap());
+        session.close().await;
+    }
+}

@@ -1,0 +1,14 @@
+//! What the stores over SQL share.
+
+pub(super) mod batch;
+#[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
+pub(super) mod migrate;
+#[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
+pub(super) mod observe;
+#[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
+pub(super) mod row;
+#[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
+mod units;
+
+#[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
+pub(super) use units::{many, millis};

@@ -1,0 +1,310 @@
+//! Time as all processes that share a file agree on it.
+//!
+//! Back-offs and leases must not depend on the machine's clock, which a person or NTP may set back or
+//! forth by an hour. So the store's time is the machine's clock plus an offset that is kept in the
+//! file. A process that sees the clock jump, which it can tell by its steady clock, adjusts the
+//! offset so that the store's time goes on as before. The others see that the offset has a new
+//! revision and take it over; so one jump is adjusted for once, and not by each process.
+//!
+//! A jump while no process runs cannot be told from a pause. The latest time that was written down is
+//! the earliest at which the next process begins, so a clock that was set back delays nothing.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use sqlx::{Row, SqliteConnection};
+
+/// Beyond this difference in milliseconds the clock was set; below, it was only corrected.
+const JUMP: i64 = 1_000;
+
+/// How often to see what other processes wrote down, and to write down the time.
+const CHECK: Duration = Duration::from_secs(1);
+
+/// The machine's clock in Unix milliseconds, and one that nobody can set.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    pub(super) wall: i64,
+    pub(super) steady: Duration,
+}
+
+pub(super) type Source = Arc<dyn Fn() -> Reading + Send + Sync>;
+
+pub(super) struct Clock {
+    source: Source,
+    known: Option<Known>,
+    /// The latest time given. Time never goes back.
+    latest: i64,
+}
+
+/// The offset as it was read last, and the store's time then.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    offset: i64,
+    revision: i64,
+    time: i64,
+    steady: Duration,
+}
+
+impl Clock {
+    pub(super) fn new(source: Source) -> Self {
+        Self { source, known: None, latest: i64::MIN }
+    }
+
+    /// The store's time in milliseconds, close to Unix time. The connection is in a transaction that
+    /// writes.
+    pub(super) async fn now(&mut self, connection: &mut SqliteConnection) -> sqlx::Result<i64> {
+        let reading = (self.source)();
+        let time = match self.known {
+            Some(known) if known.holds(reading) => reading.wall + known.offset,
+            _ => self.agree(connection, reading).await?,
+        };
+        self.latest = self.latest.max(time);
+        Ok(self.latest)
+    }
+
+    /// Reads the offset, and adjusts it where the clock was set.
+    async fn agree(
+        &mut self,
+        connection: &mut SqliteConnection,
+        reading: Reading,
+    ) -> sqlx::Result<i64> {
+        let row = sqlx::query("SELECT ahead, revision, seen_at FROM openmail_clock")
+            .fetch_one(&mut *connection)
+            .await?;
+        let (offset, revision, seen): (i64, i64, i64) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let by_wall = reading.wall.saturating_add(offset);
+        let time = match self.known {
+            // Nobody has adjusted the offset, so the steady clock tells whether to.
+            Some(known) if known.revision == revision => {
+                let expected = known.expects(reading);
+                if by_wall.abs_diff(expected) < JUMP.unsigned_abs() { by_wall } else { expected }
+            }
+            _ => by_wall.max(seen),
+        };
+        let offset = offset.saturating_add(time - by_wall);
+        let revision = revision + i64::from(time != by_wall);
+        sqlx::query("UPDATE openmail_clock SET ahead = ?1, revision = ?2, seen_at = ?3")
+            .bind(offset)
+            .bind(revision)
+            .bind(time)
+            .execute(connection)
+            .await?;
+        if time != by_wall {
+            #[cfg(feature = "tracing")]
+            tracing::warn!(
+                by_millis = by_wall - time,
+                "the machine's clock was set; the queue's was not"
+            );
+        }
+        self.known = Some(Known { offset, revision, time, steady: reading.steady });
+        Ok(time)
+    }
+
+    /// What was known, to be restored if the transaction fails.
+    pub(super) fn known(&self) -> Option<Known> {
+        self.known
+    }
+
+    pub(super) fn restore(&mut self, known: Option<Known>) {
+        self.known = known;
+    }
+
+    /// The machine's time of a time of the store's, as far as it is known.
+    pub(super) fn offset(&self) -> i64 {
+        self.known.map_or(0, |known| known.offset)
+    }
+}
+
+impl Known {
+    fn expects(&self, reading: Reading) -> i64 {
+        let passed = reading.steady.saturating_sub(self.steady).as_millis();
+        self.time.saturating_add(i64::try_from(passed).unwrap_or(i64::MAX))
+    }
+
+    fn holds(&self, reading: Reading) -> bool {
+        let by_wall = reading.wall.saturating_add(self.offset);
+        reading.steady.saturating_sub(self.steady) < CHECK
+            && by_wall.abs_diff(self.expects(reading)) < JUMP.unsigned_abs()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clock").field("known", &self.known).finish_non_exhaustive()
+    }
+}
+
+/// The machine's own clocks.
+pub(super) fn system() -> Source {
+    let begun = Instant::now();
+    Arc::new(move || {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Reading {
+            wall: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX),
+            steady: begun.elapsed(),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::{
+        queue::{
+            entry::NewEntry,
+            lease::{Claimed, WorkerId},
+            request::ClaimRequest,
+            settlement::Settlement,
+            sqlite::{SqliteOptions, SqliteStore},
+            store::QueueStore,
+        },
+        seam::StoredEvent,
+    };
+
+    const HOUR: i64 = 3_600_000;
+    const LEASE: Duration = Duration::from_secs(10);
+
+    /// A machine whose clock can be set.
+    #[derive(Clone)]
+    struct Machine(Arc<Mutex<Reading>>);
+
+    impl Machine {
+        fn new() -> Self {
+            let reading = Reading { wall: 1_800_000_000_000, steady: Duration::from_secs(100) };
+            Self(Arc::new(Mutex::new(reading)))
+        }
+
+        fn set(&self, by: i64) {
+            self.0.lock().unwrap().wall += by;
+        }
+
+        fn passes(&self, millis: u64) {
+            let mut reading = self.0.lock().unwrap();
+            reading.wall += i64::try_from(millis).unwrap();
+            reading.steady += Duration::from_millis(millis);
+        }
+
+        async fn open(&self, folder: &tempfile::TempDir) -> SqliteStore {
+            let reading = Arc::clone(&self.0);
+            let options = SqliteOptions::new().clock(Arc::new(move || *reading.lock().unwrap()));
+            options.open(folder.path().join("inbox.db")).await.unwrap()
+        }
+    }
+
+    async fn add(store: &SqliteStore) {
+        let stored = StoredEvent { raw_body: "{}".into(), timestamp: 1 };
+        let entry = NewEntry {
+            key: None,
+            lane: None,
+            event_id: None,
+            kind: "message.received".into(),
+            inbox_id: None,
+            thread_id: None,
+            trace_context: None,
+            weight: 2,
+            stored,
+        };
+        assert!(store.enqueue(entry).await.unwrap());
+    }
+
+    async fn claim(store: &SqliteStore) -> Option<Claimed> {
+        let request = ClaimRequest::new(WorkerId(1), 10, LEASE);
+        store.claim(request).await.unwrap().entries.pop()
+    }
+
+    async fn retry_in_5_s(store: &SqliteStore, claimed: &Claimed) {
+        let after = Duration::from_secs(5);
+        let retry = Settlement::Retry { after, error: "failed".into(), holds_lane: true };
+        assert!(store.settle(&claimed.lease, retry).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_changes_no_delay() {
+        for by in [-HOUR, HOUR] {
+            let folder = tempfile::tempdir().unwrap();
+            let machine = Machine::new();
+            let store = machine.open(&folder).await;
+            add(&store).await;
+            retry_in_5_s(&store, &claim(&store).await.unwrap()).await;
+            machine.set(by);
+            assert!(claim(&store).await.is_none(), "it is not due yet");
+            machine.passes(5_000);
+            let again = claim(&store).await.expect("it is due");
+            machine.set(-by);
+            machine.passes(9_000);
+            assert!(claim(&store).await.is_none(), "the lease holds");
+            machine.passes(1_000);
+            assert_eq!(claim(&store).await.expect("it has expired").lease.id, again.lease.id);
+            store.close().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_back_between_two_processes_delays_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let machine = Machine::new();
+        let store = machine.open(&folder).await;
+        add(&store).await;
+        retry_in_5_s(&store, &claim(&store).await.unwrap()).await;
+        store.close().await;
+        machine.set(-HOUR);
+        let store = machine.open(&folder).await;
+        assert!(claim(&store).await.is_none());
+        machine.passes(4_000);
+        assert!(claim(&store).await.is_none(), "it is not due yet");
+        // The time is written down once a second.
+        machine.passes(2_000);
+        assert!(claim(&store).await.is_some());
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn processes_adjust_for_a_jump_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let machine = Machine::new();
+        let stores = [machine.open(&folder).await, machine.open(&folder).await];
+        add(&stores[0]).await;
+        assert!(claim(&stores[0]).await.is_some());
+        assert!(claim(&stores[1]).await.is_none());
+        for by in [HOUR, -HOUR, -HOUR, HOUR] {
+            machine.set(by);
+            machine.passes(1_500);
+            for store in [&stores[1], &stores[0], &stores[1]] {
+                assert!(claim(store).await.is_none(), "the lease holds for both");
+            }
+        }
+        // One that opens the file right after a jump sees it before the others do, and yields.
+        machine.set(HOUR);
+        let third = machine.open(&folder).await;
+        assert!(claim(&stores[0]).await.is_none());
+        machine.passes(1_500);
+        assert!(claim(&third).await.is_none());
+        machine.passes(3_000);
+        assert!(claim(&third).await.is_some(), "10 s have passed");
+        for store in stores.into_iter().chain([third]) {
+            store.close().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn dead_letters_show_the_machines_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let machine = Machine::new();
+        let store = machine.open(&folder).await;
+        add(&store).await;
+        machine.set(-HOUR);
+        let claimed = claim(&store).await.unwrap();
+        let bury = Settlement::Bury { error: "failed".into() };
+        assert!(store.settle(&claimed.lease, bury).await.unwrap());
+        let letter = store.dead_letters(None, 1).await.unwrap().remove(0);
+        let wall = machine.0.lock().unwrap().wall.unsigned_abs();
+        assert_eq!(letter.buried_at, UNIX_EPOCH + Duration::from_millis(wall));
+        store.close().await;
+    }
+}

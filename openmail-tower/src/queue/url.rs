@@ -1,0 +1,63 @@
+//! [`StoreUrl`].
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use percent_encoding::percent_decode_str;
+
+use super::error::{QueueError, QueueErrorKind};
+
+/// Which store a URL such as `DATABASE_URL` names, by its scheme.
+///
+/// ```
+/// use openmail_tower::queue::StoreUrl;
+///
+/// let url: StoreUrl = "sqlite:inbox.db".parse()?;
+/// match url {
+///     StoreUrl::Sqlite(path) => assert_eq!(path.to_str(), Some("inbox.db")), // `SqliteStore::open`
+///     StoreUrl::Postgres(_url) => unreachable!(), // `PostgresStore::connect`
+///     _ => unreachable!(),
+/// }
+/// # Ok::<(), openmail_tower::queue::QueueError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreUrl {
+    /// `sqlite:path`, `sqlite://path`: the path of a file. Parameters after a `?` are left out.
+    Sqlite(PathBuf),
+    /// `postgres://…`, `postgresql://…`: the URL as it is.
+    Postgres(String),
+}
+
+impl FromStr for StoreUrl {
+    type Err = QueueError;
+
+    fn from_str(url: &str) -> Result<Self, QueueError> {
+        let unsuitable = |text: String| Err(QueueError::new(QueueErrorKind::Unsuitable, text));
+        let expected = "expected `sqlite:` or `postgres://`";
+        match url.split_once(':') {
+            Some(("sqlite", path)) => {
+                let path = path.strip_prefix("//").unwrap_or(path);
+                let path = path.split_once('?').map_or(path, |(path, _)| path);
+                match percent_decode_str(path).decode_utf8() {
+                    Ok(path) => Ok(Self::Sqlite(PathBuf::from(&*path))),
+                    Err(_) => unsuitable("the path is not UTF-8".into()),
+                }
+            }
+            Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(url.to_owned())),
+            Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+') => {
+                unsuitable(format!("{expected}, not `{scheme}:`"))
+            }
+            _ => unsuitable(expected.into()),
+        }
+    }
+}
+
+/// Without the URL, which may hold a password.
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => f.debug_tuple("Sqlite").field(path).finish(),
+            Self::Postgres(_) => f.debug_tuple("Postgres").finish_non_exhaustive(),
+        }
+    }
+}
