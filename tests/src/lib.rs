@@ -1,6 +1,7 @@
 //! What the tests share: signed requests, bodies that do as they are told, and services that count.
 
 mod body;
+mod database;
 mod event;
 pub mod fake_api;
 mod handler;
@@ -19,6 +20,7 @@ mod store;
 mod wire;
 
 pub use body::{Polls, ScriptedBody, Step};
+pub use database::{PostgresDatabase, PostgresRole};
 pub use event::{event, mail, mail_to};
 pub use fake_api::FakeApi;
 pub use handler::{Told, ToldHandler, told};

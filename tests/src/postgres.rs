@@ -3,7 +3,7 @@
 use std::{
     env,
     fs::File,
-    net::{Ipv4Addr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, SystemTime},
@@ -112,6 +112,19 @@ impl PostgresServer {
     /// Where it is.
     pub fn url(&self) -> String {
         format!("postgres://openmail@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Has it start as a replica the next time: it refuses to write.
+    ///
+    /// # Panics
+    /// When there is no room for that.
+    pub fn follow(&self) {
+        File::create(self.folder.path().join("data/standby.signal")).expect("a file");
     }
 
     /// Ends it at once, as a loss of power would: what is not on the disk is lost.

@@ -49,6 +49,16 @@ impl Receiver {
         self.process.wait().expect("it is ours");
     }
 
+    /// Stops it where it is, or lets it go on.
+    ///
+    /// # Panics
+    /// When it has ended before.
+    pub fn signal(&self, signal: &str) {
+        let id = self.process.id().to_string();
+        let told = Command::new("kill").args([signal, &id]).status();
+        assert!(told.expect("kill").success());
+    }
+
     /// Has it end in good order.
     pub fn stop(mut self) {
         drop(self.process.stdin.take());

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use openmail_tests::{PostgresSchema, States, event, states};
+use openmail_tests::{PostgresDatabase, PostgresSchema, States, event, states};
 use openmail_tower::{
     HandlerError, Outcome, VerifiedEvent,
     queue::{Backoff, Enqueue, PostgresStore, QueueStore},
@@ -29,7 +29,7 @@ struct Log {
 }
 
 /// Two queues are two processes' view of the same store.
-async fn order_holds<St: QueueStore>(queues: [Enqueue<St>; 2]) {
+async fn order_holds<St: QueueStore>(queues: [Enqueue<St>; 2], threads: usize) {
     let log = Arc::new(Mutex::new(Log::default()));
     let handler = {
         let log = Arc::clone(&log);
@@ -61,7 +61,7 @@ async fn order_holds<St: QueueStore>(queues: [Enqueue<St>; 2]) {
     }
     // Of a thread each follows when the one before is taken, now by this process, now by that.
     let mut senders = JoinSet::new();
-    for thread in 0..THREADS {
+    for thread in 0..threads {
         let queues = queues.clone();
         senders.spawn(async move {
             for number in 0..EACH {
@@ -84,12 +84,12 @@ async fn order_holds<St: QueueStore>(queues: [Enqueue<St>; 2]) {
     timeout(Duration::from_secs(120), all_done).await.unwrap();
     workers.shutdown().await;
     let log = log.lock().unwrap();
-    assert_eq!(log.done.len(), THREADS);
+    assert_eq!(log.done.len(), threads);
     for (thread, done) in &log.done {
         let expected: Vec<_> = (0..EACH).map(|number| format!("{thread}.{number}")).collect();
         assert_eq!(*done, expected, "in order of arrival, each once");
     }
-    assert!(log.failed > THREADS / 10, "too few failures to tell");
+    assert!(log.failed > threads / 10, "too few failures to tell");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,7 +97,7 @@ async fn order_holds_in_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inbox.db");
     let queues = [Enqueue::sqlite(&path).await.unwrap(), Enqueue::sqlite(&path).await.unwrap()];
-    order_holds(queues).await;
+    order_holds(queues, THREADS).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -106,9 +106,39 @@ async fn order_holds_in_postgres() {
     let schema = PostgresSchema::new().await;
     let connect = async || Enqueue::new(PostgresStore::connect(schema.url()).await.unwrap());
     let queues = [connect().await, connect().await];
-    order_holds(queues.clone()).await;
+    order_holds(queues.clone(), THREADS).await;
     for queue in queues {
         queue.store().close().await;
     }
     schema.drop().await;
+}
+
+/// Whatever a database's or a role's default is: it reads only in between, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES"]
+async fn order_holds_in_postgres_under_each_default() {
+    let levels = ["read uncommitted", "read committed", "repeatable read", "serializable"];
+    for (number, level) in levels.into_iter().enumerate() {
+        let database = PostgresDatabase::new("").await;
+        let whose = if number % 2 == 0 { "DATABASE" } else { "ROLE" };
+        let role = database.role().await;
+        let name = if whose == "ROLE" { role.name() } else { database.name() };
+        for setting in [
+            format!("default_transaction_isolation = '{level}'"),
+            "default_transaction_read_only = on".to_owned(),
+            "synchronous_commit = off".to_owned(),
+        ] {
+            database.run(&format!("ALTER {whose} {name} SET {setting}")).await;
+        }
+        PostgresStore::connect(database.url()).await.unwrap().close().await;
+        role.grant_rows().await;
+        let ours = PostgresStore::connect(role.url()).await.unwrap();
+        let pool = sqlx::PgPool::connect(role.url()).await.unwrap();
+        let theirs = PostgresStore::new(pool).await.unwrap();
+        order_holds([Enqueue::new(ours.clone()), Enqueue::new(theirs.clone())], 150).await;
+        ours.close().await;
+        theirs.close().await;
+        role.drop().await;
+        database.drop().await;
+    }
 }

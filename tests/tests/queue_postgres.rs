@@ -1,11 +1,19 @@
-//! Many workers on one store in PostgreSQL.
+//! A store in PostgreSQL: its connections, its rights, and what its server may do.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use openmail_tests::{PostgresSchema, States, mail, states};
+use openmail_tests::{
+    PostgresDatabase, PostgresSchema, PostgresServer, Proxy, States, event, mail, states,
+};
 use openmail_tower::{
     HandlerError, Outcome, VerifiedEvent,
-    queue::{Enqueue, Lane},
+    queue::{
+        ClaimRequest, Enqueue, Lane, PostgresStore, QueueErrorKind, QueueStore, Settlement,
+        WorkerId,
+    },
 };
 use tokio::{
     sync::{Barrier, oneshot},
@@ -57,4 +65,169 @@ async fn more_workers_than_connections_are_all_woken() {
     };
     timeout(Duration::from_secs(120), in_time).await.expect("each has its turn");
     schema.drop().await;
+}
+
+async fn add(store: &PostgresStore, id: &str) -> Result<Outcome, HandlerError> {
+    Enqueue::new(store.clone()).oneshot(mail(id)).await
+}
+
+/// Buries what is due, for this reason; returns how many that were.
+async fn bury_all(store: &PostgresStore, reason: &str) -> usize {
+    let request = ClaimRequest::new(WorkerId(1), 100, Duration::from_secs(60));
+    let entries = store.claim(request).await.unwrap().entries;
+    for entry in &entries {
+        let bury = Settlement::Bury { error: reason.to_owned() };
+        assert!(store.settle(&entry.lease, bury).await.unwrap());
+    }
+    entries.len()
+}
+
+#[tokio::test]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES"]
+async fn a_role_that_may_create_nothing_uses_a_migrated_store() {
+    let database = PostgresDatabase::new("").await;
+    let role = database.role().await;
+    role.grant_rows().await;
+    PostgresStore::connect(role.url()).await.expect_err("it may not create tables");
+    let unmigrated = PostgresStore::options().migrate(false).connect(role.url()).await.unwrap();
+    assert_eq!(unmigrated.ping().await.unwrap_err().kind(), QueueErrorKind::Unmigrated);
+    unmigrated.close().await;
+    PostgresStore::connect(database.url()).await.unwrap().close().await;
+    role.grant_rows().await;
+    let store = PostgresStore::connect(role.url()).await.unwrap();
+    let registration = store.register().await.unwrap();
+    assert_eq!(add(&store, "evt_1").await.unwrap(), Outcome::Done);
+    assert_eq!(bury_all(&store, "failed").await, 1);
+    assert_eq!(store.recover(registration.worker()).await.unwrap(), 0);
+    let counts = store.counts().await.unwrap();
+    assert_eq!((counts.dead, counts.workers), (1, 1));
+    drop(registration);
+    store.close().await;
+    role.drop().await;
+    database.drop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES"]
+async fn a_schema_and_a_pool_are_the_programs_own() {
+    let database = PostgresDatabase::new("").await;
+    let pool = sqlx::PgPool::connect(database.url()).await.unwrap();
+    sqlx::raw_sql("CREATE SCHEMA \"Our mail\"").execute(&pool).await.unwrap();
+    let store = PostgresStore::options().schema("Our mail").over(pool.clone()).await.unwrap();
+    let other = PostgresStore::options().schema("Our mail").connect(database.url()).await.unwrap();
+    assert_eq!(add(&store, "evt_1").await.unwrap(), Outcome::Done);
+    assert_eq!(add(&other, "evt_1").await.unwrap(), Outcome::Duplicate);
+    assert_eq!(bury_all(&other, "failed").await, 1);
+    let public: Option<String> = sqlx::query_scalar("SELECT to_regclass('openmail_events')::text")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(public, None, "and the program's sessions are as they were");
+    other.close().await;
+    store.close().await;
+    database.drop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES"]
+async fn a_database_of_another_encoding_keeps_what_it_can() {
+    for encoding in ["SQL_ASCII", "LATIN1"] {
+        let options =
+            format!("ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+        let database = PostgresDatabase::new(&options).await;
+        let store = PostgresStore::connect(database.url()).await.unwrap();
+        let queue = Enqueue::new(store.clone());
+        let odd = || {
+            event(
+                r#"{"event":"message.received","event_id":"evt_\u732b","inbox_id":"i\u732b",
+                "thread_id":"\u732b","message":{"id":"m","from":"a@example.com"}}"#,
+            )
+        };
+        assert_eq!(queue.clone().oneshot(odd()).await.unwrap(), Outcome::Done);
+        assert_eq!(queue.clone().oneshot(odd()).await.unwrap(), Outcome::Duplicate);
+        assert_eq!(bury_all(&store, "not a cat: \u{1f408}").await, 1);
+        let letter = store.dead_letters(None, 1).await.unwrap().remove(0);
+        assert!(letter.error.starts_with("not a cat: "), "{}", letter.error);
+        store.close().await;
+        database.drop().await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES"]
+async fn a_lane_at_a_standstill_goes_on() {
+    let schema = PostgresSchema::new().await;
+    let store = PostgresStore::connect(schema.url()).await.unwrap();
+    let pool = schema.pool().await;
+    for (lane, state) in [("a", "blocked"), ("a", "blocked"), ("b", "ready"), ("b", "blocked")] {
+        sqlx::query(
+            "INSERT INTO openmail_events
+               (lane, kind, state, due_at, queued_at, signed_at, weight, body)
+             VALUES ($1, 'message.received', $2, 0, 0, 0, 1, '')",
+        )
+        .bind(lane)
+        .bind(state)
+        .execute(&pool)
+        .await
+        .unwrap();
+    }
+    assert_eq!(store.recover(WorkerId(1)).await.unwrap(), 1);
+    assert_eq!(store.counts().await.unwrap().ready, 2);
+    pool.close().await;
+    store.close().await;
+    schema.drop().await;
+}
+
+/// Delivers until an event is taken; returns how long that took.
+async fn until_taken(store: &PostgresStore, id: &str) -> Duration {
+    let since = Instant::now();
+    while add(store, id).await.is_err() {
+        assert!(since.elapsed() < Duration::from_secs(60), "it does not recover");
+        sleep(Duration::from_millis(50)).await;
+    }
+    since.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES_BIN"]
+async fn a_replica_that_becomes_the_primary_is_used_at_once() {
+    let mut server = PostgresServer::start().await;
+    PostgresStore::connect(&server.url()).await.unwrap().close().await;
+    server.follow();
+    server.restart().await;
+    let options = PostgresStore::options().migrate(false);
+    let ours = options.clone().connect(&server.url()).await.unwrap();
+    let pool = sqlx::PgPool::connect(&server.url()).await.unwrap();
+    let theirs = options.over(pool.clone()).await.unwrap();
+    for store in [&ours, &theirs] {
+        for _ in 0..3 {
+            add(store, "evt_0").await.expect_err("it only reads");
+        }
+    }
+    sqlx::query("SELECT pg_promote()").execute(&pool).await.unwrap();
+    for (store, id) in [(&ours, "evt_1"), (&theirs, "evt_2")] {
+        println!("taken {:?} after the promotion", until_taken(store, id).await);
+    }
+    ours.close().await;
+    theirs.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES_BIN"]
+async fn after_a_failover_the_new_primary_is_used_although_the_old_one_is_silent() {
+    let (old, new) = (PostgresServer::start().await, PostgresServer::start().await);
+    PostgresStore::connect(&new.url()).await.unwrap().close().await;
+    let proxy = Proxy::start(old.address()).await;
+    let url = format!("postgres://openmail@{}/postgres", proxy.address());
+    let store = PostgresStore::connect(&url).await.unwrap();
+    let registration = store.register().await.unwrap();
+    for number in 0..3 {
+        add(&store, &format!("evt_{number}")).await.unwrap();
+    }
+    proxy.redirect(new.address());
+    proxy.silence();
+    println!("taken {:?} after the failover", until_taken(&store, "evt_9").await);
+    assert_eq!(bury_all(&store, "failed").await, 1);
+    drop(registration);
+    store.close().await;
 }

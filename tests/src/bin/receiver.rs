@@ -1,8 +1,9 @@
 //! A receiver to be killed: a webhook before a queue, and a worker behind it.
 //!
-//! `receiver DATABASE RUNS [worker]`: the database is a file of SQLite or a `postgres://` URL; the
-//! file RUNS gets a line when a handler begins, and one when it fails. It prints its address, or only a line when it is but
-//! a worker, and ends when its standard input does.
+//! `receiver DATABASE RUNS [worker|stuck]`: the database is a file of SQLite or a `postgres://` URL;
+//! the file RUNS gets a line when a handler begins, and one when it fails. It prints its address, or
+//! only a line when it is but a worker, and ends when its standard input does. A worker that is stuck
+//! has the default settings, and handlers that never end.
 
 use std::{
     env,
@@ -33,10 +34,11 @@ async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [database, runs, rest @ ..] = &*arguments else { return Err("DATABASE RUNS".into()) };
     let serves = rest.is_empty();
+    let stuck = rest.first().is_some_and(|mode| mode == "stuck");
     if database.starts_with("postgres") {
-        receive(Enqueue::new(PostgresStore::connect(database).await?), runs, serves).await
+        receive(Enqueue::new(PostgresStore::connect(database).await?), runs, serves, stuck).await
     } else {
-        receive(Enqueue::new(SqliteStore::open(database).await?), runs, serves).await
+        receive(Enqueue::new(SqliteStore::open(database).await?), runs, serves, stuck).await
     }
 }
 
@@ -44,6 +46,7 @@ async fn receive<St: QueueStore>(
     queue: Enqueue<St>,
     runs: &str,
     serves: bool,
+    stuck: bool,
 ) -> Result<(), Failure> {
     let stop = Arc::new(Notify::new());
     let runs = Arc::new(OpenOptions::new().create(true).append(true).open(runs)?);
@@ -52,6 +55,9 @@ async fn receive<St: QueueStore>(
         async move {
             let id = event.event_id().map_or("", |id| id.as_str());
             (&*runs).write_all(format!("{id} begun\n").as_bytes())?;
+            if stuck {
+                std::future::pending::<()>().await;
+            }
             // Time to be killed in.
             tokio::time::sleep(Duration::from_millis(u64::from(fastrand::u8(..)) / 8)).await;
             if fastrand::u8(..) < 16 {
@@ -61,11 +67,14 @@ async fn receive<St: QueueStore>(
             Ok::<_, HandlerError>(Outcome::Done)
         }
     });
-    let worker = queue
-        .worker(handler)
-        .lease(Duration::from_secs(1))
-        .poll_interval(Duration::from_millis(100))
-        .backoff(Backoff::new(Duration::from_millis(10), Duration::from_millis(100)));
+    let worker = queue.worker(handler);
+    let backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(100));
+    let worker = if stuck {
+        worker
+    } else {
+        let poll = Duration::from_millis(100);
+        worker.lease(Duration::from_secs(1)).poll_interval(poll).backoff(backoff)
+    };
     let stopped = Arc::clone(&stop);
     let worker = tokio::spawn(async move { worker.run(stopped.notified()).await });
     let address = if serves {

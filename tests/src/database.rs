@@ -1,0 +1,115 @@
+//! A database of one's own, and roles in it.
+
+use std::env;
+
+use sqlx::{AssertSqlSafe, Executor, PgPool};
+
+/// A database on the server that `OPENMAIL_TEST_POSTGRES` names.
+#[derive(Debug)]
+pub struct PostgresDatabase {
+    name: String,
+    server: String,
+    url: String,
+}
+
+/// A role that may use the tables of a database and create none.
+#[derive(Debug)]
+pub struct PostgresRole {
+    name: String,
+    server: String,
+    database: String,
+    url: String,
+}
+
+impl PostgresDatabase {
+    /// Creates it, with more options of `CREATE DATABASE`.
+    ///
+    /// # Panics
+    /// When there is no such server.
+    pub async fn new(options: &str) -> Self {
+        let server = env::var("OPENMAIL_TEST_POSTGRES").expect("OPENMAIL_TEST_POSTGRES is set");
+        let name = format!("test_{:016x}", fastrand::u64(..));
+        let (host, _) = server.rsplit_once('/').expect("a database in the URL");
+        let url = format!("{host}/{name}");
+        let this = Self { name, server, url };
+        this.run(&format!("CREATE DATABASE {} {options}", this.name)).await;
+        this
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Runs a command on the server, outside of the database.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub async fn run(&self, command: &str) {
+        run(&self.server, command).await;
+    }
+
+    /// A role without rights.
+    ///
+    /// # Panics
+    /// When there is no such server.
+    pub async fn role(&self) -> PostgresRole {
+        let name = format!("role_{:016x}", fastrand::u64(..));
+        self.run(&format!("CREATE ROLE {name} LOGIN")).await;
+        let (_, host) = self.url.rsplit_once('@').expect("a user in the URL");
+        let url = format!("postgres://{name}@{host}");
+        PostgresRole { name, server: self.server.clone(), database: self.url.clone(), url }
+    }
+
+    /// Removes it, with its connections.
+    pub async fn drop(self) {
+        self.run(&format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
+    }
+}
+
+impl PostgresRole {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The database, as this role.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Lets it read and write the rows of the tables there are, and nothing else.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub async fn grant_rows(&self) {
+        let rights = "SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public";
+        for command in [
+            "REVOKE CREATE ON SCHEMA public FROM PUBLIC".to_owned(),
+            format!("GRANT {rights} TO {}", self.name),
+        ] {
+            // The database may be one that only reads.
+            run(&self.database, &format!("SET transaction_read_only = off; {command}")).await;
+        }
+    }
+
+    /// Removes it.
+    pub async fn drop(self) {
+        for command in [format!("DROP OWNED BY {}", self.name), format!("DROP ROLE {}", self.name)]
+        {
+            let on = if command.contains("OWNED") { &self.database } else { &self.server };
+            run(on, &format!("SET transaction_read_only = off; {command}")).await;
+        }
+    }
+}
+
+async fn run(url: &str, command: &str) {
+    let pool = PgPool::connect(url).await.expect("the database");
+    pool.execute(AssertSqlSafe(command)).await.expect(command);
+    pool.close().await;
+}

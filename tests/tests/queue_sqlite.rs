@@ -1,0 +1,193 @@
+//! The file of a store in SQLite.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use openmail_tests::mail;
+use openmail_tower::{
+    HandlerError, HandlerErrorKind, Outcome,
+    queue::{
+        ClaimRequest, Enqueue, QueueErrorKind, QueueStore, Settlement, SqliteStore, StoreUrl,
+        WorkerId,
+    },
+};
+use sqlx::SqlitePool;
+use tower::ServiceExt;
+
+async fn add(queue: &Enqueue<SqliteStore>, id: &str) -> Result<Outcome, HandlerError> {
+    queue.clone().oneshot(mail(id)).await
+}
+
+/// Runs what is due, and returns how much it was.
+async fn run_all(store: &SqliteStore) -> usize {
+    let request = ClaimRequest::new(WorkerId(1), 100, std::time::Duration::from_secs(60));
+    let entries = store.claim(request).await.unwrap().entries;
+    for entry in &entries {
+        assert!(store.settle(&entry.lease, Settlement::done()).await.unwrap());
+    }
+    entries.len()
+}
+
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(end);
+    beside.into()
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nothing_is_acknowledged_into_a_file_that_is_gone() {
+    let ways: [fn(&Path); 4] = [
+        |path| fs::remove_file(path).unwrap(),
+        |path| fs::remove_file(beside(path, "-wal")).unwrap(),
+        |path| {
+            let copy = beside(path, ".copy");
+            fs::copy(path, &copy).unwrap();
+            fs::rename(copy, path).unwrap();
+        },
+        |path| fs::rename(path, beside(path, ".away")).unwrap(),
+    ];
+    for (number, way) in ways.into_iter().enumerate() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("inbox.db");
+        let queue = Enqueue::sqlite(&path).await.unwrap();
+        assert_eq!(add(&queue, "before").await.unwrap(), Outcome::Done);
+        way(&path);
+        for _ in 0..3 {
+            let error = add(&queue, "after").await.expect_err("it would be lost");
+            assert_eq!(error.kind(), HandlerErrorKind::Unavailable, "{number}: {error}");
+        }
+        queue.store().ping().await.expect_err("it does not work");
+        let runs = run_all(queue.store()).await;
+        assert!(runs >= 1, "what was acknowledged still runs");
+        queue.store().close().await;
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_is_back_takes_events_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("inbox.db");
+    let queue = Enqueue::sqlite(&path).await.unwrap();
+    assert_eq!(add(&queue, "one").await.unwrap(), Outcome::Done);
+    fs::rename(&path, beside(&path, ".away")).unwrap();
+    add(&queue, "two").await.unwrap_err();
+    fs::rename(beside(&path, ".away"), &path).unwrap();
+    add(&queue, "two").await.expect("it is there");
+    queue.store().close().await;
+    let store = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(run_all(&store).await, 2, "nothing was lost");
+    store.close().await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_new_file_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("inbox.db");
+    let queue = Enqueue::sqlite(&path).await.unwrap();
+    assert_eq!(add(&queue, "one").await.unwrap(), Outcome::Done);
+    for file in [path.clone(), beside(&path, "-wal"), beside(&path, "-shm")] {
+        let mode = fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", file.display());
+    }
+    queue.store().close().await;
+}
+
+#[tokio::test]
+async fn a_database_in_memory_is_no_store() {
+    for path in [":memory:", "", "file:x?mode=memory", "sqlite::memory:"] {
+        let error = SqliteStore::open(path).await.unwrap_err();
+        assert_eq!(error.kind(), QueueErrorKind::Unsuitable, "{path:?}");
+    }
+    let pool = SqlitePool::connect("sqlite::memory:").await.unwrap();
+    let error = SqliteStore::new(pool).await.unwrap_err();
+    assert_eq!(error.kind(), QueueErrorKind::Unsuitable);
+}
+
+#[tokio::test]
+async fn a_store_over_the_programs_pool_needs_its_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}?mode=rwc", folder.path().join("inbox.db").display());
+    let pool = SqlitePool::connect(&url).await.unwrap();
+    let store = SqliteStore::options().migrate(false).over(pool).await.unwrap();
+    let queue = Enqueue::new(store);
+    assert_eq!(queue.store().ping().await.unwrap_err().kind(), QueueErrorKind::Unmigrated);
+    queue.store().migrate().await.unwrap();
+    queue.store().migrate().await.unwrap();
+    assert_eq!(add(&queue, "one").await.unwrap(), Outcome::Done);
+    assert_eq!(run_all(queue.store()).await, 1);
+    queue.store().close().await;
+}
+
+#[tokio::test]
+async fn one_page_of_dead_letters_after_the_other_is_requeued() {
+    const LETTERS: usize = 1200;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("inbox.db");
+    let queue = Enqueue::sqlite(&path).await.unwrap();
+    let pool = SqlitePool::connect(&format!("sqlite:{}", path.display())).await.unwrap();
+    sqlx::query(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+         INSERT INTO openmail_events
+           (lane, kind, inbox_id, state, due_at, queued_at, ended_at, signed_at, weight, body)
+         SELECT 'lane ' || (i % 7), 'message.received', 'i', 'dead', 0, 0, 0, 0, 1, x'' FROM n",
+    )
+    .bind(i64::try_from(LETTERS).unwrap())
+    .execute(&pool)
+    .await
+    .unwrap();
+    assert_eq!(queue.store().requeue_inbox("i").await.unwrap(), LETTERS as u64);
+    let counts = queue.store().counts().await.unwrap();
+    assert_eq!((counts.ready, counts.blocked, counts.dead), (7, LETTERS as u64 - 7, 0));
+    pool.close().await;
+    queue.store().close().await;
+}
+
+#[tokio::test]
+async fn a_lane_at_a_standstill_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("inbox.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let pool = SqlitePool::connect(&format!("sqlite:{}", path.display())).await.unwrap();
+    for (lane, state) in [("a", "blocked"), ("a", "blocked"), ("b", "ready"), ("b", "blocked")] {
+        sqlx::query(
+            "INSERT INTO openmail_events
+               (lane, kind, state, due_at, queued_at, signed_at, weight, body)
+             VALUES (?, 'message.received', ?, 0, 0, 0, 1, x'')",
+        )
+        .bind(lane)
+        .bind(state)
+        .execute(&pool)
+        .await
+        .unwrap();
+    }
+    assert_eq!(store.recover(WorkerId(1)).await.unwrap(), 1);
+    assert_eq!(store.counts().await.unwrap().ready, 2);
+    pool.close().await;
+    store.close().await;
+}
+
+#[test]
+fn the_scheme_of_a_url_says_which_store_it_is() {
+    let path = |url: &str| match url.parse().unwrap() {
+        StoreUrl::Sqlite(path) => path,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(path("sqlite:inbox.db"), Path::new("inbox.db"));
+    assert_eq!(path("sqlite://inbox.db"), Path::new("inbox.db"));
+    assert_eq!(path("sqlite:///var/mail/in%20box.db?mode=rwc"), Path::new("/var/mail/in box.db"));
+    for url in ["postgres://localhost/mail", "postgresql:///mail"] {
+        assert!(matches!(url.parse().unwrap(), StoreUrl::Postgres(it) if it == url));
+    }
+    for (url, named) in [("mysql://localhost/mail", "mysql"), ("inbox.db", "sqlite:")] {
+        let error = url.parse::<StoreUrl>().unwrap_err();
+        assert_eq!(error.kind(), QueueErrorKind::Unsuitable);
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains(named), "{source}");
+    }
+}
