@@ -150,7 +150,7 @@ pub(super) fn run_ended(
 
 /// When an event runs next.
 #[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "a queue's worker says when")]
+#[cfg_attr(not(feature = "queue"), allow(dead_code, reason = "a queue's worker says when"))]
 pub(crate) enum Next {
     /// It is done.
     Never,
@@ -171,4 +171,44 @@ pub(crate) fn claim(key: &str, what: &'static str, error: &dyn fmt::Display) {
     );
     #[cfg(not(feature = "tracing"))]
     let _ = (key, what, error);
+}
+
+/// An event was written down.
+#[cfg(feature = "queue")]
+pub(super) fn queued(duration: Duration) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(target: TARGET, ?duration, "queued");
+    #[cfg(not(feature = "tracing"))]
+    let _ = duration;
+}
+
+/// Another worker runs an entry.
+#[cfg(feature = "queue")]
+pub(super) fn lease_lost(id: &dyn fmt::Display) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(target: TARGET, entry = %id, "lease lost");
+    #[cfg(not(feature = "tracing"))]
+    let _ = id;
+}
+
+/// The store cannot be reached.
+#[cfg(feature = "queue")]
+pub(super) fn store_away(error: &dyn std::error::Error) {
+    #[cfg(feature = "tracing")]
+    {
+        let reason = error.source().map(|source| display(text::error(source)));
+        let error = display(text::error(error));
+        tracing::warn!(target: TARGET, error, reason, "queue store cannot be reached");
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = error;
+}
+
+/// A worker's service failed before it took an event.
+#[cfg(feature = "queue")]
+pub(super) fn unready(error: &dyn fmt::Display) {
+    #[cfg(feature = "tracing")]
+    tracing::error!(target: TARGET, error = %text::error(error), "service takes no events");
+    #[cfg(not(feature = "tracing"))]
+    let _ = error;
 }

@@ -7,10 +7,20 @@
 //! | [`openmail_deliveries_total`](DELIVERIES) | counter | `event`, `outcome` | | verified deliveries, when they are answered or dropped |
 //! | [`openmail_rejections_total`](REJECTIONS) | counter | `reason` | | requests that were refused, or dropped before they were verified |
 //! | [`openmail_runs_total`](RUNS) | counter | `outcome` | | runs that have ended |
+//! | [`openmail_retries_total`](RETRIES) | counter | | | queued events that failed and run again |
+//! | [`openmail_releases_total`](RELEASES) | counter | `reason` | | queued events that could not run, and run again |
+//! | [`openmail_dead_letters_total`](DEAD_LETTERS) | counter | | | queued events that became dead letters |
 //! | [`openmail_answer_duration_seconds`](ANSWER_DURATION) | histogram | `outcome` | s | from a verified delivery's arrival to its answer |
 //! | [`openmail_run_duration_seconds`](RUN_DURATION) | histogram | `outcome` | s | of a run |
+//! | [`openmail_queue_wait_seconds`](QUEUE_WAIT) | histogram | | s | from an event's commit to its first run |
 //! | [`openmail_body_bytes`](BODY_SIZE) | histogram | | byte | the size of a verified body |
 //! | [`openmail_clock_difference_seconds`](CLOCK_DIFFERENCE) | gauge | | s | how far this machine's clock is ahead of the last verified delivery's `X-Timestamp` |
+//! | [`openmail_queue_entries`](QUEUE_ENTRIES) | gauge | `state` | | entries of the queue that are not done |
+//! | [`openmail_queue_oldest_age_seconds`](QUEUE_OLDEST_AGE) | gauge | | s | since when the oldest entry that is due has been due |
+//! | [`openmail_queue_workers`](QUEUE_WORKERS) | gauge | | | workers of the queue that are alive, in all processes |
+//!
+//! The gauges of a queue are refreshed by each of its workers every 15 s, with one query, so they
+//! are the same in each process: take the maximum over processes, not the sum.
 //!
 //! Label values are bounded, whatever is sent:
 //!
@@ -18,8 +28,10 @@
 //! |---|---|
 //! | `event` | the [`EventKind`](crate::EventKind)s that are known, else `other` |
 //! | `outcome` of a delivery | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`; `late`, `dropped`; `unsent`, where nothing sends the handler's reply; `answered`, where the service is no [`Endpoint`](crate::Endpoint) |
-//! | `outcome` of a run | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`; `dropped` |
+//! | `outcome` of a run | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`; `dropped`; `lost` with its worker |
 //! | `reason` of a rejection | the `error` of the answer, or `dropped` |
+//! | `reason` of a release | `unavailable`, `in_flight` |
+//! | `state` | `ready`, `waiting`, `running`, `blocked`, `held`, `dead` |
 
 use std::time::Duration;
 
@@ -39,10 +51,24 @@ names! {
     REJECTIONS = "openmail_rejections_total";
     /// Runs by outcome.
     RUNS = "openmail_runs_total";
+    /// Queued events that failed and run again.
+    RETRIES = "openmail_retries_total";
+    /// Queued events that could not run, by reason.
+    RELEASES = "openmail_releases_total";
+    /// Queued events that became dead letters.
+    DEAD_LETTERS = "openmail_dead_letters_total";
     /// The time from a delivery's arrival to its answer, in seconds, by outcome.
     ANSWER_DURATION = "openmail_answer_duration_seconds";
     /// The duration of a run, in seconds, by outcome.
     RUN_DURATION = "openmail_run_duration_seconds";
+    /// The time from an event's commit to its first run, in seconds.
+    QUEUE_WAIT = "openmail_queue_wait_seconds";
+    /// Entries of the queue by state.
+    QUEUE_ENTRIES = "openmail_queue_entries";
+    /// Since when the oldest entry that is due has been due, in seconds.
+    QUEUE_OLDEST_AGE = "openmail_queue_oldest_age_seconds";
+    /// Workers of the queue that are alive.
+    QUEUE_WORKERS = "openmail_queue_workers";
     /// The size of a verified body, in bytes.
     BODY_SIZE = "openmail_body_bytes";
     /// How far this machine's clock is ahead of the sender's, in seconds.
@@ -115,4 +141,46 @@ pub(super) fn run_ended(outcome: &'static str, duration: Duration) {
     }
     #[cfg(not(feature = "metrics"))]
     let _ = (outcome, duration);
+}
+
+#[cfg(feature = "queue")]
+pub(super) fn waited(duration: Duration) {
+    #[cfg(feature = "metrics")]
+    metrics::histogram!(QUEUE_WAIT).record(duration);
+    #[cfg(not(feature = "metrics"))]
+    let _ = duration;
+}
+
+#[cfg(feature = "queue")]
+pub(super) fn settled(settled: super::queue::Settled) {
+    #[cfg(feature = "metrics")]
+    {
+        use super::queue::Settled;
+        match settled {
+            Settled::Retry => metrics::counter!(RETRIES).increment(1),
+            Settled::Release(reason) => {
+                metrics::counter!(RELEASES, "reason" => reason).increment(1);
+            }
+            Settled::DeadLetter => metrics::counter!(DEAD_LETTERS).increment(1),
+        }
+    }
+    #[cfg(not(feature = "metrics"))]
+    let _ = settled;
+}
+
+#[cfg(feature = "queue")]
+pub(super) fn depth(depth: super::queue::Depth) {
+    #[cfg(feature = "metrics")]
+    {
+        let super::queue::Depth { states, oldest, workers } = depth;
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is no exact number")]
+        let count = |count: u64| count as f64;
+        for (state, entries) in states {
+            metrics::gauge!(QUEUE_ENTRIES, "state" => state).set(count(entries));
+        }
+        metrics::gauge!(QUEUE_OLDEST_AGE).set(oldest.unwrap_or_default());
+        metrics::gauge!(QUEUE_WORKERS).set(count(workers));
+    }
+    #[cfg(not(feature = "metrics"))]
+    let _ = depth;
 }

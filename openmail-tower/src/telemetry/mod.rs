@@ -59,6 +59,8 @@ mod log;
 pub mod metric;
 #[cfg(feature = "opentelemetry")]
 mod opentelemetry;
+#[cfg(feature = "queue")]
+pub(crate) mod queue;
 #[cfg(feature = "tracing")]
 mod refusals;
 mod run;
@@ -70,6 +72,8 @@ pub(crate) use delivery::{Answer, Answering, Delivery, not_handled, unverified};
 #[cfg(feature = "api")]
 pub(crate) use delivery::{reply_failed, reply_unauthorized};
 pub(crate) use fields::Fields;
+#[cfg(feature = "queue")]
+pub(crate) use log::Next;
 #[cfg(feature = "dedupe")]
 pub(crate) use log::claim;
 pub(crate) use run::{Run, Runner};

@@ -43,9 +43,15 @@ impl Run {
     }
 
     /// Begins the run of an event that was queued, in the trace that it belongs to.
-    #[allow(dead_code, reason = "a queue's worker begins with it")]
+    #[cfg(feature = "queue")]
     pub(crate) fn of_queue(fields: Fields<'_>, trace: Option<TraceContext>) -> Self {
         Self::begin(fields, Parent::Trace(trace))
+    }
+
+    /// Runs a future in the span.
+    #[cfg(feature = "queue")]
+    pub(crate) fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
+        self.span.clone().scope(future)
     }
 
     pub(crate) fn enter(&self) -> Entered<'_> {
@@ -54,15 +60,11 @@ impl Run {
 
     /// The run has ended.
     pub(crate) fn end(
-        mut self,
+        &mut self,
         outcome: &'static str,
         error: Option<&dyn fmt::Display>,
         next: Next,
     ) {
-        self.finish(outcome, error, next);
-    }
-
-    fn finish(&mut self, outcome: &'static str, error: Option<&dyn fmt::Display>, next: Next) {
         self.has_ended = true;
         let duration = self.begun.elapsed();
         self.span.record_end(outcome, None, duration);
@@ -76,7 +78,7 @@ impl Drop for Run {
     fn drop(&mut self) {
         if !self.has_ended {
             let outcome = if thread::panicking() { "panicked" } else { "dropped" };
-            self.finish(outcome, None, Next::Unknown);
+            self.end(outcome, None, Next::Unknown);
         }
     }
 }
@@ -111,7 +113,7 @@ impl<F: Future<Output = Result<Outcome, HandlerError>>> Future for Runner<F> {
             let _entered = this.run.as_ref().map(Run::enter);
             ready!(this.handler.poll(cx))
         };
-        if let Some(run) = this.run.take() {
+        if let Some(mut run) = this.run.take() {
             match &mut result {
                 Ok(outcome) => run.end(outcome.label(), None, Next::Never),
                 Err(error) => {

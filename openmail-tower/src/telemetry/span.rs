@@ -31,7 +31,7 @@ pub(crate) struct Entered<'a> {
 
 /// What a span is the child of.
 #[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "a queue's worker has the trace")]
+#[cfg_attr(not(feature = "queue"), allow(dead_code, reason = "a queue's worker has it"))]
 pub(super) enum Parent {
     /// The span around it.
     Current,
@@ -134,6 +134,15 @@ impl Span {
             #[cfg(not(feature = "tracing"))]
             _inner: std::marker::PhantomData,
         }
+    }
+
+    /// Runs a future in this span.
+    #[cfg(feature = "queue")]
+    pub(super) fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> + use<F> {
+        #[cfg(feature = "tracing")]
+        return tracing::Instrument::instrument(future, self.inner);
+        #[cfg(not(feature = "tracing"))]
+        future
     }
 
     /// The context of this span, for what it causes elsewhere.
