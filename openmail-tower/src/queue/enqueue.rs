@@ -6,11 +6,13 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::{
     event::{EventId, InboxId, ThreadId, weight},
-    seam::{DedupeKey, HandlerError, Outcome, OutcomeFuture, VerifiedEvent, within},
+    seam::{DedupeKey, HandlerError, Outcome, OutcomeFuture, TraceContext, VerifiedEvent, within},
+    telemetry::queue as telemetry,
 };
 
 use super::{
@@ -76,7 +78,7 @@ impl<St: QueueStore> Enqueue<St> {
         let body = event.raw_body();
         NewEntry {
             weight: (body.len() + weight(body)) as u64,
-            trace_context: None,
+            trace_context: event.trace_context().as_ref().map(TraceContext::to_string),
             key: self.key.of(&event).as_deref().map(text::column),
             lane: self.lane.of(&event).as_deref().map(text::column),
             event_id: event.event_id().map(EventId::as_str).map(text::column),
@@ -101,9 +103,13 @@ impl<St: QueueStore> Service<VerifiedEvent> for Enqueue<St> {
         let (store, limit) = (self.store.clone(), self.timeout);
         let entry = self.entry(event);
         OutcomeFuture::new(async move {
+            let begun = Instant::now();
             let new = within(limit, store.enqueue(entry), QueueError::late).await;
             match new.map_err(HandlerError::unavailable)? {
-                true => Ok(Outcome::Queued),
+                true => {
+                    telemetry::queued(begun.elapsed());
+                    Ok(Outcome::Queued)
+                }
                 false => Ok(Outcome::Duplicate),
             }
         })

@@ -76,7 +76,6 @@ mod entry;
 mod error;
 mod lane;
 mod lease;
-mod observe;
 #[cfg(feature = "queue-postgres")]
 mod postgres;
 mod request;

@@ -23,6 +23,9 @@ pub(crate) struct Depth {
     pub(crate) workers: u64,
 }
 
+/// Whether anything takes the gauges: else they need not be asked for.
+pub(crate) const HAS_GAUGES: bool = cfg!(feature = "metrics");
+
 /// An event was written down.
 pub(crate) fn queued(duration: Duration) {
     log::queued(duration);

@@ -48,6 +48,12 @@ impl Run {
         Self::begin(fields, Parent::Trace(trace))
     }
 
+    /// The context of the run's span, for what it causes.
+    #[cfg(feature = "queue")]
+    pub(crate) fn trace_context(&self) -> Option<TraceContext> {
+        self.span.trace_context()
+    }
+
     /// Runs a future in the span.
     #[cfg(feature = "queue")]
     pub(crate) fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::{
-    queue::{error::QueueError, lease::Claims, observe, request::ClaimRequest, store::QueueStore},
+    queue::{error::QueueError, lease::Claims, request::ClaimRequest, store::QueueStore},
     seam::within,
+    telemetry::queue as telemetry,
 };
 
 use super::settings::Settings;
@@ -71,7 +72,7 @@ impl Look {
     }
 
     pub(super) fn failed(&mut self, error: &QueueError) {
-        observe::away(error);
+        telemetry::away(error);
         self.failures = self.failures.saturating_add(1);
         self.at = Instant::now() + pause(self.failures);
     }

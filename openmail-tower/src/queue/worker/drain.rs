@@ -6,8 +6,9 @@ use tokio::{
 };
 
 use crate::{
-    queue::{error::QueueError, lease::Lease, observe, settlement::Settlement, store::QueueStore},
+    queue::{error::QueueError, lease::Lease, settlement::Settlement, store::QueueStore},
     seam::within,
+    telemetry::queue as telemetry,
 };
 
 use super::{held::Held, settings::Settings};
@@ -40,7 +41,7 @@ async fn give_back<St: QueueStore>(store: &St, leases: Vec<Lease>, settings: &Se
         if let Err(error) =
             within(settings.store_timeout, store.settle(&lease, settlement), QueueError::late).await
         {
-            return observe::away(&error);
+            return telemetry::away(&error);
         }
     }
 }

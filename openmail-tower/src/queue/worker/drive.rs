@@ -22,16 +22,17 @@ use crate::{
         entry::Retention,
         error::QueueError,
         lease::{Claimed, Claims, WorkerId},
-        observe,
         request::ClaimRequest,
         store::{Changes, QueueStore},
     },
     seam::{BoxError, CatchPanic, HandlerError, Outcome, VerifiedEvent, within},
+    telemetry::queue as telemetry,
 };
 
 use super::{
     claim::{Look, claim, pause},
     drain::drain,
+    gauges,
     held::{self, Held},
     run::run,
     settings::{Settings, Worker},
@@ -53,6 +54,7 @@ where
         never = held::renew(&store, &held, settings.lease) => never,
         never = listen(store.changes(), &changed) => never,
         never = prune(&store, settings) => never,
+        never = gauges::refresh(&store, settings.store_timeout) => never,
     };
     match never {}
 }
@@ -120,7 +122,7 @@ where
             ready = ready(&mut events), if !waiting.is_empty() => {
                 is_ready = ready.is_ok();
                 if let Err(error) = ready {
-                    observe::unready(&error);
+                    telemetry::unready(&error);
                     // What has failed is not used again.
                     events = template.clone();
                     sleep(pause(3)).await;

@@ -18,10 +18,10 @@ use crate::{
         entry::EntryId,
         error::QueueError,
         lease::{Claimed, Lease},
-        observe,
         store::QueueStore,
     },
     seam::within,
+    telemetry::queue as telemetry,
 };
 
 /// Leases to be renewed, and the tasks that run their events.
@@ -120,7 +120,7 @@ impl Held {
         holds.by_id.retain(|id, hold| {
             let is_alive = hold.task.is_none() || !hold.is_idle();
             if !is_alive {
-                observe::lost(*id);
+                telemetry::lost(*id);
             }
             is_alive
         });
@@ -164,7 +164,7 @@ impl Holds {
         let hold = self.by_id.get(&lease.id).filter(|hold| hold.lease == *lease);
         // What is being written down finds out by itself, or was just written.
         if let Some(hold) = hold.filter(|hold| !hold.has_run) {
-            observe::lost(lease.id);
+            telemetry::lost(lease.id);
             hold.task.as_ref().map(AbortHandle::abort);
             self.by_id.remove(&lease.id);
         }
@@ -193,7 +193,7 @@ pub(super) async fn renew<St: QueueStore>(store: &St, held: &Held, lease: Durati
                 let lost = leases.into_iter().filter(|lease| lost.contains(&lease.id));
                 lost.for_each(|lease| held.lose(lease));
             }
-            Err(error) => observe::away(&error),
+            Err(error) => telemetry::away(&error),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod claim;
 mod drain;
 mod drive;
+mod gauges;
 mod held;
 mod run;
 mod settings;

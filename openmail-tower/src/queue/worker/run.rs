@@ -9,11 +9,11 @@ use crate::{
     queue::{
         error::QueueError,
         lease::{Claimed, Lease},
-        observe,
         settlement::Settlement,
         store::QueueStore,
     },
     seam::{BoxError, CatchPanic, HandlerError, HandlerErrorKind, Outcome, VerifiedEvent, within},
+    telemetry::{self, Fields, Next, Run, queue::Settled},
 };
 
 use super::{claim::pause, held::Held, settings::Settings};
@@ -30,32 +30,84 @@ pub(super) async fn run<St, E>(
     E: Service<VerifiedEvent, Response = Outcome>,
     E::Error: Into<BoxError>,
 {
+    let trace = claimed.trace_context.as_deref().and_then(|trace| trace.parse().ok());
+    let mut observed = Run::of_queue(fields(&claimed), trace);
+    if claimed.attempt == 1 && claimed.releases == 0 {
+        telemetry::queue::waited(claimed.age);
+    }
     let Claimed { lease, attempt, was_lost, stored, .. } = claimed;
+    let trace = observed.trace_context().or(trace);
     let work = async {
         // It may be what took its worker down, or only have run beside that: it waits as what
         // failed does, so that the two part.
         if was_lost {
             let error = HandlerError::failed("its worker was lost");
-            return settlement(Err(error), attempt, &settings);
+            return ("lost", settlement(Err(error), attempt, &settings));
         }
-        let event = match VerifiedEvent::from_stored(stored) {
+        let mut event = match VerifiedEvent::from_stored(stored) {
             Ok(event) => event.with_attempt(attempt),
             Err(error) => {
-                return Settlement::Bury { error: format!("it cannot be read: {error}") };
+                let error = format!("it cannot be read: {error}");
+                return ("permanent", Settlement::Bury { error });
             }
         };
+        if let Some(trace) = trace {
+            event = event.with_trace_context(trace);
+        }
         let outcome = events.call(event).await;
         let outcome = outcome.map_err(|error| HandlerError::from_boxed(error.into()));
         held.has_run(&lease);
         // An error's text is the user's code as well.
-        settlement(outcome, attempt, &settings)
+        (label(&outcome), settlement(outcome, attempt, &settings))
     };
-    let settlement = match CatchPanic::new(|| work).await {
-        Ok(settlement) => settlement,
-        Err(panic) => settlement(Err(HandlerError::panicked(panic)), attempt, &settings),
+    let (outcome, settlement) = match CatchPanic::new(|| observed.scope(work)).await {
+        Ok(end) => end,
+        Err(panic) => {
+            let outcome = Err(HandlerError::panicked(panic));
+            (label(&outcome), settlement(outcome, attempt, &settings))
+        }
     };
     held.has_run(&lease);
-    settle(&store, &held, &lease, attempt, settlement, settings.store_timeout).await;
+    let error = settlement.reason();
+    observed.end(outcome, error.as_ref().map(|it| it as _), next(&settlement));
+    let limit = settings.store_timeout;
+    observed.scope(settle(&store, &held, &lease, attempt, (outcome, settlement), limit)).await;
+}
+
+fn fields(claimed: &Claimed) -> Fields<'_> {
+    Fields {
+        kind: &claimed.kind,
+        event_id: claimed.event_id.as_deref(),
+        inbox_id: claimed.inbox_id.as_deref(),
+        thread_id: claimed.thread_id.as_deref(),
+        attempt: Some(claimed.attempt),
+    }
+}
+
+fn label(outcome: &Result<Outcome, HandlerError>) -> &'static str {
+    match outcome {
+        Ok(outcome) => outcome.label(),
+        Err(error) => error.kind().label(),
+    }
+}
+
+/// When the event runs next.
+fn next(settlement: &Settlement) -> Next {
+    match settlement {
+        Settlement::Retry { after, .. } | Settlement::Release { after, .. } => Next::In(*after),
+        Settlement::Bury { .. } => Next::DeadLetter,
+        Settlement::Done { .. } | Settlement::GiveBack | Settlement::Hold { .. } => Next::Never,
+    }
+}
+
+/// What of a settlement is counted beside the run.
+fn settled(outcome: &'static str, settlement: &Settlement) -> Option<Settled> {
+    match settlement {
+        Settlement::Retry { .. } => Some(Settled::Retry),
+        Settlement::Release { .. } => Some(Settled::Release(outcome)),
+        Settlement::Bury { .. } => Some(Settled::DeadLetter),
+        Settlement::Done { .. } | Settlement::GiveBack | Settlement::Hold { .. } => None,
+    }
 }
 
 fn settlement(
@@ -89,7 +141,7 @@ async fn settle<St: QueueStore>(
     held: &Held,
     run: &Lease,
     attempt: u32,
-    mut settlement: Settlement,
+    (outcome, mut settlement): (&'static str, Settlement),
     limit: Duration,
 ) {
     let mut failures = 0;
@@ -102,7 +154,9 @@ async fn settle<St: QueueStore>(
         }
         match within(limit, store.settle(&lease, settlement.clone()), QueueError::late).await {
             Ok(true) => {
-                observe::settled(run.id, &settlement);
+                if let Some(settled) = settled(outcome, &settlement) {
+                    telemetry::queue::settled(settled);
+                }
                 if held.let_go(run, &lease) {
                     return;
                 }
@@ -110,9 +164,9 @@ async fn settle<St: QueueStore>(
                 settlement = Settlement::GiveBack;
                 continue;
             }
-            Ok(false) if held.let_go_lost(run, &lease) => return observe::lost(run.id),
+            Ok(false) if held.let_go_lost(run, &lease) => return telemetry::queue::lost(run.id),
             Ok(false) => {}
-            Err(error) => observe::away(&error),
+            Err(error) => telemetry::queue::away(&error),
         }
         failures += 1;
         sleep(pause(failures)).await;
