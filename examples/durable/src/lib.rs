@@ -2,11 +2,16 @@
 //! beside it that has the agent answer.
 
 mod server;
+pub mod telemetry;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use anyhow::bail;
 use axum::{Router, extract::State as AppState, http::StatusCode, routing::get};
+use metrics_exporter_prometheus::PrometheusHandle;
 use openmail_tower::{
     EventRouter, HandlerError, Message, MessageReceived, VerifyLayer,
     handler::{Attempt, State},
@@ -22,12 +27,23 @@ use tokio::net::TcpListener;
 /// An agent, and what it has answered. A real one sends its answers with the event's id as
 /// `Idempotency-Key`: a run that a crash cut off is repeated.
 #[derive(Debug, Clone, Default)]
-pub struct Agent(Arc<Mutex<HashMap<String, String>>>);
+pub struct Agent(Arc<Mutex<Answers>>);
+
+#[derive(Debug, Default)]
+struct Answers {
+    by_event: HashMap<String, String>,
+    failures: VecDeque<HandlerError>,
+}
 
 impl Agent {
-    /// The answer to an event, if there was one.
+    /// Returns the answer to an event, if there was one.
     pub async fn answer_to(&self, event_id: &str) -> Option<String> {
-        self.0.lock().await.get(event_id).cloned()
+        self.0.lock().await.by_event.get(event_id).cloned()
+    }
+
+    /// Makes a run fail, to see what becomes of its event.
+    pub async fn fail_next(&self, error: HandlerError) {
+        self.0.lock().await.failures.push_back(error);
     }
 }
 
@@ -47,9 +63,13 @@ async fn answer(
         return Err(HandlerError::permanent("there is nothing to answer"));
     }
     let text = format!("Re: {subject}");
-    tracing::info!(?attempt, message_id = %mail.message.id, "answered");
+    let mut answers = agent.0.lock().await;
+    if let Some(failure) = answers.failures.pop_front() {
+        return Err(failure);
+    }
+    tracing::info!(?attempt, "answered");
     let id = mail.event_id.as_ref().map_or(mail.message.id.as_str(), |id| id.as_str());
-    agent.0.lock().await.insert(id.to_owned(), text);
+    answers.by_event.insert(id.to_owned(), text);
     Ok(())
 }
 
@@ -62,6 +82,7 @@ pub async fn run<St: QueueStore>(
     layer: VerifyLayer,
     queue: Enqueue<St>,
     agent: Agent,
+    metrics: PrometheusHandle,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let (end, ended) = oneshot::channel::<()>();
@@ -71,6 +92,8 @@ pub async fn run<St: QueueStore>(
     let app = Router::new()
         .route("/ready", get(ready::<St>))
         .with_state(queue.store().clone())
+        // For Prometheus only: a proxy in front should not pass it on.
+        .route("/metrics", get(async move || telemetry::scrape(&metrics)))
         .route_service("/webhooks", webhook(layer, queue));
     let served = tokio::select! {
         served = serve(listener, app, stop) => served,

@@ -2,13 +2,18 @@
 //!
 //! `OPENMAIL_WEBHOOK_SECRET=… cargo run -p example-durable` keeps them in `inbox.db`; with
 //! `DATABASE_URL=postgres://…`, in PostgreSQL, where any number of machines may share them.
+//!
+//! `RUST_LOG` says what is logged; the default, `info`, and `grep evt_…` tell a mail's whole life.
+//! `/metrics` is for Prometheus, and `grafana.json` a dashboard of it. With
+//! `OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318`, one trace covers a mail from its arrival to
+//! the end of its last run, whatever processes those are in.
 
 mod shutdown;
 
-use std::{env, io, process::ExitCode};
+use std::{env, process::ExitCode};
 
 use anyhow::Context as _;
-use example_durable::{Agent, run};
+use example_durable::{Agent, run, telemetry};
 use openmail_tower::{
     VerifyLayer,
     queue::{Enqueue, PostgresStore, SqliteStore},
@@ -17,8 +22,7 @@ use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(io::stderr).init();
-    match receive().await {
+    match follow(receive()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -27,8 +31,20 @@ async fn main() -> ExitCode {
     }
 }
 
+/// Exports what the program traces to its end.
+async fn follow(program: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let traces = telemetry::log()?;
+    let ended = program.await;
+    if let Some(traces) = traces {
+        // It waits for the collector.
+        tokio::task::spawn_blocking(move || traces.shutdown()).await??;
+    }
+    ended
+}
+
 async fn receive() -> anyhow::Result<()> {
     let layer = VerifyLayer::from_env()?;
+    let metrics = telemetry::metrics()?;
     let stop = shutdown::signal()?;
     let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
     let listener = TcpListener::bind(&address)
@@ -38,12 +54,14 @@ async fn receive() -> anyhow::Result<()> {
     match env::var("DATABASE_URL") {
         Ok(url) => {
             let store = PostgresStore::connect(&url).await?;
-            run(listener, layer, Enqueue::new(store.clone()), Agent::default(), stop).await?;
+            run(listener, layer, Enqueue::new(store.clone()), Agent::default(), metrics, stop)
+                .await?;
             store.close().await;
         }
         Err(_) => {
             let store = SqliteStore::open("inbox.db").await?;
-            run(listener, layer, Enqueue::new(store.clone()), Agent::default(), stop).await?;
+            run(listener, layer, Enqueue::new(store.clone()), Agent::default(), metrics, stop)
+                .await?;
             store.close().await;
         }
     }

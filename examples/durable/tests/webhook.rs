@@ -2,82 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::{
-    path::Path,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+#[allow(dead_code, reason = "each test uses a part of it")]
+mod support;
 
-use example_durable::{Agent, run};
-use openmail_tower::{
-    Secret, VerifyLayer,
-    queue::{Enqueue, QueueStore, SqliteStore},
-    webhook::signature,
-};
-use reqwest::Client;
-use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::sleep};
+use std::path::Path;
 
-struct Server {
-    url: String,
-    client: Client,
-    stop: oneshot::Sender<()>,
-    running: JoinHandle<()>,
-}
+use example_durable::Agent;
+use openmail_tower::queue::{Enqueue, QueueStore, SqliteStore};
 
-impl Server {
-    async fn start<St: QueueStore>(queue: Enqueue<St>, agent: Agent) -> Self {
-        let layer = VerifyLayer::new(Secret::new("whsec_test").unwrap());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let (stop, stopped) = oneshot::channel::<()>();
-        let running = tokio::spawn(async {
-            run(listener, layer, queue, agent, async { drop(stopped.await) }).await.unwrap();
-        });
-        Self { url, client: Client::builder().no_proxy().build().unwrap(), stop, running }
-    }
-
-    async fn post(&self, body: &Value) -> u16 {
-        let body = body.to_string();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let signature = signature::sign(&Secret::new("whsec_test").unwrap(), now, body.as_bytes());
-        let request = self.client.post(format!("{}/webhooks", self.url)).body(body);
-        let request = request.header("X-Timestamp", now).header("X-Signature", signature);
-        request.send().await.unwrap().status().as_u16()
-    }
-
-    async fn is_ready(&self) -> bool {
-        self.client.get(format!("{}/ready", self.url)).send().await.unwrap().status() == 200
-    }
-
-    async fn stop(self) {
-        drop(self.stop);
-        self.running.await.unwrap();
-    }
-}
-
-fn mail(id: &str, subject: &str) -> Value {
-    json!({
-        "event": "message.received", "event_id": id, "inbox_id": "inb_1", "thread_id": "thr_1",
-        "message": {"id": "msg_1", "from": "Ada <ada@example.com>", "subject": subject},
-    })
-}
-
-async fn until(what: impl AsyncFn() -> bool) {
-    for _ in 0..3000 {
-        if what().await {
-            return;
-        }
-        sleep(Duration::from_millis(10)).await;
-    }
-    panic!("it does not come");
-}
+use support::{Server, mail, until};
 
 /// Opens the same queue each time it is called.
 async fn drive<St: QueueStore>(open: impl AsyncFn() -> St) {
     let agent = Agent::default();
     let store = open().await;
     let server = Server::start(Enqueue::new(store.clone()), agent.clone()).await;
-    assert!(server.is_ready().await);
+    assert_eq!(server.get("/ready").await.0, 200);
     assert_eq!(server.post(&mail("evt_1", "Hello")).await, 200);
     assert_eq!(server.post(&mail("evt_1", "Hello")).await, 200);
     assert_eq!(server.post(&mail("evt_2", "")).await, 200);
