@@ -62,6 +62,7 @@ pub fn fixtures() -> Vec<(String, Vec<u8>)> {
     let mut all: Vec<_> = fs::read_dir(folder())
         .expect("fixtures")
         .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
         .map(|path| (name(&path), fs::read(&path).expect("a fixture")))
         .collect();
     all.sort();

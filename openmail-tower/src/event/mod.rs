@@ -8,6 +8,7 @@
 mod address;
 mod auto_reply;
 mod clean;
+mod fenced;
 mod glimpse;
 mod header;
 mod id;
@@ -19,6 +20,7 @@ mod mailbox;
 mod mend;
 mod message;
 mod misfit;
+mod new_text;
 mod parse;
 mod pattern;
 mod payload;
@@ -31,6 +33,7 @@ mod words;
 
 pub use address::{Address, InvalidAddress};
 pub use auto_reply::NoReplyReason;
+pub use fenced::Fenced;
 pub(crate) use id::InboxMap;
 pub use id::{EventId, InboxId, MessageId, PodId, ThreadId};
 pub use invalid::{InvalidPayload, InvalidPayloadKind};

@@ -1,0 +1,161 @@
+//! "On …, Ada wrote:" in many languages, on up to four lines.
+
+use super::lines::{Lines, is_unseen};
+
+/// The most lines of an attribution.
+const MOST_LINES: usize = 4;
+/// The fewest and most bytes of its last line, and the most of the others.
+const SHORTEST: usize = 6;
+const LONGEST: usize = 400;
+
+/// An attribution.
+pub(super) struct Attribution {
+    /// Its first line.
+    pub(super) first: usize,
+    /// Whether it is one even where no quote follows: mail made from HTML has no signs of quotation.
+    pub(super) is_certain: bool,
+}
+
+/// What a line holds of an attribution.
+#[derive(Clone, Copy, Default)]
+struct Facts {
+    verb: bool,
+    time: bool,
+    date: bool,
+    at: bool,
+    opening: bool,
+}
+
+/// Finds attributions; each line is looked at once.
+#[derive(Default)]
+pub(super) struct Attributions {
+    /// Of the last few lines, by their numbers modulo the size.
+    known: [Option<(usize, Option<Facts>)>; MOST_LINES],
+}
+
+impl Attributions {
+    /// Returns the attribution that ends with a line.
+    pub(super) fn ending_at(&mut self, lines: &Lines<'_>, last: usize) -> Option<Attribution> {
+        let line = lines.shown(last).strip_suffix([':', '：'])?;
+        if line.len() < SHORTEST {
+            return None;
+        }
+        let by_address = line.trim_end_matches(is_unseen).ends_with('>');
+        let mut facts = self.facts(lines, last)?;
+        if !facts.verb && !by_address {
+            return None;
+        }
+        let is_certain = |facts: Facts| {
+            (facts.verb && (facts.time || facts.date))
+                || (by_address && facts.at && facts.time && facts.date)
+        };
+        let mut certain = is_certain(facts).then_some(last);
+        let names_someone = facts.verb || facts.at;
+        let mut at = last;
+        // The lines above belong to it as far as the one that opens it; without such a one, as few
+        // as will do.
+        while !facts.opening && at > 0 && last - at + 1 < MOST_LINES && !lines.is_quoted(at - 1) {
+            at -= 1;
+            let Some(above) = self.facts(lines, at) else { break };
+            facts = Facts {
+                verb: facts.verb || above.verb,
+                time: facts.time || above.time,
+                date: facts.date || above.date,
+                at: facts.at || above.at,
+                opening: above.opening,
+            };
+            if is_certain(facts) && (certain.is_none() || facts.opening) {
+                certain = Some(at);
+            }
+        }
+        match certain {
+            Some(first) => Some(Attribution { first, is_certain: true }),
+            None => names_someone.then_some(Attribution { first: last, is_certain: false }),
+        }
+    }
+
+    /// Returns the facts of a line; `None` for one that is blank or too long.
+    fn facts(&mut self, lines: &Lines<'_>, index: usize) -> Option<Facts> {
+        let slot = &mut self.known[index % MOST_LINES];
+        match slot {
+            Some((known, facts)) if *known == index => *facts,
+            _ => {
+                let facts = facts(lines.shown(index));
+                *slot = Some((index, facts));
+                facts
+            }
+        }
+    }
+}
+
+fn facts(line: &str) -> Option<Facts> {
+    if line.is_empty() || line.len() > LONGEST {
+        return None;
+    }
+    let (time, date) = times(line.as_bytes());
+    let at = line.contains('@');
+    Some(Facts { verb: has_verb(line), time, date, at, opening: is_opening(line) })
+}
+
+/// Returns whether a line begins as attributions do.
+fn is_opening(line: &str) -> bool {
+    if line.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '在' | '-')) {
+        return true;
+    }
+    OPENINGS.iter().any(|word| {
+        let rest = line.strip_prefix(word);
+        rest.is_some_and(|rest| rest.starts_with([' ', '\u{a0}']))
+    })
+}
+
+const OPENINGS: [&str; 18] = [
+    "On", "Am", "Le", "El", "Em", "No", "Il", "Op", "Den", "W", "Dnia", "Dne", "Pada", "Vào", "På",
+    "В", "На", "في",
+];
+
+fn has_verb(line: &str) -> bool {
+    let end = line.trim_end_matches(|c| is_unseen(c) || matches!(c, ':' | '：' | '-'));
+    ENDS.iter().any(|verb| end.ends_with(verb))
+        || end
+            .split([' ', '\u{a0}'])
+            .any(|word| is_verb(word.trim_matches([',', ':', '<', '>', '"'])))
+}
+
+const ENDS: [&str; 4] = ["写道", "寫道", "작성", "のメール"];
+
+#[rustfmt::skip]
+fn is_verb(word: &str) -> bool {
+    matches!(word,
+        "wrote" | "writes" | "schrieb" | "geschrieben" | "écrit" | "escribió" | "escreveu" | "scritto"
+        | "schreef" | "geschreven" | "napisał(a)" | "napisał" | "napisała" | "pisze"
+        | "написал(а)" | "написал" | "написала" | "пишет" | "كتب" | "كتابة" | "yazdı" | "skrev"
+        | "लिखा" | "menulis" | "viết" | "kirjoitti" | "írta" | "napsal(a)" | "napsal" | "έγραψε"
+        | "Quoting" | "Zitat" | "Citando")
+}
+
+/// Returns whether a line has a time of day in it, and whether a year or a date in figures.
+fn times(bytes: &[u8]) -> (bool, bool) {
+    let (mut time, mut date) = (false, false);
+    let mut at = 0;
+    // How many figures stand before, and the only character between.
+    let mut before = None;
+    while let Some(found) = bytes[at..].iter().position(u8::is_ascii_digit) {
+        let start = at + found;
+        if found != 1 {
+            before = None;
+        }
+        let length = bytes[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if let Some(digits) = before
+            && digits <= 2
+        {
+            let between = bytes[start - 1];
+            time |= length == 2 && matches!(between, b':' | b'.' | b'h');
+            date |= length <= 2 && matches!(between, b'/' | b'.');
+        }
+        let year = &bytes[start..start + length];
+        date |= length == 4 && (year.starts_with(b"19") || year.starts_with(b"20"));
+        at = start + length;
+        before = Some(length);
+    }
+    (time, date)
+}

@@ -1,0 +1,136 @@
+//! A text's lines, what each of them is, and what becomes of it.
+
+use super::block;
+
+/// The most lines of a block of headers that are looked at.
+const MOST_HEADERS: usize = 10;
+
+// A line is the sum of these. The lower bits are the headers of `block`.
+const BLANK: u8 = 0x20;
+const QUOTED: u8 = 0x40;
+const DROPPED: u8 = 0x80;
+const HEADERS: u8 = 0x1f;
+
+/// A text's lines; they take five bytes each beside it.
+pub(super) struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<u32>,
+    kinds: Vec<u8>,
+}
+
+impl<'a> Lines<'a> {
+    /// A text of 4 GiB and more is taken for one line.
+    pub(super) fn new(text: &'a str) -> Self {
+        let text = text.trim_end();
+        let mut starts = vec![0];
+        if u32::try_from(text.len()).is_ok() {
+            let ends = memchr::memchr_iter(b'\n', text.as_bytes());
+            starts.extend(ends.filter_map(|at| u32::try_from(at + 1).ok()));
+        }
+        let mut lines = Self { text, starts, kinds: Vec::new() };
+        lines.kinds = (0..lines.starts.len()).map(|index| lines.kind(index)).collect();
+        lines
+    }
+
+    fn kind(&self, index: usize) -> u8 {
+        let line = self.shown(index);
+        match line.as_bytes().first() {
+            None => BLANK,
+            Some(b'>') => QUOTED,
+            Some(_) => block::header(line),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Returns a line without its end.
+    fn get(&self, index: usize) -> &'a str {
+        let start = self.starts[index] as usize;
+        let line = match self.starts.get(index + 1) {
+            Some(next) => &self.text[start..*next as usize - 1],
+            None => &self.text[start..],
+        };
+        line.strip_suffix('\r').unwrap_or(line)
+    }
+
+    /// Returns a line without blanks and unseen characters around it.
+    pub(super) fn shown(&self, index: usize) -> &'a str {
+        self.get(index).trim_matches(is_unseen)
+    }
+
+    pub(super) fn is_blank(&self, index: usize) -> bool {
+        self.kinds[index] & BLANK != 0
+    }
+
+    pub(super) fn is_quoted(&self, index: usize) -> bool {
+        self.kinds[index] & QUOTED != 0
+    }
+
+    pub(super) fn is_dropped(&self, index: usize) -> bool {
+        self.kinds[index] & DROPPED != 0
+    }
+
+    /// Returns the first line from `index` on that is not blank.
+    pub(super) fn next_text(&self, index: usize) -> Option<usize> {
+        (index..self.len()).find(|index| !self.is_blank(*index))
+    }
+
+    /// Returns whether a block of headers begins here: who, when, and to whom or what about.
+    pub(super) fn is_header_block(&self, at: usize) -> bool {
+        if self.kinds[at] & HEADERS == 0 {
+            return false;
+        }
+        let (mut seen, mut others) = (0, 0);
+        for kind in self.kinds[at..].iter().take(MOST_HEADERS) {
+            // A long list of recipients is on several lines.
+            others += u8::from(kind & HEADERS == 0);
+            if kind & BLANK != 0 || others > 2 {
+                break;
+            }
+            seen |= kind;
+        }
+        let both = block::FROM | block::DATE;
+        seen & both == both && seen & (block::TO | block::SUBJECT) != 0
+    }
+
+    pub(super) fn drop(&mut self, from: usize, to: usize) {
+        self.kinds[from..to].iter_mut().for_each(|kind| *kind |= DROPPED);
+    }
+
+    pub(super) fn keep(&mut self, from: usize, to: usize) {
+        self.kinds[from..to].iter_mut().for_each(|kind| *kind &= !DROPPED);
+    }
+
+    /// Returns the lines that are kept, with one blank line for what was dropped between them.
+    pub(super) fn kept(&self) -> String {
+        let mut kept = String::new();
+        let (mut blanks, mut dropped) = (0, false);
+        for index in 0..self.len() {
+            if self.is_blank(index) {
+                blanks += usize::from(!self.is_dropped(index));
+            } else if self.is_dropped(index) {
+                dropped = true;
+            } else {
+                if !kept.is_empty() {
+                    let count = if dropped { 1 } else { blanks };
+                    kept.extend(std::iter::repeat_n('\n', count + 1));
+                }
+                kept.push_str(self.get(index));
+                (blanks, dropped) = (0, false);
+            }
+        }
+        kept.truncate(kept.trim_end().len());
+        kept
+    }
+}
+
+/// Returns whether a character is a blank, or shows nothing and turns the direction of text.
+pub(super) fn is_unseen(c: char) -> bool {
+    if c.is_ascii() {
+        return matches!(c, ' ' | '\t' | '\r' | '\u{b}' | '\u{c}');
+    }
+    c.is_whitespace()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}

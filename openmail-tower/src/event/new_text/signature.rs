@@ -1,0 +1,124 @@
+//! Signatures: below `-- `, and those that mobile programs add.
+
+use std::ops::Range;
+
+use super::lines::Lines;
+
+/// The most lines of a signature; beyond, `--` is taken for a rule between paragraphs.
+const MOST_LINES: usize = 20;
+/// The most lines that mobile programs add.
+const MOST_MOBILE: usize = 3;
+
+/// Drops the signatures of the lines before `end`, and returns where they stood.
+pub(super) fn drop(lines: &mut Lines<'_>, end: usize) -> Vec<Range<usize>> {
+    let mut dropped = below_delimiters(lines, end);
+    dropped.extend(mobile(lines, end));
+    dropped
+}
+
+fn below_delimiters(lines: &mut Lines<'_>, end: usize) -> Vec<Range<usize>> {
+    let mut dropped = Vec::new();
+    let mut at = 0;
+    while at < end {
+        let start = at;
+        at += 1;
+        if lines.is_blank(start) || lines.is_dropped(start) || !is_delimiter(lines.shown(start)) {
+            continue;
+        }
+        let most = end.min(start + MOST_LINES);
+        let below = (at..most).find(|index| lines.is_dropped(*index));
+        if let Some(below) = below.or_else(|| (most == end).then_some(end)) {
+            lines.drop(start, below);
+            dropped.push(start..below);
+            at = below;
+        }
+    }
+    dropped
+}
+
+/// At the end of each part that is kept.
+fn mobile(lines: &mut Lines<'_>, end: usize) -> Vec<Range<usize>> {
+    let mut dropped = Vec::new();
+    let mut left = MOST_MOBILE;
+    for at in (0..end).rev() {
+        if lines.is_blank(at) {
+            continue;
+        }
+        if lines.is_dropped(at) {
+            left = MOST_MOBILE;
+        } else if left > 0 && is_mobile(lines.shown(at)) {
+            lines.drop(at, at + 1);
+            dropped.push(at..at + 1);
+            left -= 1;
+        } else {
+            left = 0;
+        }
+    }
+    dropped
+}
+
+/// Returns whether a signature stands below: `-- `, or a mailing list's long rule.
+fn is_delimiter(line: &str) -> bool {
+    line == "--" || (line.len() >= 40 && line.bytes().all(|byte| byte == b'_'))
+}
+
+/// Returns whether a line is what a mobile program adds.
+fn is_mobile(line: &str) -> bool {
+    if line.len() > 160 {
+        return false;
+    }
+    let line = line.to_lowercase();
+    let line = line.trim_end_matches('.');
+    BEGINNINGS.iter().any(|beginning| line.starts_with(beginning))
+        || ENDS.iter().any(|end| line.ends_with(end))
+        || (line.starts_with("von meinem ") && line.ends_with(" gesendet"))
+}
+
+const BEGINNINGS: [&str; 44] = [
+    "sent from my ",
+    "sent from mail for ",
+    "sent from outlook",
+    "sent from yahoo",
+    "sent from samsung",
+    "sent from proton",
+    "sent from gmail",
+    "sent from a mobile",
+    "sent via ",
+    "sent with proton",
+    "sent with [proton",
+    "get outlook for ",
+    "gesendet von mein",
+    "gesendet von mail",
+    "gesendet von outlook",
+    "gesendet mit der ",
+    "outlook für ",
+    "envoyé de mon ",
+    "envoyé depuis ",
+    "envoyé à partir de ",
+    "obtenir outlook",
+    "télécharger outlook",
+    "enviado desde ",
+    "obtener outlook",
+    "enviado do meu ",
+    "enviado do ",
+    "enviado a partir do ",
+    "obter o outlook",
+    "inviato da ",
+    "inviato dal ",
+    "ottieni outlook",
+    "отправлено с ",
+    "отправлено из ",
+    "发自我的",
+    "从我的",
+    "從我的",
+    "أُرسلت من",
+    "أرسلت من",
+    "تم الإرسال من",
+    "verstuurd vanaf ",
+    "verzonden vanaf ",
+    "wysłane z ",
+    "wysłano z ",
+    "skickat från min ",
+];
+
+const ENDS: [&str; 4] = ["から送信", "에서 보냄", " gönderildi", " से भेजा गया"];

@@ -1,0 +1,106 @@
+//! `Message::new_text` against mails as programs of many languages write them.
+//!
+//! `fixtures/new_text/mails.txt` holds them: a name, a subject where it matters, the mail, and what
+//! is new in it.
+
+use std::time::{Duration, Instant};
+
+use openmail_tower::Message;
+
+const MAILS: &str = include_str!("../fixtures/new_text/mails.txt");
+
+struct Mail {
+    name: &'static str,
+    message: Message,
+    new: &'static str,
+}
+
+fn message(text: &str, subject: Option<&str>) -> Message {
+    let json = serde_json::json!({"id": "m", "subject": subject, "body_text": text});
+    serde_json::from_value(json).unwrap()
+}
+
+fn mails() -> Vec<Mail> {
+    let mail = |entry: &'static str| {
+        let (head, rest) = entry.split_once("==== mail\n").unwrap();
+        let (text, new) = rest.split_once("==== new\n").unwrap();
+        let (name, subject) = head.split_once('\n').unwrap();
+        let subject = subject.strip_prefix("subject: ").map(str::trim_end);
+        Mail { name, message: message(text, subject), new: new.trim_end_matches('\n') }
+    };
+    // An entry begins with its name; its other two marks are no beginnings.
+    let mut entries: Vec<&str> = Vec::new();
+    let starts: Vec<_> = MAILS.match_indices("==== ").map(|(at, _)| at).collect();
+    for three in starts.chunks(3) {
+        let start = three[0] + "==== ".len();
+        let end = starts.iter().find(|at| **at > three[2]).copied().unwrap_or(MAILS.len());
+        entries.push(&MAILS[start..end]);
+    }
+    entries.into_iter().map(mail).collect()
+}
+
+#[test]
+fn at_least_95_of_100_mails_are_told_exactly_from_their_history() {
+    let mails = mails();
+    let missed: Vec<_> = mails
+        .iter()
+        .filter(|mail| mail.message.new_text() != mail.new)
+        .map(|mail| mail.name)
+        .collect();
+    let exact = mails.len() - missed.len();
+    println!("{exact} of {} mails are exact; not: {missed:?}", mails.len());
+    assert!(mails.len() >= 120);
+    assert!(exact * 100 >= mails.len() * 95, "{missed:?}");
+}
+
+#[test]
+fn no_mail_loses_everything() {
+    for mail in mails() {
+        assert!(!mail.message.new_text().is_empty(), "{}", mail.name);
+        // Of a text, and of no more than its history, something is left.
+        let text = mail.message.body_text.as_deref().unwrap();
+        for (at, _) in text.match_indices('\n') {
+            let rest = message(&text[at..], None);
+            let is_blank = text[at..].trim().is_empty();
+            assert_eq!(rest.new_text().is_empty(), is_blank, "{}: {:?}", mail.name, &text[at..]);
+        }
+    }
+    assert_eq!(message("", None).new_text(), "");
+    assert_eq!(message(" \r\n\t\n", None).new_text(), "");
+}
+
+#[test]
+fn hostile_text_takes_time_in_proportion() {
+    for unit in [
+        "\u{200d}",
+        "\n",
+        ":\n",
+        "wrote\n:\n",
+        "1:05 wrote x:\n",
+        "From: x\n",
+        "From: x\nDate: y\n",
+        "--\n",
+        "--\n\n\n",
+        "> \n",
+        "> On 2024 x wrote:\n",
+        "---x---\n",
+        "sent from my x\n",
+        "On \nOn \nOn \n<a@b>:\n",
+        "a wrote:\n\n\n\n",
+        "a wrote:",
+        "______________________________\n",
+        "\u{202b}\u{e0041}:\n",
+        "：\n",
+    ] {
+        let time = |bytes: usize| {
+            let mail = message(&unit.repeat(bytes / unit.len()), None);
+            let start = Instant::now();
+            std::hint::black_box(mail.new_text());
+            start.elapsed()
+        };
+        let (small, large) = (time(1 << 18), time(1 << 21));
+        // Eight times as much; with squares it would be 64 times.
+        let bound = small.max(Duration::from_millis(20)) * 32;
+        assert!(large < bound, "{unit:?}: {small:?}, then {large:?}");
+    }
+}
