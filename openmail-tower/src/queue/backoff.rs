@@ -36,12 +36,12 @@ impl Backoff {
         attempt >= self.attempts
     }
 
-    /// How long to wait after the `attempt`th run, from 1.
-    pub(super) fn after(&self, attempt: u32) -> Duration {
+    /// Returns the delay after the `attempt`th run, from 1: a random part of the longest one.
+    pub fn after(&self, attempt: u32) -> Duration {
         self.ceiling(attempt).mul_f64(fastrand::f64())
     }
 
-    pub(super) fn ceiling(&self, attempt: u32) -> Duration {
+    fn ceiling(&self, attempt: u32) -> Duration {
         let factor = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
         self.base.saturating_mul(factor.max(1)).min(self.cap)
     }

@@ -76,6 +76,7 @@ mod entry;
 mod error;
 mod lane;
 mod lease;
+mod policy;
 #[cfg(feature = "queue-postgres")]
 mod postgres;
 mod request;
@@ -96,6 +97,7 @@ pub use entry::{Counts, DeadLetter, EntryId, NewEntry, NewReply, Retention, Role
 pub use error::{QueueError, QueueErrorKind};
 pub use lane::Lane;
 pub use lease::{Claimed, Claims, DeadReport, Lease, Registration, WorkerId};
+pub use policy::{RetryPolicy, Run};
 #[cfg(feature = "queue-postgres")]
 pub use postgres::{PostgresChanges, PostgresOptions, PostgresStore};
 pub use request::{Choice, ClaimRequest, InboxLimits, InboxShare};

@@ -5,7 +5,6 @@ use sha2::{Digest, Sha256};
 /// Beyond so many bytes an id is kept as its hash: PostgreSQL's indexes hold 2,704 bytes.
 const LONGEST: usize = 1024;
 /// So many bytes of an error are kept.
-#[cfg(any(test, feature = "queue-postgres", feature = "queue-sqlite"))]
 const ERROR: usize = 4096;
 
 /// An id as a column. PostgreSQL's text holds no NUL.
@@ -19,7 +18,6 @@ pub(super) fn hashed(text: &str) -> String {
 }
 
 /// An error as a column.
-#[cfg(any(test, feature = "queue-postgres", feature = "queue-sqlite"))]
 pub(super) fn error(text: &str) -> String {
     let end = text.floor_char_boundary(ERROR);
     text[..end].replace('\0', "\u{fffd}")

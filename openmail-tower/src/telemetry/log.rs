@@ -191,6 +191,48 @@ pub(super) fn lease_lost(id: &dyn fmt::Display) {
     let _ = id;
 }
 
+/// A run blocks its thread, and cannot be cut off.
+#[cfg(feature = "queue")]
+pub(super) fn run_blocks(id: &dyn fmt::Display) {
+    #[cfg(feature = "tracing")]
+    tracing::error!(target: TARGET, entry = %id, "run blocks its thread, lease let go");
+    #[cfg(not(feature = "tracing"))]
+    let _ = id;
+}
+
+/// The store refused what became of an entry.
+#[cfg(feature = "queue")]
+pub(super) fn settlement_refused(id: &dyn fmt::Display, error: &dyn std::error::Error) {
+    #[cfg(feature = "tracing")]
+    {
+        let reason = error.source().map(|source| display(text::error(source)));
+        tracing::error!(target: TARGET, entry = %id, reason, "settlement refused by the store");
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = (id, error);
+}
+
+/// Entries were taken over.
+#[cfg(feature = "queue")]
+pub(super) fn recovered(entries: u64) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(target: TARGET, entries, "entries recovered that nobody ran");
+    #[cfg(not(feature = "tracing"))]
+    let _ = entries;
+}
+
+/// A dead letter could not be reported.
+#[cfg(feature = "queue")]
+pub(super) fn unreported(id: &dyn fmt::Display, error: &dyn fmt::Display) {
+    #[cfg(feature = "tracing")]
+    tracing::error!(
+        target: TARGET, entry = %id, error = %text::error(error),
+        "dead letter not reported, will be tried again"
+    );
+    #[cfg(not(feature = "tracing"))]
+    let _ = (id, error);
+}
+
 /// The store cannot be reached.
 #[cfg(feature = "queue")]
 pub(super) fn store_away(error: &dyn std::error::Error) {

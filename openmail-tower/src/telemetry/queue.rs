@@ -46,6 +46,26 @@ pub(crate) fn lost(id: impl fmt::Display) {
     log::lease_lost(&id);
 }
 
+/// The run of the entry `id` blocks its thread beyond its limit, and its lease is let go.
+pub(crate) fn blocked(id: impl fmt::Display) {
+    log::run_blocks(&id);
+}
+
+/// The store refused what became of the entry `id`.
+pub(crate) fn refused(id: impl fmt::Display, error: &dyn Error) {
+    log::settlement_refused(&id, error);
+}
+
+/// So many entries were taken over from a worker that is gone.
+pub(crate) fn recovered(entries: u64) {
+    log::recovered(entries);
+}
+
+/// The dead letter `id` could not be reported.
+pub(crate) fn unreported(id: impl fmt::Display, error: &dyn fmt::Display) {
+    log::unreported(&id, error);
+}
+
 /// The store cannot be reached.
 pub(crate) fn away(error: &dyn Error) {
     log::store_away(error);

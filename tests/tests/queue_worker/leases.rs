@@ -38,7 +38,7 @@ async fn it_stops_when_what_runs_has_ended_and_gives_back_the_rest() {
     let [begun, gate] = gates();
     // It claims four, and has room for two.
     let events = ServiceBuilder::new().concurrency_limit(2).service(gated(&begun, &gate));
-    let worker = Running::start(queue.worker(events).concurrency(4));
+    let worker = Running::start(queue.worker(events).concurrency(4).per_inbox(4));
     begun.acquire_many(2).await.unwrap().forget();
     counts(&queue, States { ready: 4, running: 4, ..States::default() }).await;
     let Running { stop, task } = worker;
@@ -196,7 +196,7 @@ async fn an_error_without_words_is_a_failure_too() {
     counts(&queue, States { dead: 1, ..States::default() }).await;
     worker.stop().await;
     let letters = queue.store().dead_letters(None, 10).await.unwrap();
-    assert!(letters[0].error.contains("no words"), "{}", letters[0].error);
+    assert!(letters[0].error.contains("panicked"), "{}", letters[0].error);
 }
 
 #[tokio::test]
@@ -208,4 +208,135 @@ async fn waiting_for_ever_may_be_asked_for() {
     add(&queue, mail("evt_1")).await;
     counts(&queue, States::default()).await;
     assert_eq!(worker.stop().await, 0);
+}
+
+/// Has every lease and every back-off expire, as after a long time.
+async fn run_out(database: &SqlitePool) {
+    let all = "UPDATE openmail_events SET due_at = 0 WHERE state = 'ready'";
+    sqlx::query(all).execute(database).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_event_that_runs_here_is_not_begun_again() {
+    let (queue, folder) = queue().await;
+    add(&queue, mail("evt_1")).await;
+    let database = database(&folder).await;
+    let [begun, gate] = gates();
+    let worker = queue.worker(gated(&begun, &gate)).poll_interval(Duration::from_millis(10));
+    let worker = Running::start(worker);
+    begun.acquire().await.unwrap().forget();
+    run_out(&database).await;
+    // Others are claimed and run meanwhile.
+    gate.add_permits(20);
+    for number in 2..20 {
+        add(&queue, mail(&format!("evt_{number}"))).await;
+    }
+    counts(&queue, States::default()).await;
+    assert_eq!(worker.stop().await, 0);
+    assert_eq!(begun.available_permits(), 18, "each was begun once");
+}
+
+/// A worker begins a run, and is gone in the midst of it.
+async fn lose_a_worker(queue: &Queue) {
+    let [begun, gate] = gates();
+    let worker = queue.worker(gated(&begun, &gate)).poll_interval(Duration::from_millis(10));
+    let task = tokio::spawn(worker.backoff(at_once(9)).run(std::future::pending()));
+    timeout(Duration::from_secs(60), begun.acquire()).await.unwrap().unwrap().forget();
+    task.abort();
+    let _ = task.await;
+}
+
+#[tokio::test]
+async fn an_event_whose_worker_is_lost_runs_again_and_uses_no_attempt() {
+    let (queue, folder) = queue().await;
+    add(&queue, mail("evt_1")).await;
+    for _ in 0..2 {
+        lose_a_worker(&queue).await;
+        run_out(&database(&folder).await).await;
+    }
+    let seen = Seen::default();
+    let worker = queue.worker(seeing(&seen, |_| Ok(Outcome::Done))).backoff(at_once(1));
+    let worker = Running::start(worker);
+    counts(&queue, States::default()).await;
+    worker.stop().await;
+    assert_eq!((seen.count(), seen.last().unwrap().attempt()), (1, Some(1)));
+}
+
+#[tokio::test]
+async fn an_event_that_takes_its_worker_down_each_time_is_buried() {
+    let (queue, folder) = queue().await;
+    let database = database(&folder).await;
+    add(&queue, mail("evt_1")).await;
+    // Twice beside others, for all that is known, and twice alone.
+    for _ in 0..3 {
+        lose_a_worker(&queue).await;
+        run_out(&database).await;
+    }
+    let [begun, gate] = gates();
+    let worker = queue.worker(gated(&begun, &gate)).backoff(at_once(2));
+    let task = tokio::spawn(worker.run(std::future::pending()));
+    timeout(Duration::from_secs(60), begun.acquire()).await.unwrap().unwrap().forget();
+    task.abort();
+    let _ = task.await;
+    run_out(&database).await;
+    let seen = Seen::default();
+    let events = seeing(&seen, |_| Ok(Outcome::Done));
+    let worker = Running::start(queue.worker(events).backoff(at_once(2)));
+    counts(&queue, States { dead: 1, ..States::default() }).await;
+    worker.stop().await;
+    assert_eq!(seen.count(), 0);
+    let letters = queue.store().dead_letters(None, 10).await.unwrap();
+    assert_eq!(letters[0].attempts, 2);
+    assert_eq!(letters[0].error, "its worker was lost while it ran alone");
+}
+
+#[tokio::test]
+async fn a_suspect_runs_alone() {
+    let (queue, folder) = queue().await;
+    let database = database(&folder).await;
+    for number in 0..3 {
+        add(&queue, mail(&format!("suspect_{number}"))).await;
+    }
+    sqlx::query("UPDATE openmail_events SET losses = 2").execute(&database).await.unwrap();
+    for number in 0..30 {
+        add(&queue, mail(&format!("evt_{number}"))).await;
+    }
+    let (running, beside) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let events = {
+        let (running, beside) = (Arc::clone(&running), Arc::clone(&beside));
+        service_fn(move |event: VerifiedEvent| {
+            let (running, beside) = (Arc::clone(&running), Arc::clone(&beside));
+            async move {
+                let is_suspect = event.event_id().unwrap().as_str().starts_with("suspect");
+                running.fetch_add(1, Ordering::SeqCst);
+                for _ in 0..20 {
+                    if is_suspect {
+                        let others = running.load(Ordering::SeqCst) - 1;
+                        beside.fetch_max(others, Ordering::SeqCst);
+                    }
+                    tokio::task::yield_now().await;
+                }
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok::<_, HandlerError>(Outcome::Done)
+            }
+        })
+    };
+    let worker = Running::start(queue.worker(events));
+    counts(&queue, States::default()).await;
+    worker.stop().await;
+    assert_eq!(beside.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_reactivated_inbox_releases_what_it_held() {
+    let (queue, folder) = queue().await;
+    add(&queue, mail("evt_1")).await;
+    let hold = "UPDATE openmail_events SET held = 1, due_at = due_at + 3600000";
+    sqlx::query(hold).execute(&database(&folder).await).await.unwrap();
+    counts(&queue, States { held: 1, ..States::default() }).await;
+    let worker = queue.worker(seeing(&Seen::default(), |_| Ok(Outcome::Done)));
+    let worker = Running::start(worker.poll_interval(Duration::from_secs(3600)));
+    add(&queue, event(r#"{"event":"pod.reactivated","event_id":"evt_2","pod_id":"p"}"#)).await;
+    counts(&queue, States::default()).await;
+    worker.stop().await;
 }

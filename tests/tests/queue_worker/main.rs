@@ -1,5 +1,7 @@
 //! A worker, over SQLite.
 
+mod ends;
+mod fairness;
 mod leases;
 mod store;
 
@@ -214,5 +216,5 @@ async fn what_cannot_be_read_is_buried_and_blocks_nothing() {
     worker.stop().await;
     assert_eq!(seen.last().unwrap().event_id().unwrap(), &"evt_2");
     let letters = queue.store().dead_letters(None, 10).await.unwrap();
-    assert!(letters[0].error.starts_with("it cannot be read"), "{}", letters[0].error);
+    assert!(letters[0].error.starts_with("the event cannot be read"), "{}", letters[0].error);
 }

@@ -2,43 +2,43 @@
 
 use std::{
     collections::VecDeque,
-    convert::Infallible,
     future::{Future, poll_fn},
     mem,
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     time::Duration,
 };
 
 use tokio::{
     sync::Notify,
-    task::JoinSet,
-    time::{sleep, sleep_until},
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep_until},
 };
 use tower_service::Service;
 
 use crate::{
     queue::{
-        entry::Retention,
+        entry::EntryId,
         error::QueueError,
-        lease::{Claimed, Claims, WorkerId},
-        request::ClaimRequest,
-        store::{Changes, QueueStore},
+        lease::{Claimed, Claims, Lease},
+        policy::Run,
+        store::QueueStore,
     },
     seam::{BoxError, CatchPanic, HandlerError, Outcome, VerifiedEvent, within},
     telemetry::queue as telemetry,
 };
 
 use super::{
-    claim::{Look, claim, pause},
-    drain::drain,
     gauges,
-    held::{self, Held},
-    run::run,
-    settings::{Settings, Worker},
+    leases::Leases,
+    look::{Look, pause},
+    run::{Ended, Shared, run},
+    settings::Worker,
+    settle::settle,
+    upkeep,
 };
 
-/// All that a worker does at the same time. Only the runs have tasks of their own, which end with
+/// All that a worker does at the same time. Only its runs have tasks of their own, which end with
 /// this future.
 pub(super) async fn drive<St, E>(worker: Worker<St, E>, shutdown: impl Future<Output = ()>) -> usize
 where
@@ -47,103 +47,375 @@ where
     E::Error: Into<BoxError>,
     E::Future: Send + 'static,
 {
-    let Worker { store, events, settings } = worker;
-    let (held, changed) = (Held::default(), Notify::new());
+    let Worker { store, events, settings, dead_letters, replies } = worker;
+    let mut shutdown = pin!(shutdown);
+    let registration = tokio::select! {
+        registration = upkeep::register(&store, &settings) => registration,
+        () = &mut shutdown => return 0,
+    };
+    let (changed, died) = (Notify::new(), Notify::new());
+    let shared = Arc::new(Shared { store, settings, replies, registration });
+    let (store, settings, worker) = (&shared.store, &shared.settings, shared.registration.worker());
     let never = tokio::select! {
-        cut = fetch(&store, events, settings, &held, &changed, shutdown) => return cut,
-        never = held::renew(&store, &held, settings.lease) => never,
-        never = listen(store.changes(), &changed) => never,
-        never = prune(&store, settings) => never,
-        never = gauges::refresh(&store, settings.store_timeout) => never,
+        cut = Driver::new(&shared, events, &changed, &died).run(shutdown) => return cut,
+        never = upkeep::listen(store.changes(), &changed) => never,
+        never = upkeep::recover(store, worker, settings, &changed) => never,
+        never = upkeep::prune(store, settings) => never,
+        never = gauges::refresh(store, settings.store_timeout) => never,
+        never = upkeep::report(store, dead_letters.as_ref(), settings, &died) => never,
     };
     match never {}
 }
 
-/// Claims events and starts their runs, until it is time to stop.
-async fn fetch<St, E>(
-    store: &St,
+/// Claims entries, runs them, and writes down what became of them.
+struct Driver<'w, St, E> {
+    shared: &'w Arc<Shared<St>>,
+    changed: &'w Notify,
+    died: &'w Notify,
     template: E,
-    settings: Settings,
-    held: &Held,
-    changed: &Notify,
-    shutdown: impl Future<Output = ()>,
-) -> usize
+    /// The service that is asked whether it is ready, and then called.
+    events: E,
+    is_ready: bool,
+    /// After it has failed, it is left alone until then.
+    ready_at: Instant,
+    look: Look,
+    leases: Leases,
+    tasks: JoinSet<Step>,
+    /// Claimed, and not begun.
+    waiting: VecDeque<Claimed>,
+    claiming: Option<Pending<Result<Claims, QueueError>>>,
+    renewing: Option<Pending<Renewed>>,
+    renew_at: Instant,
+    /// A suspect is due: nothing else is begun until it has run alone.
+    suspects: bool,
+    stop: Option<Stop>,
+}
+
+/// A question to the store, and when it was asked.
+struct Pending<T> {
+    asked: Instant,
+    limit: usize,
+    answer: Pin<Box<dyn Future<Output = T> + Send>>,
+}
+
+/// The leases that were to be renewed, and those of them that are lost.
+type Renewed = (Vec<Lease>, Result<Vec<EntryId>, QueueError>);
+
+/// What a task has come to.
+enum Step {
+    Ran(Lease, Ended),
+    Settled(Lease, bool),
+}
+
+/// The worker is to stop.
+struct Stop {
+    /// When what still runs is cut off.
+    cut_at: Instant,
+    /// When nothing is waited for any more.
+    end_at: Instant,
+    cut: usize,
+}
+
+/// What happens next.
+enum Next {
+    Stop,
+    Claimed(Result<Claims, QueueError>),
+    Renewed(Renewed),
+    Ready(Result<(), HandlerError>),
+    Ended(Option<Result<(tokio::task::Id, Step), JoinError>>),
+    Changed,
+    Time,
+}
+
+impl<'w, St, E> Driver<'w, St, E>
 where
     St: QueueStore,
     E: Service<VerifiedEvent, Response = Outcome> + Clone + Send + 'static,
     E::Error: Into<BoxError>,
     E::Future: Send + 'static,
 {
-    let shared = Arc::new(settings);
-    let mut shutdown = pin!(shutdown);
-    let mut running = JoinSet::new();
-    let mut waiting = VecDeque::new();
-    let mut events = template.clone();
-    let mut is_ready = false;
-    let mut look = Look::now();
-    let mut claiming = None;
-    loop {
-        // Those whose lease was lost meanwhile are another's.
-        waiting.retain(|claimed: &Claimed| held.lease(&claimed.lease).is_some());
-        if is_ready && let Some(claimed) = waiting.pop_front() {
-            let clone = events.clone();
-            let events = mem::replace(&mut events, clone);
-            let lease = claimed.lease.clone();
-            let task = run(store.clone(), events, claimed, held.clone(), Arc::clone(&shared));
-            held.started(&lease, running.spawn(task));
-            is_ready = false;
-            continue;
+    fn new(shared: &'w Arc<Shared<St>>, events: E, changed: &'w Notify, died: &'w Notify) -> Self {
+        let now = Instant::now();
+        Self {
+            shared,
+            changed,
+            died,
+            template: events.clone(),
+            events,
+            is_ready: false,
+            ready_at: now,
+            look: Look::now(),
+            leases: Leases::default(),
+            tasks: JoinSet::new(),
+            waiting: VecDeque::new(),
+            claiming: None,
+            renewing: None,
+            renew_at: now,
+            suspects: false,
+            stop: None,
         }
-        if is_ready {
-            // Nothing is left to be run: what the service has set aside for it is given back.
-            events = template.clone();
-            is_ready = false;
-        }
-        let free = settings.concurrency.saturating_sub(running.len());
-        if claiming.is_none() && waiting.is_empty() && free > 0 && look.is_due() {
-            held.claiming();
-            look.begin();
-            let mut request = ClaimRequest::new(WorkerId(0), free, settings.lease);
-            request.held = held.ids();
-            claiming = Some(Box::pin(claim(store.clone(), request, settings)));
-        }
-        tokio::select! {
-            () = &mut shutdown => break,
-            (asked, claims) = async { claiming.as_mut().expect("it is there").await },
-                if claiming.is_some() =>
+    }
+
+    async fn run(mut self, mut shutdown: Pin<&mut impl Future<Output = ()>>) -> usize {
+        loop {
+            self.begin();
+            if let Some(stop) = &self.stop
+                && (Instant::now() >= stop.end_at || self.is_idle())
             {
-                claiming = None;
-                match &claims {
-                    Ok(claims) => look.found(asked, claims, settings.poll),
-                    Err(error) => look.failed(error),
-                }
-                take(held, claims, &mut waiting);
+                return stop.cut;
             }
-            ready = ready(&mut events), if !waiting.is_empty() => {
-                is_ready = ready.is_ok();
-                if let Err(error) = ready {
-                    telemetry::unready(&error);
-                    // What has failed is not used again.
-                    events = template.clone();
-                    sleep(pause(3)).await;
+            let wake = self.wake_at();
+            let next = tokio::select! {
+                () = &mut shutdown, if self.stop.is_none() => Next::Stop,
+                claims = answer(&mut self.claiming), if self.claiming.is_some() => {
+                    Next::Claimed(claims)
                 }
-            }
-            _ = running.join_next(), if !running.is_empty() => {}
-            () = changed.notified() => look.soon(),
-            () = sleep_until(look.at()), if claiming.is_none() && !look.is_due() => {}
+                renewed = answer(&mut self.renewing), if self.renewing.is_some() => {
+                    Next::Renewed(renewed)
+                }
+                ready = ready(&mut self.events),
+                    if !self.waiting.is_empty() && self.ready_at <= Instant::now() =>
+                {
+                    Next::Ready(ready)
+                }
+                ended = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
+                    Next::Ended(ended)
+                }
+                () = self.changed.notified() => Next::Changed,
+                () = sleep_until(wake) => Next::Time,
+            };
+            self.handle(next);
         }
     }
-    // What it has claimed is to be given back.
-    if let Some(claiming) = claiming {
-        take(held, claiming.await.1, &mut waiting);
+
+    fn handle(&mut self, next: Next) {
+        match next {
+            Next::Stop => self.stop(),
+            Next::Claimed(claims) => self.claimed(claims),
+            Next::Renewed((leases, lost)) => self.renewed(&leases, lost),
+            Next::Ready(Ok(())) => self.is_ready = true,
+            Next::Ready(Err(error)) => {
+                telemetry::unready(&error);
+                // What has failed is not used again.
+                self.events = self.template.clone();
+                self.ready_at = Instant::now() + pause(3);
+            }
+            Next::Ended(ended) => self.ended(ended),
+            Next::Changed => self.look.soon(),
+            Next::Time => {}
+        }
     }
-    drain(store, &mut running, held, &settings).await
+
+    /// Begins whatever can begin now.
+    fn begin(&mut self) {
+        // Those whose lease was lost meanwhile are another's.
+        self.waiting.retain(|claimed| self.leases.until(&claimed.lease).is_some());
+        if self.is_ready {
+            self.is_ready = false;
+            match self.waiting.pop_front() {
+                Some(claimed) => self.start(claimed),
+                // The service has set something aside for an event that is gone.
+                None => self.events = self.template.clone(),
+            }
+        }
+        if self.renewing.is_none() && self.renew_at <= Instant::now() {
+            self.renew();
+        }
+        if self.claiming.is_none() && self.stop.is_none() && self.look.is_due() {
+            self.claim();
+        }
+        if let Some(stop) = &mut self.stop
+            && Instant::now() >= stop.cut_at
+        {
+            // A second time it finds nothing: what was aborted has ended, or blocks its thread.
+            stop.cut = stop.cut.max(self.leases.cut_off());
+        }
+    }
+
+    /// When something is to be done though nothing has happened.
+    fn wake_at(&self) -> Instant {
+        let mut wake = Instant::now() + Duration::from_secs(3600);
+        if self.renewing.is_none() {
+            wake = wake.min(self.renew_at);
+        }
+        if !self.waiting.is_empty() && self.ready_at > Instant::now() {
+            wake = wake.min(self.ready_at);
+        }
+        match &self.stop {
+            Some(stop) if Instant::now() < stop.cut_at => wake.min(stop.cut_at),
+            Some(stop) => wake.min(stop.end_at),
+            None if self.claiming.is_none() && !self.look.is_due() => wake.min(self.look.at()),
+            None => wake,
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.leases.is_empty() && self.claiming.is_none()
+    }
+
+    fn claim(&mut self) {
+        let settings = &self.shared.settings;
+        let mut request = self.leases.request(self.shared.registration.worker(), settings);
+        request.replies = self.shared.replies.is_some();
+        if self.suspects {
+            // It may take everything beside it down.
+            if !self.leases.is_empty() {
+                return;
+            }
+            (request.suspects, request.limit) = (true, 1);
+        }
+        let is_full = request.limit == 0 || (request.weight == 0 && !request.oversized);
+        let is_behind = self.leases.settling() > settings.concurrency;
+        if is_full || is_behind || !self.waiting.is_empty() || self.leases.has_suspect() {
+            return;
+        }
+        self.look.begin();
+        let limit = request.limit;
+        let (shared, timeout) = (Arc::clone(self.shared), settings.store_timeout);
+        let answer = Box::pin(async move {
+            within(timeout, shared.store.claim(request), QueueError::late).await
+        });
+        self.claiming = Some(Pending { asked: Instant::now(), limit, answer });
+    }
+
+    fn claimed(&mut self, claims: Result<Claims, QueueError>) {
+        let Some(Pending { asked, limit, .. }) = self.claiming.take() else { return };
+        let settings = &self.shared.settings;
+        match claims {
+            Ok(claims) => {
+                self.look.found(limit, &claims, settings.poll);
+                let looked_for_suspects = mem::replace(&mut self.suspects, claims.suspects);
+                if looked_for_suspects || self.suspects {
+                    self.look.soon();
+                }
+                for claimed in claims.entries {
+                    self.leases.claimed(&claimed, asked, settings.lease);
+                    self.waiting.push_back(claimed);
+                }
+            }
+            Err(error) => self.look.failed(&error),
+        }
+        if self.stop.is_some() {
+            self.give_back();
+        }
+    }
+
+    fn start(&mut self, claimed: Claimed) {
+        let Some(until) = self.leases.until(&claimed.lease) else { return };
+        let clone = self.events.clone();
+        let events = mem::replace(&mut self.events, clone);
+        let (shared, lease) = (Arc::clone(self.shared), claimed.lease.clone());
+        let past = Run::from(&claimed);
+        let task = self.tasks.spawn(async move {
+            let lease = claimed.lease.clone();
+            Step::Ran(lease, run(&shared, events, claimed, until).await)
+        });
+        self.leases.running(&lease, past, task);
+    }
+
+    fn ended(&mut self, ended: Option<Result<(tokio::task::Id, Step), JoinError>>) {
+        match ended {
+            Some(Ok((task, Step::Ran(lease, ended)))) => {
+                self.leases.ended(task);
+                self.settle(lease, ended);
+            }
+            Some(Ok((_, Step::Settled(lease, is_dead)))) => {
+                self.leases.let_go(&lease);
+                if is_dead {
+                    self.died.notify_one();
+                }
+            }
+            Some(Err(error)) => {
+                // It was cut off at the end, or lost; or what it ran has panicked while it was
+                // dropped.
+                if let Some((lease, past)) = self.leases.ended(error.id()) {
+                    self.settle(lease, self.cut_short(&error, past));
+                }
+            }
+            None => {}
+        }
+        self.look.has_room();
+        if self.suspects && self.leases.is_empty() {
+            self.look.soon();
+        }
+    }
+
+    fn cut_short(&self, error: &JoinError, past: Run) -> Ended {
+        if error.is_cancelled() {
+            return Ended::given_back();
+        }
+        let error = HandlerError::panicked("while the run was dropped");
+        let settlement = self.shared.settings.policy.settlement(Err(error), past);
+        Ended { outcome: "panicked", settlement, observed: None }
+    }
+
+    /// Writes down what is to become of an entry, if it is still held.
+    fn settle(&mut self, lease: Lease, ended: Ended) {
+        if !self.leases.settling_of(&lease) {
+            return;
+        }
+        let shared = Arc::clone(self.shared);
+        self.tasks.spawn(async move {
+            let Ended { outcome, settlement, observed } = ended;
+            let limit = shared.settings.store_timeout;
+            let settling = settle(&shared.store, &lease, (outcome, settlement), limit);
+            let is_dead = match &observed {
+                Some(run) => run.scope(settling).await,
+                None => settling.await,
+            };
+            Step::Settled(lease, is_dead)
+        });
+    }
+
+    fn renew(&mut self) {
+        let settings = &self.shared.settings;
+        let period = (settings.lease / 3).max(Duration::from_millis(1));
+        let (now, lease) = (Instant::now(), settings.lease);
+        self.renew_at = now + period.min(Duration::from_secs(3600));
+        let leases = self.leases.renewable(settings);
+        if leases.is_empty() {
+            return;
+        }
+        let (shared, limit) = (Arc::clone(self.shared), settings.store_timeout.min(period));
+        let answer = Box::pin(async move {
+            let renewed = shared.store.renew(&leases, lease);
+            let lost = within(limit, renewed, QueueError::late).await;
+            (leases, lost)
+        });
+        self.renewing = Some(Pending { asked: now, limit: 0, answer });
+    }
+
+    fn renewed(&mut self, leases: &[Lease], lost: Result<Vec<EntryId>, QueueError>) {
+        let Some(Pending { asked, .. }) = self.renewing.take() else { return };
+        match lost {
+            Ok(lost) => {
+                self.leases.renewed(leases, &lost, asked, self.shared.settings.lease);
+            }
+            Err(error) => telemetry::away(&error),
+        }
+    }
+
+    fn stop(&mut self) {
+        let settings = &self.shared.settings;
+        let grace = settings.grace.min(Duration::from_secs(365 * 24 * 60 * 60));
+        let cut_at = Instant::now() + grace;
+        self.stop = Some(Stop { cut_at, end_at: cut_at + settings.store_timeout, cut: 0 });
+        self.give_back();
+    }
+
+    /// Gives back what was claimed and not begun.
+    fn give_back(&mut self) {
+        for claimed in mem::take(&mut self.waiting) {
+            self.settle(claimed.lease, Ended::given_back());
+        }
+    }
 }
 
-/// Holds what a claim has brought; what is not begun yet waits.
-fn take(held: &Held, claims: Result<Claims, QueueError>, waiting: &mut VecDeque<Claimed>) {
-    let events = claims.map(|claims| claims.entries).unwrap_or_default();
-    waiting.extend(held.claimed(events));
+async fn answer<T>(pending: &mut Option<Pending<T>>) -> T {
+    match pending {
+        Some(pending) => pending.answer.as_mut().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits until the service takes an event.
@@ -155,27 +427,5 @@ where
     match CatchPanic::new(|| poll_fn(|cx| events.poll_ready(cx))).await {
         Ok(ready) => ready.map_err(|error| HandlerError::from_boxed(error.into())),
         Err(panic) => Err(HandlerError::panicked(panic)),
-    }
-}
-
-async fn listen(mut changes: impl Changes, changed: &Notify) -> Infallible {
-    loop {
-        changes.next().await;
-        changed.notify_one();
-    }
-}
-
-/// Removes what has been done for long enough, a few at a time and none in a hurry.
-async fn prune<St: QueueStore>(store: &St, settings: Settings) -> Infallible {
-    const FEW: usize = 200;
-    loop {
-        let pruned = within(
-            settings.store_timeout,
-            store.prune(Retention::new(settings.keep, Duration::MAX), FEW),
-            QueueError::late,
-        )
-        .await;
-        let more = pruned.is_ok_and(|count| count >= FEW as u64);
-        sleep(if more { Duration::from_millis(100) } else { Duration::from_secs(60) }).await;
     }
 }

@@ -1,11 +1,13 @@
 //! [`Worker`].
 
-mod claim;
-mod drain;
 mod drive;
 mod gauges;
-mod held;
+mod leases;
+mod look;
+mod replies;
 mod run;
 mod settings;
+mod settle;
+mod upkeep;
 
 pub use settings::Worker;

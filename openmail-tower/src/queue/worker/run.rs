@@ -1,77 +1,185 @@
-//! One run of one event.
+//! One run of one entry.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt::Display,
+    future::{Future, pending, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
 
-use tokio::time::sleep;
+use tokio::{
+    sync::watch,
+    task::spawn_blocking,
+    time::{Instant, timeout},
+};
 use tower_service::Service;
 
 use crate::{
+    event::{EventKind, InboxId},
     queue::{
+        entry::{NewReply, Role},
         error::QueueError,
-        lease::{Claimed, Lease},
+        lease::{Claimed, Registration},
+        policy::{RetryPolicy, Run},
         settlement::Settlement,
         store::QueueStore,
     },
-    seam::{BoxError, CatchPanic, HandlerError, HandlerErrorKind, Outcome, VerifiedEvent, within},
-    telemetry::{self, Fields, Next, Run, queue::Settled},
+    seam::{
+        BoxError, CatchPanic, HandlerError, HandlerErrorKind, Outcome, StoredEvent, TraceContext,
+        VerifiedEvent, within,
+    },
+    telemetry::{self, Fields, Next},
 };
 
-use super::{claim::pause, held::Held, settings::Settings};
+use super::{
+    replies::{Replies, Sent},
+    settings::Settings,
+};
 
-/// Runs a claimed event through a service that is ready, and writes down what became of it.
+/// From this size on, a body is parsed on a thread for blocking work. Smaller ones take less time
+/// than to hand them over and back is worth.
+const LARGE: usize = 256 << 10;
+
+/// What all runs of a worker share.
+#[derive(Debug)]
+pub(super) struct Shared<St> {
+    pub(super) store: St,
+    pub(super) settings: Settings,
+    pub(super) replies: Option<Arc<dyn Replies>>,
+    /// The worker counts as alive until its last run has ended.
+    pub(super) registration: Registration,
+}
+
+/// How a run has ended, and what is to become of its entry.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// In one word, for logs and metrics.
+    pub(super) outcome: &'static str,
+    pub(super) settlement: Settlement,
+    pub(super) observed: Option<telemetry::Run>,
+}
+
+impl Ended {
+    /// It was not begun, or was cut off by its worker.
+    pub(super) fn given_back() -> Self {
+        Self { outcome: "dropped", settlement: Settlement::GiveBack, observed: None }
+    }
+}
+
+/// Runs a claimed entry, and returns what is to become of it.
 pub(super) async fn run<St, E>(
-    store: St,
-    mut events: E,
+    shared: &Shared<St>,
+    events: E,
     claimed: Claimed,
-    held: Held,
-    settings: Arc<Settings>,
-) where
+    until: watch::Receiver<Instant>,
+) -> Ended
+where
     St: QueueStore,
     E: Service<VerifiedEvent, Response = Outcome>,
     E::Error: Into<BoxError>,
 {
+    let Settings { policy, run_timeout, .. } = &shared.settings;
+    let past = Run::from(&claimed);
     let trace = claimed.trace_context.as_deref().and_then(|trace| trace.parse().ok());
-    let mut observed = Run::of_queue(fields(&claimed), trace);
+    let mut observed = telemetry::Run::of_queue(fields(&claimed), trace);
     if claimed.attempt == 1 && claimed.releases == 0 {
         telemetry::queue::waited(claimed.age);
     }
-    let Claimed { lease, attempt, was_lost, stored, .. } = claimed;
+    let failed = |error| (HandlerErrorKind::Failed.label(), policy.settlement(Err(error), past));
     let trace = observed.trace_context().or(trace);
     let work = async {
-        // It may be what took its worker down, or only have run beside that: it waits as what
-        // failed does, so that the two part.
-        if was_lost {
-            let error = HandlerError::failed("its worker was lost");
-            return ("lost", settlement(Err(error), attempt, &settings));
+        if claimed.was_held {
+            let error = "on hold for longer than allowed".to_owned();
+            return ("held", Settlement::Bury { error });
         }
-        let mut event = match VerifiedEvent::from_stored(stored) {
-            Ok(event) => event.with_attempt(attempt),
-            Err(error) => {
-                let error = format!("it cannot be read: {error}");
-                return ("permanent", Settlement::Bury { error });
+        if claimed.was_lost {
+            let error = HandlerError::failed("its worker was lost while it ran alone");
+            return ("lost", policy.settlement(Err(error), past));
+        }
+        let run = while_held(until, once(shared, events, claimed, trace));
+        match timeout(*run_timeout, run).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                let error = format!("the run was cut off after {run_timeout:?}");
+                failed(HandlerError::failed(error))
             }
-        };
-        if let Some(trace) = trace {
-            event = event.with_trace_context(trace);
         }
-        let outcome = events.call(event).await;
-        let outcome = outcome.map_err(|error| HandlerError::from_boxed(error.into()));
-        held.has_run(&lease);
-        // An error's text is the user's code as well.
-        (label(&outcome), settlement(outcome, attempt, &settings))
     };
+    // The text of an error, and what a future does when it is dropped, are the user's code as well.
     let (outcome, settlement) = match CatchPanic::new(|| observed.scope(work)).await {
-        Ok(end) => end,
-        Err(panic) => {
-            let outcome = Err(HandlerError::panicked(panic));
-            (label(&outcome), settlement(outcome, attempt, &settings))
-        }
+        Ok(ended) => ended,
+        Err(panic) => judged(policy, Err(HandlerError::panicked(panic)), past),
     };
-    held.has_run(&lease);
     let error = settlement.reason();
     observed.end(outcome, error.as_ref().map(|it| it as _), next(&settlement));
-    let limit = settings.store_timeout;
-    observed.scope(settle(&store, &held, &lease, attempt, (outcome, settlement), limit)).await;
+    Ended { outcome, settlement, observed: Some(observed) }
+}
+
+/// The run proper.
+async fn once<St, E>(
+    shared: &Shared<St>,
+    mut events: E,
+    claimed: Claimed,
+    trace: Option<TraceContext>,
+) -> (&'static str, Settlement)
+where
+    St: QueueStore,
+    E: Service<VerifiedEvent, Response = Outcome>,
+    E::Error: Into<BoxError>,
+{
+    let policy = &shared.settings.policy;
+    let past = Run::from(&claimed);
+    if claimed.role == Role::Reply {
+        let Some(replies) = &shared.replies else { return ("dropped", Settlement::GiveBack) };
+        return match replies.send(claimed).await {
+            Sent::Done => judged(policy, Ok(Outcome::Done), past),
+            Sent::Failed(error) => judged(policy, Err(error), past),
+            Sent::Held { reason, at_most } => ("held", Settlement::Hold { reason, at_most }),
+        };
+    }
+    let attempt = claimed.attempt;
+    let mut event = match parse(claimed.stored).await {
+        Ok(event) => event.with_attempt(attempt),
+        Err(error) => {
+            let error = HandlerError::permanent(format!("the event cannot be read: {error}"));
+            return judged(policy, Err(error), past);
+        }
+    };
+    if let Some(trace) = trace {
+        event = event.with_trace_context(trace);
+    }
+    if let Err(error) = release_held(shared, &event).await {
+        return judged(policy, Err(HandlerError::unavailable(error)), past);
+    }
+    let result = match CatchPanic::new(|| events.call(event.clone())).await {
+        Ok(result) => result.map_err(|error| HandlerError::from_boxed(error.into())),
+        Err(panic) => Err(HandlerError::panicked(panic)),
+    };
+    match result {
+        // Nobody needs a handler to test a webhook.
+        Ok(Outcome::Unrouted) if event.kind() == EventKind::SetupTest => {
+            (Outcome::Unrouted.label(), Settlement::done())
+        }
+        Ok(outcome) => match written(shared, &event, &outcome) {
+            Ok(replies) if replies.is_empty() => judged(policy, Ok(outcome), past),
+            Ok(replies) => (outcome.label(), Settlement::Done { replies }),
+            Err(error) => judged(policy, Err(error), past),
+        },
+        Err(error) => judged(policy, Err(error), past),
+    }
+}
+
+fn judged(
+    policy: &RetryPolicy,
+    result: Result<Outcome, HandlerError>,
+    past: Run,
+) -> (&'static str, Settlement) {
+    let label = match &result {
+        Ok(outcome) => outcome.label(),
+        Err(error) => error.kind().label(),
+    };
+    (label, policy.settlement(result, past))
 }
 
 fn fields(claimed: &Claimed) -> Fields<'_> {
@@ -84,14 +192,7 @@ fn fields(claimed: &Claimed) -> Fields<'_> {
     }
 }
 
-fn label(outcome: &Result<Outcome, HandlerError>) -> &'static str {
-    match outcome {
-        Ok(outcome) => outcome.label(),
-        Err(error) => error.kind().label(),
-    }
-}
-
-/// When the event runs next.
+/// When the entry runs next.
 fn next(settlement: &Settlement) -> Next {
     match settlement {
         Settlement::Retry { after, .. } | Settlement::Release { after, .. } => Next::In(*after),
@@ -100,120 +201,100 @@ fn next(settlement: &Settlement) -> Next {
     }
 }
 
-/// What of a settlement is counted beside the run.
-fn settled(outcome: &'static str, settlement: &Settlement) -> Option<Settled> {
-    match settlement {
-        Settlement::Retry { .. } => Some(Settled::Retry),
-        Settlement::Release { .. } => Some(Settled::Release(outcome)),
-        Settlement::Bury { .. } => Some(Settled::DeadLetter),
-        Settlement::Done { .. } | Settlement::GiveBack | Settlement::Hold { .. } => None,
+fn written<St>(
+    shared: &Shared<St>,
+    event: &VerifiedEvent,
+    outcome: &Outcome,
+) -> Result<Vec<NewReply>, HandlerError> {
+    shared.replies.as_ref().map_or(Ok(Vec::new()), |replies| replies.written(event, outcome))
+}
+
+/// Reads an event, a large one on another thread.
+async fn parse(stored: StoredEvent) -> Result<VerifiedEvent, Box<dyn Display + Send>> {
+    if stored.raw_body.len() < LARGE {
+        return VerifiedEvent::from_stored(stored).map_err(|error| Box::new(error) as _);
+    }
+    match spawn_blocking(|| VerifiedEvent::from_stored(stored)).await {
+        Ok(event) => event.map_err(|error| Box::new(error) as _),
+        Err(error) => Err(Box::new(error)),
     }
 }
 
-fn settlement(
-    outcome: Result<Outcome, HandlerError>,
-    attempt: u32,
-    settings: &Settings,
-) -> Settlement {
-    let Err(failure) = outcome else { return Settlement::done() };
-    let error = failure.to_string();
-    let after = settings.backoff.after(attempt).max(failure.delay().unwrap_or_default());
-    match failure.kind() {
-        HandlerErrorKind::Permanent => Settlement::Bury { error },
-        HandlerErrorKind::Unavailable | HandlerErrorKind::InFlight => {
-            Settlement::Release { after, reason: error }
-        }
-        HandlerErrorKind::Failed | HandlerErrorKind::Panicked
-            if settings.backoff.is_last(attempt) =>
-        {
-            Settlement::Bury { error }
-        }
-        HandlerErrorKind::Failed | HandlerErrorKind::Panicked => {
-            Settlement::Retry { after, error, holds_lane: settings.retries_hold_lanes }
-        }
-    }
+/// What waits for an inbox or a pod runs again when it is reactivated.
+async fn release_held<St: QueueStore>(
+    shared: &Shared<St>,
+    event: &VerifiedEvent,
+) -> Result<(), QueueError> {
+    let inbox = match event.kind() {
+        EventKind::InboxReactivated => event.inbox_id().map(InboxId::as_str),
+        // Which inboxes are a pod's is not known here; one that is still suspended is held again.
+        EventKind::PodReactivated => None,
+        _ => return Ok(()),
+    };
+    let limit = shared.settings.store_timeout;
+    within(limit, shared.store.release_held(inbox), QueueError::late).await.map(drop)
 }
 
-/// Writes down what became of a run. A store that is away is waited for: the event has run, and to
-/// lose that would have it run again.
-async fn settle<St: QueueStore>(
-    store: &St,
-    held: &Held,
-    run: &Lease,
-    attempt: u32,
-    (outcome, mut settlement): (&'static str, Settlement),
-    limit: Duration,
-) {
-    let mut failures = 0;
-    while let Some((lease, claimed)) = held.lease(run) {
-        // Claimed for the next run, so the store has heard of this one's end: that has not begun.
-        if let Settlement::Retry { after, .. } = &settlement
-            && claimed > attempt
-        {
-            settlement = Settlement::Release { after: *after, reason: String::new() };
-        }
-        match within(limit, store.settle(&lease, settlement.clone()), QueueError::late).await {
-            Ok(true) => {
-                if let Some(settled) = settled(outcome, &settlement) {
-                    telemetry::queue::settled(settled);
-                }
-                if held.let_go(run, &lease) {
-                    return;
-                }
-                // Claimed anew after it was written: what has not begun is given back.
-                settlement = Settlement::GiveBack;
-                continue;
+/// Takes no step of a run unless the lease is known to hold: a process that was stopped for longer
+/// than that must not go on beside the new holder.
+async fn while_held<F: Future>(mut until: watch::Receiver<Instant>, run: F) -> F::Output {
+    let mut run = pin!(run);
+    loop {
+        let step = poll_fn(|cx| {
+            if Instant::now() < *until.borrow() {
+                run.as_mut().poll(cx).map(Some)
+            } else {
+                Poll::Ready(None)
             }
-            Ok(false) if held.let_go_lost(run, &lease) => return telemetry::queue::lost(run.id),
-            Ok(false) => {}
-            Err(error) => telemetry::queue::away(&error),
+        });
+        if let Some(output) = step.await {
+            return output;
         }
-        failures += 1;
-        sleep(pause(failures)).await;
+        if until.wait_for(|until| Instant::now() < *until).await.is_err() {
+            // It was lost, and the task is about to be aborted.
+            pending::<()>().await;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::{task::yield_now, time::advance};
+
     use super::*;
-    use crate::queue::{backoff::Backoff, worker::Worker};
 
-    fn settings() -> Settings {
-        let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(1)).attempts(3);
-        Worker::new((), ()).backoff(backoff).settings
-    }
-
-    fn after(outcome: Result<Outcome, HandlerError>, attempt: u32) -> Settlement {
-        settlement(outcome, attempt, &settings())
-    }
-
-    #[test]
-    fn what_was_handled_or_is_unrouted_is_done() {
-        for outcome in [Outcome::Done, Outcome::Duplicate, Outcome::Unrouted] {
-            assert!(matches!(after(Ok(outcome), 1), Settlement::Done { .. }));
+    #[tokio::test(start_paused = true)]
+    async fn no_step_is_taken_once_the_lease_may_have_expired() {
+        const LEASE: Duration = Duration::from_secs(30);
+        let lease = watch::Sender::new(Instant::now() + LEASE);
+        let steps = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let (step, taken) =
+            (Arc::clone(&steps), || steps.load(std::sync::atomic::Ordering::SeqCst));
+        let run = async move {
+            for _ in 0..3 {
+                step.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                yield_now().await;
+                tokio::time::sleep(Duration::from_secs(20)).await;
+            }
+        };
+        let run = tokio::spawn(while_held(lease.subscribe(), run));
+        yield_now().await;
+        assert_eq!(taken(), 1);
+        // As a process that is stopped, and comes back long after.
+        advance(Duration::from_secs(3600)).await;
+        for _ in 0..10 {
+            yield_now().await;
         }
-    }
-
-    #[test]
-    fn a_failure_is_tried_again_until_the_last_attempt() {
-        for attempt in [1, 2] {
-            let settled = after(Err(HandlerError::failed("x")), attempt);
-            assert!(matches!(settled, Settlement::Retry { error, .. } if error == "x"));
+        assert_eq!(taken(), 1, "another may have it by now");
+        lease.send_replace(Instant::now() + LEASE);
+        for _ in 0..10 {
+            yield_now().await;
         }
-        assert!(matches!(after(Err(HandlerError::failed("x")), 3), Settlement::Bury { .. }));
-        assert!(matches!(after(Err(HandlerError::permanent("x")), 1), Settlement::Bury { .. }));
-        let panicked = HandlerError::panicked("x");
-        assert!(matches!(after(Err(panicked), 1), Settlement::Retry { .. }));
-    }
-
-    #[test]
-    fn it_waits_at_least_as_long_as_the_error_says() {
-        let week = Duration::from_secs(7 * 24 * 60 * 60);
-        let settled = after(Err(HandlerError::failed("x").after(week)), 1);
-        assert!(matches!(settled, Settlement::Retry { after, .. } if after == week));
-        let settled = after(Err(HandlerError::in_flight(week)), 99);
-        assert!(matches!(settled, Settlement::Release { after, .. } if after == week));
-        let settled = after(Err(HandlerError::unavailable("x")), 99);
-        assert!(matches!(settled, Settlement::Release { .. }));
+        assert_eq!(taken(), 2, "nobody has");
+        lease.send_replace(Instant::now() + Duration::from_secs(3600));
+        run.await.unwrap();
+        assert_eq!(taken(), 3);
     }
 }

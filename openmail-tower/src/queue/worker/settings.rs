@@ -1,70 +1,99 @@
 //! [`Worker`] and its settings.
 
-use std::{fmt, future::Future, time::Duration};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
+use tokio::sync::Mutex;
 use tower_service::Service;
 
 use crate::{
-    queue::{backoff::Backoff, store::QueueStore},
+    queue::{
+        backoff::Backoff,
+        entry::{DeadLetter, Retention},
+        policy::RetryPolicy,
+        request::InboxLimits,
+        store::QueueStore,
+    },
     seam::{BoxError, Outcome, VerifiedEvent},
 };
 
-use super::drive;
+use super::{drive, replies::Replies, upkeep::Hook};
 
-/// Runs the events of a queue through a service: an [`EventRouter`](crate::EventRouter), usually.
+/// Runs the events of a queue through a service, usually an [`EventRouter`](crate::EventRouter).
 ///
-/// | what the service says | what becomes of the event |
+/// What becomes of an event is decided by a [`RetryPolicy`]:
+///
+/// | the service's result | what becomes of the event |
 /// |---|---|
-/// | an [`Outcome`] | done |
-/// | an error, a panic | runs again after the [`Backoff`], and not before the error's [`delay`](crate::HandlerError::delay); after the last attempt, a dead letter |
+/// | an [`Outcome`] | done; [unrouted](Self::drop_unrouted), a dead letter |
+/// | an error, a panic, a run that takes [too long](Self::run_timeout) | runs again after the [`Backoff`], and not before the error's [`delay`](crate::HandlerError::delay); after the last attempt, a dead letter |
 /// | a [permanent](crate::HandlerError::permanent) error | a dead letter |
-/// | unavailable, in flight | comes again; the attempt does not count |
+/// | unavailable, in flight | put off: runs again after a back-off that grows each time, and no attempt is used; after [72 h](Self::max_age), a dead letter |
 ///
-/// An event whose body is no event any more becomes a dead letter, too. What it runs has the
-/// number of the run as [`attempt`](VerifiedEvent::attempt), from 1.
+/// A stored body that is no event becomes a dead letter as well. An event has the number of the run
+/// as its [`attempt`](VerifiedEvent::attempt), from 1.
 ///
-/// While an event runs, its lease is renewed. When its process dies, the lease runs out and another
-/// worker takes it: the run counts as failed, and the event waits for its back-off. So one that
-/// takes its process down parts from those that ran beside it, and is a dead letter in the end. When
-/// the lease is lost in another way, the run is cut off at its next `.await`, since somebody else
-/// runs the event.
+/// # Fairness
+/// One inbox takes at most its [share](Self::per_inbox) of the runs and half of the
+/// [memory](Self::memory), so that the mails of others start at once, whatever an agent does.
+///
+/// # Leases
+/// While an event runs, its lease is renewed. When a worker's process dies, others notice it by a
+/// lock that the operating system or the database drops with it, and run its events again at once.
+/// Where there is no such lock, they wait for the [lease](Self::lease) to expire. A run that was lost
+/// twice in a row may be what takes its process down: it runs alone then, and only the runs that it
+/// is lost in alone count as attempts. A run whose lease is lost, or may be, takes no further step.
 #[derive(Clone)]
 #[must_use = "a worker does nothing until it is `run`"]
 pub struct Worker<St, E> {
     pub(super) store: St,
     pub(super) events: E,
     pub(super) settings: Settings,
+    pub(super) dead_letters: Option<Hook>,
+    pub(super) replies: Option<Arc<dyn Replies>>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) concurrency: usize,
+    pub(super) per_inbox: Option<InboxLimits>,
+    pub(super) memory: u64,
     pub(super) lease: Duration,
-    pub(super) backoff: Backoff,
-    pub(super) retries_hold_lanes: bool,
+    pub(super) policy: RetryPolicy,
+    pub(super) run_timeout: Duration,
     pub(super) poll: Duration,
-    pub(super) keep: Duration,
+    pub(super) retention: Retention,
     pub(super) grace: Duration,
     pub(super) store_timeout: Duration,
 }
 
+impl Settings {
+    /// By default, one inbox leaves a quarter of the runs to others.
+    pub(super) fn inbox_limits(&self) -> InboxLimits {
+        let share = self.concurrency - self.concurrency / 4;
+        self.per_inbox.clone().unwrap_or_else(|| InboxLimits::all(share))
+    }
+}
+
 impl<St, E> Worker<St, E> {
-    /// A worker that runs the events of `store` through `events`.
+    /// Returns a worker that runs the events of `store` through `events`.
     pub fn new(store: St, events: E) -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         let settings = Settings {
             concurrency: 16,
+            per_inbox: None,
+            memory: 64 << 20,
             lease: Duration::from_secs(30),
-            backoff: Backoff::default(),
-            retries_hold_lanes: true,
+            policy: RetryPolicy::default(),
+            run_timeout: Duration::from_secs(5 * 60),
             poll: Duration::from_secs(1),
-            keep: Duration::from_secs(24 * 60 * 60),
+            retention: Retention::new(DAY, 30 * DAY),
             grace: Duration::from_secs(30),
             store_timeout: Duration::from_secs(10),
         };
-        Self { store, events, settings }
+        Self { store, events, settings, dead_letters: None, replies: None }
     }
 
-    /// How many events to run at a time. Default: 16.
+    /// Sets how many events run at a time. Default: 16.
     ///
     /// # Panics
     /// When it is 0.
@@ -74,8 +103,33 @@ impl<St, E> Worker<St, E> {
         self
     }
 
-    /// After how long a worker that has died is known to be lost; a running event's lease is renewed every
-    /// third of it. Default: 30 s.
+    /// Sets how many events of each inbox run at a time. Further events of such an inbox stay in the
+    /// queue and hold up nobody else's. Default: three quarters of the
+    /// [`concurrency`](Self::concurrency).
+    ///
+    /// # Panics
+    /// When it is 0.
+    pub fn per_inbox(self, events: usize) -> Self {
+        assert!(events > 0, "a worker runs at least one event of an inbox at a time");
+        self.inbox_limits(InboxLimits::all(events))
+    }
+
+    /// Sets how many events of each inbox run at a time, by inbox.
+    pub fn inbox_limits(mut self, limits: InboxLimits) -> Self {
+        self.settings.per_inbox = Some(limits);
+        self
+    }
+
+    /// Sets how much memory the events that the worker holds may take, in bytes: their bodies, and
+    /// what is parsed from them. It claims no more than fits; an event that takes more than all of it
+    /// runs when there is no other. Default: 64 MiB.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.settings.memory = bytes;
+        self
+    }
+
+    /// Sets the duration after which an event may be claimed by another worker, if this one has
+    /// neither renewed its lease nor visibly died. It is renewed every third of it. Default: 30 s.
     ///
     /// # Panics
     /// When it is less than a millisecond.
@@ -85,56 +139,115 @@ impl<St, E> Worker<St, E> {
         self
     }
 
-    /// When a failed event runs again, and how often. Default: [`Backoff::default`].
+    /// Sets when a failed event runs again, and how often. Default: [`Backoff::default`].
     pub fn backoff(mut self, backoff: Backoff) -> Self {
-        self.settings.backoff = backoff;
+        self.settings.policy = self.settings.policy.backoff(backoff);
         self
     }
 
-    /// Lets the others of its lane go before an event that waits for a retry. Two of a lane still
-    /// never run at the same time. By default the lane waits, and its order holds.
+    /// Lets other events of its lane run before one that waits for a retry. Two of a lane still
+    /// never run at the same time. Default: the lane waits, and its order holds.
     pub fn overtake_retries(mut self) -> Self {
-        self.settings.retries_hold_lanes = false;
+        self.settings.policy = self.settings.policy.overtake_retries();
         self
     }
 
-    /// How often to look for events when nothing tells of any: SQLite tells of those of its own
-    /// process, PostgreSQL of all. Default: 1 s.
+    /// Counts an event that no handler takes as done. Default: it becomes a dead letter, since it was
+    /// acknowledged. A `setup.test` is done either way.
+    pub fn drop_unrouted(mut self) -> Self {
+        self.settings.policy = self.settings.policy.drop_unrouted();
+        self
+    }
+
+    /// Sets for how long an event may be put off again and again, because something is unavailable,
+    /// before it becomes a dead letter. Default: 72 h.
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.settings.policy = self.settings.policy.max_age(age);
+        self
+    }
+
+    /// Sets the maximum duration of a run. A run that takes longer is dropped at its next `.await`,
+    /// and counts as failed. Default: 5 min.
+    pub fn run_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.run_timeout = timeout;
+        self
+    }
+
+    /// Sets how often to look for events when no notification comes: SQLite notifies of those of its
+    /// own process, PostgreSQL of all. Default: 1 s.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.settings.poll = interval;
         self
     }
 
-    /// How long to keep events that are done, and so for how long a duplicate is known as one.
-    /// OpenMail's attempts spread over some 7.5 minutes; the default of 24 h also covers what
-    /// somebody delivers anew by hand.
+    /// Sets how long the keys of events that are done are kept, and so for how long a duplicate is
+    /// recognised. OpenMail's attempts spread over some 7.5 min; the default of 24 h also covers what
+    /// somebody delivers again by hand.
     pub fn keep(mut self, keep: Duration) -> Self {
-        self.settings.keep = keep;
+        self.settings.retention.done = keep;
         self
     }
 
-    /// How long events under way may take once the worker is to stop. Default: 30 s.
+    /// Sets how long dead letters are kept. Default: 30 days.
+    pub fn keep_dead_letters(mut self, keep: Duration) -> Self {
+        self.settings.retention.dead = keep;
+        self
+    }
+
+    /// Sets how long running events may take once the worker is to stop. Default: 30 s.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.settings.grace = grace;
         self
     }
 
-    /// How long to wait for the store at a time; beyond that it counts as unreachable. Default: 10 s.
+    /// Sets the maximum duration of one call of the store; beyond that it counts as unreachable.
+    /// Default: 10 s.
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.settings.store_timeout = timeout;
         self
     }
 
-    /// Runs events until `shutdown` resolves. Then it takes no more, gives back those it has not
-    /// begun with, and waits for those under way.
+    /// Calls a service for each event that becomes a dead letter, once that is committed.
     ///
-    /// What is still running when the [`grace`](Self::grace) is over is cut off at its next
-    /// `.await`, and runs again elsewhere; that attempt does not count. What never comes to an
-    /// `.await` is left to itself after a [`store_timeout`](Self::store_timeout), and runs again
-    /// once its lease has run out. Gives how many those were. A store that goes away is waited for;
-    /// while it is, `shutdown` is still heard.
+    /// It is called once for each, by one of the workers that have such a service, and again only if
+    /// the call failed, took longer than 30 s, or its process died meanwhile. Dead letters from the
+    /// time before there was a service are reported as well.
     ///
-    /// When this future is dropped, what runs is cut off, and runs again once its lease has run out.
+    #[cfg_attr(feature = "queue-sqlite", doc = "```no_run")]
+    #[cfg_attr(not(feature = "queue-sqlite"), doc = "```ignore")]
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use openmail_tower::{EventRouter, queue::{DeadLetter, Enqueue}};
+    /// use tower::service_fn;
+    ///
+    /// let queue = Enqueue::sqlite("inbox.db").await?;
+    /// let worker = queue.worker(EventRouter::new()).on_dead_letter(service_fn(
+    ///     async |letter: DeadLetter| {
+    ///         eprintln!("{} {}: {}", letter.id, letter.kind, letter.error);
+    ///         Ok::<_, std::io::Error>(())
+    ///     },
+    /// ));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_dead_letter<S>(mut self, service: S) -> Self
+    where
+        S: Service<DeadLetter> + Send + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+    {
+        self.dead_letters = Some(Arc::new(Mutex::new(service)));
+        self
+    }
+
+    /// Runs events until `shutdown` resolves. Then the worker claims no more, gives back those it has
+    /// not begun, and waits for those that run.
+    ///
+    /// What still runs when the [`grace`](Self::grace) is over is dropped at its next `.await`, and
+    /// runs again elsewhere; that attempt does not count. A run that never comes to an `.await` is
+    /// left alone after a [`store_timeout`](Self::store_timeout). Returns how many runs were cut off.
+    /// A store that cannot be reached is waited for; `shutdown` is heard all the same.
+    ///
+    /// When this future is dropped, what runs is dropped as well, and runs again elsewhere.
     ///
     /// # Panics
     /// Outside a tokio runtime.

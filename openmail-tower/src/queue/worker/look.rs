@@ -1,25 +1,13 @@
-//! When to look for events, and how.
+//! When to look for entries that are due.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::{
-    queue::{error::QueueError, lease::Claims, request::ClaimRequest, store::QueueStore},
-    seam::within,
+    queue::{error::QueueError, lease::Claims},
     telemetry::queue as telemetry,
 };
-
-use super::settings::Settings;
-
-pub(super) async fn claim<St: QueueStore>(
-    store: St,
-    request: ClaimRequest,
-    settings: Settings,
-) -> (usize, Result<Claims, QueueError>) {
-    let limit = request.limit;
-    (limit, within(settings.store_timeout, store.claim(request), QueueError::late).await)
-}
 
 /// Between two looks at a store that has less than was asked for.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -31,13 +19,15 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) struct Look {
     at: Instant,
     failures: u32,
-    // Something has changed since the last look began.
+    /// Something has changed since the last look began.
     again: bool,
+    /// The last look left something because of the worker's limits.
+    limited: bool,
 }
 
 impl Look {
     pub(super) fn now() -> Self {
-        Self { at: Instant::now(), failures: 0, again: false }
+        Self { at: Instant::now(), failures: 0, again: false, limited: false }
     }
 
     pub(super) fn at(&self) -> Instant {
@@ -52,7 +42,7 @@ impl Look {
         self.again = false;
     }
 
-    /// Something has changed. A store that is away is waited for all the same.
+    /// Something has changed. A store that cannot be reached is left alone until its pause is over.
     pub(super) fn soon(&mut self) {
         self.again = true;
         if self.failures == 0 {
@@ -60,12 +50,19 @@ impl Look {
         }
     }
 
+    /// A run has ended, which makes room for what did not fit.
+    pub(super) fn has_room(&mut self) {
+        if self.limited {
+            self.soon();
+        }
+    }
+
     pub(super) fn found(&mut self, asked: usize, claims: &Claims, poll: Duration) {
         self.failures = 0;
+        self.limited = claims.limited;
         let wait = if self.again || claims.entries.len() >= asked {
             Duration::ZERO
         } else {
-            // What is due and was not given is in another's hands for the moment.
             claims.next_due.map_or(poll, |due| due.max(SHORTEST).min(poll))
         };
         self.at = Instant::now() + wait.min(LONGEST);
@@ -78,8 +75,8 @@ impl Look {
     }
 }
 
-/// How long to wait for a store that has been away `failures` times in a row: 0.1 s to 5 s, and
-/// some of it by chance, so that workers do not come back together.
+/// The time to wait for a store that could not be reached `failures` times in a row: 0.1 s to 5 s,
+/// part of it random, so that workers do not come back together.
 pub(super) fn pause(failures: u32) -> Duration {
     let longest = Duration::from_millis(100 << failures.min(6)).min(Duration::from_secs(5));
     longest.mul_f64(0.5 + 0.5 * fastrand::f64())
@@ -96,12 +93,25 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_during_a_look_is_looked_for() {
+    fn a_change_during_a_look_is_not_missed() {
         let mut look = Look::now();
         look.begin();
         look.soon();
         look.found(1, &Claims::default(), Duration::from_secs(9));
         assert!(look.is_due());
+    }
+
+    #[test]
+    fn what_did_not_fit_is_looked_for_when_there_is_room() {
+        for limited in [true, false] {
+            let mut look = Look::now();
+            look.begin();
+            let claims = Claims { limited, ..Claims::default() };
+            look.found(1, &claims, Duration::from_secs(9));
+            assert!(!look.is_due());
+            look.has_room();
+            assert_eq!(look.is_due(), limited);
+        }
     }
 
     #[test]
@@ -111,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_and_locked_is_not_asked_for_all_the_time() {
+    fn a_look_is_never_repeated_at_once_for_nothing() {
         assert!(!look(Some(Duration::ZERO), Duration::from_secs(1)).is_zero());
     }
 }

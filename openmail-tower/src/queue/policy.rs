@@ -1,0 +1,233 @@
+//! [`RetryPolicy`]: what becomes of an event after a run.
+
+use std::time::Duration;
+
+use crate::seam::{HandlerError, HandlerErrorKind, Outcome};
+
+use super::{backoff::Backoff, lease::Claimed, settlement::Settlement, text};
+
+/// Decides what becomes of an event after a run: the mapping from a service's result to a
+/// [`Settlement`].
+///
+/// | result | settlement |
+/// |---|---|
+/// | [`Done`](Outcome::Done), [`Duplicate`](Outcome::Duplicate), [`Queued`](Outcome::Queued) | [`Done`](Settlement::Done) |
+/// | [`Unrouted`](Outcome::Unrouted) | [`Bury`](Settlement::Bury), or `Done` by [`drop_unrouted`](Self::drop_unrouted) |
+/// | a failure, a panic | [`Retry`](Settlement::Retry) after the back-off; after the last attempt, `Bury` |
+/// | a permanent failure | `Bury` |
+/// | unavailable, in flight | [`Release`](Settlement::Release) after the back-off, which grows with each release in a row; after [`max_age`](Self::max_age), `Bury` |
+///
+/// No run begins before the error's [`delay`](HandlerError::delay) has passed. A [`Worker`] follows
+/// such a policy; one that takes its events from elsewhere, a message broker for example, can follow
+/// the same one:
+///
+/// ```
+/// use std::time::Duration;
+/// use openmail_tower::{HandlerError, queue::{Backoff, RetryPolicy, Run, Settlement}};
+///
+/// let policy = RetryPolicy::new(Backoff::default().attempts(3));
+/// let failed = || Err(HandlerError::failed("no answer"));
+/// assert!(matches!(policy.settlement(failed(), Run::attempt(2)), Settlement::Retry { .. }));
+/// assert!(matches!(policy.settlement(failed(), Run::attempt(3)), Settlement::Bury { .. }));
+/// ```
+///
+/// [`Worker`]: super::Worker
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    backoff: Backoff,
+    holds_lanes: bool,
+    buries_unrouted: bool,
+    max_age: Duration,
+}
+
+/// What is known of a run when its result is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Run {
+    /// The number of the run, from 1; those that were released are not counted.
+    pub attempt: u32,
+    /// How often the event was released since its last run.
+    pub releases: u32,
+    /// The time since the first of these releases.
+    pub released_for: Duration,
+}
+
+impl Run {
+    /// Returns the nth run, from 1, of an event that was not released before.
+    pub fn attempt(attempt: u32) -> Self {
+        Self { attempt, releases: 0, released_for: Duration::ZERO }
+    }
+}
+
+impl From<&Claimed> for Run {
+    fn from(claimed: &Claimed) -> Self {
+        let Claimed { attempt, releases, released_for, .. } = *claimed;
+        Self { attempt, releases, released_for }
+    }
+}
+
+impl RetryPolicy {
+    /// Returns a policy with this back-off.
+    pub fn new(backoff: Backoff) -> Self {
+        let max_age = Duration::from_secs(72 * 60 * 60);
+        Self { backoff, holds_lanes: true, buries_unrouted: true, max_age }
+    }
+
+    /// Sets the back-off.
+    #[must_use]
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// Lets other events of its lane run before one that waits for a retry. Default: the lane waits.
+    #[must_use]
+    pub fn overtake_retries(mut self) -> Self {
+        self.holds_lanes = false;
+        self
+    }
+
+    /// Counts an event that no handler takes as done. Default: it becomes a dead letter, since it
+    /// was acknowledged.
+    #[must_use]
+    pub fn drop_unrouted(mut self) -> Self {
+        self.buries_unrouted = false;
+        self
+    }
+
+    /// Sets for how long an event may be released again and again before it becomes a dead letter.
+    /// Default: 72 h.
+    #[must_use]
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.max_age = age;
+        self
+    }
+
+    /// Returns what becomes of an event by the result of its run.
+    pub fn settlement(&self, result: Result<Outcome, HandlerError>, run: Run) -> Settlement {
+        let failure = match result {
+            Ok(Outcome::Unrouted) if self.buries_unrouted => {
+                return Settlement::Bury { error: "no handler takes this event".to_owned() };
+            }
+            Ok(_) => return Settlement::done(),
+            Err(failure) => failure,
+        };
+        // An error's text is not ours, and may be as long as it likes.
+        let error = text::error(&failure.to_string());
+        let delay = failure.delay().unwrap_or_default();
+        match failure.kind() {
+            HandlerErrorKind::Permanent => Settlement::Bury { error },
+            HandlerErrorKind::Unavailable | HandlerErrorKind::InFlight => {
+                if run.released_for >= self.max_age {
+                    let hours = self.max_age.as_secs() / 3600;
+                    let error = text::error(&format!("put off for {hours} h: {error}"));
+                    return Settlement::Bury { error };
+                }
+                let after = self.backoff.after(run.releases.saturating_add(1)).max(delay);
+                Settlement::Release { after, reason: error }
+            }
+            HandlerErrorKind::Failed | HandlerErrorKind::Panicked
+                if self.backoff.is_last(run.attempt) =>
+            {
+                Settlement::Bury { error }
+            }
+            HandlerErrorKind::Failed | HandlerErrorKind::Panicked => {
+                let after = self.backoff.after(run.attempt).max(delay);
+                Settlement::Retry { after, error, holds_lane: self.holds_lanes }
+            }
+        }
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self::new(Backoff::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    fn policy() -> RetryPolicy {
+        let (base, cap) = (Duration::from_millis(1), Duration::from_secs(60));
+        RetryPolicy::new(Backoff::new(base, cap).attempts(3))
+    }
+
+    fn after(result: Result<Outcome, HandlerError>, attempt: u32) -> Settlement {
+        policy().settlement(result, Run::attempt(attempt))
+    }
+
+    #[test]
+    fn what_was_handled_is_done() {
+        for outcome in [Outcome::Done, Outcome::Duplicate, Outcome::Queued] {
+            assert_eq!(after(Ok(outcome), 1), Settlement::done());
+        }
+    }
+
+    #[test]
+    fn an_event_that_no_handler_takes_is_kept_as_a_dead_letter() {
+        assert!(matches!(after(Ok(Outcome::Unrouted), 1), Settlement::Bury { .. }));
+        let policy = policy().drop_unrouted();
+        assert_eq!(policy.settlement(Ok(Outcome::Unrouted), Run::attempt(1)), Settlement::done());
+    }
+
+    #[test]
+    fn a_failure_is_retried_until_the_last_attempt() {
+        for attempt in [1, 2] {
+            let settled = after(Err(HandlerError::failed("x")), attempt);
+            assert!(matches!(settled, Settlement::Retry { error, .. } if error == "x"));
+        }
+        assert!(matches!(after(Err(HandlerError::failed("x")), 3), Settlement::Bury { .. }));
+        assert!(matches!(after(Err(HandlerError::permanent("x")), 1), Settlement::Bury { .. }));
+        let panicked = HandlerError::panicked("x");
+        assert!(matches!(after(Err(panicked), 1), Settlement::Retry { .. }));
+    }
+
+    #[test]
+    fn it_waits_at_least_as_long_as_the_error_says() {
+        let settled = after(Err(HandlerError::failed("x").after(7 * DAY)), 1);
+        assert!(matches!(settled, Settlement::Retry { after, .. } if after == 7 * DAY));
+        let settled = after(Err(HandlerError::in_flight(7 * DAY)), 99);
+        assert!(matches!(settled, Settlement::Release { after, .. } if after == 7 * DAY));
+        let settled = after(Err(HandlerError::unavailable("x").after(DAY)), 99);
+        assert!(matches!(settled, Settlement::Release { after, .. } if after == DAY));
+    }
+
+    #[test]
+    fn a_released_event_backs_off_further_each_time_and_keeps_its_reason() {
+        let longest = |releases| {
+            let run = Run { releases, ..Run::attempt(1) };
+            let waits = (0..200).map(|_| {
+                match policy().settlement(Err(HandlerError::unavailable("away")), run) {
+                    Settlement::Release { after, reason } if reason == "away" => after,
+                    other => panic!("{other:?}"),
+                }
+            });
+            waits.max().unwrap()
+        };
+        assert!(longest(0) <= Duration::from_millis(1));
+        assert!(longest(10) > Duration::from_millis(100));
+        assert!(longest(60) > Duration::from_secs(20), "up to the cap");
+        assert!(longest(u32::MAX) <= Duration::from_secs(60));
+    }
+
+    #[test]
+    fn what_is_released_for_too_long_becomes_a_dead_letter() {
+        let run = |released_for| Run { releases: 9, released_for, ..Run::attempt(1) };
+        let away = || Err(HandlerError::unavailable("away"));
+        let settled = policy().settlement(away(), run(3 * DAY - Duration::from_secs(1)));
+        assert!(matches!(settled, Settlement::Release { .. }));
+        let settled = policy().settlement(away(), run(3 * DAY));
+        assert_eq!(settled.reason(), Some("put off for 72 h: away"));
+        assert!(matches!(settled, Settlement::Bury { .. }));
+    }
+
+    #[test]
+    fn a_long_error_is_cut() {
+        let settled = after(Err(HandlerError::failed("x".repeat(1 << 20))), 1);
+        assert!(settled.reason().unwrap().len() <= 4096);
+    }
+}

@@ -1,0 +1,93 @@
+//! What became of a run is written down.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::{
+    queue::{
+        error::{QueueError, QueueErrorKind},
+        lease::Lease,
+        settlement::Settlement,
+        store::QueueStore,
+    },
+    seam::within,
+    telemetry::queue::{self as telemetry, Settled},
+};
+
+use super::look::pause;
+
+/// Settles an entry, and returns whether it is now a dead letter.
+///
+/// A store that cannot be reached is waited for: the event has run, and to lose that would mean to
+/// run it again. What the store refuses for good is not repeated for ever: first it is tried with a
+/// plain text, then as a dead letter without one, and then the lease is let go.
+pub(super) async fn settle<St: QueueStore>(
+    store: &St,
+    lease: &Lease,
+    (outcome, mut settlement): (&'static str, Settlement),
+    limit: Duration,
+) -> bool {
+    let (mut failures, mut refusals) = (0, 0);
+    loop {
+        let answer = store.settle(lease, settlement.clone());
+        match within(limit, answer, QueueError::late).await {
+            Ok(true) => {
+                if let Some(settled) = settled(outcome, &settlement) {
+                    telemetry::settled(settled);
+                }
+                return matches!(settlement, Settlement::Bury { .. });
+            }
+            Ok(false) => {
+                telemetry::lost(lease.id);
+                return false;
+            }
+            Err(error) if error.kind() == QueueErrorKind::Refused => {
+                telemetry::refused(lease.id, &error);
+                refusals += 1;
+                match plain(settlement, refusals) {
+                    Some(plain) => settlement = plain,
+                    None => return false,
+                }
+                continue;
+            }
+            Err(error) => telemetry::away(&error),
+        }
+        failures += 1;
+        sleep(pause(failures)).await;
+    }
+}
+
+/// What of a settlement is counted beside the run.
+fn settled(outcome: &'static str, settlement: &Settlement) -> Option<Settled> {
+    match settlement {
+        Settlement::Retry { .. } => Some(Settled::Retry),
+        Settlement::Release { .. } => Some(Settled::Release(outcome)),
+        Settlement::Bury { .. } => Some(Settled::DeadLetter),
+        Settlement::Done { .. } | Settlement::GiveBack | Settlement::Hold { .. } => None,
+    }
+}
+
+/// The same without what a store might refuse, the further the more often it has refused.
+fn plain(settlement: Settlement, refusals: u32) -> Option<Settlement> {
+    const UNKNOWN: &str = "the store refused what became of the run";
+    let ascii = |text: String| -> String {
+        text.chars()
+            .map(|char| if char.is_ascii_graphic() || char == ' ' { char } else { '?' })
+            .collect()
+    };
+    match (settlement, refusals) {
+        (Settlement::Retry { after, error, holds_lane }, 1) => {
+            Some(Settlement::Retry { after, error: ascii(error), holds_lane })
+        }
+        (Settlement::Release { after, reason }, 1) => {
+            Some(Settlement::Release { after, reason: ascii(reason) })
+        }
+        (Settlement::Hold { reason, at_most }, 1) => {
+            Some(Settlement::Hold { reason: ascii(reason), at_most })
+        }
+        (Settlement::Bury { error }, 1) => Some(Settlement::Bury { error: ascii(error) }),
+        (_, 1 | 2) => Some(Settlement::Bury { error: UNKNOWN.to_owned() }),
+        _ => None,
+    }
+}

@@ -1,0 +1,232 @@
+//! How runs end: by a limit, by being put off, without a handler, as a dead letter that is reported.
+
+use openmail_tower::{EventRouter, queue::DeadLetter};
+
+use super::*;
+
+/// A mail of one thread.
+fn of_thread(id: &str) -> VerifiedEvent {
+    event(format!(
+        r#"{{"event":"message.received","event_id":"{id}","inbox_id":"i","thread_id":"t",
+            "message":{{"id":"m","from":"a@example.com"}}}}"#
+    ))
+}
+
+async fn last_error(folder: &TempDir) -> Option<String> {
+    let error = sqlx::query("SELECT last_error FROM openmail_events");
+    error.fetch_one(&database(folder).await).await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn a_run_that_takes_too_long_fails_and_frees_its_lane() {
+    let (queue, _folder) = queue().await;
+    add(&queue, of_thread("hangs")).await;
+    add(&queue, of_thread("next")).await;
+    let events = service_fn(async |event: VerifiedEvent| {
+        if event.event_id().is_some_and(|id| id.as_str() == "hangs") {
+            std::future::pending::<()>().await;
+        }
+        Ok::<_, HandlerError>(Outcome::Done)
+    });
+    let worker = queue.worker(events).concurrency(1).run_timeout(Duration::from_millis(50));
+    let worker = Running::start(worker.backoff(at_once(2)));
+    counts(&queue, States { dead: 1, ..States::default() }).await;
+    assert_eq!(worker.stop().await, 0);
+    let letters = queue.store().dead_letters(None, 10).await.unwrap();
+    assert_eq!((letters[0].event_id.as_deref(), letters[0].attempts), (Some("hangs"), 2));
+    assert_eq!(letters[0].error, "the run was cut off after 50ms");
+}
+
+#[tokio::test]
+async fn an_event_that_is_put_off_keeps_its_reason() {
+    let (queue, folder) = queue().await;
+    add(&queue, mail("evt_1")).await;
+    let seen = Seen::default();
+    let away = |_: &VerifiedEvent| {
+        Err(HandlerError::unavailable("no such agent").after(Duration::from_secs(3600)))
+    };
+    let worker = Running::start(queue.worker(seeing(&seen, away)).backoff(at_once(1)));
+    let stored = async {
+        while last_error(&folder).await.is_none() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), stored).await.unwrap();
+    worker.stop().await;
+    assert_eq!(seen.count(), 1, "it waits for as long as the error says");
+    assert_eq!(last_error(&folder).await.as_deref(), Some("no such agent"));
+    assert_eq!(queue.store().counts().await.unwrap().waiting, 1);
+}
+
+#[tokio::test]
+async fn an_event_that_is_put_off_for_too_long_becomes_a_dead_letter() {
+    let (queue, _folder) = queue().await;
+    add(&queue, mail("evt_1")).await;
+    let seen = Seen::default();
+    let events = seeing(&seen, |_| Err(HandlerError::unavailable("away")));
+    let worker = queue.worker(events).backoff(at_once(1)).max_age(Duration::from_millis(20));
+    let worker = Running::start(worker);
+    counts(&queue, States { dead: 1, ..States::default() }).await;
+    worker.stop().await;
+    assert!(seen.count() > 1, "it was put off first");
+    let letters = queue.store().dead_letters(None, 10).await.unwrap();
+    assert_eq!(letters[0].error, "put off for 0 h: away");
+}
+
+#[tokio::test]
+async fn an_event_that_no_handler_takes_becomes_a_dead_letter() {
+    let (queue, _folder) = queue().await;
+    add(&queue, mail("evt_1")).await;
+    add(&queue, event(r#"{"event":"setup.test"}"#)).await;
+    let worker = Running::start(queue.worker(EventRouter::new()));
+    counts(&queue, States { dead: 1, ..States::default() }).await;
+    worker.stop().await;
+    let letters = queue.store().dead_letters(None, 10).await.unwrap();
+    assert_eq!(letters[0].event_id.as_deref(), Some("evt_1"));
+    assert_eq!(letters[0].error, "no handler takes this event");
+    assert!(queue.store().requeue(letters[0].id).await.unwrap());
+    let worker = Running::start(queue.worker(EventRouter::new()).drop_unrouted());
+    counts(&queue, States::default()).await;
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_finished_event_keeps_its_key_and_not_its_mail() {
+    let (queue, folder) = queue().await;
+    let seen = Seen::default();
+    let worker = Running::start(queue.worker(seeing(&seen, |_| Ok(Outcome::Done))));
+    add(&queue, mail("evt_1")).await;
+    counts(&queue, States::default()).await;
+    worker.stop().await;
+    let row = sqlx::query("SELECT length(body), event_id, dedupe_key FROM openmail_events");
+    let row = row.fetch_one(&database(&folder).await).await.unwrap();
+    assert_eq!((row.get::<i64, _>(0), row.get::<&str, _>(1)), (0, "evt_1"));
+    assert_eq!(add(&queue, mail("evt_1")).await, Outcome::Duplicate);
+}
+
+/// A database that refuses whatever is not ASCII, as one in another encoding does.
+#[tokio::test]
+async fn an_error_that_the_store_refuses_is_written_without_it() {
+    let (queue, folder) = queue().await;
+    let database = database(&folder).await;
+    sqlx::query(
+        "CREATE TRIGGER refuse BEFORE UPDATE ON openmail_events
+         WHEN NEW.last_error LIKE '%\u{20ac}%' BEGIN SELECT RAISE(ABORT, 'refused'); END",
+    )
+    .execute(&database)
+    .await
+    .unwrap();
+    let seen = Seen::default();
+    let events = seeing(&seen, |_| Err(HandlerError::failed("5 \u{20ac} missing")));
+    let worker = Running::start(queue.worker(events).backoff(at_once(2)));
+    add(&queue, mail("evt_1")).await;
+    counts(&queue, States { dead: 1, ..States::default() }).await;
+    worker.stop().await;
+    assert_eq!(seen.count(), 2, "it was retried before");
+    let letters = queue.store().dead_letters(None, 10).await.unwrap();
+    assert_eq!(letters[0].error, "5 ? missing");
+}
+
+#[tokio::test]
+async fn a_settlement_that_the_store_refuses_for_good_ends_as_a_dead_letter() {
+    let (queue, folder) = queue().await;
+    let database = database(&folder).await;
+    sqlx::query(
+        "CREATE TRIGGER refuse BEFORE UPDATE ON openmail_events
+         WHEN NEW.state = 'done' BEGIN SELECT RAISE(ABORT, 'refused'); END",
+    )
+    .execute(&database)
+    .await
+    .unwrap();
+    let seen = Seen::default();
+    let worker = Running::start(queue.worker(seeing(&seen, |_| Ok(Outcome::Done))));
+    add(&queue, mail("evt_1")).await;
+    counts(&queue, States { dead: 1, ..States::default() }).await;
+    worker.stop().await;
+    assert_eq!(seen.count(), 1);
+    let letters = queue.store().dead_letters(None, 10).await.unwrap();
+    assert_eq!(letters[0].error, "the store refused what became of the run");
+}
+
+type Letters = Arc<Mutex<Vec<DeadLetter>>>;
+
+/// A service that keeps the dead letters it is called with, and fails the first `failures` times.
+fn reporting(
+    letters: &Letters,
+    failures: usize,
+) -> impl Service<
+    DeadLetter,
+    Response = (),
+    Error = std::io::Error,
+    Future = impl Future<Output = Result<(), std::io::Error>> + Send,
+> + Clone
++ Send
++ 'static {
+    let letters = Arc::clone(letters);
+    service_fn(move |letter: DeadLetter| {
+        let mut letters = letters.lock().unwrap();
+        letters.push(letter);
+        let fails = letters.len() <= failures;
+        async move { if fails { Err(std::io::Error::other("no answer")) } else { Ok(()) } }
+    })
+}
+
+#[tokio::test]
+async fn each_dead_letter_is_reported_once() {
+    let (queue, _folder) = queue().await;
+    let seen = Letters::default();
+    let hook = reporting(&seen, 0);
+    let events =
+        service_fn(async |_: VerifiedEvent| Err::<Outcome, _>(HandlerError::permanent("never")));
+    let workers = [0, 1].map(|_| Running::start(queue.worker(events).on_dead_letter(hook.clone())));
+    for number in 0..10 {
+        add(&queue, mail(&format!("evt_{number}"))).await;
+    }
+    let reported = async {
+        while seen.lock().unwrap().len() < 10 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), reported).await.unwrap();
+    for worker in workers {
+        worker.stop().await;
+    }
+    let mut ids: Vec<_> = seen.lock().unwrap().iter().map(|letter| letter.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!((ids.len(), seen.lock().unwrap().len()), (10, 10), "each once");
+    assert!(seen.lock().unwrap().iter().all(|letter| letter.error == "never"));
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_reported_again_only_if_the_call_failed() {
+    let (queue, folder) = queue().await;
+    let database = database(&folder).await;
+    let seen = Letters::default();
+    let hook = reporting(&seen, 1);
+    let events =
+        service_fn(async |_: VerifiedEvent| Err::<Outcome, _>(HandlerError::permanent("never")));
+    let worker = Running::start(queue.worker(events).on_dead_letter(hook));
+    add(&queue, mail("evt_1")).await;
+    let calls = async |count: usize| {
+        let reached = async {
+            while seen.lock().unwrap().len() < count {
+                // The time after which it is tried again is over.
+                sqlx::query("UPDATE openmail_events SET report_at = 0 WHERE report_at IS NOT NULL")
+                    .execute(&database)
+                    .await
+                    .unwrap();
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(Duration::from_secs(30), reached).await
+    };
+    calls(2).await.unwrap();
+    worker.stop().await;
+    let left: i64 = sqlx::query("SELECT count(*) FROM openmail_events WHERE report_at IS NOT NULL")
+        .fetch_one(&database)
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!((left, seen.lock().unwrap().len()), (0, 2));
+}

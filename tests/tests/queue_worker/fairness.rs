@@ -1,0 +1,123 @@
+//! One inbox, or one heavy mail, takes nothing from others.
+
+use super::*;
+
+fn of(inbox: &str, id: &str, text: &str) -> VerifiedEvent {
+    event(format!(
+        r#"{{"event":"message.received","event_id":"{id}","inbox_id":"{inbox}",
+            "message":{{"id":"m","from":"a@example.com","body_text":"{text}"}}}}"#
+    ))
+}
+
+/// Tells when events of an inbox begin; those of `flooded` never end.
+fn hanging(
+    begun: &Arc<Semaphore>,
+) -> impl Service<
+    VerifiedEvent,
+    Response = Outcome,
+    Error = HandlerError,
+    Future = impl Future<Output = Result<Outcome, HandlerError>> + Send + 'static,
+> + Clone
++ Send
++ 'static {
+    let begun = Arc::clone(begun);
+    service_fn(move |event: VerifiedEvent| {
+        let begun = Arc::clone(&begun);
+        async move {
+            if event.inbox_id().is_some_and(|inbox| inbox.as_str() == "flooded") {
+                std::future::pending::<()>().await;
+            }
+            begun.add_permits(1);
+            Ok(Outcome::Done)
+        }
+    })
+}
+
+async fn flood(queue: &Queue, mails: usize) {
+    let mut added = tokio::task::JoinSet::new();
+    for number in 0..mails {
+        let queue = queue.clone();
+        added.spawn(async move { add(&queue, of("flooded", &format!("f{number}"), "")).await });
+    }
+    added.join_all().await;
+}
+
+/// Waits until so many events run.
+async fn running(queue: &Queue, expected: u64) {
+    let reached = async {
+        while states(queue.store()).await.running != expected {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), reached).await.expect("so many run");
+}
+
+#[tokio::test]
+async fn a_flooded_inbox_leaves_slots_to_others() {
+    let (queue, _folder) = queue().await;
+    flood(&queue, 500).await;
+    for limit in [None, Some(3)] {
+        let begun = Arc::new(Semaphore::new(0));
+        let worker = queue.worker(hanging(&begun)).grace(Duration::ZERO);
+        let worker = Running::start(match limit {
+            Some(limit) => worker.per_inbox(usize::try_from(limit).unwrap()),
+            None => worker,
+        });
+        let taken = limit.unwrap_or(12);
+        running(&queue, taken).await;
+        for number in 0..20 {
+            add(&queue, of(&format!("inb_{number}"), &format!("{limit:?} {number}"), "")).await;
+        }
+        let others = timeout(Duration::from_secs(30), begun.acquire_many(20)).await;
+        others.expect("they do not wait for the flooded inbox").unwrap().forget();
+        // What has ended is written down a moment later.
+        running(&queue, taken).await;
+        assert_eq!(worker.stop().await, usize::try_from(taken).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_worker_holds_no_more_than_its_memory() {
+    let (queue, _folder) = queue().await;
+    for number in 0..30 {
+        add(&queue, of("flooded", &format!("heavy{number}"), &"x".repeat(100_000))).await;
+    }
+    let begun = Arc::new(Semaphore::new(0));
+    // Half of it is for one inbox: five mails of 100 kB and what is parsed from them.
+    let worker = queue.worker(hanging(&begun)).concurrency(50).memory(2_100_000);
+    let worker = Running::start(worker.grace(Duration::ZERO));
+    running(&queue, 5).await;
+    for number in 0..20 {
+        add(&queue, of(&format!("inb_{number}"), &format!("e{number}"), &"x".repeat(100_000)))
+            .await;
+    }
+    let others = timeout(Duration::from_secs(30), begun.acquire_many(20)).await;
+    others.expect("they fit").unwrap().forget();
+    running(&queue, 5).await;
+    assert_eq!(worker.stop().await, 5);
+}
+
+#[tokio::test]
+async fn an_event_heavier_than_all_memory_runs_by_itself() {
+    let (queue, _folder) = queue().await;
+    for number in 0..3 {
+        add(&queue, of(&format!("inb_{number}"), "e", &"x".repeat(100_000))).await;
+    }
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let events = {
+        let (now, most) = (Arc::clone(&now), Arc::clone(&most));
+        service_fn(move |_: VerifiedEvent| {
+            let (now, most) = (Arc::clone(&now), Arc::clone(&most));
+            async move {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+                now.fetch_sub(1, Ordering::SeqCst);
+                Ok::<_, HandlerError>(Outcome::Done)
+            }
+        })
+    };
+    let worker = Running::start(queue.worker(events).memory(1000));
+    counts(&queue, States::default()).await;
+    worker.stop().await;
+    assert_eq!(most.load(Ordering::SeqCst), 1);
+}
