@@ -39,6 +39,11 @@ impl Receiver {
         &self.address
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Kills it, without a warning.
     ///
     /// # Panics

@@ -12,6 +12,7 @@ use super::{backoff::Backoff, lease::Claimed, settlement::Settlement, text};
 /// | result | settlement |
 /// |---|---|
 /// | [`Done`](Outcome::Done), [`Duplicate`](Outcome::Duplicate), [`Queued`](Outcome::Queued) | [`Done`](Settlement::Done) |
+/// | [`Replies`](Outcome::Replies) that nothing has taken | as a failure |
 /// | [`Unrouted`](Outcome::Unrouted) | [`Bury`](Settlement::Bury), or `Done` by [`drop_unrouted`](Self::drop_unrouted) |
 /// | a failure, a panic | [`Retry`](Settlement::Retry) after the back-off; after the last attempt, `Bury` |
 /// | a permanent failure | `Bury` |
@@ -109,6 +110,7 @@ impl RetryPolicy {
             Ok(Outcome::Unrouted) if self.buries_unrouted => {
                 return Settlement::Bury { error: "no handler takes this event".to_owned() };
             }
+            Ok(Outcome::Replies(_)) => unsent(),
             Ok(_) => return Settlement::done(),
             Err(failure) => failure,
         };
@@ -137,6 +139,11 @@ impl RetryPolicy {
             }
         }
     }
+}
+
+/// Wired wrongly: a reply must not be lost with its event.
+pub(super) fn unsent() -> HandlerError {
+    HandlerError::failed("a handler returned a reply, but there is no Worker::replies")
 }
 
 impl Default for RetryPolicy {

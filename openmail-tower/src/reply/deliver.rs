@@ -55,15 +55,6 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// The time to wait before the next try.
-    #[expect(dead_code, reason = "for the worker")]
-    pub(crate) fn delay(&self) -> Option<Duration> {
-        match self {
-            Self::Api(error) => error.retry_after(),
-            _ => None,
-        }
-    }
-
     /// Whether nothing will be sent until a person changes the API key.
     pub(crate) fn is_key(&self) -> bool {
         matches!(self, Self::Api(error) if error.kind() == ApiErrorKind::Unauthorized)

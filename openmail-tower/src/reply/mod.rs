@@ -55,4 +55,8 @@ mod subject;
 mod written;
 
 pub use builder::Reply;
+#[cfg(feature = "queue")]
+pub(crate) use deliver::{Failure, Fate, deliver};
 pub use layer::{ReplyLayer, ReplyService};
+#[cfg(feature = "queue")]
+pub(crate) use written::{Keyed, Written, write};

@@ -21,7 +21,7 @@ pub(super) struct People {
 
 /// Why nobody can be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Nobody {
+pub(crate) enum Nobody {
     #[error("the mail has no sender that can be answered")]
     NoSender,
     #[error("the mail comes from the inbox itself")]

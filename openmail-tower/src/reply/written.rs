@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-#[cfg(test)]
+#[cfg(any(test, feature = "queue"))]
 use bytes::{Buf, BufMut, BytesMut};
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +56,7 @@ struct FileHead {
 /// A reply, its key, and its name for people.
 pub(crate) struct Keyed {
     pub(crate) key: String,
-    #[expect(dead_code, reason = "for the worker")]
+    #[cfg_attr(not(feature = "queue"), expect(dead_code, reason = "for the queue"))]
     pub(crate) name: String,
     pub(crate) written: Written,
 }
@@ -116,7 +116,7 @@ impl Written {
     }
 
     /// As it is stored: a length, the fields as JSON, then the files one behind the other.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "queue"))]
     pub(crate) fn to_bytes(&self) -> Bytes {
         let head = serde_json::to_vec(self).expect("texts and numbers");
         let size: usize = self.contents.iter().map(Bytes::len).sum();
@@ -128,7 +128,7 @@ impl Written {
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) gave. `None` if it is anything else.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "queue"))]
     pub(crate) fn from_bytes(mut bytes: Bytes) -> Option<Self> {
         let length = usize::try_from(bytes.try_get_u64().ok()?).ok()?;
         if length > bytes.len() {

@@ -6,6 +6,8 @@ mod leases;
 mod look;
 mod replies;
 mod run;
+#[cfg(feature = "api")]
+mod sending;
 mod settings;
 mod settle;
 mod upkeep;

@@ -21,7 +21,7 @@ use crate::{
         entry::{NewReply, Role},
         error::QueueError,
         lease::{Claimed, Registration},
-        policy::{RetryPolicy, Run},
+        policy::{self, RetryPolicy, Run},
         settlement::Settlement,
         store::QueueStore,
     },
@@ -162,8 +162,8 @@ where
             (Outcome::Unrouted.label(), Settlement::done())
         }
         Ok(outcome) => match written(shared, &event, &outcome) {
-            Ok(replies) if replies.is_empty() => judged(policy, Ok(outcome), past),
-            Ok(replies) => (outcome.label(), Settlement::Done { replies }),
+            Ok(Some(replies)) => (outcome.label(), Settlement::Done { replies }),
+            Ok(None) => judged(policy, Ok(outcome), past),
             Err(error) => judged(policy, Err(error), past),
         },
         Err(error) => judged(policy, Err(error), past),
@@ -201,12 +201,17 @@ fn next(settlement: &Settlement) -> Next {
     }
 }
 
+/// The replies in an outcome that has any. The event fails where nothing is to send them.
 fn written<St>(
     shared: &Shared<St>,
     event: &VerifiedEvent,
     outcome: &Outcome,
-) -> Result<Vec<NewReply>, HandlerError> {
-    shared.replies.as_ref().map_or(Ok(Vec::new()), |replies| replies.written(event, outcome))
+) -> Result<Option<Vec<NewReply>>, HandlerError> {
+    match (&shared.replies, outcome) {
+        (Some(replies), Outcome::Replies(_)) => replies.written(event, outcome).map(Some),
+        (None, Outcome::Replies(_)) => Err(policy::unsent()),
+        _ => Ok(None),
+    }
 }
 
 /// Reads an event, a large one on another thread.

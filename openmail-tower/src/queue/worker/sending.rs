@@ -1,0 +1,99 @@
+//! [`Worker::replies`]: replies are sent through OpenMail's API.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use crate::{
+    api::OpenMail,
+    queue::{entry::NewReply, lease::Claimed},
+    reply::{Failure, Fate, Keyed, Written, deliver, write},
+    seam::{HandlerError, Outcome, VerifiedEvent},
+    telemetry,
+};
+
+use super::{
+    replies::{Replies, Sent},
+    settings::Worker,
+};
+
+/// The longest time for which a reply is on hold; then it is a dead letter.
+const LONGEST_HOLD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+impl<St, E> Worker<St, E> {
+    /// Sends the replies that handlers return.
+    ///
+    /// A reply is written down in the same transaction as the completion of its event, so a process
+    /// that is killed leaves neither or both, and a handler is not asked again for an answer that it
+    /// has given. The reply is then an entry of its own in the event's lane, and is sent before the
+    /// lane's next event runs:
+    ///
+    /// | OpenMail | the reply |
+    /// |---|---|
+    /// | takes it, or took it before | done |
+    /// | cannot be reached | is retried after the [`Backoff`](crate::queue::Backoff) with the same key and bytes; after the last attempt, a dead letter |
+    /// | answers 429, 402, `storage_limit_exceeded` or 401 | waits as long as OpenMail says, or 1 to 15 min, and uses no attempt |
+    /// | has suspended the inbox | is on hold until `inbox.reactivated` or `pod.reactivated` arrives or [`release_held`](crate::queue::QueueStore::release_held) is called; after 30 days, a dead letter |
+    /// | refuses it for good, or nobody can be answered | a dead letter |
+    ///
+    /// OpenMail forgets keys after 24 h: a reply that was written down 23 h ago or more is looked for
+    /// in its thread before it is sent.
+    ///
+    /// Without this, an event whose handler returns a reply fails, and replies are left to other
+    /// workers.
+    pub fn replies(mut self, openmail: OpenMail) -> Self {
+        self.replies = Some(Arc::new(Sender { openmail }));
+        self
+    }
+}
+
+struct Sender {
+    openmail: OpenMail,
+}
+
+impl Replies for Sender {
+    fn written(
+        &self,
+        event: &VerifiedEvent,
+        outcome: &Outcome,
+    ) -> Result<Vec<NewReply>, HandlerError> {
+        let Outcome::Replies(replies) = outcome else { return Ok(Vec::new()) };
+        let Some(all) = write(event, replies) else {
+            // The reply fails for good, and not the event.
+            telemetry::reply_failed(&HandlerError::from(Failure::NoMail));
+            return Ok(Vec::new());
+        };
+        let entry = |Keyed { key, name, written }| NewReply::new(key, name, written.to_bytes());
+        Ok(all.into_iter().map(entry).collect())
+    }
+
+    fn send(&self, reply: Claimed) -> Pin<Box<dyn Future<Output = Sent> + Send>> {
+        let openmail = self.openmail.clone();
+        Box::pin(async move { send(&openmail, &reply).await })
+    }
+}
+
+/// One try to send a reply.
+async fn send(openmail: &OpenMail, reply: &Claimed) -> Sent {
+    let written = Written::from_bytes(reply.stored.raw_body.clone());
+    let (Some(written), Some(key)) = (written, &reply.key) else {
+        return Sent::Failed(HandlerError::permanent("the reply cannot be read"));
+    };
+    let tries = reply.attempt.saturating_sub(1).saturating_add(reply.releases);
+    match deliver(openmail, key, &written, tries, reply.age).await {
+        Fate::Sent | Fate::SentBefore => Sent::Done,
+        // The error says that it may be tried again, or when.
+        Fate::Retry(failure) => Sent::Failed(failure.into()),
+        Fate::Failed(failure) => Sent::Failed(HandlerError::permanent(failure)),
+        Fate::Wait(failure) => {
+            let is_key = failure.is_key();
+            let error = HandlerError::from(failure);
+            if is_key {
+                telemetry::reply_unauthorized(&error);
+            }
+            Sent::Failed(error)
+        }
+        Fate::Hold(failure) => {
+            let reason = HandlerError::from(failure).to_string();
+            Sent::Held { reason, at_most: LONGEST_HOLD }
+        }
+    }
+}
