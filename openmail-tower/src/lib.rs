@@ -119,6 +119,7 @@ pub use webhook::{Endpoint, Secret, Secrets, VerifyLayer, webhook};
 
 #[cfg(all(
     doctest,
+    feature = "api",
     feature = "axum",
     feature = "dedupe-memory",
     feature = "macros",

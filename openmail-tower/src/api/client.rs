@@ -76,10 +76,15 @@ impl OpenMail {
     ///
     /// ```
     /// use openmail_tower::api::{ApiKey, Client, OpenMail};
-    /// use tower::{ServiceBuilder, limit::ConcurrencyLimit};
+    /// use tower::ServiceBuilder;
     ///
     /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// let client = ServiceBuilder::new().concurrency_limit(8).service(Client::new()?);
+    /// let client = ServiceBuilder::new()
+    ///     .map_err(|error| {
+    ///         eprintln!("OpenMail: {error}");
+    ///         error
+    ///     })
+    ///     .service(Client::new()?);
     /// let key = ApiKey::from_env()?;
     /// let openmail = OpenMail::with_client(client, key, "https://api.openmail.sh")?;
     /// # Ok(())
