@@ -6,6 +6,8 @@ pub mod agent;
 pub mod dedupe;
 #[cfg(feature = "forward")]
 pub mod forward;
+#[cfg(feature = "guard")]
+pub mod guard;
 pub mod limit;
 
 #[cfg(feature = "agents")]
@@ -14,4 +16,6 @@ pub use agent::AgentResolver;
 pub use dedupe::DedupeLayer;
 #[cfg(feature = "forward")]
 pub use forward::Forward;
+#[cfg(feature = "guard")]
+pub use guard::GuardLayer;
 pub use limit::InboxLimitLayer;

@@ -35,12 +35,13 @@ impl DedupeKey {
             Self::EventId => event_id().or_else(message),
             Self::Message => message().or_else(event_id),
         }?;
-        Some(if key.len() > LONGEST {
-            format!("sha256:{}", hex::encode(Sha256::digest(key)))
-        } else {
-            key
-        })
+        Some(bounded_key(key))
     }
+}
+
+/// Returns a key as it is or, if it has more than 255 bytes, its SHA-256.
+pub(crate) fn bounded_key(key: String) -> String {
+    if key.len() > LONGEST { format!("sha256:{}", hex::encode(Sha256::digest(key))) } else { key }
 }
 
 #[cfg(test)]

@@ -5,9 +5,11 @@
 
 #[cfg(feature = "api")]
 mod advice;
+#[cfg(any(feature = "guard", feature = "queue"))]
+mod counts;
 mod error;
 mod future;
-#[cfg(any(feature = "dedupe", feature = "queue"))]
+#[cfg(any(feature = "dedupe", feature = "guard", feature = "queue"))]
 mod key;
 mod oneshot;
 mod outcome;
@@ -22,10 +24,16 @@ mod verified;
 
 #[cfg(feature = "api")]
 pub(crate) use advice::Advice;
+#[cfg(feature = "guard")]
+pub(crate) use counts::SharedCounts;
+#[cfg(any(feature = "guard", feature = "queue"))]
+pub use counts::{CountFuture, CountLimit, CountNote, CountRequest, CountStore, Counted};
 pub use error::{BoxError, HandlerError, HandlerErrorKind};
 pub use future::OutcomeFuture;
 #[cfg(any(feature = "dedupe", feature = "queue"))]
 pub use key::DedupeKey;
+#[cfg(feature = "guard")]
+pub(crate) use key::bounded_key;
 pub(crate) use oneshot::Oneshot;
 pub use outcome::Outcome;
 pub(crate) use panic::CatchPanic;
@@ -33,7 +41,7 @@ pub use replies::Replies;
 #[cfg(any(feature = "api", feature = "forward"))]
 pub(crate) use retry_after::retry_after;
 pub(crate) use timer::Timer;
-#[cfg(any(feature = "agents", feature = "dedupe", feature = "queue"))]
+#[cfg(any(feature = "agents", feature = "dedupe", feature = "guard", feature = "queue"))]
 pub(crate) use timer::within;
 pub use trace::{InvalidTraceContext, TraceContext};
 #[cfg(feature = "agents")]

@@ -20,6 +20,16 @@ pub enum Outcome {
     Duplicate,
     /// No handler asks for it.
     Unrouted,
+    /// A guard refused it: no handler ran.
+    Refused {
+        /// The rule that fired, in one word.
+        rule: &'static str,
+    },
+    /// A handler has done its work, and a guard withheld its replies.
+    Muted {
+        /// The rule that fired, in one word.
+        rule: &'static str,
+    },
 }
 
 impl Outcome {
@@ -31,6 +41,8 @@ impl Outcome {
             Self::Queued => "queued",
             Self::Duplicate => "duplicate",
             Self::Unrouted => "unrouted",
+            Self::Refused { .. } => "refused",
+            Self::Muted { .. } => "muted",
         }
     }
 }

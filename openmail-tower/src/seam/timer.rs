@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::time::Sleep;
-#[cfg(any(feature = "agents", feature = "dedupe", feature = "queue"))]
+#[cfg(any(feature = "agents", feature = "dedupe", feature = "guard", feature = "queue"))]
 use tokio::time::timeout;
 
 /// Boxed, since it is larger than most of what it would be moved about with.
@@ -26,7 +26,7 @@ impl Timer {
 ///
 /// Every wait for a store, a lookup or a client goes through here; `late` makes the error of one that
 /// did not answer in time.
-#[cfg(any(feature = "agents", feature = "dedupe", feature = "queue"))]
+#[cfg(any(feature = "agents", feature = "dedupe", feature = "guard", feature = "queue"))]
 pub(crate) async fn within<T, E, F>(
     limit: std::time::Duration,
     operation: impl Future<Output = Result<T, E>>,

@@ -254,3 +254,12 @@ pub(super) fn unready(error: &dyn fmt::Display) {
     #[cfg(not(feature = "tracing"))]
     let _ = error;
 }
+
+/// A guard's rule acted.
+#[cfg(feature = "guard")]
+pub(super) fn guarded(action: &'static str, rule: &'static str, reason: &'static str) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(target: TARGET, action, rule, reason, "guarded");
+    #[cfg(not(feature = "tracing"))]
+    let _ = (action, rule, reason);
+}

@@ -10,6 +10,7 @@
 //! | [`openmail_retries_total`](RETRIES) | counter | | | queued events that failed and run again |
 //! | [`openmail_releases_total`](RELEASES) | counter | `reason` | | queued events that could not run, and run again |
 //! | [`openmail_dead_letters_total`](DEAD_LETTERS) | counter | | | queued events that became dead letters |
+//! | [`openmail_guard_total`](GUARD) | counter | `action`, `rule` | | mails on which a guard acted |
 //! | [`openmail_answer_duration_seconds`](ANSWER_DURATION) | histogram | `outcome` | s | from a verified delivery's arrival to its answer |
 //! | [`openmail_run_duration_seconds`](RUN_DURATION) | histogram | `outcome` | s | of a run |
 //! | [`openmail_queue_wait_seconds`](QUEUE_WAIT) | histogram | | s | from an event's commit to its first run |
@@ -29,6 +30,7 @@
 //! | `event` | the [`EventKind`](crate::EventKind)s that are known, else `other` |
 //! | `outcome` of a delivery | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`; `late`, `dropped`; `unsent`, where nothing sends the handler's reply; `answered`, where the service is no [`Endpoint`](crate::Endpoint) |
 //! | `outcome` of a run | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`; `dropped`; `lost` with its worker |
+//! | `action`, `rule` | the words of `layers::guard::Action` and `layers::guard::Rule` |
 //! | `reason` of a rejection | the `error` of the answer, or `dropped` |
 //! | `reason` of a release | `unavailable`, `in_flight` |
 //! | `state` | `ready`, `waiting`, `running`, `blocked`, `held`, `dead` |
@@ -57,6 +59,8 @@ names! {
     RELEASES = "openmail_releases_total";
     /// Queued events that became dead letters.
     DEAD_LETTERS = "openmail_dead_letters_total";
+    /// Mails on which a guard acted, by action and rule.
+    GUARD = "openmail_guard_total";
     /// The time from a delivery's arrival to its answer, in seconds, by outcome.
     ANSWER_DURATION = "openmail_answer_duration_seconds";
     /// The duration of a run, in seconds, by outcome.
@@ -183,4 +187,12 @@ pub(super) fn depth(depth: super::queue::Depth) {
     }
     #[cfg(not(feature = "metrics"))]
     let _ = depth;
+}
+
+#[cfg(feature = "guard")]
+pub(super) fn guarded(action: &'static str, rule: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!(GUARD, "action" => action, "rule" => rule).increment(1);
+    #[cfg(not(feature = "metrics"))]
+    let _ = (action, rule);
 }

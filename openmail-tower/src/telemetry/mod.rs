@@ -45,6 +45,7 @@
 //! | `queued` | it was written down |
 //! | `run ended` | a run has ended, with `outcome`, `duration` and, where it failed, `error` and `retry_in` |
 //! | `not handled` | a delivery's event was not handled, for a reason that no run has logged |
+//! | `guarded` | a guard refused a mail, put it off or withheld its reply, with `action`, `rule` and `reason` |
 //! | `dropped` | a delivery was dropped before it was answered, by its sender or by a timeout |
 //! | `requests refused` | at most once a second for each reason, with the number since the last |
 //!
@@ -55,6 +56,8 @@
 
 mod delivery;
 mod fields;
+#[cfg(feature = "guard")]
+mod guard;
 mod log;
 pub mod metric;
 #[cfg(feature = "opentelemetry")]
@@ -72,6 +75,8 @@ pub(crate) use delivery::{Answer, Answering, Delivery, not_handled, unverified};
 #[cfg(feature = "api")]
 pub(crate) use delivery::{reply_failed, reply_unauthorized};
 pub(crate) use fields::Fields;
+#[cfg(feature = "guard")]
+pub(crate) use guard::guarded;
 #[cfg(feature = "queue")]
 pub(crate) use log::Next;
 #[cfg(feature = "dedupe")]

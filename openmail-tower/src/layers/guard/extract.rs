@@ -1,0 +1,39 @@
+//! [`Guarded`].
+
+use crate::{
+    handler::FromEvent,
+    seam::{HandlerError, VerifiedEvent},
+};
+
+use super::rule::{Fired, Rule};
+
+/// What the guard said of this mail: an argument of a handler.
+///
+/// Without a guard, and for events that are no mail, nothing is withheld.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Guarded {
+    muted: Option<Fired>,
+}
+
+impl Guarded {
+    pub(super) fn new(muted: Option<Fired>) -> Self {
+        Self { muted }
+    }
+
+    /// Returns whether the handler's reply will be withheld. A reply may still be withheld where this
+    /// is false, if other replies use up the rate meanwhile.
+    pub fn withholds_replies(&self) -> bool {
+        self.muted.is_some()
+    }
+
+    /// Returns the rule by which the reply will be withheld.
+    pub fn rule(&self) -> Option<Rule> {
+        self.muted.map(|fired| fired.rule)
+    }
+}
+
+impl<'e, K, S> FromEvent<'e, K, S> for Guarded {
+    fn from_event(event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
+        Ok(event.extensions().get::<Self>().copied().unwrap_or_default())
+    }
+}

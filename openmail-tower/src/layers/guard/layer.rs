@@ -1,0 +1,211 @@
+//! [`GuardLayer`].
+
+use std::{fmt, sync::Arc};
+
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{
+    event::{Address, AddressPattern, InvalidPattern},
+    seam::{BoxError, HandlerError, Oneshot, Outcome, OutcomeFuture, VerifiedEvent},
+};
+
+use super::{
+    memory::MemoryCounts,
+    pause::Pause,
+    rates::{Rate, Rates},
+    rule::{Action, Actions, Rule},
+    service::Guard,
+};
+
+/// Decides for each mail whether its handler runs and whether its reply is sent. The module's docs
+/// have [the rules](super) and their defaults.
+///
+/// Everything that one layer and its clones wrap shares its counts and its settings.
+#[derive(Clone, Default)]
+pub struct GuardLayer {
+    pub(super) settings: Settings,
+}
+
+type Divert = Arc<dyn Fn(VerifiedEvent) -> OutcomeFuture + Send + Sync>;
+type Hook = Arc<dyn Fn(&Guarding<'_>) + Send + Sync>;
+
+#[derive(Clone, Default)]
+pub(super) struct Settings {
+    pub(super) actions: Actions,
+    pub(super) rates: Rates,
+    pub(super) own: Arc<[Address]>,
+    pub(super) allowed: Option<Arc<[AddressPattern]>>,
+    pub(super) blocked: Arc<[AddressPattern]>,
+    pub(super) pause: Pause,
+    pub(super) divert: Option<Divert>,
+    pub(super) hook: Option<Hook>,
+    pub(super) memory: Arc<MemoryCounts>,
+}
+
+/// What a guard did with a mail.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Guarding<'e> {
+    /// What it did. Never [`Action::Pass`].
+    pub action: Action,
+    /// The rule that fired.
+    pub rule: Rule,
+    /// Why it fired, in one word.
+    pub reason: &'static str,
+    /// The event.
+    pub event: &'e VerifiedEvent,
+}
+
+impl GuardLayer {
+    /// Sets what a rule does when it fires. [`Action::Pass`] switches it off.
+    #[must_use]
+    pub fn on(mut self, rule: Rule, action: Action) -> Self {
+        self.settings.actions.set(rule, action);
+        self
+    }
+
+    /// Names addresses of ours beside the inbox's own, so that agents do not talk to each other.
+    /// Default: none.
+    #[must_use]
+    pub fn own_addresses(mut self, addresses: impl IntoIterator<Item = Address>) -> Self {
+        self.settings.own = addresses.into_iter().collect();
+        self
+    }
+
+    /// Sets the only senders that run a handler: addresses, domains, `*.` and a domain. A mail
+    /// without a readable sender is none of them. Default: everybody.
+    ///
+    /// # Errors
+    /// When a text is not an [`AddressPattern`].
+    pub fn allow<T: AsRef<str>>(
+        mut self,
+        senders: impl IntoIterator<Item = T>,
+    ) -> Result<Self, InvalidPattern> {
+        self.settings.allowed = Some(patterns(senders)?);
+        Ok(self)
+    }
+
+    /// Sets senders that run no handler, also if they are allowed. Default: nobody.
+    ///
+    /// # Errors
+    /// As [`allow`](Self::allow).
+    pub fn block<T: AsRef<str>>(
+        mut self,
+        senders: impl IntoIterator<Item = T>,
+    ) -> Result<Self, InvalidPattern> {
+        self.settings.blocked = patterns(senders)?;
+        Ok(self)
+    }
+
+    /// Sets the rate of runs for one sender in one inbox. Default: 30 an hour.
+    #[must_use]
+    pub fn runs_for_sender(mut self, rate: Rate) -> Self {
+        self.settings.rates.runs_for_sender = rate;
+        self
+    }
+
+    /// Sets the rate of runs of an inbox. Default: 500 an hour.
+    #[must_use]
+    pub fn runs_of_inbox(mut self, rate: Rate) -> Self {
+        self.settings.rates.runs_of_inbox = rate;
+        self
+    }
+
+    /// Sets the rate of mails answered in one thread. Default: 5 an hour.
+    #[must_use]
+    pub fn replies_to_thread(mut self, rate: Rate) -> Self {
+        self.settings.rates.replies_to_thread = rate;
+        self
+    }
+
+    /// Sets the rate of mails of one sender that are answered. Default: 20 a day.
+    #[must_use]
+    pub fn replies_to_sender(mut self, rate: Rate) -> Self {
+        self.settings.rates.replies_to_sender = rate;
+        self
+    }
+
+    /// Sets the rate of mails of an inbox that are answered. Default: 150 a day; OpenMail's own limit
+    /// is 200.
+    #[must_use]
+    pub fn replies_of_inbox(mut self, rate: Rate) -> Self {
+        self.settings.rates.replies_of_inbox = rate;
+        self
+    }
+
+    /// Sets which repetition of nearly the same text by one sender is a loop. Default: the third
+    /// within an hour.
+    #[must_use]
+    pub fn repeats(mut self, rate: Rate) -> Self {
+        self.settings.rates.repeats = rate;
+        self
+    }
+
+    /// Obeys a switch.
+    #[must_use]
+    pub fn pause(mut self, pause: &Pause) -> Self {
+        self.settings.pause = pause.clone();
+        self
+    }
+
+    /// Sends refused mail to another service, such as the handler of a person's inbox. If it fails,
+    /// the event is tried again.
+    #[must_use]
+    pub fn divert<E>(mut self, service: E) -> Self
+    where
+        E: Service<VerifiedEvent, Response = Outcome> + Clone + Send + Sync + 'static,
+        E::Error: Into<BoxError>,
+        E::Future: Send,
+    {
+        self.settings.divert = Some(Arc::new(move |event| {
+            let run = Oneshot::new(service.clone(), event);
+            OutcomeFuture::new(async {
+                run.await.map_err(|error| HandlerError::from_boxed(error.into()))
+            })
+        }));
+        self
+    }
+
+    /// Calls a function whenever a rule acts. It runs on the event's task: it should return at once.
+    #[must_use]
+    pub fn on_action(mut self, hook: impl Fn(&Guarding<'_>) + Send + Sync + 'static) -> Self {
+        self.settings.hook = Some(Arc::new(hook));
+        self
+    }
+}
+
+fn patterns<T: AsRef<str>>(
+    texts: impl IntoIterator<Item = T>,
+) -> Result<Arc<[AddressPattern]>, InvalidPattern> {
+    texts.into_iter().map(|text| text.as_ref().parse()).collect()
+}
+
+impl<E> Layer<E> for GuardLayer {
+    type Service = Guard<E>;
+
+    fn layer(&self, events: E) -> Guard<E> {
+        Guard::new(events, Arc::new(self.settings.clone()))
+    }
+}
+
+impl fmt::Debug for GuardLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("GuardLayer").field(&self.settings).finish()
+    }
+}
+
+/// No address is shown: it may be a customer's.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("actions", &self.actions)
+            .field("rates", &self.rates)
+            .field("own", &self.own.len())
+            .field("allowed", &self.allowed.as_ref().map(|list| list.len()))
+            .field("blocked", &self.blocked.len())
+            .field("pause", &self.pause)
+            .field("divert", &self.divert.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,177 @@
+//! Counts in memory.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt, future,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::seam::{CountFuture, CountLimit, CountRequest, CountStore, Counted};
+
+/// How many keys there are at least before old ones are looked for.
+const FEW: usize = 1024;
+
+/// The counts of one process.
+#[derive(Default)]
+pub(super) struct MemoryCounts(Mutex<Keys>);
+
+#[derive(Default)]
+struct Keys {
+    by_key: HashMap<String, VecDeque<Entry>>,
+    /// The number of keys at which those that are over are removed.
+    sweep_at: usize,
+}
+
+struct Entry {
+    id: String,
+    at: Instant,
+    until: Instant,
+}
+
+impl Keys {
+    /// Returns the time until a limit has room for `id`; `None` where it has.
+    fn full(&self, limit: &CountLimit, id: &str, now: Instant) -> Option<Duration> {
+        let entries = self.by_key.get(&limit.key);
+        let within = |entry: &&Entry| now.duration_since(entry.at) < limit.window;
+        let mut counted = 0;
+        let mut oldest = None;
+        for entry in entries.into_iter().flatten().filter(within) {
+            if entry.id == id {
+                return None;
+            }
+            counted += 1;
+            oldest = oldest.or(Some(entry.at));
+        }
+        if counted < limit.most {
+            return None;
+        }
+        let free_at = oldest.map_or(now, |at| at) + limit.window;
+        Some(free_at.saturating_duration_since(now))
+    }
+
+    fn add(&mut self, key: &str, id: &str, now: Instant, window: Duration) {
+        let until = now + window;
+        match self.by_key.get_mut(key) {
+            Some(entries) => {
+                while entries.front().is_some_and(|oldest| oldest.until <= now) {
+                    entries.pop_front();
+                }
+                if !entries.iter().any(|entry| entry.id == id) {
+                    entries.push_back(Entry { id: id.to_owned(), at: now, until });
+                }
+            }
+            None => {
+                self.sweep(now);
+                let entry = Entry { id: id.to_owned(), at: now, until };
+                self.by_key.insert(key.to_owned(), VecDeque::from([entry]));
+            }
+        }
+    }
+
+    /// Removes the keys whose windows are over, each time their number has doubled.
+    fn sweep(&mut self, now: Instant) {
+        if self.by_key.len() < self.sweep_at.max(FEW) {
+            return;
+        }
+        self.by_key.retain(|_, entries| entries.back().is_some_and(|last| last.until > now));
+        self.by_key.shrink_to(FEW);
+        self.sweep_at = 2 * self.by_key.len();
+    }
+}
+
+impl MemoryCounts {
+    fn count_now(&self, request: &CountRequest, now: Instant) -> Counted {
+        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = Counted::default();
+        let mut limits = request.take.iter().enumerate();
+        counted.full =
+            limits.find_map(|(at, limit)| Some((at, keys.full(limit, &request.id, now)?)));
+        counted.over =
+            request.check.iter().position(|limit| keys.full(limit, &request.id, now).is_some());
+        if counted.full.is_some() {
+            return counted;
+        }
+        for limit in &request.take {
+            keys.add(&limit.key, &request.id, now, limit.window);
+        }
+        if let Some(note) = &request.note {
+            let entries = keys.by_key.get(&note.key).into_iter().flatten();
+            let within = entries.filter(|entry| now.duration_since(entry.at) < note.window);
+            counted.notes = within.map(|entry| entry.id.clone()).collect();
+            keys.add(&note.key, &note.text, now, note.window);
+        }
+        counted
+    }
+}
+
+impl CountStore for MemoryCounts {
+    fn count<'a>(&'a self, request: &'a CountRequest) -> CountFuture<'a> {
+        Box::pin(future::ready(Ok(self.count_now(request, Instant::now()))))
+    }
+}
+
+impl fmt::Debug for MemoryCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryCounts").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seam::CountNote;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn limit(key: &str, most: u32) -> CountLimit {
+        CountLimit { key: key.to_owned(), most, window: HOUR }
+    }
+
+    fn take(id: &str, limits: &[(&str, u32)]) -> CountRequest {
+        let take = limits.iter().map(|(key, most)| limit(key, *most)).collect();
+        CountRequest { id: id.to_owned(), take, ..CountRequest::default() }
+    }
+
+    #[test]
+    fn an_id_counts_under_every_key_or_under_none() {
+        let (counts, now) = (MemoryCounts::default(), Instant::now());
+        let at = |id, limits: &[_], now| counts.count_now(&take(id, limits), now).full;
+        assert_eq!(at("1", &[("a", 2), ("b", 1)], now), None);
+        assert_eq!(at("2", &[("a", 2), ("b", 1)], now), Some((1, HOUR)));
+        // The refusal did not count under `a`.
+        assert_eq!(at("3", &[("a", 2)], now), None);
+        assert_eq!(at("4", &[("a", 2)], now), Some((0, HOUR)));
+        // The same id again is the same.
+        assert_eq!(at("3", &[("a", 2)], now), None);
+        let later = now + HOUR / 2;
+        assert_eq!(at("4", &[("a", 2)], later), Some((0, HOUR / 2)));
+        assert_eq!(at("4", &[("a", 2)], now + HOUR), None);
+    }
+
+    #[test]
+    fn notes_are_kept_for_their_window() {
+        let (counts, now) = (MemoryCounts::default(), Instant::now());
+        let note = |text: &str, now| {
+            let note = CountNote { key: "n".to_owned(), text: text.to_owned(), window: HOUR };
+            let request = CountRequest { note: Some(note), ..CountRequest::default() };
+            counts.count_now(&request, now).notes
+        };
+        assert!(note("a", now).is_empty());
+        assert_eq!(note("b", now), ["a"]);
+        assert_eq!(note("b", now), ["a", "b"]);
+        assert!(note("c", now + HOUR).is_empty());
+    }
+
+    #[test]
+    fn keys_of_the_past_take_no_memory() {
+        let (counts, mut now) = (MemoryCounts::default(), Instant::now());
+        for id in 0..100_000_u32 {
+            now += Duration::from_secs(10);
+            counts.count_now(&take("1", &[(&id.to_string(), 1)]), now);
+        }
+        assert!(counts.0.lock().unwrap().by_key.len() <= 2 * FEW);
+    }
+}

@@ -1,0 +1,75 @@
+//! [`Pause`].
+
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::event::InboxId;
+
+/// A switch that stops everything, or single inboxes, while the program runs.
+///
+/// Mails that come meanwhile are put off until it is resumed; no attempt is used. Clones are the same
+/// switch: give one to [`GuardLayer::pause`](super::GuardLayer::pause) and keep another.
+///
+/// ```
+/// use openmail_tower::layers::guard::{GuardLayer, Pause};
+///
+/// let pause = Pause::default();
+/// let guard = GuardLayer::default().pause(&pause);
+/// pause.pause_inbox("inb_support"); // from any thread, at any time
+/// assert!(pause.is_paused(Some(&"inb_support".into())));
+/// pause.resume_inbox("inb_support");
+/// ```
+#[derive(Clone, Default)]
+pub struct Pause(Arc<Switch>);
+
+#[derive(Default)]
+struct Switch {
+    everything: AtomicBool,
+    inboxes: RwLock<HashSet<InboxId>>,
+}
+
+impl Pause {
+    /// Pauses everything.
+    pub fn pause(&self) {
+        self.0.everything.store(true, Ordering::Release);
+    }
+
+    /// Resumes everything; inboxes that were paused on their own remain so.
+    pub fn resume(&self) {
+        self.0.everything.store(false, Ordering::Release);
+    }
+
+    /// Pauses one inbox.
+    pub fn pause_inbox(&self, inbox: impl Into<InboxId>) {
+        self.0.inboxes.write().unwrap_or_else(PoisonError::into_inner).insert(inbox.into());
+    }
+
+    /// Resumes one inbox. Returns whether it was paused on its own.
+    pub fn resume_inbox(&self, inbox: impl AsRef<str>) -> bool {
+        self.0.inboxes.write().unwrap_or_else(PoisonError::into_inner).remove(inbox.as_ref())
+    }
+
+    /// Returns whether events of an inbox, or those without one, are paused.
+    pub fn is_paused(&self, inbox: Option<&InboxId>) -> bool {
+        self.0.everything.load(Ordering::Acquire)
+            || inbox.is_some_and(|inbox| {
+                self.0.inboxes.read().unwrap_or_else(PoisonError::into_inner).contains(inbox)
+            })
+    }
+}
+
+impl fmt::Debug for Pause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inboxes = self.0.inboxes.read().unwrap_or_else(PoisonError::into_inner).len();
+        f.debug_struct("Pause")
+            .field("everything", &self.0.everything)
+            .field("inboxes", &inboxes)
+            .finish()
+    }
+}

@@ -1,0 +1,136 @@
+//! The rates of runs and replies.
+
+use std::time::Duration;
+
+use crate::{
+    event::{Address, MessageReceived},
+    seam::{CountLimit, CountNote, CountRequest, bounded_key},
+};
+
+use super::sketch::Sketch;
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// At most so many in so long a time: `Rate::new(5, Duration::from_secs(3600))`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    most: u32,
+    window: Duration,
+}
+
+impl Rate {
+    /// Allows `most` within any `window`. A longer window than 30 days counts as 30 days.
+    pub fn new(most: u32, window: Duration) -> Self {
+        Self { most, window: window.min(30 * DAY) }
+    }
+
+    /// Allows any number.
+    pub fn unlimited() -> Self {
+        Self::new(u32::MAX, Duration::ZERO)
+    }
+
+    fn limit(self, key: String) -> Option<CountLimit> {
+        let key = bounded_key(key);
+        (self.most < u32::MAX).then_some(CountLimit { key, most: self.most, window: self.window })
+    }
+}
+
+/// The rates of a guard.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rates {
+    pub(super) runs_for_sender: Rate,
+    pub(super) runs_of_inbox: Rate,
+    pub(super) replies_to_thread: Rate,
+    pub(super) replies_to_sender: Rate,
+    pub(super) replies_of_inbox: Rate,
+    pub(super) repeats: Rate,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            runs_for_sender: Rate::new(30, HOUR),
+            runs_of_inbox: Rate::new(500, HOUR),
+            replies_to_thread: Rate::new(5, HOUR),
+            replies_to_sender: Rate::new(20, DAY),
+            replies_of_inbox: Rate::new(150, DAY),
+            repeats: Rate::new(3, HOUR),
+        }
+    }
+}
+
+impl Rates {
+    /// What to count before a run. A retry is a run of its own.
+    pub(super) fn before_run(
+        &self,
+        mail: &MessageReceived,
+        sender: Option<&Address>,
+        attempt: u32,
+        sketch: Option<&Sketch>,
+    ) -> CountRequest {
+        let mut request = CountRequest {
+            id: bounded_key(format!("{attempt}:{}", mail.message.id)),
+            take: self.runs(mail, sender),
+            check: self.replies(mail, sender),
+            note: None,
+        };
+        if let (Some(sketch), Some(sender)) = (sketch, sender)
+            && self.repeats.most < u32::MAX
+        {
+            let key = bounded_key(of_sender("text", mail, sender));
+            // The message makes the note its own: the same mail again is no repetition.
+            let message = bounded_key(mail.message.id.to_string());
+            let message: String = message.chars().take(96).collect();
+            let text = format!("{}/{message}", sketch.to_hex());
+            request.note = Some(CountNote { key, text, window: self.repeats.window });
+        }
+        request
+    }
+
+    /// What to count once there is a reply.
+    pub(super) fn before_reply(
+        &self,
+        mail: &MessageReceived,
+        sender: Option<&Address>,
+    ) -> CountRequest {
+        CountRequest {
+            id: bounded_key(mail.message.id.to_string()),
+            take: self.replies(mail, sender),
+            ..CountRequest::default()
+        }
+    }
+
+    /// Returns whether a text is one too many among the notes of its sender.
+    pub(super) fn is_repeated(&self, note: &CountNote, sketch: &Sketch, notes: &[String]) -> bool {
+        let others = notes.iter().filter(|other| **other != note.text);
+        let alike = others.filter(|other| {
+            let hex = other.split_once('/').map_or("", |(hex, _)| hex);
+            Sketch::parse(hex).is_some_and(|other| sketch.is_like(&other))
+        });
+        alike.count() + 1 >= self.repeats.most as usize
+    }
+
+    fn runs(&self, mail: &MessageReceived, sender: Option<&Address>) -> Vec<CountLimit> {
+        let sender = sender.and_then(|it| self.runs_for_sender.limit(of_sender("run", mail, it)));
+        let inbox = self.runs_of_inbox.limit(format!("runs:{}", mail.inbox_id));
+        sender.into_iter().chain(inbox).collect()
+    }
+
+    fn replies(&self, mail: &MessageReceived, sender: Option<&Address>) -> Vec<CountLimit> {
+        let thread = mail.thread_id.as_ref().and_then(|thread| {
+            let inbox = mail.inbox_id.as_str();
+            self.replies_to_thread.limit(format!("thread:{}:{inbox}:{thread}", inbox.len()))
+        });
+        let sender =
+            sender.and_then(|it| self.replies_to_sender.limit(of_sender("reply", mail, it)));
+        let inbox = self.replies_of_inbox.limit(format!("replies:{}", mail.inbox_id));
+        thread.into_iter().chain(sender).chain(inbox).collect()
+    }
+}
+
+/// The key of a sender within its inbox.
+fn of_sender(what: &str, mail: &MessageReceived, sender: &Address) -> String {
+    let inbox = mail.inbox_id.as_str();
+    format!("{what}:{}:{inbox}:{}", inbox.len(), sender.canonical())
+}

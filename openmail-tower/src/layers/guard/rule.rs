@@ -1,0 +1,128 @@
+//! [`Rule`] and [`Action`]: what a guard looks at, and what it does.
+
+/// What a guard does with a mail. Later ones are stronger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Action {
+    /// The handler runs, and its reply is sent.
+    Pass,
+    /// The handler runs, and its reply is withheld.
+    Mute,
+    /// The handler runs later; no attempt is used.
+    PutOff,
+    /// The handler does not run.
+    Refuse,
+}
+
+impl Action {
+    /// Returns the action as a word for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Mute => "mute",
+            Self::PutOff => "put_off",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
+/// A reason for which a guard acts. The table at [`guard`](super) has the defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Rule {
+    /// OpenMail's filters call it spam or malicious.
+    Verdict,
+    /// It may not be answered automatically.
+    AutoReply,
+    /// Its sender is an address of ours.
+    OwnAddress,
+    /// Its sender is not on the allow-list, or on the block-list.
+    Sender,
+    /// Too many replies went to its thread, to its sender or out of its inbox.
+    ReplyRate,
+    /// Too many mails of its sender or its inbox ran.
+    RunRate,
+    /// Its sender wrote nearly the same text before.
+    Loop,
+    /// A [`Pause`](super::Pause) is on.
+    Pause,
+}
+
+impl Rule {
+    pub(super) const COUNT: usize = 8;
+
+    /// Returns the rule as a word for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Verdict => "verdict",
+            Self::AutoReply => "auto_reply",
+            Self::OwnAddress => "own_address",
+            Self::Sender => "sender",
+            Self::ReplyRate => "reply_rate",
+            Self::RunRate => "run_rate",
+            Self::Loop => "loop",
+            Self::Pause => "pause",
+        }
+    }
+
+    fn default_action(self) -> Action {
+        match self {
+            Self::Verdict | Self::OwnAddress | Self::Sender => Action::Refuse,
+            Self::AutoReply | Self::ReplyRate | Self::Loop => Action::Mute,
+            Self::RunRate | Self::Pause => Action::PutOff,
+        }
+    }
+}
+
+/// The action of each rule.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Actions([Action; Rule::COUNT]);
+
+impl Default for Actions {
+    fn default() -> Self {
+        let rules = [
+            Rule::Verdict,
+            Rule::AutoReply,
+            Rule::OwnAddress,
+            Rule::Sender,
+            Rule::ReplyRate,
+            Rule::RunRate,
+            Rule::Loop,
+            Rule::Pause,
+        ];
+        Self(rules.map(Rule::default_action))
+    }
+}
+
+impl Actions {
+    pub(super) fn of(&self, rule: Rule) -> Action {
+        self.0[rule as usize]
+    }
+
+    pub(super) fn set(&mut self, rule: Rule, action: Action) {
+        self.0[rule as usize] = action;
+    }
+}
+
+/// A rule that fired: what it does, and in one word why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fired {
+    pub(super) rule: Rule,
+    pub(super) action: Action,
+    pub(super) reason: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_has_its_place_among_the_actions() {
+        let mut actions = Actions::default();
+        assert_eq!(actions.of(Rule::Pause), Action::PutOff);
+        assert_eq!(actions.of(Rule::Verdict), Action::Refuse);
+        actions.set(Rule::Pause, Action::Pass);
+        assert_eq!(actions.of(Rule::Pause), Action::Pass);
+        assert_eq!(actions.of(Rule::Loop), Action::Mute);
+    }
+}

@@ -1,0 +1,230 @@
+//! [`Guard`].
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tower_service::Service;
+
+use crate::{
+    event::{Address, MessageReceived},
+    seam::{
+        BoxError, CountRequest, CountStore, Counted, HandlerError, Oneshot, Outcome, OutcomeFuture,
+        SharedCounts, VerifiedEvent, within,
+    },
+    telemetry,
+};
+
+use super::{
+    extract::Guarded,
+    layer::{Guarding, Settings},
+    rule::{Action, Fired, Rule},
+    sketch::Sketch,
+};
+
+/// How soon a mail that a pause put off is looked at again.
+const PAUSED_FOR: Duration = Duration::from_secs(10);
+/// The longest time for which a rate puts a mail off before it is looked at again.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// The longest wait for the store of the counts.
+const COUNT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Decides for each mail whether its handler runs and whether its reply is sent. Made by
+/// [`GuardLayer`](super::GuardLayer).
+#[derive(Clone)]
+pub struct Guard<E> {
+    events: E,
+    settings: Arc<Settings>,
+}
+
+impl<E> Guard<E> {
+    pub(super) fn new(events: E, settings: Arc<Settings>) -> Self {
+        Self { events, settings }
+    }
+}
+
+impl<E> Service<VerifiedEvent> for Guard<E>
+where
+    E: Service<VerifiedEvent, Response = Outcome> + Clone + Send + 'static,
+    E::Error: Into<BoxError>,
+    E::Future: Send,
+{
+    type Response = Outcome;
+    type Error = HandlerError;
+    type Future = OutcomeFuture;
+
+    /// Always ready: a mail that is refused takes no place in the inner service.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, event: VerifiedEvent) -> OutcomeFuture {
+        let (events, settings) = (self.events.clone(), Arc::clone(&self.settings));
+        OutcomeFuture::new(async move { settings.guard(events, event).await })
+    }
+}
+
+impl Settings {
+    async fn guard<E>(&self, events: E, mut event: VerifiedEvent) -> Result<Outcome, HandlerError>
+    where
+        E: Service<VerifiedEvent, Response = Outcome>,
+        E::Error: Into<BoxError>,
+    {
+        let Some(mail) = event.event().message_received() else {
+            return run(events, event).await;
+        };
+        let sender = mail.message.sender().map(|sender| sender.address);
+        let sender = sender.as_ref();
+        if let Some(fired) = self.refusal(mail, sender) {
+            return self.act(fired, event, None).await;
+        }
+        if let Some(fired) =
+            self.fire(self.pause.is_paused(Some(&mail.inbox_id)), Rule::Pause, "paused")
+        {
+            return self.act(fired, event, Some(PAUSED_FOR)).await;
+        }
+        let mut muted = mail
+            .message
+            .no_reply_reason()
+            .and_then(|reason| self.fire(true, Rule::AutoReply, reason.as_str()));
+        let text = mail.message.body_text.as_deref().unwrap_or_default();
+        let sketch = Sketch::of(text);
+        let attempt = event.attempt().unwrap_or(1);
+        let request = self.rates.before_run(mail, sender, attempt, sketch.as_ref());
+        let counted = self.count(&event, &request).await?;
+        if let Some((at, free_in)) = counted.full {
+            let of_sender = request.take.len() == 2 && at == 0;
+            let reason = if of_sender { "sender" } else { "inbox" };
+            if let Some(fired) = self.fire(true, Rule::RunRate, reason) {
+                return self.act(fired, event, Some(free_in)).await;
+            }
+        }
+        if let (Some(note), Some(sketch)) = (&request.note, &sketch) {
+            let repeated = self.rates.is_repeated(note, sketch, &counted.notes);
+            muted = muted.or(self.fire(repeated, Rule::Loop, "repeated"));
+        }
+        muted = muted.or(self.fire(counted.over.is_some(), Rule::ReplyRate, "replies"));
+        // A rule whose action was changed may do more than mute.
+        if let Some(fired) = muted.filter(|fired| fired.action > Action::Mute) {
+            return self.act(fired, event, Some(LONGEST)).await;
+        }
+        let replies = self.rates.before_reply(mail, sender);
+        event.extensions_mut().insert(Guarded::new(muted));
+        let outcome = run(events, event.clone()).await?;
+        if !matches!(outcome, Outcome::Replies(_)) {
+            return Ok(outcome);
+        }
+        if muted.is_none() {
+            let full = self.count(&event, &replies).await?.full.is_some();
+            muted = self.fire(full, Rule::ReplyRate, "replies");
+        }
+        match muted {
+            None => Ok(outcome),
+            Some(fired) => {
+                self.tell(fired, &event);
+                Ok(Outcome::Muted { rule: fired.rule.as_str() })
+            }
+        }
+    }
+
+    /// The first rule that refuses a mail by what it is.
+    fn refusal(&self, mail: &MessageReceived, sender: Option<&Address>) -> Option<Fired> {
+        let message = &mail.message;
+        self.fire(!message.is_trustworthy(), Rule::Verdict, "verdict")
+            .or_else(|| self.fire(self.is_own(mail, sender), Rule::OwnAddress, "own_address"))
+            .or_else(|| {
+                let is = |list: &[_]| sender.is_some_and(|sender| matches(list, sender));
+                let reason = match &self.allowed {
+                    _ if is(&self.blocked) => "blocked",
+                    Some(allowed) if !is(allowed) => "not_allowed",
+                    _ => return None,
+                };
+                self.fire(true, Rule::Sender, reason)
+            })
+    }
+
+    /// Whether a mail comes from an address of ours: one given to the guard, or the only recipient,
+    /// which is the inbox.
+    fn is_own(&self, mail: &MessageReceived, sender: Option<&Address>) -> bool {
+        let Some(sender) = sender else { return false };
+        let recipients = mail.message.recipients();
+        let is_inbox = matches!(&*recipients, [inbox] if inbox.address == *sender);
+        is_inbox || self.own.contains(sender)
+    }
+
+    fn fire(&self, fires: bool, rule: Rule, reason: &'static str) -> Option<Fired> {
+        let action = self.actions.of(rule);
+        (fires && action > Action::Pass).then_some(Fired { rule, action, reason })
+    }
+
+    /// Refuses a mail or puts it off.
+    async fn act(
+        &self,
+        mut fired: Fired,
+        event: VerifiedEvent,
+        later: Option<Duration>,
+    ) -> Result<Outcome, HandlerError> {
+        // OpenMail tries five times within 7.5 minutes: a rate would only lose the mail. A pause may
+        // be shorter.
+        let is_delivery = event.arrival().is_some();
+        if is_delivery && fired.action == Action::PutOff && fired.rule != Rule::Pause {
+            fired.action = Action::Refuse;
+        }
+        self.tell(fired, &event);
+        if fired.action == Action::PutOff {
+            let later = later.unwrap_or(LONGEST).min(LONGEST);
+            return Err(HandlerError::unavailable(PutOff(fired)).after(later));
+        }
+        if let Some(divert) = &self.divert {
+            divert(event).await?;
+        }
+        Ok(Outcome::Refused { rule: fired.rule.as_str() })
+    }
+
+    fn tell(&self, Fired { rule, action, reason }: Fired, event: &VerifiedEvent) {
+        telemetry::guarded(action.as_str(), rule.as_str(), reason);
+        if let Some(hook) = &self.hook {
+            hook(&Guarding { action, rule, reason, event });
+        }
+    }
+
+    async fn count(
+        &self,
+        event: &VerifiedEvent,
+        request: &CountRequest,
+    ) -> Result<Counted, HandlerError> {
+        let counts: &dyn CountStore = match event.extensions().get::<SharedCounts>() {
+            Some(SharedCounts(shared)) => &**shared,
+            None => &*self.memory,
+        };
+        let late = || BoxError::from("the counts were not there in time");
+        let counted = within(COUNT_TIMEOUT, counts.count(request), late).await;
+        counted.map_err(HandlerError::unavailable)
+    }
+}
+
+fn matches(list: &[crate::event::AddressPattern], sender: &Address) -> bool {
+    list.iter().any(|pattern| pattern.matches(sender))
+}
+
+async fn run<E>(events: E, event: VerifiedEvent) -> Result<Outcome, HandlerError>
+where
+    E: Service<VerifiedEvent, Response = Outcome>,
+    E::Error: Into<BoxError>,
+{
+    Oneshot::new(events, event).await.map_err(|error| HandlerError::from_boxed(error.into()))
+}
+
+/// The error of a mail that runs later.
+#[derive(Debug, thiserror::Error)]
+#[error("put off by the guard's rule {} ({})", .0.rule.as_str(), .0.reason)]
+struct PutOff(Fired);
+
+impl<E> fmt::Debug for Guard<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
