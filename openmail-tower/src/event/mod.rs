@@ -26,6 +26,7 @@ mod pattern;
 mod payload;
 mod read;
 mod routing;
+mod unfit;
 mod unlisted;
 mod value;
 mod weight;
@@ -47,5 +48,6 @@ pub use message::{Attachment, Category, ExtractionMethod, Message, MessageReceiv
 pub use misfit::Misfit;
 pub use parse::Event;
 pub use pattern::{AddressPattern, InvalidPattern};
+pub(crate) use unfit::Unfit;
 pub use unlisted::{SetupTest, UnknownEvent};
 pub(crate) use weight::weight;

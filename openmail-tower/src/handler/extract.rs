@@ -1,12 +1,14 @@
 //! What a handler may take.
 
+use std::fmt;
+
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use crate::{
     event::{
         Event, EventId, EventKind, InboxId, Lifecycle, Message, MessageReceived, SetupTest,
-        ThreadId, UnknownEvent, mending,
+        ThreadId, Unfit, UnknownEvent, mending,
     },
     handler::{AnyState, Carries},
     seam::{HandlerError, VerifiedEvent},
@@ -138,21 +140,28 @@ always! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempt(pub u32);
 
-/// The body as it was signed, to the byte.
-#[derive(Debug, Clone)]
+/// The body as it was signed, to the byte. `Debug` shows its size.
+#[derive(Clone)]
 pub struct RawBody(pub Bytes);
+
+impl fmt::Debug for RawBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RawBody({} bytes)", self.0.len())
+    }
+}
 
 /// The whole event, read into a type of your own: for events that this crate does not know yet.
 ///
 /// Half an emoji, as JavaScript writes it where it cuts a text (`\ud83d`), is read as U+FFFD. An
-/// event that does not fit the type has failed and is tried again: a corrected type may read it.
+/// event that does not fit the type has failed and is tried again: a corrected type may read it. The
+/// error names the type's field and the place, and quotes nothing of the event.
 #[derive(Debug, Clone, Copy)]
 pub struct Payload<T>(pub T);
 
 impl<'e, K, S, T: DeserializeOwned> FromEvent<'e, K, S> for Payload<T> {
     fn from_event(event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
         let payload = mending(event.raw_body(), |json| serde_json::from_slice(json));
-        payload.map(Self).map_err(HandlerError::failed)
+        payload.map(Self).map_err(|error| HandlerError::failed(Unfit::from(error)))
     }
 }
 

@@ -14,7 +14,12 @@ fuzz_target!(|json: &[u8]| {
     if let Some(mail) = event.message_received() {
         let message = &mail.message;
         let _ = (message.sender(), message.recipients(), message.copied());
-        let _ = (message.is_trustworthy(), message.may_auto_reply());
+        assert_eq!(message.may_auto_reply(), message.no_reply_reason().is_none());
+        let has_text =
+            message.body_text.as_deref().is_some_and(|it| it.contains(char::is_alphanumeric));
+        assert!(!has_text || !message.new_text().is_empty());
+        let fenced = message.fenced().attachment_budget(100);
+        assert!(fenced.to_string().ends_with(&format!("[{} mail ends]", fenced.marker())));
     }
     let variant = std::mem::discriminant(&event);
     let opening = json.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
