@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Response;
 use http_body_util::Full;
-use openmail_tests::{FakeApi, error_code, fake_api::Fault, layer, signed};
+use openmail_tests::{FakeApi, Log, error_code, fake_api::Fault, layer, signed};
 use openmail_tower::{
     HandlerError, IntoOutcome, Outcome, VerifiedEvent,
     api::File,
@@ -230,4 +230,27 @@ async fn a_reply_that_nothing_takes_is_a_wiring_error() {
     let events = service_fn(async |_: VerifiedEvent| Reply::text("Hello.").into_outcome());
     let answer = answered(webhook(layer(), events), &mail()).await;
     assert_eq!(answer, (500, "missing_layer".into()));
+}
+
+#[tokio::test]
+async fn each_try_to_send_is_told_with_its_event_and_without_what_it_says() {
+    let log = Log::default();
+    let _listening = log.listen(tracing::Level::INFO);
+    let api = api();
+    let event = mail();
+    known(&api, &event, &[]).await;
+    let reply = || Reply::text("Hello.").into_outcome();
+    assert_eq!(delivered(&api, &event, reply).await.0, 200);
+    let nobody = mail().from("no address").field("thread_id", Value::Null);
+    assert_eq!(delivered(&api, &nobody, reply).await.0, 200);
+
+    let id = event.json()["event_id"].as_str().unwrap();
+    let told = log.lines(&[" INFO ", "openmail.reply{", id, "reply ended outcome=\"sent\""]);
+    assert_eq!(told.len(), 1, "{}", log.text());
+    let id = nobody.json()["event_id"].as_str().unwrap();
+    let told = log.lines(&["ERROR ", id, "reply ended outcome=\"refused\"", "error="]);
+    assert_eq!(told.len(), 1, "{}", log.text());
+    for private in ["Hello.", "ada@example.com", "Help", "no address"] {
+        assert!(!log.text().contains(private), "{private} in {}", log.text());
+    }
 }

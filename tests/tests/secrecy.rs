@@ -13,6 +13,7 @@ use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
+use metrics_util::debugging::DebuggingRecorder;
 use openmail_tests::{
     NOW, SECRET, ScriptedBody, Step, clock, fixture, fixtures, layer, secret, signed,
 };
@@ -21,8 +22,14 @@ use openmail_tower::{
     VerifyLayer, webhook,
     webhook::{InboxKeyring, Keyring, Rejection, keyring::Keys, signature},
 };
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::{
+    Registry,
+    fmt::{MakeWriter, format::FmtSpan},
+    layer::SubscriberExt as _,
+};
 
 /// The secret of an inbox.
 const OTHER: &str = "whsec_ZyXwVuTsRqPoNmLkJiHgFeDcBa987654";
@@ -122,6 +129,29 @@ fn unspeakable() -> Vec<String> {
     all
 }
 
+/// What mails say, and whom they are from and to.
+fn private() -> Vec<String> {
+    let mut all = Vec::new();
+    for (_, json) in fixtures() {
+        let event: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        let message = &event["message"];
+        let attachments = message["attachments"].as_array().into_iter().flatten();
+        let attached = attachments.flat_map(|it| [&it["filename"], &it["parsedText"], &it["url"]]);
+        let texts = [
+            &event["inbox_address"],
+            &message["subject"],
+            &message["body_text"],
+            &message["from"],
+            &message["to"],
+            &message["rfc_message_id"],
+        ];
+        let texts = texts.into_iter().chain(attached).filter_map(serde_json::Value::as_str);
+        all.extend(texts.filter(|text| !text.is_empty()).map(str::to_owned));
+    }
+    assert!(all.len() > 10, "{all:?}");
+    all
+}
+
 fn check(told: &Told) {
     let text = told.text();
     assert!(text.len() > 10_000, "{text}");
@@ -180,13 +210,19 @@ fn requests() -> Vec<Request<ScriptedBody>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_log_line_and_no_answer_tells_a_secret() {
+async fn no_log_line_span_metric_or_answer_tells_a_secret_or_of_a_mail() {
     let told = Told::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(told.clone())
-        .finish();
+    let exporter = InMemorySpanExporter::default();
+    let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
+    let lines =
+        tracing_subscriber::fmt::layer().with_span_events(FmtSpan::FULL).with_writer(told.clone());
+    let subscriber = Registry::default()
+        .with(lines)
+        .with(tracing_opentelemetry::layer().with_tracer(provider.tracer("test")));
     let _guard = tracing::subscriber::set_default(subscriber);
+    let recorder = DebuggingRecorder::new();
+    let counted = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
     let outcomes = service_fn(async |event: VerifiedEvent| match event.kind().as_str() {
         "inbox.suspended" => Err(HandlerError::failed("no")),
         "pod.suspended" => Err(HandlerError::permanent("no")),
@@ -203,7 +239,13 @@ async fn no_log_line_and_no_answer_tells_a_secret() {
         let answer = webhook(of_inboxes.clone(), outcomes).oneshot(request).await.unwrap();
         told.show_response(answer).await;
     }
+    // What is told so far is told of the mail; a rejection is shown to its sender only.
+    told.show(&exporter.get_finished_spans().unwrap());
+    told.show(&counted.snapshot().into_vec());
     let text = told.text();
+    for word in private() {
+        assert!(!text.contains(&word), "{word} in\n{text}");
+    }
     for line in ["request refused", "not handled", "signature_mismatch", "handler_failed"] {
         assert!(text.contains(line), "{line}");
     }

@@ -3,6 +3,7 @@
 use std::{future::IntoFuture, io, time::Duration};
 
 use axum::{Router, http::StatusCode, routing::get};
+use metrics_exporter_prometheus::PrometheusHandle;
 use openmail_tower::{
     VerifyLayer,
     queue::{Enqueue, QueueStore},
@@ -15,10 +16,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics;
+
 /// How long requests under way may take once the gateway is to stop.
 const GRACE: Duration = Duration::from_secs(15);
 
-pub(crate) fn app<St: QueueStore>(keyring: InboxKeyring, queue: Enqueue<St>) -> Router {
+pub(crate) fn app<St: QueueStore>(
+    keyring: InboxKeyring,
+    queue: Enqueue<St>,
+    collected: PrometheusHandle,
+) -> Router {
     let store = queue.store().clone();
     let ready = move || {
         let store = store.clone();
@@ -35,6 +42,8 @@ pub(crate) fn app<St: QueueStore>(keyring: InboxKeyring, queue: Enqueue<St>) -> 
         .route_service("/webhooks/{inbox_id}", webhook)
         .route("/healthz", get(async || "alive\n"))
         .route("/readyz", get(ready))
+        // For Prometheus only: a proxy in front should not pass it on.
+        .route("/metrics", get(async move || metrics::scrape(&collected)))
 }
 
 /// Serves until `stop`, then until the requests under way are answered.

@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod dead;
 mod http;
+mod metrics;
 mod serve;
 mod signals;
 mod store;
@@ -16,6 +17,7 @@ mod store;
 use std::{io, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 /// Receives OpenMail's webhooks and forwards their events to agents.
 #[derive(Debug, Parser)]
@@ -36,7 +38,9 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(io::stderr).init();
+    let info = LevelFilter::INFO.into();
+    let filter = EnvFilter::builder().with_default_directive(info).from_env_lossy();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     let Args { config, command } = Args::parse();
     let done = match command {
         None => serve::run(config).await,

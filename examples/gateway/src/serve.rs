@@ -18,7 +18,7 @@ use crate::{
     agents::{Agents, no_agent},
     client::client,
     config::{Fixed, Settings},
-    http,
+    http, metrics,
     signals::{Signals, Told},
     store::with_store,
 };
@@ -40,6 +40,7 @@ async fn serve<St: QueueStore>(
     config: PathBuf,
     mut signals: Signals,
 ) -> anyhow::Result<()> {
+    let collected = metrics::collect()?;
     let keyring = InboxKeyring::new();
     let router = EventRouter::new().fallback(no_agent);
     let mut agents = Agents::new(keyring.clone(), router.inboxes(), client()?);
@@ -61,7 +62,8 @@ async fn serve<St: QueueStore>(
         );
     let stop = CancellationToken::new();
     let mut working = tokio::spawn(worker.run(stop.clone().cancelled_owned()));
-    let mut serving = tokio::spawn(http::serve(listener, http::app(keyring, queue), stop.clone()));
+    let mut serving =
+        tokio::spawn(http::serve(listener, http::app(keyring, queue, collected), stop.clone()));
 
     loop {
         tokio::select! {

@@ -54,6 +54,9 @@ async fn an_event_reaches_its_agent_as_it_was_signed() {
 
     gateway.deliver(&mail("unknown", "evt_3")).await;
     assert_eq!(rest.next().await.header("x-event-id"), Some("evt_3"));
+    let metrics = gateway.text("/metrics").await;
+    let queued = r#"openmail_deliveries_total{event="message.received",outcome="queued"} 3"#;
+    assert!(metrics.lines().any(|line| line == queued), "{metrics}");
     gateway.stop().await;
     assert!(a.is_idle() && b.is_idle() && rest.is_idle(), "each event once, and to its own agent");
 }

@@ -10,10 +10,13 @@ use anyhow::Context as _;
 use example_hyper::{Received, serve};
 use openmail_tower::VerifyLayer;
 use tokio::net::TcpListener;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(io::stderr).init();
+    let info = LevelFilter::INFO.into();
+    let filter = EnvFilter::builder().with_default_directive(info).from_env_lossy();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

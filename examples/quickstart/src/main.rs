@@ -13,11 +13,14 @@ use std::{error::Error, io, process::ExitCode};
 
 use axum::Router;
 use openmail_tower::{Secret, VerifyLayer, webhook, webhook::SecretErrorKind};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     // Logs go to stderr: stdout is for what the handlers did.
-    tracing_subscriber::fmt().with_writer(io::stderr).init();
+    let info = LevelFilter::INFO.into();
+    let filter = EnvFilter::builder().with_default_directive(info).from_env_lossy();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -39,6 +39,20 @@ pub(crate) enum Fate {
     Failed(Failure),
 }
 
+impl Fate {
+    /// The fate in one word, for logs and metrics.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::SentBefore => "sent_before",
+            Self::Retry(_) => "failed",
+            Self::Wait(_) => "waiting",
+            Self::Hold(_) => "held",
+            Self::Failed(_) => "refused",
+        }
+    }
+}
+
 /// Why a reply was not sent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {

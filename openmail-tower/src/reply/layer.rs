@@ -12,7 +12,7 @@ use tower_service::Service;
 use crate::{
     api::OpenMail,
     seam::{BoxError, HandlerError, Outcome, OutcomeFuture, Replies, VerifiedEvent},
-    telemetry,
+    telemetry::{self, Fields, Next, Run},
 };
 
 use super::{
@@ -107,22 +107,30 @@ async fn send_all(
     replies: &Replies,
 ) -> Result<Outcome, HandlerError> {
     let Some(replies) = write(event, replies) else {
-        telemetry::reply_failed(&HandlerError::from(Failure::NoMail));
+        let error = HandlerError::from(Failure::NoMail);
+        Run::of_reply(Fields::from(event), None).end("refused", Some(&error), Next::Never);
         return Ok(Outcome::Done);
     };
     let tries = event.attempt().unwrap_or(1).saturating_sub(1);
     for Keyed { key, written, .. } in &replies {
+        let mut sending = Run::of_reply(Fields::from(event), None);
         // OpenMail's attempts end long before it forgets a key.
-        match deliver(openmail, key, written, tries, Duration::ZERO).await {
-            Fate::Sent | Fate::SentBefore => {}
-            Fate::Failed(failure) => telemetry::reply_failed(&failure.into()),
-            Fate::Wait(failure) if failure.is_key() => {
-                let error = failure.into();
-                telemetry::reply_unauthorized(&error);
-                return Err(error);
+        let fate = sending.scope(deliver(openmail, key, written, tries, Duration::ZERO)).await;
+        let outcome = fate.label();
+        match fate {
+            Fate::Sent | Fate::SentBefore => sending.end(outcome, None, Next::Never),
+            Fate::Failed(failure) => {
+                sending.end(outcome, Some(&HandlerError::from(failure)), Next::Never);
             }
             Fate::Retry(failure) | Fate::Wait(failure) | Fate::Hold(failure) => {
-                return Err(failure.into());
+                let is_key = failure.is_key();
+                let mut error = HandlerError::from(failure);
+                sending.end(outcome, Some(&error), Next::Unknown);
+                error.set_logged();
+                if is_key {
+                    telemetry::reply_unauthorized(&error);
+                }
+                return Err(error);
             }
         }
     }

@@ -96,7 +96,7 @@ impl Delivery {
         log::refused(reason, error);
         metric::rejected(reason);
         if let Some(shared) = &self.shared {
-            shared.record("refused", Some(status));
+            shared.record("rejected", Some(status));
         }
     }
 
@@ -193,12 +193,6 @@ pub(crate) fn not_handled(error: &mut HandlerError) {
     if !error.set_logged() {
         log::not_handled(error.kind().label(), error, error.delay());
     }
-}
-
-/// A reply will never be sent. Without a queue, nothing keeps it.
-#[cfg(feature = "api")]
-pub(crate) fn reply_failed(error: &HandlerError) {
-    log::reply_failed(error);
 }
 
 /// No reply can be sent until a person changes the API key.

@@ -8,6 +8,7 @@ use tracing::{
     field::{debug, display},
 };
 
+use super::run::What;
 #[cfg(feature = "tracing")]
 use super::{metric::is_failure, refusals::Refusals, text};
 
@@ -105,15 +106,6 @@ pub(super) fn not_handled(
     let _ = (outcome, error, retry_in);
 }
 
-/// A reply will never be sent.
-#[cfg(feature = "api")]
-pub(super) fn reply_failed(error: &dyn fmt::Display) {
-    #[cfg(feature = "tracing")]
-    tracing::error!(target: TARGET, error = %text::error(error), "reply failed for good");
-    #[cfg(not(feature = "tracing"))]
-    let _ = error;
-}
-
 /// No reply can be sent with this API key.
 #[cfg(feature = "api")]
 pub(super) fn reply_unauthorized(error: &dyn fmt::Display) {
@@ -137,6 +129,7 @@ pub(super) fn miswired(what: &'static str) {
 
 /// A run has ended.
 pub(super) fn run_ended(
+    what: What,
     outcome: &'static str,
     error: Option<&dyn fmt::Display>,
     duration: Duration,
@@ -145,7 +138,7 @@ pub(super) fn run_ended(
     #[cfg(feature = "tracing")]
     {
         let level = match (outcome, next) {
-            ("permanent", _) | (_, Next::DeadLetter) => Level::ERROR,
+            ("permanent" | "refused", _) | (_, Next::DeadLetter) => Level::ERROR,
             _ if is_failure(outcome) => Level::WARN,
             _ => Level::INFO,
         };
@@ -155,10 +148,18 @@ pub(super) fn run_ended(
             Next::Never | Next::Unknown | Next::DeadLetter => None,
         };
         let dead_letter = matches!(next, Next::DeadLetter).then_some(true);
-        line!(level, outcome, ?duration, error, retry_in, dead_letter, "run ended");
+        match what {
+            What::Handler => {
+                line!(level, outcome, ?duration, error, retry_in, dead_letter, "run ended");
+            }
+            #[cfg(feature = "api")]
+            What::Reply => {
+                line!(level, outcome, ?duration, error, retry_in, dead_letter, "reply ended");
+            }
+        }
     }
     #[cfg(not(feature = "tracing"))]
-    let _ = (outcome, error, duration, next);
+    let _ = (what, outcome, error, duration, next);
 }
 
 /// When an event runs next.

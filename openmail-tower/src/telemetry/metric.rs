@@ -11,8 +11,10 @@
 //! | [`openmail_releases_total`](RELEASES) | counter | `reason` | | queued events that could not run, and run again |
 //! | [`openmail_dead_letters_total`](DEAD_LETTERS) | counter | | | queued events that became dead letters |
 //! | [`openmail_guard_total`](GUARD) | counter | `action`, `rule` | | mails on which a guard acted |
+//! | [`openmail_replies_total`](REPLIES) | counter | `outcome` | | tries to send a reply that have ended |
 //! | [`openmail_answer_duration_seconds`](ANSWER_DURATION) | histogram | `outcome` | s | from a verified delivery's arrival to its answer |
 //! | [`openmail_run_duration_seconds`](RUN_DURATION) | histogram | `outcome` | s | of a run |
+//! | [`openmail_reply_duration_seconds`](REPLY_DURATION) | histogram | `outcome` | s | of a try to send a reply |
 //! | [`openmail_queue_wait_seconds`](QUEUE_WAIT) | histogram | | s | from an event's commit to its first run |
 //! | [`openmail_body_bytes`](BODY_SIZE) | histogram | | byte | the size of a verified body |
 //! | [`openmail_clock_difference_seconds`](CLOCK_DIFFERENCE) | gauge | | s | how far this machine's clock is ahead of the last verified delivery's `X-Timestamp` |
@@ -31,11 +33,14 @@
 //! | `outcome` of a delivery | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`; `late`, `dropped`; `unsent`, where nothing sends the handler's reply; `answered`, where the service is no [`Endpoint`](crate::Endpoint) |
 //! | `outcome` of a run | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`; `dropped`; `lost` with its worker |
 //! | `action`, `rule` | the words of `layers::guard::Action` and `layers::guard::Rule` |
+//! | `outcome` of a reply | `sent`, `sent_before`; `failed`, `waiting`, `held`; `refused`, for good; `dropped` |
 //! | `reason` of a rejection | the `error` of the answer, or `dropped` |
 //! | `reason` of a release | `unavailable`, `in_flight` |
 //! | `state` | `ready`, `waiting`, `running`, `blocked`, `held`, `dead` |
 
 use std::time::Duration;
+
+use super::run::What;
 
 macro_rules! names {
     ($($(#[$doc:meta])* $constant:ident = $name:literal;)*) => {
@@ -61,6 +66,10 @@ names! {
     DEAD_LETTERS = "openmail_dead_letters_total";
     /// Mails on which a guard acted, by action and rule.
     GUARD = "openmail_guard_total";
+    /// Tries to send a reply by outcome.
+    REPLIES = "openmail_replies_total";
+    /// The duration of a try to send a reply, in seconds, by outcome.
+    REPLY_DURATION = "openmail_reply_duration_seconds";
     /// The time from a delivery's arrival to its answer, in seconds, by outcome.
     ANSWER_DURATION = "openmail_answer_duration_seconds";
     /// The duration of a run, in seconds, by outcome.
@@ -97,7 +106,17 @@ pub(super) fn event_label(kind: &str) -> &'static str {
 pub(super) fn is_failure(outcome: &str) -> bool {
     matches!(
         outcome,
-        "failed" | "permanent" | "panicked" | "unavailable" | "late" | "dropped" | "lost"
+        "failed"
+            | "permanent"
+            | "panicked"
+            | "unavailable"
+            | "late"
+            | "dropped"
+            | "lost"
+            | "refused"
+            | "waiting"
+            | "held"
+            | "unsent"
     )
 }
 
@@ -137,14 +156,19 @@ pub(super) fn dropped(event: &'static str) {
     let _ = event;
 }
 
-pub(super) fn run_ended(outcome: &'static str, duration: Duration) {
+pub(super) fn run_ended(what: What, outcome: &'static str, duration: Duration) {
     #[cfg(feature = "metrics")]
     {
-        metrics::counter!(RUNS, "outcome" => outcome).increment(1);
-        metrics::histogram!(RUN_DURATION, "outcome" => outcome).record(duration);
+        let (total, durations) = match what {
+            What::Handler => (RUNS, RUN_DURATION),
+            #[cfg(feature = "api")]
+            What::Reply => (REPLIES, REPLY_DURATION),
+        };
+        metrics::counter!(total, "outcome" => outcome).increment(1);
+        metrics::histogram!(durations, "outcome" => outcome).record(duration);
     }
     #[cfg(not(feature = "metrics"))]
-    let _ = (outcome, duration);
+    let _ = (what, outcome, duration);
 }
 
 #[cfg(feature = "queue")]

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | [`openmail.delivery`](span::DELIVERY) | the verification of a request and its answer |
 //! | [`openmail.run`](span::RUN) | a run of an event, by a worker or, without a queue, by an [`EventRouter`](crate::EventRouter) that answers a delivery |
+//! | [`openmail.reply`](span::REPLY) | a try to send a reply |
 //!
 //! A handler's own spans and log lines are inside `openmail.run`. Spans have level `ERROR`, so that
 //! they are there to name the event whichever level of lines is chosen.
@@ -44,6 +45,7 @@
 //! | `received` | an event was verified |
 //! | `queued` | it was written down |
 //! | `run ended` | a run has ended, with `outcome`, `duration` and, where it failed, `error` and `retry_in` |
+//! | `reply ended` | a try to send a reply has ended, with the same fields |
 //! | `not handled` | a delivery's event was not handled, for a reason that no run has logged |
 //! | `guarded` | a guard refused a mail, put it off or withheld its reply, with `action`, `rule` and `reason` |
 //! | `dropped` | a delivery was dropped before it was answered, by its sender or by a timeout |
@@ -71,13 +73,13 @@ pub mod span;
 #[cfg(feature = "tracing")]
 mod text;
 
-pub(crate) use delivery::{Answer, Answering, Delivery, not_handled, unverified};
 #[cfg(feature = "api")]
-pub(crate) use delivery::{reply_failed, reply_unauthorized};
+pub(crate) use delivery::reply_unauthorized;
+pub(crate) use delivery::{Answer, Answering, Delivery, not_handled, unverified};
 pub(crate) use fields::Fields;
 #[cfg(feature = "guard")]
 pub(crate) use guard::guarded;
-#[cfg(feature = "queue")]
+#[cfg(any(feature = "api", feature = "queue"))]
 pub(crate) use log::Next;
 #[cfg(feature = "dedupe")]
 pub(crate) use log::claim;

@@ -12,12 +12,7 @@ use super::{Fields, metric::is_failure};
 use crate::seam::TraceContext;
 
 /// Makes the span the child of a span of another process, unless it has a parent here.
-pub(super) fn begin(
-    span: &Span,
-    kind: &'static str,
-    name: &'static str,
-    trace: Option<TraceContext>,
-) {
+pub(super) fn begin(span: &Span, operation: &'static str, trace: Option<TraceContext>) {
     if let Some(trace) = trace.filter(|_| context(&Span::current()).is_none()) {
         let remote = SpanContext::new(
             TraceId::from(trace.trace_id()),
@@ -30,8 +25,8 @@ pub(super) fn begin(
         let _ = span.set_parent(Context::new().with_remote_span_context(remote));
     }
     span.set_attribute("messaging.system", "openmail");
-    span.set_attribute("messaging.operation.type", kind);
-    span.set_attribute("messaging.operation.name", name);
+    span.set_attribute("messaging.operation.type", operation);
+    span.set_attribute("messaging.operation.name", operation);
 }
 
 pub(super) fn context(span: &Span) -> Option<TraceContext> {

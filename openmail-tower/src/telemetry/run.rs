@@ -23,14 +23,35 @@ use crate::seam::{HandlerError, Outcome, TraceContext};
 /// around it, or has panicked.
 #[derive(Debug)]
 pub(crate) struct Run {
+    what: What,
     span: Span,
     begun: Instant,
     has_ended: bool,
 }
 
+/// What runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    Handler,
+    #[cfg(feature = "api")]
+    Reply,
+}
+
 impl Run {
     fn begin(fields: Fields<'_>, parent: Parent) -> Self {
-        Self { span: Span::run(fields, parent), begun: Instant::now(), has_ended: false }
+        Self::new(What::Handler, Span::run(fields, parent))
+    }
+
+    fn new(what: What, span: Span) -> Self {
+        Self { what, span, begun: Instant::now(), has_ended: false }
+    }
+
+    /// Begins to send a reply to an event: of the run around it, or of one that has queued it in
+    /// this trace.
+    #[cfg(feature = "api")]
+    pub(crate) fn of_reply(fields: Fields<'_>, queued: Option<Option<TraceContext>>) -> Self {
+        let parent = queued.map_or(Parent::Current, Parent::Trace);
+        Self::new(What::Reply, Span::reply(fields, parent))
     }
 
     /// Begins the run of a delivery, in the span around it. `None` where nobody observes it.
@@ -55,7 +76,7 @@ impl Run {
     }
 
     /// Runs a future in the span.
-    #[cfg(feature = "queue")]
+    #[cfg(any(feature = "api", feature = "queue"))]
     pub(crate) fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
         self.span.clone().scope(future)
     }
@@ -75,8 +96,8 @@ impl Run {
         let duration = self.begun.elapsed();
         self.span.record_end(outcome, None, duration);
         let _entered = self.span.enter();
-        log::run_ended(outcome, error, duration, next);
-        metric::run_ended(outcome, duration);
+        log::run_ended(self.what, outcome, error, duration, next);
+        metric::run_ended(self.what, outcome, duration);
     }
 }
 

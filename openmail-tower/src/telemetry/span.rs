@@ -12,6 +12,8 @@ use crate::seam::TraceContext;
 pub const DELIVERY: &str = "openmail.delivery";
 /// Around a run of an event.
 pub const RUN: &str = "openmail.run";
+/// Around the sending of a reply.
+pub const REPLY: &str = "openmail.reply";
 
 /// A span, or nothing.
 #[derive(Debug, Clone)]
@@ -43,6 +45,33 @@ pub(super) enum Parent {
 const OTEL_KIND: Option<&str> =
     if cfg!(feature = "opentelemetry") { Some("consumer") } else { None };
 
+/// The span of a run or of a reply.
+#[cfg(feature = "tracing")]
+macro_rules! task {
+    ($name:literal, $kind:expr, $parent:expr) => {
+        task!(@$name, $kind, match $parent {
+            Parent::Current => tracing::Span::current().id(),
+            Parent::Trace(_) => None,
+        })
+    };
+    (@$name:literal, $kind:expr, $parent:expr) => {
+        tracing::error_span!(
+            target: TARGET,
+            parent: $parent,
+            $name,
+            kind = Empty,
+            event_id = Empty,
+            inbox_id = Empty,
+            thread_id = Empty,
+            attempt = Empty,
+            trace_id = Empty,
+            outcome = Empty,
+            duration = Empty,
+            otel.kind = $kind,
+        )
+    };
+}
+
 impl Span {
     /// Around a delivery whose request has this `traceparent`. Nothing is known of its event yet.
     pub(super) fn delivery(trace: Option<TraceContext>) -> Self {
@@ -64,7 +93,7 @@ impl Span {
             );
             #[cfg(feature = "opentelemetry")]
             if !inner.is_disabled() {
-                super::opentelemetry::begin(&inner, "receive", "deliver", trace);
+                super::opentelemetry::begin(&inner, "receive", trace);
             }
             let _ = trace;
             Self { inner }
@@ -79,45 +108,52 @@ impl Span {
     /// Around a run.
     pub(super) fn run(fields: Fields<'_>, parent: Parent) -> Self {
         #[cfg(feature = "tracing")]
+        return Self::task(task!("openmail.run", OTEL_KIND, parent), "process", fields, parent);
+        #[cfg(not(feature = "tracing"))]
         {
-            macro_rules! run {
-                ($($parent:tt)*) => {
-                    tracing::error_span!(
-                        target: TARGET,
-                        $($parent)*
-                        "openmail.run",
-                        kind = Empty,
-                        event_id = Empty,
-                        inbox_id = Empty,
-                        thread_id = Empty,
-                        attempt = Empty,
-                        trace_id = Empty,
-                        outcome = Empty,
-                        duration = Empty,
-                        otel.kind = OTEL_KIND,
-                    )
-                };
-            }
-            let (inner, trace) = match parent {
-                Parent::Current => (run!(), None),
-                Parent::Trace(trace) => (run!(parent: None,), trace),
-            };
-            let this = Self { inner };
-            if this.is_enabled() {
-                #[cfg(feature = "opentelemetry")]
-                super::opentelemetry::begin(&this.inner, "process", "run", trace);
-                this.record_fields(fields);
-                if let Some(trace) = trace {
-                    this.record_trace(trace);
-                }
-            }
-            this
+            let _ = (fields, parent);
+            Self {}
+        }
+    }
+
+    /// Around the sending of a reply.
+    #[cfg(feature = "api")]
+    pub(super) fn reply(fields: Fields<'_>, parent: Parent) -> Self {
+        #[cfg(feature = "tracing")]
+        {
+            let kind = OTEL_KIND.map(|_| "producer");
+            Self::task(task!("openmail.reply", kind, parent), "send", fields, parent)
         }
         #[cfg(not(feature = "tracing"))]
         {
             let _ = (fields, parent);
             Self {}
         }
+    }
+
+    #[cfg(feature = "tracing")]
+    fn task(
+        inner: tracing::Span,
+        operation: &'static str,
+        fields: Fields<'_>,
+        parent: Parent,
+    ) -> Self {
+        let this = Self { inner };
+        if this.is_enabled() {
+            let trace = match parent {
+                Parent::Current => None,
+                Parent::Trace(trace) => trace,
+            };
+            #[cfg(feature = "opentelemetry")]
+            super::opentelemetry::begin(&this.inner, operation, trace);
+            #[cfg(not(feature = "opentelemetry"))]
+            let _ = operation;
+            this.record_fields(fields);
+            if let Some(trace) = trace {
+                this.record_trace(trace);
+            }
+        }
+        this
     }
 
     pub(super) fn is_enabled(&self) -> bool {
@@ -137,7 +173,7 @@ impl Span {
     }
 
     /// Runs a future in this span.
-    #[cfg(feature = "queue")]
+    #[cfg(any(feature = "api", feature = "queue"))]
     pub(super) fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> + use<F> {
         #[cfg(feature = "tracing")]
         return tracing::Instrument::instrument(future, self.inner);

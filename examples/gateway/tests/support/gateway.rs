@@ -183,6 +183,10 @@ impl Gateway {
         self.client.get(self.url(path)).send().await.unwrap().status().as_u16()
     }
 
+    pub(crate) async fn text(&self, path: &str) -> String {
+        self.client.get(self.url(path)).send().await.unwrap().text().await.unwrap()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = self.running().child.id().unwrap();
         kill(Pid::from_raw(pid.try_into().unwrap()), signal).unwrap();
