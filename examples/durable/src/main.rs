@@ -1,7 +1,7 @@
 //! A webhook that loses nothing: events are written down before they are answered.
 //!
-//! `OPENMAIL_WEBHOOK_SECRET=… cargo run -p example-durable` keeps them in `inbox.db`; with
-//! `DATABASE_URL=postgres://…`, in PostgreSQL, where any number of machines may share them.
+//! `OPENMAIL_WEBHOOK_SECRET=… cargo run -p example-durable` keeps them in `inbox.db`, or where
+//! `DATABASE_URL` says: `sqlite:path`, or `postgres://…` for any number of machines.
 //!
 //! `RUST_LOG` says what is logged; the default, `info`, and `grep evt_…` tell a mail's whole life.
 //! `/metrics` is for Prometheus, and `grafana.json` a dashboard of it. With
@@ -16,7 +16,7 @@ use anyhow::Context as _;
 use example_durable::{Agent, run, telemetry};
 use openmail_tower::{
     VerifyLayer,
-    queue::{Enqueue, PostgresStore, SqliteStore},
+    queue::{Enqueue, PostgresStore, QueueStore, SqliteStore, StoreUrl},
 };
 use tokio::net::TcpListener;
 
@@ -43,6 +43,25 @@ async fn follow(program: impl Future<Output = anyhow::Result<()>>) -> anyhow::Re
 }
 
 async fn receive() -> anyhow::Result<()> {
+    let url = env::var("DATABASE_URL").unwrap_or_else(|_| "sqlite:inbox.db".into());
+    match url.parse::<StoreUrl>().context("DATABASE_URL")? {
+        StoreUrl::Sqlite(path) => {
+            let store = SqliteStore::open(&path).await;
+            let store = store.with_context(|| format!("cannot open {}", path.display()))?;
+            serve(store.clone()).await?;
+            store.close().await;
+        }
+        StoreUrl::Postgres(url) => {
+            let store = PostgresStore::connect(&url).await.context("cannot use PostgreSQL")?;
+            serve(store.clone()).await?;
+            store.close().await;
+        }
+        other => anyhow::bail!("no example for {other:?}"),
+    }
+    Ok(())
+}
+
+async fn serve<St: QueueStore>(store: St) -> anyhow::Result<()> {
     let layer = VerifyLayer::from_env()?;
     let metrics = telemetry::metrics()?;
     let stop = shutdown::signal()?;
@@ -51,19 +70,5 @@ async fn receive() -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {address}; set OPENMAIL_LISTEN to another"))?;
     tracing::info!("listening on http://{}/webhooks", listener.local_addr()?);
-    match env::var("DATABASE_URL") {
-        Ok(url) => {
-            let store = PostgresStore::connect(&url).await?;
-            run(listener, layer, Enqueue::new(store.clone()), Agent::default(), metrics, stop)
-                .await?;
-            store.close().await;
-        }
-        Err(_) => {
-            let store = SqliteStore::open("inbox.db").await?;
-            run(listener, layer, Enqueue::new(store.clone()), Agent::default(), metrics, stop)
-                .await?;
-            store.close().await;
-        }
-    }
-    Ok(())
+    run(listener, layer, Enqueue::new(store), Agent::default(), metrics, stop).await
 }

@@ -173,7 +173,6 @@ impl PostgresStore {
         });
         let count = count.await?;
         if count > 0 {
-            observe::took_over(dead.len(), count);
             self.bell.ring();
         }
         Ok(count)

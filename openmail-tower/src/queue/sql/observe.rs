@@ -9,12 +9,6 @@ pub(in crate::queue) fn stranded(lanes: u64) {
     let _ = lanes;
 }
 
-pub(in crate::queue) fn took_over(workers: usize, entries: u64) {
-    #[cfg(feature = "tracing")]
-    tracing::warn!(workers, entries, "took over from workers that died");
-    let _ = (workers, entries);
-}
-
 pub(in crate::queue) fn no_presence(error: &QueueError) {
     #[cfg(feature = "tracing")]
     {

@@ -40,16 +40,19 @@ CREATE TABLE openmail_events (
 );
 -- One at a time of each lane.
 CREATE UNIQUE INDEX openmail_events_lane ON openmail_events (lane) WHERE state = 'ready';
--- With all that a claim asks for, so that a flood of one inbox is passed over in the index.
+-- With all that a claim asks for, so that a flood of one inbox is passed over in the index. (SQLite
+-- reads the row for a column that is in no index, even if the index says what it is.)
 CREATE INDEX openmail_events_due
-  ON openmail_events (due_at, id, inbox_id, role, losses, leased, weight) WHERE state = 'ready';
+  ON openmail_events (due_at, id, inbox_id, role, losses, leased, weight, state)
+  WHERE state = 'ready';
 CREATE INDEX openmail_events_leased ON openmail_events (worker) WHERE leased = 1;
 CREATE INDEX openmail_events_lost ON openmail_events (due_at) WHERE losses > 0;
 CREATE INDEX openmail_events_held ON openmail_events (inbox_id) WHERE held = 1;
-CREATE INDEX openmail_events_blocked ON openmail_events (lane, role, id) WHERE state = 'blocked';
-CREATE INDEX openmail_events_aside ON openmail_events (due_at, lane) WHERE state = 'aside';
+CREATE INDEX openmail_events_blocked
+  ON openmail_events (lane, role, id, state) WHERE state = 'blocked';
+CREATE INDEX openmail_events_aside ON openmail_events (due_at, lane, state) WHERE state = 'aside';
 CREATE INDEX openmail_events_done ON openmail_events (ended_at) WHERE state = 'done';
-CREATE INDEX openmail_events_dead ON openmail_events (id) WHERE state = 'dead';
+CREATE INDEX openmail_events_dead ON openmail_events (id, state) WHERE state = 'dead';
 CREATE INDEX openmail_events_dead_inbox ON openmail_events (inbox_id, id) WHERE state = 'dead';
 CREATE INDEX openmail_events_died ON openmail_events (ended_at) WHERE state = 'dead';
 CREATE INDEX openmail_events_report ON openmail_events (report_at) WHERE report_at IS NOT NULL;

@@ -185,11 +185,7 @@ impl SqliteStore {
         if workers.is_empty() {
             return Ok(0);
         }
-        let number = workers.len();
         let count = self.change_and_wake(Op::TakeOver(workers)).await?;
-        if count > 0 {
-            observe::took_over(number, count);
-        }
         self.locks(move |_| {
             dead.remove();
             Ok(())
