@@ -1,0 +1,174 @@
+//! Workers that die, and those that only seem to.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use openmail_tests::{PostgresSchema, Receiver, mail};
+use openmail_tower::queue::{Enqueue, PostgresStore, QueueStore, SqliteStore};
+use tempfile::TempDir;
+use tokio::time::sleep;
+use tower::ServiceExt;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_receiver");
+
+/// Less than a lease, so that it is not what ran out; more than a slow machine takes.
+const AT_ONCE: Duration = Duration::from_secs(20);
+
+/// Workers with the default settings on one database, whose handlers never end.
+struct Workers {
+    database: String,
+    runs: PathBuf,
+    _folder: TempDir,
+}
+
+impl Workers {
+    fn on(database: &str, folder: TempDir) -> Self {
+        let runs = folder.path().join("runs");
+        fs::write(&runs, "").unwrap();
+        Self { database: database.to_owned(), runs, _folder: folder }
+    }
+
+    fn start(&self) -> Receiver {
+        Receiver::start(PROGRAM, &self.database, &self.runs, &["stuck"])
+    }
+
+    fn begun(&self) -> usize {
+        fs::read_to_string(&self.runs).unwrap().lines().count()
+    }
+
+    /// Waits until so many runs have begun; returns how long that took.
+    async fn until_begun(&self, runs: usize) -> Duration {
+        let since = Instant::now();
+        while self.begun() < runs {
+            assert!(since.elapsed() < AT_ONCE, "{} of {runs} runs have begun", self.begun());
+            sleep(Duration::from_millis(5)).await;
+        }
+        since.elapsed()
+    }
+}
+
+async fn add<St: QueueStore>(store: &St) {
+    Enqueue::new(store.clone()).oneshot(mail("evt_1")).await.unwrap();
+}
+
+async fn another_worker_takes_over_at_once<St: QueueStore>(store: St, workers: Workers) {
+    let first = workers.start();
+    add(&store).await;
+    workers.until_begun(1).await;
+    let second = workers.start();
+    first.kill();
+    println!("another worker took over after {:?}", workers.until_begun(2).await);
+    second.kill();
+}
+
+async fn a_restarted_worker_takes_over_at_once<St: QueueStore>(store: St, workers: Workers) {
+    let first = workers.start();
+    add(&store).await;
+    workers.until_begun(1).await;
+    first.kill();
+    let since = Instant::now();
+    let second = workers.start();
+    workers.until_begun(2).await;
+    println!("a restarted worker took over after {:?}", since.elapsed());
+    second.kill();
+}
+
+/// Its lock is held, so its lease decides.
+async fn a_stopped_worker_loses_nothing_before_its_lease<St: QueueStore>(
+    store: St,
+    workers: Workers,
+) {
+    let first = workers.start();
+    add(&store).await;
+    workers.until_begun(1).await;
+    let second = workers.start();
+    first.signal("-STOP");
+    sleep(Duration::from_secs(4)).await;
+    assert_eq!(workers.begun(), 1);
+    first.signal("-CONT");
+    first.kill();
+    second.kill();
+}
+
+async fn sqlite() -> (SqliteStore, Workers) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("inbox.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let database = Path::to_str(&path).unwrap().to_owned();
+    (store, Workers::on(&database, folder))
+}
+
+#[tokio::test]
+async fn sqlite_notices_a_dead_worker() {
+    let (store, workers) = sqlite().await;
+    another_worker_takes_over_at_once(store, workers).await;
+    let (store, workers) = sqlite().await;
+    a_restarted_worker_takes_over_at_once(store, workers).await;
+}
+
+#[tokio::test]
+async fn sqlite_leaves_a_stopped_worker_its_lease() {
+    let (store, workers) = sqlite().await;
+    a_stopped_worker_loses_nothing_before_its_lease(store, workers).await;
+}
+
+async fn postgres() -> (PostgresSchema, PostgresStore, Workers) {
+    let schema = PostgresSchema::new().await;
+    let store = PostgresStore::connect(schema.url()).await.unwrap();
+    let workers = Workers::on(schema.url(), tempfile::tempdir().unwrap());
+    (schema, store, workers)
+}
+
+#[tokio::test]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES"]
+async fn postgres_notices_a_dead_worker() {
+    let (schema, store, workers) = postgres().await;
+    another_worker_takes_over_at_once(store, workers).await;
+    schema.drop().await;
+    let (schema, store, workers) = postgres().await;
+    a_restarted_worker_takes_over_at_once(store, workers).await;
+    schema.drop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES"]
+async fn postgres_leaves_a_stopped_worker_its_lease() {
+    let (schema, store, workers) = postgres().await;
+    a_stopped_worker_loses_nothing_before_its_lease(store, workers).await;
+    schema.drop().await;
+}
+
+/// As after a failover, or by an administrator's hand.
+#[tokio::test]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES"]
+async fn a_worker_whose_session_is_cut_loses_nothing() {
+    let (schema, store, workers) = postgres().await;
+    let first = workers.start();
+    add(&store).await;
+    workers.until_begun(1).await;
+    let second = workers.start();
+    let pool = schema.pool().await;
+    for _ in 0..3 {
+        // The schema is a part of the URL's options, which no query shows: those that hold locks of
+        // its workers' table are its sessions.
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks
+             WHERE locktype = 'advisory' AND classid = 'openmail_workers'::regclass::oid",
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
+        sleep(Duration::from_millis(1500)).await;
+        assert_eq!(store.counts().await.unwrap().workers, 2, "they have registered again");
+    }
+    assert_eq!(workers.begun(), 1);
+    // Their locks are as good as before.
+    first.kill();
+    workers.until_begun(2).await;
+    second.kill();
+    pool.close().await;
+    schema.drop().await;
+}
