@@ -1,4 +1,4 @@
 ::core::compile_error! {
-    "a handler is a free function: state comes by `State<T>`"
+    "methods and associated functions cannot be handlers: a handler is a free function and takes its state by `State<T>`"
 }
 async fn support(&self) {}

@@ -11,30 +11,45 @@
 #[allow(non_camel_case_types)]
 #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
 pub struct support;
-impl support {
-    /// The function itself, for tests.
-    #[allow(clippy::missing_errors_doc, clippy::missing_panics_doc)]
-    pub fn call(mail: &mut MessageReceived) {
-        answer(mail);
+const _: () = {
+    #[allow(non_camel_case_types, deprecated)]
+    type __This = support;
+    impl __This {
+        /// The function itself, for tests.
+        #[allow(
+            clippy::missing_errors_doc,
+            clippy::missing_panics_doc,
+            clippy::unused_async
+        )]
+        pub fn call(mail: &mut MessageReceived) {
+            answer(mail);
+        }
     }
-}
-impl ::openmail_tower::handler::EventHandler for support {
-    const ROUTE: ::openmail_tower::__private::Route = ::openmail_tower::__private::Route {
-        name: "support",
-        events: &[],
-        inboxes: &[],
-        location: ::openmail_tower::__private::Location {
-            file: ::core::file!(),
-            line: ::core::line!(),
-        },
-    };
-}
-impl<__State> ::openmail_tower::handler::Handler<__State> for support {
-    fn call(
-        &self,
-        _: ::openmail_tower::VerifiedEvent,
-        _: ::openmail_tower::__private::Arc<__State>,
-    ) -> ::openmail_tower::OutcomeFuture {
-        ::core::unreachable!()
+    #[automatically_derived]
+    impl<__State> ::openmail_tower::handler::EventHandler<__State> for __This
+    where
+        Self: ::openmail_tower::handler::Handler<__State>,
+    {
+        const ROUTE: ::openmail_tower::handler::Route = ::openmail_tower::handler::Route {
+            name: "support",
+            events: &[],
+            inboxes: &[],
+            location: ::openmail_tower::handler::Location {
+                file: ::core::file!(),
+                line: ::core::line!(),
+            },
+        };
     }
-}
+    impl<__State> ::openmail_tower::handler::Handler<__State> for __This
+    where
+        __State: ::core::marker::Send + ::core::marker::Sync + 'static,
+    {
+        fn call(
+            &self,
+            _: ::openmail_tower::VerifiedEvent,
+            _: ::std::sync::Arc<__State>,
+        ) -> ::openmail_tower::OutcomeFuture {
+            ::core::unreachable!()
+        }
+    }
+};

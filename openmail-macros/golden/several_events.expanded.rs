@@ -1,55 +1,48 @@
+::core::compile_error! {
+    "an inbox in the attribute is a constant; bind one that is known only at start-up by `EventRouter::inbox(id, handler)`, and make a constant of what a `const fn` returns"
+}
 #[allow(non_camel_case_types)]
 #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
 struct lifecycle;
-impl lifecycle {
-    /// The function itself, for tests.
-    #[allow(clippy::missing_errors_doc, clippy::missing_panics_doc)]
-    async fn call(news: &Lifecycle) {
-        println!("{news:?}");
-    }
-}
-impl ::openmail_tower::handler::EventHandler for lifecycle {
-    const ROUTE: ::openmail_tower::__private::Route = ::openmail_tower::__private::Route {
-        name: "lifecycle",
-        events: &["inbox.suspended", "inbox.reactivated"],
-        inboxes: &[SUPPORT, config::sales(), "inb_other"],
-        location: ::openmail_tower::__private::Location {
-            file: ::core::file!(),
-            line: ::core::line!(),
-        },
-    };
-}
-#[automatically_derived]
-impl<__State> ::openmail_tower::handler::Handler<__State> for lifecycle
-where
-    __State: ::core::marker::Send + ::core::marker::Sync + 'static,
-    for<'e> &'e Lifecycle: ::openmail_tower::FromEvent<
-        'e,
-        ::openmail_tower::__private::kinds::CheckedEvent,
-        __State,
-    >,
-{
-    fn call(
-        &self,
-        __event: ::openmail_tower::VerifiedEvent,
-        __state: ::openmail_tower::__private::Arc<__State>,
-    ) -> ::openmail_tower::OutcomeFuture {
-        fn __arguments<'e>() {
-            ::openmail_tower::__private::argument::<
-                (
-                    ::openmail_tower::__private::kinds::InboxSuspendedEvent,
-                    ::openmail_tower::__private::kinds::InboxReactivatedEvent,
-                ),
-                &'e Lifecycle,
-            >();
+const _: () = {
+    #[allow(non_camel_case_types, deprecated)]
+    type __This = lifecycle;
+    impl __This {
+        /// The function itself, for tests.
+        #[allow(
+            clippy::missing_errors_doc,
+            clippy::missing_panics_doc,
+            clippy::unused_async
+        )]
+        async fn call(news: &Lifecycle) {
+            println!("{news:?}");
         }
-        ::openmail_tower::OutcomeFuture::new(async move {
-            let __a0 = <&Lifecycle as ::openmail_tower::FromEvent<
-                '_,
-                ::openmail_tower::__private::kinds::CheckedEvent,
-                __State,
-            >>::from_event(&__event, &__state)?;
-            ::openmail_tower::IntoOutcome::into_outcome(lifecycle::call(__a0).await)
-        })
     }
-}
+    #[automatically_derived]
+    impl<__State> ::openmail_tower::handler::EventHandler<__State> for __This
+    where
+        Self: ::openmail_tower::handler::Handler<__State>,
+    {
+        const ROUTE: ::openmail_tower::handler::Route = ::openmail_tower::handler::Route {
+            name: "lifecycle",
+            events: &[],
+            inboxes: &[],
+            location: ::openmail_tower::handler::Location {
+                file: ::core::file!(),
+                line: ::core::line!(),
+            },
+        };
+    }
+    impl<__State> ::openmail_tower::handler::Handler<__State> for __This
+    where
+        __State: ::core::marker::Send + ::core::marker::Sync + 'static,
+    {
+        fn call(
+            &self,
+            _: ::openmail_tower::VerifiedEvent,
+            _: ::std::sync::Arc<__State>,
+        ) -> ::openmail_tower::OutcomeFuture {
+            ::core::unreachable!()
+        }
+    }
+};

@@ -6,10 +6,11 @@ use syn::{
     Error, Expr, ExprLit, Ident, Lit, LitStr, Path, Result, Token, Type,
     ext::IdentExt,
     parse::{ParseStream, Parser},
-    parse_quote,
 };
 
-/// The events that have a type, and the types that stand for them in `__private::kinds`.
+use crate::renamed;
+
+/// The events that have a type, and their names in `handler::kinds`.
 const KNOWN: [(&str, &str); 6] = [
     ("message.received", "MessageReceivedEvent"),
     ("inbox.suspended", "InboxSuspendedEvent"),
@@ -37,7 +38,7 @@ impl Args {
             events: Vec::new(),
             inboxes: Vec::new(),
             state: None,
-            tower: parse_quote!(::openmail_tower),
+            tower: renamed::path(),
             unlisted: false,
             seen: Vec::new(),
         };
@@ -57,17 +58,29 @@ impl Args {
         args
     }
 
-    /// The type that stands for these events: nested pairs where there are several.
+    /// The same without events and inboxes: for a function with mistakes.
+    pub(crate) fn without_values(&self) -> Self {
+        Self {
+            events: Vec::new(),
+            inboxes: Vec::new(),
+            state: None,
+            tower: self.tower.clone(),
+            unlisted: false,
+            seen: Vec::new(),
+        }
+    }
+
+    /// The type that stands for these events.
     pub(crate) fn kind(&self) -> TokenStream {
         let tower = &self.tower;
         let kinds = self.events.iter().rev().map(|event| {
             let kind =
                 Ident::new(kind(&event.value()).unwrap_or("UnlistedEvent"), Span::call_site());
-            quote::quote!(#tower::__private::kinds::#kind)
+            quote::quote!(#tower::handler::kinds::#kind)
         });
         kinds
-            .reduce(|rest, kind| quote::quote!((#kind, #rest)))
-            .unwrap_or_else(|| quote::quote!(#tower::__private::kinds::AnyEvent))
+            .reduce(|rest, kind| quote::quote!(#tower::handler::kinds::Either<#kind, #rest>))
+            .unwrap_or_else(|| quote::quote!(#tower::handler::kinds::AnyEvent))
     }
 
     fn argument(&mut self, input: ParseStream<'_>, errors: &mut Vec<Error>) -> Result<()> {
@@ -80,7 +93,7 @@ impl Args {
             "event" => "event = \"message.received\"",
             "inbox" => "inbox = \"inb_support\"",
             "state" => "state = AppState",
-            "crate" => "crate = other::openmail_tower",
+            "crate" => "crate = \"other::openmail_tower\"",
             "unlisted" => "",
             other => return Err(Error::new(name.span(), unknown_argument(other))),
         };
@@ -106,7 +119,7 @@ impl Args {
             "event" => self.events = events(input.parse()?, errors)?,
             "inbox" => self.inboxes = inboxes(input.parse()?, errors)?,
             "state" => self.state = Some(input.parse()?),
-            _ => self.tower = input.call(Path::parse_mod_style)?,
+            _ => self.tower = path(input)?,
         }
         Ok(())
     }
@@ -132,6 +145,20 @@ impl Args {
             }
         }
     }
+}
+
+/// A path, or one in a string, as serde and tokio take it.
+fn path(input: ParseStream<'_>) -> Result<Path> {
+    if !input.peek(LitStr) {
+        return input.call(Path::parse_mod_style);
+    }
+    let text: LitStr = input.parse()?;
+    text.parse_with(Path::parse_mod_style).map_err(|_| {
+        Error::new(
+            text.span(),
+            "`crate` is the path of `openmail_tower`, as in `crate = \"other::openmail_tower\"`",
+        )
+    })
 }
 
 fn kind(event: &str) -> Option<&'static str> {
@@ -196,19 +223,60 @@ fn events(value: Expr, errors: &mut Vec<Error>) -> Result<Vec<LitStr>> {
 
 fn inboxes(value: Expr, errors: &mut Vec<Error>) -> Result<Vec<Expr>> {
     let inboxes = items(value, "inboxes", errors);
-    for inbox in &inboxes {
-        if let Expr::Lit(ExprLit { lit, .. }) = inbox {
-            match lit {
-                Lit::Str(id) if id.value().trim().is_empty() => {
-                    let text = "no inbox has an empty id; without `inbox` it is every other inbox";
-                    errors.push(Error::new(id.span(), text));
-                }
-                Lit::Str(_) => {}
-                other => errors.push(Error::new(other.span(), "an inbox's id is a string")),
+    let mut constants = Vec::new();
+    for inbox in inboxes {
+        let known = errors.len();
+        match &inbox {
+            Expr::Lit(ExprLit { lit: Lit::Str(id), .. }) if id.value().trim().is_empty() => {
+                let text = "no inbox has an empty id; without `inbox` it is every other inbox";
+                errors.push(Error::new(id.span(), text));
             }
+            Expr::Lit(ExprLit { lit: Lit::Str(_), .. }) => {}
+            Expr::Lit(ExprLit { lit: other, .. }) => {
+                errors.push(Error::new(other.span(), "an inbox's id is a string"));
+            }
+            other if is_run_time(other) => {
+                let text = "the attribute takes constant inbox ids; \
+                    bind one that is known only at start-up by `EventRouter::inbox(id, handler)`";
+                errors.push(Error::new_spanned(other, text));
+            }
+            _ => {}
+        }
+        if errors.len() == known {
+            constants.push(inbox);
         }
     }
-    Ok(inboxes)
+    Ok(constants)
+}
+
+/// Whether an expression is computed when the program runs, as far as its form tells: functions and
+/// methods may be `const`, but these are not.
+fn is_run_time(expr: &Expr) -> bool {
+    const FUNCTIONS: [&str; 6] = ["var", "var_os", "args", "from", "from_env", "leak"];
+    const METHODS: [&str; 5] = ["to_string", "to_owned", "into", "clone", "leak"];
+    match expr {
+        Expr::Call(call) => match &*call.func {
+            Expr::Path(function) => {
+                let last = function.path.segments.last();
+                last.is_some_and(|last| FUNCTIONS.iter().any(|name| last.ident == name))
+            }
+            _ => false,
+        },
+        Expr::MethodCall(call) => {
+            METHODS.iter().any(|name| call.method == name) || is_run_time(&call.receiver)
+        }
+        Expr::Macro(call) => {
+            call.mac.path.segments.last().is_some_and(|last| last.ident == "format")
+        }
+        Expr::Await(_) | Expr::Try(_) => true,
+        Expr::Reference(reference) => is_run_time(&reference.expr),
+        Expr::Unary(unary) => is_run_time(&unary.expr),
+        Expr::Paren(paren) => is_run_time(&paren.expr),
+        Expr::Group(group) => is_run_time(&group.expr),
+        Expr::Index(index) => is_run_time(&index.expr),
+        Expr::Field(field) => is_run_time(&field.base),
+        _ => false,
+    }
 }
 
 fn unknown_argument(name: &str) -> String {

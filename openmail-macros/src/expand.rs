@@ -1,8 +1,10 @@
 //! What a handler expands to.
 
+use std::collections::HashSet;
+
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::{Expr, Ident, LitStr, Path, ReturnType, Type, ext::IdentExt};
+use syn::{Ident, ReturnType, Type, ext::IdentExt};
 
 use crate::{
     args::Args,
@@ -33,22 +35,90 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
         return fallback::expand(&args, &function, &attributes, compiles, &errors);
     }
     let value = value(&function, &attributes);
+    let names = Names::new(&function);
     let call = call(&function, &attributes);
-    let name = &function.sig.ident;
-    let route = (!args.events.is_empty())
-        .then(|| route(&args.tower, name, &attributes, &args.events, &args.inboxes));
+    let route = (!args.events.is_empty()).then(|| route(&args, &function, &attributes, &names));
     let handler = match &args.state {
-        Some(state) => handler_of_state(&args, &function, &arguments, state),
-        None => handler_of_any_state(&args, &function, &arguments),
+        Some(state) => handler_of_state(&args, &function, &arguments, &names, state),
+        None => handler_of_any_state(&args, &function, &arguments, &names),
     };
     let every = &attributes.every;
+    items(
+        &function,
+        &value,
+        &names,
+        &quote! {
+            #call
+            #route
+            #(#every)*
+            #[automatically_derived]
+            #handler
+        },
+    )
+}
+
+/// The value, and its implementations behind one mention of its name: where that name is taken, by a
+/// module for instance, each mention would be an error of its own.
+pub(crate) fn items(
+    function: &Function,
+    value: &TokenStream,
+    names: &Names,
+    implementations: &TokenStream,
+) -> TokenStream {
+    let name = &function.sig.ident;
+    let this = &names.this;
     quote! {
         #value
-        #call
-        #route
-        #(#every)*
-        #[automatically_derived]
-        #handler
+        const _: () = {
+            #[allow(non_camel_case_types, deprecated)]
+            type #this = #name;
+            #implementations
+        };
+    }
+}
+
+/// Names of the expansion's own that the function's signature does not use.
+pub(crate) struct Names {
+    /// The value's type.
+    pub(crate) this: Ident,
+    /// The router's state, as a type.
+    pub(crate) state: Ident,
+    event: Ident,
+    router_state: Ident,
+    arguments: Ident,
+    argument: String,
+}
+
+impl Names {
+    pub(crate) fn new(function: &Function) -> Self {
+        let mut taken = HashSet::new();
+        identifiers(function.sig.to_token_stream(), &mut taken);
+        let free = |wanted: &str| {
+            let mut name = wanted.to_owned();
+            while taken.iter().any(|taken| taken.starts_with(&name)) {
+                name.push('_');
+            }
+            name
+        };
+        let ident = |wanted| Ident::new(&free(wanted), Span::call_site());
+        Self {
+            this: ident("__This"),
+            state: ident("__State"),
+            event: ident("__openmail_event"),
+            router_state: ident("__openmail_state"),
+            arguments: ident("__openmail_arguments"),
+            argument: free("__openmail_argument"),
+        }
+    }
+}
+
+fn identifiers(tokens: TokenStream, found: &mut HashSet<String>) {
+    for token in tokens {
+        match token {
+            TokenTree::Ident(ident) => drop(found.insert(ident.unraw().to_string())),
+            TokenTree::Group(group) => identifiers(group.stream(), found),
+            TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+        }
     }
 }
 
@@ -71,13 +141,15 @@ pub(crate) fn call(function: &Function, attributes: &Attributes) -> TokenStream 
     let Attributes { every, function: attrs, .. } = attributes;
     let Function { vis, sig, body, .. } = function;
     let name = &sig.ident;
+    let this = Names::new(function).this;
     let mut sig = sig.clone();
     sig.ident = Ident::new("call", name.span());
     quote! {
         #(#every)*
-        impl #name {
+        impl #this {
             /// The function itself, for tests.
-            #[allow(clippy::missing_errors_doc, clippy::missing_panics_doc)]
+            // A handler is `async` whether it awaits or not.
+            #[allow(clippy::missing_errors_doc, clippy::missing_panics_doc, clippy::unused_async)]
             #(#attrs)*
             #vis #sig #body
         }
@@ -86,22 +158,27 @@ pub(crate) fn call(function: &Function, attributes: &Attributes) -> TokenStream 
 
 /// What a handler says of itself.
 pub(crate) fn route(
-    tower: &Path,
-    name: &Ident,
+    args: &Args,
+    function: &Function,
     attributes: &Attributes,
-    events: &[LitStr],
-    inboxes: &[Expr],
+    names: &Names,
 ) -> TokenStream {
+    let Args { tower, events, inboxes, .. } = args;
     let every = &attributes.every;
-    let text = name.unraw().to_string();
+    let text = function.sig.ident.unraw().to_string();
+    let Names { this, state, .. } = names;
     quote! {
         #(#every)*
-        impl #tower::handler::EventHandler for #name {
-            const ROUTE: #tower::__private::Route = #tower::__private::Route {
+        #[automatically_derived]
+        impl<#state> #tower::handler::EventHandler<#state> for #this
+        where
+            Self: #tower::handler::Handler<#state>,
+        {
+            const ROUTE: #tower::handler::Route = #tower::handler::Route {
                 name: #text,
                 events: &[#(#events),*],
                 inboxes: &[#(#inboxes),*],
-                location: #tower::__private::Location {
+                location: #tower::handler::Location {
                     file: ::core::file!(),
                     line: ::core::line!(),
                 },
@@ -112,32 +189,29 @@ pub(crate) fn route(
 
 /// A handler for every state that its arguments can be taken from.
 ///
-/// Whether they suit the event is asked of each by itself, at its own place; what stands in the
-/// `where` clause is only about the state, so that what suits another
-/// event is complained about once.
-fn handler_of_any_state(args: &Args, function: &Function, arguments: &[Argument]) -> TokenStream {
+/// Whether the event has them is asked of each argument at its own place; the `where` clause, which
+/// is judged where the handler is registered, is about the state.
+fn handler_of_any_state(
+    args: &Args,
+    function: &Function,
+    arguments: &[Argument],
+    names: &Names,
+) -> TokenStream {
     let tower = &args.tower;
-    let name = &function.sig.ident;
-    let kind = args.kind();
-    let checked = quote!(#tower::__private::kinds::CheckedEvent);
-    let types: Vec<_> = arguments.iter().map(|argument| &argument.named).collect();
-    let run = run(args, function, arguments, &quote!(__State), &checked);
+    let Names { this, state, .. } = names;
+    let types = arguments.iter().map(|argument| &argument.named);
+    let takes = arguments.iter().map(|argument| {
+        let (start, end) = ends(&argument.written);
+        between(start, end, &quote!(#tower::FromEvent<'e, #state>))
+    });
+    let call = call_of_handler(args, function, arguments, names, &quote!(#state));
     quote! {
-        impl<__State> #tower::handler::Handler<__State> for #name
+        impl<#state> #tower::handler::Handler<#state> for #this
         where
-            __State: ::core::marker::Send + ::core::marker::Sync + 'static,
-            #(for<'e> #types: #tower::FromEvent<'e, #checked, __State>,)*
+            #state: ::core::marker::Send + ::core::marker::Sync + 'static,
+            #(for<'e> #types: #takes,)*
         {
-            fn call(
-                &self,
-                __event: #tower::VerifiedEvent,
-                __state: #tower::__private::Arc<__State>,
-            ) -> #tower::OutcomeFuture {
-                fn __arguments<'e>() {
-                    #(#tower::__private::argument::<#kind, #types>();)*
-                }
-                #run
-            }
+            #call
         }
     }
 }
@@ -147,20 +221,53 @@ fn handler_of_state(
     args: &Args,
     function: &Function,
     arguments: &[Argument],
+    names: &Names,
     state: &Type,
 ) -> TokenStream {
     let tower = &args.tower;
-    let name = &function.sig.ident;
-    let run = run(args, function, arguments, &quote!(#state), &args.kind());
+    let this = &names.this;
+    let call = call_of_handler(args, function, arguments, names, &quote!(#state));
     quote! {
-        impl #tower::handler::Handler<#state> for #name {
-            fn call(
-                &self,
-                __event: #tower::VerifiedEvent,
-                __state: #tower::__private::Arc<#state>,
-            ) -> #tower::OutcomeFuture {
-                #run
+        impl #tower::handler::Handler<#state> for #this {
+            #call
+        }
+    }
+}
+
+fn call_of_handler(
+    args: &Args,
+    function: &Function,
+    arguments: &[Argument],
+    names: &Names,
+    state: &TokenStream,
+) -> TokenStream {
+    let tower = &args.tower;
+    let Names { event, router_state, arguments: checks, .. } = names;
+    let run = run(args, function, arguments, names, state);
+    let kind = args.kind();
+    let questions = arguments.iter().map(|argument| {
+        let ty = &argument.named;
+        let (start, end) = ends(&argument.written);
+        // The error points at the kind, which therefore stands where the argument does.
+        let kind = between(start, end, &kind);
+        quote!((&&#tower::handler::Argument::<#ty>::new()).of::<#kind>();)
+    });
+    let check = (!arguments.is_empty()).then(|| {
+        quote! {
+            fn #checks<'e>() {
+                use #tower::handler::{AnyArgument as _, PartOfEvent as _};
+                #(#questions)*
             }
+        }
+    });
+    quote! {
+        fn call(
+            &self,
+            #event: #tower::VerifiedEvent,
+            #router_state: ::std::sync::Arc<#state>,
+        ) -> #tower::OutcomeFuture {
+            #check
+            #run
         }
     }
 }
@@ -173,26 +280,28 @@ fn run(
     args: &Args,
     function: &Function,
     arguments: &[Argument],
+    names: &Names,
     state: &TokenStream,
-    kind: &TokenStream,
 ) -> TokenStream {
     let tower = &args.tower;
     let name = &function.sig.ident;
+    let Names { event, router_state, argument, .. } = names;
     let types = arguments.iter().map(|argument| &argument.written);
-    let variables: Vec<_> = (0..arguments.len()).map(|at| format_ident!("__a{at}")).collect();
-    let takes = quote!(#tower::FromEvent<'_, #kind, #state>);
+    let variables: Vec<_> =
+        (0..arguments.len()).map(|at| format_ident!("{argument}{at}")).collect();
+    let takes = quote!(#tower::FromEvent<'_, #state>);
     let takes = quote! {
-        #(let #variables = <#types as #takes>::from_event(&__event, &__state)?;)*
+        #(let #variables = <#types as #takes>::from_event(&#event, &#router_state)?;)*
     };
     let (start, end) = match &function.sig.output {
         ReturnType::Default => (Span::call_site(), Span::call_site()),
         ReturnType::Type(_, ty) => ends(ty),
     };
     let awaited = quote_spanned!(end=> .await);
-    let (tower_there, name_there) = (at(start, tower), at(start, name));
+    let tower_there = at(start, tower);
     let outcome = quote_spanned! {start=>
         #tower_there::IntoOutcome::into_outcome(
-            #name_there::call(#(#variables),*) #awaited
+            Self::call(#(#variables),*) #awaited
         )
     };
     let tower_there = at(name.span(), tower);
@@ -211,6 +320,15 @@ fn at(span: Span, tokens: &impl ToTokens) -> TokenStream {
         token
     };
     tokens.to_token_stream().into_iter().map(place).collect()
+}
+
+/// The same tokens, placed from `start` to `end`.
+fn between(start: Span, end: Span, tokens: &impl ToTokens) -> TokenStream {
+    let mut tokens: Vec<_> = at(start, tokens).into_iter().collect();
+    if let Some(last) = tokens.last_mut() {
+        last.set_span(last.span().located_at(end));
+    }
+    tokens.into_iter().collect()
 }
 
 /// Where tokens begin and end. (To join two spans takes a nightly compiler.)

@@ -4,7 +4,12 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::Error;
 
-use crate::{args::Args, attributes::Attributes, expand, item::Function};
+use crate::{
+    args::Args,
+    attributes::Attributes,
+    expand::{self, Names},
+    item::Function,
+};
 
 /// The mistakes, and the item as it was written.
 pub(crate) fn as_written(item: &TokenStream, errors: &[Error]) -> TokenStream {
@@ -23,25 +28,33 @@ pub(crate) fn expand(
 ) -> TokenStream {
     let tower = &args.tower;
     let every = &attributes.every;
-    let name = &function.sig.ident;
+    let names = Names::new(function);
+    let Names { this, state, .. } = &names;
     let value = expand::value(function, attributes);
     let call = compiles.then(|| expand::call(function, attributes));
-    let route = expand::route(tower, name, attributes, &[], &[]);
+    let route = expand::route(&args.without_values(), function, attributes, &names);
     let errors = errors.iter().map(Error::to_compile_error);
-    quote! {
-        #(#errors)*
-        #value
-        #call
-        #route
-        #(#every)*
-        impl<__State> #tower::handler::Handler<__State> for #name {
-            fn call(
-                &self,
-                _: #tower::VerifiedEvent,
-                _: #tower::__private::Arc<__State>,
-            ) -> #tower::OutcomeFuture {
-                ::core::unreachable!()
+    let items = expand::items(
+        function,
+        &value,
+        &names,
+        &quote! {
+            #call
+            #route
+            #(#every)*
+            impl<#state> #tower::handler::Handler<#state> for #this
+            where
+                #state: ::core::marker::Send + ::core::marker::Sync + 'static,
+            {
+                fn call(
+                    &self,
+                    _: #tower::VerifiedEvent,
+                    _: ::std::sync::Arc<#state>,
+                ) -> #tower::OutcomeFuture {
+                    ::core::unreachable!()
+                }
             }
-        }
-    }
+        },
+    );
+    quote!(#(#errors)* #items)
 }

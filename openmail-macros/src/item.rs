@@ -1,6 +1,7 @@
 //! The function.
 
-use proc_macro2::Group;
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::{
     Attribute, Error, FnArg, Generics, Ident, Lifetime, ParenthesizedGenericArguments, PatIdent,
     Result, Safety, Signature, Token, TraitBound, Type, TypeFnPtr, TypeImplTrait, TypeReference,
@@ -10,6 +11,9 @@ use syn::{
     visit::{self, Visit},
     visit_mut::{self, VisitMut},
 };
+
+const METHOD: &str = "methods and associated functions cannot be handlers: \
+    a handler is a free function and takes its state by `State<T>`";
 
 /// A function whose body is left as it was written: it may be half-typed, and an editor still
 /// completes inside it.
@@ -36,25 +40,57 @@ impl Parse for Function {
         if !input.peek(syn::token::Brace) {
             return Err(input.error("a handler needs a body"));
         }
-        Ok(Self { attrs, vis, sig, body: input.parse()? })
+        Ok(Self { attrs, vis, sig, body: body(input)? })
     }
 }
 
+/// The body, also where it is the `$body:block` of a `macro_rules!`, which comes in invisible
+/// delimiters.
+fn body(input: ParseStream<'_>) -> Result<Group> {
+    let mut group = input.step(|cursor| match cursor.token_tree() {
+        Some((TokenTree::Group(group), rest)) => Ok((group, rest)),
+        _ => Err(cursor.error("a handler needs a body")),
+    })?;
+    while group.delimiter() == Delimiter::None {
+        match group.stream().into_iter().next() {
+            Some(TokenTree::Group(inner)) => group = inner,
+            _ => return Err(Error::new(group.span(), "a handler needs a body")),
+        }
+    }
+    Ok(group)
+}
+
 impl Function {
-    /// Whether it is a method.
+    /// Whether it is a method or an associated function, as far as its signature tells.
     pub(crate) fn is_method(&self) -> bool {
-        matches!(self.sig.inputs.first(), Some(FnArg::Receiver(_)))
+        self.sig.receiver().is_some() || self.mentions_self().is_some()
+    }
+
+    /// `Self` in its signature.
+    fn mentions_self(&self) -> Option<Ident> {
+        fn find(tokens: TokenStream) -> Option<Ident> {
+            tokens.into_iter().find_map(|token| match token {
+                TokenTree::Ident(ident) if ident == "Self" => Some(ident),
+                TokenTree::Group(group) => find(group.stream()),
+                _ => None,
+            })
+        }
+        find(self.sig.to_token_stream())
     }
 
     /// Its arguments; whatever keeps it from being a handler goes into `errors`.
     pub(crate) fn arguments(&self, errors: &mut Vec<Error>) -> Vec<Argument> {
         check_qualifiers(&self.sig, errors);
+        if self.sig.receiver().is_none()
+            && let Some(this) = self.mentions_self()
+        {
+            errors.push(Error::new(this.span(), METHOD));
+        }
         let mut arguments = Vec::new();
         for input in &self.sig.inputs {
             match input {
                 FnArg::Receiver(receiver) => {
-                    let text = "a handler is a free function: state comes by `State<T>`";
-                    errors.push(Error::new_spanned(receiver, text));
+                    errors.push(Error::new_spanned(receiver, METHOD));
                 }
                 FnArg::Typed(argument) => {
                     for attr in &argument.attrs {

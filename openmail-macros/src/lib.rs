@@ -8,6 +8,7 @@ mod fallback;
 #[cfg(test)]
 mod golden;
 mod item;
+mod renamed;
 
 use proc_macro::TokenStream;
 

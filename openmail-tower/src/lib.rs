@@ -73,6 +73,9 @@
 //! | `queue-postgres` | the same with a store in PostgreSQL | |
 //! | `queue-postgres-tls` | and TLS to it, by rustls and the system's roots | |
 //! | `test-util` | `testing`: events to build and sign, and OpenMail's deliveries; `dedupe::contract`, `queue::contract`: tests for a store of your own | |
+//!
+//! The default features need Rust 1.88; `dedupe` and `test-util` need 1.89, `queue-sqlite` and
+//! `queue-postgres` 1.94, since their dependencies do.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
@@ -91,7 +94,9 @@ pub mod event;
 pub mod guide;
 pub mod handler;
 pub mod layers;
+// As sqlx, which its stores are built on.
 #[cfg(feature = "queue")]
+#[clippy::msrv = "1.94"]
 pub mod queue;
 #[cfg(feature = "api")]
 pub mod reply;
@@ -128,10 +133,3 @@ pub use webhook::{Endpoint, Secret, Secrets, VerifyLayer, webhook};
 ))]
 #[doc = include_str!("../../README.md")]
 struct Readme;
-
-/// What `#[openmail_handler]` expands to. Not for anyone else.
-#[doc(hidden)]
-pub mod __private {
-    pub use crate::handler::{AnyState, Carries, Location, Route, argument, kinds};
-    pub use std::sync::Arc;
-}

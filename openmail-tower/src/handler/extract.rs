@@ -10,11 +10,10 @@ use crate::{
         Event, EventId, EventKind, InboxId, Lifecycle, Message, MessageReceived, SetupTest,
         ThreadId, Unfit, UnknownEvent, mending,
     },
-    handler::{AnyState, Carries},
     seam::{HandlerError, VerifiedEvent},
 };
 
-/// An argument of a handler, taken from an event of kind `K` and the router's state `S`.
+/// An argument of a handler, taken from an event and the router's state `S`.
 ///
 /// | argument | of which events |
 /// |---|---|
@@ -28,10 +27,11 @@ use crate::{
 /// | `Option<EventId>`, `Option<InboxId>`, `Option<ThreadId>`, `Option<Attempt>` | every |
 /// | `&Event`, `&VerifiedEvent`, `EventKind`, `RawBody`, `State<T>`, `Payload<T>` | every |
 ///
-/// Whatever can be borrowed can be taken whole as well, at the price of a copy.
+/// Whatever can be borrowed can be taken by value as well, which copies it.
 ///
-/// An event may lack what its kind usually has: then a handler that takes the bare id or `Attempt`
-/// has failed, and is tried again as after any failure. `Option` takes it as it comes.
+/// The attribute refuses an argument that the handler's events do not have, where that argument
+/// stands. An event may still lack what its kind usually has: a handler that takes the bare id or
+/// `Attempt` then fails and is tried again. `Option` takes it as it comes.
 ///
 /// # Your own
 /// ```
@@ -41,7 +41,7 @@ use crate::{
 /// struct Clock;
 /// struct Age(std::time::Duration);
 ///
-/// impl<'e, K, S> FromEvent<'e, K, S> for Age {
+/// impl<'e, S> FromEvent<'e, S> for Age {
 ///     fn from_event(event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
 ///         Ok(Self(event.timestamp().elapsed()?))
 ///     }
@@ -51,14 +51,15 @@ use crate::{
     message = "an event handler cannot take `{Self}`",
     label = "not an argument of a handler",
     note = "see the table of arguments at `openmail_tower::FromEvent`",
-    note = "where it is implemented for one type of state only, name that: `#[openmail_handler(…, state = AppState)]`"
+    note = "the router's state is taken by `openmail_tower::handler::State`; axum's `State` is another type",
+    note = "`FromEvent` may be implemented for another type of state than `{S}` only"
 )]
-pub trait FromEvent<'e, K, S>: Sized {
-    /// Takes it.
+pub trait FromEvent<'e, S>: Sized {
+    /// Extracts the argument.
     ///
     /// # Errors
-    /// When the event does not have it after all. [`HandlerError::permanent`] is the usual answer,
-    /// since the next delivery will not have it either.
+    /// When the event does not have it after all. The handler is then not run, and the event is
+    /// tried again unless the error is [permanent](HandlerError::permanent).
     fn from_event(event: &'e VerifiedEvent, state: &'e S) -> Result<Self, HandlerError>;
 }
 
@@ -68,16 +69,16 @@ fn absent(what: &str) -> String {
 
 macro_rules! payloads {
     ($($type:ty, $name:literal, $event:ident => $take:expr;)*) => {$(
-        impl<'e, K: Carries<$type>, S> FromEvent<'e, K, S> for &'e $type {
+        impl<'e, S> FromEvent<'e, S> for &'e $type {
             fn from_event(event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
                 let $event = event.event();
                 $take.ok_or_else(|| HandlerError::permanent(absent($name)))
             }
         }
 
-        impl<'e, K: Carries<$type>, S> FromEvent<'e, K, S> for $type {
+        impl<'e, S> FromEvent<'e, S> for $type {
             fn from_event(event: &'e VerifiedEvent, state: &'e S) -> Result<Self, HandlerError> {
-                <&$type as FromEvent<'e, K, S>>::from_event(event, state).cloned()
+                <&$type as FromEvent<'e, S>>::from_event(event, state).cloned()
             }
         }
     )*};
@@ -93,7 +94,7 @@ payloads! {
 
 macro_rules! ids {
     ($($type:ty, $name:literal, $event:ident => $take:expr;)*) => {$(
-        impl<'e, K: Carries<$type>, S> FromEvent<'e, K, S> for $type {
+        impl<'e, S> FromEvent<'e, S> for $type {
             fn from_event($event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
                 // Not for good: it is news that an event of this kind lacks it, and no mail is to be
                 // lost to news.
@@ -101,7 +102,7 @@ macro_rules! ids {
             }
         }
 
-        impl<'e, K, S> FromEvent<'e, K, S> for Option<$type> {
+        impl<'e, S> FromEvent<'e, S> for Option<$type> {
             fn from_event($event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
                 Ok($take)
             }
@@ -118,7 +119,7 @@ ids! {
 
 macro_rules! always {
     ($($type:ty, $event:ident => $take:expr;)*) => {$(
-        impl<'e, K, S> FromEvent<'e, K, S> for $type {
+        impl<'e, S> FromEvent<'e, S> for $type {
             fn from_event($event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
                 Ok($take)
             }
@@ -158,24 +159,27 @@ impl fmt::Debug for RawBody {
 #[derive(Debug, Clone, Copy)]
 pub struct Payload<T>(pub T);
 
-impl<'e, K, S, T: DeserializeOwned> FromEvent<'e, K, S> for Payload<T> {
+impl<'e, S, T: DeserializeOwned> FromEvent<'e, S> for Payload<T> {
     fn from_event(event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
         let payload = mending(event.raw_body(), |json| serde_json::from_slice(json));
         payload.map(Self).map_err(|error| HandlerError::failed(Unfit::from(error)))
     }
 }
 
-/// The router's state, or a part of it.
+/// The router's state, or a part of it by [`FromRef`].
+///
+/// Each run takes a clone, so the state (or the part) must be [`Clone`]: an `Arc` where it is not
+/// cheap to clone. This is not axum's `State`, which takes from requests.
 #[derive(Debug, Clone, Copy)]
 pub struct State<T>(pub T);
 
-impl<'e, K, S, T: FromRef<S>> FromEvent<'e, K, S> for State<T> {
+impl<'e, S, T: FromRef<S>> FromEvent<'e, S> for State<T> {
     fn from_event(_: &'e VerifiedEvent, state: &'e S) -> Result<Self, HandlerError> {
         Ok(Self(T::from_ref(state)))
     }
 }
 
-/// A part of a state, or the whole of it.
+/// A part of a state, or the whole of it where that is [`Clone`].
 ///
 /// ```
 /// use openmail_tower::handler::FromRef;
@@ -192,7 +196,7 @@ impl<'e, K, S, T: FromRef<S>> FromEvent<'e, K, S> for State<T> {
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no part of the router's state `{S}`",
+    message = "`{Self}` is not a part of the router's state `{S}`",
     note = "`EventRouter::with_state` takes the state; `FromRef` says what its parts are"
 )]
 pub trait FromRef<S> {
@@ -203,11 +207,5 @@ pub trait FromRef<S> {
 impl<T: Clone> FromRef<T> for T {
     fn from_ref(state: &T) -> Self {
         state.clone()
-    }
-}
-
-impl<T> FromRef<AnyState> for T {
-    fn from_ref(state: &AnyState) -> Self {
-        match *state {}
     }
 }

@@ -6,7 +6,7 @@ use crate::seam::{OutcomeFuture, VerifiedEvent};
 
 /// Handles events, given the router's state `S`. `#[openmail_handler]` implements it.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no handler for a router with the state `{S}`",
+    message = "`{Self}` is not a handler for a router with the state `{S}`",
     note = "handlers are made by `#[openmail_handler]`; each of their arguments must come from the event or the state"
 )]
 pub trait Handler<S>: Send + Sync + 'static {
@@ -15,13 +15,13 @@ pub trait Handler<S>: Send + Sync + 'static {
 }
 
 /// A handler that names its events: what [`EventRouter::handler`](crate::EventRouter::handler)
-/// takes.
+/// takes. `#[openmail_handler(event = "…")]` implements it.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` names no event",
-    note = "`#[openmail_handler(event = \"message.received\")]` names one; `EventRouter::fallback` takes a handler without"
+    message = "`{Self}` is not a handler that names its events",
+    note = "`#[openmail_handler(event = \"message.received\")]` makes one; `EventRouter::fallback` takes a handler without `event`"
 )]
-pub trait EventHandler {
-    /// What it asks for.
+pub trait EventHandler<S>: Handler<S> {
+    /// The events and inboxes that it asks for.
     const ROUTE: Route;
 }
 

@@ -19,5 +19,5 @@ pub use handler::{EventHandler, Handler};
 #[doc(hidden)]
 pub use handler::{Location, Route};
 #[doc(hidden)]
-pub use kind::{AnyState, Carries, argument, kinds};
+pub use kind::{AnyArgument, Argument, Carries, Part, PartOfEvent, kinds};
 pub use returns::IntoOutcome;

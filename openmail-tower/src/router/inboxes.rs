@@ -115,7 +115,7 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
     /// # Errors
     /// When something is bound to one of these events of this inbox: nothing is changed then, and
     /// the error names what is there.
-    pub fn bind<H: EventHandler + Handler<S>>(
+    pub fn bind<H: EventHandler<S>>(
         &self,
         inbox: impl Into<InboxId>,
         handler: H,

@@ -60,7 +60,7 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
     /// When another handler asks for the same event of the same inbox; the message names both and
     /// where they stand.
     #[must_use]
-    pub fn handler<H: EventHandler + Handler<S>>(self, handler: H) -> Self {
+    pub fn handler<H: EventHandler<S>>(self, handler: H) -> Self {
         let inboxes = H::ROUTE.inboxes;
         if inboxes.is_empty() {
             return self.insert([None], handler);
@@ -74,7 +74,7 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
     /// # Panics
     /// As [`handler`](Self::handler).
     #[must_use]
-    pub fn inbox<H: EventHandler + Handler<S>>(self, id: impl AsRef<str>, handler: H) -> Self {
+    pub fn inbox<H: EventHandler<S>>(self, id: impl AsRef<str>, handler: H) -> Self {
         self.insert([Some(id.as_ref())], handler)
     }
 
@@ -119,7 +119,7 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
         EventRouter { table: Arc::new(table), live: self.live, fallback, state: Arc::default() }
     }
 
-    fn insert<'a, H: EventHandler + Handler<S>>(
+    fn insert<'a, H: EventHandler<S>>(
         mut self,
         inboxes: impl IntoIterator<Item = Option<&'a str>>,
         handler: H,

@@ -24,7 +24,7 @@ pub(super) struct Table<S> {
 
 impl<S> Table<S> {
     /// Enters a handler. One without a value is as good as any other of its type, and entered once.
-    pub(super) fn enter<H: EventHandler + Handler<S>>(&mut self, handler: H) -> Place {
+    pub(super) fn enter<H: EventHandler<S>>(&mut self, handler: H) -> Place {
         let next = Place::try_from(self.handlers.len()).expect("fewer than 2^32 handlers");
         if size_of::<H>() == 0 {
             let place = *self.by_type.entry(TypeId::of::<H>()).or_insert(next);
@@ -145,7 +145,7 @@ mod tests {
 
     struct Of<T>(T);
 
-    impl<T> EventHandler for Of<T> {
+    impl<T: Send + Sync + 'static> EventHandler<()> for Of<T> {
         const ROUTE: Route = Route {
             name: "of",
             events: &["message.received"],

@@ -28,7 +28,7 @@ async fn borrowed(
 /// An extractor with a lifetime, of this test's own.
 struct Everything<'e>(#[allow(dead_code)] &'e VerifiedEvent);
 
-impl<'e, K, S> FromEvent<'e, K, S> for Everything<'e> {
+impl<'e, S> FromEvent<'e, S> for Everything<'e> {
     fn from_event(event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
         Ok(Everything(event))
     }
@@ -36,7 +36,7 @@ impl<'e, K, S> FromEvent<'e, K, S> for Everything<'e> {
 
 struct Both<A, B>(A, B);
 
-impl<'e, K, S, A: FromEvent<'e, K, S>, B: FromEvent<'e, K, S>> FromEvent<'e, K, S> for Both<A, B> {
+impl<'e, S, A: FromEvent<'e, S>, B: FromEvent<'e, S>> FromEvent<'e, S> for Both<A, B> {
     fn from_event(event: &'e VerifiedEvent, state: &'e S) -> Result<Self, HandlerError> {
         Ok(Both(A::from_event(event, state)?, B::from_event(event, state)?))
     }

@@ -37,6 +37,50 @@ mod hostile {
     pub(super) async fn r#type(_: &openmail_tower::VerifiedEvent) {}
 }
 
+/// Names of the expansion's own.
+#[allow(non_snake_case)]
+mod expanded {
+    use openmail_tower::{MessageReceived, handler::State, openmail_handler};
+
+    #[derive(Debug, Clone)]
+    pub(super) struct __This;
+
+    #[openmail_handler(event = "message.received")]
+    pub(super) async fn __State(_: &MessageReceived, State(_): State<__This>) {}
+}
+
+/// In a module of its own, since another handler's variables would be this value.
+#[allow(non_snake_case)]
+mod alone {
+    use openmail_tower::handler::State;
+
+    use super::expanded::__This;
+
+    #[openmail_tower::openmail_handler(event = "inbox.suspended")]
+    pub(super) async fn __openmail_event(
+        __openmail_argument0: openmail_tower::EventId,
+        __openmail_state: State<__This>,
+    ) {
+        let _ = (__openmail_argument0, __openmail_state);
+    }
+}
+
+macro_rules! with_body {
+    ($name:ident, $body:block) => {
+        #[openmail_tower::openmail_handler(event = "message.received", inbox = "inb_body")]
+        async fn $name(_: &openmail_tower::MessageReceived) -> Result<(), String> $body
+    };
+}
+
+with_body!(body_by_macro, { Err(String::from("from the macro")) });
+
+#[tokio::test]
+async fn a_body_can_come_from_a_macro() {
+    let router = openmail_tower::EventRouter::new().handler(body_by_macro);
+    let error = super::run(router, super::mail("inb_body")).await.unwrap_err();
+    assert_eq!(error.to_string(), "from the macro");
+}
+
 macro_rules! handlers {
     ($($name:ident: $event:literal of $inbox:expr, $argument:ty;)*) => {$(
         #[openmail_tower::openmail_handler(event = $event, inbox = $inbox)]
@@ -67,6 +111,9 @@ async fn a_macro_and_a_function_can_hold_handlers() {
 #[openmail_tower::openmail_handler(event = "pod.suspended", crate = self::elsewhere::tower)]
 async fn crate_elsewhere(_: elsewhere::tower::EventId) {}
 
+#[openmail_tower::openmail_handler(event = "pod.reactivated", crate = "self::elsewhere::tower")]
+async fn crate_in_a_string(_: elsewhere::tower::EventId) {}
+
 mod elsewhere {
     pub(super) use openmail_tower as tower;
 }
@@ -77,10 +124,19 @@ async fn no_name_gets_in_the_way() {
         .handler(hostile::event)
         .handler(hostile::state)
         .handler(crate_elsewhere)
+        .handler(crate_in_a_string)
         .fallback(hostile::r#type)
         .with_state(hostile::S);
     for inbox in ["inb_check", "inb_name", "inb_1"] {
         let outcome = super::run(router.clone(), super::mail(inbox)).await.unwrap();
         assert_eq!(outcome, openmail_tower::Outcome::Done);
     }
+}
+
+#[test]
+fn the_expansions_own_names_can_be_handlers() {
+    let _ = openmail_tower::EventRouter::new()
+        .handler(expanded::__State)
+        .handler(alone::__openmail_event)
+        .with_state(expanded::__This);
 }

@@ -15,7 +15,7 @@ impl FromRef<AppState> for Log {
 /// Can be taken from one state only.
 struct Greeting(&'static str);
 
-impl<'e, K> FromEvent<'e, K, AppState> for Greeting {
+impl<'e> FromEvent<'e, AppState> for Greeting {
     fn from_event(_: &'e VerifiedEvent, state: &'e AppState) -> Result<Self, HandlerError> {
         Ok(Self(state.greeting))
     }
@@ -36,7 +36,8 @@ async fn one_state(mail: &MessageReceived, State(log): State<Log>, Greeting(gree
     log.add(format!("{greeting} {}", mail.inbox_id));
 }
 
-#[openmail_handler(state = AppState)]
+// Which states it can be taken from need not be named.
+#[openmail_handler]
 async fn rest(event: EventKind, State(log): State<Log>, _: Greeting) {
     log.add(event.as_str());
 }

@@ -2,7 +2,7 @@ use openmail_tower::{EventRouter, FromEvent, HandlerError, VerifiedEvent, openma
 
 struct Raw<'e>(&'e [u8]);
 
-impl<'e, K, S> FromEvent<'e, K, S> for Raw<'e> {
+impl<'e, S> FromEvent<'e, S> for Raw<'e> {
     fn from_event(event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
         Ok(Self(event.raw_body()))
     }

@@ -4,7 +4,7 @@ struct Agent;
 
 impl Agent {
     #[openmail_handler(event = "message.received")]
-    async fn support(_: &MessageReceived) {}
+    async fn support(_: &MessageReceived) -> Result<(), Self> {}
 }
 
 fn main() {

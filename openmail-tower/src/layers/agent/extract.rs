@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Agent<T>(pub T);
 
-impl<'e, K, S, T: Clone + Send + Sync + 'static> FromEvent<'e, K, S> for Agent<T> {
+impl<'e, S, T: Clone + Send + Sync + 'static> FromEvent<'e, S> for Agent<T> {
     fn from_event(event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
         event.extensions().get::<Self>().cloned().ok_or_else(|| {
             let agent = std::any::type_name::<T>();

@@ -1,6 +1,6 @@
 use openmail_tower::{EventRouter, MessageReceived, openmail_handler};
 
-#[openmail_handler(unlisted)]
+#[openmail_handler(event = "message.received", inbox = &std::env::var("INBOX").unwrap())]
 async fn support(_: &MessageReceived) {}
 
 fn main() {

@@ -1,7 +1,7 @@
 use openmail_tower::{EventRouter, openmail_handler};
 
-#[openmail_handler(event = "message.received")]
-async fn support(mail: dyn Send, more: [u8]) {}
+#[openmail_handler(event = "message.received", crate = "not a path")]
+async fn support() {}
 
 fn main() {
     let _ = EventRouter::<()>::new().handler(support);

@@ -1,8 +1,0 @@
-use openmail_tower::{EventRouter, MessageReceived, openmail_handler};
-
-#[openmail_handler(event =)]
-async fn support(_: &MessageReceived) {}
-
-fn main() {
-    let _ = EventRouter::<()>::new().handler(support);
-}

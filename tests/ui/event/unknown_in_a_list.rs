@@ -1,8 +1,0 @@
-use openmail_tower::{EventRouter, MessageReceived, openmail_handler};
-
-#[openmail_handler(event = ["message.received", "inbox.suspend"])]
-async fn support(_: &MessageReceived) {}
-
-fn main() {
-    let _ = EventRouter::<()>::new().handler(support);
-}
