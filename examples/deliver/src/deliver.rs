@@ -7,11 +7,7 @@ use openmail_tower::{
     testing::{Emulator, TestEvent},
 };
 
-use crate::{
-    args::Deliver,
-    client::client,
-    output::{Output, Summary},
-};
+use crate::{args::Deliver, client::client, output::Output};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -38,9 +34,14 @@ pub(crate) async fn deliver(args: &Deliver) -> Result<bool, Error> {
         Template::Named(kind) => fill(TestEvent::new(kind.clone()), args),
         Template::File(event) => fill(numbered(event.clone(), place), args),
     });
-    let report = emulator.deliver(client(usize::MAX), events).await;
-    output.summary(&Summary::of(&report));
-    Ok(report.all_taken())
+    tokio::select! {
+        _ = emulator.deliver(client(usize::MAX), events) => Ok(output.summary()),
+        ended = tokio::signal::ctrl_c() => {
+            ended?;
+            output.summary();
+            Ok(false)
+        }
+    }
 }
 
 enum Template {

@@ -4,11 +4,12 @@ use std::{
     collections::BTreeMap,
     fmt,
     io::{self, Write},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use openmail_tower::testing::{Attempt, Delivery, Report};
+use openmail_tower::testing::{Delivery, DeliveryAttempt};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -19,6 +20,19 @@ pub(crate) struct Output {
     json: bool,
     started: Instant,
     bar: ProgressBar,
+    tally: Mutex<Tally>,
+}
+
+/// What became of the events so far: kept as they go, since Ctrl-C may come at any time.
+#[derive(Default)]
+struct Tally {
+    events: usize,
+    duplicates: usize,
+    taken: usize,
+    lost: usize,
+    attempts: usize,
+    statuses: BTreeMap<String, usize>,
+    times: Vec<f64>,
 }
 
 impl Output {
@@ -29,23 +43,23 @@ impl Output {
         if !json {
             line(&format!("{:<40} {:>7} {:>7} {:>9}", "EVENT", "ATTEMPT", "STATUS", "MS"));
         }
-        Self { json, started: Instant::now(), bar }
+        Self { json, started: Instant::now(), bar, tally: Mutex::default() }
     }
 
     /// One row.
-    pub(crate) fn attempt(&self, delivery: &Delivery, attempt: &Attempt) {
+    pub(crate) fn attempt(&self, delivery: &Delivery, attempt: &DeliveryAttempt) {
         let text = if self.json {
             row(delivery, attempt).to_string()
         } else {
             let event = delivery.event_id.as_deref().unwrap_or(&delivery.event);
-            let status = match &attempt.status {
-                Ok(status) => status.as_str().to_owned(),
-                Err(error) => if error.is_timeout() { "timeout" } else { "failed" }.to_owned(),
-            };
+            let event = if delivery.duplicate { format!("{event} (again)") } else { event.into() };
+            let status = status(attempt);
             let number = attempt.number;
             let ms = milliseconds(attempt.elapsed);
             let reason = reason(attempt).map(|it| format!("  {it}")).unwrap_or_default();
-            format!("{event:<40} {number:>7} {status:>7} {ms:>9.1}{reason}")
+            let next = attempt.next.map(|next| format!("  next in {}", shown(next)));
+            let next = next.unwrap_or_default();
+            format!("{event:<40} {number:>7} {status:>7} {ms:>9.1}{reason}{next}")
         };
         if self.bar.is_hidden() && self.started.elapsed() > LONG {
             // It hides itself where there is no terminal.
@@ -55,16 +69,56 @@ impl Output {
         if attempt.number == 1 && !delivery.duplicate {
             self.bar.inc(1);
         }
+        self.tally().add(delivery, attempt);
     }
 
-    pub(crate) fn summary(&self, summary: &Summary) {
+    fn tally(&self) -> std::sync::MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what became of the events so far; whether all that were begun are taken.
+    pub(crate) fn summary(&self) -> bool {
         self.bar.finish_and_clear();
+        let summary = Summary::of(&self.tally());
         line(&if self.json {
             json!({ "summary": summary }).to_string()
         } else {
             summary.to_string()
         });
+        summary.lost == 0 && summary.pending == 0
     }
+}
+
+impl Tally {
+    fn add(&mut self, delivery: &Delivery, attempt: &DeliveryAttempt) {
+        if attempt.number == 1 {
+            *(if delivery.duplicate { &mut self.duplicates } else { &mut self.events }) += 1;
+        }
+        self.attempts += 1;
+        *self.statuses.entry(status(attempt)).or_default() += 1;
+        if attempt.status.is_ok() {
+            self.times.push(milliseconds(attempt.elapsed));
+        }
+        if attempt.taken() {
+            self.taken += 1;
+        } else if attempt.next.is_none() {
+            self.lost += 1;
+        }
+    }
+}
+
+fn status(attempt: &DeliveryAttempt) -> String {
+    match &attempt.status {
+        Ok(status) => status.as_str().to_owned(),
+        Err(error) => if error.is_timeout() { "timeout" } else { "failed" }.to_owned(),
+    }
+}
+
+fn shown(wait: Duration) -> String {
+    if wait < Duration::from_secs(1) {
+        return format!("{} ms", wait.as_millis());
+    }
+    format!("{} s", wait.as_secs())
 }
 
 /// Whoever reads may stop at any line; the events are delivered all the same.
@@ -72,7 +126,7 @@ pub(crate) fn line(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-fn row(delivery: &Delivery, attempt: &Attempt) -> Value {
+fn row(delivery: &Delivery, attempt: &DeliveryAttempt) -> Value {
     json!({
         "event": delivery.event,
         "event_id": delivery.event_id,
@@ -81,11 +135,12 @@ fn row(delivery: &Delivery, attempt: &Attempt) -> Value {
         "status": attempt.status.as_ref().ok().map(|status| status.as_u16()),
         "error": reason(attempt),
         "ms": milliseconds(attempt.elapsed),
+        "next_ms": attempt.next.map(milliseconds),
     })
 }
 
 /// Why it was not taken: as the answer has it, or why there is none.
-fn reason(attempt: &Attempt) -> Option<String> {
+fn reason(attempt: &DeliveryAttempt) -> Option<String> {
     match &attempt.status {
         Err(error) => Some(error.to_string()),
         Ok(status) if status.is_success() => None,
@@ -103,12 +158,16 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// What became of all events.
+/// What became of all events that were begun.
 #[derive(Debug, Serialize)]
-pub(crate) struct Summary {
+struct Summary {
     events: usize,
+    /// Events that were sent a second time on purpose.
+    duplicates: usize,
     taken: usize,
     lost: usize,
+    /// Those that would have been tried again.
+    pending: usize,
     attempts: usize,
     /// How often each status came, and each sort of no answer.
     statuses: BTreeMap<String, usize>,
@@ -125,25 +184,20 @@ struct Percentiles {
 }
 
 impl Summary {
-    pub(crate) fn of(report: &Report) -> Self {
-        let events = report.deliveries.len();
-        let taken = report.deliveries.iter().filter(|it| it.taken()).count();
-        let mut statuses = BTreeMap::new();
-        let mut times = Vec::new();
-        for attempt in report.attempts() {
-            let status = match &attempt.status {
-                Ok(status) => status.as_str().to_owned(),
-                Err(error) => if error.is_timeout() { "timeout" } else { "failed" }.to_owned(),
-            };
-            *statuses.entry(status).or_default() += 1;
-            if attempt.status.is_ok() {
-                times.push(milliseconds(attempt.elapsed));
-            }
-        }
+    fn of(tally: &Tally) -> Self {
+        let Tally { events, duplicates, taken, lost, attempts, .. } = *tally;
+        let mut times = tally.times.clone();
         times.sort_by(f64::total_cmp);
-        let attempts = report.attempts().count();
-        let ms = Percentiles::of(&times);
-        Self { events, taken, lost: events - taken, attempts, statuses, ms }
+        Self {
+            events,
+            duplicates,
+            taken,
+            lost,
+            pending: events + duplicates - taken - lost,
+            attempts,
+            statuses: tally.statuses.clone(),
+            ms: Percentiles::of(&times),
+        }
     }
 }
 
@@ -158,9 +212,17 @@ impl Percentiles {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { events, taken, lost, attempts, statuses, ms } = self;
+        let Self { events, duplicates, taken, lost, pending, attempts, statuses, ms } = self;
         let plural = |count: &usize| if *count == 1 { "" } else { "s" };
-        write!(f, "\n{events} event{}: {taken} taken, {lost} lost; ", plural(events))?;
+        write!(f, "\n{events} event{}", plural(events))?;
+        if *duplicates > 0 {
+            write!(f, " and {duplicates} duplicate{}", plural(duplicates))?;
+        }
+        write!(f, ": {taken} taken, {lost} lost")?;
+        if *pending > 0 {
+            write!(f, ", {pending} not finished")?;
+        }
+        write!(f, "; ")?;
         write!(f, "{attempts} attempt{}:", plural(attempts))?;
         let mut comma = "";
         for (status, count) in statuses {

@@ -81,9 +81,11 @@ async fn it_comes_again_until_it_is_taken() {
     {
         let mut line = lines[place].clone();
         assert!(line["ms"].take().as_f64().unwrap() > 0.0);
+        let next = line["next_ms"].take().as_f64();
+        assert_eq!(next, [Some(30.0), Some(60.0), None][place], "a thousand times as fast");
         let expected = json!({
             "event": "pod.suspended", "event_id": id, "duplicate": false, "attempt": place + 1,
-            "status": status, "error": error, "ms": null,
+            "status": status, "error": error, "ms": null, "next_ms": null,
         });
         assert_eq!(line, expected);
     }
@@ -150,10 +152,38 @@ async fn twice_and_out_of_order_on_request() {
     }
     assert_eq!((count.len(), count.values().min()), (30, Some(&2)));
     let summary = output.json().pop().unwrap();
-    assert_eq!(
-        (&summary["summary"]["events"], &summary["summary"]["taken"]),
-        (&json!(60), &json!(60))
-    );
+    let summary = ["events", "duplicates", "taken"].map(|name| &summary["summary"][name]);
+    assert_eq!(summary, [&json!(30), &json!(30), &json!(60)]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn ctrl_c_ends_it_with_a_summary() {
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+
+    let url = nowhere().await;
+    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_example-deliver"))
+        .args(["--url", &url])
+        .env("OPENMAIL_WEBHOOK_SECRET", common::SECRET)
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut row = String::new();
+    while !row.contains("refused") {
+        row.clear();
+        assert!(stdout.read_line(&mut row).await.unwrap() > 0);
+    }
+    assert!(row.ends_with("  next in 30 s\n"), "{row}");
+    let pid = child.id().unwrap().to_string();
+    let kill = ["-c", "kill -s INT \"$0\"", &pid];
+    let kill = tokio::process::Command::new("sh").args(kill).status().await;
+    assert!(kill.unwrap().success());
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.contains("1 event: 0 taken, 0 lost, 1 not finished; 1 attempt"), "{rest}");
+    assert_eq!(child.wait().await.unwrap().code(), Some(1));
 }
 
 fn file(name: &str, content: &str) -> PathBuf {

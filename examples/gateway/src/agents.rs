@@ -18,6 +18,7 @@ use tower::Layer;
 use crate::{
     client::Client,
     config::{Settings, Target},
+    logged::Logged,
 };
 
 /// How long an event waits for its turn before it goes back into the queue, for another agent's to
@@ -85,7 +86,11 @@ impl Agents {
         Ok(())
     }
 
-    fn service(&mut self, id: Option<&InboxId>, target: &Target) -> InboxLimit<Forward<Client>> {
+    fn service(
+        &mut self,
+        id: Option<&InboxId>,
+        target: &Target,
+    ) -> InboxLimit<Logged<Forward<Client>>> {
         let mut forward =
             Forward::new(self.client.clone(), target.url.0.clone()).timeout(target.timeout);
         if let Some(secret) = &target.sign_with {
@@ -97,6 +102,6 @@ impl Agents {
         if limit.concurrency != concurrency {
             *limit = new();
         }
-        limit.layer.layer(forward)
+        limit.layer.layer(Logged::new(forward, &target.url))
     }
 }

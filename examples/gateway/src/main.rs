@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod dead;
 mod http;
+mod logged;
 mod metrics;
 mod serve;
 mod signals;

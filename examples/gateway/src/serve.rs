@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     agents::{Agents, no_agent},
     client::client,
-    config::{Fixed, Settings},
+    config::{Fixed, Listen, Settings},
     http, metrics,
     signals::{Signals, Told},
     store::with_store,
@@ -46,9 +46,10 @@ async fn serve<St: QueueStore>(
     let mut agents = Agents::new(keyring.clone(), router.inboxes(), client()?);
     agents.apply(&settings)?;
 
-    let listen = settings.fixed.listen;
-    let listener =
-        TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let Listen(listen) = &settings.fixed.listen;
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!("cannot listen on {listen}; set `listen` in {} to another", config.display())
+    })?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
 
     let queue = Enqueue::new(store).lane(settings.fixed.lane());

@@ -25,7 +25,9 @@ async fn a_wrong_configuration_is_refused_with_its_line() {
         ("[account]\nsecrets = [\"file:no.such\"]".into(), Some(6), "no.such: No such file"),
         (format!("{OURS}{}{}", inbox(""), inbox("")), Some(11), "two inboxes `A`"),
         (format!("{OURS}{}", inbox("timeout = \"0s\"")), Some(10), "longer than nothing"),
-        (format!("{OURS}{}", inbox("timeout = \"soon\"")), Some(10), "duration"),
+        (format!("{OURS}{}", inbox("timeout = \"soon\"")), Some(10), "not a duration; write"),
+        (format!("{OURS}{}", inbox("timeout = 30")), Some(10), "such as \"30s\""),
+        (format!("{OURS}[fallback]\nurl = \"a b\""), Some(8), "`url`: this is not a URL"),
         (format!("{OURS}{}", inbox("concurrency = 0")), Some(10), "nonzero"),
         (format!("{OURS}{}", inbox("colour = \"red\"")), Some(10), "unknown field `colour`"),
         (format!("{OURS}[[inbox]]\nid = \"A\""), Some(7), "missing field `url`"),
@@ -46,6 +48,17 @@ async fn a_wrong_configuration_is_refused_with_its_line() {
         assert!(said.contains(&place) && said.contains(reason), "{config}\n{said}");
         assert!(!said.contains("hush"), "{said}");
     }
+    for listen in ["3000", ":3000", "localhost", "127.0.0.1:99999"] {
+        gateway.write("gateway.toml", &format!("listen = \"{listen}\"\nqueue = \"sqlite://x\"\n"));
+        let said = gateway.refused().await;
+        assert!(said.contains("gateway.toml:1: `listen`: this is not host:port"), "{said}");
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let config = format!("listen = \"{address}\"\nqueue = \"sqlite://gateway.db\"\n{OURS}");
+    gateway.write("gateway.toml", &config);
+    let said = gateway.refused().await;
+    assert!(said.contains(&format!("cannot listen on {address}; set `listen` in")), "{said}");
     gateway.write("gateway.toml", "listen = \"127.0.0.1:0\"\nqueue = \"mysql://x\"\n");
     assert!(gateway.refused().await.contains("gateway.toml:2: "));
 }

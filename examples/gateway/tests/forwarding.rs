@@ -52,6 +52,9 @@ async fn an_event_reaches_its_agent_as_it_was_signed() {
     let got = b.next().await;
     assert_eq!((got.header("x-event-id"), got.header("x-signature")), (Some("evt_2"), None));
 
+    let line = gateway.logged("forwarded").await;
+    assert!(line.contains("event_id=\"evt_1\"") && line.contains("inbox_id=\"A\""), "{line}");
+
     gateway.deliver(&mail("unknown", "evt_3")).await;
     assert_eq!(rest.next().await.header("x-event-id"), Some("evt_3"));
     let metrics = gateway.text("/metrics").await;

@@ -2,38 +2,136 @@
 //!
 //! `OPENMAIL_WEBHOOK_SECRET=… cargo run -p example-hyper`
 
-mod shutdown;
+#[cfg(test)]
+mod tests;
 
-use std::{env, io, process::ExitCode};
+use std::{
+    env,
+    future::Future,
+    io,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::Context as _;
-use example_hyper::{Received, serve};
-use openmail_tower::VerifyLayer;
-use tokio::net::TcpListener;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use openmail_tower::{
+    EventRouter, Message, VerifyLayer, handler::State, openmail_handler, webhook,
+};
+use tokio::{
+    net::TcpListener,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    let info = LevelFilter::INFO.into();
-    let filter = EnvFilter::builder().with_default_directive(info).from_env_lossy();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<()> {
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.from_env_lossy())
+        .with_writer(io::stderr)
+        .init();
     let layer = VerifyLayer::from_env()?;
-    let stop = shutdown::signal()?;
     let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
     let listener = TcpListener::bind(&address)
         .await
         .with_context(|| format!("cannot listen on {address}; set OPENMAIL_LISTEN to another"))?;
+    let stopping = stop();
     tracing::info!("listening on http://{}/", listener.local_addr()?);
-    serve(listener, layer, Received::default(), stop).await;
+    serve(listener, layer, Received::default(), stopping).await;
     Ok(())
+}
+
+/// How many connections there may be at once; more wait until one ends.
+const CONNECTIONS: usize = 1024;
+
+/// How long requests under way may take once the server is to stop: no event takes longer than
+/// `Endpoint`'s deadline, 12 s.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// How many mails came in.
+#[derive(Debug, Clone, Default)]
+struct Received(Arc<AtomicU64>);
+
+#[openmail_handler(event = "message.received")]
+async fn receive(mail: &Message, State(received): State<Received>) {
+    let count = received.0.fetch_add(1, Ordering::Relaxed) + 1;
+    tracing::info!(count, message_id = %mail.id, "mail");
+}
+
+/// Serves the webhook, at whatever path, until `stop`; then until the requests under way are
+/// answered.
+async fn serve(
+    listener: TcpListener,
+    layer: VerifyLayer,
+    received: Received,
+    stop: impl Future<Output = ()>,
+) {
+    let events = EventRouter::new().handler(receive).with_state(received);
+    let service = TowerToHyperService::new(webhook(layer, events));
+    let mut http = http1::Builder::new();
+    // The layer limits the time of a body; the time of a head is the server's to limit.
+    http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
+
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
+                Ok((stream, _)) => {
+                    let connection = http.serve_connection(TokioIo::new(stream), service.clone());
+                    let connection = graceful.watch(connection);
+                    connections.spawn(async {
+                        if let Err(error) = connection.await {
+                            tracing::debug!(%error, "connection broken");
+                        }
+                    });
+                }
+                Err(error) => {
+                    // Out of file handles, say: some come back as connections end.
+                    tracing::warn!(%error, "no connection accepted");
+                    sleep(Duration::from_secs(1)).await;
+                }
+            },
+        }
+    }
+
+    drop(listener);
+    if timeout(GRACE, graceful.shutdown()).await.is_err() {
+        tracing::warn!("{} connections cut off", connections.len());
+    }
+}
+
+/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the call
+/// on, so that a signal that comes early is not lost.
+fn stop() -> impl Future<Output = ()> + Send + 'static {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut interrupt = signal(SignalKind::interrupt()).expect("a handler of SIGINT");
+        let mut terminate = signal(SignalKind::terminate()).expect("a handler of SIGTERM");
+        async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    async {
+        tokio::signal::ctrl_c().await.expect("a handler of Ctrl-C");
+    }
 }

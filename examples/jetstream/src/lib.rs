@@ -4,23 +4,24 @@ mod handlers;
 mod message;
 mod publish;
 mod run;
-mod server;
 mod stream;
 mod worker;
 
-use std::{future::Future, io};
+use std::{future::Future, io, time::Duration};
 
 use async_nats::jetstream::Context;
 use axum::Router;
 use openmail_tower::{EventRouter, VerifyLayer, webhook};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 pub use handlers::events;
 pub use publish::Publish;
-pub use server::serve;
 pub use stream::{CONSUMER, STREAM, connect, consumer, consumer_config, stream_config};
 pub use worker::work;
+
+/// Time for requests under way once the server is to stop: `Endpoint` answers within 12 s.
+const GRACE: Duration = Duration::from_secs(15);
 
 /// Receives events and runs them, until `signal`; then until what is under way is done.
 ///
@@ -37,7 +38,7 @@ pub async fn run(
     let app = Router::new().route_service("/webhooks", webhook(layer, Publish::new(context)));
     let stop = CancellationToken::new();
     let serving = async {
-        let served: io::Result<()> = serve(listener, app, stop.clone().cancelled_owned()).await;
+        let served: io::Result<()> = serve(listener, app, stop.clone()).await;
         stop.cancel();
         served
     };
@@ -52,4 +53,17 @@ pub async fn run(
         tracing::warn!(cut, "events were cut off; they will run again");
     }
     Ok(served?)
+}
+
+/// Serves until `stop`, then until the requests under way are answered.
+///
+/// # Errors
+/// As `axum::serve`.
+pub async fn serve(listener: TcpListener, app: Router, stop: CancellationToken) -> io::Result<()> {
+    let server = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+    tokio::select! {
+        served = server => served,
+        // A client that never finishes its request must not keep the program from ending.
+        () = async { stop.cancelled().await; sleep(GRACE).await } => Ok(()),
+    }
 }

@@ -23,7 +23,7 @@
 //! | what happens | what becomes of the event |
 //! |---|---|
 //! | NATS is away or full, or gives no ack in 5 s | answered 503; OpenMail delivers it again, up to five times in some 7.5 minutes |
-//! | it is delivered again | answered 200 and not kept again, for 24 hours (`duplicate_window`) after the first. The stream tells by the signed `event_id`; an event without one is kept each time |
+//! | it is delivered again | answered 200 and not kept again, for 24 hours (`duplicate_window`) after the first. The stream tells by inbox and signed `event_id` (or, without one, the mail's `message.id`); an event with neither is kept each time |
 //! | the handler fails or panics | runs again after a random time up to 2 s, 4 s, 8 s … 1 h, and not before the error's `delay`; given up after 20 runs |
 //! | the handler fails for good, or the message is no event | given up at once |
 //! | it is given up | logged as an error with the number under which the stream has it: `nats stream get OPENMAIL NUMBER` |
@@ -38,8 +38,6 @@
 //!
 //! Stream and consumer are made at the first start and left as they are from then on: change them by
 //! `nats stream edit OPENMAIL` and `nats consumer edit OPENMAIL agents`.
-
-mod shutdown;
 
 use std::{env, io, process::ExitCode};
 
@@ -65,13 +63,34 @@ async fn main() -> ExitCode {
 
 async fn start() -> anyhow::Result<()> {
     let layer = VerifyLayer::from_env()?;
-    let stop = shutdown::signal()?;
     let url = env::var("NATS_URL").unwrap_or_else(|_| "nats://127.0.0.1:4222".into());
     let context = connect(&url).await?;
     let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
     let listener = TcpListener::bind(&address)
         .await
         .with_context(|| format!("cannot listen on {address}; set OPENMAIL_LISTEN to another"))?;
+    let stopping = stop();
     tracing::info!("listening on http://{}/webhooks", listener.local_addr()?);
-    run(listener, layer, context, events(), stop).await
+    run(listener, layer, context, events(), stopping).await
+}
+
+/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the call
+/// on, so that a signal that comes early is not lost.
+fn stop() -> impl Future<Output = ()> + Send + 'static {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut interrupt = signal(SignalKind::interrupt()).expect("a handler of SIGINT");
+        let mut terminate = signal(SignalKind::terminate()).expect("a handler of SIGTERM");
+        async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    async {
+        tokio::signal::ctrl_c().await.expect("a handler of Ctrl-C");
+    }
 }

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use async_nats::jetstream::message::{OutboundMessage, PublishMessage};
 use openmail_tower::{InboxId, StoredEvent, VerifiedEvent};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use sha2::{Digest, Sha256};
 
 use crate::stream::STREAM;
 
@@ -14,7 +15,7 @@ const INBOX: &str = "OpenMail-Inbox";
 
 pub(crate) fn write(event: VerifiedEvent) -> OutboundMessage {
     let subject = subject(event.inbox_id());
-    let id = event.event_id().map(|id| encode(id.as_str()));
+    let id = key(&event);
     let StoredEvent { raw_body, timestamp, inbox_id } = event.into_stored();
     let mut message = PublishMessage::build()
         .payload(raw_body)
@@ -27,6 +28,20 @@ pub(crate) fn write(event: VerifiedEvent) -> OutboundMessage {
         message = message.message_id(id);
     }
     message.outbound_message(subject)
+}
+
+/// By what the stream knows an event again. It is hashed, since an id is of any length and a header
+/// is not; it holds the inbox, so that no inbox's mail passes for another's.
+fn key(event: &VerifiedEvent) -> Option<String> {
+    let mail = || Some(event.event().message_received()?.message.id.as_str());
+    let (what, id) = match event.event_id() {
+        Some(id) => ("event", id.as_str()),
+        None => ("message", mail()?),
+    };
+    let inbox = event.inbox_id().map_or("", |inbox| inbox.as_str());
+    // The length says where the inbox's id ends.
+    let key = format!("{what}:{}:{inbox}:{id}", inbox.len());
+    Some(hex::encode(Sha256::digest(key)))
 }
 
 pub(crate) fn read(message: &async_nats::Message) -> anyhow::Result<VerifiedEvent> {
@@ -101,11 +116,22 @@ mod tests {
             let plain = |c: char| c.is_ascii_alphanumeric() || "-_%".contains(c);
             assert!(tokens[2].chars().all(plain), "{id}: {}", outbound.subject);
             assert!(seen.insert(tokens[2].to_owned()), "{id} shares its subject");
-            let headers = outbound.headers.unwrap();
-            assert_eq!(headers.get("Nats-Msg-Id").unwrap().as_str(), tokens[2]);
         }
         let long = write(TestEvent::message_received().inbox("é".repeat(5000)).verified());
         assert!(long.subject.len() < 2048);
+    }
+
+    #[test]
+    fn the_key_is_short_and_of_one_inbox_and_event() {
+        let key = |inbox: &str, id: &str| {
+            let event = TestEvent::message_received().inbox(inbox).event_id(id).verified();
+            let key = write(event).headers.unwrap().get("Nats-Msg-Id").unwrap().as_str().to_owned();
+            assert_eq!(key.len(), 64);
+            key
+        };
+        let keys = [key("a", "1"), key("b", "1"), key("a", "2"), key("a:1", "1"), key("a", "1:1")];
+        assert_eq!(keys.iter().collect::<std::collections::HashSet<_>>().len(), keys.len());
+        assert_eq!(key("a", &"x".repeat(100_000)), key("a", &"x".repeat(100_000)));
     }
 
     #[test]

@@ -2,48 +2,134 @@
 //!
 //! `OPENMAIL_WEBHOOK_SECRET=… BILLING_INBOX=inb_… cargo run -p example-multi_inbox`
 
-mod shutdown;
+mod state;
+#[cfg(test)]
+mod tests;
 
-use std::{env, io, process::ExitCode};
+use std::{env, io, time::Duration};
 
 use anyhow::Context as _;
 use axum::Router;
-use example_multi_inbox::{AppState, events, serve};
-use openmail_tower::{VerifyLayer, webhook};
-use tokio::net::TcpListener;
+use openmail_tower::{
+    EventKind, EventRouter, HandlerError, InboxId, MessageReceived, VerifiedEvent, VerifyLayer,
+    handler::State, openmail_handler, webhook,
+};
+use state::{AppState, Desks, Suspended};
+use tokio::{net::TcpListener, time::sleep};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let info = LevelFilter::INFO.into();
-    let filter = EnvFilter::builder().with_default_directive(info).from_env_lossy();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
+/// Time for requests under way once the server is to stop: `Endpoint` answers within 12 s.
+const GRACE: Duration = Duration::from_secs(15);
 
-async fn run() -> anyhow::Result<()> {
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.from_env_lossy())
+        .with_writer(io::stderr)
+        .init();
     let layer = VerifyLayer::from_env()?;
-    let billing =
+    let billing_inbox =
         env::var("BILLING_INBOX").context("set BILLING_INBOX to the id of the inbox for bills")?;
     let state = AppState::default();
-    let events = events(&billing).with_state(state.clone());
+    let events = events(&billing_inbox).with_state(state.clone());
     let app = Router::new().route_service("/webhooks", webhook(layer, events));
-
-    let stop = shutdown::signal()?;
     let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
     let listener = TcpListener::bind(&address)
         .await
         .with_context(|| format!("cannot listen on {address}; set OPENMAIL_LISTEN to another"))?;
+    let (stopping, grace) = (stop(), stop());
     tracing::info!("listening on http://{}/webhooks", listener.local_addr()?);
-    serve(listener, app, stop).await?;
+    let server = axum::serve(listener, app).with_graceful_shutdown(stopping);
+    // A client that never finishes its request must not keep the program from ending.
+    tokio::select! {
+        served = server => served?,
+        () = async { grace.await; sleep(GRACE).await } => {}
+    }
     for (desk, mails) in state.desks.mails() {
         tracing::info!(desk, ?mails, "closed");
     }
     Ok(())
+}
+
+const SALES_EU: &str = "inb_sales_eu";
+const SALES_US: &str = "inb_sales_us";
+
+/// The handlers. The id of the inbox for bills is not the same in every environment, so it is given
+/// here and not at the handler.
+fn events(billing_inbox: &str) -> EventRouter<AppState> {
+    EventRouter::new()
+        .handler(support)
+        .handler(sales)
+        .inbox(billing_inbox, billing)
+        .handler(reception)
+        .handler(lifecycle)
+        .fallback(news)
+}
+
+#[openmail_handler(event = "message.received", inbox = "inb_support")]
+async fn support(
+    mail: &MessageReceived,
+    State(desks): State<Desks>,
+    State(suspended): State<Suspended>,
+) {
+    // Two agents that answer each other never stop, and a suspended inbox sends nothing.
+    let for_agent = mail.message.may_auto_reply() && !suspended.contains(&mail.inbox_id);
+    desks.add("support", for_agent);
+}
+
+/// One handler may serve several inboxes.
+#[openmail_handler(event = "message.received", inbox = [SALES_EU, SALES_US])]
+async fn sales(mail: &MessageReceived, State(desks): State<Desks>) {
+    desks.add("sales", mail.message.may_auto_reply());
+}
+
+/// Without an inbox it would be for all others; `EventRouter::inbox` gives it its one.
+#[openmail_handler(event = "message.received")]
+async fn billing(mail: &MessageReceived, State(desks): State<Desks>) -> Result<(), HandlerError> {
+    if mail.message.attachments.is_empty() {
+        // The next delivery of the same mail would have none either.
+        return Err(HandlerError::permanent("no bill is attached"));
+    }
+    desks.add("billing", false);
+    Ok(())
+}
+
+/// Mail to every inbox that no other handler names: also one that was created just now.
+#[openmail_handler(event = "message.received")]
+async fn reception(State(desks): State<Desks>) {
+    desks.add("reception", false);
+}
+
+#[openmail_handler(event = ["inbox.suspended", "inbox.reactivated"])]
+async fn lifecycle(kind: EventKind, inbox: InboxId, State(suspended): State<Suspended>) {
+    tracing::warn!(%inbox, "{kind}");
+    suspended.set(inbox, kind == EventKind::InboxSuspended);
+}
+
+/// Events that no handler names. Without a fallback they would be answered 200 all the same.
+#[openmail_handler]
+async fn news(event: &VerifiedEvent) {
+    tracing::info!("{} needs nothing done", event.kind());
+}
+
+/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the call
+/// on, so that a signal that comes early is not lost.
+fn stop() -> impl Future<Output = ()> + Send + 'static {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut interrupt = signal(SignalKind::interrupt()).expect("a handler of SIGINT");
+        let mut terminate = signal(SignalKind::terminate()).expect("a handler of SIGTERM");
+        async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    async {
+        tokio::signal::ctrl_c().await.expect("a handler of Ctrl-C");
+    }
 }

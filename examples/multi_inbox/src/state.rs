@@ -9,11 +9,11 @@ use openmail_tower::{InboxId, handler::FromRef};
 
 /// The whole state: cheap to clone, as its parts are.
 #[derive(Debug, Clone, Default)]
-pub struct AppState {
+pub(crate) struct AppState {
     /// What each desk has got.
-    pub desks: Desks,
+    pub(crate) desks: Desks,
     /// Which inboxes are suspended.
-    pub suspended: Suspended,
+    pub(crate) suspended: Suspended,
 }
 
 impl FromRef<AppState> for Desks {
@@ -30,16 +30,16 @@ impl FromRef<AppState> for Suspended {
 
 /// How many mails a desk has got, by whom they are for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Mails {
+pub(crate) struct Mails {
     /// For the agent, which answers by itself.
-    pub agent: u64,
+    pub(crate) agent: u64,
     /// For a person.
-    pub person: u64,
+    pub(crate) person: u64,
 }
 
 /// The desks' mails.
 #[derive(Debug, Clone, Default)]
-pub struct Desks(Arc<Mutex<BTreeMap<&'static str, Mails>>>);
+pub(crate) struct Desks(Arc<Mutex<BTreeMap<&'static str, Mails>>>);
 
 impl Desks {
     pub(crate) fn add(&self, desk: &'static str, for_agent: bool) {
@@ -54,14 +54,14 @@ impl Desks {
     }
 
     /// What each desk has got so far.
-    pub fn mails(&self) -> BTreeMap<&'static str, Mails> {
+    pub(crate) fn mails(&self) -> BTreeMap<&'static str, Mails> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 /// The suspended inboxes: nothing can be sent from them.
 #[derive(Debug, Clone, Default)]
-pub struct Suspended(Arc<Mutex<HashSet<InboxId>>>);
+pub(crate) struct Suspended(Arc<Mutex<HashSet<InboxId>>>);
 
 impl Suspended {
     pub(crate) fn set(&self, inbox: InboxId, suspended: bool) {
@@ -74,7 +74,7 @@ impl Suspended {
     }
 
     /// Whether this one is.
-    pub fn contains(&self, inbox: &InboxId) -> bool {
+    pub(crate) fn contains(&self, inbox: &InboxId) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(inbox)
     }
 }

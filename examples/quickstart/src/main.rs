@@ -6,14 +6,16 @@
 
 mod demo;
 mod handlers;
-mod server;
-mod shutdown;
 
-use std::{error::Error, io, process::ExitCode};
+use std::{env, error::Error, io, process::ExitCode, time::Duration};
 
 use axum::Router;
 use openmail_tower::{Secret, VerifyLayer, webhook, webhook::SecretErrorKind};
+use tokio::{net::TcpListener, time::sleep};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+
+/// Time for requests under way once the server is to stop: `Endpoint` answers within 12 s.
+const GRACE: Duration = Duration::from_secs(15);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -40,17 +42,65 @@ async fn run() -> Result<(), Box<dyn Error>> {
         Err(error) => return Err(error.into()),
     };
 
-    let stop = shutdown::signal()?;
-    let listener = server::listen().await?;
+    let listener = listen().await?;
     let address = listener.local_addr()?;
+    let (stopping, grace) = (stop(), stop());
     tracing::info!("listening on http://{address}/webhooks");
 
     let app = Router::new().route_service("/webhooks", webhook(layer, handlers::events()));
+    let server = axum::serve(listener, app).with_graceful_shutdown(stopping);
     let demo = async {
         if let Some(secret) = made_up {
             demo::run(address, &secret).await;
         }
     };
-    let (served, ()) = tokio::join!(server::serve(listener, app, stop), demo);
+    let serve = async {
+        tokio::select! {
+            served = server => served,
+            // A client that never finishes its request must not keep the program from ending.
+            () = async { grace.await; sleep(GRACE).await } => Ok(()),
+        }
+    };
+    let (served, ()) = tokio::join!(serve, demo);
     Ok(served?)
+}
+
+/// Binds `OPENMAIL_LISTEN`; an error says what to change.
+async fn listen() -> Result<TcpListener, Box<dyn Error>> {
+    let address = env::var_os("OPENMAIL_LISTEN").unwrap_or_else(|| "127.0.0.1:3000".into());
+    let address = address.to_str().filter(|text| text.contains(':') && !text.starts_with(':'));
+    let bound = match address {
+        Some(address) => TcpListener::bind(address).await,
+        None => Err(io::ErrorKind::InvalidInput.into()),
+    };
+    bound.map_err(|error| {
+        let address = address.map(str::escape_debug).map(|text| text.to_string());
+        let address = address.as_deref().unwrap_or_default();
+        let what = match error.kind() {
+            io::ErrorKind::AddrInUse => format!("{address} is in use; stop what listens there, or"),
+            _ => format!("cannot listen on `{address}` ({error});"),
+        };
+        format!("{what} set OPENMAIL_LISTEN to another host:port, as in 127.0.0.1:3000").into()
+    })
+}
+
+/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the call
+/// on, so that a signal that comes early is not lost.
+fn stop() -> impl Future<Output = ()> + Send + 'static {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut interrupt = signal(SignalKind::interrupt()).expect("a handler of SIGINT");
+        let mut terminate = signal(SignalKind::terminate()).expect("a handler of SIGTERM");
+        async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    async {
+        tokio::signal::ctrl_c().await.expect("a handler of Ctrl-C");
+    }
 }

@@ -2,40 +2,52 @@
 //!
 //! `OPENMAIL_WEBHOOK_SECRET=… AGENT_TOKEN=… cargo run -p example-tonic`
 
-mod shutdown;
-
-use std::{env, io, process::ExitCode};
+use std::{env, io};
 
 use anyhow::Context as _;
 use example_tonic::{Token, serve};
 use openmail_tower::VerifyLayer;
 use tokio::net::TcpListener;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    let info = LevelFilter::INFO.into();
-    let filter = EnvFilter::builder().with_default_directive(info).from_env_lossy();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<()> {
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.from_env_lossy())
+        .with_writer(io::stderr)
+        .init();
     let layer = VerifyLayer::from_env()?;
     let token = env::var("AGENT_TOKEN").context("set AGENT_TOKEN to what agents are to show")?;
     let token = Token::new(&token).context("AGENT_TOKEN is empty")?;
-    let stop = shutdown::signal()?;
     let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
     let listener = TcpListener::bind(&address)
         .await
         .with_context(|| format!("cannot listen on {address}; set OPENMAIL_LISTEN to another"))?;
+    let stopping = stop();
     tracing::info!("listening on http://{}, /webhooks and gRPC", listener.local_addr()?);
-    serve(listener, layer, token, stop).await?;
+    serve(listener, layer, token, stopping).await?;
     Ok(())
+}
+
+/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the call
+/// on, so that a signal that comes early is not lost.
+fn stop() -> impl Future<Output = ()> + Send + 'static {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut interrupt = signal(SignalKind::interrupt()).expect("a handler of SIGINT");
+        let mut terminate = signal(SignalKind::terminate()).expect("a handler of SIGTERM");
+        async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    async {
+        tokio::signal::ctrl_c().await.expect("a handler of Ctrl-C");
+    }
 }

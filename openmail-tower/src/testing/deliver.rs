@@ -1,6 +1,6 @@
 //! Delivering: in which order, how often, and what becomes of it.
 
-use std::{future::poll_fn, iter, mem, sync::Arc, time::Duration};
+use std::{future::poll_fn, mem, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
@@ -20,7 +20,7 @@ use super::{
     emulator::Emulator,
     event::TestEvent,
     order::{Order, Planned},
-    report::{Attempt, AttemptError, Delivery, Report},
+    report::{AttemptError, Delivery, DeliveryAttempt, Report},
 };
 
 /// How much of an answer's body is kept.
@@ -59,6 +59,11 @@ impl Emulator {
         Report { deliveries: ended.into_iter().map(|(_, delivery)| delivery).collect() }
     }
 
+    /// A wait of the schedule, at this speed.
+    fn scaled(&self, wait: Duration) -> Duration {
+        Duration::try_from_secs_f64(wait.as_secs_f64() / self.speed).unwrap_or(Duration::MAX)
+    }
+
     /// Tries one event until it is taken or the schedule ends. No slot is kept while it waits.
     async fn run<S, R>(
         &self,
@@ -81,9 +86,9 @@ impl Emulator {
             attempts: Vec::new(),
         };
         let mut slot = Some(first);
-        for (number, wait) in iter::zip(1.., self.schedule.iter()) {
-            let wait = wait.as_secs_f64() / self.speed;
-            let wait = Duration::try_from_secs_f64(wait).unwrap_or(Duration::MAX);
+        let mut waits = self.schedule.iter().map(|wait| self.scaled(*wait)).peekable();
+        for number in 1.. {
+            let Some(wait) = waits.next() else { break };
             if !wait.is_zero() {
                 slot = None;
                 sleep(wait).await;
@@ -95,7 +100,8 @@ impl Emulator {
                     slot.expect("the semaphore is never closed")
                 }
             };
-            let attempt = self.attempt(&mut service, &mut event, number).await;
+            let mut attempt = self.attempt(&mut service, &mut event, number).await;
+            attempt.next = waits.peek().copied().filter(|_| !attempt.taken());
             delivery.attempts.push(attempt.clone());
             (self.observe)(&delivery, &attempt);
             if attempt.taken() {
@@ -105,7 +111,12 @@ impl Emulator {
         delivery
     }
 
-    async fn attempt<S, R>(&self, service: &mut S, event: &mut TestEvent, number: u32) -> Attempt
+    async fn attempt<S, R>(
+        &self,
+        service: &mut S,
+        event: &mut TestEvent,
+        number: u32,
+    ) -> DeliveryAttempt
     where
         S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,
         S::Error: Into<BoxError>,
@@ -132,7 +143,7 @@ impl Emulator {
             Ok(response) => (Ok(response.status()), read(response, limit).await),
             Err(error) => (Err(error), Bytes::new()),
         };
-        Attempt { number, status, elapsed, answer }
+        DeliveryAttempt { number, status, elapsed, answer, next: None }
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::webhook::Secret;
 
-use super::report::{Attempt, Delivery};
+use super::report::{Delivery, DeliveryAttempt};
 
 /// How long OpenMail waits before each attempt.
 pub const SCHEDULE: [Duration; 5] = [
@@ -78,7 +78,7 @@ pub struct Emulator {
     pub(super) observe: Arc<Observe>,
 }
 
-type Observe = dyn Fn(&Delivery, &Attempt) + Send + Sync;
+type Observe = dyn Fn(&Delivery, &DeliveryAttempt) + Send + Sync;
 
 impl Emulator {
     /// Signs with `secret` and delivers to `/webhooks`.
@@ -191,7 +191,7 @@ impl Emulator {
     #[must_use]
     pub fn on_attempt(
         mut self,
-        observe: impl Fn(&Delivery, &Attempt) + Send + Sync + 'static,
+        observe: impl Fn(&Delivery, &DeliveryAttempt) + Send + Sync + 'static,
     ) -> Self {
         self.observe = Arc::new(observe);
         self

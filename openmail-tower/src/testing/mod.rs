@@ -39,4 +39,4 @@ pub use clock::Clock;
 pub use dispatch::dispatch;
 pub use emulator::{Emulator, SCHEDULE, TIME_LIMIT};
 pub use event::TestEvent;
-pub use report::{Attempt, AttemptError, Delivery, Report};
+pub use report::{AttemptError, Delivery, DeliveryAttempt, Report};

@@ -22,7 +22,7 @@ impl Report {
     }
 
     /// Every attempt of every event.
-    pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
+    pub fn attempts(&self) -> impl Iterator<Item = &DeliveryAttempt> {
         self.deliveries.iter().flat_map(|delivery| &delivery.attempts)
     }
 }
@@ -38,20 +38,20 @@ pub struct Delivery {
     /// Whether it was sent a second time on purpose.
     pub duplicate: bool,
     /// The attempts so far.
-    pub attempts: Vec<Attempt>,
+    pub attempts: Vec<DeliveryAttempt>,
 }
 
 impl Delivery {
     /// Whether it was answered with 2xx: OpenMail is done with it then.
     pub fn taken(&self) -> bool {
-        self.attempts.last().is_some_and(Attempt::taken)
+        self.attempts.last().is_some_and(DeliveryAttempt::taken)
     }
 }
 
 /// One attempt to deliver an event.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Attempt {
+pub struct DeliveryAttempt {
     /// Which one, from 1.
     pub number: u32,
     /// The answer's status, or why there was none.
@@ -60,9 +60,11 @@ pub struct Attempt {
     pub elapsed: Duration,
     /// The answer's body, up to its first 4 KiB.
     pub answer: Bytes,
+    /// The time until the next attempt, where there is one.
+    pub next: Option<Duration>,
 }
 
-impl Attempt {
+impl DeliveryAttempt {
     /// Whether it was answered with 2xx.
     pub fn taken(&self) -> bool {
         self.status.as_ref().is_ok_and(StatusCode::is_success)

@@ -36,10 +36,27 @@ impl ConfigError {
             None => message.to_owned(),
         };
         match error.span() {
-            Some(span) => Self::at(path, text, span, reason),
+            Some(span) => {
+                let reason = match key(text, span.start) {
+                    Some(key) if !reason.contains(&format!("`{key}`")) => {
+                        format!("`{key}`: {reason}")
+                    }
+                    _ => reason,
+                };
+                Self::at(path, text, span, reason)
+            }
             None => Self::new(path, reason),
         }
     }
+}
+
+/// The key of the line in which something stands.
+fn key(text: &str, at: usize) -> Option<&str> {
+    let start = text.get(..at)?.rfind('\n').map_or(0, |end| end + 1);
+    let (key, _) = text[start..].lines().next()?.split_once('=')?;
+    let key = key.trim();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    (!key.is_empty() && key.chars().all(is_plain)).then_some(key)
 }
 
 impl fmt::Display for ConfigError {

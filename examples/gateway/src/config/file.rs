@@ -1,20 +1,17 @@
 //! The file's form.
 
-use std::{
-    net::SocketAddr,
-    num::{NonZeroU16, NonZeroU32},
-};
+use std::num::{NonZeroU16, NonZeroU32};
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::values::{LaneName, Length, Queue, SecretSource, Times, Url};
+use super::values::{LaneName, Length, Listen, Queue, SecretSource, Times, Url};
 
 /// All of the file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
-    pub(super) listen: SocketAddr,
+    pub(super) listen: Listen,
     pub(super) queue: Queue,
     #[serde(default = "max_attempts")]
     pub(super) max_attempts: NonZeroU32,

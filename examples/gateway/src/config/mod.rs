@@ -6,4 +6,4 @@ mod settings;
 mod values;
 
 pub(crate) use settings::{Fixed, Settings, Target, queue};
-pub(crate) use values::Queue;
+pub(crate) use values::{Listen, Queue, Url};

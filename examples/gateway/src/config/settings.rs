@@ -3,7 +3,6 @@
 use std::{
     collections::HashSet,
     fs, io,
-    net::SocketAddr,
     num::{NonZeroU16, NonZeroU32},
     path::{Path, PathBuf},
     time::Duration,
@@ -18,7 +17,7 @@ use toml::Spanned;
 use super::{
     error::ConfigError,
     file::{self, File},
-    values::{LaneName, Length, Queue, SecretSource, Times, Url},
+    values::{LaneName, Length, Listen, Queue, SecretSource, Times, Url},
 };
 
 /// The configuration, with its secrets read.
@@ -33,7 +32,7 @@ pub(crate) struct Settings {
 /// What takes a restart to change.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Fixed {
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: Listen,
     pub(crate) queue: Queue,
     max_attempts: NonZeroU32,
     backoff: Times,
@@ -127,7 +126,14 @@ struct Source<'p> {
 
 impl<'p> Source<'p> {
     fn read(path: &'p Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|error| ConfigError::new(path, error))?;
+        let text = fs::read_to_string(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => ConfigError::new(
+                path,
+                "there is no such file; --config names another \
+                 (examples/gateway/gateway.toml is one to begin with)",
+            ),
+            _ => ConfigError::new(path, error),
+        })?;
         Ok(Self { path, text })
     }
 

@@ -4,11 +4,10 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use axum::http::Uri;
 use jiff::SignedDuration;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 /// A duration that is not 0, as in `"1m 30s"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "SignedDuration")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Length(pub(super) Duration);
 
 impl Length {
@@ -17,13 +16,28 @@ impl Length {
     }
 }
 
-impl TryFrom<SignedDuration> for Length {
-    type Error = &'static str;
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_str(AsLength)
+    }
+}
 
-    fn try_from(length: SignedDuration) -> Result<Self, Self::Error> {
+struct AsLength;
+
+impl de::Visitor<'_> for AsLength {
+    type Value = Length;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a duration in quotes, such as \"30s\"")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Length, E> {
+        let length: SignedDuration = text
+            .parse()
+            .map_err(|_| E::custom("this is not a duration; write \"30s\" or \"1m 30s\""))?;
         match Duration::try_from(length) {
-            Ok(length) if !length.is_zero() => Ok(Self(length)),
-            _ => Err("this must be longer than nothing"),
+            Ok(length) if !length.is_zero() => Ok(Length(length)),
+            _ => Err(E::custom("this must be longer than nothing")),
         }
     }
 }
@@ -121,13 +135,29 @@ impl TryFrom<String> for Url {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let url: Uri = text.parse().map_err(|error| format!("this is no URL: {error}"))?;
+        let url: Uri = text.parse().map_err(|error| format!("this is not a URL: {error}"))?;
         if !matches!(url.scheme_str(), Some("http" | "https")) {
             return Err("a URL begins with http:// or https://".into());
         }
         match url.authority() {
             Some(host) if !host.host().is_empty() && !host.as_str().contains('@') => Ok(Self(url)),
             _ => Err("a URL names a host, and no user".into()),
+        }
+    }
+}
+
+/// Where to listen: `host:port`, the host by address or by name.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Listen(pub(crate) String);
+
+impl TryFrom<String> for Listen {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(Self(text)),
+            _ => Err("this is not host:port, as in 127.0.0.1:3000"),
         }
     }
 }

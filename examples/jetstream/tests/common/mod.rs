@@ -175,7 +175,16 @@ impl App {
     pub(crate) async fn receiver(context: jetstream::Context) -> Self {
         let webhook = webhook(layer(), Publish::new(context));
         let app = axum::Router::new().route_service("/webhooks", webhook);
-        Self::spawn(async |listener, stop| Ok(serve(listener, app, stop).await?)).await
+        Self::spawn(async |listener, stop| {
+            let token = CancellationToken::new();
+            let stopping = async {
+                stop.await;
+                token.cancel();
+            };
+            let (served, ()) = tokio::join!(serve(listener, app, token.clone()), stopping);
+            Ok(served?)
+        })
+        .await
     }
 
     async fn spawn<F>(

@@ -1,20 +1,17 @@
 //! Drives the application over a socket, as OpenMail and a browser do.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
-
 use std::net::SocketAddr;
 
-use example_axum::{Seen, app, serve};
 use openmail_tower::{Secret, VerifyLayer, testing::TestEvent};
 use reqwest::{Body, Client, Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::net::TcpListener;
+
+use super::{Seen, app};
 
 struct Server {
     address: SocketAddr,
     client: Client,
-    stop: oneshot::Sender<()>,
-    running: JoinHandle<()>,
 }
 
 impl Server {
@@ -22,13 +19,10 @@ impl Server {
         let layer = VerifyLayer::new(secret("whsec_test"));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel();
-        let running = tokio::spawn(async {
-            let stopped = async { stopped.await.unwrap() };
-            serve(listener, app(layer, Seen::default()), stopped).await.unwrap();
-        });
+        let app = app(layer, Seen::default());
+        tokio::spawn(async { axum::serve(listener, app).await.unwrap() });
         let client = Client::builder().no_proxy().build().unwrap();
-        Self { address, client, stop, running }
+        Self { address, client }
     }
 
     async fn post(&self, event: &TestEvent, secret: &Secret) -> StatusCode {
@@ -44,11 +38,6 @@ impl Server {
     async fn status(&self) -> Value {
         serde_json::from_slice(&self.get("/status").await.bytes().await.unwrap()).unwrap()
     }
-
-    async fn stop(self) {
-        self.stop.send(()).unwrap();
-        self.running.await.unwrap();
-    }
 }
 
 fn secret(text: &str) -> Secret {
@@ -62,7 +51,6 @@ async fn signed_events_are_counted() {
         assert_eq!(server.post(&TestEvent::new(name), &secret("whsec_test")).await, 204, "{name}");
     }
     assert_eq!(server.status().await, json!({"mails": 1, "others": 2}));
-    server.stop().await;
 }
 
 #[tokio::test]
@@ -71,7 +59,6 @@ async fn forged_events_are_not() {
     let mail = TestEvent::message_received();
     assert_eq!(server.post(&mail, &secret("whsec_other")).await, 401);
     assert_eq!(server.status().await, json!({"mails": 0, "others": 0}));
-    server.stop().await;
 }
 
 #[tokio::test]
@@ -80,5 +67,4 @@ async fn the_other_routes_need_no_signature() {
     assert_eq!(server.get("/").await.status(), 200);
     assert_eq!(server.get("/nothing").await.status(), 404);
     assert_eq!(server.get("/webhooks").await.status(), 405);
-    server.stop().await;
 }

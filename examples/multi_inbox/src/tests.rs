@@ -1,21 +1,21 @@
 //! Drives the service over a socket, as OpenMail does.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
-
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use axum::Router;
-use example_multi_inbox::{AppState, Mails, events, serve};
 use openmail_tower::{Secret, VerifyLayer, testing::TestEvent, webhook};
 use reqwest::{Body, Client};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::net::TcpListener;
+
+use super::{
+    events,
+    state::{AppState, Mails},
+};
 
 struct Server {
     address: SocketAddr,
     client: Client,
     state: AppState,
-    stop: oneshot::Sender<()>,
-    running: JoinHandle<()>,
 }
 
 impl Server {
@@ -26,12 +26,9 @@ impl Server {
         let app = Router::new().route_service("/webhooks", webhook(layer, events));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel();
-        let running = tokio::spawn(async {
-            serve(listener, app, async { stopped.await.unwrap() }).await.unwrap();
-        });
+        tokio::spawn(async { axum::serve(listener, app).await.unwrap() });
         let client = Client::builder().no_proxy().build().unwrap();
-        Self { address, client, state, stop, running }
+        Self { address, client, state }
     }
 
     /// Delivers an event; each of them is answered 200.
@@ -42,9 +39,7 @@ impl Server {
         assert_eq!(answer.status(), 200, "{event:?}");
     }
 
-    async fn stop(self) -> BTreeMap<&'static str, Mails> {
-        self.stop.send(()).unwrap();
-        self.running.await.unwrap();
+    fn mails(&self) -> BTreeMap<&'static str, Mails> {
         self.state.desks.mails()
     }
 }
@@ -77,14 +72,14 @@ async fn each_inbox_has_its_desk() {
         ("billing", mails(0, 1)),
         ("reception", mails(0, 1)),
     ];
-    assert_eq!(server.stop().await, BTreeMap::from(expected));
+    assert_eq!(server.mails(), BTreeMap::from(expected));
 }
 
 #[tokio::test]
 async fn what_fails_for_good_is_not_asked_for_again() {
     let server = Server::start().await;
     server.deliver(mail("inb_of_this_environment")).await;
-    assert_eq!(server.stop().await, BTreeMap::new());
+    assert_eq!(server.mails(), BTreeMap::new());
 }
 
 #[tokio::test]
@@ -94,5 +89,5 @@ async fn one_handler_sees_what_another_has_left_in_the_state() {
     server.deliver(mail("inb_support")).await;
     server.deliver(TestEvent::new("inbox.reactivated").inbox("inb_support")).await;
     server.deliver(mail("inb_support")).await;
-    assert_eq!(server.stop().await, BTreeMap::from([("support", mails(1, 1))]));
+    assert_eq!(server.mails(), BTreeMap::from([("support", mails(1, 1))]));
 }
