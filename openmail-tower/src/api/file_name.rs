@@ -42,7 +42,8 @@ fn shortened(name: &str) -> String {
     let (stem, ending) = split(name);
     let ending = ending.filter(|ending| ending.len() < 32);
     let room = LONGEST - ending.map_or(0, |ending| ending.len() + 1);
-    let stem = stem[..stem.floor_char_boundary(room)].trim_end_matches([' ', '.']);
+    let end = (0..=room.min(stem.len())).rev().find(|at| stem.is_char_boundary(*at)).unwrap_or(0);
+    let stem = stem[..end].trim_end_matches([' ', '.']);
     ending.map_or_else(|| stem.to_owned(), |ending| format!("{stem}.{ending}"))
 }
 
