@@ -2,11 +2,24 @@
 /// Docs stay on the value.
 #[deprecated]
 #[allow(non_camel_case_types)]
-#[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
 struct support;
 const _: () = {
     #[allow(non_camel_case_types, deprecated)]
     type __This = support;
+    #[automatically_derived]
+    impl ::core::clone::Clone for __This {
+        fn clone(&self) -> Self {
+            *self
+        }
+    }
+    #[automatically_derived]
+    impl ::core::marker::Copy for __This {}
+    #[automatically_derived]
+    impl ::core::fmt::Debug for __This {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            f.write_str("support")
+        }
+    }
     #[allow(deprecated)]
     impl __This {
         /// The function itself, for tests.
@@ -24,9 +37,9 @@ const _: () = {
     }
     #[allow(deprecated)]
     #[automatically_derived]
-    impl<__State> app::openmail_tower::handler::EventHandler<__State> for __This
+    impl<RouterState> app::openmail_tower::handler::EventHandler<RouterState> for __This
     where
-        Self: app::openmail_tower::handler::Handler<__State>,
+        Self: app::openmail_tower::handler::Handler<RouterState>,
     {
         const ROUTE: app::openmail_tower::handler::Route = app::openmail_tower::handler::Route {
             name: "support",
@@ -40,15 +53,15 @@ const _: () = {
     }
     #[allow(deprecated)]
     #[automatically_derived]
-    impl<__State> app::openmail_tower::handler::Handler<__State> for __This
+    impl<RouterState> app::openmail_tower::handler::Handler<RouterState> for __This
     where
-        __State: ::core::marker::Send + ::core::marker::Sync + 'static,
-        for<'e> &'e Event: app::openmail_tower::FromEvent<'e, __State>,
+        RouterState: ::core::marker::Send + ::core::marker::Sync + 'static,
+        for<'e> &'e Event: app::openmail_tower::FromEvent<'e, RouterState>,
     {
         fn call(
             &self,
             __openmail_event: app::openmail_tower::VerifiedEvent,
-            __openmail_state: ::std::sync::Arc<__State>,
+            __openmail_state: ::std::sync::Arc<RouterState>,
         ) -> app::openmail_tower::OutcomeFuture {
             fn __openmail_arguments<'e>() {
                 use app::openmail_tower::handler::{AnyArgument as _, PartOfEvent as _};
@@ -58,7 +71,7 @@ const _: () = {
             app::openmail_tower::OutcomeFuture::new(async move {
                 let __openmail_argument0 = <&'_ Event as app::openmail_tower::FromEvent<
                     '_,
-                    __State,
+                    RouterState,
                 >>::from_event(&__openmail_event, &__openmail_state)?;
                 app::openmail_tower::IntoOutcome::into_outcome(
                     Self::call(__openmail_argument0).await,

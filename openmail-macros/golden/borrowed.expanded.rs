@@ -1,11 +1,24 @@
 /// Answers what customers ask.
 #[allow(clippy::unused_async)]
 #[allow(non_camel_case_types)]
-#[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
 pub(crate) struct support;
 const _: () = {
     #[allow(non_camel_case_types, deprecated)]
     type __This = support;
+    #[automatically_derived]
+    impl ::core::clone::Clone for __This {
+        fn clone(&self) -> Self {
+            *self
+        }
+    }
+    #[automatically_derived]
+    impl ::core::marker::Copy for __This {}
+    #[automatically_derived]
+    impl ::core::fmt::Debug for __This {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            f.write_str("support")
+        }
+    }
     impl __This {
         /// The function itself, for tests.
         #[allow(
@@ -24,9 +37,9 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl<__State> ::openmail_tower::handler::EventHandler<__State> for __This
+    impl<RouterState> ::openmail_tower::handler::EventHandler<RouterState> for __This
     where
-        Self: ::openmail_tower::handler::Handler<__State>,
+        Self: ::openmail_tower::handler::Handler<RouterState>,
     {
         const ROUTE: ::openmail_tower::handler::Route = ::openmail_tower::handler::Route {
             name: "support",
@@ -39,17 +52,17 @@ const _: () = {
         };
     }
     #[automatically_derived]
-    impl<__State> ::openmail_tower::handler::Handler<__State> for __This
+    impl<RouterState> ::openmail_tower::handler::Handler<RouterState> for __This
     where
-        __State: ::core::marker::Send + ::core::marker::Sync + 'static,
-        for<'e> &'e MessageReceived: ::openmail_tower::FromEvent<'e, __State>,
-        for<'e> State<Agent>: ::openmail_tower::FromEvent<'e, __State>,
-        for<'e> Headers<'e>: ::openmail_tower::FromEvent<'e, __State>,
+        RouterState: ::core::marker::Send + ::core::marker::Sync + 'static,
+        for<'e> &'e MessageReceived: ::openmail_tower::FromEvent<'e, RouterState>,
+        for<'e> State<Agent>: ::openmail_tower::FromEvent<'e, RouterState>,
+        for<'e> Headers<'e>: ::openmail_tower::FromEvent<'e, RouterState>,
     {
         fn call(
             &self,
             __openmail_event: ::openmail_tower::VerifiedEvent,
-            __openmail_state: ::std::sync::Arc<__State>,
+            __openmail_state: ::std::sync::Arc<RouterState>,
         ) -> ::openmail_tower::OutcomeFuture {
             fn __openmail_arguments<'e>() {
                 use ::openmail_tower::handler::{AnyArgument as _, PartOfEvent as _};
@@ -63,19 +76,19 @@ const _: () = {
             ::openmail_tower::OutcomeFuture::new(async move {
                 let __openmail_argument0 = <&MessageReceived as ::openmail_tower::FromEvent<
                     '_,
-                    __State,
+                    RouterState,
                 >>::from_event(&__openmail_event, &__openmail_state)?;
                 let __openmail_argument1 = <State<
                     Agent,
                 > as ::openmail_tower::FromEvent<
                     '_,
-                    __State,
+                    RouterState,
                 >>::from_event(&__openmail_event, &__openmail_state)?;
                 let __openmail_argument2 = <Headers<
                     '_,
                 > as ::openmail_tower::FromEvent<
                     '_,
-                    __State,
+                    RouterState,
                 >>::from_event(&__openmail_event, &__openmail_state)?;
                 ::openmail_tower::IntoOutcome::into_outcome(
                     Self::call(

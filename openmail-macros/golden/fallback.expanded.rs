@@ -1,9 +1,22 @@
 #[allow(non_camel_case_types)]
-#[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
 struct rest;
 const _: () = {
     #[allow(non_camel_case_types, deprecated)]
     type __This = rest;
+    #[automatically_derived]
+    impl ::core::clone::Clone for __This {
+        fn clone(&self) -> Self {
+            *self
+        }
+    }
+    #[automatically_derived]
+    impl ::core::marker::Copy for __This {}
+    #[automatically_derived]
+    impl ::core::fmt::Debug for __This {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            f.write_str("rest")
+        }
+    }
     impl __This {
         /// The function itself, for tests.
         #[allow(
@@ -14,16 +27,16 @@ const _: () = {
         async fn call(event: &VerifiedEvent, f: State<fn(&str) -> &str>) {}
     }
     #[automatically_derived]
-    impl<__State> ::openmail_tower::handler::Handler<__State> for __This
+    impl<RouterState> ::openmail_tower::handler::Handler<RouterState> for __This
     where
-        __State: ::core::marker::Send + ::core::marker::Sync + 'static,
-        for<'e> &'e VerifiedEvent: ::openmail_tower::FromEvent<'e, __State>,
-        for<'e> State<fn(&str) -> &str>: ::openmail_tower::FromEvent<'e, __State>,
+        RouterState: ::core::marker::Send + ::core::marker::Sync + 'static,
+        for<'e> &'e VerifiedEvent: ::openmail_tower::FromEvent<'e, RouterState>,
+        for<'e> State<fn(&str) -> &str>: ::openmail_tower::FromEvent<'e, RouterState>,
     {
         fn call(
             &self,
             __openmail_event: ::openmail_tower::VerifiedEvent,
-            __openmail_state: ::std::sync::Arc<__State>,
+            __openmail_state: ::std::sync::Arc<RouterState>,
         ) -> ::openmail_tower::OutcomeFuture {
             fn __openmail_arguments<'e>() {
                 use ::openmail_tower::handler::{AnyArgument as _, PartOfEvent as _};
@@ -35,13 +48,13 @@ const _: () = {
             ::openmail_tower::OutcomeFuture::new(async move {
                 let __openmail_argument0 = <&VerifiedEvent as ::openmail_tower::FromEvent<
                     '_,
-                    __State,
+                    RouterState,
                 >>::from_event(&__openmail_event, &__openmail_state)?;
                 let __openmail_argument1 = <State<
                     fn(&str) -> &str,
                 > as ::openmail_tower::FromEvent<
                     '_,
-                    __State,
+                    RouterState,
                 >>::from_event(&__openmail_event, &__openmail_state)?;
                 ::openmail_tower::IntoOutcome::into_outcome(
                     Self::call(__openmail_argument0, __openmail_argument1).await,

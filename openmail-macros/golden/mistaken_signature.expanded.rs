@@ -2,15 +2,28 @@
     "an argument needs a size: take `&T` or `T`"
 }
 #[allow(non_camel_case_types)]
-#[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
 struct support;
 const _: () = {
     #[allow(non_camel_case_types, deprecated)]
     type __This = support;
     #[automatically_derived]
-    impl<__State> ::openmail_tower::handler::EventHandler<__State> for __This
+    impl ::core::clone::Clone for __This {
+        fn clone(&self) -> Self {
+            *self
+        }
+    }
+    #[automatically_derived]
+    impl ::core::marker::Copy for __This {}
+    #[automatically_derived]
+    impl ::core::fmt::Debug for __This {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            f.write_str("support")
+        }
+    }
+    #[automatically_derived]
+    impl<RouterState> ::openmail_tower::handler::EventHandler<RouterState> for __This
     where
-        Self: ::openmail_tower::handler::Handler<__State>,
+        Self: ::openmail_tower::handler::Handler<RouterState>,
     {
         const ROUTE: ::openmail_tower::handler::Route = ::openmail_tower::handler::Route {
             name: "support",
@@ -22,14 +35,14 @@ const _: () = {
             },
         };
     }
-    impl<__State> ::openmail_tower::handler::Handler<__State> for __This
+    impl<RouterState> ::openmail_tower::handler::Handler<RouterState> for __This
     where
-        __State: ::core::marker::Send + ::core::marker::Sync + 'static,
+        RouterState: ::core::marker::Send + ::core::marker::Sync + 'static,
     {
         fn call(
             &self,
             _: ::openmail_tower::VerifiedEvent,
-            _: ::std::sync::Arc<__State>,
+            _: ::std::sync::Arc<RouterState>,
         ) -> ::openmail_tower::OutcomeFuture {
             ::core::unreachable!()
         }

@@ -1,9 +1,22 @@
 #[allow(non_camel_case_types)]
-#[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
 struct sent;
 const _: () = {
     #[allow(non_camel_case_types, deprecated)]
     type __This = sent;
+    #[automatically_derived]
+    impl ::core::clone::Clone for __This {
+        fn clone(&self) -> Self {
+            *self
+        }
+    }
+    #[automatically_derived]
+    impl ::core::marker::Copy for __This {}
+    #[automatically_derived]
+    impl ::core::fmt::Debug for __This {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            f.write_str("sent")
+        }
+    }
     impl __This {
         /// The function itself, for tests.
         #[allow(
@@ -14,9 +27,9 @@ const _: () = {
         async fn call(Payload(payload): Payload<Sent>, log: State<Log>) {}
     }
     #[automatically_derived]
-    impl<__State> ::openmail_tower::handler::EventHandler<__State> for __This
+    impl<RouterState> ::openmail_tower::handler::EventHandler<RouterState> for __This
     where
-        Self: ::openmail_tower::handler::Handler<__State>,
+        Self: ::openmail_tower::handler::Handler<RouterState>,
     {
         const ROUTE: ::openmail_tower::handler::Route = ::openmail_tower::handler::Route {
             name: "sent",

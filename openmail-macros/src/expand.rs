@@ -66,12 +66,28 @@ pub(crate) fn items(
     implementations: &TokenStream,
 ) -> TokenStream {
     let name = &function.sig.ident;
+    let text = name.unraw().to_string();
     let this = &names.this;
+    // Written out: a derive would mention the name.
     quote! {
         #value
         const _: () = {
             #[allow(non_camel_case_types, deprecated)]
             type #this = #name;
+            #[automatically_derived]
+            impl ::core::clone::Clone for #this {
+                fn clone(&self) -> Self {
+                    *self
+                }
+            }
+            #[automatically_derived]
+            impl ::core::marker::Copy for #this {}
+            #[automatically_derived]
+            impl ::core::fmt::Debug for #this {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    f.write_str(#text)
+                }
+            }
             #implementations
         };
     }
@@ -95,6 +111,7 @@ impl Names {
         identifiers(function.sig.to_token_stream(), &mut taken);
         let free = |wanted: &str| {
             let mut name = wanted.to_owned();
+            // Variables are numbered, so a beginning is enough.
             while taken.iter().any(|taken| taken.starts_with(&name)) {
                 name.push('_');
             }
@@ -103,7 +120,7 @@ impl Names {
         let ident = |wanted| Ident::new(&free(wanted), Span::call_site());
         Self {
             this: ident("__This"),
-            state: ident("__State"),
+            state: ident("RouterState"),
             event: ident("__openmail_event"),
             router_state: ident("__openmail_state"),
             arguments: ident("__openmail_arguments"),
@@ -131,7 +148,6 @@ pub(crate) fn value(function: &Function, attributes: &Attributes) -> TokenStream
         #(#every)*
         #(#value)*
         #[allow(non_camel_case_types)]
-        #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
         #vis struct #name;
     }
 }

@@ -89,7 +89,7 @@ async fn a_whole_service_takes_every_event_of_its_inbox() {
         service_fn(move |_: VerifiedEvent| async move { ran(who).map(|()| Outcome::Done) })
     };
     let router = EventRouter::new().fallback_service(service("fallback"));
-    router.inboxes().bind_service("A", service("A's")).unwrap();
+    router.inboxes().replace_service("A", service("A's")).unwrap();
     for name in ["message.received", "inbox.suspended", "message.sent"] {
         assert_eq!(run(&router, name, "A").await, "A's");
         assert_eq!(run(&router, name, "B").await, "fallback");
@@ -109,11 +109,9 @@ async fn what_is_bound_and_the_fallback_can_be_replaced() {
     assert_eq!(run(&router, "message.received", "A").await, "second");
     assert!(inboxes.replace_service("at start-up", service("x")).is_err());
 
-    inboxes.set_fallback_service(Some(service("rest")));
+    inboxes.set_fallback(Some(service("rest")));
     assert_eq!(run(&router, "message.received", "B").await, "rest");
-    inboxes.clone().with_state("state").set_fallback(Some(bound));
-    assert_eq!(run(&router, "message.received", "B").await, "state");
-    inboxes.set_fallback(None::<rest>);
+    inboxes.set_fallback(None::<EventRouter>);
     assert_eq!(run(&router, "message.received", "B").await, "fallback");
 }
 
@@ -127,15 +125,14 @@ fn binding_twice_is_an_error_that_names_what_is_there() {
     for part in ["`start_up` (tests/tests/inboxes.rs:", "`at start-up`", "`bound` ("] {
         assert!(error.to_string().contains(part), "{error}");
     }
-    assert!(inboxes.bind_service("at start-up", service).is_err());
+    assert!(inboxes.replace_service("at start-up", service).is_err());
 
     inboxes.bind("A", bound).unwrap();
-    assert_eq!(inboxes.bind("A", bound).unwrap_err().inbox_id().as_str(), "A");
-    let error = inboxes.bind_service("A", service).unwrap_err();
+    let error = inboxes.bind("A", bound).unwrap_err();
     assert!(error.to_string().starts_with("`bound` (tests/tests/inboxes.rs:"), "{error}");
     inboxes.bind("A", news).expect("it asks for other events");
 
-    inboxes.bind_service("B", service).unwrap();
+    inboxes.replace_service("B", service).unwrap();
     let error = inboxes.bind("B", news).unwrap_err();
     assert!(error.to_string().starts_with("the service of tests/tests/inboxes.rs:"), "{error}");
 }
@@ -178,7 +175,7 @@ impl tower::Service<VerifiedEvent> for Slow {
 #[tokio::test]
 async fn a_bound_service_is_called_once_it_is_ready() {
     let router = EventRouter::new();
-    router.inboxes().bind_service("A", Slow(0)).unwrap();
+    router.inboxes().replace_service("A", Slow(0)).unwrap();
     for _ in 0..2 {
         assert_eq!(run(&router, "message.received", "A").await, "Done");
     }
@@ -199,7 +196,7 @@ fn routing_goes_on_while_inboxes_come_and_go() {
             runs.fetch_add(1, Ordering::Relaxed);
             async { Ok::<_, HandlerError>(Outcome::Done) }
         });
-        inboxes.bind_service(id, service).unwrap();
+        inboxes.replace_service(id, service).unwrap();
     };
     bind(&inboxes, "steady");
     let stop = AtomicBool::new(false);

@@ -50,7 +50,7 @@ fn add(inboxes: &Inboxes, keyring: &InboxKeyring, inbox: usize, runs: &Arc<Atomi
         runs.fetch_add(1, Ordering::Relaxed);
         async { Ok::<_, HandlerError>(Outcome::Done) }
     });
-    inboxes.bind_service(inbox.to_string(), service).unwrap();
+    inboxes.replace_service(inbox.to_string(), service).unwrap();
     keyring.set(inbox.to_string(), secret(inbox));
 }
 

@@ -63,7 +63,7 @@ impl Agents {
     /// bound before its secret is accepted, what is gone is refused before it is unbound.
     pub(crate) fn apply(&mut self, settings: &Settings) -> anyhow::Result<()> {
         let fallback = settings.fallback.as_ref().map(|target| self.service(None, target));
-        self.inboxes.set_fallback_service(fallback);
+        self.inboxes.set_fallback(fallback);
         self.keyring.set_account(settings.account.clone());
         for inbox in &settings.inboxes {
             let service = self.service(Some(&inbox.id), &inbox.target);

@@ -17,7 +17,7 @@ pub trait Handler<S>: Send + Sync + 'static {
 /// A handler that names its events: what [`EventRouter::handler`](crate::EventRouter::handler)
 /// takes. `#[openmail_handler(event = "…")]` implements it.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a handler that names its events",
+    message = "`{Self}` is not a handler of named events for a router with the state `{S}`",
     note = "`#[openmail_handler(event = \"message.received\")]` makes one; `EventRouter::fallback` takes a handler without `event`"
 )]
 pub trait EventHandler<S>: Handler<S> {

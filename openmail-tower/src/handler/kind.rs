@@ -50,7 +50,6 @@ pub mod kinds {
 )]
 pub trait Carries<P> {}
 
-#[diagnostic::do_not_recommend]
 impl<P, A: Carries<P>, B: Carries<P>> Carries<P> for kinds::Either<A, B> {}
 
 macro_rules! carry {

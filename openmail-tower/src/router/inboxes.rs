@@ -124,24 +124,9 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
         self.insert(inbox.into(), &Entry { handler: self.stateful(handler), about })
     }
 
-    /// Binds a service to an inbox, for all its events. Each event calls a clone of it, once that is
+    /// Binds a service to an inbox, for all its events, in the place of whatever was bound to it here:
+    /// each event finds the one or the other. Each event calls a clone of the service, once that is
     /// ready.
-    ///
-    /// # Errors
-    /// As [`bind`](Self::bind).
-    #[track_caller]
-    pub fn bind_service<E>(&self, inbox: impl Into<InboxId>, service: E) -> Result<(), AlreadyBound>
-    where
-        E: Service<VerifiedEvent, Response = Outcome> + Clone + Send + Sync + 'static,
-        E::Error: Into<BoxError>,
-        E::Future: Send,
-    {
-        let about = About::Service(Location::caller());
-        self.insert(inbox.into(), &Entry { handler: Arc::new(ServiceHandler(service)), about })
-    }
-
-    /// As [`bind_service`](Self::bind_service), in the place of whatever is bound to the inbox here;
-    /// each event finds the one or the other.
     ///
     /// # Errors
     /// When the router has a handler of its own for an event of this inbox.
@@ -165,26 +150,19 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
         Ok(())
     }
 
-    /// Sets the fallback, in the place of the router's own and of one that was set here; none brings
-    /// the router's own back. As with [`EventRouter::fallback`](crate::EventRouter::fallback), it
-    /// gets every event, whatever its attribute names.
-    pub fn set_fallback<H: Handler<S>>(&self, handler: Option<H>) {
-        let handler = handler.map(|handler| self.stateful(handler));
-        *self.live.fallback.write().unwrap_or_else(PoisonError::into_inner) = handler;
-    }
-
-    /// As [`set_fallback`](Self::set_fallback), for a service.
-    pub fn set_fallback_service<E>(&self, service: Option<E>)
+    /// Sets the service of every event that no handler asks for, in the place of the router's own
+    /// fallback and of one that was set here. `None` brings the router's own back.
+    pub fn set_fallback<E>(&self, service: Option<E>)
     where
         E: Service<VerifiedEvent, Response = Outcome> + Clone + Send + Sync + 'static,
         E::Error: Into<BoxError>,
         E::Future: Send,
     {
-        self.set_fallback(service.map(ServiceHandler));
+        let fallback = service.map(|service| Arc::new(ServiceHandler(service)) as _);
+        *self.live.fallback.write().unwrap_or_else(PoisonError::into_inner) = fallback;
     }
 
-    /// Takes everything off an inbox that was bound here, and tells whether there was anything. Runs
-    /// under way go to their end.
+    /// Removes whatever was bound to an inbox here; whether there was anything. Runs under way go on.
     pub fn unbind(&self, inbox: impl AsRef<str>) -> bool {
         self.live.inboxes.pin().remove(inbox.as_ref()).is_some()
     }
@@ -231,11 +209,4 @@ pub struct AlreadyBound {
     inbox: InboxId,
     there: About,
     other: About,
-}
-
-impl AlreadyBound {
-    /// The inbox.
-    pub fn inbox_id(&self) -> &InboxId {
-        &self.inbox
-    }
 }

@@ -4,7 +4,9 @@ struct Agent;
 
 impl Agent {
     #[openmail_handler(event = "message.received")]
-    async fn support(_: &MessageReceived) -> Result<(), Self> {}
+    async fn support(_: &MessageReceived) -> Result<(), Self> {
+        Ok(())
+    }
 }
 
 fn main() {

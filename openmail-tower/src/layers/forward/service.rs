@@ -65,7 +65,7 @@ const READ_FOR: Duration = Duration::from_millis(200);
 ///     .timeout(Duration::from_secs(30));
 ///
 /// let router: EventRouter = EventRouter::new();
-/// router.inboxes().bind_service("inb_support", agent)?;
+/// router.inboxes().replace_service("inb_support", agent)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
