@@ -271,7 +271,9 @@ impl fmt::Debug for Fenced<'_> {
 
 /// Returns as much of a text's beginning as is looked at for a value.
 fn start(text: &str) -> &str {
-    &text[..text.floor_char_boundary(LONGEST_VALUE * 16)]
+    let end = text.len().min(LONGEST_VALUE * 16);
+    let end = (0..=end).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    &text[..end]
 }
 
 /// Returns the characters that a reader sees, with one kind of line end.

@@ -56,7 +56,8 @@ impl Mailbox {
         let mut mailboxes = Vec::new();
         let mut left = LONGEST_LIST;
         for text in texts {
-            let end = text.floor_char_boundary(left);
+            let end = left.min(text.len());
+            let end = (0..=end).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
             left -= end;
             Self::list(&text[..end], &mut mailboxes);
             if left == 0 || mailboxes.len() == MOST {

@@ -86,9 +86,8 @@ impl Emulator {
             attempts: Vec::new(),
         };
         let mut slot = Some(first);
-        let mut waits = self.schedule.iter().map(|wait| self.scaled(*wait)).peekable();
-        for number in 1.. {
-            let Some(wait) = waits.next() else { break };
+        for (number, place) in (1..).zip(0..self.schedule.len()) {
+            let wait = self.scaled(self.schedule[place]);
             if !wait.is_zero() {
                 slot = None;
                 sleep(wait).await;
@@ -101,7 +100,8 @@ impl Emulator {
                 }
             };
             let mut attempt = self.attempt(&mut service, &mut event, number).await;
-            attempt.next = waits.peek().copied().filter(|_| !attempt.taken());
+            let next = self.schedule.get(place + 1).filter(|_| !attempt.taken());
+            attempt.next = next.map(|wait| self.scaled(*wait));
             delivery.attempts.push(attempt.clone());
             (self.observe)(&delivery, &attempt);
             if attempt.taken() {
