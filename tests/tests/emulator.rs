@@ -364,6 +364,51 @@ async fn each_attempt_is_told_as_it_ends() {
     assert_eq!(*told.lock().unwrap(), [(1, false), (2, false), (3, true)]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_attempt_keeps_the_request_and_the_wait_before_the_next() {
+    let (service, got) = recorder(|count| ready(answer(if count < 3 { 500 } else { 200 })));
+    let emulator = Emulator::new(secret()).clock(clock()).speed(2.0);
+    let report = emulator.deliver(service, [TestEvent::message_received()]).await;
+    let attempts = &report.deliveries[0].attempts;
+    let waits: Vec<_> = attempts.iter().map(|it| it.next_in.map(|wait| wait.as_secs())).collect();
+    assert_eq!(waits, [Some(15), Some(30), None]);
+    for (attempt, got) in attempts.iter().zip(got.lock().unwrap().iter()) {
+        assert_eq!(attempt.headers["x-signature"], got.signature);
+        assert_eq!(attempt.body, got.body);
+        assert_eq!(attempt.sent_at, UNIX_EPOCH + Duration::from_secs(NOW) + got.after);
+    }
+    assert!(!format!("{report:?}").contains("sender@example.com"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_rotated_signs_the_next_attempt() {
+    let (service, got) = recorder(|count| ready(answer(if count < 2 { 401 } else { 200 })));
+    let looked_up = AtomicUsize::new(0);
+    let emulator = Emulator::new(secret()).clock(clock()).target(move || {
+        let secret = format!("whsec_{}", looked_up.fetch_add(1, Ordering::Relaxed));
+        ("/webhooks".parse().expect("a path"), Secret::new(secret).expect("a secret"))
+    });
+    emulator.deliver(service, [TestEvent::message_received()]).await;
+    for (number, got) in got.lock().unwrap().iter().enumerate() {
+        let secrets = Secrets::from(Secret::new(format!("whsec_{number}")).unwrap());
+        let now = UNIX_EPOCH + Duration::from_secs(got.timestamp);
+        let timestamp = got.timestamp.to_string();
+        verify_at(&secrets, timestamp, &got.signature, &got.body, now, DEFAULT_TOLERANCE).unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_can_go_on_where_an_earlier_run_ended() {
+    let (service, got) = recorder(|_| ready(answer(500)));
+    let emulator = Emulator::new(secret()).first_attempt(4).schedule(SCHEDULE[3..].to_vec());
+    let report = emulator.deliver(service, [TestEvent::message_received()]).await;
+    let numbers: Vec<_> = report.attempts().map(|attempt| attempt.number).collect();
+    assert_eq!(numbers, [4, 5]);
+    let sent: Vec<_> =
+        got.lock().unwrap().iter().map(|got| got.json()["attempt"].clone()).collect();
+    assert_eq!(sent, [4, 5]);
+}
+
 #[test]
 fn the_secret_is_not_shown() {
     let shown = format!("{:?}", Emulator::new(Secret::new("hunter2").unwrap()));

@@ -57,7 +57,7 @@ impl Output {
             let number = attempt.number;
             let ms = milliseconds(attempt.elapsed);
             let reason = reason(attempt).map(|it| format!("  {it}")).unwrap_or_default();
-            let next = attempt.next.map(|next| format!("  next in {}", shown(next)));
+            let next = attempt.next_in.map(|next| format!("  next in {}", shown(next)));
             let next = next.unwrap_or_default();
             format!("{event:<40} {number:>7} {status:>7} {ms:>9.1}{reason}{next}")
         };
@@ -101,7 +101,7 @@ impl Tally {
         }
         if attempt.taken() {
             self.taken += 1;
-        } else if attempt.next.is_none() {
+        } else if attempt.next_in.is_none() {
             self.lost += 1;
         }
     }
@@ -135,7 +135,7 @@ fn row(delivery: &Delivery, attempt: &DeliveryAttempt) -> Value {
         "status": attempt.status.as_ref().ok().map(|status| status.as_u16()),
         "error": reason(attempt),
         "ms": milliseconds(attempt.elapsed),
-        "next_ms": attempt.next.map(milliseconds),
+        "next_ms": attempt.next_in.map(milliseconds),
     })
 }
 

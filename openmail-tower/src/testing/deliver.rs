@@ -86,8 +86,9 @@ impl Emulator {
             attempts: Vec::new(),
         };
         let mut slot = Some(first);
-        for (number, place) in (1..).zip(0..self.schedule.len()) {
-            let wait = self.scaled(self.schedule[place]);
+        let mut waits = iter::zip(self.first_attempt.., self.schedule.iter()).peekable();
+        while let Some((number, wait)) = waits.next() {
+            let wait = self.scaled(*wait);
             if !wait.is_zero() {
                 slot = None;
                 sleep(wait).await;
@@ -100,8 +101,9 @@ impl Emulator {
                 }
             };
             let mut attempt = self.attempt(&mut service, &mut event, number).await;
-            let next = self.schedule.get(place + 1).filter(|_| !attempt.taken());
-            attempt.next = next.map(|wait| self.scaled(*wait));
+            if !attempt.taken() {
+                attempt.next_in = waits.peek().map(|(_, wait)| self.scaled(**wait));
+            }
             delivery.attempts.push(attempt.clone());
             (self.observe)(&delivery, &attempt);
             if attempt.taken() {
@@ -124,8 +126,12 @@ impl Emulator {
     {
         let now = (self.clock)();
         event.stamp(number, now);
-        let mut request = event.sign_at(&self.secret, now);
-        *request.uri_mut() = self.uri.clone();
+        let target = self.target.as_ref().map(|target| target());
+        let (uri, secret) = target.unwrap_or_else(|| (self.uri.clone(), self.secret.clone()));
+        let request: Request<Bytes> = event.sign_at(&secret, now);
+        let (headers, body) = (request.headers().clone(), request.body().clone());
+        let mut request = request.map(Full::new);
+        *request.uri_mut() = uri;
         let started = Instant::now();
         let limit = started + self.time_limit;
         let response = timeout_at(limit, async {
@@ -143,7 +149,16 @@ impl Emulator {
             Ok(response) => (Ok(response.status()), read(response, limit).await),
             Err(error) => (Err(error), Bytes::new()),
         };
-        DeliveryAttempt { number, status, elapsed, answer, next: None }
+        DeliveryAttempt {
+            number,
+            sent_at: now,
+            headers,
+            body,
+            status,
+            elapsed,
+            answer,
+            next_in: None,
+        }
     }
 }
 

@@ -66,7 +66,9 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(15);
 pub struct Emulator {
     pub(super) secret: Secret,
     pub(super) uri: Uri,
+    pub(super) target: Option<Arc<Target>>,
     pub(super) schedule: Arc<[Duration]>,
+    pub(super) first_attempt: u32,
     pub(super) speed: f64,
     pub(super) time_limit: Duration,
     pub(super) concurrency: usize,
@@ -78,6 +80,7 @@ pub struct Emulator {
     pub(super) observe: Arc<Observe>,
 }
 
+type Target = dyn Fn() -> (Uri, Secret) + Send + Sync;
 type Observe = dyn Fn(&Delivery, &DeliveryAttempt) + Send + Sync;
 
 impl Emulator {
@@ -86,7 +89,9 @@ impl Emulator {
         Self {
             secret,
             uri: Uri::from_static("/webhooks"),
+            target: None,
             schedule: Arc::new(SCHEDULE),
+            first_attempt: 1,
             speed: 1.0,
             time_limit: TIME_LIMIT,
             concurrency: 64,
@@ -106,10 +111,27 @@ impl Emulator {
         self
     }
 
+    /// Looks up the URI and the secret before each attempt, for a webhook whose secret is rotated
+    /// while an event is retried. Takes the place of [`uri`](Self::uri) and of the secret that the
+    /// emulator was made with.
+    #[must_use]
+    pub fn target(mut self, target: impl Fn() -> (Uri, Secret) + Send + Sync + 'static) -> Self {
+        self.target = Some(Arc::new(target));
+        self
+    }
+
     /// How long to wait before each attempt; one attempt a wait. Default: [`SCHEDULE`].
     #[must_use]
     pub fn schedule(mut self, waits: impl IntoIterator<Item = Duration>) -> Self {
         self.schedule = waits.into_iter().collect();
+        self
+    }
+
+    /// The number of the first attempt, to go on with a delivery that an earlier run began: set
+    /// [`schedule`](Self::schedule) to the waits that are left. Default: 1.
+    #[must_use]
+    pub fn first_attempt(mut self, number: u32) -> Self {
+        self.first_attempt = number;
         self
     }
 
@@ -203,6 +225,7 @@ impl fmt::Debug for Emulator {
         f.debug_struct("Emulator")
             .field("uri", &self.uri)
             .field("schedule", &self.schedule)
+            .field("first_attempt", &self.first_attempt)
             .field("speed", &self.speed)
             .field("time_limit", &self.time_limit)
             .field("concurrency", &self.concurrency)

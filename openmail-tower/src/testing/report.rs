@@ -1,9 +1,13 @@
 //! What became of the events.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use crate::seam::BoxError;
 
@@ -49,25 +53,45 @@ impl Delivery {
 }
 
 /// One attempt to deliver an event.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct DeliveryAttempt {
     /// Which one, from 1.
     pub number: u32,
+    /// The time of the emulator's clock at which it was stamped and signed.
+    pub sent_at: SystemTime,
+    /// The request's headers.
+    pub headers: HeaderMap,
+    /// The request's body.
+    pub body: Bytes,
     /// The answer's status, or why there was none.
     pub status: Result<StatusCode, AttemptError>,
     /// How long it took until then.
     pub elapsed: Duration,
     /// The answer's body, up to its first 4 KiB.
     pub answer: Bytes,
-    /// The time until the next attempt, where there is one.
-    pub next: Option<Duration>,
+    /// The wait before the next attempt. `None` after a success and after the last attempt.
+    pub next_in: Option<Duration>,
 }
 
 impl DeliveryAttempt {
     /// Whether it was answered with 2xx.
     pub fn taken(&self) -> bool {
         self.status.as_ref().is_ok_and(StatusCode::is_success)
+    }
+}
+
+/// Shows sizes, not the mail that was sent.
+impl fmt::Debug for DeliveryAttempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeliveryAttempt")
+            .field("number", &self.number)
+            .field("status", &self.status)
+            .field("elapsed", &self.elapsed)
+            .field("answer", &self.answer)
+            .field("next_in", &self.next_in)
+            .field("body_len", &self.body.len())
+            .finish_non_exhaustive()
     }
 }
 
