@@ -1,0 +1,77 @@
+//! What every request handler shares.
+
+use std::{fmt, net::SocketAddr, sync::Arc};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    deliverer::Deliverer,
+    files::Signer,
+    state::{Incoming, Refusal, State},
+};
+
+/// Clones share everything.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) state: State,
+    pub(crate) deliverer: Deliverer,
+    pub(crate) files: Arc<Signer>,
+    /// Where the API and the page are, without a slash at the end.
+    pub(crate) api_url: Arc<str>,
+    /// The domain of addresses that are made up.
+    pub(crate) domain: Arc<str>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl App {
+    /// Takes a mail in and starts its deliveries. Returned are the ids of the mails it became.
+    pub(crate) fn receive(&self, incoming: Incoming) -> Result<Vec<String>, Refusal> {
+        let (mails, deliveries) = self.state.change(|data| {
+            let mails = data.receive(incoming)?;
+            let plan = |mail: &String| data.plan_mail(mail, &self.api_url);
+            let deliveries: Vec<_> = mails.iter().flat_map(plan).collect();
+            Ok::<_, Refusal>((mails, deliveries))
+        })?;
+        self.deliverer.start(deliveries);
+        Ok(mails)
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("api_url", &self.api_url).finish_non_exhaustive()
+    }
+}
+
+/// An API key, a webhook secret: `prefix` and 32 hex digits that nobody can guess.
+pub(crate) fn made_up(prefix: &str) -> String {
+    let bytes = random();
+    format!("{prefix}_{}", hex::encode(&bytes[..16]))
+}
+
+pub(crate) fn random() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).expect("the operating system has random numbers");
+    bytes
+}
+
+/// A URL's beginning for a socket: `0.0.0.0` and `[::]` are no addresses to connect to.
+pub(crate) fn base_url(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        ip if ip.is_ipv4() => std::net::Ipv4Addr::LOCALHOST.into(),
+        _ => std::net::Ipv6Addr::LOCALHOST.into(),
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}
+
+pub(crate) fn mac(key: &[u8; 32], parts: &[&str]) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    for part in parts {
+        mac.update(part.as_bytes());
+        mac.update(b"\n");
+    }
+    mac
+}

@@ -1,0 +1,89 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Parser;
+use sandbox::{InboxOption, Options};
+
+/// A local OpenMail: its API, its deliveries, and a page to watch an agent in.
+#[derive(Parser)]
+#[command(version)]
+pub(crate) struct Args {
+    /// Where the API and the page are
+    #[arg(long, env = "SANDBOX_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:4010")]
+    listen: SocketAddr,
+    /// The account's webhook: where events go whose inbox has no webhook of its own
+    #[arg(long, env = "SANDBOX_WEBHOOK", value_name = "URL", value_parser = url)]
+    webhook: Option<String>,
+    /// The secret of the account's webhook; made up if not given
+    #[arg(long, env = "SANDBOX_SECRET", hide_env_values = true, value_parser = secret)]
+    secret: Option<String>,
+    /// The account's API key; made up if not given
+    #[arg(long, env = "SANDBOX_API_KEY", value_name = "KEY", hide_env_values = true,
+        value_parser = api_key)]
+    api_key: Option<String>,
+    /// An inbox, perhaps with a webhook of its own; may be given several times
+    #[arg(
+        long = "inbox",
+        env = "SANDBOX_INBOXES",
+        value_name = "ID=ADDRESS[=URL]",
+        value_delimiter = ' '
+    )]
+    inboxes: Vec<InboxOption>,
+    /// How many times as fast as OpenMail's the schedule of retries runs
+    #[arg(long, env = "SANDBOX_SPEED", value_name = "FACTOR", default_value = "1",
+        value_parser = speed)]
+    speed: f64,
+    /// A SQLite file that keeps the state; without it the state ends with the program
+    #[arg(long, env = "SANDBOX_STATE", value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// Lets other machines in, and with them everybody on them: there is no password
+    #[arg(long, env = "SANDBOX_ALLOW_REMOTE")]
+    allow_remote: bool,
+    /// Sends without OpenMail's limits of 10 a minute and 200 a day an inbox
+    #[arg(long, env = "SANDBOX_NO_LIMITS")]
+    no_limits: bool,
+}
+
+impl From<Args> for Options {
+    fn from(args: Args) -> Self {
+        let mut options = Self::default();
+        options.listen = args.listen;
+        options.webhook = args.webhook;
+        options.secret = args.secret;
+        options.api_key = args.api_key;
+        options.inboxes = args.inboxes;
+        options.speed = args.speed;
+        options.state = args.state;
+        options.allow_remote = args.allow_remote;
+        options.send_limits = !args.no_limits;
+        options
+    }
+}
+
+fn url(text: &str) -> Result<String, String> {
+    let uri: http::Uri = text.parse().map_err(|error| format!("not a URL: {error}"))?;
+    match uri.scheme_str() {
+        Some("http" | "https") => Ok(text.to_owned()),
+        _ => Err("it must begin with http:// or https://".into()),
+    }
+}
+
+fn secret(text: &str) -> Result<String, String> {
+    openmail_tower::Secret::new(text).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
+}
+
+fn api_key(text: &str) -> Result<String, String> {
+    match !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic()) {
+        true => Ok(text.to_owned()),
+        false => Err("an API key has no blanks and only ASCII characters".into()),
+    }
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(factor),
+        _ => Err("it must be a number greater than 0".into()),
+    }
+}

@@ -1,0 +1,223 @@
+//! Delivers planned events to their webhooks, as OpenMail does.
+
+use std::{
+    future::pending,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, Uri};
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use jiff::{SignedDuration, Timestamp};
+use openmail_tower::{
+    Secret,
+    testing::{self, Emulator, TestEvent},
+};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+use tokio::{sync::oneshot, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::state::{Attempt, Data, Progress, State, Target, waits_left};
+
+/// How long an event that is to be overtaken waits for the one behind it.
+const OVERTAKEN_WITHIN: Duration = Duration::from_secs(5);
+
+/// Owns the tasks that deliver. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Deliverer {
+    state: State,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    speed: f64,
+    /// The event that waits to be overtaken.
+    overtaken: Arc<Mutex<Option<oneshot::Sender<()>>>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Deliverer {
+    pub(crate) fn new(state: State, speed: f64) -> Self {
+        let mut roots = RootCertStore::empty();
+        // A machine without certificates still reaches what is not encrypted.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .build();
+        let client =
+            Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
+        Self {
+            state,
+            client,
+            speed,
+            overtaken: Arc::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Starts deliveries that were planned.
+    pub(crate) fn start(&self, ids: impl IntoIterator<Item = String>) {
+        for id in ids {
+            let deliverer = self.clone();
+            let stop = self.stop.clone();
+            self.tasks.spawn(async move {
+                tokio::select! {
+                    () = deliverer.deliver(&id) => {}
+                    () = deliverer.cancelled(&id) => {}
+                    () = stop.cancelled() => {}
+                }
+            });
+        }
+    }
+
+    /// Sends one `setup.test`, once. `Err` says why it was not taken.
+    pub(crate) async fn test(&self, target: &Target) -> Result<(), String> {
+        let (uri, secret) = parse(target).ok_or("the webhook's URL or secret is not usable")?;
+        let event = TestEvent::new("setup.test");
+        let emulator = Emulator::new(secret).uri(uri).schedule([Duration::ZERO]);
+        let offset = self.state.read(|data| data.faults.clock_offset_seconds);
+        let emulator = emulator.clock(move || shifted(offset));
+        let report = emulator.deliver(self.client.clone(), [event]).await;
+        match report.attempts().last().map(|attempt| &attempt.status) {
+            Some(Ok(status)) if status.is_success() => Ok(()),
+            Some(Ok(status)) => Err(format!("the receiver answered {status}")),
+            Some(Err(error)) => Err(error.to_string()),
+            None => Err("no attempt was made".into()),
+        }
+    }
+
+    /// Ends what is under way and waits for it. With a state file it goes on at the next start.
+    pub(crate) async fn shut_down(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    async fn deliver(&self, id: &str) {
+        let plan = self.state.read(|data| {
+            let delivery = data.delivery(id).ok()?;
+            let waits = waits_left(delivery, Timestamp::now(), self.speed);
+            let number = u32::try_from(delivery.attempts.len()).unwrap_or(u32::MAX) + 1;
+            let event = serde_json::to_vec(&delivery.event).ok()?;
+            let target = data.target(delivery.inbox_id.as_deref())?;
+            let is_first_of_mail = delivery.mail_id.is_some() && number == 1;
+            let reorder = is_first_of_mail && data.faults.out_of_order;
+            Some((TestEvent::from_slice(&event).ok()?, target, waits, number, reorder))
+        });
+        let Some((event, target, waits, number, reorder)) = plan else { return self.cancel(id) };
+        let Some((uri, secret)) = parse(&target) else { return self.cancel(id) };
+
+        let release = if reorder { self.wait_to_be_overtaken().await } else { None };
+        let release = Mutex::new(release);
+        let (inbox, lookup, offset, record) = (
+            self.state.read(|data| data.delivery(id).ok().and_then(|it| it.inbox_id.clone())),
+            self.state.clone(),
+            self.state.clone(),
+            (self.state.clone(), id.to_owned()),
+        );
+        let emulator = Emulator::new(secret.clone())
+            // A secret that is rotated, or a URL that is corrected, counts from the next attempt on.
+            .target(move || {
+                let target = lookup.read(|data| data.target(inbox.as_deref()));
+                target.as_ref().and_then(parse).unwrap_or((uri.clone(), secret.clone()))
+            })
+            .first_attempt(number)
+            .schedule(waits)
+            .speed(self.speed)
+            .clock(move || shifted(offset.read(|data| data.faults.clock_offset_seconds)))
+            .on_attempt(move |_, attempt| {
+                let (state, id) = &record;
+                state.change(|data| write_down(data, id, attempt));
+                let overtaken = release.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(overtaken) = overtaken {
+                    let _ = overtaken.send(());
+                }
+            });
+        emulator.deliver(self.client.clone(), [event]).await;
+    }
+
+    /// Waits until the event behind this one has been tried, if none waits already. Otherwise
+    /// returns the one that waits, to be released after this one's first attempt.
+    async fn wait_to_be_overtaken(&self) -> Option<oneshot::Sender<()>> {
+        let (sender, overtaken) = oneshot::channel();
+        {
+            let mut slot = self.overtaken.lock().unwrap_or_else(PoisonError::into_inner);
+            match slot.take() {
+                Some(waiting) if !waiting.is_closed() => return Some(waiting),
+                _ => *slot = Some(sender),
+            }
+        }
+        let _ = timeout(OVERTAKEN_WITHIN, overtaken).await;
+        None
+    }
+
+    /// Returns once the delivery was cancelled or forgotten.
+    async fn cancelled(&self, id: &str) {
+        let mut versions = self.state.versions();
+        loop {
+            let gone = self
+                .state
+                .read(|data| data.delivery(id).is_ok_and(|it| it.progress == Progress::Cancelled));
+            if gone {
+                return;
+            }
+            if versions.changed().await.is_err() {
+                return pending().await;
+            }
+        }
+    }
+
+    fn cancel(&self, id: &str) {
+        self.state.change(|data| data.cancel(id));
+    }
+}
+
+impl std::fmt::Debug for Deliverer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deliverer").field("speed", &self.speed).finish_non_exhaustive()
+    }
+}
+
+fn parse(target: &Target) -> Option<(Uri, Secret)> {
+    Some((target.url.parse().ok()?, Secret::new(&target.secret).ok()?))
+}
+
+fn shifted(seconds: i64) -> SystemTime {
+    let (now, by) = (SystemTime::now(), Duration::from_secs(seconds.unsigned_abs()));
+    let shifted = if seconds < 0 { now.checked_sub(by) } else { now.checked_add(by) };
+    shifted.unwrap_or(now)
+}
+
+fn write_down(data: &mut Data, id: &str, attempt: &testing::Attempt) {
+    let answer: Option<Value> = serde_json::from_slice(&attempt.answer).ok();
+    let error = answer.as_ref().and_then(|answer| answer.get("error")?.as_str());
+    let elapsed = SignedDuration::try_from(attempt.elapsed).unwrap_or(SignedDuration::MAX);
+    let now = Timestamp::now();
+    let next = attempt.next_in.map(|wait| now.saturating_add(wait).unwrap_or(Timestamp::MAX));
+    let row = Attempt {
+        number: attempt.number,
+        at: now.saturating_sub(elapsed).unwrap_or(Timestamp::MIN),
+        status: attempt.status.as_ref().ok().map(StatusCode::as_u16),
+        failure: attempt.status.as_ref().err().map(ToString::to_string),
+        elapsed_ms: u64::try_from(attempt.elapsed.as_millis()).unwrap_or(u64::MAX),
+        error: error.map(str::to_owned),
+        answer: String::from_utf8_lossy(&attempt.answer).into_owned(),
+        headers: headers(&attempt.headers),
+        body: String::from_utf8_lossy(&attempt.body).into_owned(),
+    };
+    data.record(id, row, next);
+}
+
+fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+}

@@ -1,0 +1,59 @@
+//! The program: its options, what it prints, and how it ends.
+
+use std::{
+    net::TcpListener,
+    process::{Command, Output},
+};
+
+fn run(args: &[&str]) -> Output {
+    let program = env!("CARGO_BIN_EXE_example-sandbox");
+    Command::new(program).args(args).env_clear().output().expect("it runs")
+}
+
+fn one_line(output: &Output) -> String {
+    let text = String::from_utf8(output.stderr.clone()).expect("text");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    text
+}
+
+#[test]
+fn a_wrong_option_is_named_and_exits_with_2() {
+    for (args, part) in [
+        (&["--listen", "localhost"][..], "--listen"),
+        (&["--webhook", "example.com"], "http://"),
+        (&["--inbox", "inb_a"], "ID=address"),
+        (&["--inbox", "inb_a=nobody"], "not an address"),
+        (&["--speed", "0"], "greater than 0"),
+        (&["--secret", " padded"], "--secret"),
+        (&["--nothing"], "--nothing"),
+    ] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.starts_with("error: ") && text.contains(part), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_one_line_and_exits_with_1() {
+    let taken = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let output = run(&["--listen", &address]);
+    assert_eq!(output.status.code(), Some(1));
+    let line = one_line(&output);
+    assert!(line.contains(&address) && line.contains("--listen"), "{line}");
+}
+
+#[test]
+fn a_state_file_that_cannot_be_written_is_one_line_and_exits_with_1() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let missing = folder.path().join("missing/state.db");
+    let no_database = folder.path().join("text.db");
+    std::fs::write(&no_database, "not a database, and long enough to be seen as none").unwrap();
+    for path in [&missing, &no_database, &folder.path().to_owned()] {
+        let path = path.to_str().expect("text");
+        let output = run(&["--listen", "127.0.0.1:0", "--state", path]);
+        assert_eq!(output.status.code(), Some(1), "{path}");
+        assert!(one_line(&output).contains(path));
+    }
+}
