@@ -1,6 +1,11 @@
 //! What every request handler shares.
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{
+    collections::VecDeque,
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -18,6 +23,7 @@ pub(crate) struct App {
     pub(crate) state: State,
     pub(crate) deliverer: Deliverer,
     pub(crate) files: Arc<Signer>,
+    pub(crate) notices: Arc<Notices>,
     /// Where the API and the page are, without a slash at the end.
     pub(crate) api_url: Arc<str>,
     /// The domain of addresses that are made up.
@@ -42,6 +48,33 @@ impl App {
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App").field("api_url", &self.api_url).finish_non_exhaustive()
+    }
+}
+
+/// Lines for the page to show once after a form was sent. Its address names one by number, so that a
+/// link from elsewhere cannot put words into the page.
+#[derive(Default)]
+pub(crate) struct Notices(Mutex<(u64, VecDeque<String>)>);
+
+impl Notices {
+    const KEPT: usize = 32;
+
+    pub(crate) fn add(&self, text: String) -> u64 {
+        let mut notices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (next, lines) = &mut *notices;
+        lines.push_back(text);
+        if lines.len() > Self::KEPT {
+            lines.pop_front();
+        }
+        *next += 1;
+        *next - 1
+    }
+
+    pub(crate) fn get(&self, number: u64) -> Option<String> {
+        let notices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (next, lines) = &*notices;
+        let from_the_end = usize::try_from(next.checked_sub(number)?).ok()?;
+        lines.get(lines.len().checked_sub(from_the_end)?).cloned()
     }
 }
 

@@ -190,6 +190,7 @@ impl Sandbox {
         let app = App {
             deliverer: Deliverer::new(state.clone(), options.speed),
             files: Arc::new(Signer::new(base_url(address(&files)?))),
+            notices: Arc::default(),
             api_url: base_url(address(&api)?).into(),
             domain: DOMAIN.into(),
             stop: CancellationToken::new(),

@@ -19,6 +19,24 @@ pub(crate) enum Fault {
     Cut,
 }
 
+impl Fault {
+    const ALL: [Self; 4] = [Self::RateLimit, Self::SpendCap, Self::Internal, Self::Cut];
+
+    /// Its name in JSON and in the page's form.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::RateLimit => "429",
+            Self::SpendCap => "402",
+            Self::Internal => "500",
+            Self::Cut => "cut",
+        }
+    }
+
+    pub(crate) fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|fault| fault.code() == code)
+    }
+}
+
 /// Which requests a fault is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -26,6 +44,16 @@ pub(crate) enum Scope {
     #[default]
     All,
     Send,
+}
+
+impl Scope {
+    /// Its name in JSON and in the page's form.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Send => "send",
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -77,5 +105,11 @@ impl Faults {
             self.requests = None;
         }
         Some(answer)
+    }
+
+    /// Whether anything is set to go wrong.
+    pub(crate) fn any(&self) -> bool {
+        let none = Self { send_limits: self.send_limits, ..Self::default() };
+        *self != none
     }
 }

@@ -1,0 +1,251 @@
+//! What the page's forms do. Each comes back to the page.
+
+use axum::{
+    Form,
+    extract::{FromRequest, Multipart, Path, Request, State},
+    response::{IntoResponse, Redirect, Response},
+};
+use http::StatusCode;
+use serde::Deserialize;
+
+use crate::{
+    api::webhook_url,
+    app::{App, made_up},
+    control::{self, Outside},
+    state::{Fault, Faults, Refusal, RequestFault, Scope, Target},
+    text,
+};
+
+use super::{
+    parts,
+    view::{mail_address, with_error},
+};
+
+/// Where to come back to.
+#[derive(Deserialize)]
+pub(super) struct Back {
+    #[serde(default)]
+    back: String,
+}
+
+impl Back {
+    /// Back to the page, never to another host.
+    fn go(&self, app: &App, notice: Option<String>) -> Response {
+        let (place, anchor) = self.back.split_once('#').unwrap_or((&self.back, ""));
+        let place = if place.starts_with("/?") { place } else { "/?" };
+        let notice = notice.map(|text| format!("&notice={}", app.notices.add(text)));
+        let anchor = if anchor.is_empty() { String::new() } else { format!("#{anchor}") };
+        Redirect::to(&format!("{place}{}{anchor}", notice.unwrap_or_default())).into_response()
+    }
+
+    /// Back, with what went wrong where something did.
+    fn done<T>(&self, app: &App, result: Result<T, Refusal>) -> Response {
+        self.go(app, result.err().map(|refusal| refusal.message))
+    }
+}
+
+pub(super) async fn mail(State(app): State<App>, request: Request) -> Response {
+    let form = match Multipart::from_request(request, &app).await {
+        Ok(form) => form,
+        Err(error) => return error.into_response(),
+    };
+    let mail = match Outside::from_form(form).await {
+        Ok(mail) => mail,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let draft = Outside {
+        from: mail.from.clone(),
+        to: mail.to.clone(),
+        cc: mail.cc.clone(),
+        subject: mail.subject.clone(),
+        text: mail.text.clone(),
+        ..Outside::default()
+    };
+    match mail.send(&app) {
+        Ok(mails) => {
+            let first =
+                mails.first().and_then(|id| app.state.read(|data| data.mail(id).cloned().ok()));
+            Redirect::to(&first.map_or("/".to_owned(), |mail| mail_address(&mail))).into_response()
+        }
+        Err(refusal) => {
+            let page = with_error(&app, &draft, &refusal.message);
+            (StatusCode::UNPROCESSABLE_ENTITY, page).into_response()
+        }
+    }
+}
+
+pub(super) async fn send_again(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Form(back): Form<Back>,
+) -> Response {
+    back.done(&app, control::again(&app, &id))
+}
+
+pub(super) async fn deliver_again(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Form(back): Form<Back>,
+) -> Response {
+    back.done(&app, control::redeliver(&app, &id))
+}
+
+pub(super) async fn file(
+    State(app): State<App>,
+    Path((mail, place)): Path<(String, usize)>,
+) -> Response {
+    let attachment = app.state.read(|data| data.mail(&mail).ok()?.attachments.get(place).cloned());
+    match attachment {
+        Some(file) => Redirect::to(&app.files.url(&file.file, &file.filename)).into_response(),
+        None => Refusal::not_found("attachment").into_response(),
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Settings {
+    #[serde(flatten)]
+    back: Back,
+    url: Option<String>,
+    secret: Option<String>,
+    reason: Option<String>,
+}
+
+pub(super) async fn account(
+    State(app): State<App>,
+    Path(action): Path<String>,
+    Form(form): Form<Settings>,
+) -> Response {
+    if action == "test" {
+        let target = app.state.read(|data| data.target(None));
+        return test(&app, &form.back, target).await;
+    }
+    let change = || {
+        let url = webhook_url(form.url)?;
+        let secret = match &*action {
+            "rotate" => Some(made_up("whsec")),
+            "webhook" => form.secret,
+            _ => return Err(Refusal::not_found("action")),
+        };
+        if let Some(secret) = &secret {
+            openmail_tower::Secret::new(secret)
+                .map_err(|error| Refusal::bad_request(format!("The secret: {error}")))?;
+        }
+        app.state.change(|data| {
+            let mut account = data.account().clone();
+            account.webhook_url = url;
+            account.webhook_secret = secret.unwrap_or(account.webhook_secret);
+            data.set_account(account);
+        });
+        Ok(())
+    };
+    form.back.done(&app, change())
+}
+
+async fn test(app: &App, back: &Back, target: Option<Target>) -> Response {
+    let notice = match target {
+        None => "There is no webhook to test: set its URL first.".to_owned(),
+        Some(target) => match app.deliverer.test(&target).await {
+            Ok(()) => "The webhook took the test event.".to_owned(),
+            Err(why) => format!("The webhook failed: {why}."),
+        },
+    };
+    back.go(app, Some(notice))
+}
+
+pub(super) async fn inbox(
+    State(app): State<App>,
+    Path((id, action)): Path<(String, String)>,
+    Form(form): Form<Settings>,
+) -> Response {
+    let result = match &*action {
+        "test" => {
+            let target = app.state.read(|data| data.target(Some(&id)));
+            return test(&app, &form.back, target).await;
+        }
+        "webhook" => webhook_url(form.url).and_then(|url| {
+            app.state.change(|data| data.set_webhook(&id, url, made_up("whsec"))).map(drop)
+        }),
+        "rotate" => app.state.change(|data| data.rotate_secret(&id, &made_up("whsec"))),
+        "suspend" => control::suspend(&app, &id, form.reason),
+        "reactivate" => control::suspend(&app, &id, None),
+        _ => Err(Refusal::not_found("action")),
+    };
+    form.back.done(&app, result)
+}
+
+pub(super) async fn pod(
+    State(app): State<App>,
+    Path((id, action)): Path<(String, String)>,
+    Form(form): Form<Settings>,
+) -> Response {
+    let result = match &*action {
+        "suspend" => control::suspend_all(&app, &id, form.reason),
+        "reactivate" => control::suspend_all(&app, &id, None),
+        _ => Err(Refusal::not_found("action")),
+    };
+    form.back.done(&app, result)
+}
+
+#[derive(Deserialize)]
+pub(super) struct NewInbox {
+    #[serde(flatten)]
+    back: Back,
+    address: String,
+    url: Option<String>,
+}
+
+pub(super) async fn new_inbox(State(app): State<App>, Form(form): Form<NewInbox>) -> Response {
+    let create = || {
+        if !text::is_address(&form.address) {
+            return Err(Refusal::bad_request("That is not an address."));
+        }
+        let webhook = webhook_url(form.url)?.map(|url| (url, made_up("whsec")));
+        let address = form.address.clone();
+        app.state.change(|data| data.create_inbox(None, None, address, None, webhook))
+    };
+    let created = create().map(|inbox| inbox.address);
+    let notice = match created {
+        Ok(address) => format!("Created {}.", parts::name(&address)),
+        Err(refusal) => refusal.message,
+    };
+    form.back.go(&app, Some(notice))
+}
+
+#[derive(Deserialize)]
+pub(super) struct FaultForm {
+    #[serde(flatten)]
+    back: Back,
+    #[serde(default)]
+    answer: String,
+    #[serde(default)]
+    count: String,
+    #[serde(default)]
+    scope: String,
+    #[serde(default)]
+    clock: String,
+    twice: Option<String>,
+    order: Option<String>,
+    limits: Option<String>,
+}
+
+pub(super) async fn faults(State(app): State<App>, Form(form): Form<FaultForm>) -> Response {
+    let requests = Fault::from_code(&form.answer).map(|answer| RequestFault {
+        answer,
+        count: form.count.parse().unwrap_or(1),
+        scope: if form.scope == "send" { Scope::Send } else { Scope::All },
+    });
+    let faults = Faults {
+        requests: requests.filter(|fault| fault.count > 0),
+        deliver_twice: form.twice.is_some(),
+        out_of_order: form.order.is_some(),
+        clock_offset_seconds: form.clock.parse().unwrap_or(0),
+        send_limits: form.limits.is_some(),
+    };
+    app.state.change(|data| data.faults = faults);
+    form.back.go(&app, Some("The faults are set.".to_owned()))
+}
+
+pub(super) async fn expire(State(app): State<App>, Form(back): Form<Back>) -> Response {
+    app.files.expire();
+    back.go(&app, Some("Every attachment URL so far has expired.".to_owned()))
+}

@@ -1,0 +1,32 @@
+//! Says that something changed, as server-sent events.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    extract::State,
+    response::sse::{Event, KeepAlive, Sse},
+};
+use futures_util::{Stream, stream};
+use tokio::time::sleep;
+
+use crate::app::App;
+
+/// Changes closer together than this are one.
+const PACE: Duration = Duration::from_millis(100);
+
+pub(super) async fn events(
+    State(app): State<App>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let (versions, stop) = (app.state.versions(), app.stop.clone());
+    let changes = stream::unfold((versions, stop), |(mut versions, stop)| async move {
+        tokio::select! {
+            changed = versions.changed() => changed.ok()?,
+            () = stop.cancelled() => return None,
+        }
+        sleep(PACE).await;
+        let version = *versions.borrow_and_update();
+        let event = Event::default().event("change").data(version.to_string());
+        Some((Ok(event), (versions, stop)))
+    });
+    Sse::new(changes).keep_alive(KeepAlive::default())
+}

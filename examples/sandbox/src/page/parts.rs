@@ -1,0 +1,91 @@
+//! Small pieces that several parts of the page share.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use crate::{
+    state::{Data, Delivery, Direction, Mail, Progress},
+    text,
+};
+
+/// A time. The script shows it in the reader's time zone.
+pub(super) fn time(at: Timestamp, style: &str) -> Markup {
+    html! {
+        time datetime=(text::time(at)) data-style=(style) { (at.strftime("%b %-d, %H:%M:%S UTC")) }
+    }
+}
+
+/// How a mail's newest delivery has come along.
+pub(super) fn mail_badge(data: &Data, mail: &Mail) -> Markup {
+    if mail.direction == Direction::Outbound {
+        return html! { span class="badge accent" { "Sent" } };
+    }
+    match data.deliveries_of(&mail.id).first() {
+        Some(delivery) => badge(delivery),
+        None => html! { span class="badge" { "No webhook" } },
+    }
+}
+
+pub(super) fn badge(delivery: &Delivery) -> Markup {
+    let (class, text) = match delivery.progress {
+        Progress::Delivered => ("badge good", "Delivered"),
+        Progress::Failed => ("badge bad", "Failed"),
+        Progress::Cancelled => ("badge", "Cancelled"),
+        Progress::Pending if delivery.attempts.is_empty() => ("badge wait", "Delivering"),
+        Progress::Pending => ("badge wait", "Retrying"),
+    };
+    html! { span class=(class) { (text) } }
+}
+
+/// A button that posts, and comes back to this page.
+pub(super) fn post_button(action: &str, back: &str, class: &str, text: &str) -> Markup {
+    html! {
+        form method="post" action=(action) {
+            input type="hidden" name="back" value=(back);
+            button class=(class) { (text) }
+        }
+    }
+}
+
+pub(super) fn copy_button(of: &str, text: &str) -> Markup {
+    html! { button type="button" class="small" data-copy=(of) { (text) } }
+}
+
+/// The name in `Name <address>`, or the address.
+pub(super) fn name(from: &str) -> &str {
+    let name = from.rsplit_once('<').map_or("", |(name, _)| name.trim());
+    let name = name.trim_matches('"').trim();
+    if name.is_empty() { text::bare_address(from) } else { name }
+}
+
+pub(super) fn initial(name: &str) -> String {
+    name.chars().find(|c| c.is_alphanumeric()).map_or("?".into(), |c| c.to_uppercase().collect())
+}
+
+pub(super) fn select(
+    id: &str,
+    name: &str,
+    label: &str,
+    chosen: &str,
+    options: &[(&str, &str)],
+) -> Markup {
+    html! {
+        div {
+            label for=(id) { (label) }
+            select id=(id) name=(name) {
+                @for (value, text) in options {
+                    option value=(value) selected[*value == chosen] { (text) }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn input(id: &str, name: &str, label: &str, value: &str) -> Markup {
+    html! {
+        div {
+            label for=(id) { (label) }
+            input id=(id) name=(name) value=(value) autocomplete="off";
+        }
+    }
+}
