@@ -2,6 +2,8 @@
 //! receiver.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod browser;
+
 use std::{
     collections::VecDeque,
     net::SocketAddr,

@@ -1,0 +1,216 @@
+//! The page in a browser. `.ci/services` installs what these need.
+
+mod support;
+
+use http::Method;
+use serde_json::{Value, json};
+use support::{
+    Local, Receiver,
+    browser::{click, fill, in_browser, script, text_with},
+    mail,
+};
+
+async fn with_webhook(url: String, speed: f64) -> Local {
+    Local::with(|options| {
+        options.webhook = Some(url);
+        options.speed = speed;
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs chromium"]
+async fn a_mail_is_written_delivered_and_answered_in_sight() {
+    let (receiver, url) = Receiver::start().await;
+    let local = with_webhook(url, 1.0).await;
+    in_browser(1400, async |browser| {
+        browser.goto(&local.url).await.unwrap();
+        text_with(browser, "h1", "No mail yet").await;
+        text_with(browser, ".live", "Live").await;
+        click(browser, ".bar .primary").await;
+        fill(browser, "#from", "Ada Lovelace <ada@example.com>").await;
+        fill(browser, "#subject", "Order 42").await;
+        fill(browser, "#text", "Where is my order?").await;
+        click(browser, "form .primary").await;
+        text_with(browser, "h1", "Order 42").await;
+        text_with(browser, ".conversation", "Where is my order?").await;
+        let deliveries = text_with(browser, "#right", "Delivered").await;
+        assert!(deliveries.contains("message.received") && deliveries.contains("200"));
+
+        let event = receiver.got_at_least(1).await[0].json.clone();
+        assert_eq!(event["message"]["body_text"], "Where is my order?");
+        assert_eq!(event["message"]["auto_replyable"], true);
+        let reply = json!({
+            "to": "ada@example.com", "body": "It is on its way.", "threadId": event["thread_id"],
+        });
+        local.send("inb_support", "1", reply).await;
+        text_with(browser, ".mail.sent", "It is on its way.").await;
+
+        fill(browser, "#reply-text", "Thank you!").await;
+        click(browser, "form[aria-label=Reply] .primary").await;
+        text_with(browser, ".mail.selected", "Thank you!").await;
+        let again = receiver.got_at_least(2).await[1].json.clone();
+        assert_eq!(again["thread_id"], event["thread_id"]);
+    })
+    .await;
+    local.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs chromium"]
+async fn a_failing_receivers_attempts_their_meaning_and_the_next_one_are_shown() {
+    let (receiver, url) = Receiver::start().await;
+    receiver.answer(401, "signature_mismatch");
+    receiver.answer(500, "handler_failed");
+    // The second attempt comes after 3 s, the third after 6 s more.
+    let local = with_webhook(url, 10.0).await;
+    in_browser(1400, async |browser| {
+        local.receive(mail("Order 42")).await;
+        browser.goto(&local.url).await.unwrap();
+        let first = text_with(browser, "#right", "signature_mismatch").await;
+        assert!(first.contains("401") && first.contains("another secret"), "{first}");
+        assert!(first.contains("Next attempt"), "{first}");
+        let second = text_with(browser, "#right", "handler_failed").await;
+        assert!(second.contains("signature_mismatch"), "{second}");
+        let last = text_with(browser, "#right", "Delivered").await;
+        assert!(!last.contains("Next attempt"), "{last}");
+
+        click(browser, "#right details summary").await;
+        text_with(browser, "#right details", "x-signature").await;
+        click(browser, "#right form button").await;
+        receiver.got_at_least(4).await;
+    })
+    .await;
+    local.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs chromium"]
+async fn a_script_in_a_mail_stays_text() {
+    let (_, url) = Receiver::start().await;
+    let local = with_webhook(url, 1.0).await;
+    in_browser(1400, async |browser| {
+        let attack = "<script>window.hacked=1</script><img src=x onerror=\"window.hacked=1\">";
+        let mut letter = mail(attack);
+        letter["from"] = json!(format!("\"{attack}\" <ada@example.com>"));
+        letter["text"] = json!(attack);
+        letter["category"] = json!(attack);
+        letter["verdict"] = json!(attack);
+        local.receive(letter).await;
+        browser.goto(&local.url).await.unwrap();
+        let heading = text_with(browser, "h1", "script").await;
+        assert_eq!(heading, attack);
+        text_with(browser, ".mail .text", attack).await;
+        text_with(browser, "#left", attack).await;
+        // Live, the regions are put in by the page's script.
+        local.receive(mail("Another")).await;
+        text_with(browser, "#left", "Another").await;
+        let found =
+            "return [window.hacked === undefined, document.querySelectorAll('main img').length]";
+        assert_eq!(script(browser, found).await, json!([true, 0]));
+        let policy = local.client.get(&local.url).send().await.unwrap();
+        let policy = policy.headers()["content-security-policy"].to_str().unwrap().to_owned();
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    })
+    .await;
+    local.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs chromium"]
+async fn it_works_at_400_px_and_by_keyboard() {
+    let (receiver, url) = Receiver::start().await;
+    let local = with_webhook(url, 1.0).await;
+    in_browser(400, async |browser| {
+        let mut letter = mail("Order 42");
+        letter["text"] = json!("x".repeat(500));
+        let id = local.receive(letter).await;
+        receiver.got_at_least(1).await;
+        for place in ["/", &format!("/?mail={id}"), "/?view=compose", "/?view=settings"] {
+            browser.goto(&format!("{}{place}", local.url)).await.unwrap();
+            text_with(browser, ".live", "").await;
+            let fits = "const page = document.documentElement; \
+                        return page.scrollWidth <= page.clientWidth && innerWidth === 400";
+            assert_eq!(script(browser, fits).await, json!(true), "{place} scrolls sideways");
+        }
+        browser.goto(&local.url).await.unwrap();
+        click(browser, ".thread").await;
+        text_with(browser, "h1", "Order 42").await;
+        text_with(browser, "#right", "Delivered").await;
+        let hidden = "return getComputedStyle(document.querySelector('.left')).display";
+        assert_eq!(script(browser, hidden).await, json!("none"));
+
+        // The first stop of the Tab key is the link past the bar.
+        let body = browser.active_element().await.unwrap();
+        body.send_keys("\u{e004}").await.unwrap();
+        let focused = script(browser, "return document.activeElement.textContent").await;
+        assert_eq!(focused, json!("Skip to the mail"));
+        let unnamed =
+            "return [...document.querySelectorAll('input, select, textarea, button')].filter(
+            it => it.type !== 'hidden' && !it.labels?.length && !it.textContent.trim()).length";
+        for place in ["/", "/?view=compose", "/?view=settings"] {
+            browser.goto(&format!("{}{place}", local.url)).await.unwrap();
+            assert_eq!(
+                script(browser, unnamed).await,
+                json!(0),
+                "{place} has a field without a name"
+            );
+        }
+    })
+    .await;
+    local.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs chromium"]
+async fn settings_suspend_an_inbox_test_a_webhook_and_set_faults() {
+    let (receiver, url) = Receiver::start().await;
+    let local = with_webhook(url, 1.0).await;
+    in_browser(1400, async |browser| {
+        browser.goto(&format!("{}/?view=settings", local.url)).await.unwrap();
+        click(browser, "[formaction$='/account/test']").await;
+        text_with(browser, ".notice", "took the test event").await;
+        assert_eq!(receiver.got()[0].json["event"], "setup.test");
+
+        click(browser, "[action$='/inb_support/suspend'] button").await;
+        text_with(browser, "#left", "Suspended").await;
+        assert_eq!(receiver.got_at_least(2).await[1].json["event"], "inbox.suspended");
+
+        browser.execute("document.querySelector('#answer').value = '429'", vec![]).await.unwrap();
+        click(browser, "[action='/page/faults'] .primary").await;
+        text_with(browser, ".bar", "Faults are set").await;
+        let (_, faults) = local.control(Method::GET, "/sandbox/faults", Value::Null).await;
+        assert_eq!(faults["requests"]["answer"], "429");
+    })
+    .await;
+    local.stop().await;
+}
+
+#[tokio::test]
+async fn a_mistake_in_the_form_is_said_and_what_was_written_stays() {
+    let local = Local::start().await;
+    let form = reqwest::multipart::Form::new()
+        .text("from", "nobody")
+        .text("to", "support@sandbox.test")
+        .text("subject", "Order <42>")
+        .text("text", "Where is it?");
+    let response = local.client.post(format!("{}/page/mail", local.url)).multipart(form);
+    let response = response.send().await.unwrap();
+    assert_eq!(response.status(), 422);
+    let page = response.text().await.unwrap();
+    assert!(page.contains("role=\"alert\"") && page.contains("Order &lt;42&gt;"));
+    assert!(page.contains("Where is it?"));
+    local.stop().await;
+}
+
+#[tokio::test]
+async fn a_form_comes_back_to_the_page_and_to_no_other_host() {
+    let local = Local::start().await;
+    for back in ["//evil.example/", "https://evil.example/", "/\\evil.example", ""] {
+        let url = format!("{}/page/attachments/expire", local.url);
+        let response = local.client.post(url).form(&[("back", back)]).send().await.unwrap();
+        let place = response.headers()["location"].to_str().unwrap();
+        assert!(place.starts_with("/?"), "{place}");
+    }
+    local.stop().await;
+}
