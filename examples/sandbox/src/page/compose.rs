@@ -37,7 +37,7 @@ pub(super) fn page(view: &View<'_>, draft: Option<&Outside>, error: Option<&str>
                 @if let Some(error) = error { p class="notice bad" role="alert" { (error) } }
                 form class="box stack" method="post" action="/page/mail"
                     enctype="multipart/form-data" {
-                    div class="fields" {
+                    div class="fields pairs" {
                         (parts::input("from", "from", "From",
                             value(|it| &it.from, "Ada Lovelace <ada@example.com>")))
                         div {
@@ -69,7 +69,7 @@ pub(super) fn page(view: &View<'_>, draft: Option<&Outside>, error: Option<&str>
 fn more(id: &str) -> Markup {
     let id = |name: &str| format!("{id}-{name}");
     html! {
-        div class="fields" {
+        div class="fields pairs" {
             (parts::select(&id("category"), "category", "Category", "personal", &CATEGORIES))
             (parts::select(&id("verdict"), "verdict", "Verdict", "clean", &VERDICTS))
             (parts::select(&id("replyable"), "autoReplyable", "May be answered automatically",

@@ -6,7 +6,12 @@ use super::view::{Middle, View};
 
 pub(super) fn page(view: &View<'_>, title: &str, columns: &Markup) -> Markup {
     let shape = if view.middle == Middle::Conversation { "columns" } else { "columns two" };
-    let shape = if view.chosen { format!("{shape} focused") } else { shape.to_owned() };
+    // What a narrow window leaves out.
+    let shape = match (view.chosen, view.thread) {
+        (true, _) => format!("{shape} focused"),
+        (false, Some(_)) => format!("{shape} listing"),
+        (false, None) => shape.to_owned(),
+    };
     html! {
         (DOCTYPE)
         html lang="en" {

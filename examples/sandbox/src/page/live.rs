@@ -17,7 +17,7 @@ const PACE: Duration = Duration::from_millis(100);
 pub(super) async fn events(
     State(app): State<App>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let (versions, stop) = (app.state.versions(), app.stop.clone());
+    let (versions, stop) = (app.state.versions(), app.stop);
     let changes = stream::unfold((versions, stop), |(mut versions, stop)| async move {
         tokio::select! {
             changed = versions.changed() => changed.ok()?,
