@@ -163,6 +163,8 @@ pub struct Sandbox {
     files: TcpListener,
     allow_remote: bool,
     state_file: Option<PathBuf>,
+    /// The deliveries that an earlier run left unfinished.
+    unfinished: Vec<String>,
 }
 
 impl Sandbox {
@@ -197,8 +199,9 @@ impl Sandbox {
             state,
         };
         set_up(&app, &options).map_err(|refusal| SandboxError::refused(&refusal))?;
+        let unfinished = app.state.read(|data| data.unfinished());
         let (allow_remote, state_file) = (options.allow_remote, options.state);
-        Ok(Self { app, api, files, allow_remote, state_file })
+        Ok(Self { app, api, files, allow_remote, state_file, unfinished })
     }
 
     /// The address of the API and the page.
@@ -251,8 +254,8 @@ impl Sandbox {
     /// # Errors
     /// When the state file cannot be written.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), SandboxError> {
-        let Self { app, api, files, allow_remote, state_file } = self;
-        app.deliverer.start(app.state.read(|data| data.unfinished()));
+        let Self { app, api, files, allow_remote, state_file, unfinished } = self;
+        app.deliverer.start(unfinished);
         let main = Router::new()
             .merge(api::router(app.clone()))
             .merge(control::router(app.clone()))

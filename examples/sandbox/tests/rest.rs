@@ -349,9 +349,15 @@ async fn a_wrong_key_a_wrong_path_and_a_wrong_method_are_refused_in_openmails_fo
     let (status, body) = local.call(Method::GET, "/v1/inboxes", None).await;
     assert_eq!((status, &body["error"]), (401, &json!("unauthorized")));
     local.key = key;
-    for (method, path, want) in
-        [(Method::GET, "/v1/nothing", "not_found"), (Method::PUT, INBOX, "method_not_allowed")]
-    {
+    let wrong = [
+        (Method::GET, "/v1/nothing", "not_found"),
+        (Method::PUT, INBOX, "method_not_allowed"),
+        (Method::GET, "/v1/inboxes/%FF", "bad_request"),
+        (Method::GET, "/v1/inboxes?limit=x", "bad_request"),
+        (Method::GET, "/v1/attachments/msg/file?part=x", "bad_request"),
+        (Method::GET, "/v1/inboxes/inb_support/messages?direction=x", "bad_request"),
+    ];
+    for (method, path, want) in wrong {
         let body: Value = local.request(method, path).send().await.unwrap().json().await.unwrap();
         assert_eq!(body["error"], want);
         assert!(body["message"].is_string());

@@ -4,7 +4,10 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use http::{HeaderName, header::RETRY_AFTER};
+use http::{
+    HeaderName, StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -27,4 +30,22 @@ impl IntoResponse for Refusal {
         }
         response
     }
+}
+
+/// Gives OpenMail's form to what the framework refuses in its own words: a path that is not UTF-8, a
+/// query that cannot be read, a request that took too long.
+pub(super) async fn in_form(response: Response) -> Response {
+    let status = response.status();
+    let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|it| it == "application/json");
+    if is_json || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let code = match status {
+        StatusCode::REQUEST_TIMEOUT => "request_timeout",
+        StatusCode::PAYLOAD_TOO_LARGE => "payload_too_large",
+        status if status.is_client_error() => "bad_request",
+        _ => "internal_error",
+    };
+    let message = status.canonical_reason().unwrap_or("The request failed");
+    Refusal::new(status, code, format!("{message}.")).into_response()
 }
