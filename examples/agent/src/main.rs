@@ -1,0 +1,29 @@
+//! An agent that answers mail: `cargo run -p example-agent`.
+//!
+//! Without `OPENMAIL_API_KEY` it starts a local OpenMail, puts one mail in, and prints the address of
+//! the page to watch it on.
+
+mod shutdown;
+
+use std::{io, process::ExitCode};
+
+use example_agent::{Settings, run};
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // Logs go to stderr: stdout has a line of JSON for each reply.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(filter).init();
+    let ended = async {
+        let stop = shutdown::signal()?;
+        run(Settings::from_env()?, stop).await
+    };
+    match ended.await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The whole agent: webhook, queue, worker, replies, and the local OpenMail where there is one.
+
+use std::{future::IntoFuture, time::Duration};
+
+use anyhow::{Context as _, bail};
+use axum::Router;
+use openmail_tower::{
+    Secret, VerifyLayer,
+    api::{ApiKey, Client, OpenMail},
+    queue::{Enqueue, PostgresStore, QueueStore, SqliteStore},
+    reply::ReplyLayer,
+    webhook,
+};
+use sandbox::{Options, Sandbox};
+use tokio::{net::TcpListener, time::timeout};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tower::Layer;
+
+use crate::{
+    answer::{Agent, handlers},
+    report::{Report, Watch},
+    settings::{Settings, Store},
+};
+
+/// How long webhooks under way may take once the agent is to stop: none takes longer than the
+/// endpoint's deadline, 12 s.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// Runs until `stop`, then ends everything in order: no more webhooks, the runs under way, the local
+/// OpenMail.
+///
+/// # Errors
+/// When a port is in use, the store cannot be opened, or OpenMail's settings are missing.
+pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(settings.listen).await.with_context(|| {
+        format!("cannot listen on {}; set OPENMAIL_LISTEN to another address", settings.listen)
+    })?;
+    let url = format!("http://{}/webhooks", listener.local_addr()?);
+    let sandbox = match settings.sandbox {
+        Some(listen) => {
+            let mut options = Options::default();
+            options.listen = listen;
+            options.webhook = Some(url.clone());
+            options.secret = std::env::var("OPENMAIL_WEBHOOK_SECRET").ok();
+            Some(Sandbox::bind(options).await?)
+        }
+        None => None,
+    };
+    let (verify, openmail) = match &sandbox {
+        Some(sandbox) => {
+            let verify = VerifyLayer::new(Secret::new(sandbox.webhook_secret())?);
+            (verify, client(ApiKey::new(sandbox.api_key())?, sandbox.url())?)
+        }
+        None => {
+            let url = std::env::var("OPENMAIL_API_URL");
+            let url = url.unwrap_or_else(|_| "https://api.openmail.sh".to_owned());
+            (VerifyLayer::from_env()?, client(ApiKey::from_env()?, &url)?)
+        }
+    };
+    let parts = Parts {
+        agent: Agent::new(openmail.clone(), settings.model),
+        listener,
+        verify,
+        openmail,
+        sandbox,
+    };
+    tracing::info!(url, "receiving webhooks");
+    match settings.store {
+        Store::Sqlite(path) => {
+            let store = SqliteStore::open(&path).await;
+            let store = store.with_context(|| format!("AGENT_STORE: {}", path.display()))?;
+            let ended = serve(parts, Enqueue::new(store.clone()), stop).await;
+            store.close().await;
+            ended
+        }
+        Store::Postgres(url) => {
+            let store = PostgresStore::connect(&url).await.context("AGENT_STORE")?;
+            let ended = serve(parts, Enqueue::new(store.clone()), stop).await;
+            store.close().await;
+            ended
+        }
+    }
+}
+
+fn client(key: ApiKey, url: &str) -> anyhow::Result<OpenMail> {
+    Ok(OpenMail::with_client(Watch(Client::new()?), key, url)?)
+}
+
+struct Parts {
+    agent: Agent,
+    listener: TcpListener,
+    verify: VerifyLayer,
+    openmail: OpenMail,
+    sandbox: Option<Sandbox>,
+}
+
+async fn serve<St: QueueStore>(
+    parts: Parts,
+    queue: Enqueue<St>,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let Parts { agent, listener, verify, openmail, sandbox } = parts;
+    if let Some(sandbox) = &sandbox {
+        introduce(sandbox)?;
+    }
+    // The webhook stops first; then the worker, which may still send; the sandbox last.
+    let [stop_webhook, stop_worker, stop_sandbox] = [(); 3].map(|()| CancellationToken::new());
+    let events = Report(ReplyLayer::new(openmail).layer(handlers(agent)));
+    let worker = queue.worker(events).run(stop_worker.clone().cancelled_owned());
+    let mut worker = AbortOnDropHandle::new(tokio::spawn(worker));
+    let app = Router::new().route_service("/webhooks", webhook(verify, queue));
+    let server = axum::serve(listener, app)
+        .with_graceful_shutdown(stop_webhook.clone().cancelled_owned())
+        .into_future();
+    let mut server = AbortOnDropHandle::new(tokio::spawn(server));
+
+    let in_order = async {
+        // Whatever happens here, the sandbox ends after it.
+        let _stop_sandbox = stop_sandbox.clone().drop_guard();
+        tokio::select! {
+            () = stop => {}
+            served = &mut server => bail!("the webhook has ended: {served:?}"),
+            ended = &mut worker => bail!("the worker has ended: {ended:?}"),
+        }
+        stop_webhook.cancel();
+        // A sender that never ends its request must not keep the program from ending.
+        if let Ok(served) = timeout(GRACE, server).await {
+            served??;
+        }
+        stop_worker.cancel();
+        let cut = worker.await?;
+        if cut > 0 {
+            tracing::warn!(cut, "runs were cut off, they will run again");
+        }
+        Ok(())
+    };
+    let local = async {
+        match sandbox {
+            Some(sandbox) => Ok(sandbox.serve(stop_sandbox.cancelled()).await?),
+            None => Ok(()),
+        }
+    };
+    let (ended, local) = tokio::join!(in_order, local);
+    ended.and(local)
+}
+
+/// Puts one mail in, and says where to see its answer.
+fn introduce(sandbox: &Sandbox) -> anyhow::Result<()> {
+    let inboxes = sandbox.inboxes();
+    let (_, address) = inboxes.first().context("the sandbox has no inbox")?;
+    sandbox.receive(
+        "Ada Lovelace <ada@example.com>",
+        address,
+        "Where is my order?",
+        "Hello,\n\nI have not heard of my order 42 since last week. Where is it?\n\nAda",
+    )?;
+    eprintln!("\nOpen {}/ to write to the agent and to see its answers.\n", sandbox.url());
+    Ok(())
+}

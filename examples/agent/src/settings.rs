@@ -1,0 +1,126 @@
+//! What the environment says.
+
+use std::{env, fmt, net::SocketAddr, path::PathBuf};
+
+use anyhow::{Context as _, bail};
+use http::Uri;
+
+/// How the agent is set up.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where webhooks are received: `OPENMAIL_LISTEN`. Default: `127.0.0.1:3000`.
+    pub listen: SocketAddr,
+    /// Where the local OpenMail is: `SANDBOX_LISTEN`. Default: `127.0.0.1:4010`. `None` where
+    /// `OPENMAIL_API_KEY` is set: the agent then works for OpenMail itself.
+    pub sandbox: Option<SocketAddr>,
+    /// Where mail is kept until it is answered: `AGENT_STORE`. Default: `sqlite://agent.db`.
+    pub store: Store,
+    /// The model that answers: `AGENT_MODEL_URL`, `AGENT_MODEL`, `AGENT_MODEL_KEY`. Default: none;
+    /// a few built-in answers.
+    pub model: Option<ModelSettings>,
+}
+
+/// Where the queue is.
+#[derive(Debug, Clone)]
+pub enum Store {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A server, by its URL.
+    Postgres(String),
+}
+
+/// An endpoint that speaks OpenAI's chat completions.
+#[derive(Clone)]
+pub struct ModelSettings {
+    /// Up to and including the version, as in `https://api.openai.com/v1`.
+    pub url: Uri,
+    /// The model's name.
+    pub model: String,
+    /// The key, if the endpoint needs one.
+    pub key: Option<String>,
+}
+
+impl fmt::Debug for ModelSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url, model, .. } = self;
+        f.debug_struct("ModelSettings")
+            .field("url", url)
+            .field("model", model)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// When a variable cannot be used; the error names it.
+    pub fn from_env() -> anyhow::Result<Self> {
+        let sandbox = match variable("OPENMAIL_API_KEY")? {
+            Some(_) => None,
+            None => Some(address("SANDBOX_LISTEN", 4010)?),
+        };
+        Ok(Self {
+            listen: address("OPENMAIL_LISTEN", 3000)?,
+            sandbox,
+            store: store(&variable("AGENT_STORE")?.unwrap_or("sqlite://agent.db".into()))?,
+            model: model()?,
+        })
+    }
+}
+
+/// A variable that is set and not empty.
+fn variable(name: &str) -> anyhow::Result<Option<String>> {
+    match env::var(name) {
+        Ok(text) if text.is_empty() => Ok(None),
+        Ok(text) => Ok(Some(text)),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => bail!("{name} is not Unicode"),
+    }
+}
+
+fn address(name: &str, port: u16) -> anyhow::Result<SocketAddr> {
+    let Some(text) = variable(name)? else { return Ok(([127, 0, 0, 1], port).into()) };
+    text.parse()
+        .with_context(|| format!("{name} is {text:?}; set it to address:port, as 127.0.0.1:{port}"))
+}
+
+/// The URL's scheme says which store it is.
+fn store(url: &str) -> anyhow::Result<Store> {
+    match url.split_once("://") {
+        Some(("sqlite", path)) if !path.is_empty() => Ok(Store::Sqlite(path.into())),
+        Some(("postgres" | "postgresql", _)) => Ok(Store::Postgres(url.to_owned())),
+        // Not the text itself: it may hold a password.
+        _ => bail!("AGENT_STORE must begin with sqlite:// or postgres://"),
+    }
+}
+
+fn model() -> anyhow::Result<Option<ModelSettings>> {
+    let Some(text) = variable("AGENT_MODEL_URL")? else { return Ok(None) };
+    let url: Uri = text.parse().context("AGENT_MODEL_URL is not a URL")?;
+    if !matches!(url.scheme_str(), Some("http" | "https")) {
+        bail!("AGENT_MODEL_URL must begin with http:// or https://");
+    }
+    let model =
+        variable("AGENT_MODEL")?.context("AGENT_MODEL_URL is set, but AGENT_MODEL is not")?;
+    Ok(Some(ModelSettings { url, model, key: variable("AGENT_MODEL_KEY")? }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_says_which_store_it_is() {
+        assert!(
+            matches!(store("sqlite://agent.db"), Ok(Store::Sqlite(path)) if path.ends_with("agent.db"))
+        );
+        assert!(
+            matches!(store("sqlite:///var/agent.db"), Ok(Store::Sqlite(path)) if path.is_absolute())
+        );
+        assert!(matches!(store("postgres://localhost/agent"), Ok(Store::Postgres(_))));
+        for url in ["agent.db", "mysql://localhost/agent", "sqlite://"] {
+            assert!(store(url).is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The program, with its own local OpenMail.
+
+use std::{
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{Router, body::Bytes, extract::State, routing::post};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    net::TcpListener,
+    process::{Child, ChildStdout, Command},
+    time::{sleep, timeout},
+};
+
+/// Longer than anything here takes, on any machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+struct Program {
+    child: Child,
+    stdout: Lines<BufReader<ChildStdout>>,
+    page: String,
+    _folder: TempDir,
+}
+
+impl Program {
+    async fn start(variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = format!("sqlite://{}", folder.path().join("agent.db").display());
+        let mut child = Command::new(env!("CARGO_BIN_EXE_example-agent"))
+            .env_clear()
+            .env("OPENMAIL_LISTEN", "127.0.0.1:0")
+            .env("SANDBOX_LISTEN", "127.0.0.1:0")
+            .env("AGENT_STORE", store)
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("it starts");
+        let mut stderr = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+        let page = async {
+            loop {
+                let line =
+                    stderr.next_line().await.expect("text").expect("it says where its page is");
+                if let Some((address, _)) =
+                    line.strip_prefix("Open ").and_then(|rest| rest.split_once(' '))
+                {
+                    return address.to_owned();
+                }
+            }
+        };
+        let page = timeout(PATIENCE, page).await.expect("it starts in time");
+        // A full pipe would hold the program up.
+        tokio::spawn(async move { while let Ok(Some(_)) = stderr.next_line().await {} });
+        let stdout = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        Self { child, stdout, page, _folder: folder }
+    }
+
+    async fn line(&mut self) -> Value {
+        let line = timeout(PATIENCE, self.stdout.next_line()).await.expect("a reply in time");
+        serde_json::from_str(&line.expect("text").expect("a line")).expect("JSON")
+    }
+
+    /// Waits until the page shows a text.
+    async fn shows(&self, text: &str) {
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let wait = async {
+            loop {
+                let page = client.get(&self.page).send().await.expect("an answer");
+                if page.text().await.expect("text").contains(text) {
+                    return;
+                }
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("the page never showed {text:?}"));
+    }
+}
+
+#[tokio::test]
+async fn a_mail_is_answered_once_with_nothing_but_the_command() {
+    let mut program = Program::start(&[]).await;
+    let line = program.line().await;
+    assert_eq!(line["reply"], "sent");
+    for name in ["event_id", "inbox_id", "message_id", "key"] {
+        assert!(line[name].as_str().is_some_and(|text| !text.is_empty()), "{name} in {line}");
+    }
+    program.shows("Your order 42 left our warehouse").await;
+
+    let mail = json!({
+        "from": "bob@example.com", "to": "support@sandbox.test", "subject": "Hi", "text": "Hello?",
+        "category": "personal", "autoReplyable": true,
+    });
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("{}sandbox/mails", program.page);
+    let response = client.post(url).json(&mail).send().await.unwrap();
+    assert_eq!(response.status(), 201);
+    assert_eq!(program.line().await["reply"], "sent");
+    program.shows("I pass this on to a person").await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn it_ends_in_order_when_it_is_interrupted() {
+    let mut program = Program::start(&[]).await;
+    program.line().await;
+    let id = program.child.id().expect("it runs").to_string();
+    let sent = Command::new("kill").args(["-INT", &id]).status().await.expect("kill");
+    assert!(sent.success());
+    let ended = timeout(PATIENCE, program.child.wait()).await.expect("it ends").expect("a status");
+    assert!(ended.success(), "{ended}");
+}
+
+#[tokio::test]
+async fn a_model_answers_with_the_thread_as_history() {
+    type Asked = Arc<Mutex<Vec<Value>>>;
+
+    async fn complete(State(asked): State<Asked>, body: Bytes) -> String {
+        asked.lock().unwrap().push(serde_json::from_slice(&body).expect("JSON"));
+        json!({"choices": [{"message": {"role": "assistant", "content": "The model says: soon."}}]})
+            .to_string()
+    }
+
+    let asked = Asked::default();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let app = Router::new().route("/v1/chat/completions", post(complete)).with_state(asked.clone());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+
+    let mut program = Program::start(&[("AGENT_MODEL_URL", &url), ("AGENT_MODEL", "small")]).await;
+    assert_eq!(program.line().await["reply"], "sent");
+    program.shows("The model says: soon.").await;
+    let asked = asked.lock().unwrap()[0].clone();
+    assert_eq!(asked["model"], "small");
+    let messages = asked["messages"].as_array().unwrap();
+    assert_eq!((&messages[0]["role"], &messages[1]["role"]), (&json!("system"), &json!("user")));
+    assert!(messages[1]["content"].as_str().unwrap().contains("order 42"));
+}
+
+#[tokio::test]
+async fn a_variable_that_cannot_be_used_is_named_in_one_line() {
+    for (name, value) in [
+        ("OPENMAIL_LISTEN", "localhost"),
+        ("AGENT_STORE", "mysql://localhost"),
+        ("AGENT_MODEL_URL", "example.com"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_example-agent"))
+            .env_clear()
+            .env(name, value)
+            .output()
+            .await
+            .expect("it runs");
+        let text = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.lines().count() == 1 && text.contains(name), "{text}");
+    }
+}
