@@ -49,9 +49,11 @@ impl From<Args> for Options {
     fn from(args: Args) -> Self {
         let mut options = Self::default();
         options.listen = args.listen;
-        options.webhook = args.webhook;
-        options.secret = args.secret;
-        options.api_key = args.api_key;
+        // An empty variable, as compose files pass it, can only mean none.
+        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+        options.webhook = given(args.webhook);
+        options.secret = given(args.secret);
+        options.api_key = given(args.api_key);
         options.inboxes = args.inboxes;
         options.speed = args.speed;
         options.state = args.state;
@@ -62,6 +64,9 @@ impl From<Args> for Options {
 }
 
 fn url(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Ok(String::new());
+    }
     let uri: http::Uri = text.parse().map_err(|error| format!("not a URL: {error}"))?;
     match uri.scheme_str() {
         Some("http" | "https") => Ok(text.to_owned()),
@@ -70,12 +75,14 @@ fn url(text: &str) -> Result<String, String> {
 }
 
 fn secret(text: &str) -> Result<String, String> {
-    openmail_tower::Secret::new(text).map_err(|error| error.to_string())?;
+    if !text.is_empty() {
+        openmail_tower::Secret::new(text).map_err(|error| error.to_string())?;
+    }
     Ok(text.to_owned())
 }
 
 fn api_key(text: &str) -> Result<String, String> {
-    match !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic()) {
+    match text.chars().all(|c| c.is_ascii_graphic()) {
         true => Ok(text.to_owned()),
         false => Err("an API key has no blanks and only ASCII characters".into()),
     }

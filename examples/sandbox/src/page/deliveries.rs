@@ -75,7 +75,7 @@ fn one(view: &View<'_>, delivery: &Delivery) -> Markup {
             }
             span class="url mono" { (delivery.url) }
             ol class="attempts" {
-                @for attempt in &delivery.attempts { (one_attempt(attempt)) }
+                @for attempt in &delivery.attempts { (one_attempt(delivery, attempt)) }
                 @if let Some(due) = delivery.due {
                     li class="attempt" {
                         span class="number" { (delivery.attempts.len() + 1) }
@@ -87,7 +87,7 @@ fn one(view: &View<'_>, delivery: &Delivery) -> Markup {
                 }
             }
             @if let Some(attempt) = delivery.attempts.last() {
-                (request(delivery, attempt, &curl))
+                pre hidden id=(curl) { (as_curl(delivery, attempt)) }
             }
             div class="actions" {
                 (parts::post_button(&again, &view.address(), "small", "Deliver again"))
@@ -97,7 +97,7 @@ fn one(view: &View<'_>, delivery: &Delivery) -> Markup {
     }
 }
 
-fn one_attempt(attempt: &Attempt) -> Markup {
+fn one_attempt(delivery: &Delivery, attempt: &Attempt) -> Markup {
     let class = if attempt.taken() { "attempt good" } else { "attempt bad" };
     let result = match (attempt.status, &attempt.failure) {
         (Some(status), _) => status.to_string(),
@@ -117,16 +117,17 @@ fn one_attempt(attempt: &Attempt) -> Markup {
                     @if let Some(failure) = &attempt.failure { " (" (failure) ")" }
                 }
             }
+            (request(delivery, attempt))
         }
     }
 }
 
-fn request(delivery: &Delivery, attempt: &Attempt, curl: &str) -> Markup {
+fn request(delivery: &Delivery, attempt: &Attempt) -> Markup {
     let pretty = serde_json::from_str::<Value>(&attempt.body)
         .and_then(|body| serde_json::to_string_pretty(&body));
     html! {
-        details id={ "request-" (delivery.id) } {
-            summary { "Request and answer of attempt " (attempt.number) }
+        details class="request" id={ "request-" (delivery.id) "-" (attempt.number) } {
+            summary { "Request and answer" span class="hidden" { " of attempt " (attempt.number) } }
             div class="stack" {
                 pre class="code" tabindex="0" {
                     "POST " (delivery.url) "\n"
@@ -141,7 +142,6 @@ fn request(delivery: &Delivery, attempt: &Attempt, curl: &str) -> Markup {
                 }
             }
         }
-        pre hidden id=(curl) { (as_curl(delivery, attempt)) }
     }
 }
 
