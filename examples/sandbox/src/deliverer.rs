@@ -197,7 +197,7 @@ fn shifted(seconds: i64) -> SystemTime {
     shifted.unwrap_or(now)
 }
 
-fn write_down(data: &mut Data, id: &str, attempt: &testing::Attempt) {
+fn write_down(data: &mut Data, id: &str, attempt: &testing::DeliveryAttempt) {
     let answer: Option<Value> = serde_json::from_slice(&attempt.answer).ok();
     let error = answer.as_ref().and_then(|answer| answer.get("error")?.as_str());
     let elapsed = SignedDuration::try_from(attempt.elapsed).unwrap_or(SignedDuration::MAX);

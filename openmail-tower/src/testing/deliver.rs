@@ -1,6 +1,6 @@
 //! Delivering: in which order, how often, and what becomes of it.
 
-use std::{future::poll_fn, mem, sync::Arc, time::Duration};
+use std::{future::poll_fn, iter, mem, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{StreamExt, stream};

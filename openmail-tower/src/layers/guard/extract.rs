@@ -32,7 +32,7 @@ impl Guarded {
     }
 }
 
-impl<'e, K, S> FromEvent<'e, K, S> for Guarded {
+impl<'e, S> FromEvent<'e, S> for Guarded {
     fn from_event(event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
         Ok(event.extensions().get::<Self>().copied().unwrap_or_default())
     }

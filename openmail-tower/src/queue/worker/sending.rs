@@ -7,7 +7,7 @@ use crate::{
     queue::{entry::NewReply, lease::Claimed},
     reply::{Failure, Fate, Keyed, Written, deliver, write},
     seam::{HandlerError, Outcome, VerifiedEvent},
-    telemetry,
+    telemetry::{self, Fields, Next, Run},
 };
 
 use super::{
@@ -58,7 +58,8 @@ impl Replies for Sender {
         let Outcome::Replies(replies) = outcome else { return Ok(Vec::new()) };
         let Some(all) = write(event, replies) else {
             // The reply fails for good, and not the event.
-            telemetry::reply_failed(&HandlerError::from(Failure::NoMail));
+            let error = HandlerError::from(Failure::NoMail);
+            Run::of_reply(Fields::from(event), None).end("refused", Some(&error), Next::Never);
             return Ok(Vec::new());
         };
         let entry = |Keyed { key, name, written }| NewReply::new(key, name, written.to_bytes());
