@@ -29,7 +29,16 @@ impl Process {
     /// # Panics
     /// When it cannot be started, or prints no address.
     pub fn start(program: &str) -> Self {
+        Self::start_with(program, &[])
+    }
+
+    /// Starts it with arguments.
+    ///
+    /// # Panics
+    /// When it cannot be started, or prints no address.
+    pub fn start_with(program: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(program)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -36,6 +36,14 @@ pub(crate) fn one_line(text: &str) -> String {
     line
 }
 
+/// Returns the beginning of a text: at most so many bytes, and whole characters.
+// `str::floor_char_boundary` needs Rust 1.91.
+pub(crate) fn beginning(text: &str, bytes: usize) -> &str {
+    let end = bytes.min(text.len());
+    let end = (0..=end).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    &text[..end]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

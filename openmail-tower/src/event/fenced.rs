@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    clean::{is_invisible, one_line},
+    clean::{beginning, is_invisible, one_line},
     mailbox::Mailbox,
     message::Message,
 };
@@ -271,9 +271,7 @@ impl fmt::Debug for Fenced<'_> {
 
 /// Returns as much of a text's beginning as is looked at for a value.
 fn start(text: &str) -> &str {
-    let end = text.len().min(LONGEST_VALUE * 16);
-    let end = (0..=end).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    &text[..end]
+    beginning(text, LONGEST_VALUE * 16)
 }
 
 /// Returns the characters that a reader sees, with one kind of line end.

@@ -10,7 +10,7 @@ use mail_parser::parsers::MessageStream;
 
 use super::{
     address::{Address, canonical_domain, is_atom},
-    clean::one_line,
+    clean::{beginning, one_line},
     header::{has_closed_mailbox_before_separator, parts},
 };
 
@@ -56,10 +56,9 @@ impl Mailbox {
         let mut mailboxes = Vec::new();
         let mut left = LONGEST_LIST;
         for text in texts {
-            let end = left.min(text.len());
-            let end = (0..=end).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-            left -= end;
-            Self::list(&text[..end], &mut mailboxes);
+            let text = beginning(text, left);
+            left -= text.len();
+            Self::list(text, &mut mailboxes);
             if left == 0 || mailboxes.len() == MOST {
                 break;
             }

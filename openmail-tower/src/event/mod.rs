@@ -34,6 +34,7 @@ mod words;
 
 pub use address::{Address, InvalidAddress};
 pub use auto_reply::NoReplyReason;
+pub(crate) use clean::beginning;
 pub use fenced::Fenced;
 pub(crate) use id::InboxMap;
 pub use id::{EventId, InboxId, MessageId, PodId, ThreadId};

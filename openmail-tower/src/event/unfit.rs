@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::clean::beginning;
+
 /// The longest reason, in bytes.
 const LONGEST: usize = 200;
 
@@ -17,7 +19,7 @@ impl From<serde_json::Error> for Unfit {
     fn from(error: serde_json::Error) -> Self {
         let message = error.to_string();
         let mut reason = reason(&message, error.is_data());
-        reason.truncate(reason.floor_char_boundary(LONGEST));
+        reason.truncate(beginning(&reason, LONGEST).len());
         Self { reason, line: error.line(), column: error.column() }
     }
 }

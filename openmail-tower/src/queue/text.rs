@@ -2,6 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::event::beginning;
+
 /// Beyond so many bytes an id is kept as its hash: PostgreSQL's indexes hold 2,704 bytes.
 const LONGEST: usize = 1024;
 /// So many bytes of an error are kept.
@@ -19,8 +21,7 @@ pub(super) fn hashed(text: &str) -> String {
 
 /// An error as a column.
 pub(super) fn error(text: &str) -> String {
-    let end = text.floor_char_boundary(ERROR);
-    text[..end].replace('\0', "\u{fffd}")
+    beginning(text, ERROR).replace('\0', "\u{fffd}")
 }
 
 /// An error as a column of a database whose encoding does not hold it.

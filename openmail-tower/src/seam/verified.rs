@@ -209,6 +209,7 @@ impl fmt::Debug for StoredEvent {
         f.debug_struct("StoredEvent")
             .field("raw_body", &format_args!("{} bytes", self.raw_body.len()))
             .field("timestamp", &self.timestamp)
+            .field("inbox_id", &self.inbox_id)
             .finish()
     }
 }

@@ -1,7 +1,7 @@
 //! A receiver in a process of its own, so that its memory can be measured.
 //!
-//! Prints its address, verifies as by default, holds each event for a second, and ends when its
-//! standard input does.
+//! Prints its address and ends when its standard input does. Holds each event for a second, and takes
+//! bodies however slow; with the argument `prompt`, does neither.
 
 use std::time::Duration;
 
@@ -12,13 +12,15 @@ use tower::service_fn;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> std::io::Result<()> {
-    let events = service_fn(async |event: VerifiedEvent| {
-        sleep(Duration::from_secs(1)).await;
+    let prompt = std::env::args().any(|argument| argument == "prompt");
+    let hold = Duration::from_secs(if prompt { 0 } else { 1 });
+    let events = service_fn(move |event: VerifiedEvent| async move {
+        sleep(hold).await;
         drop(event);
         Ok::<_, HandlerError>(Outcome::Done)
     });
-    // Slow bodies are to stay, however slow the machine.
-    let layer = layer().body_timeout(Duration::from_secs(600)).body_minimum_rate(0);
+    let slow = layer().body_timeout(Duration::from_secs(600)).body_minimum_rate(0);
+    let layer = if prompt { layer() } else { slow };
     let app = axum::Router::new().route_service("/webhooks", webhook(layer, events));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);

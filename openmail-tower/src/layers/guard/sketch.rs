@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::event::beginning;
+
 /// The hashes that a sketch keeps: the smallest of all.
 const SIZE: usize = 12;
 /// Of these, how many two near-identical texts share at least.
@@ -23,8 +25,7 @@ impl Sketch {
         let mut smallest: Vec<u32> = Vec::with_capacity(SIZE + 1);
         let mut hash = FNV_OFFSET;
         let mut in_word = false;
-        let end = text.floor_char_boundary(LONGEST);
-        for byte in text[..end].bytes().chain([b' ']) {
+        for byte in beginning(text, LONGEST).bytes().chain([b' ']) {
             if byte.is_ascii_alphabetic() || byte >= 0x80 {
                 hash = (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193);
                 in_word = true;

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 
 use super::{
-    budget::Reservation,
+    budget::{Reservation, SMALL},
     rejection::{Rejection, RejectionKind},
 };
 
@@ -89,7 +89,9 @@ impl Buffer {
         if length <= capacity {
             return capacity;
         }
-        length.saturating_mul(2).min(self.declared.unwrap_or(self.limit)).max(length)
+        // A small body does not leave the part of the budget that is for such.
+        let ample = if length <= SMALL { SMALL.min(length * 2) } else { length.saturating_mul(2) };
+        ample.min(self.declared.unwrap_or(self.limit)).max(length)
     }
 
     pub(super) fn finish(self) -> (Bytes, Reservation) {
