@@ -9,7 +9,6 @@ use example_tonic::{Token, serve};
 use openmail_tower::VerifyLayer;
 use tokio::net::TcpListener;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
