@@ -187,7 +187,7 @@ async fn a_flood_costs_thirty_runs_and_delays_nobody_else() {
     let (guard, runs) = guarded(&GuardLayer::default());
     let (mut put_off, mut others) = (0, 0);
     for number in 0..10_000 {
-        match run(&guard, &mail().thread(&format!("thr_{number}"))).await {
+        match run(&guard, &mail().thread(format!("thr_{number}"))).await {
             Ok(_) => {}
             Err(error) => {
                 assert_eq!(error.kind(), HandlerErrorKind::Unavailable);
@@ -197,7 +197,7 @@ async fn a_flood_costs_thirty_runs_and_delays_nobody_else() {
             }
         }
         if number % 1000 == 0 {
-            let other = mail().from(&format!("other{number}@example.net"));
+            let other = mail().from(format!("other{number}@example.net"));
             assert_eq!(rule(&run(&guard, &other).await.unwrap()), ("pass", ""));
             others += 1;
         }
@@ -210,7 +210,7 @@ async fn an_inbox_has_a_rate_of_its_own() {
     let guard = GuardLayer::default().runs_of_inbox(Rate::new(3, Duration::from_secs(60)));
     let (guard, runs) = guarded(&guard);
     for number in 0..5 {
-        let mail = mail().from(&format!("sender{number}@example.net"));
+        let mail = mail().from(format!("sender{number}@example.net"));
         assert_eq!(run(&guard, &mail).await.is_ok(), number < 3);
     }
     assert!(run(&guard, &mail().inbox("inb_other")).await.is_ok());
@@ -230,14 +230,14 @@ async fn the_third_of_nearly_the_same_text_is_muted() {
     };
     let mut seen = Vec::new();
     for number in 0..4 {
-        let mail = mail().thread(&format!("thr_{number}")).text(&text(number));
+        let mail = mail().thread(format!("thr_{number}")).text(text(number));
         seen.push(rule(&run(&guard, &mail).await.unwrap()).1);
     }
     assert_eq!(seen, ["", "", "loop", "loop"]);
-    let other = mail().from("else@example.org").text(&text(9));
+    let other = mail().from("else@example.org").text(text(9));
     assert_eq!(rule(&run(&guard, &other).await.unwrap()), ("pass", ""));
     tokio::time::advance(Duration::from_secs(3600)).await;
-    let mail = mail().text(&text(9));
+    let mail = mail().text(text(9));
     assert_eq!(rule(&run(&guard, &mail).await.unwrap()), ("pass", ""));
 }
 
