@@ -6,7 +6,7 @@ use crate::NOW;
 
 /// An event of this JSON.
 pub fn event(json: impl Into<String>) -> VerifiedEvent {
-    let stored = StoredEvent { raw_body: json.into().into(), timestamp: NOW };
+    let stored = StoredEvent { raw_body: json.into().into(), timestamp: NOW, inbox_id: None };
     VerifiedEvent::from_stored(stored).expect("a good event")
 }
 

@@ -29,6 +29,14 @@ impl Seen {
         self.0.lock().expect("no panic").len()
     }
 
+    /// All of them; it forgets them.
+    ///
+    /// # Panics
+    /// When a holder of the lock has panicked.
+    pub fn take(&self) -> Vec<VerifiedEvent> {
+        std::mem::take(&mut *self.0.lock().expect("no panic"))
+    }
+
     /// The last one.
     pub fn last(&self) -> Option<VerifiedEvent> {
         self.0.lock().expect("no panic").last().cloned()

@@ -23,7 +23,8 @@ fn event(name: &str, inbox: &str) -> VerifiedEvent {
         "event": name, "event_id": "evt_1", "inbox_id": inbox,
         "message": {"id": "msg_1", "from": "ada@example.com"},
     });
-    let stored = StoredEvent { raw_body: Bytes::from(json.to_string()), timestamp: 0 };
+    let stored =
+        StoredEvent { raw_body: Bytes::from(json.to_string()), timestamp: 0, inbox_id: None };
     VerifiedEvent::from_stored(stored).unwrap()
 }
 
@@ -108,7 +109,9 @@ async fn a_handler_takes_the_agent_of_the_events_inbox() {
     assert_eq!(tell(&resolver, mail("a")).await, "Ada");
     assert_eq!(database.lookups(), 2);
     let pod = Bytes::from_static(br#"{"event":"pod.suspended","pod_id":"p","inbox_id":null}"#);
-    let pod = VerifiedEvent::from_stored(StoredEvent { raw_body: pod, timestamp: 0 }).unwrap();
+    let pod =
+        VerifiedEvent::from_stored(StoredEvent { raw_body: pod, timestamp: 0, inbox_id: None })
+            .unwrap();
     assert_eq!(tell(&resolver, pod).await, "pods");
     assert_eq!(database.lookups(), 2);
 }

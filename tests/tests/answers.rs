@@ -1,5 +1,5 @@
-//! One test a row of the table of answers: the status, the code, whether the handler ran, whether
-//! the body was polled.
+//! One test a row of the table of responses: the status, the code, whether the handler ran, whether
+//! the body was read.
 
 use std::time::Duration;
 
@@ -60,14 +60,14 @@ fn twice(name: &'static str) -> Request<(ScriptedBody, Polls)> {
     request
 }
 
-/// Refused by its head alone.
+/// Refused by its head alone; its body is read to the end all the same.
 async fn assert_refused(
     layer: VerifyLayer,
     request: Request<(ScriptedBody, Polls)>,
     row: (u16, &str),
 ) {
     let Answer { status, code, ran, polls, .. } = answer(layer, request).await;
-    assert_eq!((status.as_u16(), &*code, ran, polls), (row.0, row.1, false, 0));
+    assert_eq!((status.as_u16(), &*code, ran, polls), (row.0, row.1, false, 2));
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn other_methods() {
         *request.method_mut() = method.parse().unwrap();
         let answer = answer(layer(), request).await;
         assert_eq!((answer.status.as_u16(), &*answer.code), (405, "method_not_allowed"));
-        assert_eq!((answer.ran, answer.polls), (false, 0));
+        assert_eq!((answer.ran, answer.polls), (false, 2));
         assert_eq!(answer.headers[header::ALLOW], "POST");
         assert_eq!(answer.headers[header::CONTENT_TYPE], "application/json");
     }
@@ -136,13 +136,53 @@ async fn too_large_in_fact() {
         let Answer { status, ran, .. } = answer(layer().body_limit(limit), good()).await;
         assert_eq!((status.as_u16(), ran), (expected, expected == 200));
     }
-    // It stops at the frame that is too much.
-    let frames =
-        [Step::Data(Bytes::from_static(&[0; 60])), Step::Data(Bytes::from_static(&[0; 60]))];
-    let body = ScriptedBody::new(frames.into_iter().chain([Step::Hang]));
+    // What follows the frame that is too much is read and thrown away.
+    let body = ScriptedBody::new((0..10).map(|_| Step::Data(Bytes::from_static(&[0; 60]))));
     let Answer { status, code, ran, polls, .. } =
         answer(layer().body_limit(100), signed(b"", body)).await;
-    assert_eq!((status.as_u16(), &*code, ran, polls), (413, "body_too_large", false, 2));
+    assert_eq!((status.as_u16(), &*code, ran, polls), (413, "body_too_large", false, 11));
+}
+
+#[tokio::test]
+async fn the_rest_of_a_refused_body_is_read_up_to_a_limit() {
+    const FRAME: usize = 1 << 16;
+    let frame = || Step::Data(Bytes::from_static(&[0; FRAME]));
+    let refused = async |frames: usize, limit: usize| {
+        let body = ScriptedBody::new((0..frames).map(|_| frame()));
+        let answer = answer(layer().body_limit(limit), signed(b"x", body).map(|body| body)).await;
+        assert_eq!((answer.status.as_u16(), answer.ran), (413, false));
+        answer.polls
+    };
+    let whole = (16 << 20) / FRAME;
+    // The frames that were received before the verdict are not counted.
+    assert_eq!(refused(whole, 100).await, whole + 1);
+    assert_eq!(refused(whole + 100, 100).await, whole + 2);
+    assert_eq!(refused(3 * whole, 2 * (16 << 20)).await, 3 * whole + 1);
+    // It is known to be longer: nothing of it is read.
+    let mut stale = signed(b"", ScriptedBody::new((0..10).map(|_| frame())));
+    stale = stale.map(|(body, polls)| (body.at_least((16 << 20) + 1), polls));
+    assert_eq!(answer(layer().clock(clock(301)), stale).await.polls, 0);
+}
+
+#[tokio::test]
+async fn a_sender_that_asks_before_it_sends_the_body_is_refused_without_reading_it() {
+    let mut request = without("x-signature");
+    request.headers_mut().insert(header::EXPECT, "100-continue".parse().unwrap());
+    let Answer { status, polls, .. } = answer(layer(), request).await;
+    assert_eq!((status.as_u16(), polls), (400, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_body_that_is_slow_is_cut_off() {
+    for (steps, seconds) in [
+        (vec![Step::Hang], 2),
+        (vec![Step::Data(Bytes::from_static(&[0; 160 << 10])), Step::Hang], 10),
+    ] {
+        let started = tokio::time::Instant::now();
+        let stale = signed(b"", ScriptedBody::new(steps));
+        let Answer { status, .. } = answer(layer().clock(clock(301)), stale).await;
+        assert_eq!((status.as_u16(), started.elapsed().as_secs()), (400, seconds));
+    }
 }
 
 #[tokio::test]
@@ -166,8 +206,20 @@ async fn unended(layer: VerifyLayer, end: Step) -> (u16, String, bool) {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_never_ends() {
     let started = tokio::time::Instant::now();
-    assert_eq!(unended(layer(), Step::Hang).await, (408, "body_timeout".into(), false));
+    let layer = layer().body_minimum_rate(0);
+    assert_eq!(unended(layer, Step::Hang).await, (408, "body_timeout".into(), false));
     assert_eq!(started.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_too_slow() {
+    for (bytes, seconds) in [(1, 2), (32 << 10, 2), (80 << 10, 5), (1 << 20, 10)] {
+        let started = tokio::time::Instant::now();
+        let body = ScriptedBody::new([Step::Data(Bytes::from(vec![0; bytes])), Step::Hang]);
+        let Answer { status, code, .. } = answer(layer(), signed(b"", body)).await;
+        assert_eq!((status.as_u16(), &*code), (408, "body_timeout"));
+        assert_eq!(started.elapsed().as_secs(), seconds, "{bytes}");
+    }
 }
 
 #[tokio::test]
@@ -184,54 +236,104 @@ async fn a_body_that_breaks_off() {
     assert_eq!((status.as_u16(), &*code, ran), (400, "body_incomplete", false));
 }
 
-#[tokio::test]
-async fn the_shared_budget_used_up() {
+/// A budget of which events may take so many bytes: an eighth is for small bodies.
+fn budget_for(bytes: usize) -> usize {
+    (bytes * 8).div_ceil(7)
+}
+
+/// Holds its event for ever.
+fn hold<B: Send>() -> impl tower::Service<
+    Request<B>,
+    Response = http::Response<String>,
+    Error = BoxError,
+    Future = impl Future<Output = Result<http::Response<String>, BoxError>>,
+> + Clone {
+    service_fn(async |request: Request<B>| {
+        std::future::pending::<()>().await;
+        drop(request);
+        Ok::<_, BoxError>(http::Response::new(String::new()))
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_budget_is_held_until_the_response_and_no_longer() {
     let length = fixture("message.received").len();
-    let layer = layer().body_budget(2 * length + 10);
-    let (inner, seen) = inner();
-    let service = layer.clone().layer(inner);
-    // One request holds some of the budget, waiting for the rest of its body.
-    let (body, polls) = ScriptedBody::new([Step::Data(Bytes::from_static(&[0; 100])), Step::Hang]);
-    let mut waiting = by_hand(service.clone().oneshot(signed(b"", body)));
-    assert!(waiting.poll().is_pending() && polls.count() == 2);
+    let layer = layer().body_budget(budget_for(2 * length));
+    let request = good().map(|(body, _)| body);
+    let mut held = by_hand(layer.clone().layer(hold()).oneshot(request));
+    assert!(held.poll().is_pending());
+    let started = tokio::time::Instant::now();
     let refused = answer(layer.clone(), good()).await;
     assert_eq!((refused.status.as_u16(), &*refused.code, refused.ran), (503, "overloaded", false));
     assert_eq!(refused.headers[header::RETRY_AFTER], "5");
-    // Its part comes back when it is dropped.
-    drop(waiting);
-    assert_eq!(answer(layer, good()).await.status, 200);
-    assert_eq!(seen.count(), 0);
-}
-
-#[tokio::test]
-async fn the_budget_is_held_until_the_answer_and_no_longer() {
-    let length = fixture("message.received").len();
-    let layer = layer().body_budget(2 * length);
-    let hold = service_fn(async |_| {
-        std::future::pending::<()>().await;
-        Ok::<_, BoxError>(http::Response::new(String::new()))
-    });
-    let request = good().map(|(body, _)| body);
-    let mut held = by_hand(layer.clone().layer(hold).oneshot(request));
-    assert!(held.poll().is_pending());
-    assert_eq!(answer(layer.clone(), good()).await.code, "overloaded");
+    assert_eq!(started.elapsed().as_secs(), 2, "it waits for room");
     drop(held);
     for _ in 0..3 {
         assert_eq!(answer(layer.clone(), good()).await.status, 200);
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn room_that_comes_free_in_time_is_taken() {
+    let length = fixture("message.received").len();
+    let layer = layer().body_budget(budget_for(2 * length));
+    let request = good().map(|(body, _)| body);
+    let mut held = by_hand(layer.clone().layer(hold()).oneshot(request));
+    assert!(held.poll().is_pending());
+    let freed = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(held);
+    };
+    let (waited, ()) = tokio::join!(answer(layer, good()), freed);
+    assert_eq!(waited.status, 200);
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_end_gives_way_to_an_event() {
+    let length = fixture("message.received").len();
+    let layer = layer().body_budget(budget_for(2 * length));
+    let body = ScriptedBody::new([
+        Step::Data(Bytes::from(vec![0; length])),
+        Step::Yield,
+        Step::Yield,
+        Step::Hang,
+    ]);
+    // Its rest is read for a moment, as that of every refusal.
+    let stuck = tokio::spawn(answer(layer.clone(), signed(b"", body)));
+    tokio::task::yield_now().await;
+    assert_eq!(answer(layer.clone(), good()).await.status, 200);
+    let refused = stuck.await.unwrap();
+    assert_eq!((refused.status.as_u16(), &*refused.code, refused.ran), (503, "overloaded", false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_budget_is_held_as_long_as_a_clone_of_the_event_or_of_its_bytes_lives() {
+    let length = fixture("message.received").len();
+    let layer = layer().body_budget(budget_for(2 * length));
+    let (inner, seen) = inner();
+    let service = layer.clone().layer(inner);
+    let request = || good().map(|(body, _)| body);
+    assert_eq!(service.clone().oneshot(request()).await.unwrap().status(), 200);
+    // The recorder has it.
+    assert_eq!(answer(layer.clone(), good()).await.code, "overloaded");
+    let bytes = seen.take().pop().unwrap().raw_body().clone();
+    assert_eq!(answer(layer.clone(), good()).await.code, "overloaded");
+    drop(bytes);
+    assert_eq!(answer(layer, good()).await.status, 200);
+}
+
 #[tokio::test]
 async fn the_budget_counts_the_event_beside_its_body() {
     let length = fixture("message.received").len();
-    for (budget, expected) in [(2 * length, (200, "")), (2 * length - 1, (503, "overloaded"))] {
+    let enough = budget_for(2 * length);
+    for (budget, expected) in [(enough, (200, "")), (enough - 2, (503, "overloaded"))] {
         let Answer { status, code, .. } = answer(layer().body_budget(budget), good()).await;
         assert_eq!((status.as_u16(), &*code), expected, "{budget}");
     }
     // Nothing is read from what is not OpenMail's.
     let forged =
         with("x-signature", "00000000000000000000000000000000000000000000000000000000000000ff");
-    assert_eq!(answer(layer().body_budget(length), forged).await.status, 401);
+    assert_eq!(answer(layer().body_budget(budget_for(length)), forged).await.status, 401);
 }
 
 /// A future to be polled by hand.

@@ -19,7 +19,12 @@ use openmail_tower::{
 use tower::{ServiceExt, service_fn};
 
 fn event(raw_body: impl Into<Bytes>) -> VerifiedEvent {
-    VerifiedEvent::from_stored(StoredEvent { raw_body: raw_body.into(), timestamp: 0 }).unwrap()
+    VerifiedEvent::from_stored(StoredEvent {
+        raw_body: raw_body.into(),
+        timestamp: 0,
+        inbox_id: None,
+    })
+    .unwrap()
 }
 
 type Seen = Arc<Mutex<Vec<Request<Bytes>>>>;

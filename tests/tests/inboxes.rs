@@ -21,7 +21,8 @@ fn event(name: &str, inbox: &str) -> VerifiedEvent {
         "message": {"id": "msg_1", "from": "ada@example.com"},
     });
     let raw_body = Bytes::from(json.to_string());
-    VerifiedEvent::from_stored(StoredEvent { raw_body, timestamp: 1_711_015_500 }).unwrap()
+    VerifiedEvent::from_stored(StoredEvent { raw_body, timestamp: 1_711_015_500, inbox_id: None })
+        .unwrap()
 }
 
 async fn run(router: &EventRouter, name: &str, inbox: &str) -> String {

@@ -17,7 +17,7 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 
 fn event(inbox: &str) -> VerifiedEvent {
     let json = format!(r#"{{"event":"inbox.suspended","event_id":"e","inbox_id":{inbox}}}"#);
-    let stored = StoredEvent { raw_body: Bytes::from(json), timestamp: 0 };
+    let stored = StoredEvent { raw_body: Bytes::from(json), timestamp: 0, inbox_id: None };
     VerifiedEvent::from_stored(stored).unwrap()
 }
 

@@ -35,8 +35,9 @@ fn peak(json: &[u8]) -> usize {
 
 /// How many bytes a budget must have for it, beside the body's own.
 fn counted(json: &[u8]) -> usize {
-    let is_enough = |budget| {
-        let mut service = layer().body_budget(json.len() + budget).layer(inner().0);
+    let is_enough = |budget: usize| {
+        let mut service =
+            layer().body_budget(((json.len() + budget) * 8).div_ceil(7)).layer(inner().0);
         let request = signed(json, Full::new(Bytes::copy_from_slice(json)));
         finish(service.call(request)).unwrap().status() == 200
     };
@@ -79,7 +80,8 @@ fn the_budget_counts_what_an_event_takes() {
 
     // A mail is charged for its text and no more, whatever that quotes.
     for size in [1 << 10, 2 << 10, 8 << 10, 64 << 10, 1 << 20] {
-        assert_eq!(counted(&mail_of(size)), size);
+        // An eighth of the budget is not for events; this rounds.
+        assert!(size - counted(&mail_of(size)) <= 1, "{size}");
     }
     let quoted = r#"[{\"a\":[1,2,{}]},{},\"b,c\\\"],,,"#.repeat(10_000);
     let json = mail("", |_| format!(r#""attachments":[{{"parsedText":"{quoted}"}}]"#), "");

@@ -3,21 +3,26 @@
 use anyhow::Context as _;
 use async_nats::jetstream::message::{OutboundMessage, PublishMessage};
 use openmail_tower::{InboxId, StoredEvent, VerifiedEvent};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::stream::STREAM;
 
 /// The header with the signed time, in Unix seconds. Its body is OpenMail's, to the byte.
 const TIMESTAMP: &str = "OpenMail-Timestamp";
+/// The header with the inbox it belongs to, percent-encoded: not every event names it in its body.
+const INBOX: &str = "OpenMail-Inbox";
 
 pub(crate) fn write(event: VerifiedEvent) -> OutboundMessage {
     let subject = subject(event.inbox_id());
     let id = event.event_id().map(|id| encode(id.as_str()));
-    let StoredEvent { raw_body, timestamp } = event.into_stored();
+    let StoredEvent { raw_body, timestamp, inbox_id } = event.into_stored();
     let mut message = PublishMessage::build()
         .payload(raw_body)
         .header(TIMESTAMP, timestamp.to_string())
         .expected_stream(STREAM);
+    if let Some(inbox) = inbox_id {
+        message = message.header(INBOX, encode(inbox.as_str()));
+    }
     if let Some(id) = id {
         message = message.message_id(id);
     }
@@ -25,10 +30,14 @@ pub(crate) fn write(event: VerifiedEvent) -> OutboundMessage {
 }
 
 pub(crate) fn read(message: &async_nats::Message) -> anyhow::Result<VerifiedEvent> {
-    let timestamp = message.headers.as_ref().and_then(|headers| headers.get(TIMESTAMP));
-    let timestamp = timestamp.context("it has no timestamp")?.as_str().parse()?;
+    let header = |name| message.headers.as_ref().and_then(|headers| headers.get(name));
+    let timestamp = header(TIMESTAMP).context("it has no timestamp")?.as_str().parse()?;
+    let inbox_id = match header(INBOX) {
+        Some(inbox) => Some(percent_decode_str(inbox.as_str()).decode_utf8()?.as_ref().into()),
+        None => None,
+    };
     let raw_body = message.payload.clone();
-    Ok(VerifiedEvent::from_stored(StoredEvent { raw_body, timestamp })?)
+    Ok(VerifiedEvent::from_stored(StoredEvent { raw_body, timestamp, inbox_id })?)
 }
 
 /// One for each inbox, so that `nats stream subjects` tells them apart and a consumer can be for

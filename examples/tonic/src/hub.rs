@@ -99,7 +99,12 @@ mod tests {
 
     fn event() -> VerifiedEvent {
         let json = r#"{"event":"inbox.suspended","inbox_id":"inb_1"}"#;
-        VerifiedEvent::from_stored(StoredEvent { raw_body: json.into(), timestamp: 0 }).unwrap()
+        VerifiedEvent::from_stored(StoredEvent {
+            raw_body: json.into(),
+            timestamp: 0,
+            inbox_id: None,
+        })
+        .unwrap()
     }
 
     // The clock is paused: it goes on by itself where nothing else does.

@@ -22,9 +22,9 @@ pub enum DedupeKey {
 }
 
 impl DedupeKey {
-    /// Returns the store's key; `None` where the event has no id. A key of more than 255 bytes is
-    /// its SHA-256.
-    pub(crate) fn of(self, event: &VerifiedEvent) -> Option<String> {
+    /// Returns an event's key; `None` where the event has no id. A key of more than 255 bytes is its
+    /// SHA-256. Events of two inboxes ([`VerifiedEvent::inbox_id`]) have different keys.
+    pub fn of(self, event: &VerifiedEvent) -> Option<String> {
         let inbox = event.inbox_id().map_or("", |inbox| inbox.as_str());
         // An id is opaque and may hold any character: the length says where the first one ends.
         let key = |what, id: &str| format!("{what}:{}:{inbox}:{id}", inbox.len());

@@ -7,9 +7,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::time::Sleep;
 #[cfg(any(feature = "agents", feature = "dedupe", feature = "queue"))]
 use tokio::time::timeout;
+use tokio::time::{Instant, Sleep};
 
 /// Boxed, since it is larger than most of what it would be moved about with.
 #[derive(Debug, Default)]
@@ -19,6 +19,13 @@ impl Timer {
     /// Ready when the time is over that `start` says at the first call.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, start: impl FnOnce() -> Sleep) -> Poll<()> {
         self.0.get_or_insert_with(|| Box::pin(start())).as_mut().poll(cx)
+    }
+
+    /// Sets a timer that was polled before to another time.
+    pub(crate) fn reset(&mut self, deadline: Instant) {
+        if let Some(sleep) = &mut self.0 {
+            sleep.as_mut().reset(deadline);
+        }
     }
 }
 

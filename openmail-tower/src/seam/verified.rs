@@ -32,14 +32,26 @@ struct Inner {
     event: Event,
     raw: Bytes,
     timestamp: SystemTime,
+    signed_for: Option<InboxId>,
 }
 
 impl VerifiedEvent {
     /// To be called only with bytes whose signature holds.
+    #[cfg(any(test, feature = "test-util"))]
     pub(crate) fn parse(raw: Bytes, timestamp: SystemTime) -> Result<Self, InvalidPayload> {
+        Self::parse_for(raw, timestamp, None)
+    }
+
+    /// To be called only with bytes whose signature holds; `signed_for` is the inbox whose own
+    /// secret verified them. A reservation of memory travels inside `raw`, as the bytes' owner.
+    pub(crate) fn parse_for(
+        raw: Bytes,
+        timestamp: SystemTime,
+        signed_for: Option<InboxId>,
+    ) -> Result<Self, InvalidPayload> {
         let event = Event::from_slice(&raw)?;
         let attempt = event.attempt();
-        let inner = Arc::new(Inner { event, raw, timestamp });
+        let inner = Arc::new(Inner { event, raw, timestamp, signed_for });
         Ok(Self {
             inner,
             attempt,
@@ -98,9 +110,13 @@ impl VerifiedEvent {
         self.event().event_id()
     }
 
-    /// The inbox it is about: what to route by.
+    /// The inbox it belongs to: what to route by.
+    ///
+    /// The `inbox_id` inside the signed body or, where the body names none (`setup.test`, `pod.*`,
+    /// unknown events), the inbox whose own secret verified it. `None` only for an event about no
+    /// inbox that was signed with the account's secret.
     pub fn inbox_id(&self) -> Option<&InboxId> {
-        self.event().inbox_id()
+        self.event().inbox_id().or(self.inner.signed_for.as_ref())
     }
 
     /// The conversation it belongs to.
@@ -149,7 +165,7 @@ impl VerifiedEvent {
     pub fn into_stored(self) -> StoredEvent {
         let Inner { raw, timestamp, .. } = &*self.inner;
         let timestamp = timestamp.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        StoredEvent { raw_body: raw.clone(), timestamp }
+        StoredEvent { raw_body: raw.clone(), timestamp, inbox_id: self.inbox_id().cloned() }
     }
 
     /// Reads back what [`into_stored`](Self::into_stored) gave.
@@ -162,7 +178,7 @@ impl VerifiedEvent {
     pub fn from_stored(stored: StoredEvent) -> Result<Self, InvalidPayload> {
         let since = std::time::Duration::from_secs(stored.timestamp);
         let timestamp = UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH);
-        Self::parse(stored.raw_body, timestamp)
+        Self::parse_for(stored.raw_body, timestamp, stored.inbox_id)
     }
 }
 
@@ -183,6 +199,9 @@ pub struct StoredEvent {
     pub raw_body: Bytes,
     /// The signed time, in Unix seconds.
     pub timestamp: u64,
+    /// The inbox it belongs to, as [`VerifiedEvent::inbox_id`]. The body's own `inbox_id` goes
+    /// before it; it matters for events that name none and were signed with an inbox's secret.
+    pub inbox_id: Option<InboxId>,
 }
 
 impl fmt::Debug for StoredEvent {

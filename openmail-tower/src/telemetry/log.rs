@@ -35,6 +35,19 @@ pub(super) fn received(bytes: usize) {
     let _ = bytes;
 }
 
+/// A secret is short enough to be guessed. Said once: a keyring may make secrets for each request.
+pub(crate) fn short_secret(bytes: usize) {
+    #[cfg(feature = "tracing")]
+    {
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        ONCE.call_once(|| {
+            tracing::warn!(target: TARGET, bytes, "webhook secret is short, was it cut off?");
+        });
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = bytes;
+}
+
 /// A request was refused.
 pub(super) fn refused(reason: &'static str, error: &dyn fmt::Display) {
     #[cfg(feature = "tracing")]

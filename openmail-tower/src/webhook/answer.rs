@@ -1,4 +1,6 @@
-//! The form of every answer of our own: a status, a code for machines, a sentence for people.
+//! The form of every response of our own: a status, a code for machines, a sentence for people.
+//!
+//! Nothing here logs or counts: that is for those who send a response.
 
 use std::time::Duration;
 
@@ -34,7 +36,7 @@ pub(crate) fn refusal(
     response
 }
 
-/// An event that was not handled; the log has the error, the answer only what sort it is.
+/// An event that was not handled; the response says only what sort of failure it is.
 pub(crate) fn failure(error: &HandlerError) -> Response<Bytes> {
     let delay = error.delay();
     let (status, code, message, retry_after) = match error.kind() {

@@ -7,14 +7,18 @@ use axum_core::{
 };
 use http::request::Parts;
 
-use crate::{seam::VerifiedEvent, webhook::answer::unverified};
+use crate::{seam::VerifiedEvent, telemetry, webhook::answer::unverified};
 
 /// Takes the event that [`VerifyLayer`](crate::VerifyLayer) has left in the request's extensions.
 impl<S: Send + Sync> FromRequestParts<S> for VerifiedEvent {
     type Rejection = MissingVerifyLayer;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, MissingVerifyLayer> {
-        parts.extensions.get::<Self>().cloned().ok_or(MissingVerifyLayer)
+        let event = parts.extensions.get::<Self>().cloned();
+        if event.is_none() {
+            telemetry::unverified();
+        }
+        event.ok_or(MissingVerifyLayer)
     }
 }
 

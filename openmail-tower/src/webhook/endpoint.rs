@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+use http_body::Body;
 use http_body_util::Full;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, sleep_until};
@@ -23,11 +24,16 @@ use crate::{
     webhook::{
         answer::{MISFIT, failure, late, outcome, unsent, unverified},
         keyring::Keyring,
-        verify::{Verify, VerifyLayer},
+        verify::{
+            DISCARD_LIMIT, Discard, Limits, Verify, VerifyLayer, expects_continue, is_worth_reading,
+        },
     },
 };
 
 /// A webhook in one call: `events` behind an [`Endpoint`] behind the layer's verification.
+///
+/// In axum it is a service and not a handler: `route_service`, not `route` with `post(…)`. It answers
+/// other methods than `POST` itself.
 ///
 /// ```no_run
 /// use openmail_tower::{EventRouter, VerifyLayer, webhook};
@@ -70,9 +76,9 @@ impl<E> Endpoint<E> {
         Self { events, deadline: Duration::from_secs(12), unrouted: StatusCode::OK }
     }
 
-    /// How long after the request came in to answer at the latest. OpenMail hangs up after 15 s and
-    /// counts that as a failure; whoever answers before decides himself. What still runs then is
-    /// dropped, unless something between holds its claim and runs it to its end. Default: 12 s.
+    /// Sets the maximum time from the request's arrival to the response. OpenMail hangs up after 15 s
+    /// and counts that as a failure. A run that takes longer is dropped, unless a layer in between
+    /// holds its claim and runs it to the end. Default: 12 s.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -92,10 +98,11 @@ impl<E, B> Service<Request<B>> for Endpoint<E>
 where
     E: Service<VerifiedEvent, Response = Outcome> + Clone,
     E::Error: Into<BoxError>,
+    B: Body,
 {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
-    type Future = EndpointFuture<E>;
+    type Future = EndpointFuture<E, B>;
 
     /// Always ready: a request that nothing has verified yet takes no place in the service of events,
     /// and to wait for one counts towards the deadline.
@@ -103,13 +110,17 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         let unrouted = self.unrouted;
-        let Some(event) = request.extensions_mut().remove::<VerifiedEvent>() else {
-            let answering = Answering::begin(None);
-            return EndpointFuture { state: State::Unverified, unrouted, answering };
+        let (mut parts, body) = request.into_parts();
+        let Some(event) = parts.extensions.remove::<VerifiedEvent>() else {
+            let unread =
+                is_worth_reading(&body, DISCARD_LIMIT) && !expects_continue(&parts.headers);
+            let body = Some(body).filter(|_| unread);
+            let state = State::Unverified { discard: Discard::new(DISCARD_LIMIT), body };
+            return EndpointFuture { state, unrouted, answering: Answering::begin(None) };
         };
-        let answering = Answering::begin(request.extensions_mut().remove::<Answer>());
+        let answering = Answering::begin(parts.extensions.remove::<Answer>());
         let unrouted = if event.event().misfit().is_some() { MISFIT } else { unrouted };
         let arrival = event.arrival().unwrap_or_else(Instant::now);
         let state = State::Running {
@@ -123,12 +134,12 @@ where
 
 pin_project! {
     /// The future of [`Endpoint`].
-    pub struct EndpointFuture<E>
+    pub struct EndpointFuture<E, B>
     where
         E: Service<VerifiedEvent>,
     {
         #[pin]
-        state: State<Oneshot<E, E::Future>>,
+        state: State<Oneshot<E, E::Future>, B>,
         unrouted: StatusCode,
         // Dropped after the run.
         answering: Answering,
@@ -137,24 +148,30 @@ pin_project! {
 
 pin_project! {
     #[project = StateProj]
-    enum State<F> {
-        Unverified,
+    enum State<F, B> {
+        // The rest of the body is read before the refusal is answered.
+        Unverified { discard: Discard, #[pin] body: Option<B> },
         // Without a deadline where that lies further away than time goes.
         Running { #[pin] run: CatchPanic<F>, deadline: Option<Instant>, timer: Timer },
     }
 }
 
-impl<E> Future for EndpointFuture<E>
+impl<E, B> Future for EndpointFuture<E, B>
 where
     E: Service<VerifiedEvent, Response = Outcome>,
     E::Error: Into<BoxError>,
+    B: Body,
 {
     type Output = Result<Response<Full<Bytes>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let answer = match this.state.project() {
-            StateProj::Unverified => {
+        let response = match this.state.project() {
+            StateProj::Unverified { discard, mut body } => {
+                if let Some(body) = body.as_mut().as_pin_mut() {
+                    ready!(discard.poll(body, cx, Limits::default()));
+                }
+                body.set(None);
                 telemetry::unverified();
                 unverified()
             }
@@ -168,15 +185,9 @@ where
                     outcome(&done, *this.unrouted)
                 }
                 Poll::Ready(Ok(Err(error))) => {
-                    let mut error = HandlerError::from_boxed(error.into());
-                    this.answering.failed(&mut error);
-                    failure(&error)
+                    failed(HandlerError::from_boxed(error.into()), this.answering)
                 }
-                Poll::Ready(Err(panic)) => {
-                    let mut error = HandlerError::panicked(panic);
-                    this.answering.failed(&mut error);
-                    failure(&error)
-                }
+                Poll::Ready(Err(panic)) => failed(HandlerError::panicked(panic), this.answering),
                 Poll::Pending => {
                     let Some(deadline) = *deadline else { return Poll::Pending };
                     ready!(timer.poll(cx, || sleep_until(deadline)));
@@ -185,11 +196,17 @@ where
                 }
             },
         };
-        Poll::Ready(Ok(answer.map(Full::new)))
+        Poll::Ready(Ok(response.map(Full::new)))
     }
 }
 
-impl<E: Service<VerifiedEvent>> fmt::Debug for EndpointFuture<E> {
+/// Reports a failure and answers it.
+fn failed(mut error: HandlerError, answering: &mut Answering) -> Response<Bytes> {
+    answering.failed(&mut error);
+    failure(&error)
+}
+
+impl<E: Service<VerifiedEvent>, B> fmt::Debug for EndpointFuture<E, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EndpointFuture").finish_non_exhaustive()
     }

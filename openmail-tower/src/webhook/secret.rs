@@ -5,10 +5,29 @@ use std::{env, ffi::OsString, fmt, sync::Arc};
 use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
 
+use crate::telemetry;
+
 /// The variable that holds the secret, as OpenMail's guide names it.
 pub const SECRET_VARIABLE: &str = "OPENMAIL_WEBHOOK_SECRET";
 /// The variable that holds the secret before it, while a rotation is under way.
 pub const PREVIOUS_SECRET_VARIABLE: &str = "OPENMAIL_WEBHOOK_SECRET_PREVIOUS";
+
+/// A secret of fewer bytes is worth a warning.
+const SHORT: usize = 16;
+
+/// Whether a text stands in quotation marks.
+fn is_quoted(text: &str) -> bool {
+    let mut characters = text.chars();
+    let (first, last) = (characters.next(), characters.next_back());
+    matches!(
+        (first, last),
+        (Some('"'), Some('"'))
+            | (Some('\''), Some('\''))
+            | (Some('`'), Some('`'))
+            | (Some('\u{201c}' | '\u{201d}'), Some('\u{201c}' | '\u{201d}'))
+            | (Some('\u{2018}' | '\u{2019}'), Some('\u{2018}' | '\u{2019}'))
+    )
+}
 
 /// One webhook secret.
 ///
@@ -33,9 +52,13 @@ pub struct Secret {
 impl Secret {
     /// Takes the secret's text.
     ///
+    /// A secret of fewer than 16 bytes is taken, since OpenMail does not say how long its secrets
+    /// are, and reported once in the log: it was probably cut off.
+    ///
     /// # Errors
-    /// When it is empty, or begins or ends with white space: the newline of a file or a blank from a
-    /// copied line is the usual reason why no signature ever verifies.
+    /// When it is empty, begins or ends with white space, or stands in quotation marks: the newline
+    /// of a file, a blank from a copied line, or the quotes of an env file are the usual reason why no
+    /// signature ever verifies.
     pub fn new(text: impl AsRef<str>) -> Result<Self, SecretError> {
         let text = text.as_ref();
         let blank = |c: char| c.is_whitespace() || c == '\u{feff}' || c == '\0';
@@ -44,6 +67,12 @@ impl Secret {
         }
         if text.starts_with(blank) || text.ends_with(blank) {
             return Err(SecretErrorKind::Padded.into());
+        }
+        if is_quoted(text) {
+            return Err(SecretErrorKind::Quoted.into());
+        }
+        if text.len() < SHORT {
+            telemetry::short_secret(text.len());
         }
         let keyed = Hmac::new_from_slice(text.as_bytes()).expect("HMAC takes a key of any length");
         Ok(Self { keyed })
@@ -116,7 +145,7 @@ impl Secrets {
     /// Reads `OPENMAIL_WEBHOOK_SECRET` and, where it is set, `OPENMAIL_WEBHOOK_SECRET_PREVIOUS`.
     ///
     /// # Errors
-    /// As [`Secret::from_env`]; only the second variable may be unset.
+    /// As [`Secret::from_env`]; only the second variable may be unset or empty.
     pub fn from_env() -> Result<Self, SecretError> {
         Self::from_variables(env::var_os(SECRET_VARIABLE), env::var_os(PREVIOUS_SECRET_VARIABLE))
     }
@@ -126,7 +155,11 @@ impl Secrets {
         previous: Option<OsString>,
     ) -> Result<Self, SecretError> {
         let secrets = Self::new(Secret::from_variable(SECRET_VARIABLE, current)?);
-        match previous {
+        // Compose files pass a variable that is not set as an empty one, and env files keep quotes.
+        let is_none = |text: &OsString| {
+            text.to_str().is_some_and(|text| matches!(text.trim(), "" | "\"\"" | "''"))
+        };
+        match previous.filter(|text| !is_none(text)) {
             None => Ok(secrets),
             some => Ok(secrets.and(Secret::from_variable(PREVIOUS_SECRET_VARIABLE, some)?)),
         }
@@ -198,6 +231,11 @@ pub enum SecretErrorKind {
     /// White space before or after it.
     #[error("the webhook secret has white space before or after it (a newline, a copied blank?)")]
     Padded,
+    /// Quotation marks around it.
+    #[error(
+        "the webhook secret has quotation marks around it; an env file or a shell has kept them, so write it without"
+    )]
+    Quoted,
 }
 
 #[cfg(test)]
@@ -220,6 +258,19 @@ mod tests {
     }
 
     #[test]
+    fn quotation_marks_around_are_refused_and_within_are_not() {
+        for text in ["\"whsec_k\"", "'k'", "`k`", "\u{201c}k\u{201d}", "\u{2018}k\u{2019}", "\"\""]
+        {
+            let error = Secret::new(text).unwrap_err();
+            assert_eq!(error.kind(), SecretErrorKind::Quoted, "{text}");
+            assert!(error.to_string().contains("quotation marks"), "{error}");
+        }
+        for text in ["k\"k", "\"k", "k'", "\"k'", "\""] {
+            assert!(Secret::new(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
     fn a_main_that_ends_with_it_tells_what_to_do() {
         let error = Secrets::from_variables(None, None).unwrap_err();
         assert_eq!(format!("{error:?}"), error.to_string());
@@ -231,13 +282,15 @@ mod tests {
         assert!(name(variables(None, None)).starts_with("OPENMAIL_WEBHOOK_SECRET: "));
         assert!(name(variables(Some(""), None)).starts_with("OPENMAIL_WEBHOOK_SECRET: "));
         assert!(name(variables(Some("k\n"), None)).starts_with("OPENMAIL_WEBHOOK_SECRET: "));
-        let previous = name(variables(Some("k"), Some("")));
+        let previous = name(variables(Some("k"), Some("j ")));
         assert!(previous.starts_with("OPENMAIL_WEBHOOK_SECRET_PREVIOUS: "), "{previous}");
     }
 
     #[test]
-    fn the_previous_secret_may_be_unset() {
-        assert_eq!(variables(Some("k"), None).unwrap().iter().count(), 1);
+    fn the_previous_secret_may_be_unset_or_empty() {
+        for none in [None, Some(""), Some(" "), Some("\"\""), Some("''")] {
+            assert_eq!(variables(Some("k"), none).unwrap().iter().count(), 1, "{none:?}");
+        }
         assert_eq!(variables(Some("k"), Some("j")).unwrap().iter().count(), 2);
     }
 

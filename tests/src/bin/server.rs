@@ -18,7 +18,7 @@ async fn main() -> std::io::Result<()> {
         Ok::<_, HandlerError>(Outcome::Done)
     });
     // Slow bodies are to stay, however slow the machine.
-    let layer = layer().body_timeout(Duration::from_secs(600));
+    let layer = layer().body_timeout(Duration::from_secs(600)).body_minimum_rate(0);
     let app = axum::Router::new().route_service("/webhooks", webhook(layer, events));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);

@@ -100,7 +100,8 @@ async fn everything_an_event_has_can_be_taken() {
 async fn a_pods_event_has_no_inbox() {
     let log = Log::default();
     let router = EventRouter::new().handler(lifecycle).with_state(log.clone());
-    let stored = StoredEvent { raw_body: fixture("pod.suspended").into(), timestamp: 0 };
+    let stored =
+        StoredEvent { raw_body: fixture("pod.suspended").into(), timestamp: 0, inbox_id: None };
     let event = VerifiedEvent::from_stored(stored).unwrap();
     let id = event.event_id().unwrap().clone();
     assert_eq!(run(router, event).await.unwrap(), Outcome::Done);

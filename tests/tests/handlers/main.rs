@@ -37,7 +37,8 @@ impl Log {
 
 fn event(json: &serde_json::Value) -> VerifiedEvent {
     let raw_body = Bytes::from(json.to_string());
-    VerifiedEvent::from_stored(StoredEvent { raw_body, timestamp: 1_711_015_500 }).unwrap()
+    VerifiedEvent::from_stored(StoredEvent { raw_body, timestamp: 1_711_015_500, inbox_id: None })
+        .unwrap()
 }
 
 fn mail(inbox: &str) -> VerifiedEvent {

@@ -50,7 +50,11 @@ impl<St: QueueStore> Probe<St> {
             thread_id: text("thread"),
             trace_context: text("trace"),
             weight: 10,
-            stored: StoredEvent { raw_body: format!("body {number}").into(), timestamp: number },
+            stored: StoredEvent {
+                raw_body: format!("body {number}").into(),
+                timestamp: number,
+                inbox_id: Some(format!("inbox {number}").into()),
+            },
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use crate::seam::StoredEvent;
+use crate::{event::InboxId, seam::StoredEvent};
 
 use crate::queue::{
     entry::{DeadLetter, EntryId, Role},
@@ -51,7 +51,8 @@ where
     let lease = Lease::new(EntryId(row.try_get(0)?), row.try_get(1)?, row.try_get(2)?);
     let raw_body: Vec<u8> = row.try_get(18)?;
     let timestamp = unsigned(row.try_get(17)?);
-    let stored = StoredEvent { raw_body: raw_body.into(), timestamp };
+    let inbox_id = row.try_get::<Option<String>, _>(13)?.map(InboxId::from);
+    let stored = StoredEvent { raw_body: raw_body.into(), timestamp, inbox_id };
     let mut claimed = Claimed::new(lease, row.try_get(12)?, stored);
     let losses: i64 = row.try_get(5)?;
     let now: i64 = row.try_get(19)?;
@@ -102,7 +103,9 @@ where
 {
     let timestamp = unsigned(row.try_get(10)?);
     let raw_body = row.try_get::<Vec<u8>, _>(11)?.into();
-    Ok((letter(row)?, StoredEvent { raw_body, timestamp }))
+    let letter = letter(row)?;
+    let inbox_id = letter.inbox_id.as_deref().map(InboxId::from);
+    Ok((letter, StoredEvent { raw_body, timestamp, inbox_id }))
 }
 
 /// As [`letter`], and behind it token

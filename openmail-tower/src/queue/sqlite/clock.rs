@@ -198,7 +198,7 @@ mod tests {
     }
 
     async fn add(store: &SqliteStore) {
-        let stored = StoredEvent { raw_body: "{}".into(), timestamp: 1 };
+        let stored = StoredEvent { raw_body: "{}".into(), timestamp: 1, inbox_id: None };
         let entry = NewEntry {
             key: None,
             lane: None,

@@ -216,7 +216,7 @@ mod tests {
 
     fn claimed(id: i64, token: i64, inbox: &str, weight: u64) -> Claimed {
         let lease = Lease::new(EntryId(id), token, None);
-        let stored = StoredEvent { raw_body: Bytes::new(), timestamp: 0 };
+        let stored = StoredEvent { raw_body: Bytes::new(), timestamp: 0, inbox_id: None };
         let mut claimed = Claimed::new(lease, "message.received".to_owned(), stored);
         (claimed.inbox_id, claimed.weight) = (Some(inbox.to_owned()), weight);
         claimed

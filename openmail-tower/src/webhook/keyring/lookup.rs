@@ -47,8 +47,47 @@ impl Holder {
     pub(crate) fn signs_for(&self, inbox: Option<&InboxId>, keyring: &impl Keyring) -> bool {
         match self {
             Self::Account => inbox.is_none_or(|inbox| keyring.account_signs_for(inbox)),
-            Self::Inbox(own) => inbox == Some(own),
+            Self::Inbox(own) => inbox.is_none_or(|inbox| inbox == own),
             Self::Nobody => false,
+        }
+    }
+
+    /// The inbox that owns whatever the holder signs.
+    pub(crate) fn inbox(&self) -> Option<&InboxId> {
+        match self {
+            Self::Inbox(own) => Some(own),
+            Self::Account | Self::Nobody => None,
+        }
+    }
+}
+
+/// Which inbox the keys were asked for. The event must carry the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// None: one set of secrets signs for the account.
+    Account,
+    /// The inbox that the request's head names.
+    Head(InboxId),
+    /// What the body's `inbox_id` says.
+    Body(Option<InboxId>),
+}
+
+impl Asked {
+    /// The inbox to look up.
+    pub(crate) fn inbox(&self) -> Option<InboxId> {
+        match self {
+            Self::Account | Self::Body(None) => None,
+            Self::Head(inbox) | Self::Body(Some(inbox)) => Some(inbox.clone()),
+        }
+    }
+
+    /// Whether an event may be what was asked for: `carried` is the inbox in its body, `owner` the
+    /// one whose secret verified it.
+    pub(crate) fn matches(&self, carried: Option<&InboxId>, owner: Option<&InboxId>) -> bool {
+        match self {
+            Self::Account => true,
+            Self::Head(inbox) => carried.or(owner) == Some(inbox),
+            Self::Body(inbox) => carried == inbox.as_ref(),
         }
     }
 }
@@ -60,8 +99,8 @@ impl Keys {
         Self { secrets, holder: Holder::Account }
     }
 
-    /// Secrets that sign for one inbox: an event of another, or of none, that they verify is
-    /// refused. A `setup.test` may name none: it only tests the secret.
+    /// Secrets that sign for one inbox. An event of another inbox that they verify is refused; one
+    /// that names no inbox belongs to this one.
     pub fn inbox(inbox: InboxId, secrets: Secrets) -> Self {
         Self { secrets, holder: Holder::Inbox(inbox) }
     }
@@ -126,9 +165,9 @@ pub trait Keyring: Clone + Send + Sync + 'static {
     /// Where the inbox is named. Nothing is verified yet: an answer only says what to try.
     fn scope(&self, request: &Parts) -> Scope;
 
-    /// The secrets for what the scope names: an inbox, or none where that is [`Scope::Account`] or
-    /// the body holds no `inbox_id`. An event that does not carry what was named is refused,
-    /// whoever's secrets these are.
+    /// Returns the secrets for what the scope names: an inbox, or none where that is
+    /// [`Scope::Account`] or the body holds no `inbox_id`. An event that carries another inbox is
+    /// refused, whoever's secrets these are.
     fn keys(&self, inbox: Option<InboxId>) -> Self::Future;
 
     /// Whether the account's secrets sign for this inbox too. Asked once they have verified an event

@@ -9,5 +9,5 @@ mod lookup;
 mod rotation;
 
 pub use inbox::InboxKeyring;
-pub(crate) use lookup::{Holder, peek_inbox_id};
+pub(crate) use lookup::{Asked, Holder, peek_inbox_id};
 pub use lookup::{Keyring, Keys, Scope};

@@ -1,5 +1,7 @@
 //! The body as it arrives.
 
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
 
 use super::{
@@ -29,52 +31,65 @@ impl Buffer {
         Self { bytes: Pieces::One(Bytes::new()), limit, declared, reservation }
     }
 
-    pub(super) fn push(&mut self, frame: Bytes) -> Result<(), Rejection> {
-        if frame.is_empty() {
-            return Ok(());
-        }
-        let length = self.len().saturating_add(frame.len());
-        if length > self.limit {
-            return Err(RejectionKind::BodyTooLarge.into());
-        }
-        if self.len() == 0 {
-            self.reserve(length)?;
-            self.bytes = Pieces::One(frame);
-            return Ok(());
-        }
-        let capacity = match &self.bytes {
-            Pieces::One(_) => 0,
-            Pieces::Many(bytes) => bytes.capacity(),
-        };
-        if length > capacity {
-            let ample = length.saturating_mul(2).min(self.declared.unwrap_or(self.limit));
-            let capacity = ample.max(length);
-            self.reserve(capacity)?;
-            match &mut self.bytes {
-                Pieces::One(first) => {
-                    let mut bytes = Vec::with_capacity(capacity);
-                    bytes.extend_from_slice(first);
-                    self.bytes = Pieces::Many(bytes);
-                }
-                Pieces::Many(bytes) => bytes.reserve_exact(capacity - bytes.len()),
-            }
-        }
-        if let Pieces::Many(bytes) = &mut self.bytes {
-            bytes.extend_from_slice(&frame);
-        }
-        Ok(())
-    }
-
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match &self.bytes {
             Pieces::One(bytes) => bytes.len(),
             Pieces::Many(bytes) => bytes.len(),
         }
     }
 
-    fn reserve(&mut self, bytes: usize) -> Result<(), Rejection> {
-        let taken = self.reservation.grow_to(bytes);
-        if taken { Ok(()) } else { Err(RejectionKind::Overloaded.into()) }
+    pub(super) fn reservation(&mut self) -> &mut Reservation {
+        &mut self.reservation
+    }
+
+    /// Refuses a frame that makes the body too large.
+    pub(super) fn check(&self, frame: usize) -> Result<(), Rejection> {
+        let length = self.len().saturating_add(frame);
+        if length > self.limit { Err(RejectionKind::BodyTooLarge.into()) } else { Ok(()) }
+    }
+
+    /// Reserves room for a frame; false where that is not to be had at once.
+    pub(super) fn try_grow(&mut self, frame: usize) -> bool {
+        let total = self.capacity_with(frame);
+        self.reservation.try_grow(total)
+    }
+
+    /// Waits for room for a frame; false where there will never be enough.
+    pub(super) fn poll_grow(&mut self, cx: &mut Context<'_>, frame: usize) -> Poll<bool> {
+        let total = self.capacity_with(frame);
+        self.reservation.poll_grow(cx, total)
+    }
+
+    /// Adds a frame that there is room for.
+    pub(super) fn append(&mut self, frame: Bytes) {
+        let capacity = self.capacity_with(frame.len());
+        match &mut self.bytes {
+            Pieces::One(first) if first.is_empty() => self.bytes = Pieces::One(frame),
+            Pieces::One(first) => {
+                let mut bytes = Vec::with_capacity(capacity);
+                bytes.extend_from_slice(first);
+                bytes.extend_from_slice(&frame);
+                self.bytes = Pieces::Many(bytes);
+            }
+            Pieces::Many(bytes) => {
+                bytes.reserve_exact(capacity - bytes.len());
+                bytes.extend_from_slice(&frame);
+            }
+        }
+    }
+
+    /// How much is held once a frame is added.
+    fn capacity_with(&self, frame: usize) -> usize {
+        let length = self.len() + frame;
+        let capacity = match &self.bytes {
+            Pieces::One(first) if first.is_empty() => return length,
+            Pieces::One(_) => 0,
+            Pieces::Many(bytes) => bytes.capacity(),
+        };
+        if length <= capacity {
+            return capacity;
+        }
+        length.saturating_mul(2).min(self.declared.unwrap_or(self.limit)).max(length)
     }
 
     pub(super) fn finish(self) -> (Bytes, Reservation) {
@@ -90,29 +105,34 @@ impl Buffer {
 mod tests {
     use super::{super::budget::Budget, *};
 
-    fn buffer(limit: usize, declared: Option<usize>, budget: usize) -> Buffer {
-        Buffer::new(limit, declared, Budget::new(budget).reservation())
+    fn buffer(limit: usize, declared: Option<usize>) -> Buffer {
+        Buffer::new(limit, declared, Budget::new(1 << 30).reservation(declared))
     }
 
-    fn kind(result: Result<(), Rejection>) -> RejectionKind {
-        result.unwrap_err().kind()
+    fn push(buffer: &mut Buffer, frame: Bytes) {
+        assert!(buffer.try_grow(frame.len()));
+        buffer.append(frame);
+        let capacity = match &buffer.bytes {
+            Pieces::One(bytes) => bytes.len(),
+            Pieces::Many(bytes) => bytes.capacity(),
+        };
+        assert_eq!(buffer.reservation.bytes(), capacity);
     }
 
     #[test]
     fn one_frame_is_not_copied() {
         let frame = Bytes::from(vec![7; 100]);
-        let mut buffer = buffer(100, None, 100);
-        buffer.push(frame.clone()).unwrap();
-        buffer.push(Bytes::new()).unwrap();
+        let mut buffer = buffer(100, None);
+        push(&mut buffer, frame.clone());
         assert_eq!(buffer.finish().0.as_ptr(), frame.as_ptr());
     }
 
     #[test]
     fn many_frames_are_joined_in_order() {
         for declared in [None, Some(9), Some(3), Some(usize::MAX)] {
-            let mut buffer = buffer(100, declared, 200);
-            for frame in ["abc", "", "d", "efghi"] {
-                buffer.push(Bytes::from(frame)).unwrap();
+            let mut buffer = buffer(100, declared);
+            for frame in ["abc", "d", "ef", "ghi"] {
+                push(&mut buffer, Bytes::from(frame));
             }
             assert_eq!(buffer.finish().0, "abcdefghi");
         }
@@ -120,24 +140,20 @@ mod tests {
 
     #[test]
     fn the_limit_is_inclusive() {
-        let mut buffer = buffer(4, None, 100);
-        buffer.push(Bytes::from("abcd")).unwrap();
-        assert_eq!(kind(buffer.push(Bytes::from("e"))), RejectionKind::BodyTooLarge);
+        let mut buffer = buffer(4, None);
+        push(&mut buffer, Bytes::from("abc"));
+        assert!(buffer.check(1).is_ok());
+        assert_eq!(buffer.check(2).unwrap_err().kind(), RejectionKind::BodyTooLarge);
+        assert_eq!(buffer.check(usize::MAX).unwrap_err().kind(), RejectionKind::BodyTooLarge);
     }
 
     #[test]
     fn capacity_follows_what_arrived_not_what_was_declared() {
-        let mut buffer = buffer(1 << 20, Some(1 << 20), usize::MAX);
-        buffer.push(Bytes::from(vec![0; 10])).unwrap();
-        buffer.push(Bytes::from(vec![0; 10])).unwrap();
+        let mut buffer = buffer(1 << 20, Some(1 << 20));
+        for _ in 0..2 {
+            push(&mut buffer, Bytes::from(vec![0; 10]));
+        }
         let Pieces::Many(bytes) = &buffer.bytes else { panic!() };
         assert_eq!(bytes.capacity(), 40);
-    }
-
-    #[test]
-    fn what_the_budget_lacks_is_overload() {
-        let mut buffer = buffer(100, None, 10);
-        buffer.push(Bytes::from(vec![0; 8])).unwrap();
-        assert_eq!(kind(buffer.push(Bytes::from(vec![0; 8]))), RejectionKind::Overloaded);
     }
 }

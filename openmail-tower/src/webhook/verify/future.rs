@@ -16,22 +16,22 @@ use tokio::time::{Instant, sleep};
 use tower_service::Service;
 
 use crate::{
-    event::{EventKind, InboxId, weight},
-    seam::{BoxError, Timer, VerifiedEvent},
+    event::weight,
+    seam::{BoxError, Timer},
     telemetry::{Delivery, Fields},
-    webhook::{
-        keyring::{Holder, Keyring, Keys, Scope, peek_inbox_id},
-        signature::Macs,
-    },
+    webhook::keyring::{Asked, Keyring, Scope, peek_inbox_id},
 };
 
 use super::{
     body::{ResponseBody, VerifiedBody},
     budget::Reservation,
+    direct::keys_late,
+    discard::{DISCARD_LIMIT, Discard, expects_continue, is_worth_reading},
     head::Head,
     layer::Settings,
-    receive::Receive,
+    receive::{ROOM_TIMEOUT, Receive},
     rejection::{Rejection, RejectionKind},
+    verdict::{Key, Reading, Signer, with_share},
 };
 
 pin_project! {
@@ -42,11 +42,12 @@ pin_project! {
         K: Keyring,
     {
         #[pin]
-        state: State<S::Future, K::Future, B>,
+        state: State<S::Future, K::Future>,
+        // What is left of the request's body; none once it has ended.
+        #[pin]
+        body: Option<B>,
         // What the inner service is called with; none once it was, or when it will not be.
         waiting: Option<Waiting<S>>,
-        // The body's and the event's share of the budget, held until the answer.
-        reservation: Option<Reservation>,
         settings: Arc<Settings<K>>,
         // Dropped last: what is dropped with the request is part of the delivery.
         delivery: Delivery,
@@ -62,31 +63,37 @@ struct Waiting<S> {
 
 pin_project! {
     #[project = StateProj]
-    enum State<F, L, B> {
-        Rejected { rejection: Option<Rejection> },
-        Keys { #[pin] keys: L, timer: Timer, named: Named, then: Option<Then<B>> },
-        Body { #[pin] receive: Receive<B>, key: Option<Key> },
+    enum State<F, L> {
+        // Waits for the secrets.
+        Keys { #[pin] keys: L, timer: Timer, asked: Option<Asked>, then: Option<Then> },
+        // Receives the body; without a key where the body names the inbox.
+        Body { receive: Option<Receive>, key: Option<Key> },
+        // The signature holds: waits for room for the event.
+        Room { event: Option<Event>, timer: Timer },
         Inner { #[pin] response: F },
+        // Reads the rest of the body before the refusal is answered.
+        Discard { discard: Discard, rejection: Option<Rejection> },
+        Rejected { rejection: Option<Rejection> },
     }
 }
 
-/// What the keys are waited for with.
-enum Then<B> {
-    /// To receive the body and hash it on the way.
-    Receive(Receive<B>),
-    /// To hash it now: it had to be received first, since the inbox is named in it.
-    Conclude(Bytes, Reservation),
+/// A signed body that has not been read yet.
+struct Event {
+    body: Bytes,
+    share: Reservation,
+    signer: Signer,
+    /// How much room it needs in all.
+    total: usize,
+    /// Whether it may wait for that.
+    may_wait: bool,
 }
 
-/// The inbox that the keys were asked for: none where it was the account, and none within where the
-/// body named none. The event must carry the same.
-type Named = Option<Option<InboxId>>;
-
-/// The MACs under way, and for whom their secrets sign.
-struct Key {
-    macs: Macs,
-    holder: Holder,
-    named: Named,
+/// What the keys are waited for with.
+enum Then {
+    /// To receive the body and hash it on the way.
+    Receive(Receive),
+    /// To hash it now: it had to be received first, since the inbox is named in it.
+    Verify(Bytes, Reservation),
 }
 
 impl<S, K, B> ResponseFuture<S, K, B>
@@ -103,29 +110,35 @@ where
         parts: Parts,
         body: B,
     ) -> Self {
-        let receive = Receive::new(body, &settings, head.content_length);
+        let receive = Receive::new(&settings, head.content_length);
         let keyring = &settings.keyring;
-        let ask = |inbox: Option<InboxId>, named, receive| {
-            let then = Some(Then::Receive(receive));
-            State::Keys { keys: keyring.keys(inbox), timer: Timer::default(), named, then }
+        let ask = |asked: Asked, receive| State::Keys {
+            keys: keyring.keys(asked.inbox()),
+            timer: Timer::default(),
+            asked: Some(asked),
+            then: Some(Then::Receive(receive)),
         };
         let state = match keyring.scope(&parts) {
-            Scope::Account => ask(None, None, receive),
-            Scope::Inbox(id) => ask(Some(id.clone()), Some(Some(id)), receive),
-            Scope::Body => State::Body { receive, key: None },
+            Scope::Account => ask(Asked::Account, receive),
+            Scope::Inbox(inbox) => ask(Asked::Head(inbox), receive),
+            Scope::Body => State::Body { receive: Some(receive), key: None },
         };
         let waiting = Some(Waiting { service, parts, head, arrival: Instant::now() });
-        Self { state, waiting, reservation: None, settings, delivery }
+        Self { state, body: Some(body), waiting, settings, delivery }
     }
 
+    /// Refuses a request for its head.
     pub(super) fn rejected(
         settings: &Arc<Settings<K>>,
         delivery: Delivery,
         rejection: Rejection,
+        parts: &Parts,
+        body: B,
     ) -> Self {
-        let state = State::Rejected { rejection: Some(rejection) };
-        let settings = Arc::clone(settings);
-        Self { state, waiting: None, reservation: None, settings, delivery }
+        let body = Some(body).filter(|_| !expects_continue(&parts.headers));
+        let (state, keep) = refuse(rejection, body.as_ref(), settings);
+        let body = body.filter(|_| keep);
+        Self { state, body, waiting: None, settings: Arc::clone(settings), delivery }
     }
 }
 
@@ -147,7 +160,6 @@ where
             let next = match this.state.as_mut().project() {
                 StateProj::Inner { response } => {
                     let response = ready!(response.poll(cx));
-                    this.reservation.take();
                     if let Ok(response) = &response {
                         delivery.answered(response.status().as_u16());
                     }
@@ -157,116 +169,177 @@ where
                     let rejection = rejection.take().expect("polled after it was ready");
                     return Poll::Ready(Ok(answer(rejection, this.settings, delivery)));
                 }
-                StateProj::Keys { keys, timer, named, then } => {
+                StateProj::Discard { discard, rejection } => {
+                    if let Some(body) = this.body.as_mut().as_pin_mut() {
+                        ready!(discard.poll(body, cx, this.settings.limits));
+                    }
+                    this.body.set(None);
+                    Ok(State::Rejected { rejection: rejection.take() })
+                }
+                StateProj::Keys { keys, timer, asked, then } => {
                     let keys = match keys.poll(cx) {
                         Poll::Ready(keys) => keys,
                         Poll::Pending => {
                             ready!(timer.poll(cx, || sleep(this.settings.keys_timeout)));
-                            Err(BoxError::from("the secrets were not found in time"))
+                            Err(keys_late())
                         }
                     };
-                    let keys =
-                        keys.map_err(|error| Rejection::because(RejectionKind::Unavailable, error));
+                    let asked = asked.take().expect("the keys are waited for once");
                     let then = then.take().expect("the keys are waited for once");
-                    keys.and_then(|keys| {
-                        let waiting = this.waiting.as_ref().expect("not called yet");
-                        let key = waiting.key(keys, named.take());
-                        match then {
-                            Then::Receive(receive) => Ok(State::Body { receive, key: Some(key) }),
-                            Then::Conclude(body, reservation) => {
-                                let share = this.reservation.insert(reservation);
-                                conclude(
-                                    this.waiting,
-                                    this.settings,
-                                    delivery,
-                                    share,
-                                    body,
-                                    key,
-                                    false,
-                                )
+                    let waiting = this.waiting.as_ref().expect("not called yet");
+                    match keys {
+                        Err(error) => {
+                            if expects_continue(&waiting.parts.headers) {
+                                this.body.set(None);
+                            }
+                            Err(Rejection::because(RejectionKind::Unavailable, error))
+                        }
+                        Ok(keys) => {
+                            let mut key = Key::new(keys, asked, &waiting.head);
+                            match then {
+                                Then::Receive(receive) => {
+                                    Ok(State::Body { receive: Some(receive), key: Some(key) })
+                                }
+                                Then::Verify(body, share) => {
+                                    key.macs.update(&body);
+                                    verify(key, &waiting.head, body, share)
+                                }
                             }
                         }
-                    })
+                    }
                 }
-                StateProj::Body { receive, key } => {
+                StateProj::Body { receive: slot, key } => {
+                    let receive = slot.as_mut().expect("polled after it was ready");
                     let macs = key.as_mut().map(|key| &mut key.macs);
-                    let received = ready!(receive.poll(cx, macs));
-                    received.and_then(|(body, reservation)| match key.take() {
-                        Some(key) => {
-                            let share = this.reservation.insert(reservation);
-                            conclude(this.waiting, this.settings, delivery, share, body, key, true)
+                    let body = this.body.as_mut().as_pin_mut().expect("it is being received");
+                    match ready!(receive.poll(body, cx, macs)) {
+                        Err(rejection) => Err(rejection),
+                        Ok(()) => {
+                            this.body.set(None);
+                            let receive = slot.take().expect("it was there");
+                            let (body, share) = receive.finish();
+                            match key.take() {
+                                Some(key) => {
+                                    let waiting = this.waiting.as_ref().expect("not called yet");
+                                    verify(key, &waiting.head, body, share)
+                                }
+                                None => {
+                                    let asked = Asked::Body(peek_inbox_id(&body));
+                                    Ok(State::Keys {
+                                        keys: this.settings.keyring.keys(asked.inbox()),
+                                        timer: Timer::default(),
+                                        asked: Some(asked),
+                                        then: Some(Then::Verify(body, share)),
+                                    })
+                                }
+                            }
                         }
-                        None => {
-                            let inbox = peek_inbox_id(&body);
-                            let keys = this.settings.keyring.keys(inbox.clone());
-                            let then = Some(Then::Conclude(body, reservation));
-                            let timer = Timer::default();
-                            Ok(State::Keys { keys, timer, named: Some(inbox), then })
+                    }
+                }
+                StateProj::Room { event: slot, timer } => {
+                    let event = slot.as_mut().expect("polled after it was ready");
+                    let room = match event.poll_room(cx) {
+                        Poll::Ready(room) => room,
+                        Poll::Pending => {
+                            ready!(timer.poll(cx, || sleep(ROOM_TIMEOUT)));
+                            false
                         }
-                    })
+                    };
+                    let event = slot.take().expect("it was there");
+                    let waiting = this.waiting.take().expect("not called yet");
+                    if room {
+                        waiting.call(event, this.settings, delivery)
+                    } else {
+                        Err(RejectionKind::Overloaded.into())
+                    }
                 }
             };
-            this.state.set(next.unwrap_or_else(|rejection| {
+            let next = next.unwrap_or_else(|rejection| {
+                // Its place in the inner service is another's now.
                 this.waiting.take();
-                State::Rejected { rejection: Some(rejection) }
-            }));
+                let (state, keep) =
+                    refuse(rejection, this.body.as_ref().get_ref().as_ref(), this.settings);
+                if !keep {
+                    this.body.set(None);
+                }
+                state
+            });
+            this.state.set(next);
         }
     }
 }
 
-impl<S> Waiting<S> {
-    fn key(&self, keys: Keys, named: Named) -> Key {
-        let Keys { secrets, holder } = keys;
-        Key { macs: Macs::new(&secrets, self.head.timestamp_text.as_bytes()), holder, named }
+/// What a refusal does with the rest of the body, and whether it needs it.
+fn refuse<F, L, B: Body, K>(
+    rejection: Rejection,
+    body: Option<&B>,
+    settings: &Settings<K>,
+) -> (State<F, L>, bool) {
+    // What was too slow or broke off has no rest that is worth waiting for.
+    let cut_off =
+        matches!(rejection.kind(), RejectionKind::BodyTimeout | RejectionKind::BodyIncomplete);
+    let twice = u64::try_from(settings.body_limit).unwrap_or(u64::MAX).saturating_mul(2);
+    let limit = DISCARD_LIMIT.max(twice);
+    let keep = !cut_off && body.is_some_and(|body| is_worth_reading(body, limit));
+    let rejection = Some(rejection);
+    if keep {
+        (State::Discard { discard: Discard::new(limit), rejection }, true)
+    } else {
+        (State::Rejected { rejection }, false)
     }
 }
 
-/// The verdict on a whole body; where it is good, the inner service is called.
-fn conclude<S, K: Keyring, B>(
-    waiting: &mut Option<Waiting<S>>,
-    settings: &Settings<K>,
-    delivery: &Delivery,
-    share: &mut Reservation,
+/// Judges the signature of a whole body.
+fn verify<F, L>(
+    key: Key,
+    head: &Head,
     body: Bytes,
-    Key { mut macs, holder, named }: Key,
-    hashed: bool,
-) -> Result<State<S::Future, K::Future, B>, Rejection>
+    mut share: Reservation,
+) -> Result<State<F, L>, Rejection> {
+    let signer = key.verify(&head.signature)?;
+    share.set_verified();
+    // The event has texts of its own, beside the body's, and what holds them.
+    let weight = weight(&body);
+    let total = share.bytes().max(body.len()) + weight;
+    // One of very many small parts evicts nobody: whoever holds one inbox's secret can sign such.
+    let may_wait = weight <= body.len();
+    let event = Some(Event { body, share, signer, total, may_wait });
+    Ok(State::Room { event, timer: Timer::default() })
+}
+
+impl Event {
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.may_wait {
+            return self.share.poll_grow(cx, self.total);
+        }
+        Poll::Ready(self.share.try_grow(self.total))
+    }
+}
+
+impl<S> Waiting<S>
 where
     S: Service<Request<VerifiedBody>>,
 {
-    let Waiting { mut service, mut parts, head, arrival } = waiting.take().expect("not called yet");
-    if !hashed {
-        macs.update(&body);
-    }
-    let matches = macs.verify(&head.signature);
-    if !matches || holder == Holder::Nobody {
-        return Err(RejectionKind::SignatureMismatch.into());
-    }
-    // The event has texts of its own, beside the body's, and what holds them.
-    if !share.grow_by(weight(&body)) {
-        return Err(RejectionKind::Overloaded.into());
-    }
-    let event = VerifiedEvent::parse(body.clone(), head.timestamp.time());
-    let carried = match &event {
-        Ok(event) => event.inbox_id().cloned(),
-        Err(_) => peek_inbox_id(&body),
-    };
-    // "Test webhook" asks whether the URL's secret is right, and may name no inbox.
-    let is_test = event.as_ref().is_ok_and(|event| event.kind() == EventKind::SetupTest);
-    if !(is_test && carried.is_none()) {
-        let as_named = named.is_none_or(|named| named == carried);
-        if !as_named || !holder.signs_for(carried.as_ref(), &settings.keyring) {
-            return Err(RejectionKind::InboxMismatch.into());
+    /// Reads the event and, where its signer may speak for it, calls the inner service.
+    fn call<K: Keyring, L>(
+        mut self,
+        event: Event,
+        settings: &Settings<K>,
+        delivery: &Delivery,
+    ) -> Result<State<S::Future, L>, Rejection> {
+        let Event { body, share, signer, .. } = event;
+        let body = with_share(body, share);
+        let reading = Reading::new(&body, self.head.timestamp.time(), signer.inbox());
+        let event = signer.admit(reading, &settings.keyring)?;
+        let difference = self.head.clock_difference();
+        let trace = delivery.received(Fields::from(&event), body.len(), difference);
+        self.parts.extensions.insert(event.with_arrival(self.arrival).with_trace_context(trace));
+        if let Some(answer) = delivery.answer() {
+            self.parts.extensions.insert(answer);
         }
+        let request = Request::from_parts(self.parts, VerifiedBody::new(body));
+        Ok(State::Inner { response: self.service.call(request) })
     }
-    let event = event.map_err(|error| Rejection::because(RejectionKind::InvalidPayload, error))?;
-    let trace = delivery.received(Fields::from(&event), body.len(), head.clock_difference());
-    parts.extensions.insert(event.with_arrival(arrival).with_trace_context(trace));
-    if let Some(answer) = delivery.answer() {
-        parts.extensions.insert(answer);
-    }
-    let response = service.call(Request::from_parts(parts, VerifiedBody::new(body)));
-    Ok(State::Inner { response })
 }
 
 fn answer<K, B>(

@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 use http::{
     HeaderMap, HeaderValue, Method,
     header::{CONTENT_LENGTH, HeaderName},
-    request::Parts,
 };
 
 use crate::webhook::signature::{Signature, Timestamp};
@@ -28,23 +27,27 @@ pub(super) struct Head {
     pub(super) content_length: Option<usize>,
 }
 
+/// Only `POST` delivers webhooks.
+pub(super) fn check_method(method: &Method) -> Result<(), Rejection> {
+    if method == Method::POST { Ok(()) } else { Err(RejectionKind::MethodNotAllowed.into()) }
+}
+
 impl Head {
+    /// Judges the headers. `body` is the least that the body is known to have.
     pub(super) fn check(
-        parts: &Parts,
+        headers: &HeaderMap,
+        body: usize,
         now: SystemTime,
         tolerance: Duration,
         body_limit: usize,
     ) -> Result<Self, Rejection> {
-        if parts.method != Method::POST {
-            return Err(RejectionKind::MethodNotAllowed.into());
-        }
-        let timestamp_text = single(&parts.headers, &TIMESTAMP, "X-Timestamp")?;
-        let signature = single(&parts.headers, &SIGNATURE, "X-Signature")?;
+        let timestamp_text = single(headers, &TIMESTAMP, "X-Timestamp")?;
+        let signature = single(headers, &SIGNATURE, "X-Signature")?;
         let timestamp = Timestamp::parse(timestamp_text.as_bytes())?;
         let signature = Signature::parse(signature.as_bytes())?;
         timestamp.check(now, tolerance)?;
-        let content_length = content_length(&parts.headers);
-        if content_length.is_some_and(|length| length > body_limit) {
+        let content_length = content_length(headers);
+        if content_length.unwrap_or(0).max(body) > body_limit {
             return Err(RejectionKind::BodyTooLarge.into());
         }
         let timestamp_text = timestamp_text.clone();

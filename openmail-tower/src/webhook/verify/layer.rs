@@ -15,7 +15,7 @@ use crate::webhook::{
     signature::DEFAULT_TOLERANCE,
 };
 
-use super::{budget::Budget, rejection::Rejection, service::Verify};
+use super::{budget::Budget, pace::Limits, rejection::Rejection, service::Verify};
 
 /// Lets only requests through that OpenMail has signed, as [`Verify`].
 ///
@@ -37,13 +37,16 @@ pub struct VerifyLayer<K = Secrets> {
 
 pub(super) type Respond = Arc<dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync>;
 
+/// How many bytes a body may have by default: the largest known events have about 6 MB.
+pub(super) const DEFAULT_BODY_LIMIT: usize = 8 << 20;
+
 /// What every request is verified with.
 #[derive(Clone)]
 pub(super) struct Settings<K> {
     pub(super) keyring: K,
     pub(super) tolerance: Duration,
     pub(super) body_limit: usize,
-    pub(super) body_timeout: Duration,
+    pub(super) limits: Limits,
     pub(super) keys_timeout: Duration,
     pub(super) budget: Budget,
     pub(super) clock: Arc<dyn Fn() -> SystemTime + Send + Sync>,
@@ -73,8 +76,8 @@ impl<K> VerifyLayer<K> {
             settings: Settings {
                 keyring,
                 tolerance: DEFAULT_TOLERANCE,
-                body_limit: 8 << 20,
-                body_timeout: Duration::from_secs(10),
+                body_limit: DEFAULT_BODY_LIMIT,
+                limits: Limits::default(),
                 keys_timeout: Duration::from_secs(2),
                 budget: Budget::new(64 << 20),
                 clock: Arc::new(SystemTime::now),
@@ -100,7 +103,15 @@ impl<K> VerifyLayer<K> {
     /// How long a body may take to arrive. Default: 10 s.
     #[must_use]
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.body_timeout = timeout;
+        self.settings.limits.timeout = timeout;
+        self
+    }
+
+    /// Sets the average rate, in bytes a second, below which a body is cut off with 408 once it has
+    /// taken 2 s; 0 for no minimum. Default: 16 KiB/s.
+    #[must_use]
+    pub fn body_minimum_rate(mut self, bytes_per_second: u64) -> Self {
+        self.settings.limits.minimum_rate = bytes_per_second;
         self
     }
 
@@ -112,14 +123,18 @@ impl<K> VerifyLayer<K> {
         self
     }
 
-    /// How many bytes the bodies of all requests in flight may take together, from their first byte
-    /// to the answer, and the events read from those whose signature holds. What comes beyond is
-    /// answered 503. Shared by everything this layer and its clones wrap. Default: 64 MiB.
+    /// Sets how many bytes all bodies and events may take together: a body from its first byte, an
+    /// event as long as any clone of it lives. Shared by everything that this layer and its clones
+    /// wrap. Default: 64 MiB.
     ///
-    /// A mail counts as its body once more, since it is text: less than twice `body_limit` refuses
-    /// the largest for ever. An event of so many small parts (`[{},{},…]`) that they may take more
-    /// than a few times its body counts as what such parts take at most, which may be hundreds of
-    /// times as much; one that is beyond the whole budget is refused for ever too.
+    /// An eighth is for bodies of at most 64 KiB. In the rest, events whose signature holds go before
+    /// bodies that are still arriving, and younger bodies before older ones: the one that has to give
+    /// way, and one that finds no room within 2 s, is answered 503 `overloaded`.
+    ///
+    /// A mail counts as its body once more, since it is text: less than two and a half times
+    /// `body_limit` refuses the largest for ever. An event of so many small parts (`[{},{},…]`) that
+    /// they may take more than a few times its body counts as what such parts take at most, which
+    /// may be hundreds of times as much; one that is beyond the whole budget is refused for ever too.
     #[must_use]
     pub fn body_budget(mut self, bytes: usize) -> Self {
         self.settings.budget = Budget::new(bytes);
@@ -144,6 +159,12 @@ impl<K> VerifyLayer<K> {
     }
 }
 
+impl<K> VerifyLayer<K> {
+    pub(super) fn settings(&self) -> &Settings<K> {
+        &self.settings
+    }
+}
+
 impl<S, K: Clone> Layer<S> for VerifyLayer<K> {
     type Service = Verify<S, K>;
 
@@ -164,7 +185,8 @@ impl<K: fmt::Debug> fmt::Debug for Settings<K> {
             .field("keyring", &self.keyring)
             .field("tolerance", &self.tolerance)
             .field("body_limit", &self.body_limit)
-            .field("body_timeout", &self.body_timeout)
+            .field("body_timeout", &self.limits.timeout)
+            .field("body_minimum_rate", &self.limits.minimum_rate)
             .field("keys_timeout", &self.keys_timeout)
             .field("budget", &self.budget)
             .finish_non_exhaustive()

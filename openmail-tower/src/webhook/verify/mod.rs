@@ -7,15 +7,21 @@
 mod body;
 mod budget;
 mod buffer;
+mod direct;
+mod discard;
 mod future;
 mod head;
 mod layer;
+mod pace;
 mod receive;
 mod rejection;
 mod service;
+mod verdict;
 
 pub use body::{ResponseBody, VerifiedBody};
+pub(super) use discard::{DISCARD_LIMIT, Discard, expects_continue, is_worth_reading};
 pub use future::ResponseFuture;
 pub use layer::VerifyLayer;
+pub(super) use pace::Limits;
 pub use rejection::{Rejection, RejectionKind};
 pub use service::Verify;

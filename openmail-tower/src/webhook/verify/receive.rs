@@ -3,15 +3,14 @@
 use std::{
     error::Error,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::{Buf, Bytes};
 use http_body::Body;
 use http_body_util::LengthLimitError;
-use pin_project_lite::pin_project;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     seam::{BoxError, Timer},
@@ -22,64 +21,113 @@ use super::{
     budget::Reservation,
     buffer::Buffer,
     layer::Settings,
+    pace::{Limits, Pace},
     rejection::{Rejection, RejectionKind},
 };
 
 /// After how many frames others on the thread, and the time limit, get a turn: a body may always
 /// have another frame ready, and an empty one.
-const FRAMES_A_TURN: usize = 64;
+pub(super) const FRAMES_A_TURN: usize = 64;
+/// The time that a body waits for room at most.
+pub(super) const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
 
-pin_project! {
-    pub(super) struct Receive<B> {
-        #[pin]
-        body: B,
-        buffer: Option<Buffer>,
-        timeout: Duration,
-        timer: Timer,
-    }
+/// Collects a body.
+#[derive(Debug)]
+pub(super) struct Receive {
+    buffer: Buffer,
+    limits: Limits,
+    pace: Pace,
+    waiting: Option<Waiting>,
 }
 
-impl<B> Receive<B> {
-    pub(super) fn new<K>(body: B, settings: &Settings<K>, declared: Option<usize>) -> Self {
-        let reservation = settings.budget.reservation();
-        let buffer = Some(Buffer::new(settings.body_limit, declared, reservation));
-        Self { body, buffer, timeout: settings.body_timeout, timer: Timer::default() }
-    }
+/// A frame that there is no room for yet.
+#[derive(Debug)]
+struct Waiting {
+    frame: Bytes,
+    since: Instant,
+    timer: Timer,
 }
 
-impl<B: Body> Receive<B>
-where
-    B::Error: Into<BoxError>,
-{
-    pub(super) fn poll(
-        self: Pin<&mut Self>,
+impl Receive {
+    pub(super) fn new<K>(settings: &Settings<K>, declared: Option<usize>) -> Self {
+        let reservation = settings.budget.reservation(declared);
+        let buffer = Buffer::new(settings.body_limit, declared, reservation);
+        let (limits, pace) = (settings.limits, Pace::default());
+        Self { buffer, limits, pace, waiting: None }
+    }
+
+    /// Ready when the body is complete.
+    pub(super) fn poll<B>(
+        &mut self,
+        mut body: Pin<&mut B>,
         cx: &mut Context<'_>,
         mut macs: Option<&mut Macs>,
-    ) -> Poll<Result<(Bytes, Reservation), Rejection>> {
-        let mut this = self.project();
-        let late = |timer: &mut Timer, cx: &mut Context<'_>, timeout| {
-            timer.poll(cx, || sleep(timeout)).map(|()| Err(RejectionKind::BodyTimeout.into()))
-        };
-        let buffer = this.buffer.as_mut().expect("polled after it was ready");
+    ) -> Poll<Result<(), Rejection>>
+    where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
+        if self.buffer.reservation().is_evicted() {
+            return Poll::Ready(Err(RejectionKind::Overloaded.into()));
+        }
         for _ in 0..FRAMES_A_TURN {
-            let frame = match this.body.as_mut().poll_frame(cx) {
-                Poll::Pending => return late(this.timer, cx, *this.timeout),
-                Poll::Ready(None) => {
-                    let buffer = this.buffer.take().expect("it was there");
-                    return Poll::Ready(Ok(buffer.finish()));
-                }
+            ready!(self.poll_room(cx))?;
+            let frame = match body.as_mut().poll_frame(cx) {
+                Poll::Pending => return self.poll_late(cx),
+                Poll::Ready(None) => return Poll::Ready(Ok(())),
                 Poll::Ready(Some(frame)) => frame.map_err(broken)?,
             };
             // Trailers are not signed.
             let Ok(mut data) = frame.into_data() else { continue };
             let data = data.copy_to_bytes(data.remaining());
+            if data.is_empty() {
+                continue;
+            }
+            self.buffer.check(data.len())?;
             if let Some(macs) = &mut macs {
                 macs.update(&data);
             }
-            buffer.push(data)?;
+            if self.buffer.try_grow(data.len()) {
+                self.buffer.append(data);
+            } else {
+                let (since, timer) = (Instant::now(), Timer::default());
+                self.waiting = Some(Waiting { frame: data, since, timer });
+            }
         }
+        ready!(self.poll_room(cx))?;
         cx.waker().wake_by_ref();
-        late(this.timer, cx, *this.timeout)
+        self.poll_late(cx)
+    }
+
+    /// Ready when the last frame is in the buffer.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Rejection>> {
+        let Some(Waiting { frame, timer, .. }) = &mut self.waiting else {
+            return Poll::Ready(Ok(()));
+        };
+        let room = match self.buffer.poll_grow(cx, frame.len()) {
+            Poll::Ready(room) => room,
+            Poll::Pending => {
+                ready!(timer.poll(cx, || sleep(ROOM_TIMEOUT)));
+                false
+            }
+        };
+        let Some(Waiting { frame, since, .. }) = self.waiting.take().filter(|_| room) else {
+            return Poll::Ready(Err(RejectionKind::Overloaded.into()));
+        };
+        self.buffer.append(frame);
+        self.pace.add_unread(since.elapsed());
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Rejection>> {
+        self.buffer.reservation().park(cx);
+        let bytes = u64::try_from(self.buffer.len()).unwrap_or(u64::MAX);
+        self.pace.poll(cx, bytes, self.limits).map(|()| Err(RejectionKind::BodyTimeout.into()))
+    }
+
+    /// The bytes, once it was ready, and their share of the budget.
+    pub(super) fn finish(self) -> (Bytes, Reservation) {
+        self.buffer.finish()
     }
 }
 

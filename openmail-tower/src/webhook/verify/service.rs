@@ -20,9 +20,8 @@ use crate::{
 use super::{
     body::{ResponseBody, VerifiedBody},
     future::ResponseFuture,
-    head::{Head, TRACEPARENT},
+    head::{Head, TRACEPARENT, check_method},
     layer::Settings,
-    rejection::RejectionKind,
 };
 
 /// Around an HTTP service: verifies each request, and hands it on with a
@@ -69,11 +68,10 @@ where
         let Settings { clock, tolerance, body_limit, .. } = &*self.settings;
         let (parts, body) = request.into_parts();
         let delivery = Delivery::begin(parts.headers.get(&TRACEPARENT).map(HeaderValue::as_bytes));
-        let checked = Head::check(&parts, clock(), *tolerance, *body_limit).and_then(|head| {
-            // Some bodies know their length where no header tells it.
-            let least = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-            if least > *body_limit { Err(RejectionKind::BodyTooLarge.into()) } else { Ok(head) }
-        });
+        // Some bodies know their length where no header tells it.
+        let least = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        let checked = check_method(&parts.method)
+            .and_then(|()| Head::check(&parts.headers, least, clock(), *tolerance, *body_limit));
         match checked {
             Ok(head) => {
                 // The service that was polled ready is the one to call; its clone is not ready.
@@ -88,7 +86,9 @@ where
                     body,
                 )
             }
-            Err(rejection) => ResponseFuture::rejected(&self.settings, delivery, rejection),
+            Err(rejection) => {
+                ResponseFuture::rejected(&self.settings, delivery, rejection, &parts, body)
+            }
         }
     }
 }

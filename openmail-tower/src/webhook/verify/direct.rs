@@ -1,0 +1,139 @@
+//! Verification for hosts without tower: the same checks in the same order.
+
+use std::{future::poll_fn, time::SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, request::Parts};
+use tokio::time::timeout;
+
+use crate::{
+    event::weight,
+    seam::{BoxError, VerifiedEvent},
+    webhook::{
+        keyring::{Asked, Keyring, Keys, Scope, peek_inbox_id},
+        secret::Secrets,
+        signature::DEFAULT_TOLERANCE,
+    },
+};
+
+use super::{
+    head::{Head, check_method},
+    layer::{DEFAULT_BODY_LIMIT, VerifyLayer},
+    receive::ROOM_TIMEOUT,
+    rejection::{Rejection, RejectionKind},
+    verdict::{Key, Reading, Signer, with_share},
+};
+
+impl VerifiedEvent {
+    /// Verifies one delivery, for programs without tower: a function in the cloud, another
+    /// framework.
+    ///
+    /// Judges the headers, the timestamp by the system's clock (300 s either way), the size (8 MiB),
+    /// the signature and the event, in the same order as [`Verify`](crate::webhook::Verify) does. The
+    /// time, memory and rate at which the body arrives are the caller's to limit. For other limits
+    /// and for secrets of single inboxes, see [`VerifyLayer::verify`].
+    ///
+    /// ```
+    /// use http::HeaderMap;
+    /// use openmail_tower::{Secret, Secrets, VerifiedEvent, webhook::signature};
+    ///
+    /// let secrets = Secrets::new(Secret::new("whsec_16xf3d4ngxcpjd2kql81b319h6rew2on")?);
+    /// # let secret = Secret::new("whsec_16xf3d4ngxcpjd2kql81b319h6rew2on")?;
+    /// # let now = std::time::SystemTime::UNIX_EPOCH.elapsed()?.as_secs();
+    /// let body = r#"{"event":"setup.test"}"#;
+    /// # let signature = signature::sign(&secret, now, body.as_bytes());
+    /// let mut headers = HeaderMap::new();
+    /// headers.insert("x-timestamp", now.into());
+    /// headers.insert("x-signature", signature.parse()?);
+    ///
+    /// let event = VerifiedEvent::verify(&secrets, &headers, body)?;
+    /// assert_eq!(event.event().name(), "setup.test");
+    ///
+    /// let rejection = VerifiedEvent::verify(&secrets, &headers, "{}").unwrap_err();
+    /// assert_eq!((rejection.status().as_u16(), rejection.code()), (401, "signature_mismatch"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`RejectionKind`] says. The rejection tells how to answer: see
+    /// [`to_response`](Rejection::to_response).
+    pub fn verify(
+        secrets: &Secrets,
+        headers: &HeaderMap,
+        body: impl Into<Bytes>,
+    ) -> Result<Self, Rejection> {
+        let (body, now) = (body.into(), SystemTime::now());
+        let head = Head::check(headers, body.len(), now, DEFAULT_TOLERANCE, DEFAULT_BODY_LIMIT)?;
+        let signer = signer(&head, Keys::account(secrets.clone()), Asked::Account, &body)?;
+        let reading = Reading::new(&body, head.timestamp.time(), signer.inbox());
+        signer.admit(reading, secrets)
+    }
+}
+
+impl<K: Keyring> VerifyLayer<K> {
+    /// Verifies one delivery as this layer does, for programs without tower: `request` is the
+    /// request's head, `body` its whole body.
+    ///
+    /// The event counts against the layer's budget as long as it lives. Nothing is logged or counted.
+    /// Runs on a tokio runtime with time enabled.
+    ///
+    /// ```
+    /// use http::request::Parts;
+    /// use openmail_tower::{Secret, VerifiedEvent, VerifyLayer, webhook::{InboxKeyring, Rejection}};
+    ///
+    /// async fn receive(
+    ///     layer: &VerifyLayer<InboxKeyring>,
+    ///     request: &Parts,
+    ///     body: Vec<u8>,
+    /// ) -> Result<VerifiedEvent, Rejection> {
+    ///     layer.verify(request, body).await
+    /// }
+    ///
+    /// let keyring = InboxKeyring::new().with_account(Secret::new("whsec_account_0123456789")?);
+    /// let layer = VerifyLayer::with_keyring(keyring);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`RejectionKind`] says.
+    pub async fn verify(
+        &self,
+        request: &Parts,
+        body: impl Into<Bytes>,
+    ) -> Result<VerifiedEvent, Rejection> {
+        let (body, settings) = (body.into(), self.settings());
+        check_method(&request.method)?;
+        let now = (settings.clock)();
+        let limit = settings.body_limit;
+        let head = Head::check(&request.headers, body.len(), now, settings.tolerance, limit)?;
+        let asked = match settings.keyring.scope(request) {
+            Scope::Account => Asked::Account,
+            Scope::Inbox(inbox) => Asked::Head(inbox),
+            Scope::Body => Asked::Body(peek_inbox_id(&body)),
+        };
+        let keys = timeout(settings.keys_timeout, settings.keyring.keys(asked.inbox())).await;
+        let keys = keys.unwrap_or_else(|_| Err(keys_late()));
+        let keys = keys.map_err(|error| Rejection::because(RejectionKind::Unavailable, error))?;
+        let signer = signer(&head, keys, asked, &body)?;
+        let mut share = settings.budget.reservation(Some(body.len()));
+        share.set_verified();
+        let total = body.len() + weight(&body);
+        let room = timeout(ROOM_TIMEOUT, poll_fn(|cx| share.poll_grow(cx, total))).await;
+        if room != Ok(true) {
+            return Err(RejectionKind::Overloaded.into());
+        }
+        let reading = Reading::new(&with_share(body, share), head.timestamp.time(), signer.inbox());
+        signer.admit(reading, &settings.keyring)
+    }
+}
+
+fn signer(head: &Head, keys: Keys, asked: Asked, body: &[u8]) -> Result<Signer, Rejection> {
+    let mut key = Key::new(keys, asked, head);
+    key.macs.update(body);
+    key.verify(&head.signature)
+}
+
+/// Says that a keyring did not answer in time.
+pub(super) fn keys_late() -> BoxError {
+    BoxError::from("the secrets were not found in time")
+}

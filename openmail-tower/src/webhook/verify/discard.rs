@@ -1,0 +1,77 @@
+//! The rest of a body that is refused: read, and thrown away.
+//!
+//! A response that overtakes its request is none to many clients: a proxy that still writes takes
+//! the closed connection for a failure of the backend, answers 502, and sends it no requests for a
+//! while.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Buf;
+use http::{HeaderMap, header::EXPECT};
+use http_body::Body;
+
+use super::{
+    pace::{Limits, Pace},
+    receive::FRAMES_A_TURN,
+};
+
+/// So many bytes are read at most, or twice the size limit where that is more. A sender of more has
+/// its connection cut off.
+pub(crate) const DISCARD_LIMIT: u64 = 16 << 20;
+
+/// Reads to the end of a body.
+#[derive(Debug)]
+pub(crate) struct Discard {
+    limit: u64,
+    read: u64,
+    pace: Pace,
+}
+
+impl Discard {
+    pub(crate) fn new(limit: u64) -> Self {
+        Self { limit, read: 0, pace: Pace::default() }
+    }
+
+    /// Ready when the body has ended or failed, or goes beyond the limits.
+    pub(crate) fn poll<B>(
+        &mut self,
+        mut body: Pin<&mut B>,
+        cx: &mut Context<'_>,
+        limits: Limits,
+    ) -> Poll<()>
+    where
+        B: Body + ?Sized,
+    {
+        for _ in 0..FRAMES_A_TURN {
+            let frame = match body.as_mut().poll_frame(cx) {
+                Poll::Pending => return self.pace.poll(cx, self.read, limits),
+                Poll::Ready(Some(Ok(frame))) => frame,
+                Poll::Ready(None | Some(Err(_))) => return Poll::Ready(()),
+            };
+            if let Some(data) = frame.data_ref() {
+                let bytes = u64::try_from(data.remaining()).unwrap_or(u64::MAX);
+                self.read = self.read.saturating_add(bytes);
+            }
+            if self.read > self.limit {
+                return Poll::Ready(());
+            }
+        }
+        cx.waker().wake_by_ref();
+        self.pace.poll(cx, self.read, limits)
+    }
+}
+
+/// Whether there is a rest to read before a refusal is answered: not of a body that is known to be
+/// longer than would be read.
+pub(crate) fn is_worth_reading<B: Body>(body: &B, limit: u64) -> bool {
+    !body.is_end_stream() && body.size_hint().lower() <= limit
+}
+
+/// Whether the sender asks before it sends any of the body: then there is nothing to read unless the
+/// body is polled.
+pub(crate) fn expects_continue(headers: &HeaderMap) -> bool {
+    headers.contains_key(EXPECT)
+}
