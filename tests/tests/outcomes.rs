@@ -90,7 +90,7 @@ async fn the_deadline_counts_from_the_requests_arrival() {
     let (mut frames, body) = Channel::<Bytes, Infallible>::new(1);
     let started = tokio::time::Instant::now();
     let service = webhook(
-        layer(),
+        layer().body_minimum_rate(0),
         service_fn(async |_: VerifiedEvent| pending::<Result<Outcome, HandlerError>>().await),
     );
     let feeding = tokio::spawn({
