@@ -23,8 +23,8 @@ use crate::{
     store::with_store,
 };
 
-/// How many runs there is room for beyond what the agents' limits add up to: for the events that
-/// wait for their turn, and for inboxes that are added later.
+/// How many runs there is room for beyond what the agents' limits add up to, for inboxes that are
+/// added later.
 const SPARE: usize = 64;
 
 pub(crate) async fn run(config: PathBuf) -> anyhow::Result<()> {
@@ -56,6 +56,7 @@ async fn serve<St: QueueStore>(
     let worker = queue
         .worker(router)
         .backoff(settings.fixed.backoff())
+        .inbox_limits(agents.limits())
         .concurrency(SPARE + targets(&settings).map(|target| target.concurrency).sum::<usize>())
         .grace(
             targets(&settings).map(|target| target.timeout).max().unwrap_or_default()

@@ -4,18 +4,15 @@ use std::{convert::Infallible, panic::AssertUnwindSafe, time::Duration};
 
 use async_nats::jetstream::{AckKind, Message};
 use futures_util::FutureExt as _;
-use openmail_tower::{BoxError, HandlerError, HandlerErrorKind, Outcome, VerifiedEvent};
+use openmail_tower::{
+    BoxError, HandlerError, Outcome, VerifiedEvent,
+    queue::{RetryPolicy, Run, Settlement},
+};
 use tokio::time::{sleep, timeout};
 use tower::{Service, ServiceExt as _};
 use tracing::Instrument as _;
 
 use crate::{message, stream::MAX_AGE};
-
-/// After how many runs an event that still fails is given up: some 4.5 hours, on average.
-const LAST_RUN: u32 = 20;
-
-/// The longest waits after the first run and after any.
-const BACKOFF: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60 * 60));
 
 /// How long to wait for the server to confirm that it knows, how often, and how long in between.
 const CONFIRM: (Duration, u32, Duration) = (Duration::from_secs(5), 5, Duration::from_secs(1));
@@ -69,44 +66,24 @@ async fn progress(message: &Message, interval: Duration) -> Infallible {
     }
 }
 
-/// What to tell the server. What is given up stays in the stream under its sequence number.
-fn answer(outcome: Result<Outcome, HandlerError>, run: u32) -> AckKind {
-    let error = match outcome {
-        Ok(outcome) => {
-            tracing::debug!(?outcome, "handled");
-            return AckKind::Ack;
-        }
-        Err(error) => error,
-    };
-    let asked = error.delay().unwrap_or_default();
-    let delay = match error.kind() {
-        HandlerErrorKind::Permanent => None,
-        // It has not run: that is no reason to give up.
-        HandlerErrorKind::Unavailable | HandlerErrorKind::InFlight => Some(asked.max(backoff(run))),
-        _ if run >= LAST_RUN => None,
-        _ => Some(asked.max(backoff(run))),
-    };
-    match delay.map(|delay| delay.min(MAX_AGE)) {
-        Some(delay) => {
-            tracing::warn!(?delay, "failed, to run again: {error}");
+/// What to tell the server: what a queue's worker would do. What is given up stays in the stream
+/// under its sequence number.
+fn answer(outcome: Result<Outcome, HandlerError>, delivered: u32) -> AckKind {
+    let mut run = Run::attempt(delivered);
+    // The server counts all runs alike. For how long it keeps an event is its own limit.
+    run.releases = delivered.saturating_sub(1);
+    match RetryPolicy::default().settlement(outcome, run) {
+        Settlement::Retry { after, error: reason, .. } | Settlement::Release { after, reason } => {
+            let delay = after.min(MAX_AGE);
+            tracing::warn!(?delay, "will run again: {reason}");
             AckKind::Nak(Some(delay))
         }
-        None => {
+        Settlement::Bury { error } => {
             tracing::error!("given up: {error}");
             AckKind::Term
         }
+        _ => AckKind::Ack,
     }
-}
-
-/// Any time up to one that doubles with each run, so that what failed together does not come back
-/// together.
-fn backoff(run: u32) -> Duration {
-    longest_backoff(run).mul_f64(fastrand::f64())
-}
-
-fn longest_backoff(run: u32) -> Duration {
-    let (first, longest) = BACKOFF;
-    first.saturating_mul(2_u32.saturating_pow(run.saturating_sub(1))).min(longest)
 }
 
 /// Tells the server until it confirms: an event of which it does not know runs again.
@@ -136,14 +113,16 @@ mod tests {
     }
 
     #[test]
-    fn what_was_handled_or_is_unrouted_is_acknowledged() {
-        for outcome in [Outcome::Done, Outcome::Duplicate, Outcome::Unrouted] {
+    fn what_was_handled_is_acknowledged() {
+        for outcome in [Outcome::Done, Outcome::Duplicate] {
             assert!(matches!(answer(Ok(outcome), 1), AckKind::Ack));
         }
+        assert!(matches!(answer(Ok(Outcome::Unrouted), 1), AckKind::Term), "it is kept");
     }
 
     #[test]
     fn a_failure_runs_again_until_the_last_run() {
+        const LAST_RUN: u32 = 20;
         assert!(delay(HandlerError::failed("x"), LAST_RUN - 1).is_some());
         assert_eq!(delay(HandlerError::failed("x"), LAST_RUN), None);
         assert_eq!(delay(HandlerError::permanent("x"), 1), None);
@@ -156,14 +135,5 @@ mod tests {
         let day = Duration::from_secs(24 * 60 * 60);
         assert_eq!(delay(HandlerError::failed("x").after(day), 1), Some(day));
         assert_eq!(delay(HandlerError::failed("x").after(Duration::MAX), 1), Some(MAX_AGE));
-    }
-
-    #[test]
-    fn the_back_off_doubles_up_to_an_hour() {
-        let longest = [1, 2, 3, 12, 33, u32::MAX].map(|run| longest_backoff(run).as_secs());
-        assert_eq!(longest, [2, 4, 8, 3600, 3600, 3600]);
-        assert!((0..1000).all(|_| backoff(1) <= longest_backoff(1)));
-        assert!((0..1000).any(|_| backoff(1) > longest_backoff(1) / 2));
-        assert!((0..1000).any(|_| backoff(1) < longest_backoff(1) / 2));
     }
 }

@@ -21,6 +21,8 @@ pub enum QueueErrorKind {
     Unavailable,
     /// The store refuses this entry, and would refuse it again.
     Refused,
+    /// The store's disk is full: try again later. A smaller entry may still fit.
+    Full,
     /// The tables are of a newer version of this crate.
     Newer,
     /// The tables are not there, or of an older version of this crate: call the store's `migrate`.
@@ -59,6 +61,7 @@ impl fmt::Display for QueueError {
         f.write_str(match self.kind {
             QueueErrorKind::Unavailable => "the queue's store cannot be used",
             QueueErrorKind::Refused => "the queue's store refuses the entry",
+            QueueErrorKind::Full => "the queue's store is full",
             QueueErrorKind::Newer => "the queue's tables are newer than this program",
             QueueErrorKind::Unmigrated => "the queue's tables must be migrated first",
             QueueErrorKind::Unsuitable => "this cannot be the queue's store",

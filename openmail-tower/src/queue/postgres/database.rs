@@ -255,12 +255,14 @@ where
 }
 
 pub(super) fn failed(error: sqlx::Error) -> QueueError {
-    // Data exceptions, constraints, limits of the program, a full disk: another entry may do.
-    const REFUSED: [&str; 4] = ["22", "23", "54", "53100"];
+    // Data exceptions, constraints, limits of the program.
+    const REFUSED: [&str; 3] = ["22", "23", "54"];
     let code = error.as_database_error().and_then(|error| error.code());
     let code = code.as_deref().unwrap_or_default();
     let kind = if code == "42P01" {
         QueueErrorKind::Unmigrated
+    } else if code == "53100" {
+        QueueErrorKind::Full
     } else if REFUSED.iter().any(|class| code.starts_with(class)) {
         QueueErrorKind::Refused
     } else {

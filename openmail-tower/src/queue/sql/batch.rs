@@ -7,7 +7,11 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::queue::error::{QueueError, QueueErrorKind};
+use crate::{
+    queue::error::{QueueError, QueueErrorKind},
+    seam::CatchPanic,
+    telemetry::queue as telemetry,
+};
 
 /// At most so many operations a transaction,
 const OPERATIONS: usize = 256;
@@ -118,18 +122,34 @@ async fn write<A: Apply>(
 }
 
 async fn answers<A: Apply>(apply: &mut A, ops: &[A::Op]) -> Vec<Result<A::Answer, QueueError>> {
-    match apply.apply(ops).await {
+    match applied(apply, ops).await {
         Ok(answers) => answers.into_iter().map(Ok).collect(),
-        // One that is refused must not cost the others.
-        Err(error) if error.kind() == QueueErrorKind::Refused && ops.len() > 1 => {
+        // One that is refused, or too large for what is left of the disk, must not cost the others.
+        Err(error)
+            if matches!(error.kind(), QueueErrorKind::Refused | QueueErrorKind::Full)
+                && ops.len() > 1 =>
+        {
             let mut answers = Vec::new();
             for op in ops.chunks(1) {
-                let answer = apply.apply(op).await;
+                let answer = applied(apply, op).await;
                 answers.push(answer.and_then(|mut one| one.pop().ok_or_else(QueueError::closed)));
             }
             answers
         }
         Err(error) => ops.iter().map(|_| Err(error.clone())).collect(),
+    }
+}
+
+/// A panic costs the batch and not the writer: all that is asked for later goes through it.
+async fn applied<A: Apply>(apply: &mut A, ops: &[A::Op]) -> Result<Vec<A::Answer>, QueueError> {
+    match CatchPanic::new(|| apply.apply(ops)).await {
+        Ok(answers) => answers,
+        Err(panic) => {
+            let error = format!("writing panicked: {panic}");
+            let error = QueueError::new(QueueErrorKind::Unavailable, error);
+            telemetry::away(&error);
+            Err(error)
+        }
     }
 }
 
@@ -150,6 +170,7 @@ mod tests {
         async fn apply(&mut self, ops: &[u32]) -> Result<Vec<u32>, QueueError> {
             self.batches.send(ops.to_vec()).unwrap();
             self.gate.notified().await;
+            assert!(!ops.contains(&99), "a bug");
             if ops.contains(&13) {
                 return Err(QueueError::new(QueueErrorKind::Refused, "13"));
             }
@@ -215,5 +236,19 @@ mod tests {
         assert_eq!(second.await.unwrap().unwrap(), 4);
         assert_eq!(batcher.ask(4).await.unwrap_err().kind(), QueueErrorKind::Closed);
         batcher.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_its_batch_and_not_what_is_asked_for_later() {
+        let (batcher, mut batches, gate) = doubler();
+        let bug = asked(&batcher, 99).await;
+        assert_eq!(batches.recv().await.unwrap(), [99]);
+        gate.notify_one();
+        let error = bug.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), QueueErrorKind::Unavailable);
+        let later = asked(&batcher, 2).await;
+        assert_eq!(batches.recv().await.unwrap(), [2]);
+        gate.notify_one();
+        assert_eq!(later.await.unwrap().unwrap(), 4);
     }
 }

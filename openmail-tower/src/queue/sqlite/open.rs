@@ -143,12 +143,12 @@ fn is_busy(error: &sqlx::Error) -> bool {
 }
 
 pub(super) fn failed(error: sqlx::Error) -> QueueError {
-    // A full disk may still have room for a smaller entry.
     const SQLITE_FULL: i32 = 13;
     const SQLITE_TOOBIG: i32 = 18;
     const SQLITE_CONSTRAINT: i32 = 19;
     let kind = match code(&error) {
-        Some(SQLITE_FULL | SQLITE_TOOBIG | SQLITE_CONSTRAINT) => QueueErrorKind::Refused,
+        Some(SQLITE_FULL) => QueueErrorKind::Full,
+        Some(SQLITE_TOOBIG | SQLITE_CONSTRAINT) => QueueErrorKind::Refused,
         _ => QueueErrorKind::Unavailable,
     };
     QueueError::new(kind, error)
