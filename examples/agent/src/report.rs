@@ -1,38 +1,106 @@
 //! One JSON line on stdout for each reply: what became of it.
 //!
-//! [`Watch`] sees the sends to OpenMail, [`Report`] knows the event that they are for.
+//! [`Report`] sees which event returned a reply, [`Watch`] sees it being sent. What joins the two is
+//! the thread: a reply is sent before the next mail of its thread is handled.
 
 use std::{
-    cell::RefCell,
+    collections::HashMap,
     mem,
     pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
 use openmail_tower::{BoxError, HandlerError, Outcome, VerifiedEvent};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use tower::Service;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-tokio::task_local! {
-    /// The sends of the event that is being handled.
-    static SENDS: RefCell<Vec<Sending>>;
+/// How many replies on their way are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// The mail that a reply answers. After a restart nothing is known of it.
+#[derive(Debug, Clone, Default, Serialize)]
+struct Answered {
+    event_id: Option<String>,
+    inbox_id: Option<String>,
+    message_id: Option<String>,
 }
 
-/// A send, and whether OpenMail took it.
-struct Sending {
-    key: String,
-    taken: bool,
+/// The mails whose replies are on their way, by thread. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ledger(Arc<Mutex<HashMap<String, Answered>>>);
+
+impl Ledger {
+    fn begin(&self, thread: &str, answered: Answered) {
+        let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if threads.len() < REMEMBERED {
+            threads.insert(thread.to_owned(), answered);
+        }
+    }
+
+    fn get(&self, thread: &str, is_over: bool) -> Answered {
+        let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = if is_over { threads.remove(thread) } else { threads.get(thread).cloned() };
+        found.unwrap_or_default()
+    }
 }
 
-/// Notes the `Idempotency-Key` of each send, and whether it was taken.
+/// Writes "queued" for each event whose handler returned a reply.
 #[derive(Debug, Clone)]
-pub(crate) struct Watch<C>(pub(crate) C);
+pub(crate) struct Report<S> {
+    pub(crate) inner: S,
+    pub(crate) ledger: Ledger,
+}
+
+impl<S> Service<VerifiedEvent> for Report<S>
+where
+    S: Service<VerifiedEvent, Response = Outcome> + Clone,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+{
+    type Response = Outcome;
+    type Error = HandlerError;
+    type Future = BoxFuture<Result<Outcome, HandlerError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
+        self.inner.poll_ready(cx).map_err(|error| HandlerError::from_boxed(error.into()))
+    }
+
+    fn call(&mut self, event: VerifiedEvent) -> Self::Future {
+        let clone = self.inner.clone();
+        let handled = mem::replace(&mut self.inner, clone).call(event.clone());
+        let ledger = self.ledger.clone();
+        Box::pin(async move {
+            let outcome = handled.await.map_err(|error| HandlerError::from_boxed(error.into()))?;
+            if let (Outcome::Replies(_), Some(mail)) = (&outcome, event.event().message_received())
+            {
+                let answered = Answered {
+                    event_id: event.event_id().map(ToString::to_string),
+                    inbox_id: event.inbox_id().map(ToString::to_string),
+                    message_id: Some(mail.message.id.to_string()),
+                };
+                write(&answered, "queued", None).await;
+                if let Some(thread) = &mail.thread_id {
+                    ledger.begin(thread.as_str(), answered);
+                }
+            }
+            Ok(outcome)
+        })
+    }
+}
+
+/// Writes what OpenMail answered to each send. An answer after which it is sent again writes nothing.
+#[derive(Debug, Clone)]
+pub(crate) struct Watch<C> {
+    pub(crate) inner: C,
+    pub(crate) ledger: Ledger,
+}
 
 impl<C, B> Service<Request<Full<Bytes>>> for Watch<C>
 where
@@ -46,80 +114,65 @@ where
     type Future = BoxFuture<Result<Response<B>, C::Error>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), C::Error>> {
-        self.0.poll_ready(cx)
+        self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
         let key = request.headers().get("idempotency-key");
         let key = key.and_then(|key| key.to_str().ok()).map(str::to_owned);
-        let answer = self.0.call(request);
+        let body = key.is_some().then(|| request.body().clone());
+        let ledger = self.ledger.clone();
+        let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await;
-            if let Some(key) = key {
-                let taken = answer.as_ref().is_ok_and(|answer| answer.status().is_success());
-                // Outside of an event there is nothing to report.
-                let _ = SENDS.try_with(|sends| sends.borrow_mut().push(Sending { key, taken }));
+            let reply = answer.as_ref().ok().and_then(|answer| fate(answer.status()));
+            if let (Some(key), Some(body), Some(reply)) = (key, body, reply) {
+                let thread = thread_of(body).await.unwrap_or_default();
+                write(&ledger.get(&thread, reply != "held"), reply, Some(&key)).await;
             }
             answer
         })
     }
 }
 
-/// Writes a line for each send of an event, once the event has been handled.
-#[derive(Debug, Clone)]
-pub(crate) struct Report<S>(pub(crate) S);
-
-impl<S> Service<VerifiedEvent> for Report<S>
-where
-    S: Service<VerifiedEvent, Response = Outcome> + Clone,
-    S::Future: Send + 'static,
-    S::Error: Into<BoxError>,
-{
-    type Response = Outcome;
-    type Error = HandlerError;
-    type Future = BoxFuture<Result<Outcome, HandlerError>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
-        self.0.poll_ready(cx).map_err(|error| HandlerError::from_boxed(error.into()))
-    }
-
-    fn call(&mut self, event: VerifiedEvent) -> Self::Future {
-        let clone = self.0.clone();
-        let handled = mem::replace(&mut self.0, clone).call(event.clone());
-        Box::pin(SENDS.scope(RefCell::default(), async move {
-            let outcome = handled.await.map_err(|error| HandlerError::from_boxed(error.into()));
-            let sends = SENDS.with(RefCell::take);
-            for Sending { key, taken } in sends {
-                let reply = if taken { "sent" } else { "failed" };
-                if let Err(error) = write(&event, reply, &key).await {
-                    tracing::warn!(error = %error, "cannot write to stdout");
-                }
-            }
-            outcome
-        }))
+/// What an answer to a send means for the reply. `None` where it is tried again.
+fn fate(status: StatusCode) -> Option<&'static str> {
+    match status.as_u16() {
+        200..=299 => Some("sent"),
+        403 => Some("held"),
+        400 | 404 | 422 => Some("failed"),
+        _ => None,
     }
 }
 
-async fn write(event: &VerifiedEvent, reply: &str, key: &str) -> std::io::Result<()> {
-    #[derive(Serialize)]
-    struct Line<'a> {
-        event_id: Option<&'a str>,
-        inbox_id: Option<&'a str>,
-        message_id: Option<&'a str>,
-        reply: &'a str,
-        key: &'a str,
+async fn thread_of(body: Full<Bytes>) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Mail {
+        #[serde(rename = "threadId")]
+        thread_id: String,
     }
 
-    let mail = event.event().message_received();
-    let mut line = serde_json::to_vec(&Line {
-        event_id: event.event_id().map(|id| id.as_str()),
-        inbox_id: event.inbox_id().map(|id| id.as_str()),
-        message_id: mail.map(|mail| mail.message.id.as_str()),
-        reply,
-        key,
-    })?;
-    line.push(b'\n');
-    let mut stdout = tokio::io::stdout();
-    stdout.write_all(&line).await?;
-    stdout.flush().await
+    let body = body.collect().await.ok()?.to_bytes();
+    serde_json::from_slice::<Mail>(&body).ok().map(|mail| mail.thread_id)
+}
+
+async fn write(answered: &Answered, reply: &str, key: Option<&str>) {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        #[serde(flatten)]
+        answered: &'a Answered,
+        reply: &'a str,
+        key: Option<&'a str>,
+    }
+
+    let line = async {
+        let mut line = serde_json::to_vec(&Line { answered, reply, key })?;
+        line.push(b'\n');
+        let mut stdout = tokio::io::stdout();
+        stdout.write_all(&line).await?;
+        stdout.flush().await
+    };
+    if let Err(error) = line.await {
+        tracing::warn!(error = %error, "cannot write to stdout");
+    }
 }

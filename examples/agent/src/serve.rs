@@ -8,17 +8,15 @@ use openmail_tower::{
     Secret, VerifyLayer,
     api::{ApiKey, Client, OpenMail},
     queue::{Enqueue, PostgresStore, QueueStore, SqliteStore},
-    reply::ReplyLayer,
     webhook,
 };
 use sandbox::{Options, Sandbox};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use tower::Layer;
 
 use crate::{
     answer::{Agent, handlers},
-    report::{Report, Watch},
+    report::{Ledger, Report, Watch},
     settings::{Settings, Store},
 };
 
@@ -46,15 +44,16 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> anyhow::
         }
         None => None,
     };
+    let ledger = Ledger::default();
     let (verify, openmail) = match &sandbox {
         Some(sandbox) => {
             let verify = VerifyLayer::new(Secret::new(sandbox.webhook_secret())?);
-            (verify, client(ApiKey::new(sandbox.api_key())?, sandbox.url())?)
+            (verify, client(ApiKey::new(sandbox.api_key())?, sandbox.url(), &ledger)?)
         }
         None => {
             let url = std::env::var("OPENMAIL_API_URL");
             let url = url.unwrap_or_else(|_| "https://api.openmail.sh".to_owned());
-            (VerifyLayer::from_env()?, client(ApiKey::from_env()?, &url)?)
+            (VerifyLayer::from_env()?, client(ApiKey::from_env()?, &url, &ledger)?)
         }
     };
     let parts = Parts {
@@ -63,6 +62,7 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> anyhow::
         verify,
         openmail,
         sandbox,
+        ledger,
     };
     tracing::info!(url, "receiving webhooks");
     match settings.store {
@@ -82,8 +82,9 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> anyhow::
     }
 }
 
-fn client(key: ApiKey, url: &str) -> anyhow::Result<OpenMail> {
-    Ok(OpenMail::with_client(Watch(Client::new()?), key, url)?)
+fn client(key: ApiKey, url: &str, ledger: &Ledger) -> anyhow::Result<OpenMail> {
+    let watch = Watch { inner: Client::new()?, ledger: ledger.clone() };
+    Ok(OpenMail::with_client(watch, key, url)?)
 }
 
 struct Parts {
@@ -92,6 +93,7 @@ struct Parts {
     verify: VerifyLayer,
     openmail: OpenMail,
     sandbox: Option<Sandbox>,
+    ledger: Ledger,
 }
 
 async fn serve<St: QueueStore>(
@@ -99,14 +101,15 @@ async fn serve<St: QueueStore>(
     queue: Enqueue<St>,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let Parts { agent, listener, verify, openmail, sandbox } = parts;
+    let Parts { agent, listener, verify, openmail, sandbox, ledger } = parts;
     if let Some(sandbox) = &sandbox {
         introduce(sandbox)?;
     }
     // The webhook stops first; then the worker, which may still send; the sandbox last.
     let [stop_webhook, stop_worker, stop_sandbox] = [(); 3].map(|()| CancellationToken::new());
-    let events = Report(ReplyLayer::new(openmail).layer(handlers(agent)));
-    let worker = queue.worker(events).run(stop_worker.clone().cancelled_owned());
+    let events = Report { inner: handlers(agent), ledger };
+    // Each reply is written down with its event's completion, then sent until OpenMail takes it.
+    let worker = queue.worker(events).replies(openmail).run(stop_worker.clone().cancelled_owned());
     let mut worker = AbortOnDropHandle::new(tokio::spawn(worker));
     let app = Router::new().route_service("/webhooks", webhook(verify, queue));
     let server = axum::serve(listener, app)

@@ -84,8 +84,10 @@ impl Program {
 #[tokio::test]
 async fn a_mail_is_answered_once_with_nothing_but_the_command() {
     let mut program = Program::start(&[]).await;
+    let queued = program.line().await;
+    assert_eq!(queued["reply"], "queued");
     let line = program.line().await;
-    assert_eq!(line["reply"], "sent");
+    assert_eq!((&line["reply"], &line["event_id"]), (&json!("sent"), &queued["event_id"]));
     for name in ["event_id", "inbox_id", "message_id", "key"] {
         assert!(line[name].as_str().is_some_and(|text| !text.is_empty()), "{name} in {line}");
     }
@@ -99,8 +101,36 @@ async fn a_mail_is_answered_once_with_nothing_but_the_command() {
     let url = format!("{}sandbox/mails", program.page);
     let response = client.post(url).json(&mail).send().await.unwrap();
     assert_eq!(response.status(), 201);
+    assert_eq!(program.line().await["reply"], "queued");
     assert_eq!(program.line().await["reply"], "sent");
     program.shows("I pass this on to a person").await;
+}
+
+#[tokio::test]
+async fn a_reply_of_a_suspended_inbox_is_held_until_it_is_reactivated() {
+    let mut program = Program::start(&[]).await;
+    for reply in ["queued", "sent"] {
+        assert_eq!(program.line().await["reply"], reply);
+    }
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let post = async |path: &str, body: Value| {
+        let url = format!("{}{path}", program.page);
+        assert!(client.post(url).json(&body).send().await.unwrap().status().is_success());
+    };
+    post("sandbox/inboxes/inb_support/suspend", json!({})).await;
+    let mail = json!({
+        "from": "bob@example.com", "to": "support@sandbox.test", "subject": "Hi", "text": "Order 7?",
+        "category": "personal", "autoReplyable": true,
+    });
+    post("sandbox/mails", mail).await;
+    let lines = [program.line().await, program.line().await];
+    assert_eq!([&lines[0]["reply"], &lines[1]["reply"]], ["queued", "held"]);
+    let url = format!("{}sandbox/inboxes/inb_support/reactivate", program.page);
+    assert!(client.post(url).send().await.unwrap().status().is_success());
+    let sent = program.line().await;
+    assert_eq!((&sent["reply"], &sent["key"]), (&json!("sent"), &lines[1]["key"]));
+    assert_eq!(sent["event_id"], lines[0]["event_id"]);
+    program.shows("Your order 7 was delivered").await;
 }
 
 #[cfg(unix)]
@@ -132,6 +162,7 @@ async fn a_model_answers_with_the_thread_as_history() {
     tokio::spawn(async move { axum::serve(listener, app).await });
 
     let mut program = Program::start(&[("AGENT_MODEL_URL", &url), ("AGENT_MODEL", "small")]).await;
+    assert_eq!(program.line().await["reply"], "queued");
     assert_eq!(program.line().await["reply"], "sent");
     program.shows("The model says: soon.").await;
     let asked = asked.lock().unwrap()[0].clone();
