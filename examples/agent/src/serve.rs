@@ -7,12 +7,14 @@ use axum::Router;
 use openmail_tower::{
     Secret, VerifyLayer,
     api::{ApiKey, Client, OpenMail},
+    layers::guard::GuardLayer,
     queue::{Enqueue, PostgresStore, QueueStore, SqliteStore},
     webhook,
 };
 use sandbox::{Options, Sandbox};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tower::{Layer, util::option_layer};
 
 use crate::{
     answer::{Agent, handlers},
@@ -63,6 +65,7 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> anyhow::
         openmail,
         sandbox,
         ledger,
+        guard: settings.guard.then(GuardLayer::default),
     };
     tracing::info!(url, "receiving webhooks");
     match settings.store {
@@ -94,6 +97,7 @@ struct Parts {
     openmail: OpenMail,
     sandbox: Option<Sandbox>,
     ledger: Ledger,
+    guard: Option<GuardLayer>,
 }
 
 async fn serve<St: QueueStore>(
@@ -101,13 +105,15 @@ async fn serve<St: QueueStore>(
     queue: Enqueue<St>,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let Parts { agent, listener, verify, openmail, sandbox, ledger } = parts;
+    let Parts { agent, listener, verify, openmail, sandbox, ledger, guard } = parts;
     if let Some(sandbox) = &sandbox {
         introduce(sandbox)?;
     }
     // The webhook stops first; then the worker, which may still send; the sandbox last.
     let [stop_webhook, stop_worker, stop_sandbox] = [(); 3].map(|()| CancellationToken::new());
-    let events = Report { inner: handlers(agent), ledger };
+    // Spam, loops and floods do not reach the agent, whatever they say to it.
+    let events = option_layer(guard).layer(handlers(agent));
+    let events = Report { inner: events, ledger };
     // Each reply is written down with its event's completion, then sent until OpenMail takes it.
     let worker = queue.worker(events).replies(openmail).run(stop_worker.clone().cancelled_owned());
     let mut worker = AbortOnDropHandle::new(tokio::spawn(worker));

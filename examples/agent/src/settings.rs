@@ -18,6 +18,9 @@ pub struct Settings {
     /// The model that answers: `AGENT_MODEL_URL`, `AGENT_MODEL`, `AGENT_MODEL_KEY`. Default: none;
     /// a few built-in answers.
     pub model: Option<ModelSettings>,
+    /// Whether mail passes a guard before the agent sees it: `AGENT_GUARD`, `on` or `off`. Default:
+    /// `on`.
+    pub guard: bool,
 }
 
 /// Where the queue is.
@@ -65,6 +68,11 @@ impl Settings {
             sandbox,
             store: store(&variable("AGENT_STORE")?.unwrap_or("sqlite://agent.db".into()))?,
             model: model()?,
+            guard: match variable("AGENT_GUARD")?.as_deref() {
+                None | Some("on") => true,
+                Some("off") => false,
+                Some(other) => bail!("AGENT_GUARD is {other:?}; set it to on or off"),
+            },
         })
     }
 }

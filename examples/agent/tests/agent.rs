@@ -173,11 +173,41 @@ async fn a_model_answers_with_the_thread_as_history() {
 }
 
 #[tokio::test]
+async fn a_mail_from_its_own_address_is_answered_only_without_the_guard() {
+    for (guard, subject) in [("on", "Another"), ("off", "Loop")] {
+        let mut program = Program::start(&[("AGENT_GUARD", guard)]).await;
+        for reply in ["queued", "sent"] {
+            assert_eq!(program.line().await["reply"], reply);
+        }
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let mut ids = Vec::new();
+        for (from, subject) in [("support@sandbox.test", "Loop"), ("bob@example.com", "Another")] {
+            let mail = json!({
+                "from": from, "to": "support@sandbox.test", "subject": subject, "text": "Hello?",
+                "category": "personal", "autoReplyable": true,
+            });
+            let url = format!("{}sandbox/mails", program.page);
+            let response = client.post(url).json(&mail).send().await.unwrap();
+            let body: Value = response.json().await.unwrap();
+            ids.push((subject, body["data"][0]["id"].clone()));
+            // Only the second one is left to wait for where the first is not answered.
+            if guard == "off" {
+                break;
+            }
+        }
+        let line = program.line().await;
+        let (_, id) = ids.iter().find(|(it, _)| *it == subject).unwrap();
+        assert_eq!((&line["reply"], &line["message_id"]), (&json!("queued"), id), "guard {guard}");
+    }
+}
+
+#[tokio::test]
 async fn a_variable_that_cannot_be_used_is_named_in_one_line() {
     for (name, value) in [
         ("OPENMAIL_LISTEN", "localhost"),
         ("AGENT_STORE", "mysql://localhost"),
         ("AGENT_MODEL_URL", "example.com"),
+        ("AGENT_GUARD", "maybe"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_example-agent"))
             .env_clear()
