@@ -54,6 +54,14 @@ impl Receiver {
         self.process.wait().expect("it is ours");
     }
 
+    /// Whether it has ended.
+    ///
+    /// # Panics
+    /// When that cannot be found out.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.try_wait().expect("it is ours").is_some()
+    }
+
     /// Stops it where it is, or lets it go on.
     ///
     /// # Panics

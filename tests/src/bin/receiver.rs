@@ -1,9 +1,10 @@
 //! A receiver to be killed: a webhook before a queue, and a worker behind it.
 //!
-//! `receiver DATABASE RUNS [worker|stuck]`: the database is a file of SQLite or a `postgres://` URL;
+//! `receiver DATABASE RUNS [worker|stuck|poisoned]`: the database is a file of SQLite or a `postgres://` URL;
 //! the file RUNS gets a line when a handler begins, and one when it fails. It prints its address, or
 //! only a line when it is but a worker, and ends when its standard input does. A worker that is stuck
-//! has the default settings, and handlers that never end.
+//! has the default settings, and handlers that never end; one that is poisoned has two attempts for
+//! each event, and aborts when it runs the event `poison`.
 
 use std::{
     env,
@@ -34,11 +35,11 @@ async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [database, runs, rest @ ..] = &*arguments else { return Err("DATABASE RUNS".into()) };
     let serves = rest.is_empty();
-    let stuck = rest.first().is_some_and(|mode| mode == "stuck");
+    let mode = rest.first().map_or("", String::as_str);
     if database.starts_with("postgres") {
-        receive(Enqueue::new(PostgresStore::connect(database).await?), runs, serves, stuck).await
+        receive(Enqueue::new(PostgresStore::connect(database).await?), runs, serves, mode).await
     } else {
-        receive(Enqueue::new(SqliteStore::open(database).await?), runs, serves, stuck).await
+        receive(Enqueue::new(SqliteStore::open(database).await?), runs, serves, mode).await
     }
 }
 
@@ -46,8 +47,9 @@ async fn receive<St: QueueStore>(
     queue: Enqueue<St>,
     runs: &str,
     serves: bool,
-    stuck: bool,
+    mode: &str,
 ) -> Result<(), Failure> {
+    let (stuck, poisoned) = (mode == "stuck", mode == "poisoned");
     let stop = Arc::new(Notify::new());
     let runs = Arc::new(OpenOptions::new().create(true).append(true).open(runs)?);
     let handler = service_fn(move |event: VerifiedEvent| {
@@ -60,7 +62,10 @@ async fn receive<St: QueueStore>(
             }
             // Time to be killed in.
             tokio::time::sleep(Duration::from_millis(u64::from(fastrand::u8(..)) / 8)).await;
-            if fastrand::u8(..) < 16 {
+            if poisoned && id == "poison" {
+                std::process::abort();
+            }
+            if !poisoned && fastrand::u8(..) < 16 {
                 (&*runs).write_all(format!("{id} failed\n").as_bytes())?;
                 return Err(HandlerError::failed("by chance"));
             }
@@ -71,12 +76,12 @@ async fn receive<St: QueueStore>(
     let backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(100));
     let worker = if stuck {
         worker
+    } else if poisoned {
+        worker.backoff(backoff.attempts(2))
     } else {
         let poll = Duration::from_millis(100);
         worker.lease(Duration::from_secs(1)).poll_interval(poll).backoff(backoff)
     };
-    let stopped = Arc::clone(&stop);
-    let worker = tokio::spawn(async move { worker.run(stopped.notified()).await });
     let address = if serves {
         let app = axum::Router::new().route_service("/webhooks", webhook(layer(), queue));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -87,6 +92,9 @@ async fn receive<St: QueueStore>(
         "none".to_owned()
     };
     writeln!(io::stdout(), "{address}")?;
+    // What it runs may take the process down, which is to have started before.
+    let stopped = Arc::clone(&stop);
+    let worker = tokio::spawn(async move { worker.run(stopped.notified()).await });
     stdin().read_to_end(&mut Vec::new()).await?;
     stop.notify_one();
     worker.await?;
