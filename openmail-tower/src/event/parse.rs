@@ -353,7 +353,9 @@ mod tests {
         for number in ["1e400", "-1E+999", &digits] {
             let mail = read(&mail(&format!(r#""new":[{{"a":{number}}}],"attempt":{number},"#)));
             let kept = mail.extra["new"][0]["a"].to_string();
-            assert_eq!(kept.trim_matches('"'), number);
+            // `serde_json` adds a plus where it keeps numbers to any precision.
+            let kept = kept.trim_matches('"').replace("e+", "e").replace("E+", "e");
+            assert_eq!(kept, number.replace("E+", "e"));
             assert_eq!(mail.attempt, None);
         }
     }

@@ -12,6 +12,7 @@ use super::{
     kind::EventKind,
     misfit::Misfit,
     payload::Text,
+    value::NUMBER,
 };
 
 /// The keys that route and identify an event, each of which may be there once.
@@ -41,7 +42,11 @@ impl Routing {
     pub(super) fn read(json: &[u8]) -> Result<Self, InvalidPayload> {
         let mut routing = Self::default();
         let mut deserializer = serde_json::Deserializer::from_slice(json);
-        let read = deserializer.deserialize_map(Keys { routing: &mut routing, inner: false });
+        let read = deserializer.deserialize_map(Keys {
+            routing: &mut routing,
+            inner: false,
+            is_number: false,
+        });
         let read = read.and_then(|()| deserializer.end());
         read.map_err(|error| InvalidPayload::of_json(&error))?;
         // What is skipped is not looked at: the body as a whole must be text nevertheless.
@@ -127,6 +132,8 @@ fn check(
 struct Keys<'a> {
     routing: &'a mut Routing,
     inner: bool,
+    /// Whether it is a number, which comes as a map where `serde_json` keeps it to any precision.
+    is_number: bool,
 }
 
 impl<'de> Visitor<'de> for Keys<'_> {
@@ -136,9 +143,17 @@ impl<'de> Visitor<'de> for Keys<'_> {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { routing, inner } = self;
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        self.read(&mut map)
+    }
+}
+
+impl Keys<'_> {
+    fn read<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error> {
+        let Self { routing, inner, is_number } = self;
+        let inner = *inner;
         while let Some(key) = map.next_key::<Text<'de>>()? {
+            *is_number = key.as_str() == NUMBER;
             if key.as_str() == "thread_id" && !inner {
                 // It routes nothing: of two, the last one counts, as for every other field.
                 routing.thread_id = Some(map.next_value()?);
@@ -157,7 +172,7 @@ impl<'de> Visitor<'de> for Keys<'_> {
             }
             if name == "message" {
                 *slot = Some(Field::Other);
-                let field = map.next_value_seed(Inner(&mut *routing))?;
+                let field = map.next_value_seed(Inner(routing))?;
                 routing.message = Some(field);
             } else {
                 *slot = Some(map.next_value()?);
@@ -227,10 +242,12 @@ impl<'de> Visitor<'de> for FieldVisitor<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Field, A::Error> {
-        match self.0 {
-            Some(routing) => Keys { routing, inner: true }.visit_map(map)?,
-            None => while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {},
-        }
-        Ok(Field::Object)
+        let Some(routing) = self.0 else {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(Field::Object);
+        };
+        let mut keys = Keys { routing, inner: true, is_number: false };
+        keys.read(&mut map)?;
+        Ok(if keys.is_number { Field::Other } else { Field::Object })
     }
 }

@@ -9,7 +9,7 @@ use serde::{
 use serde_json::{Map, Value};
 
 /// As `serde_json` gives a number, where anything in the build has it keep them to any precision.
-const NUMBER: &str = "$serde_json::private::Number";
+pub(super) const NUMBER: &str = "$serde_json::private::Number";
 /// Where anything in the build has `serde_json` keep raw values, a `Value` takes the text in a field
 /// of this name for JSON, and parses it anew: past the limit to nesting, and past any count of its
 /// parts.
