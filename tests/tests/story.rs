@@ -1,15 +1,16 @@
-//! A mail that fails twice and then succeeds, across a worker's restart: its story as the logs, the
-//! trace and the metrics each tell it.
+//! A mail that fails twice and is then answered, across a worker's restart: its story as the logs,
+//! the trace and the metrics each tell it.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
-use openmail_tests::{Log, fixture, layer, signed};
+use openmail_tests::{FakeApi, Log, fixture, layer, signed};
 use openmail_tower::{
-    HandlerError, Outcome, VerifiedEvent,
+    HandlerError, IntoOutcome, VerifiedEvent,
     queue::{Backoff, Enqueue},
+    reply::Reply,
     telemetry::{metric, span},
     webhook,
 };
@@ -18,7 +19,8 @@ use opentelemetry::{
     trace::{SpanKind, Status, TracerProvider as _},
 };
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
-use tokio::sync::Notify;
+use serde_json::json;
+use tokio::{sync::Notify, time::sleep};
 use tower::{ServiceExt, service_fn};
 use tracing_subscriber::{Registry, filter::LevelFilter, layer::SubscriberExt};
 
@@ -40,8 +42,8 @@ async fn deliver(file: &Path) {
     queue.store().close().await;
 }
 
-/// A worker that stops after the run of this attempt; only the third succeeds.
-async fn work_until(last: u32, file: &Path) {
+/// A worker that stops after the run of this attempt; the third answers, and its reply is sent.
+async fn work_until(last: u32, file: &Path, api: &FakeApi) {
     let stop = Arc::new(Notify::new());
     let stopped = Arc::clone(&stop);
     let events = service_fn(move |event: VerifiedEvent| {
@@ -52,14 +54,21 @@ async fn work_until(last: u32, file: &Path) {
         async move {
             tracing::info!("thinking");
             match attempt {
-                3 => Ok(Outcome::Done),
+                3 => Reply::text("Hello.").into_outcome(),
                 _ => Err(HandlerError::failed("the model is away")),
             }
         }
     });
     let queue = Enqueue::sqlite(file).await.unwrap();
     let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(1)).attempts(5);
-    let cut = queue.worker(events).backoff(backoff).run(async { stopped.notified().await }).await;
+    let worker = queue.worker(events).backoff(backoff).replies(api.openmail());
+    let stop = async {
+        stopped.notified().await;
+        while last == 3 && api.sends().await.is_empty() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let cut = worker.run(stop).await;
     assert_eq!(cut, 0);
     queue.store().close().await;
 }
@@ -80,9 +89,19 @@ fn logs_trace_and_metrics_each_tell_the_whole_story() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     metrics::with_local_recorder(&recorder, || {
         runtime.block_on(async {
+            let api = FakeApi::start(env!("CARGO_BIN_EXE_fake_api"));
+            api.message(
+                THREAD,
+                json!({
+                    "id": "msg_0001", "direction": "inbound", "fromAddr": "sender@example.com",
+                    "toAddr": "agent@openmail.sh", "deliveryRole": "to",
+                    "createdAt": "2024-03-21T10:05:00Z",
+                }),
+            )
+            .await;
             deliver(&file).await;
-            work_until(1, &file).await;
-            work_until(3, &file).await;
+            work_until(1, &file, &api).await;
+            work_until(3, &file, &api).await;
         });
     });
 
@@ -95,7 +114,7 @@ fn logs_trace_and_metrics_each_tell_the_whole_story() {
 fn by_logs(log: &Log) {
     let lines = log.lines(&[EVENT]);
     let story: Vec<_> = lines.iter().filter(|line| !line.ends_with(": close")).collect();
-    let expected: [&[&str]; 8] = [
+    let expected: [&[&str]; 9] = [
         &[" INFO ", "openmail_tower: received bytes="],
         &[" INFO ", "openmail_tower: queued duration="],
         &[" INFO ", "attempt=1", ": thinking"],
@@ -109,11 +128,12 @@ fn by_logs(log: &Log) {
         &[" WARN ", "attempt=2", "error=the model is away retry_in="],
         &[" INFO ", "attempt=3", ": thinking"],
         &[" INFO ", "attempt=3", "run ended outcome=\"done\" duration="],
+        &[" INFO ", "openmail.reply{", "attempt=1", "reply ended outcome=\"sent\" duration="],
     ];
     assert_eq!(story.len(), expected.len(), "{}", log.text());
     for (line, words) in story.into_iter().zip(expected) {
         assert!(words.iter().all(|word| line.contains(word)), "{words:?} in {line}");
-        for word in [INBOX, THREAD, TRACE, "kind=message.received"] {
+        for word in [INBOX, THREAD, TRACE] {
             assert!(line.contains(word), "{word} in {line}");
         }
     }
@@ -127,16 +147,22 @@ fn attribute(span: &SpanData, name: &str) -> String {
 fn by_trace(spans: &[SpanData]) {
     let mut spans: Vec<_> = spans.iter().collect();
     spans.sort_by_key(|span| span.start_time);
-    let [delivery, runs @ ..] = &spans[..] else { panic!("{spans:?}") };
+    let [delivery, runs @ .., reply] = &spans[..] else { panic!("{spans:?}") };
     assert_eq!(delivery.name, span::DELIVERY);
     assert_eq!(delivery.parent_span_id, SpanId::from_hex(CALLER).unwrap());
     assert!(delivery.parent_span_is_remote);
     assert_eq!(attribute(delivery, "outcome"), "queued");
     assert_eq!(attribute(delivery, "http.response.status_code"), "200");
     assert_eq!(attribute(delivery, "messaging.operation.type"), "receive");
+    assert_eq!(reply.name, span::REPLY);
+    assert_eq!(reply.parent_span_id, delivery.span_context.span_id());
+    assert_eq!(reply.span_kind, SpanKind::Producer);
+    assert_eq!(attribute(reply, "outcome"), "sent");
+    assert_eq!(attribute(reply, "messaging.operation.type"), "send");
     assert_eq!(runs.len(), 3, "{spans:?}");
     for (attempt, (run, outcome)) in (1..).zip(runs.iter().zip(["failed", "failed", "done"])) {
         assert_eq!(run.name, span::RUN);
+        assert_eq!(run.span_kind, SpanKind::Consumer);
         assert_eq!(run.parent_span_id, delivery.span_context.span_id());
         assert_eq!(attribute(run, "attempt"), format!("{attempt}"));
         assert_eq!(attribute(run, "outcome"), outcome);
@@ -151,7 +177,6 @@ fn by_trace(spans: &[SpanData]) {
     }
     for span in spans {
         assert_eq!(span.span_context.trace_id(), TraceId::from_hex(TRACE).unwrap());
-        assert_eq!(span.span_kind, SpanKind::Consumer);
         for (name, value) in [
             ("messaging.system", "openmail"),
             ("messaging.message.id", EVENT),
@@ -181,6 +206,8 @@ fn by_metrics(counted: &Snapshotter) {
         ("openmail_body_bytes ", 1),
         ("openmail_deliveries_total message.received queued", 1),
         ("openmail_queue_wait_seconds ", 1),
+        ("openmail_replies_total sent", 1),
+        ("openmail_reply_duration_seconds sent", 1),
         ("openmail_retries_total ", 2),
         ("openmail_run_duration_seconds done", 1),
         ("openmail_run_duration_seconds failed", 2),

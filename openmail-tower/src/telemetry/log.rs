@@ -152,7 +152,7 @@ pub(super) fn run_ended(
             What::Handler => {
                 line!(level, outcome, ?duration, error, retry_in, dead_letter, "run ended");
             }
-            #[cfg(feature = "api")]
+            #[cfg(any(feature = "api", feature = "queue"))]
             What::Reply => {
                 line!(level, outcome, ?duration, error, retry_in, dead_letter, "reply ended");
             }

@@ -17,6 +17,8 @@
 //! | [`openmail_reply_duration_seconds`](REPLY_DURATION) | histogram | `outcome` | s | of a try to send a reply |
 //! | [`openmail_queue_wait_seconds`](QUEUE_WAIT) | histogram | | s | from an event's commit to its first run |
 //! | [`openmail_body_bytes`](BODY_SIZE) | histogram | | byte | the size of a verified body |
+//! | [`openmail_bodies_in_flight`](BODIES_IN_FLIGHT) | gauge | | | bodies that are being received, and events in memory that were read from one |
+//! | [`openmail_body_budget_used_bytes`](BODY_BUDGET_USED) | gauge | | byte | what these hold of the memory budget |
 //! | [`openmail_clock_difference_seconds`](CLOCK_DIFFERENCE) | gauge | | s | how far this machine's clock is ahead of the last verified delivery's `X-Timestamp` |
 //! | [`openmail_queue_entries`](QUEUE_ENTRIES) | gauge | `state` | | entries of the queue that are not done |
 //! | [`openmail_queue_oldest_age_seconds`](QUEUE_OLDEST_AGE) | gauge | | s | since when the oldest entry that is due has been due |
@@ -35,7 +37,7 @@
 //! | `action`, `rule` | the words of `layers::guard::Action` and `layers::guard::Rule` |
 //! | `outcome` of a reply | `sent`, `sent_before`; `failed`, `waiting`, `held`; `refused`, for good; `dropped` |
 //! | `reason` of a rejection | the `error` of the answer, or `dropped` |
-//! | `reason` of a release | `unavailable`, `in_flight` |
+//! | `reason` of a release | `unavailable`, `in_flight`; of a reply `waiting` |
 //! | `state` | `ready`, `waiting`, `running`, `blocked`, `held`, `dead` |
 
 use std::time::Duration;
@@ -84,6 +86,10 @@ names! {
     QUEUE_WORKERS = "openmail_queue_workers";
     /// The size of a verified body, in bytes.
     BODY_SIZE = "openmail_body_bytes";
+    /// Bodies that are being received, and events in memory that were read from one.
+    BODIES_IN_FLIGHT = "openmail_bodies_in_flight";
+    /// What bodies and events hold of the memory budget, in bytes.
+    BODY_BUDGET_USED = "openmail_body_budget_used_bytes";
     /// How far this machine's clock is ahead of the sender's, in seconds.
     CLOCK_DIFFERENCE = "openmail_clock_difference_seconds";
 }
@@ -131,6 +137,26 @@ pub(super) fn received(bytes: usize, clock: f64) {
     let _ = (bytes, clock);
 }
 
+/// A body has a reservation of the memory budget, or has given it back.
+pub(crate) fn body_in_flight(is_begun: bool) {
+    #[cfg(feature = "metrics")]
+    metrics::gauge!(BODIES_IN_FLIGHT).increment(if is_begun { 1.0 } else { -1.0 });
+    #[cfg(not(feature = "metrics"))]
+    let _ = is_begun;
+}
+
+/// A reservation of the memory budget has changed from `before` to `after` bytes.
+pub(crate) fn budget_changed(before: usize, after: usize) {
+    #[cfg(feature = "metrics")]
+    {
+        #[expect(clippy::cast_precision_loss, reason = "a budget is smaller than 2^52 bytes")]
+        let change = after as f64 - before as f64;
+        metrics::gauge!(BODY_BUDGET_USED).increment(change);
+    }
+    #[cfg(not(feature = "metrics"))]
+    let _ = (before, after);
+}
+
 pub(super) fn rejected(reason: &'static str) {
     #[cfg(feature = "metrics")]
     metrics::counter!(REJECTIONS, "reason" => reason).increment(1);
@@ -161,7 +187,7 @@ pub(super) fn run_ended(what: What, outcome: &'static str, duration: Duration) {
     {
         let (total, durations) = match what {
             What::Handler => (RUNS, RUN_DURATION),
-            #[cfg(feature = "api")]
+            #[cfg(any(feature = "api", feature = "queue"))]
             What::Reply => (REPLIES, REPLY_DURATION),
         };
         metrics::counter!(total, "outcome" => outcome).increment(1);

@@ -84,6 +84,7 @@ pub(crate) use log::Next;
 #[cfg(feature = "dedupe")]
 pub(crate) use log::claim;
 pub(crate) use log::short_secret;
+pub(crate) use metric::{body_in_flight, budget_changed};
 pub(crate) use run::{Run, Runner};
 #[cfg(feature = "dedupe")]
 pub(crate) use span::in_current_span;

@@ -33,7 +33,7 @@ pub(crate) struct Run {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
     Handler,
-    #[cfg(feature = "api")]
+    #[cfg(any(feature = "api", feature = "queue"))]
     Reply,
 }
 
@@ -48,7 +48,7 @@ impl Run {
 
     /// Begins to send a reply to an event: of the run around it, or of one that has queued it in
     /// this trace.
-    #[cfg(feature = "api")]
+    #[cfg(any(feature = "api", feature = "queue"))]
     pub(crate) fn of_reply(fields: Fields<'_>, queued: Option<Option<TraceContext>>) -> Self {
         let parent = queued.map_or(Parent::Current, Parent::Trace);
         Self::new(What::Reply, Span::reply(fields, parent))

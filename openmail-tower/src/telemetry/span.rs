@@ -117,7 +117,7 @@ impl Span {
     }
 
     /// Around the sending of a reply.
-    #[cfg(feature = "api")]
+    #[cfg(any(feature = "api", feature = "queue"))]
     pub(super) fn reply(fields: Fields<'_>, parent: Parent) -> Self {
         #[cfg(feature = "tracing")]
         {

@@ -82,8 +82,11 @@ where
     let Settings { policy, run_timeout, .. } = &shared.settings;
     let past = Run::from(&claimed);
     let trace = claimed.trace_context.as_deref().and_then(|trace| trace.parse().ok());
-    let mut observed = telemetry::Run::of_queue(fields(&claimed), trace);
-    if claimed.attempt == 1 && claimed.releases == 0 {
+    let mut observed = match claimed.role {
+        Role::Event => telemetry::Run::of_queue(fields(&claimed), trace),
+        Role::Reply => telemetry::Run::of_reply(fields(&claimed), Some(trace)),
+    };
+    if claimed.role == Role::Event && claimed.attempt == 1 && claimed.releases == 0 {
         telemetry::queue::waited(claimed.age);
     }
     let failed = |error| (HandlerErrorKind::Failed.label(), policy.settlement(Err(error), past));
@@ -133,8 +136,15 @@ where
     if claimed.role == Role::Reply {
         let Some(replies) = &shared.replies else { return ("dropped", Settlement::GiveBack) };
         return match replies.send(claimed).await {
-            Sent::Done => judged(policy, Ok(Outcome::Done), past),
-            Sent::Failed(error) => judged(policy, Err(error), past),
+            Sent::Done => ("sent", policy.settlement(Ok(Outcome::Done), past)),
+            Sent::Failed(error) => {
+                let outcome = match error.kind() {
+                    HandlerErrorKind::Permanent => "refused",
+                    HandlerErrorKind::Unavailable => "waiting",
+                    kind => kind.label(),
+                };
+                (outcome, policy.settlement(Err(error), past))
+            }
             Sent::Held { reason, at_most } => ("held", Settlement::Hold { reason, at_most }),
         };
     }

@@ -22,6 +22,8 @@ use std::{
 
 use part::{Part, Turn};
 
+use crate::telemetry;
+
 /// A body of at most so many bytes is a small one.
 pub(super) const SMALL: usize = 64 << 10;
 /// The part for small bodies, as a fraction of the budget.
@@ -67,6 +69,7 @@ impl Budget {
     /// decides only in which part the body begins.
     pub(super) fn reservation(&self, declared: Option<usize>) -> Reservation {
         let which = self.shared.part_for(declared.unwrap_or(0));
+        telemetry::body_in_flight(true);
         Reservation {
             age: self.shared.next.fetch_add(1, Ordering::Relaxed),
             shared: Arc::clone(&self.shared),
@@ -233,6 +236,7 @@ impl Reservation {
 
     /// Books what was taken from a part, and gives back what it held in another.
     fn hold(&mut self, which: Which, total: usize) {
+        telemetry::budget_changed(self.bytes, total);
         if which == self.which {
             self.bytes = total;
             if self.parked {
@@ -251,7 +255,9 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.give_up();
+        telemetry::body_in_flight(false);
         if self.bytes > 0 {
+            telemetry::budget_changed(self.bytes, 0);
             let (age, bytes, parked) = (self.age, self.bytes, self.parked);
             self.shared.with(self.which, |part| part.give(age, bytes, parked));
         }
