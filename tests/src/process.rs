@@ -39,6 +39,8 @@ impl Process {
     pub fn start_with(program: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(program)
             .args(arguments)
+            // By default glibc keeps large blocks that were freed: what is measured is what is held.
+            .env("MALLOC_MMAP_THRESHOLD_", "131072")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -59,11 +59,13 @@ async fn a_request_allocates_what_its_event_does_and_little_more() {
         request(&json, Full::new(Bytes::from(json.clone())));
 
         // The event's own allocation; the extensions' map, its table, and the event's place in it.
+        // Three more are the price of the feature `metrics`, which these tests have: what is
+        // observed, and the labels of two metrics.
         let one_frame = request(&json, Full::new(Bytes::from(json.clone())));
         let (allocations, bytes) = (one_frame.0 - parse.0, one_frame.1 - parse.1);
         println!("{size}: {allocations} allocations, {bytes} bytes beside the event's");
-        assert!(allocations <= 5, "{size}: {allocations}");
-        assert!(bytes <= 800, "{size}: {bytes}, so the body was copied");
+        assert!(allocations <= 8, "{size}: {allocations}");
+        assert!(bytes <= 1200, "{size}: {bytes}, so the body was copied");
 
         // In many frames it is joined once, in an allocation that doubles.
         let frames = request(&json, ScriptedBody::frames(&json, 1 << 10));

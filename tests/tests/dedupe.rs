@@ -155,7 +155,7 @@ async fn a_thousand_at_once_run_once() {
 #[tokio::test(start_paused = true)]
 async fn the_claim_outlasts_its_lease_while_the_handler_runs() {
     let (handler, told) = told();
-    let events = layer().layer(handler);
+    let events = layer().run_timeout(Duration::from_secs(7200)).layer(handler);
     let first = tokio::spawn(events.clone().oneshot(mail("evt_1")));
     for _ in 0..500 {
         time::sleep(Duration::from_secs(7)).await;

@@ -27,5 +27,5 @@ async fn dispatch_tells_what_the_handler_says() {
 #[test]
 #[should_panic = "not an event"]
 fn what_is_no_event_cannot_be_verified() {
-    let _ = TestEvent::message_received().without("inbox_id").verified();
+    let _ = TestEvent::message_received().without("event").verified();
 }

@@ -53,7 +53,7 @@ async fn nothing_is_acknowledged_into_a_file_that_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("inbox.db");
         let queue = Enqueue::sqlite(&path).await.unwrap();
-        assert_eq!(add(&queue, "before").await.unwrap(), Outcome::Done);
+        assert_eq!(add(&queue, "before").await.unwrap(), Outcome::Queued);
         way(&path);
         for _ in 0..3 {
             let error = add(&queue, "after").await.expect_err("it would be lost");
@@ -72,7 +72,7 @@ async fn a_file_that_is_back_takes_events_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inbox.db");
     let queue = Enqueue::sqlite(&path).await.unwrap();
-    assert_eq!(add(&queue, "one").await.unwrap(), Outcome::Done);
+    assert_eq!(add(&queue, "one").await.unwrap(), Outcome::Queued);
     fs::rename(&path, beside(&path, ".away")).unwrap();
     add(&queue, "two").await.unwrap_err();
     fs::rename(beside(&path, ".away"), &path).unwrap();
@@ -90,7 +90,7 @@ async fn a_new_file_is_its_owners_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inbox.db");
     let queue = Enqueue::sqlite(&path).await.unwrap();
-    assert_eq!(add(&queue, "one").await.unwrap(), Outcome::Done);
+    assert_eq!(add(&queue, "one").await.unwrap(), Outcome::Queued);
     for file in [path.clone(), beside(&path, "-wal"), beside(&path, "-shm")] {
         let mode = fs::metadata(&file).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{}", file.display());
@@ -119,7 +119,7 @@ async fn a_store_over_the_programs_pool_needs_its_tables() {
     assert_eq!(queue.store().ping().await.unwrap_err().kind(), QueueErrorKind::Unmigrated);
     queue.store().migrate().await.unwrap();
     queue.store().migrate().await.unwrap();
-    assert_eq!(add(&queue, "one").await.unwrap(), Outcome::Done);
+    assert_eq!(add(&queue, "one").await.unwrap(), Outcome::Queued);
     assert_eq!(run_all(queue.store()).await, 1);
     queue.store().close().await;
 }

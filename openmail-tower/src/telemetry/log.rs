@@ -42,7 +42,7 @@ pub(crate) fn short_secret(bytes: usize) {
     {
         static ONCE: std::sync::Once = std::sync::Once::new();
         ONCE.call_once(|| {
-            tracing::warn!(target: TARGET, bytes, "webhook secret is short, was it cut off?");
+            tracing::warn!(target: TARGET, bytes, "webhook secret is short, is it complete?");
         });
     }
     #[cfg(not(feature = "tracing"))]

@@ -191,7 +191,7 @@ impl Span {
 
     pub(super) fn record_fields(&self, fields: Fields<'_>) {
         #[cfg(feature = "tracing")]
-        {
+        if self.is_enabled() {
             let Fields { kind, event_id, inbox_id, thread_id, attempt } = fields;
             self.inner.record("kind", display(text::name(kind)));
             for (field, id) in
@@ -225,7 +225,7 @@ impl Span {
         duration: std::time::Duration,
     ) {
         #[cfg(feature = "tracing")]
-        {
+        if self.is_enabled() {
             self.inner.record("outcome", outcome);
             if let Some(status) = status {
                 self.inner.record("status", status);

@@ -44,7 +44,8 @@
 //! }
 //!
 //! let guard = GuardLayer::default().block(["*.spam.example"])?;
-//! let events = guard.layer(EventRouter::new().handler(agent));
+//! let router: EventRouter = EventRouter::new().handler(agent);
+//! let events = guard.layer(router);
 //! # Ok::<(), openmail_tower::event::InvalidPattern>(())
 //! ```
 

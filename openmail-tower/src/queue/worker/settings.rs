@@ -220,7 +220,8 @@ impl<St, E> Worker<St, E> {
     /// use tower::service_fn;
     ///
     /// let queue = Enqueue::sqlite("inbox.db").await?;
-    /// let worker = queue.worker(EventRouter::new()).on_dead_letter(service_fn(
+    /// let router: EventRouter = EventRouter::new();
+    /// let worker = queue.worker(router).on_dead_letter(service_fn(
     ///     async |letter: DeadLetter| {
     ///         eprintln!("{} {}: {}", letter.id, letter.kind, letter.error);
     ///         Ok::<_, std::io::Error>(())

@@ -47,7 +47,7 @@ impl VerifiedEvent {
     /// headers.insert("x-signature", signature.parse()?);
     ///
     /// let event = VerifiedEvent::verify(&secrets, &headers, body)?;
-    /// assert_eq!(event.event().name(), "setup.test");
+    /// assert_eq!(event.kind().as_str(), "setup.test");
     ///
     /// let rejection = VerifiedEvent::verify(&secrets, &headers, "{}").unwrap_err();
     /// assert_eq!((rejection.status().as_u16(), rejection.code()), (401, "signature_mismatch"));
