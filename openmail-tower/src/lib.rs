@@ -86,7 +86,9 @@ pub mod event;
 // The pages name items of every feature.
 #[cfg(all(
     any(doc, doctest),
+    feature = "api",
     feature = "dedupe-memory",
+    feature = "guard",
     feature = "macros",
     feature = "queue-sqlite",
     feature = "test-util"

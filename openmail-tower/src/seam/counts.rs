@@ -6,8 +6,8 @@ use super::error::BoxError;
 
 /// Counts what happened under a key within a window of time.
 ///
-/// A guard counts in memory by default. A queue's worker offers its database as a `CountStore`
-/// with every event it runs, so that replicas count together and a restart forgets nothing.
+/// A guard counts in the memory of its process by default. To have replicas count together, and a
+/// restart forget nothing, implement this over a database they share.
 pub trait CountStore: fmt::Debug + Send + Sync + 'static {
     /// Checks and counts in one step: no other call comes between.
     fn count<'a>(&'a self, request: &'a CountRequest) -> CountFuture<'a>;
@@ -63,7 +63,3 @@ pub struct Counted {
     /// The notes under the note's key within its window, the new one not included.
     pub notes: Vec<String>,
 }
-
-/// The store that the source of an event offers, as an extension of the event.
-#[derive(Debug, Clone)]
-pub(crate) struct SharedCounts(pub(crate) std::sync::Arc<dyn CountStore>);

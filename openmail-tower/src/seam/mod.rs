@@ -5,7 +5,7 @@
 
 #[cfg(feature = "api")]
 mod advice;
-#[cfg(any(feature = "guard", feature = "queue"))]
+#[cfg(feature = "guard")]
 mod counts;
 mod error;
 mod future;
@@ -25,8 +25,6 @@ mod verified;
 #[cfg(feature = "api")]
 pub(crate) use advice::Advice;
 #[cfg(feature = "guard")]
-pub(crate) use counts::SharedCounts;
-#[cfg(any(feature = "guard", feature = "queue"))]
 pub use counts::{CountFuture, CountLimit, CountNote, CountRequest, CountStore, Counted};
 pub use error::{BoxError, HandlerError, HandlerErrorKind};
 pub use future::OutcomeFuture;

@@ -7,7 +7,7 @@ use tower_service::Service;
 
 use crate::{
     event::{Address, AddressPattern, InvalidPattern},
-    seam::{BoxError, HandlerError, Oneshot, Outcome, OutcomeFuture, VerifiedEvent},
+    seam::{BoxError, CountStore, HandlerError, Oneshot, Outcome, OutcomeFuture, VerifiedEvent},
 };
 
 use super::{
@@ -41,6 +41,7 @@ pub(super) struct Settings {
     pub(super) divert: Option<Divert>,
     pub(super) hook: Option<Hook>,
     pub(super) memory: Arc<MemoryCounts>,
+    pub(super) counts: Option<Arc<dyn CountStore>>,
 }
 
 /// What a guard did with a mail.
@@ -139,6 +140,14 @@ impl GuardLayer {
     #[must_use]
     pub fn repeats(mut self, rate: Rate) -> Self {
         self.settings.rates.repeats = rate;
+        self
+    }
+
+    /// Sets where the rates are counted, so that replicas count together and a restart forgets
+    /// nothing. Default: in the memory of this process.
+    #[must_use]
+    pub fn counts(mut self, store: impl CountStore) -> Self {
+        self.settings.counts = Some(Arc::new(store));
         self
     }
 

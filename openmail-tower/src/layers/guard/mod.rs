@@ -27,8 +27,8 @@
 //!
 //! Events other than `message.received` pass.
 //!
-//! The counts of the rates are in memory, or, behind a queue's worker, in the queue's database: there
-//! replicas share them and a restart does not forget them.
+//! The rates are counted in the memory of the process: each replica counts its own, and a restart
+//! forgets. [`GuardLayer::counts`] takes a [`CountStore`] that they share.
 //!
 #![cfg_attr(feature = "macros", doc = "```")]
 #![cfg_attr(not(feature = "macros"), doc = "```ignore")]

@@ -13,7 +13,7 @@ use crate::{
     event::{Address, MessageReceived},
     seam::{
         BoxError, CountRequest, CountStore, Counted, HandlerError, Oneshot, Outcome, OutcomeFuture,
-        SharedCounts, VerifiedEvent, within,
+        VerifiedEvent, within,
     },
     telemetry,
 };
@@ -94,7 +94,7 @@ impl Settings {
         let sketch = Sketch::of(text);
         let attempt = event.attempt().unwrap_or(1);
         let request = self.rates.before_run(mail, sender, attempt, sketch.as_ref());
-        let counted = self.count(&event, &request).await?;
+        let counted = self.count(&request).await?;
         if let Some((at, free_in)) = counted.full {
             let of_sender = request.take.len() == 2 && at == 0;
             let reason = if of_sender { "sender" } else { "inbox" };
@@ -118,7 +118,7 @@ impl Settings {
             return Ok(outcome);
         }
         if muted.is_none() {
-            let full = self.count(&event, &replies).await?.full.is_some();
+            let full = self.count(&replies).await?.full.is_some();
             muted = self.fire(full, Rule::ReplyRate, "replies");
         }
         match muted {
@@ -191,13 +191,9 @@ impl Settings {
         }
     }
 
-    async fn count(
-        &self,
-        event: &VerifiedEvent,
-        request: &CountRequest,
-    ) -> Result<Counted, HandlerError> {
-        let counts: &dyn CountStore = match event.extensions().get::<SharedCounts>() {
-            Some(SharedCounts(shared)) => &**shared,
+    async fn count(&self, request: &CountRequest) -> Result<Counted, HandlerError> {
+        let counts: &dyn CountStore = match &self.counts {
+            Some(counts) => &**counts,
             None => &*self.memory,
         };
         let late = || BoxError::from("the counts were not there in time");
