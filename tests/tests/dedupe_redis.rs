@@ -38,7 +38,10 @@ async fn keeps_the_contract() {
 #[ignore = "needs OPENMAIL_TEST_REDIS, the URL of a Redis"]
 async fn a_thousand_at_two_receivers_run_once() {
     let (handler, told) = told();
-    let receivers = [store(), store()].map(|store| DedupeLayer::new(store).layer(handler.clone()));
+    let receivers = [store(), store()].map(|store| {
+        let layer = DedupeLayer::new(store).max_runs(1000).max_runs_per_inbox(1000);
+        layer.layer(handler.clone())
+    });
     let id = fresh("thousand");
     let mut deliveries = JoinSet::new();
     for _ in 0..500 {

@@ -96,7 +96,7 @@ async fn a_role_that_may_create_nothing_uses_a_migrated_store() {
     role.grant_rows().await;
     let store = PostgresStore::connect(role.url()).await.unwrap();
     let registration = store.register().await.unwrap();
-    assert_eq!(add(&store, "evt_1").await.unwrap(), Outcome::Done);
+    assert_eq!(add(&store, "evt_1").await.unwrap(), Outcome::Queued);
     assert_eq!(bury_all(&store, "failed").await, 1);
     assert_eq!(store.recover(registration.worker()).await.unwrap(), 0);
     let counts = store.counts().await.unwrap();
@@ -115,7 +115,7 @@ async fn a_schema_and_a_pool_are_the_programs_own() {
     sqlx::raw_sql("CREATE SCHEMA \"Our mail\"").execute(&pool).await.unwrap();
     let store = PostgresStore::options().schema("Our mail").over(pool.clone()).await.unwrap();
     let other = PostgresStore::options().schema("Our mail").connect(database.url()).await.unwrap();
-    assert_eq!(add(&store, "evt_1").await.unwrap(), Outcome::Done);
+    assert_eq!(add(&store, "evt_1").await.unwrap(), Outcome::Queued);
     assert_eq!(add(&other, "evt_1").await.unwrap(), Outcome::Duplicate);
     assert_eq!(bury_all(&other, "failed").await, 1);
     let public: Option<String> = sqlx::query_scalar("SELECT to_regclass('openmail_events')::text")
@@ -143,7 +143,7 @@ async fn a_database_of_another_encoding_keeps_what_it_can() {
                 "thread_id":"\u732b","message":{"id":"m","from":"a@example.com"}}"#,
             )
         };
-        assert_eq!(queue.clone().oneshot(odd()).await.unwrap(), Outcome::Done);
+        assert_eq!(queue.clone().oneshot(odd()).await.unwrap(), Outcome::Queued);
         assert_eq!(queue.clone().oneshot(odd()).await.unwrap(), Outcome::Duplicate);
         assert_eq!(bury_all(&store, "not a cat: \u{1f408}").await, 1);
         let letter = store.dead_letters(None, 1).await.unwrap().remove(0);

@@ -34,6 +34,7 @@ mod words;
 
 pub use address::{Address, InvalidAddress};
 pub use auto_reply::NoReplyReason;
+#[cfg(any(feature = "guard", feature = "queue"))]
 pub(crate) use clean::beginning;
 pub use fenced::Fenced;
 pub(crate) use id::InboxMap;
