@@ -18,6 +18,8 @@ mod expand;
 mod fallback;
 #[path = "../../../openmail-macros/src/item.rs"]
 mod item;
+#[path = "../../../openmail-macros/src/renamed.rs"]
+mod renamed;
 
 const GOOD: &str = "async fn handler(mail: &MessageReceived) {}";
 

@@ -21,7 +21,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::{Body, Frame};
 use libfuzzer_sys::fuzz_target;
-use openmail_tower::{Event, Secret, VerifiedBody, VerifiedEvent, VerifyLayer};
+use openmail_tower::{Event, Secret, VerifiedEvent, VerifyLayer, webhook::VerifiedBody};
 use sha2::Sha256;
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, ServiceExt, service_fn};
