@@ -142,14 +142,14 @@ async fn a_tenant_with_its_own_secret_forges_nobody_elses_mail() {
     let gateway = Gateway::start(&format!("{OURS}{tenants}")).await;
     for path in ["/webhooks", "/webhooks/A", "/webhooks/B", "/webhooks/%41", "/webhooks/C"] {
         for secret in ["whsec_a", "whsec_a2"] {
-            for body in [
-                mail("B", "evt_1"),
-                mail("C", "evt_2"),
-                mail("A", "evt_4")
-                    .replace("\"inbox_id\":\"A\"", "\"inbox_id\":\"A\",\"inbox_id\":\"B\""),
-            ] {
+            for body in [mail("B", "evt_1"), mail("C", "evt_2")] {
                 assert_eq!(gateway.post(path, secret, &body).await, 401, "{path} {secret} {body}");
             }
+            // Two readings of one body: no tenant's, whoever signed it.
+            let twice = mail("A", "evt_4")
+                .replace("\"inbox_id\":\"A\"", "\"inbox_id\":\"A\",\"inbox_id\":\"B\"");
+            let status = gateway.post(path, secret, &twice).await;
+            assert!(matches!(status.as_u16(), 401 | 422), "{path} {secret}: {status}");
         }
         // The account's secret, should it get around, forges nothing for those with their own.
         assert_eq!(gateway.post(path, ACCOUNT, &mail("B", "evt_5")).await, 401, "{path}");
