@@ -25,7 +25,7 @@ impl Agent {
             return Ok(orders::answer(&mail.message));
         };
         let thread = self.openmail.thread(thread).await?;
-        // Whatever is wrong with the model may be right again later.
+        // The model may be available again later.
         model.answer(&thread).await.map_err(|error| HandlerError::from_boxed(error.into()))
     }
 }
@@ -43,7 +43,7 @@ async fn answer(
     Ok(Some(Reply::text(agent.answer(mail).await?)))
 }
 
-/// "Test webhook", suspensions, and whatever is news to this program.
+/// "Test webhook", suspensions, and events that this program does not know.
 #[openmail_handler]
 async fn other(event: &openmail_tower::VerifiedEvent) {
     tracing::info!(event = event.kind().as_str(), "nothing to answer");

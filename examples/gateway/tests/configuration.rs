@@ -145,7 +145,7 @@ async fn a_tenant_with_its_own_secret_forges_nobody_elses_mail() {
             for body in [mail("B", "evt_1"), mail("C", "evt_2")] {
                 assert_eq!(gateway.post(path, secret, &body).await, 401, "{path} {secret} {body}");
             }
-            // Two readings of one body: no tenant's, whoever signed it.
+            // A body with two readings belongs to no tenant, whichever secret signed it.
             let twice = mail("A", "evt_4")
                 .replace("\"inbox_id\":\"A\"", "\"inbox_id\":\"A\",\"inbox_id\":\"B\"");
             let status = gateway.post(path, secret, &twice).await;

@@ -82,7 +82,7 @@ impl Outgoing {
         self
     }
 
-    /// Sets the body: 1 to 100,000 characters. OpenMail recognises HTML by itself and makes a text
+    /// Sets the body: 1 to 100,000 characters. OpenMail recognises HTML and makes a text
     /// version of it.
     pub fn text(mut self, text: impl Into<String>) -> Self {
         self.fields.body = text.into();

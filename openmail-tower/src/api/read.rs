@@ -27,7 +27,7 @@ impl OpenMail {
         self.json(Request::default(), &url, THREAD).await
     }
 
-    /// Marks a thread as read. A reply does so by itself.
+    /// Marks a thread as read. Sending a reply also does.
     ///
     /// # Errors
     /// When there is no such thread, or the API cannot be reached.

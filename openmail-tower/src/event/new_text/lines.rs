@@ -11,7 +11,7 @@ const QUOTED: u8 = 0x40;
 const DROPPED: u8 = 0x80;
 const HEADERS: u8 = 0x1f;
 
-/// A text's lines; they take five bytes each beside it.
+/// A text's lines; each takes five bytes in addition to the text.
 pub(super) struct Lines<'a> {
     text: &'a str,
     starts: Vec<u32>,

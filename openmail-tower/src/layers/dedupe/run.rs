@@ -187,7 +187,7 @@ fn tell(caller: oneshot::Sender<Answer>, answer: Answer) {
 /// Whether the event needs no other run.
 fn is_done(answer: &Answer) -> bool {
     match answer {
-        // Replies are not sent yet, and whoever is to send them may fail.
+        // Replies are not sent yet, and sending them may fail.
         Ok(outcome) => !matches!(outcome, Outcome::Unrouted | Outcome::Replies(_)),
         Err(error) => error.kind() == HandlerErrorKind::Permanent,
     }

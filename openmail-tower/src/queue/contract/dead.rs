@@ -98,7 +98,7 @@ async fn each_is_reported_once<St: QueueStore>(probe: &Probe<St>) {
     assert!(reports(LONG).await.is_empty(), "one at a time");
     assert!(reported(&again[0]).await);
     assert!(reports(LONG).await.is_empty());
-    // It dies anew.
+    // It becomes a dead letter again.
     assert!(probe.store.requeue(claimed.lease.id).await.expect("it is requeued"));
     assert!(!reported(&again[0]).await, "it is dead no more");
     let claimed = probe.next(LONG).await;

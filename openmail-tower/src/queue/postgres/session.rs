@@ -28,7 +28,7 @@ pub(super) const CHANNEL: &str = "openmail_events";
 
 /// A connection of its own, on a task of its own, for all workers of a store. It is made once
 /// somebody listens or a worker registers, and made again when it breaks: then the locks are taken
-/// anew before anything else.
+/// again before anything else.
 ///
 /// Clones share the task, which ends with the last of them.
 #[derive(Debug, Clone)]

@@ -301,7 +301,7 @@ fn verify<F, L>(
     // The event has texts of its own, beside the body's, and what holds them.
     let weight = weight(&body);
     let total = share.bytes().max(body.len()) + weight;
-    // One of very many small parts evicts nobody: whoever holds one inbox's secret can sign such.
+    // One of very many small parts evicts nobody: anybody who holds one inbox's secret can sign one.
     let may_wait = weight <= body.len();
     let event = Some(Event { body, share, signer, total, may_wait });
     Ok(State::Room { event, timer: Timer::default() })

@@ -20,7 +20,7 @@ use super::{connection::Connection, error::RedisStoreError};
 /// command that fails so is sent once more on the new one. Each wait has a limit: 1 s to connect,
 /// 1 s for an answer.
 ///
-/// An event is one key, `openmail:dedupe:` followed by the event's key, and expires by itself. Use the
+/// An event is one key, `openmail:dedupe:` followed by the event's key, and expires in Redis. Use the
 /// eviction policy `noeviction` and `appendonly yes`: otherwise Redis may drop a key when memory is
 /// short, and a restart forgets which events are done. Running events are claimed again by their next
 /// renewal.
