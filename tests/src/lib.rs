@@ -25,7 +25,7 @@ pub use database::{PostgresDatabase, PostgresRole};
 pub use event::{event, mail, mail_to};
 pub use fake_api::FakeApi;
 pub use handler::{Told, ToldHandler, told};
-pub use log::Log;
+pub use log::{Log, listen};
 pub use mail::mail_of;
 pub use nginx::Nginx;
 pub use postgres::{PostgresSchema, PostgresServer};

@@ -2,14 +2,30 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
+use tracing::{Dispatch, Subscriber, subscriber::DefaultGuard};
 use tracing_subscriber::{
     Layer, Registry,
+    filter::{LevelFilter, dynamic_filter_fn},
     fmt::{MakeWriter, format::FmtSpan},
+    layer::SubscriberExt as _,
     registry::LookupSpan,
 };
+
+/// Makes `subscriber` this thread's default until the guard is dropped.
+///
+/// `tracing` caches for each span and event whether any subscriber wants it. While there is one
+/// subscriber, it asks only the thread that gets there first, and if that thread has none, the
+/// answer is "never" for all threads. A second subscriber that answers "ask each time" prevents
+/// that, so tests in one process do not disturb each other.
+pub fn listen(subscriber: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
+    static UNDECIDED: LazyLock<Dispatch> =
+        LazyLock::new(|| Registry::default().with(dynamic_filter_fn(|_, _| false)).into());
+    LazyLock::force(&UNDECIDED);
+    tracing::subscriber::set_default(subscriber)
+}
 
 /// The lines that a program logs, each with the spans around it.
 #[derive(Debug, Clone, Default)]
@@ -19,7 +35,7 @@ impl Log {
     /// A layer that writes here, also a line `close` at the end of each span.
     pub fn layer<S>(&self) -> impl Layer<S> + Send + Sync + use<S>
     where
-        S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+        S: Subscriber + for<'a> LookupSpan<'a>,
     {
         tracing_subscriber::fmt::layer()
             .with_ansi(false)
@@ -29,11 +45,9 @@ impl Log {
     }
 
     /// Has this thread log here, down to `level`.
-    pub fn listen(&self, level: tracing::Level) -> tracing::subscriber::DefaultGuard {
-        use tracing_subscriber::layer::SubscriberExt as _;
-        let level = tracing_subscriber::filter::LevelFilter::from_level(level);
-        let subscriber = Registry::default().with(level).with(self.layer());
-        tracing::subscriber::set_default(subscriber)
+    pub fn listen(&self, level: tracing::Level) -> DefaultGuard {
+        let level = LevelFilter::from_level(level);
+        listen(Registry::default().with(level).with(self.layer()))
     }
 
     /// All of it.
@@ -66,5 +80,23 @@ impl<'a> MakeWriter<'a> for Log {
 
     fn make_writer(&'a self) -> Self {
         self.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Log;
+
+    fn say() {
+        tracing::info!("hello");
+    }
+
+    #[test]
+    fn logs_a_line_that_another_thread_without_a_subscriber_reached_first() {
+        let log = Log::default();
+        let _listening = log.listen(tracing::Level::INFO);
+        std::thread::scope(|scope| scope.spawn(say).join().expect("no panic"));
+        say();
+        assert_eq!(log.lines(&["hello"]).len(), 1);
     }
 }

@@ -160,7 +160,7 @@ async fn past_the_deadline_the_run_goes_on_and_the_next_delivery_finds_it_done()
 async fn the_run_is_in_the_span_of_its_caller() {
     let subscriber =
         tracing_subscriber::registry().with(tracing_subscriber::fmt::layer().with_test_writer());
-    let _default = tracing::subscriber::set_default(subscriber);
+    let _default = openmail_tests::listen(subscriber);
     let handler = tower::service_fn(|_: VerifiedEvent| async {
         let span = tracing::Span::current();
         assert_eq!(span.metadata().map(tracing::Metadata::name), Some("delivery"));

@@ -219,7 +219,7 @@ async fn no_log_line_span_metric_or_answer_tells_a_secret_or_of_a_mail() {
     let subscriber = Registry::default()
         .with(lines)
         .with(tracing_opentelemetry::layer().with_tracer(provider.tracer("test")));
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = openmail_tests::listen(subscriber);
     let recorder = DebuggingRecorder::new();
     let counted = recorder.snapshotter();
     let _recording = metrics::set_default_local_recorder(&recorder);

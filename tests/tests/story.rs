@@ -80,7 +80,7 @@ fn logs_trace_and_metrics_each_tell_the_whole_story() {
     let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
     let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
     let subscriber = Registry::default().with(LevelFilter::INFO).with(log.layer()).with(traces);
-    let _listening = tracing::subscriber::set_default(subscriber);
+    let _listening = openmail_tests::listen(subscriber);
     let recorder = DebuggingRecorder::new();
     let counted = recorder.snapshotter();
 

@@ -79,7 +79,7 @@ fn traced(log: &Log) -> tracing::subscriber::DefaultGuard {
         .with_target(false)
         .with_ansi(false)
         .finish();
-    tracing::subscriber::set_default(subscriber)
+    openmail_tests::listen(subscriber)
 }
 
 #[tokio::test]
