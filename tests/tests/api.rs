@@ -62,17 +62,17 @@ async fn a_retry_after_a_lost_answer_sends_the_same_bytes_and_one_mail() {
 #[tokio::test]
 async fn every_refusal_has_its_kind_and_says_what_to_do() {
     use ApiErrorKind as Kind;
-    use HandlerErrorKind::{Failed, Permanent, Unavailable};
+    use HandlerErrorKind::{Failed, Permanent, PutOff};
     let api = api();
     for (fault, kind, handler) in [
         (
             Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "7"),
             Kind::RateLimited,
-            Unavailable,
+            PutOff,
         ),
-        (Fault::refusal(402, "spend_cap_paused"), Kind::SpendCapPaused, Unavailable),
-        (Fault::refusal(403, "reputation_suspended"), Kind::ReputationSuspended, Unavailable),
-        (Fault::refusal(401, "unauthorized"), Kind::Unauthorized, Unavailable),
+        (Fault::refusal(402, "spend_cap_paused"), Kind::SpendCapPaused, PutOff),
+        (Fault::refusal(403, "reputation_suspended"), Kind::ReputationSuspended, PutOff),
+        (Fault::refusal(401, "unauthorized"), Kind::Unauthorized, PutOff),
         (Fault::refusal(422, "recipient_suppressed"), Kind::RecipientSuppressed, Permanent),
         (Fault::refusal(403, "forbidden"), Kind::Forbidden, Permanent),
         (Fault::refusal(500, "internal"), Kind::Unavailable, Failed),

@@ -190,7 +190,7 @@ async fn a_flood_costs_thirty_runs_and_delays_nobody_else() {
         match run(&guard, &mail().thread(format!("thr_{number}"))).await {
             Ok(_) => {}
             Err(error) => {
-                assert_eq!(error.kind(), HandlerErrorKind::Unavailable);
+                assert_eq!(error.kind(), HandlerErrorKind::PutOff);
                 let delay = error.delay().unwrap();
                 assert!(!delay.is_zero() && delay <= Duration::from_secs(3600), "{delay:?}");
                 put_off += 1;
@@ -247,7 +247,7 @@ async fn a_pause_puts_off_until_it_is_resumed() {
     let (guard, runs) = guarded(&GuardLayer::default().pause(&pause));
     pause.pause_inbox("inb_test");
     let error = run(&guard, &mail()).await.unwrap_err();
-    assert_eq!(error.kind(), HandlerErrorKind::Unavailable);
+    assert_eq!(error.kind(), HandlerErrorKind::PutOff);
     assert!(error.delay().is_some());
     assert!(run(&guard, &mail().inbox("inb_other")).await.is_ok());
     assert!(pause.resume_inbox("inb_test"));

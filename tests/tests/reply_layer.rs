@@ -154,10 +154,10 @@ async fn what_openmail_says_decides_over_the_delivery() {
     let api = api();
     let reused = Fault::refusal(422, "idempotency_key_reused");
     for (fault, status, code) in [
-        (Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "7"), 503, "unavailable"),
-        (Fault::refusal(402, "spend_cap_paused"), 503, "unavailable"),
-        (Fault::refusal(403, "reputation_suspended"), 503, "unavailable"),
-        (Fault::refusal(401, "unauthorized"), 503, "unavailable"),
+        (Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "7"), 503, "retry_later"),
+        (Fault::refusal(402, "spend_cap_paused"), 503, "retry_later"),
+        (Fault::refusal(403, "reputation_suspended"), 503, "retry_later"),
+        (Fault::refusal(401, "unauthorized"), 503, "retry_later"),
         (Fault::refusal(500, "internal"), 500, "handler_failed"),
         // The reply fails for good, and not the event.
         (Fault::refusal(422, "recipient_suppressed"), 200, ""),

@@ -73,7 +73,9 @@ fn answer(outcome: Result<Outcome, HandlerError>, delivered: u32) -> AckKind {
     // The server counts all runs alike. For how long it keeps an event is its own limit.
     run.releases = delivered.saturating_sub(1);
     match RetryPolicy::default().settlement(outcome, run) {
-        Settlement::Retry { after, error: reason, .. } | Settlement::Release { after, reason } => {
+        Settlement::Retry { after, error: reason, .. }
+        | Settlement::Release { after, reason }
+        | Settlement::PutOff { after, reason } => {
             let delay = after.min(MAX_AGE);
             tracing::warn!(?delay, "will run again: {reason}");
             AckKind::Nak(Some(delay))

@@ -114,14 +114,14 @@ const WAIT_FOR_PEOPLE: Duration = Duration::from_secs(15 * 60);
 impl ApiErrorKind {
     /// What it means for the event whose handler fails with it, and how long to wait by default.
     fn advice(self) -> (HandlerErrorKind, Option<Duration>) {
-        use HandlerErrorKind::{Failed, Permanent, Unavailable};
+        use HandlerErrorKind::{Failed, Permanent, PutOff};
         match self {
-            Self::RateLimited | Self::Unauthorized => (Unavailable, Some(WAIT)),
+            Self::RateLimited | Self::Unauthorized => (PutOff, Some(WAIT)),
             Self::ColdOutreachLimit
             | Self::SpendCapPaused
             | Self::StorageLimitExceeded
             | Self::AccountBanned
-            | Self::ReputationSuspended => (Unavailable, Some(WAIT_FOR_PEOPLE)),
+            | Self::ReputationSuspended => (PutOff, Some(WAIT_FOR_PEOPLE)),
             Self::Unavailable
             | Self::TimedOut
             | Self::UnexpectedAnswer
@@ -290,13 +290,13 @@ mod tests {
             || ApiError::new(ApiErrorKind::RateLimited, "429").after(Some(Duration::from_secs(7)));
         let wrapped: HandlerError = AgentError(limited()).into();
         for error in [HandlerError::from(limited()), wrapped] {
-            assert_eq!(error.kind(), HandlerErrorKind::Unavailable);
+            assert_eq!(error.kind(), HandlerErrorKind::PutOff);
             assert_eq!(error.delay(), Some(Duration::from_secs(7)));
         }
         let kind = |kind| HandlerError::from(ApiError::new(kind, "x")).kind();
         assert_eq!(kind(ApiErrorKind::Unavailable), HandlerErrorKind::Failed);
         assert_eq!(kind(ApiErrorKind::RecipientSuppressed), HandlerErrorKind::Permanent);
-        assert_eq!(kind(ApiErrorKind::Unauthorized), HandlerErrorKind::Unavailable);
+        assert_eq!(kind(ApiErrorKind::Unauthorized), HandlerErrorKind::PutOff);
     }
 
     #[test]

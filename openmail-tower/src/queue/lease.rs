@@ -80,10 +80,12 @@ pub struct Claimed {
     pub was_lost: bool,
     /// Whether the entry was on hold for the longest time allowed.
     pub was_held: bool,
-    /// How often it was released since its last run.
+    /// How often it was released or put off since its last run.
     pub releases: u32,
-    /// The time since the first of these releases.
+    /// The time since the first of the releases in a row that end with the last one.
     pub released_for: Duration,
+    /// The time since it was first [put off](super::Settlement::PutOff) or on hold.
+    pub put_off_for: Duration,
     /// The time since it was queued.
     pub age: Duration,
     /// The deduplication key; of a reply, its `Idempotency-Key`.
@@ -116,6 +118,7 @@ impl Claimed {
             was_held: false,
             releases: 0,
             released_for: Duration::ZERO,
+            put_off_for: Duration::ZERO,
             age: Duration::ZERO,
             key: None,
             event_id: None,

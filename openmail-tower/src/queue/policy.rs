@@ -17,6 +17,7 @@ use super::{backoff::Backoff, lease::Claimed, settlement::Settlement, text};
 /// | a failure, a panic | [`Retry`](Settlement::Retry) after the back-off; after the last attempt, `Bury` |
 /// | a permanent failure | `Bury` |
 /// | unavailable, in flight | [`Release`](Settlement::Release) after the back-off, which grows with each release in a row; after [`max_age`](Self::max_age), `Bury` |
+/// | put off | [`PutOff`](Settlement::PutOff) after that back-off; after [`max_put_off`](Self::max_put_off), `Bury` |
 ///
 /// No run begins before the error's [`delay`](HandlerError::delay) has passed. A [`Worker`] follows
 /// such a policy; one that takes its events from elsewhere, a message broker for example, can follow
@@ -39,6 +40,7 @@ pub struct RetryPolicy {
     holds_lanes: bool,
     buries_unrouted: bool,
     max_age: Duration,
+    max_put_off: Duration,
 }
 
 /// What is known of a run when its result is judged.
@@ -47,31 +49,40 @@ pub struct RetryPolicy {
 pub struct Run {
     /// The number of the run, from 1; those that were released are not counted.
     pub attempt: u32,
-    /// How often the event was released since its last run.
+    /// How often the event was released or put off since its last run.
     pub releases: u32,
-    /// The time since the first of these releases.
+    /// The time since the first of the releases in a row that end with the last one.
     pub released_for: Duration,
+    /// The time since it was first put off or on hold.
+    pub put_off_for: Duration,
 }
 
 impl Run {
-    /// Returns the nth run, from 1, of an event that was not released before.
+    /// Returns the nth run, from 1, of an event that was neither released nor put off before.
     pub fn attempt(attempt: u32) -> Self {
-        Self { attempt, releases: 0, released_for: Duration::ZERO }
+        let never = Duration::ZERO;
+        Self { attempt, releases: 0, released_for: never, put_off_for: never }
     }
 }
 
 impl From<&Claimed> for Run {
     fn from(claimed: &Claimed) -> Self {
-        let Claimed { attempt, releases, released_for, .. } = *claimed;
-        Self { attempt, releases, released_for }
+        let Claimed { attempt, releases, released_for, put_off_for, .. } = *claimed;
+        Self { attempt, releases, released_for, put_off_for }
     }
 }
 
 impl RetryPolicy {
     /// Returns a policy with this back-off.
     pub fn new(backoff: Backoff) -> Self {
-        let max_age = Duration::from_secs(72 * 60 * 60);
-        Self { backoff, holds_lanes: true, buries_unrouted: true, max_age }
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self {
+            backoff,
+            holds_lanes: true,
+            buries_unrouted: true,
+            max_age: 3 * DAY,
+            max_put_off: 30 * DAY,
+        }
     }
 
     /// Sets the back-off.
@@ -104,6 +115,14 @@ impl RetryPolicy {
         self
     }
 
+    /// Sets for how long an event may be put off or on hold, counted from the first time, before it
+    /// becomes a dead letter. Default: 30 days.
+    #[must_use]
+    pub fn max_put_off(mut self, time: Duration) -> Self {
+        self.max_put_off = time;
+        self
+    }
+
     /// Returns what becomes of an event by the result of its run.
     pub fn settlement(&self, result: Result<Outcome, HandlerError>, run: Run) -> Settlement {
         let failure = match result {
@@ -121,12 +140,15 @@ impl RetryPolicy {
             HandlerErrorKind::Permanent => Settlement::Bury { error },
             HandlerErrorKind::Unavailable | HandlerErrorKind::InFlight => {
                 if run.released_for >= self.max_age {
-                    let hours = self.max_age.as_secs() / 3600;
-                    let error = text::error(&format!("put off for {hours} h: {error}"));
-                    return Settlement::Bury { error };
+                    return too_long("unavailable", self.max_age, &error);
                 }
-                let after = self.backoff.after(run.releases.saturating_add(1)).max(delay);
-                Settlement::Release { after, reason: error }
+                Settlement::Release { after: self.pause(run, delay), reason: error }
+            }
+            HandlerErrorKind::PutOff if run.put_off_for >= self.max_put_off => {
+                too_long("put off", self.max_put_off, &error)
+            }
+            HandlerErrorKind::PutOff => {
+                Settlement::PutOff { after: self.pause(run, delay), reason: error }
             }
             HandlerErrorKind::Failed | HandlerErrorKind::Panicked
                 if self.backoff.is_last(run.attempt) =>
@@ -139,6 +161,24 @@ impl RetryPolicy {
             }
         }
     }
+
+    /// What becomes of an entry that waits until somebody releases it.
+    #[cfg_attr(not(feature = "api"), expect(dead_code, reason = "only replies are held"))]
+    pub(super) fn hold(&self, reason: String, run: Run) -> Settlement {
+        match self.max_put_off.checked_sub(run.put_off_for) {
+            Some(at_most) => Settlement::Hold { reason, at_most },
+            None => too_long("on hold", self.max_put_off, &reason),
+        }
+    }
+
+    fn pause(&self, run: Run, delay: Duration) -> Duration {
+        self.backoff.after(run.releases.saturating_add(1)).max(delay)
+    }
+}
+
+fn too_long(what: &str, limit: Duration, error: &str) -> Settlement {
+    let hours = limit.as_secs() / 3600;
+    Settlement::Bury { error: text::error(&format!("{what} for {hours} h: {error}")) }
 }
 
 /// Wired wrongly: a reply must not be lost with its event.
@@ -228,8 +268,24 @@ mod tests {
         let settled = policy().settlement(away(), run(3 * DAY - Duration::from_secs(1)));
         assert!(matches!(settled, Settlement::Release { .. }));
         let settled = policy().settlement(away(), run(3 * DAY));
-        assert_eq!(settled.reason(), Some("put off for 72 h: away"));
+        assert_eq!(settled.reason(), Some("unavailable for 72 h: away"));
         assert!(matches!(settled, Settlement::Bury { .. }));
+    }
+
+    #[test]
+    fn what_waits_for_a_limit_waits_for_thirty_days() {
+        let run = |put_off_for| Run { releases: 9, put_off_for, ..Run::attempt(99) };
+        let limit = || Err(HandlerError::put_off("paused", DAY));
+        let settled = policy().settlement(limit(), run(30 * DAY - Duration::from_secs(1)));
+        assert_eq!(settled, Settlement::PutOff { after: DAY, reason: "paused".into() });
+        let settled = policy().settlement(limit(), run(30 * DAY));
+        assert!(matches!(settled, Settlement::Bury { .. }));
+        assert_eq!(settled.reason(), Some("put off for 720 h: paused"));
+        let held = policy().hold("suspended".into(), run(29 * DAY));
+        assert_eq!(held, Settlement::Hold { reason: "suspended".into(), at_most: DAY });
+        let held = policy().hold("suspended".into(), run(31 * DAY));
+        assert_eq!(held.reason(), Some("on hold for 720 h: suspended"));
+        assert!(matches!(held, Settlement::Bury { .. }));
     }
 
     #[test]

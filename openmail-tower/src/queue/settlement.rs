@@ -31,6 +31,14 @@ pub enum Settlement {
         /// Why it could not run.
         reason: String,
     },
+    /// It waits for a limit that ends with time or by a person's doing: it runs again, and no attempt
+    /// is used. Its lane waits for it. Releases in a row end with this.
+    PutOff {
+        /// The delay before the next run.
+        after: Duration,
+        /// What it waits for.
+        reason: String,
+    },
     /// It was claimed and not run: the lease is given back as if it had not been taken.
     GiveBack,
     /// It is on hold, and with it its lane, until it is released
@@ -89,6 +97,7 @@ impl Settlement {
             Self::Done { .. } => "done",
             Self::Retry { .. } => "retry",
             Self::Release { .. } => "release",
+            Self::PutOff { .. } => "put_off",
             Self::GiveBack => "back",
             Self::Hold { .. } => "hold",
             Self::Bury { .. } => "bury",
@@ -102,7 +111,7 @@ impl Settlement {
         match self {
             Self::Done { .. } => ("done", None),
             Self::Bury { .. } => ("dead", None),
-            Self::Release { after, .. } => ("ready", Some(*after)),
+            Self::Release { after, .. } | Self::PutOff { after, .. } => ("ready", Some(*after)),
             Self::Hold { at_most, .. } => ("ready", Some(*at_most)),
             Self::GiveBack => ("ready", Some(Duration::ZERO)),
             Self::Retry { after, holds_lane, .. } => {
@@ -118,6 +127,7 @@ impl Settlement {
             Self::Done { .. } | Self::GiveBack => None,
             Self::Retry { error: reason, .. }
             | Self::Release { reason, .. }
+            | Self::PutOff { reason, .. }
             | Self::Hold { reason, .. }
             | Self::Bury { error: reason } => Some(reason),
         }

@@ -67,6 +67,9 @@ pub enum HandlerErrorKind {
     /// A store, a queue or a lookup before the handler cannot be reached, or has no room: nothing
     /// was run, come back later.
     Unavailable,
+    /// A limit that ends with time or by a person's doing: a rate, a pause, a suspension. Come back
+    /// later, however often.
+    PutOff,
 }
 
 impl HandlerErrorKind {
@@ -78,6 +81,7 @@ impl HandlerErrorKind {
             Self::Panicked => "panicked",
             Self::InFlight => "in_flight",
             Self::Unavailable => "unavailable",
+            Self::PutOff => "put_off",
         }
     }
 }
@@ -100,10 +104,19 @@ impl HandlerError {
     /// Says that nothing was run, since what stands before the handler cannot be reached or has no
     /// room.
     ///
-    /// A queue does not count such a run as an attempt. Together with [`after`](Self::after), this
-    /// is how a layer puts an event off.
+    /// A queue does not count such a run as an attempt, and gives up after 72 h. Where the wait may
+    /// be longer, use [`put_off`](Self::put_off).
     pub fn unavailable(error: impl Into<BoxError>) -> Self {
         Self::new(HandlerErrorKind::Unavailable, error.into())
+    }
+
+    /// Says that the event waits for a limit that ends with time or by a person's doing, such as a
+    /// rate or a pause, and is to come back after `delay`.
+    ///
+    /// A queue does not count such a run as an attempt, and gives up after 30 days. This is how a
+    /// layer puts an event off.
+    pub fn put_off(error: impl Into<BoxError>, delay: Duration) -> Self {
+        Self::new(HandlerErrorKind::PutOff, error.into()).after(delay)
     }
 
     /// Says that another run of the same event is under way, whose result should be known after
@@ -229,6 +242,7 @@ impl fmt::Display for Boxed {
             HandlerErrorKind::Permanent => "the handler failed for good",
             HandlerErrorKind::InFlight => "another run is under way",
             HandlerErrorKind::Unavailable => "the handler cannot be reached",
+            HandlerErrorKind::PutOff => "the event is put off",
         })
     }
 }

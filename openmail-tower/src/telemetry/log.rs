@@ -96,7 +96,7 @@ pub(super) fn not_handled(
     #[cfg(feature = "tracing")]
     {
         let level = match outcome {
-            "in_flight" => Level::INFO,
+            "in_flight" | "put_off" => Level::INFO,
             _ => Level::WARN,
         };
         let (error, retry_in) = (display(text::error(error)), retry_in.map(debug));

@@ -32,12 +32,12 @@
 //! | label | values |
 //! |---|---|
 //! | `event` | the [`EventKind`](crate::EventKind)s that are known, else `other` |
-//! | `outcome` of a delivery | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`; `late`, `dropped`; `unsent`, where nothing sends the handler's reply; `answered`, where the service is no [`Endpoint`](crate::Endpoint) |
-//! | `outcome` of a run | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`; `dropped`; `lost` with its worker |
+//! | `outcome` of a delivery | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`, `put_off`; `late`, `dropped`; `unsent`, where nothing sends the handler's reply; `answered`, where the service is no [`Endpoint`](crate::Endpoint) |
+//! | `outcome` of a run | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`, `put_off`; `dropped`; `lost` with its worker |
 //! | `action`, `rule` | the words of `layers::guard::Action` and `layers::guard::Rule` |
 //! | `outcome` of a reply | `sent`, `sent_before`; `failed`, `waiting`, `held`; `refused`, for good; `dropped` |
 //! | `reason` of a rejection | the `error` of the answer, or `dropped` |
-//! | `reason` of a release | `unavailable`, `in_flight`; of a reply `waiting` |
+//! | `reason` of a release | `unavailable`, `in_flight`, `put_off`; of a reply `waiting` |
 //! | `state` | `ready`, `waiting`, `running`, `blocked`, `held`, `dead` |
 
 use std::time::Duration;

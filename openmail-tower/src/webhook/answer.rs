@@ -54,6 +54,12 @@ pub(crate) fn failure(error: &HandlerError) -> Response<Bytes> {
             "The event cannot be taken at the moment.",
             Some(delay.unwrap_or(RETRY_SOON)),
         ),
+        HandlerErrorKind::PutOff => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "retry_later",
+            "The event cannot be handled yet.",
+            Some(delay.unwrap_or(RETRY_SOON)),
+        ),
         HandlerErrorKind::Failed if delay.is_some() => (
             StatusCode::SERVICE_UNAVAILABLE,
             "retry_later",

@@ -59,7 +59,7 @@ async fn an_event_that_is_put_off_keeps_its_reason() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_put_off_for_too_long_becomes_a_dead_letter() {
+async fn an_event_whose_handler_is_unavailable_for_too_long_becomes_a_dead_letter() {
     let (queue, _folder) = queue().await;
     add(&queue, mail("evt_1")).await;
     let seen = Seen::default();
@@ -70,7 +70,31 @@ async fn an_event_that_is_put_off_for_too_long_becomes_a_dead_letter() {
     worker.stop().await;
     assert!(seen.count() > 1, "it was put off first");
     let letters = queue.store().dead_letters(None, 10).await.unwrap();
-    assert_eq!(letters[0].error, "put off for 0 h: away");
+    assert_eq!(letters[0].error, "unavailable for 0 h: away");
+}
+
+#[tokio::test]
+async fn an_event_that_waits_for_a_limit_outlasts_an_outage() {
+    let (queue, folder) = queue().await;
+    add(&queue, mail("evt_1")).await;
+    let seen = Seen::default();
+    let events = || seeing(&seen, |_| Err(HandlerError::put_off("paused", Duration::ZERO)));
+    let worker = || queue.worker(events()).backoff(at_once(1)).max_age(Duration::ZERO);
+    let running = Running::start(worker());
+    let often = async {
+        while seen.count() < 10 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), often).await.unwrap();
+    running.stop().await;
+    assert_eq!(last_error(&folder).await.as_deref(), Some("paused"));
+    assert_eq!(queue.store().counts().await.unwrap().dead, 0);
+    let running = Running::start(worker().max_put_off(Duration::ZERO));
+    counts(&queue, States { dead: 1, ..States::default() }).await;
+    running.stop().await;
+    let letters = queue.store().dead_letters(None, 10).await.unwrap();
+    assert_eq!((&*letters[0].error, letters[0].attempts), ("put off for 0 h: paused", 1));
 }
 
 #[tokio::test]

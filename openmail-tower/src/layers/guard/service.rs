@@ -176,7 +176,7 @@ impl Settings {
         self.tell(fired, &event);
         if fired.action == Action::PutOff {
             let later = later.unwrap_or(LONGEST).min(LONGEST);
-            return Err(HandlerError::unavailable(PutOff(fired)).after(later));
+            return Err(HandlerError::put_off(PutOff(fired), later));
         }
         if let Some(divert) = &self.divert {
             divert(event).await?;

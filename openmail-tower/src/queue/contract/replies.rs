@@ -20,6 +20,7 @@ pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
     what_is_held_holds_its_lane(probe).await;
     a_hold_ends_with_its_time(probe).await;
     releases_are_counted(probe).await;
+    being_put_off_counts_from_the_first_time(probe).await;
 }
 
 fn answer(replies: &[&str]) -> Settlement {
@@ -171,4 +172,35 @@ async fn releases_are_counted<St: QueueStore>(probe: &Probe<St>) {
     let letter = probe.store.dead_letter(claimed.lease.id).await.expect("it is read");
     assert_eq!(letter.expect("it is there").0.attempts, 2);
     assert!(probe.store.drop_dead_letter(claimed.lease.id).await.expect("it is dropped"));
+}
+
+async fn being_put_off_counts_from_the_first_time<St: QueueStore>(probe: &Probe<St>) {
+    const DELAY: Duration = Duration::from_millis(20);
+    let put_off = || Settlement::PutOff { after: DELAY, reason: "limit".into() };
+    let release = || Settlement::Release { after: DELAY, reason: "away".into() };
+    probe.add(None).await;
+    let claimed = probe.next(LONG).await;
+    assert!(probe.settle(&claimed.lease, release()).await);
+    let claimed = probe.next(LONG).await;
+    assert_eq!(claimed.put_off_for, Duration::ZERO, "it was released");
+    assert!(claimed.released_for >= DELAY);
+    assert!(probe.settle(&claimed.lease, put_off()).await);
+    let claimed = probe.next(LONG).await;
+    assert_eq!((claimed.attempt, claimed.releases), (1, 2), "no attempt is used");
+    assert_eq!(claimed.released_for, Duration::ZERO, "the releases in a row have ended");
+    assert!(claimed.put_off_for >= DELAY);
+    assert!(probe.settle(&claimed.lease, release()).await);
+    let claimed = probe.next(LONG).await;
+    probe.retry(&claimed, SHORT, true).await;
+    let claimed = probe.next(LONG).await;
+    let hold = Settlement::Hold { reason: "suspended".into(), at_most: LONG };
+    assert!(probe.settle(&claimed.lease, hold).await);
+    assert!(probe.store.release_entry(claimed.lease.id).await.expect("it is released"));
+    let claimed = probe.next(LONG).await;
+    assert!(claimed.put_off_for >= 2 * DELAY, "since the first time");
+    probe.bury(&claimed, "put off for too long").await;
+    assert!(probe.store.requeue(claimed.lease.id).await.expect("it is requeued"));
+    let claimed = probe.next(LONG).await;
+    assert_eq!(claimed.put_off_for, Duration::ZERO, "it begins anew");
+    probe.done(&claimed).await;
 }

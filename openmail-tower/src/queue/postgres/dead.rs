@@ -51,7 +51,7 @@ pub(super) async fn requeue(
     let rows = sqlx::query(
         "UPDATE openmail_events SET
            state = CASE WHEN lane IS NULL THEN 'ready' ELSE 'blocked' END,
-           attempts = 0, losses = 0, releases = 0, released_at = NULL, held = 0,
+           attempts = 0, losses = 0, releases = 0, released_at = NULL, put_off_at = NULL, held = 0,
            token = token + 1, ended_at = NULL, report_at = NULL,
            due_at = (extract(epoch FROM statement_timestamp()) * 1000)::bigint
          WHERE state = 'dead' AND id = ANY($1) RETURNING id",

@@ -19,9 +19,11 @@ CREATE TABLE openmail_events (
   attempts BIGINT NOT NULL DEFAULT 0,
   -- runs lost with their workers in a row; 3 says that the last claim was given as lost
   losses BIGINT NOT NULL DEFAULT 0,
-  -- releases in a row, and when the first was
+  -- how often it was released or put off since its last run, when the first of the last releases in a
+  -- row was, and when it was first put off or on hold
   releases BIGINT NOT NULL DEFAULT 0,
   released_at BIGINT,
+  put_off_at BIGINT,
   held BIGINT NOT NULL DEFAULT 0,
   -- when it may be claimed: its next run, or the end of its lease; in Unix milliseconds, as are all
   due_at BIGINT NOT NULL,

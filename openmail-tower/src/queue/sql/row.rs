@@ -20,7 +20,7 @@ macro_rules! claimed_columns {
             $table,
             "token, lane, role, attempts, losses, held, releases, released_at,
          queued_at, dedupe_key, event_id, kind, inbox_id, thread_id, trace_context, weight,
-         signed_at, body"
+         signed_at, body, put_off_at"
         )
     };
 }
@@ -55,7 +55,7 @@ where
     let stored = StoredEvent { raw_body: raw_body.into(), timestamp, inbox_id };
     let mut claimed = Claimed::new(lease, row.try_get(12)?, stored);
     let losses: i64 = row.try_get(5)?;
-    let now: i64 = row.try_get(19)?;
+    let now: i64 = row.try_get(20)?;
     let since = |time: i64| Duration::from_millis(unsigned(now.saturating_sub(time)));
     claimed.role = role(row.try_get(3)?);
     claimed.attempt = small(row.try_get(4)?);
@@ -63,6 +63,7 @@ where
     claimed.was_held = row.try_get::<i64, _>(6)? > 0;
     claimed.releases = small(row.try_get(7)?);
     claimed.released_for = row.try_get::<Option<i64>, _>(8)?.map(since).unwrap_or_default();
+    claimed.put_off_for = row.try_get::<Option<i64>, _>(19)?.map(since).unwrap_or_default();
     claimed.age = since(row.try_get(9)?);
     claimed.key = row.try_get(10)?;
     claimed.event_id = row.try_get(11)?;

@@ -27,7 +27,7 @@ macro_rules! requeue {
         concat!(
             "UPDATE openmail_events SET
                state = iif(lane IS NULL, 'ready', 'blocked'),
-               attempts = 0, losses = 0, releases = 0, released_at = NULL, held = 0,
+               attempts = 0, losses = 0, releases = 0, released_at = NULL, put_off_at = NULL, held = 0,
                token = token + 1, ended_at = NULL, report_at = NULL, due_at = ?1
              WHERE id IN (SELECT id FROM openmail_events WHERE state = 'dead' AND ",
             $which,

@@ -19,9 +19,11 @@ CREATE TABLE openmail_events (
   attempts INTEGER NOT NULL DEFAULT 0,
   -- runs lost with their workers in a row; 3 says that the last claim was given as lost
   losses INTEGER NOT NULL DEFAULT 0,
-  -- releases in a row, and when the first was
+  -- how often it was released or put off since its last run, when the first of the last releases in a
+  -- row was, and when it was first put off or on hold
   releases INTEGER NOT NULL DEFAULT 0,
   released_at INTEGER,
+  put_off_at INTEGER,
   held INTEGER NOT NULL DEFAULT 0,
   -- when it may be claimed: its next run, or the end of its lease; in milliseconds of the store's
   -- clock, which is close to Unix time, as are all

@@ -90,12 +90,14 @@ async fn put_back(
         "UPDATE openmail_events SET
            state = ended.state, leased = 0, worker = NULL,
            token = openmail_events.token + 1,
-           attempts = attempts - (name = 'back' OR (name IN ('release', 'hold') AND losses < 3)),
+           attempts = attempts - (name = 'back' OR (name IN ('release', 'put_off', 'hold') AND losses < 3)),
            losses = CASE WHEN name = 'back' THEN losses WHEN losses >= 3 THEN 2 ELSE 0 END,
-           releases = CASE name WHEN 'release' THEN releases + 1 WHEN 'retry' THEN 0
-             ELSE releases END,
-           released_at = CASE name WHEN 'release' THEN coalesce(released_at, ?2)
-             WHEN 'retry' THEN NULL ELSE released_at END,
+           releases = CASE WHEN name IN ('release', 'put_off') THEN releases + 1
+             WHEN name = 'retry' THEN 0 ELSE releases END,
+           released_at = CASE WHEN name = 'release' THEN coalesce(released_at, ?2)
+             WHEN name IN ('retry', 'put_off') THEN NULL ELSE released_at END,
+           put_off_at = CASE WHEN name IN ('put_off', 'hold') THEN coalesce(put_off_at, ?2)
+             ELSE put_off_at END,
            held = CASE name WHEN 'hold' THEN 1 WHEN 'back' THEN held ELSE 0 END,
            due_at = ?2 + coalesce(after, 0), last_error = coalesce(error, last_error),
            ended_at = iif(after IS NULL, ?2, NULL),

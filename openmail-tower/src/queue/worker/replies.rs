@@ -1,6 +1,6 @@
 //! What the queue knows of replies: that an event may have some, and who sends them.
 
-use std::{fmt, future::Future, pin::Pin, time::Duration};
+use std::{fmt, future::Future, pin::Pin};
 
 use crate::{
     queue::{entry::NewReply, lease::Claimed},
@@ -28,7 +28,7 @@ pub(crate) enum Sent {
     /// It was not sent; the error says when to try again, if ever.
     Failed(HandlerError),
     /// It waits until somebody releases it.
-    Held { reason: String, at_most: Duration },
+    Held { reason: String },
 }
 
 impl fmt::Debug for dyn Replies {

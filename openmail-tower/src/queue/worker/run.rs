@@ -140,12 +140,12 @@ where
             Sent::Failed(error) => {
                 let outcome = match error.kind() {
                     HandlerErrorKind::Permanent => "refused",
-                    HandlerErrorKind::Unavailable => "waiting",
+                    HandlerErrorKind::PutOff => "waiting",
                     kind => kind.label(),
                 };
                 (outcome, policy.settlement(Err(error), past))
             }
-            Sent::Held { reason, at_most } => ("held", Settlement::Hold { reason, at_most }),
+            Sent::Held { reason } => ("held", policy.hold(reason, past)),
         };
     }
     let attempt = claimed.attempt;
@@ -205,7 +205,9 @@ fn fields(claimed: &Claimed) -> Fields<'_> {
 /// When the entry runs next.
 fn next(settlement: &Settlement) -> Next {
     match settlement {
-        Settlement::Retry { after, .. } | Settlement::Release { after, .. } => Next::In(*after),
+        Settlement::Retry { after, .. }
+        | Settlement::Release { after, .. }
+        | Settlement::PutOff { after, .. } => Next::In(*after),
         Settlement::Bury { .. } => Next::DeadLetter,
         Settlement::Done { .. } | Settlement::GiveBack | Settlement::Hold { .. } => Next::Never,
     }

@@ -1,6 +1,6 @@
 //! [`Worker::replies`]: replies are sent through OpenMail's API.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use crate::{
     api::OpenMail,
@@ -15,9 +15,6 @@ use super::{
     settings::Worker,
 };
 
-/// The longest time for which a reply is on hold; then it is a dead letter.
-const LONGEST_HOLD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
 impl<St, E> Worker<St, E> {
     /// Sends the replies that handlers return.
     ///
@@ -30,8 +27,8 @@ impl<St, E> Worker<St, E> {
     /// |---|---|
     /// | takes it, or took it before | done |
     /// | cannot be reached | is retried after the [`Backoff`](crate::queue::Backoff) with the same key and bytes; after the last attempt, a dead letter |
-    /// | answers 429, 402, `storage_limit_exceeded` or 401 | waits as long as OpenMail says, or 1 to 15 min, and uses no attempt |
-    /// | has suspended the inbox | is on hold until `inbox.reactivated` or `pod.reactivated` arrives or [`release_held`](crate::queue::QueueStore::release_held) is called; after 30 days, a dead letter |
+    /// | answers 429, 402, `storage_limit_exceeded` or 401 | waits as long as OpenMail says, or 1 to 15 min, and uses no attempt; after [30 days](Self::max_put_off), a dead letter |
+    /// | has suspended the inbox | is on hold until `inbox.reactivated` or `pod.reactivated` arrives or [`release_held`](crate::queue::QueueStore::release_held) is called; after [30 days](Self::max_put_off), a dead letter |
     /// | refuses it for good, or nobody can be answered | a dead letter |
     ///
     /// OpenMail forgets keys after 24 h: a reply that was written down 23 h ago or more is looked for
@@ -92,9 +89,6 @@ async fn send(openmail: &OpenMail, reply: &Claimed) -> Sent {
             }
             Sent::Failed(error)
         }
-        Fate::Hold(failure) => {
-            let reason = HandlerError::from(failure).to_string();
-            Sent::Held { reason, at_most: LONGEST_HOLD }
-        }
+        Fate::Hold(failure) => Sent::Held { reason: HandlerError::from(failure).to_string() },
     }
 }

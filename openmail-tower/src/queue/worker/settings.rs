@@ -27,7 +27,8 @@ use super::{drive, replies::Replies, upkeep::Hook};
 /// | an [`Outcome`] | done; [unrouted](Self::drop_unrouted), a dead letter |
 /// | an error, a panic, a run that takes [too long](Self::run_timeout) | runs again after the [`Backoff`], and not before the error's [`delay`](crate::HandlerError::delay); after the last attempt, a dead letter |
 /// | a [permanent](crate::HandlerError::permanent) error | a dead letter |
-/// | unavailable, in flight | put off: runs again after a back-off that grows each time, and no attempt is used; after [72 h](Self::max_age), a dead letter |
+/// | unavailable, in flight | runs again after a back-off that grows each time, and no attempt is used; after [72 h](Self::max_age), a dead letter |
+/// | put off | runs again after the error's [`delay`](crate::HandlerError::delay), and no attempt is used; after [30 days](Self::max_put_off), a dead letter |
 ///
 /// A stored body that is no event becomes a dead letter as well. An event has the number of the run
 /// as its [`attempt`](VerifiedEvent::attempt), from 1.
@@ -159,10 +160,18 @@ impl<St, E> Worker<St, E> {
         self
     }
 
-    /// Sets for how long an event may be put off again and again, because something is unavailable,
+    /// Sets for how long an event may be released again and again, because something is unavailable,
     /// before it becomes a dead letter. Default: 72 h.
     pub fn max_age(mut self, age: Duration) -> Self {
         self.settings.policy = self.settings.policy.max_age(age);
+        self
+    }
+
+    /// Sets for how long an event or a reply may wait for a limit before it becomes a dead letter: a
+    /// guard's rate or pause, or what OpenMail answers with 401, 402, 403 or 429. Counted from the
+    /// first time. Default: 30 days.
+    pub fn max_put_off(mut self, time: Duration) -> Self {
+        self.settings.policy = self.settings.policy.max_put_off(time);
         self
     }
 

@@ -62,7 +62,7 @@ pub(super) async fn settle<St: QueueStore>(
 fn settled(outcome: &'static str, settlement: &Settlement) -> Option<Settled> {
     match settlement {
         Settlement::Retry { .. } => Some(Settled::Retry),
-        Settlement::Release { .. } => Some(Settled::Release(outcome)),
+        Settlement::Release { .. } | Settlement::PutOff { .. } => Some(Settled::Release(outcome)),
         Settlement::Bury { .. } => Some(Settled::DeadLetter),
         Settlement::Done { .. } | Settlement::GiveBack | Settlement::Hold { .. } => None,
     }
@@ -82,6 +82,9 @@ fn plain(settlement: Settlement, refusals: u32) -> Option<Settlement> {
         }
         (Settlement::Release { after, reason }, 1) => {
             Some(Settlement::Release { after, reason: ascii(reason) })
+        }
+        (Settlement::PutOff { after, reason }, 1) => {
+            Some(Settlement::PutOff { after, reason: ascii(reason) })
         }
         (Settlement::Hold { reason, at_most }, 1) => {
             Some(Settlement::Hold { reason: ascii(reason), at_most })

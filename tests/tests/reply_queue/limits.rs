@@ -1,0 +1,161 @@
+//! What OpenMail limits, suspends or does not let in is waited for.
+
+use std::time::Duration;
+
+use openmail_tests::fake_api::Fault;
+use openmail_tower::{queue::QueueStore, testing::TestEvent};
+use tokio::time::sleep;
+
+use crate::setup::{Setup, accepted, to};
+
+#[tokio::test]
+async fn a_limit_is_waited_for_and_only_its_thread_waits() {
+    let setup = Setup::new().await;
+    let limits = [Fault::refusal(429, "rate_limit_exceeded")
+        .header("retry-after", "1")
+        .times(25)
+        .inbox("inb_1")];
+    // More often than there are attempts: waiting uses none.
+    setup.api.faults(limits.map(|fault| fault.header("retry-after", "0"))).await;
+    setup.mail("inb_1", "thr_1", "a1").await;
+    setup.mail("inb_1", "thr_1", "a2").await;
+    setup.mail("inb_2", "thr_2", "b1").await;
+    let worker = setup.work();
+    setup.until_done().await;
+    worker.abort();
+    assert_eq!(setup.store.counts().await.unwrap().dead, 0);
+    let sends = setup.api.sends().await;
+    let order = to(&sends);
+    assert_eq!(order.iter().filter(|it| *it == "a1").count(), 26);
+    let first = |id: &str| order.iter().position(|it| it == id).unwrap();
+    let last_a1 = order.iter().rposition(|it| it == "a1").unwrap();
+    assert!(first("a2") > last_a1, "the thread's next mail waits: {order:?}");
+    assert!(first("b1") < last_a1, "another thread goes on: {order:?}");
+}
+
+#[tokio::test]
+async fn each_limit_is_waited_for_as_long_as_it_takes_up_to_thirty_days() {
+    const DAY: u64 = 24 * 3600 * 1000;
+    let setup = Setup::new().await;
+    // An outage would not be waited for at all.
+    let worker = || setup.worker(setup.api.openmail()).max_age(Duration::ZERO);
+    for (number, (status, code)) in [
+        (401, "unauthorized"),
+        (402, "spend_cap_paused"),
+        (422, "storage_limit_exceeded"),
+        (429, "rate_limit_exceeded"),
+        (429, "cold_outreach_limit"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (inbox, first) = (format!("inb_{number}"), format!("first-{code}"));
+        let limit = |times| Fault::refusal(status, code).inbox(&inbox).times(times);
+        // More often than there are attempts: waiting uses none.
+        setup.api.faults([limit(25).header("retry-after", "0")]).await;
+        setup.api.faults([limit(1).header("retry-after", "3600")]).await;
+        setup.mail(&inbox, "thr_1", &first).await;
+        setup.mail(&inbox, "thr_1", &format!("second-{code}")).await;
+        let running = tokio::spawn(worker().run(std::future::pending()));
+        let tries = async || to(&setup.api.sends().await).iter().filter(|it| **it == first).count();
+        while tries().await < 26 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        setup.until(code, |counts| counts.waiting == 1 && counts.running == 0).await;
+        running.abort();
+        let _ = running.await;
+        // The limit lasts for 29 days and more, and then for longer than is waited for.
+        setup.api.faults([limit(1).header("retry-after", "3600")]).await;
+        setup.change(&format!("put_off_at = put_off_at - {}, due_at = 0", 29 * DAY)).await;
+        let running = tokio::spawn(worker().run(std::future::pending()));
+        while tries().await < 27 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        setup.until(code, |counts| counts.waiting == 1 && counts.running == 0).await;
+        running.abort();
+        let _ = running.await;
+        assert!(setup.buried().await.is_empty(), "{code}");
+        setup.api.faults([limit(1)]).await;
+        setup.change(&format!("put_off_at = put_off_at - {DAY}, due_at = 0")).await;
+        let running = tokio::spawn(worker().run(std::future::pending()));
+        setup.until_done().await;
+        running.abort();
+        let _ = running.await;
+        let [error] = &setup.buried().await[..] else { panic!("{code}") };
+        assert!(error.starts_with("put off for 720 h") && error.contains(code), "{error}");
+    }
+    // The next mail of each thread was answered afterwards.
+    assert_eq!(accepted(&setup.api.sends().await), 5);
+}
+
+#[tokio::test]
+async fn a_reply_that_was_held_for_thirty_days_is_a_dead_letter() {
+    let setup = Setup::new().await;
+    setup.api.faults([Fault::refusal(403, "reputation_suspended").times(2)]).await;
+    setup.mail("inb_1", "thr_1", "m1").await;
+    let worker = setup.work();
+    setup.until("held", |counts| counts.held == 1).await;
+    // It is released and held again: that does not begin the time anew.
+    setup.change("put_off_at = put_off_at - 2592000000").await;
+    assert_eq!(setup.store.release_held(None).await.unwrap(), 1);
+    setup.until_done().await;
+    let [error] = &setup.buried().await[..] else { panic!() };
+    assert!(error.starts_with("on hold for 720 h"), "{error}");
+
+    setup.api.faults([Fault::refusal(403, "account_banned").times(1)]).await;
+    setup.mail("inb_1", "thr_1", "m2").await;
+    setup.until("held", |counts| counts.held == 1).await;
+    setup.change("due_at = due_at - 2592000000").await;
+    setup.until_done().await;
+    worker.abort();
+    assert_eq!(setup.buried().await, ["on hold for longer than allowed"]);
+    assert_eq!(accepted(&setup.api.sends().await), 0);
+}
+
+#[tokio::test]
+async fn a_suspended_inbox_holds_its_replies_until_it_is_reactivated() {
+    let setup = Setup::new().await;
+    let worker = setup.work();
+    for (id, released_by) in
+        [("m1", "inbox.reactivated"), ("m2", "pod.reactivated"), ("m3", "hand")]
+    {
+        let suspended = Fault::refusal(403, "reputation_suspended").times(1).inbox("inb_1");
+        setup.api.faults([suspended]).await;
+        setup.mail("inb_1", "thr_1", id).await;
+        setup.until("held", |counts| counts.held == 1).await;
+        let tries = setup.api.sends().await.len();
+        // The lane waits, others do not.
+        setup.mail("inb_2", "thr_2", &format!("other-{id}")).await;
+        setup.until("only what is held is left", |counts| counts.open() == 1).await;
+        assert_eq!(setup.api.sends().await.len(), tries + 1);
+        match released_by {
+            "hand" => assert_eq!(setup.store.release_held(Some("inb_1")).await.unwrap(), 1),
+            event => setup.event(&TestEvent::new(event).inbox("inb_1")).await,
+        }
+        setup.until_done().await;
+        let sends = setup.api.sends().await;
+        assert_eq!(to(&sends).iter().filter(|it| *it == id).count(), 2, "{released_by}");
+    }
+    worker.abort();
+    assert_eq!(accepted(&setup.api.sends().await), 6);
+}
+
+#[tokio::test]
+async fn a_wrong_key_loses_nothing_and_a_restart_with_another_goes_on() {
+    let setup = Setup::new().await;
+    let unauthorized = Fault::refusal(401, "unauthorized").header("retry-after", "1").times(2);
+    setup.api.faults([unauthorized]).await;
+    let worker = setup.work();
+    setup.mail("inb_1", "thr_1", "m1").await;
+    setup.mail("inb_1", "thr_1", "m2").await;
+    while setup.api.sends().await.is_empty() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    worker.abort();
+    let _ = worker.await;
+    let worker = setup.work();
+    setup.until_done().await;
+    worker.abort();
+    assert_eq!(setup.store.counts().await.unwrap().dead, 0);
+    assert_eq!(accepted(&setup.api.sends().await), 2);
+}

@@ -1,0 +1,109 @@
+//! Replies that the queue's worker writes down and sends.
+
+mod limits;
+mod setup;
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use openmail_tests::fake_api::Fault;
+use openmail_tower::{
+    IntoOutcome, VerifiedEvent,
+    queue::{Backoff, QueueStore},
+    reply::Reply,
+};
+use tokio::time::sleep;
+use tower::service_fn;
+
+use setup::{Setup, accepted};
+
+#[tokio::test]
+async fn a_reply_is_sent_once_and_a_model_is_asked_once() {
+    let setup = Setup::new().await;
+    setup
+        .api
+        .faults([Fault::refusal(500, "internal").times(2), Fault::lost_answer().times(1)])
+        .await;
+    setup.mail("inb_1", "thr_1", "msg_1").await;
+    let worker = setup.work();
+    setup.until_done().await;
+    worker.abort();
+    let sends = setup.api.sends().await;
+    assert_eq!((sends.len(), accepted(&sends)), (4, 1));
+    assert!(sends.iter().all(|it| it.key == sends[0].key && it.body == sends[0].body));
+    assert_eq!(setup.runs.load(Ordering::Relaxed), 1);
+    assert_eq!(setup.store.counts().await.unwrap().dead, 0);
+}
+
+#[tokio::test]
+async fn a_key_that_was_used_with_another_body_counts_as_sent() {
+    let setup = Setup::new().await;
+    let worker = setup.work();
+    for (id, status, code) in
+        [("m1", 409, "idempotency_key_conflict"), ("m2", 422, "idempotency_key_reused")]
+    {
+        setup.api.faults([Fault::refusal(status, code).times(1)]).await;
+        setup.mail("inb_1", "thr_1", id).await;
+        setup.until_done().await;
+    }
+    worker.abort();
+    assert_eq!(setup.api.sends().await.len(), 2, "neither is sent again");
+    assert!(setup.buried().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_refusal_for_good_is_a_dead_letter_with_openmails_code() {
+    let setup = Setup::new().await;
+    let worker = setup.work();
+    for (id, code) in
+        [("m1", "recipient_suppressed"), ("m2", "phishing_detected"), ("m3", "no_mx_records")]
+    {
+        setup.api.faults([Fault::refusal(422, code).times(1)]).await;
+        setup.mail("inb_1", "thr_1", id).await;
+        setup.until_done().await;
+        let letters = setup.store.dead_letters(None, 10).await.unwrap();
+        let letter = letters.last().unwrap();
+        assert!(letter.error.contains(code), "{}", letter.error);
+        assert_eq!(letter.inbox_id.as_deref(), Some("inb_1"));
+    }
+    worker.abort();
+    assert_eq!(setup.api.sends().await.len(), 3);
+    assert_eq!(setup.runs.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test]
+async fn a_reply_first_tried_a_day_ago_is_looked_for_before_it_is_sent_again() {
+    let setup = Setup::new().await;
+    // The answer is lost, and then the API is away for a day.
+    let limit = Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "3600").times(1);
+    setup.api.faults([Fault::lost_answer().times(1), limit]).await;
+    setup.mail("inb_1", "thr_1", "m1").await;
+    let worker = setup.work();
+    setup.until("waiting", |counts| counts.waiting == 1 && counts.running == 0).await;
+    while setup.api.sends().await.len() < 2 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    setup.until("waiting", |counts| counts.waiting == 1).await;
+    worker.abort();
+    let _ = worker.await;
+    setup.api.forget().await;
+    setup.change("queued_at = queued_at - 23 * 3600000 - 1000, due_at = 0").await;
+    let worker = setup.work();
+    setup.until_done().await;
+    worker.abort();
+    let sends = setup.api.sends().await;
+    assert_eq!((sends.len(), accepted(&sends)), (2, 1));
+}
+
+#[tokio::test]
+async fn a_reply_that_the_worker_is_not_to_send_is_not_lost() {
+    let setup = Setup::new().await;
+    setup.mail("inb_1", "thr_1", "m1").await;
+    let handler = service_fn(async |_: VerifiedEvent| Reply::text("Hello.").into_outcome());
+    let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(1)).attempts(2);
+    let worker = setup.queue.worker(handler).backoff(backoff).run(std::future::pending());
+    let worker = tokio::spawn(worker);
+    setup.until("dead", |counts| counts.dead == 1).await;
+    worker.abort();
+    let letters = setup.store.dead_letters(None, 1).await.unwrap();
+    assert!(letters[0].error.contains("replies"), "{}", letters[0].error);
+}
