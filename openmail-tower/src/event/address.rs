@@ -8,18 +8,18 @@ use std::{
 
 use super::clean::is_invisible;
 
-/// The longest address that is read, in bytes.
+/// The longest address that is accepted, in bytes.
 const LONGEST: usize = 320;
 /// The longest label of a domain, in bytes.
 const LONGEST_LABEL: usize = 63;
 
 /// A mail address: `local@domain`.
 ///
-/// `Display` is the address as it was written. Two addresses are equal where a mail server would
-/// deliver them alike: letters in any case, `"ada"@b.example` as `ada@b.example`, and with the
-/// feature `idn` a domain in Unicode as its form in ASCII (`z@ż.example`, `z@xn--hha.example`).
-/// Look-alikes remain apart: `ехаmple.com` in Cyrillic is another domain. Without `idn`, a domain in
-/// Unicode equals only itself.
+/// `Display` is the address as it was written. Two addresses are equal if a mail server would
+/// deliver them to the same mailbox: case is ignored, `"ada"@b.example` equals `ada@b.example`, and
+/// with the feature `idn` a Unicode domain equals its ASCII form (`z@ż.example`,
+/// `z@xn--hha.example`). Look-alikes stay different: `ехаmple.com` in Cyrillic is another domain.
+/// Without `idn`, a Unicode domain equals only itself.
 ///
 /// `Debug` shows no address.
 ///
@@ -36,7 +36,7 @@ const LONGEST_LABEL: usize = 63;
 #[derive(Clone)]
 pub struct Address {
     text: Box<str>,
-    /// What is compared; `local` bytes of it, then `@` and the domain.
+    /// The form that is compared: `local` bytes of local part, then `@` and the domain.
     canonical: Box<str>,
     local: usize,
 }
@@ -47,18 +47,18 @@ impl Address {
         &self.text
     }
 
-    /// Returns the form by which addresses are compared: in lower case, the local part without
-    /// needless quotes, the domain in ASCII (with the feature `idn`).
+    /// Returns the form by which addresses are compared: lower case, the local part without
+    /// needless quotes, and with the feature `idn` the domain in ASCII.
     pub fn canonical(&self) -> &str {
         &self.canonical
     }
 
-    /// Returns what stands before the `@` of the [`canonical`](Self::canonical) form.
+    /// Returns the part before the `@` of the [`canonical`](Self::canonical) form.
     pub fn local_part(&self) -> &str {
         &self.canonical[..self.local]
     }
 
-    /// Returns what stands behind the `@` of the [`canonical`](Self::canonical) form.
+    /// Returns the part after the `@` of the [`canonical`](Self::canonical) form.
     pub fn domain(&self) -> &str {
         &self.canonical[self.local + 1..]
     }
@@ -80,7 +80,7 @@ impl FromStr for Address {
     }
 }
 
-/// Returns a local part as it is compared.
+/// Returns the canonical form of a local part.
 fn canonical_local(text: &str) -> Option<String> {
     let Some(quoted) = text.strip_prefix('"') else {
         return (!text.is_empty() && text.chars().all(is_atom)).then(|| text.to_lowercase());
@@ -104,7 +104,7 @@ fn canonical_local(text: &str) -> Option<String> {
     Some(format!("\"{}\"", plain.replace('\\', r"\\").replace('"', "\\\"")))
 }
 
-/// Returns whether a character may stand in a local part without quotes.
+/// Returns whether a character may appear in an unquoted local part.
 pub(super) fn is_atom(c: char) -> bool {
     match c {
         c if c.is_ascii_alphanumeric() => true,
@@ -118,11 +118,11 @@ fn is_visible(c: char) -> bool {
     !c.is_whitespace() && !c.is_control() && !is_invisible(c)
 }
 
-/// Returns a domain as it is compared: without the root's dot, in lower case and, with the feature
-/// `idn`, in ASCII.
+/// Returns the canonical form of a domain: without the trailing dot, in lower case and, with the
+/// feature `idn`, in ASCII.
 pub(super) fn canonical_domain(text: &str) -> Option<String> {
     let text = text.trim();
-    // UTS #46 would drop some of them.
+    // UTS #46 would silently drop some invisible characters.
     if !text.chars().all(is_visible) {
         return None;
     }
@@ -207,7 +207,7 @@ impl fmt::Debug for Address {
     }
 }
 
-/// The text is not one mail address.
+/// The error of a text that is not a single mail address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a single mail address of the form local@domain")]
 pub struct InvalidAddress(());
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_canonical_form_has_no_case_and_no_needless_quotes() {
+    fn canonical_form_drops_case_and_needless_quotes() {
         for (text, expected) in [
             ("Ada@Example.COM", "ada@example.com"),
             (" ada@example.com ", "ada@example.com"),
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn refuses_text_that_is_not_an_address() {
         let long = format!("{}@b.c", "a".repeat(400));
         let label = format!("a@{}.c", "b".repeat(64));
         for text in [
@@ -285,7 +285,7 @@ mod tests {
 
     #[cfg(feature = "idn")]
     #[test]
-    fn a_domain_in_unicode_equals_its_ascii_form_and_no_look_alike() {
+    fn unicode_domain_equals_its_ascii_form_and_no_look_alike() {
         let address = |text: &str| text.parse::<Address>().unwrap();
         for (one, other) in [
             ("z@ż.example", "Z@XN--HHA.example"),

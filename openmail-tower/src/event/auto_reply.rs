@@ -1,11 +1,11 @@
-//! Which mail may be answered without a person.
+//! Decides which mail may be answered automatically.
 
 use super::{
     address::Address,
     message::{Category, Message, Verdict},
 };
 
-/// Why a mail may not be answered automatically.
+/// Why a mail must not be answered automatically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NoReplyReason {
@@ -15,14 +15,14 @@ pub enum NoReplyReason {
     Category,
     /// Its `auto_replyable` is false, or is neither true nor false.
     NotReplyable,
-    /// It has no single sender that can be read, as a bounce.
+    /// It has no single readable sender; bounces, for example.
     NoSender,
     /// Its sender is a program: `mailer-daemon`, `postmaster`, `no-reply` and the like.
     RobotSender,
 }
 
 impl NoReplyReason {
-    /// Returns the reason as a word for logs and metrics.
+    /// Returns the reason as one word, for logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Verdict => "verdict",
@@ -35,10 +35,11 @@ impl NoReplyReason {
 }
 
 impl Message {
-    /// Returns whether an agent may be shown this mail at all: neither the verdict nor the category
+    /// Returns whether an agent should see this mail at all: `false` if the verdict or the category
     /// is spam or malicious. OpenMail's own clients never hand such mail to an agent.
     ///
-    /// A verdict or category that is not text, and so is in `extra`, may say so: then this is false.
+    /// Also `false` if the verdict or category is not a string and so was kept in `extra`: it may
+    /// have meant spam.
     pub fn is_trustworthy(&self) -> bool {
         !self.is_odd("verdict")
             && !self.is_odd("category")
@@ -46,24 +47,25 @@ impl Message {
             && !matches!(self.category, Some(Category::Spam | Category::Malicious))
     }
 
-    /// Returns whether the mail may be answered without a person: nothing of
-    /// [`no_reply_reason`](Self::no_reply_reason) speaks against it. Most mail is not personal, and
-    /// two agents that answer each other never stop.
+    /// Returns whether the mail may be answered automatically, which is when
+    /// [`no_reply_reason`](Self::no_reply_reason) is `None`. Most mail is not personal, and two
+    /// agents that answer each other never stop.
     pub fn may_auto_reply(&self) -> bool {
         self.no_reply_reason().is_none()
     }
 
-    /// Returns why the mail may not be answered automatically:
+    /// Returns why the mail must not be answered automatically, or `None` if it may be:
     ///
-    /// | what | not answered |
+    /// | field | not answered if |
     /// |---|---|
     /// | `verdict` | spam, malicious |
     /// | `category` | bounce, automated, marketing, spam, malicious |
     /// | `auto_replyable` | false |
     /// | [`sender`](Self::sender) | none, or several |
-    /// | the sender's local part | `mailer-daemon`, `postmaster`; `no-reply`, `do-not-reply`, alone or as its first or last words, with or without hyphens, underscores and dots |
+    /// | local part of the sender | `mailer-daemon` or `postmaster`; `no-reply` or `do-not-reply`, alone or as its first or last words, with or without hyphens, underscores and dots |
     ///
-    /// One of these fields in a form that is not understood, and so in `extra`, counts as a no.
+    /// If `verdict`, `category` or `auto_replyable` came in a form that is not understood, and so
+    /// was kept in `extra`, the mail is not answered either.
     pub fn no_reply_reason(&self) -> Option<NoReplyReason> {
         if matches!(self.verdict, Some(Verdict::Spam | Verdict::Malicious))
             || self.is_odd("verdict")
@@ -98,7 +100,7 @@ impl Message {
     }
 }
 
-/// Returns whether an address is a program's by its local part.
+/// Returns whether the local part of an address is that of a program.
 fn is_robot(address: &Address) -> bool {
     const SEPARATORS: [char; 4] = ['-', '_', '.', ' '];
     let local = address.local_part().trim_matches('"');
@@ -108,7 +110,7 @@ fn is_robot(address: &Address) -> bool {
     if matches!(&*joined, "mailerdaemon" | "postmaster") {
         return true;
     }
-    // `no-reply-billing` and `billing.noreply`; `norepley` and `no-replyton` are names.
+    // `no-reply-billing` and `billing.noreply` match; `norepley` and `no-replyton` are names.
     let is_no_reply = |words: &str| matches!(words, "noreply" | "donotreply" | "dontreply");
     let words: Vec<_> = words().take(16).collect();
     (1..=words.len().min(3)).any(|count| {
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn every_rule_alone_is_enough() {
+    fn each_rule_alone_forbids_a_reply() {
         use NoReplyReason::{Category, NotReplyable, Verdict};
         for (field, reason, trustworthy) in [
             (r#""x":1"#, None, true),
@@ -159,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_and_nobody_are_not_answered() {
+    fn does_not_answer_programs_or_an_absent_sender() {
         for from in [
             "",
             "<>",

@@ -1,6 +1,6 @@
-//! Characters that a reader does not see, and that a stranger's text is freed of.
+//! Removes invisible characters from text written by strangers.
 
-/// Returns whether a character shows nothing and so may hide text or turn its order: zero-width and
+/// Returns whether a character is invisible and could hide or reorder text: zero-width and
 /// bidirectional characters, tags, variation selectors, fillers.
 pub(crate) fn is_invisible(c: char) -> bool {
     matches!(c,
@@ -17,8 +17,8 @@ pub(crate) fn is_invisible(c: char) -> bool {
         | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Returns the text on one line: without invisible characters, and with one blank for each run of
-/// whitespace and control characters.
+/// Returns the text on one line: without invisible characters, and with a single space for each run
+/// of whitespace and control characters.
 pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::new();
     let mut blank = false;
@@ -36,7 +36,7 @@ pub(crate) fn one_line(text: &str) -> String {
     line
 }
 
-/// Returns the beginning of a text: at most so many bytes, and whole characters.
+/// Returns the beginning of a text: at most `bytes` bytes, ending at a character boundary.
 // `str::floor_char_boundary` needs Rust 1.91.
 pub(crate) fn beginning(text: &str, bytes: usize) -> &str {
     let end = bytes.min(text.len());
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_holds_only_what_a_reader_sees() {
+    fn one_line_keeps_only_visible_characters() {
         for (text, line) in [
             ("", ""),
             ("  a \t b\r\n", "a b"),

@@ -1,4 +1,4 @@
-//! `Debug` of what came by mail: ids, words and sizes, never addresses, subjects or text.
+//! `Debug` for the contents of a mail: ids, words and sizes, never addresses, subjects or text.
 
 use std::fmt::{self, Debug, Formatter};
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::misfit::Misfit;
 
-/// The most characters of an id or a word that `Debug` shows.
+/// Maximum length of an id or a word in `Debug`, in characters.
 const LONGEST: usize = 100;
 
 /// What `Debug` may show of a field.
@@ -15,7 +15,7 @@ pub(super) trait Glimpse {
     fn glimpse(&self, f: &mut Formatter<'_>) -> fmt::Result;
 }
 
-/// A field's glimpse.
+/// Wraps a field so that `Debug` shows only its glimpse.
 pub(super) struct Shown<'a, T>(pub(super) &'a T);
 
 impl<T: Glimpse> Debug for Shown<'_, T> {
@@ -24,7 +24,7 @@ impl<T: Glimpse> Debug for Shown<'_, T> {
     }
 }
 
-/// A word or id of OpenMail's, cut where it is unreasonably long.
+/// A word or an id from OpenMail, cut if it is unreasonably long.
 pub(super) struct Cut<'a>(pub(super) &'a str);
 
 impl Debug for Cut<'_> {

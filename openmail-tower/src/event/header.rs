@@ -1,9 +1,10 @@
-//! A header's text, taken apart at the commas and semicolons between its mailboxes.
+//! Splits a header's text at the commas and semicolons between its mailboxes.
 
 use std::ops::Range;
 
-/// Returns where the parts of a header's text stand, without what is in quotes, comments and source
-/// routes being looked at. A quote or parenthesis that is never closed is a character as any other.
+/// Returns the ranges of the parts of a header's text. Separators inside quotes, comments and
+/// source routes do not count. A quote or parenthesis that is never closed is an ordinary
+/// character.
 pub(super) fn parts(text: &str) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();
     let closing = parentheses(bytes);
@@ -57,7 +58,7 @@ fn end_of_quotes(bytes: &[u8], quote: usize) -> Option<usize> {
     }
 }
 
-/// Returns the pairs of parentheses, by where they open.
+/// Returns the ranges of matching parentheses, ordered by where they open.
 fn parentheses(bytes: &[u8]) -> Vec<Range<usize>> {
     let (mut open, mut pairs, mut at) = (Vec::new(), Vec::new(), 0);
     while at < bytes.len() {
@@ -73,8 +74,8 @@ fn parentheses(bytes: &[u8]) -> Vec<Range<usize>> {
     pairs
 }
 
-/// Returns whether a mailbox in angle brackets is followed by a comma or semicolon, in quotes or not:
-/// a name is a stranger's text and comes unquoted, so that its quotes prove nothing.
+/// Returns whether a mailbox in angle brackets is followed by a comma or semicolon, inside quotes
+/// or not: names are written by strangers and arrive unquoted, so quotes prove nothing.
 pub(super) fn has_closed_mailbox_before_separator(text: &str) -> bool {
     let (mut opened, mut closed) = (None, false);
     let mut has_at = false;
@@ -96,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_end_where_no_quote_comment_or_route_holds_them() {
+    fn splits_only_outside_quotes_comments_and_routes() {
         for (text, expected) in [
             ("", vec![""]),
             ("a, b;c", vec!["a", " b", "c"]),
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mailbox_before_a_separator_is_seen_through_quotes() {
+    fn finds_a_mailbox_before_a_separator_despite_quotes() {
         for (text, expected) in [
             (r#"" <a@b.c>, " <d@e.f>"#, true),
             ("<a@b.c> ;", true),

@@ -12,7 +12,8 @@ use super::{
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
-        ///
+        /// Opaque text, compared byte by byte; cheap to clone. `Debug` cuts it after 100
+        /// characters.
         /// Opaque text, compared byte by byte; cheap to clone. `Debug` cuts it after 100 characters.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
@@ -90,7 +91,7 @@ macro_rules! ids {
 ids! {
     /// An event's id: the same in every attempt to deliver it.
     EventId;
-    /// An inbox's id: what events are routed by.
+    /// An inbox's id, by which events are routed.
     InboxId;
     /// A conversation's id.
     ThreadId;
@@ -100,8 +101,9 @@ ids! {
     PodId;
 }
 
-/// A map from inboxes, of up to millions, that changes at any time: a reader never waits for a
-/// writer, nor while the map grows.
+/// A concurrent map from up to millions of inboxes. A reader never waits for a writer, not even
+/// while the map grows.
 ///
-/// OpenMail makes the ids, not strangers, so a fast hash will do; at this size it is half of a lookup.
+/// OpenMail generates the ids, not strangers, so a fast hash is enough; at this size, hashing is
+/// half of a lookup.
 pub(crate) type InboxMap<T> = papaya::HashMap<InboxId, T, foldhash::fast::RandomState>;

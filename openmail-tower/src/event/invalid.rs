@@ -1,10 +1,10 @@
-//! [`InvalidPayload`]: the body is no event at all.
+//! [`InvalidPayload`]: the error of a body that is not an event.
 
 use std::fmt;
 
-/// Why a body is not an event.
+/// The error of a body that is not an event.
 ///
-/// Says where it fails and holds nothing of the body's content, so it may be logged.
+/// It says where parsing failed and contains nothing of the body, so it may be logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidPayload {
     kind: InvalidPayloadKind,
@@ -28,10 +28,10 @@ pub enum InvalidPayloadKind {
     NotAnObject,
     /// The object has no string `event`.
     MissingEvent,
-    /// A key that routes or identifies the event is there more than once: readers disagree about
+    /// A key that routes or identifies the event appears more than once. Parsers disagree about
     /// which one counts.
     DuplicateKey,
-    /// An object has a key that `serde_json` reserves for its raw values, and would parse once more.
+    /// An object has a key that `serde_json` reserves for raw values and would parse a second time.
     ReservedKey,
 }
 
@@ -44,7 +44,7 @@ impl InvalidPayload {
         Self { kind: InvalidPayloadKind::DuplicateKey, detail: Detail::Key(key) }
     }
 
-    /// Keeps of the parser's error what holds no content.
+    /// Keeps the parts of the parser's error that contain nothing of the body.
     pub(super) fn of_json(error: &serde_json::Error) -> Self {
         if error.is_data() {
             return Self::new(InvalidPayloadKind::NotAnObject);
@@ -65,8 +65,8 @@ impl fmt::Display for InvalidPayload {
         f.write_str(match self.kind {
             InvalidPayloadKind::Malformed => "it is not valid JSON",
             InvalidPayloadKind::NotAnObject => "it is not a JSON object",
-            InvalidPayloadKind::MissingEvent => "it has no string `event`",
-            InvalidPayloadKind::DuplicateKey => "a key is there more than once",
+            InvalidPayloadKind::MissingEvent => "its `event` is missing or is not a string",
+            InvalidPayloadKind::DuplicateKey => "a key appears more than once",
             InvalidPayloadKind::ReservedKey => "it has a key that serde_json reserves",
         })?;
         match self.detail {

@@ -2,9 +2,9 @@
 
 use super::words::words;
 
-// A new one goes into `router::kinds` and the list in `openmail-macros` as well.
+// A new one must also be added to `router::kinds` and to the list in `openmail-macros`.
 words! {
-    /// An event's name, as in the body's `event`.
+    /// The name of an event, as in the body's field `event`.
     pub enum EventKind {
         /// A mail arrived.
         MessageReceived = "message.received",

@@ -1,7 +1,7 @@
-//! Optional fields of any form: understood, absent, or kept as they came.
+//! Optional fields of any form: understood, absent, or kept unchanged.
 //!
-//! An optional field in an unforeseen form must not cost the mail. It is read in the same single pass
-//! as the rest: the first byte of a JSON value says what it is.
+//! An optional field in an unforeseen form must not cost the mail. It is read in the same single
+//! pass as the rest: the first byte of a JSON value tells its type.
 
 use std::{fmt, marker::PhantomData};
 
@@ -19,7 +19,7 @@ use super::{
     value::Any,
 };
 
-/// What a JSON string, number or boolean can become.
+/// A type that can be made of a JSON string, number or boolean.
 pub(super) trait Scalar: Sized {
     fn from_text(_: &str) -> Option<Self> {
         None
@@ -92,7 +92,7 @@ impl Scalar for bool {
     }
 }
 
-/// An optional field's value.
+/// The value of an optional field.
 pub(super) enum Lenient<T> {
     Null,
     Known(T),
@@ -105,8 +105,8 @@ impl<T: Scalar> Lenient<T> {
         value.map_or_else(|| Self::Odd(otherwise.into()), Self::Known)
     }
 
-    /// Of what came as a map. Where anything in the build has `serde_json` keep numbers to any
-    /// precision, those with a fraction do.
+    /// Converts a value that arrived as a map. If any crate in the build turns on
+    /// `arbitrary_precision` for `serde_json`, numbers with a fraction arrive this way.
     fn from_map(value: Value) -> Self {
         let Value::Number(number) = &value else { return Self::Odd(value) };
         let whole = number.as_u64().and_then(T::from_u64);
@@ -167,7 +167,7 @@ impl<'de, T: Scalar> Visitor<'de> for LenientVisitor<T> {
     }
 }
 
-/// What may stand in a list.
+/// An element of a list.
 pub(super) trait Item: Sized {
     fn from_text(_: &str) -> Option<Self> {
         None
@@ -185,8 +185,8 @@ impl Item for String {
     }
 }
 
-/// A list that may come as null, as one bare item, or with items of an unknown form: those are left
-/// out, and stay in the raw body.
+/// A list that may arrive as null, as a single bare item, or with items of an unknown form. The
+/// latter are left out; they remain in the raw body.
 pub(super) struct List<T>(pub(super) Vec<T>);
 
 impl<'de, T: Item> Deserialize<'de> for List<T> {
@@ -234,7 +234,7 @@ impl<'de, T: Item> Visitor<'de> for ListVisitor<T> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut items = Vec::new();
-        // An item is itself a list of at most one.
+        // Each item is itself read as a list of at most one.
         while let Some(List(item)) = seq.next_element::<Self::Value>()? {
             items.extend(item);
         }
@@ -247,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_that_came_as_a_map_is_a_number() {
+    fn reads_a_number_passed_as_a_map() {
         fn read<T: Scalar>(value: impl Into<Value>) -> Result<T, Value> {
             match Lenient::from_map(value.into()) {
                 Lenient::Known(known) => Ok(known),

@@ -11,7 +11,7 @@ use super::{
 payload! {
     /// The suspension or reactivation of an inbox, or of a pod of inboxes.
     ///
-    /// One type for the four events, since they carry the same fields: a handler for all of them
+    /// All four events have this type, since they carry the same fields: a handler for all of them
     /// takes `&Lifecycle`, and an [`EventKind`](crate::event::EventKind) to tell them apart.
     pub struct Lifecycle beside "event" {
         /// The event's id, the same in every attempt to deliver it.
@@ -42,7 +42,7 @@ words! {
         PodDegraded = "pod_degraded",
         /// OpenMail is reviewing it by hand.
         ManualReview = "manual_review",
-        /// OpenMail's own "other".
+        /// OpenMail's own word "other".
         Unspecified = "other",
     }
 }

@@ -1,8 +1,8 @@
-//! Names and addresses out of a header's text.
+//! Reads names and addresses from the text of a header.
 //!
-//! The text's names come decoded and unquoted, so they are a stranger's: an address may stand in a
-//! name, and so may quotes, commas and angle brackets. Only the end is certain, where OpenMail writes
-//! the address. What is read here is therefore read backwards from there.
+//! OpenMail sends the names decoded and unquoted, so a stranger controls them: a name may contain
+//! an address, quotes, commas and angle brackets. Only the end of the text is certain, where
+//! OpenMail writes the address. So the text is read backwards from there.
 
 use std::fmt;
 
@@ -14,30 +14,30 @@ use super::{
     header::{has_closed_mailbox_before_separator, parts},
 };
 
-/// The longest text that is searched for one mailbox, in bytes.
+/// The longest text that is searched for a single mailbox, in bytes.
 const LONGEST: usize = 4 << 10;
 /// The longest text that is searched for a list of mailboxes, in bytes.
 const LONGEST_LIST: usize = 64 << 10;
-/// The most mailboxes of a list that are read.
+/// Maximum number of mailboxes read from a list.
 const MOST: usize = 1000;
 
-/// A mail address and the name that stands before it.
+/// A mail address and the display name before it.
 ///
-/// The name is the sender's own words: it may be anybody's, or another address. Decide by the
-/// address. `Debug` shows neither.
+/// The name is whatever the sender typed: it may be someone else's name, or another address. Decide
+/// by the address. `Debug` shows neither.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Mailbox {
-    /// The display name: decoded, without its quotes, on one line, without control, bidirectional
-    /// and zero-width characters.
+    /// The display name: decoded, without its quotes, on one line, and without control,
+    /// bidirectional and zero-width characters.
     pub name: Option<String>,
     /// The address.
     pub address: Address,
 }
 
 impl Mailbox {
-    /// Reads the only mailbox of a header's text; `None` where there are several or none, or where
-    /// it is not clear which one counts.
+    /// Reads the only mailbox of a header's text. `None` if there are several or none, or if it is
+    /// not clear which one counts.
     pub(super) fn single(text: &str) -> Option<Self> {
         if text.len() > LONGEST {
             return None;
@@ -51,7 +51,7 @@ impl Mailbox {
         (!several).then_some(mailbox)
     }
 
-    /// Reads the mailboxes of headers' texts: commas or semicolons between them, groups taken apart.
+    /// Reads the mailboxes of several headers: separated by commas or semicolons, groups expanded.
     pub(super) fn all<'a>(texts: impl IntoIterator<Item = &'a String>) -> Vec<Self> {
         let mut mailboxes = Vec::new();
         let mut left = LONGEST_LIST;
@@ -67,7 +67,7 @@ impl Mailbox {
     }
 
     fn list(text: &str, mailboxes: &mut Vec<Self>) {
-        // Where a name begins that has commas in it: `Lovelace, Ada <ada@b.example>`.
+        // The start of a name that contains commas: `Lovelace, Ada <ada@b.example>`.
         let mut name: Option<usize> = None;
         for part in parts(text) {
             if mailboxes.len() == MOST {
@@ -86,12 +86,12 @@ impl Mailbox {
         }
     }
 
-    /// Reads one mailbox of a list, the first one of a group included.
+    /// Reads one mailbox of a list, which may be the first of a group.
     fn of_list(part: &str) -> Option<Self> {
         Self::of(part).or_else(|| Self::of(part.split_once(':')?.1))
     }
 
-    /// Reads one mailbox that ends with the text.
+    /// Reads the mailbox at the end of a text.
     fn of(text: &str) -> Option<Self> {
         let (text, comment) = without_comments(text.trim())?;
         let Some(before) = text.strip_suffix('>') else {
@@ -105,19 +105,19 @@ impl Mailbox {
     }
 }
 
-/// The only address of a header's text, as [`Mailbox::single`].
+/// Returns the only address of a header's text, as [`Mailbox::single`].
 #[cfg(feature = "api")]
 pub(crate) fn single_address(text: &str) -> Option<Address> {
     Mailbox::single(text).map(|mailbox| mailbox.address)
 }
 
-/// The addresses of a header's text.
+/// Returns the addresses of a header's text.
 #[cfg(feature = "api")]
 pub(crate) fn addresses(text: &str) -> Vec<Address> {
     Mailbox::all([&text.to_owned()]).into_iter().map(|mailbox| mailbox.address).collect()
 }
 
-/// Splits a text before the address with which it ends.
+/// Splits a text before the address at its end.
 fn address_at_end(text: &str) -> Option<(&str, Address)> {
     let before = &text[..text.rfind('@')?];
     let start = if let Some(quoted) = before.strip_suffix('"') {
@@ -132,7 +132,7 @@ fn address_at_end(text: &str) -> Option<(&str, Address)> {
     Some((&text[..start], text[start..].parse().ok()?))
 }
 
-/// Returns whether a text may stand before an address: nothing, `mailto:`, or a source route.
+/// Returns whether a text may precede an address: nothing, `mailto:`, or a source route.
 fn is_prefix(text: &str) -> bool {
     let text = text.trim();
     let Some(prefix) = text.strip_suffix(':') else { return text.is_empty() };
@@ -140,7 +140,8 @@ fn is_prefix(text: &str) -> bool {
     prefix.eq_ignore_ascii_case("mailto") || prefix.split(',').all(is_hop)
 }
 
-/// Splits off the comments at the end: `ada@b.example (Ada)`. `None` where parentheses do not pair.
+/// Splits off the comments at the end: `ada@b.example (Ada)`. `None` if the parentheses do not
+/// match.
 fn without_comments(mut text: &str) -> Option<(&str, Option<&str>)> {
     let mut comment = None;
     while text.ends_with(')') {
@@ -161,7 +162,7 @@ fn without_comments(mut text: &str) -> Option<(&str, Option<&str>)> {
     Some((text, comment))
 }
 
-/// Reads a display name; `None` where nothing is left of it.
+/// Reads a display name; `None` if nothing is left of it.
 fn name(text: &str) -> Option<String> {
     let text = unquoted(text.trim());
     let text = one_line(&text);
@@ -178,7 +179,7 @@ fn unquoted(text: &str) -> String {
     let mut rest = inner.chars();
     while let Some(c) = rest.next() {
         match c {
-            // Two quoted texts, or a quote that is the name's own.
+            // Two quoted texts, or a quote that belongs to the name.
             '"' => return text.to_owned(),
             '\\' => plain.extend(rest.next()),
             c => plain.push(c),

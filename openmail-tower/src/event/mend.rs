@@ -1,11 +1,11 @@
-//! JSON that `serde_json` refuses although JavaScript writes or reads it: lone surrogates, and
-//! numbers beyond an `f64`.
+//! Repairs JSON that `serde_json` refuses although JavaScript writes or reads it: lone surrogates,
+//! and numbers beyond an `f64`.
 
 use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
 
-/// Reads JSON and, where that fails, once more with what can be mended.
+/// Reads JSON and, if that fails, reads it again with everything repaired that can be.
 pub(crate) fn mending<T, E>(json: &[u8], read: impl Fn(&[u8]) -> Result<T, E>) -> Result<T, E> {
     read(json).or_else(|error| match mend(json) {
         Cow::Owned(mended) => read(&mended),
@@ -15,9 +15,9 @@ pub(crate) fn mending<T, E>(json: &[u8], read: impl Fn(&[u8]) -> Result<T, E>) -
 
 /// Replaces lone surrogates by U+FFFD, and numbers beyond an `f64` by their text as a string.
 ///
-/// JavaScript cuts text between the two halves of an emoji (`parsedText` is cut at 50,000
-/// characters) and writes the half as `\ud83d`, which Rust's text cannot hold. Neither may cost the
-/// mail.
+/// JavaScript can cut text between the two halves of an emoji (`parsedText` is cut at 50,000
+/// characters) and writes the half as `\ud83d`, which a Rust string cannot hold. Neither may cost
+/// the mail.
 pub(super) fn mend(json: &[u8]) -> Cow<'_, [u8]> {
     let mut mended = Mended { json, from: 0, out: Vec::new() };
     let mut at = 0;
@@ -29,7 +29,7 @@ pub(super) fn mend(json: &[u8]) -> Cow<'_, [u8]> {
     mended.finish()
 }
 
-/// What has been replaced so far, and from where the input is still to be copied.
+/// The output so far, and the position from which input remains to be copied.
 struct Mended<'a> {
     json: &'a [u8],
     from: usize,
@@ -52,7 +52,7 @@ impl<'a> Mended<'a> {
     }
 }
 
-/// Quotes the numbers beyond an `f64` between two strings.
+/// Quotes the numbers beyond an `f64` that stand between two strings.
 fn numbers(mut at: usize, end: usize, mended: &mut Mended<'_>) {
     let json = mended.json;
     let is_part = |byte: u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
@@ -92,7 +92,7 @@ fn is_beyond_f64(number: &[u8]) -> bool {
     is_json && rest.is_empty() && value.is_some_and(f64::is_infinite)
 }
 
-/// Mends the string that begins at a quote, and returns where it ends.
+/// Repairs the string that begins at `quote`, and returns its end.
 fn string(quote: usize, mended: &mut Mended<'_>) -> usize {
     let json = mended.json;
     let unit = |at: usize| -> Option<u16> {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_needs_it_is_mended() {
+    fn mends_only_what_needs_it() {
         let long = "9".repeat(400);
         for (json, mended) in [
             ("[1e400,-2.5E+999]", r#"["1e400","-2.5E+999"]"#.to_owned()),

@@ -28,11 +28,11 @@ payload! {
         optional thread_id: Option<ThreadId> = "thread_id",
         /// The mail.
         required message: Message = "message",
-        /// When it happened. Events are delivered in no particular order; this sorts them.
+        /// When it happened. Events arrive in no particular order; sort by this.
         optional occurred_at: Option<Timestamp> = "occurred_at",
-        /// When this attempt to deliver it was made.
+        /// When this delivery attempt was made.
         optional delivered_at: Option<Timestamp> = "delivered_at",
-        /// The number of this attempt to deliver it, from 1.
+        /// The number of this delivery attempt, from 1.
         optional attempt: Option<u32> = "attempt",
         /// Your own id for the owner of the inbox.
         optional external_id: Option<String> = "external_id",
@@ -44,62 +44,65 @@ payload! {
     pub struct Message {
         /// OpenMail's id of the mail.
         required id: MessageId = "id",
-        /// The sender as it was written, with or without a name; [`sender`](Self::sender) reads it.
+        /// The sender as written, with or without a name; [`sender`](Self::sender) parses it.
         optional from: Option<String> = "from",
-        /// The recipients as they were written; [`recipients`](Self::recipients) reads them.
+        /// The recipients as written; [`recipients`](Self::recipients) parses them.
         list to: Vec<String> = "to",
-        /// The recipients of copies as they were written; [`copied`](Self::copied) reads them.
+        /// The recipients of copies as written; [`copied`](Self::copied) parses them.
         list cc: Vec<String> = "cc",
         /// The subject.
         optional subject: Option<String> = "subject",
         /// The body as plain text.
         optional body_text: Option<String> = "body_text",
-        /// The files that came with it.
+        /// The attached files.
         list attachments: Vec<Attachment> = "attachments",
         /// When OpenMail received it.
         optional received_at: Option<Timestamp> = "received_at",
         /// The `Message-ID` in the mail's own header.
         optional rfc_message_id: Option<String> = "rfc_message_id",
-        /// The kind of mail that OpenMail takes it for.
+        /// The kind of mail, as classified by OpenMail.
         optional category: Option<Category> = "category",
-        /// Whether OpenMail says that it may be answered automatically. Ask
-        /// [`may_auto_reply`](Self::may_auto_reply), which considers the other fields as well.
+        /// Whether OpenMail considers it answerable automatically. Prefer
+        /// [`may_auto_reply`](Self::may_auto_reply), which takes the other fields into account as
+        /// well.
         optional auto_replyable: Option<bool> = "auto_replyable",
-        /// What OpenMail's filters say.
+        /// The verdict of OpenMail's filters.
         optional verdict: Option<Verdict> = "verdict",
-        /// How much it looks like spam.
+        /// OpenMail's spam score: higher means more like spam.
         optional spam_score: Option<f64> = "spam_score",
     }
 }
 
 impl Message {
-    /// Returns the sender's name and address: what stands at the end of `from`, as a rule in `<…>`.
+    /// Returns the sender's name and address: the address at the end of `from`, usually in `<…>`.
     ///
-    /// `None` where `from` is absent (bounces have none), holds several mailboxes or a group, or is
-    /// not clear about which address counts: then trust nothing that depends on a sender. A `from`
-    /// of more than 4 KiB is not read.
+    /// `None` if `from` is absent (as in bounces), holds several mailboxes or a group, or leaves it
+    /// unclear which address counts. Then trust nothing that depends on a sender. A `from` longer
+    /// than 4 KiB is not read.
     pub fn sender(&self) -> Option<Mailbox> {
         Mailbox::single(self.from.as_deref()?)
     }
 
-    /// Returns the names and addresses it was sent to: of the first 64 KiB of text, up to 1,000.
+    /// Returns the names and addresses of the recipients: from the first 64 KiB of text, at most
+    /// 1,000.
     pub fn recipients(&self) -> Vec<Mailbox> {
         Mailbox::all(&self.to)
     }
 
-    /// Returns the names and addresses that got a copy: of the first 64 KiB of text, up to 1,000.
+    /// Returns the names and addresses that got a copy: from the first 64 KiB of text, at most
+    /// 1,000.
     pub fn copied(&self) -> Vec<Mailbox> {
         Mailbox::all(&self.cc)
     }
 }
 
 payload! {
-    /// A file that came with a mail.
+    /// A file attached to a mail.
     ///
     /// Fetching `url` takes your API key, and redirects to a signed address that is valid for 15
-    /// minutes. Send the key to OpenMail's API host only, never along with the redirect.
+    /// minutes. Send the key to OpenMail's API host only, never to the address it redirects to.
     pub struct Attachment {
-        /// Its id, where OpenMail gives one.
+        /// Its id, if OpenMail gives one.
         optional id: Option<String> = "id",
         /// Its name.
         optional filename: Option<String> = "filename",
@@ -109,7 +112,7 @@ payload! {
         optional size: Option<u64> = "sizeBytes" | "size",
         /// Where to fetch it.
         optional url: Option<String> = "url",
-        /// Its text, up to 50,000 characters.
+        /// Its text, at most 50,000 characters.
         optional parsed_text: Option<String> = "parsedText" | "parsed_text",
         /// How its text was extracted, or why there is none.
         optional extraction_method: Option<ExtractionMethod> = "extractionMethod" | "extraction_method",
@@ -123,7 +126,7 @@ impl Item for Attachment {
 }
 
 words! {
-    /// The kind of mail that OpenMail takes a mail for; parsed in any case.
+    /// The kind of mail, as classified by OpenMail; parsed in any case.
     pub enum Category in any case {
         /// From a person.
         Personal = "personal",
@@ -141,9 +144,9 @@ words! {
 }
 
 words! {
-    /// What OpenMail's filters say of a mail; parsed in any case.
+    /// The verdict of OpenMail's filters on a mail; parsed in any case.
     pub enum Verdict in any case {
-        /// Nothing against it.
+        /// Nothing was found.
         Clean = "clean",
         /// Spam.
         Spam = "spam",

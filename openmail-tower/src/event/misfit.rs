@@ -1,4 +1,4 @@
-//! Why an event is not of the type that its name says.
+//! Why an event does not have the type that belongs to its name.
 
 use std::fmt;
 
@@ -13,8 +13,7 @@ pub enum Misfit {
     MissingField(&'static str),
     /// A required field has another JSON type.
     WrongType(&'static str),
-    /// The event nests deeper than 127 levels. Of such an event only the ids are read; the rest is
-    /// in the raw body.
+    /// The event nests deeper than 127 levels. Only its ids are read; the rest is in the raw body.
     TooDeep,
 }
 

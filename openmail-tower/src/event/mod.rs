@@ -1,9 +1,9 @@
-//! What OpenMail says: [`Event`], its typed payloads, and ids as newtypes.
+//! Events as OpenMail sends them: [`Event`], its typed payloads, and ids as newtypes.
 //!
-//! Nothing here fails on news. Of `message.received` only `inbox_id` and `message.id` are required;
-//! an event without them is an [`UnknownEvent`] that says so. Every other field may be absent, null,
-//! or of a form that this crate does not know; what is not known stays in `extra` under its own name,
-//! except for items of a list, which are in the raw body only.
+//! Nothing here fails because of something new. `message.received` requires only `inbox_id` and
+//! `message.id`; without them the event is an [`UnknownEvent`] that says so. Every other field may
+//! be absent, null, or of a form that this crate does not know. What is not known is kept in
+//! `extra` under its own name, except for items of a list, which are in the raw body only.
 
 mod address;
 mod auto_reply;

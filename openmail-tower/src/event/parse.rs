@@ -1,4 +1,4 @@
-//! [`Event`], and what all events have.
+//! [`Event`], and the fields that all events share.
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -14,7 +14,7 @@ use super::{
     unlisted::{SetupTest, UnknownEvent},
 };
 
-/// One event, with the payload that its name says.
+/// One event, with the payload that belongs to its name.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 #[expect(clippy::large_enum_variant, reason = "nearly every event is the largest one")]
@@ -31,13 +31,13 @@ pub enum Event {
     PodReactivated(Lifecycle),
     /// The "Test webhook" button in OpenMail's settings.
     SetupTest(SetupTest),
-    /// An event that this crate does not know, or one that does not fit the type of its name:
+    /// An event with an unknown name, or one that does not fit the type of its name;
     /// [`misfit`](Self::misfit) tells them apart.
     Unknown(UnknownEvent),
 }
 
 impl Event {
-    /// Reads an event from its JSON.
+    /// Parses an event from JSON.
     ///
     /// ```
     /// use openmail_tower::Event;
@@ -49,7 +49,7 @@ impl Event {
     /// # Ok::<(), openmail_tower::event::InvalidPayload>(())
     /// ```
     ///
-    /// An event that does not fit the type of its name is an `Unknown` one whose `misfit` says why:
+    /// An event that does not fit the type of its name becomes `Unknown`, and `misfit` says why:
     ///
     /// ```
     /// use openmail_tower::event::{Event, Misfit};
@@ -60,13 +60,13 @@ impl Event {
     /// ```
     ///
     /// A number that does not fit an `f64` is kept as a string of its digits. Other fractions in
-    /// unknown fields are as exact as `serde_json` reads them: without its feature `float_roundtrip`,
-    /// the last digit may differ.
+    /// unknown fields are as exact as `serde_json` reads them: without its feature
+    /// `float_roundtrip`, the last digit may differ.
     ///
     /// # Errors
-    /// When the body is not a JSON object with a string as `event`; when `event`, `event_id`,
-    /// `inbox_id`, `message` or the `id` in it is there more than once; or when a key is the one by
-    /// which `serde_json` knows its raw values, since it would read the text there as JSON.
+    /// If the body is not a JSON object with a string `event`; if `event`, `event_id`, `inbox_id`,
+    /// `message` or the `id` in it appears more than once; or if an object has the key that
+    /// `serde_json` reserves for raw values, since it would parse the text there as JSON.
     pub fn from_slice(json: &[u8]) -> Result<Self, InvalidPayload> {
         read::event(json)
     }
@@ -76,8 +76,8 @@ impl Event {
         self.name().into()
     }
 
-    /// Returns the event's name as text: unlike [`kind`](Self::kind), without an allocation for one
-    /// that is not known.
+    /// Returns the event's name as text. Unlike [`kind`](Self::kind), this does not allocate for an
+    /// unknown name.
     pub(crate) fn name(&self) -> &str {
         let known = match self {
             Self::MessageReceived(_) => &EventKind::MessageReceived,
@@ -91,14 +91,14 @@ impl Event {
         known.as_str()
     }
 
-    /// Returns the name by which the event is routed: empty, and so asked for by no handler, for an
+    /// Returns the name by which the event is routed. Empty, and so matched by no handler, for an
     /// event that does not fit the type of its name.
     pub(crate) fn routing_name(&self) -> &str {
         if self.misfit().is_some() { "" } else { self.name() }
     }
 
-    /// Returns why the event does not fit the type of its name; `None` where it does, or where the
-    /// name is new.
+    /// Returns why the event does not fit the type of its name; `None` if it fits, or if the name
+    /// is unknown.
     pub fn misfit(&self) -> Option<Misfit> {
         match self {
             Self::Unknown(event) => event.misfit,
@@ -106,7 +106,7 @@ impl Event {
         }
     }
 
-    /// Returns the event's id, the same in every attempt to deliver it.
+    /// Returns the event's id, the same in every delivery attempt.
     pub fn event_id(&self) -> Option<&EventId> {
         match self {
             Self::MessageReceived(event) => event.event_id.as_ref(),
@@ -144,7 +144,7 @@ impl Event {
         }
     }
 
-    /// Returns the number of this attempt to deliver the event, from 1.
+    /// Returns the number of this delivery attempt, from 1.
     pub fn attempt(&self) -> Option<u32> {
         match self {
             Self::MessageReceived(event) => event.attempt,
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_may_stand_anywhere() {
+    fn finds_the_event_name_anywhere() {
         let first = r#"{"event":"setup.test","a":{"event":"x"}}"#;
         let last = r#"{"a":{"event":"x"},"event":"setup.test"}"#;
         for json in [first, last] {
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_is_refused() {
+    fn refuses_a_body_that_is_not_an_event() {
         for json in [
             "",
             "null",
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_needs_its_inbox_and_its_id_and_nothing_else() {
+    fn mail_requires_only_its_inbox_and_its_id() {
         let least = r#"{"event":"message.received","inbox_id":"i","message":{"id":"m"}}"#;
         let mail = read(least);
         assert_eq!((mail.event_id, mail.message.from), (None, None));
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bounce_without_a_sender_is_a_mail() {
+    fn parses_a_bounce_without_a_sender() {
         for from in
             ["", r#","from":null"#, r#","from":{"a":"b"}"#, r#","from":["a@b.c"]"#, r#","from":7"#]
         {
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_does_not_fit_keeps_its_ids_and_fields() {
+    fn misfit_keeps_its_ids_and_fields() {
         let event = misfit(
             r#"{"event":"message.received","event_id":"e","inbox_id":"i","thread_id":"t",
                "message":{"from":"a@b.c"}}"#,
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_routing_key_that_is_there_twice_is_refused() {
+    fn refuses_a_repeated_routing_key() {
         for event in ["message.received", "inbox.suspended", "pod.reactivated", "setup.test", "a.b"]
         {
             let whole = format!(
@@ -320,7 +320,7 @@ mod tests {
             assert!(Event::from_slice(whole.as_bytes()).is_ok());
             let moved = whole.replacen(r#""event""#, r#""x":1,"event""#, 1);
             for whole in [whole, moved] {
-                // Of what is not about a mail, `message` is a field like any other.
+                // In events that are not about a mail, `message` is a field like any other.
                 let about_mail = matches!(event, "message.received" | "a.b");
                 let keys = ["event", "event_id", "inbox_id", "message"];
                 for key in &keys[..if about_mail { 4 } else { 3 }] {
@@ -341,19 +341,19 @@ mod tests {
                 let Err(error) = event else { continue };
                 assert_eq!(
                     error.to_string(),
-                    "the body is not an event: a key is there more than once (`message.id`)"
+                    "the body is not an event: a key appears more than once (`message.id`)"
                 );
             }
         }
     }
 
     #[test]
-    fn a_number_beyond_f64_does_not_cost_the_mail() {
+    fn keeps_a_mail_with_a_number_beyond_f64() {
         let digits = "9".repeat(400);
         for number in ["1e400", "-1E+999", &digits] {
             let mail = read(&mail(&format!(r#""new":[{{"a":{number}}}],"attempt":{number},"#)));
             let kept = mail.extra["new"][0]["a"].to_string();
-            // `serde_json` adds a plus where it keeps numbers to any precision.
+            // `serde_json` adds a plus sign with `arbitrary_precision`.
             let kept = kept.trim_matches('"').replace("e+", "e").replace("E+", "e");
             assert_eq!(kept, number.replace("E+", "e"));
             assert_eq!(mail.attempt, None);
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn no_error_and_no_debug_holds_what_a_mail_says() {
+    fn errors_and_debug_contain_no_mail_text() {
         let secret = "Kaninchen";
         let fields = [
             "event_id",
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn an_optional_field_of_a_new_form_is_kept_and_costs_nothing() {
+    fn keeps_an_optional_field_of_a_new_form() {
         let json = mail(r#""attempt":"first","occurred_at":"yesterday","thread_id":{"id":"t"},"#);
         let mail = read(&json);
         assert_eq!((mail.attempt, mail.occurred_at, &mail.thread_id), (None, None, &None));
@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn what_serde_json_would_parse_anew_is_refused_wherever_it_stands() {
+    fn refuses_reserved_keys_at_any_depth() {
         let raw = r#""$serde_json::private::RawValue":"[]""#;
         for extra in [
             format!("{raw},"),
@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn half_an_emoji_does_not_cost_the_mail() {
+    fn keeps_a_mail_with_half_an_emoji() {
         let texts = [
             (r"cut \ud83d", "cut \u{fffd}"),
             (r"\udc8c first", "\u{fffd} first"),
@@ -459,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_events_own_name_is_not_kept_as_a_field() {
+    fn extra_omits_only_the_event_name() {
         let json = mail("").replace(r#""from""#, r#""event":"launch","from""#);
         let mail = read(&json);
         assert_eq!(mail.message.extra["event"], "launch");

@@ -1,4 +1,4 @@
-//! [`AddressPattern`]: the addresses of an allow-list or block-list.
+//! [`AddressPattern`]: matches addresses for an allow-list or block-list.
 
 use std::{fmt, str::FromStr};
 
@@ -12,8 +12,8 @@ use super::address::{Address, canonical_domain};
 /// | `example.com` | every address of that domain, not of its subdomains |
 /// | `*.example.com` | every address of its subdomains, not of the domain itself |
 ///
-/// Compares as [`Address`] does: by the address alone and never by the display name, letters in any
-/// case and, with the feature `idn`, domains in Unicode as their form in ASCII.
+/// Addresses are compared as by [`Address`]: only the address counts, never the display name; case
+/// is ignored and, with the feature `idn`, a Unicode domain equals its ASCII form.
 ///
 /// ```
 /// use openmail_tower::event::{Address, AddressPattern};
@@ -73,9 +73,9 @@ impl fmt::Display for AddressPattern {
     }
 }
 
-/// The text is not an [`AddressPattern`].
+/// The error of a text that is not an [`AddressPattern`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not an address, a domain or `*.` and a domain")]
+#[error("not an address, a domain or `*.` followed by a domain")]
 pub struct InvalidPattern(());
 
 #[cfg(test)]
@@ -112,7 +112,7 @@ mod tests {
         for text in
             ["", "*", "*.", "*@b.example", "a.*.example", "*b.example", "a@", "a b", "@b.example"]
         {
-            // An asterisk is a letter of a local part like any other.
+            // An asterisk in a local part is an ordinary character.
             let pattern = text.parse::<AddressPattern>();
             assert!(pattern.is_err() || text == "*@b.example", "{text}");
         }

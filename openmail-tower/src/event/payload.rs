@@ -1,17 +1,17 @@
-//! JSON objects with a few known fields, read in one pass; the rest is kept.
+//! JSON objects with a few known fields, read in one pass; all other fields are kept.
 //!
-//! `#[serde(flatten)]` would say this in one line and buffer every value on the way, at nearly twice
-//! the time; and it fails the whole object for one optional field of a new form.
+//! `#[serde(flatten)]` would say this in one line, but buffers every value on the way and takes
+//! nearly twice the time; and it fails the whole object if one optional field has a new form.
 
 use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Deserializer, de::Visitor};
 
-/// Declares an object. A field is `required` (its absence is an error, and so is its repetition),
-/// `name` (the same, and `Debug` shows it), `optional` (an `Option<Scalar>`), `once` (the same, and
-/// its repetition is an error), or `list` (a `Vec`, empty when absent); its JSON name may have
-/// aliases. `extra` holds every other field, save the one that the enum around it has read:
-/// `beside "event"`. What is `also` there is not read and not written.
+/// Declares an object. A field is `required` (an error if absent or repeated), `name` (the same,
+/// and shown by `Debug`), `optional` (an `Option<Scalar>`), `once` (the same, but an error if
+/// repeated), or `list` (a `Vec`, empty if absent). Its JSON name may have aliases. `extra` holds
+/// every other field except the one that the surrounding enum has read: `beside "event"`. Fields
+/// after `also` are neither read nor written.
 macro_rules! payload {
     (
         $(#[$doc:meta])*
@@ -27,8 +27,8 @@ macro_rules! payload {
         #[non_exhaustive]
         pub struct $name {
             $($(#[$field_doc])* pub $field: $type,)*
-            /// Every other field, and any known optional one whose form was not understood. (Items of
-            /// lists that were not are in the raw body only.)
+            /// Every other field, and any known optional field whose form was not understood. (List
+            /// items that were not understood are in the raw body only.)
             pub extra: serde_json::Map<String, serde_json::Value>,
             $($(#[$also_doc])* pub $also: $also_type,)?
         }
@@ -40,7 +40,7 @@ macro_rules! payload {
         }
 
         impl $name {
-            /// Reads it; behind the event's name, that may not come again.
+            /// Reads the fields that follow the event's name; the name must not appear again.
             pub(in $crate::event) fn read<'de, D: serde::Deserializer<'de>>(
                 deserializer: D,
                 behind_name: bool,
@@ -201,7 +201,7 @@ macro_rules! show {
 
 pub(super) use {finish, payload, read, show, write};
 
-/// A JSON string, borrowed from the input where it holds no escape.
+/// A JSON string, borrowed from the input if it contains no escape.
 pub(super) struct Text<'de>(Cow<'de, str>);
 
 impl Text<'_> {

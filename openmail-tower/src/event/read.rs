@@ -1,5 +1,5 @@
-//! From the body to the event, in one pass: its name usually comes first and says what type the rest
-//! is read into. Where it comes later, it is looked for before.
+//! Reads a body into an event in one pass. The name usually comes first and decides which type the
+//! rest is read into. If it comes later, it is looked up before.
 
 use std::{borrow::Cow, fmt};
 
@@ -36,9 +36,9 @@ pub(super) fn event(json: &[u8]) -> Result<Event, InvalidPayload> {
     untyped(&mended)
 }
 
-/// Reads the event into the type that its name says; `None` where it does not fit.
+/// Reads the event into the type of its name; `None` if it does not fit.
 fn typed(json: &[u8]) -> Option<Event> {
-    // One fast look at the whole spares the parser a slow one at each text in it.
+    // One fast check of the whole body saves the parser a slow one of each string.
     match simdutf8::basic::from_utf8(json) {
         Ok(text) => typed_with(json, || serde_json::Deserializer::from_str(text)),
         Err(_) => None,
@@ -62,7 +62,7 @@ fn typed_with<'de, R: Read<'de>>(
     Some(event)
 }
 
-/// Reads what stands around or behind the name.
+/// Reads the fields around or after the name.
 fn payload<'de, D: Deserializer<'de>>(
     kind: &EventKind,
     json: D,
@@ -82,7 +82,7 @@ fn payload<'de, D: Deserializer<'de>>(
     })
 }
 
-/// Reads what fits no type: an event that says why it does not, or the reason why it is none.
+/// Reads an event that fits no type, or returns why the body is not an event.
 fn untyped(json: &[u8]) -> Result<Event, InvalidPayload> {
     let routing = Routing::read(json)?;
     match serde_json::from_slice::<UnknownEvent>(json) {
@@ -91,13 +91,13 @@ fn untyped(json: &[u8]) -> Result<Event, InvalidPayload> {
             let misfit = routing.misfit().filter(|_| is_mail);
             Ok(Event::Unknown(UnknownEvent { misfit, ..event }))
         }
-        // Every field of it is lenient: what is left is a key that nothing may read.
+        // Every field is lenient, so the only error left is a reserved key.
         Err(error) if error.is_data() => Err(InvalidPayload::new(InvalidPayloadKind::ReservedKey)),
         Err(_) => Ok(Event::Unknown(UnknownEvent::of(&routing, Misfit::TooDeep))),
     }
 }
 
-/// Reads an event whose name comes first and is known; says where it is not so.
+/// Reads an event whose name comes first and is known. Clears the flag otherwise.
 struct NameFirst<'a>(&'a mut bool);
 
 impl<'de> Visitor<'de> for NameFirst<'_> {
@@ -110,7 +110,7 @@ impl<'de> Visitor<'de> for NameFirst<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Event, A::Error> {
         if map.next_key::<Text<'de>>()?.is_some_and(|key| key.as_str() == "event") {
             let kind = map.next_value::<Text<'de>>()?.as_str().into();
-            // An event that is not known keeps its name with the rest.
+            // An unknown event keeps its name with the rest.
             if !matches!(kind, EventKind::Other(_)) {
                 return payload(&kind, MapAccessDeserializer::new(map), true);
             }

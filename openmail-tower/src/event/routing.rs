@@ -1,4 +1,4 @@
-//! What an event is routed and recognised by, found without reading the rest.
+//! Finds what an event is routed and recognised by, without reading the rest.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use super::{
     value::NUMBER,
 };
 
-/// The keys that route and identify an event, each of which may be there once.
+/// The keys that route and identify an event, each of which may appear once.
 #[derive(Default)]
 pub(super) struct Routing {
     event: Option<Field>,
@@ -25,7 +25,7 @@ pub(super) struct Routing {
     message: Option<Field>,
     message_id: Option<Field>,
     duplicate: Option<&'static str>,
-    /// The same of what identifies a mail.
+    /// The first repeated key among those that identify a mail.
     duplicate_mail: Option<&'static str>,
 }
 
@@ -49,7 +49,7 @@ impl Routing {
         });
         let read = read.and_then(|()| deserializer.end());
         read.map_err(|error| InvalidPayload::of_json(&error))?;
-        // What is skipped is not looked at: the body as a whole must be text nevertheless.
+        // Skipped values are not checked, but the body as a whole must be UTF-8.
         if simdutf8::basic::from_utf8(json).is_err() {
             return Err(InvalidPayload::new(InvalidPayloadKind::Malformed));
         }
@@ -67,7 +67,8 @@ impl Routing {
         self.event().into()
     }
 
-    /// Whether `message` is a mail: not in the events that are known to be about something else.
+    /// Returns whether `message` is a mail: not in events that are known to be about something
+    /// else.
     fn has_mail(&self) -> bool {
         matches!(self.kind(), EventKind::MessageReceived | EventKind::Other(_))
     }
@@ -88,7 +89,7 @@ impl Routing {
         text(self.thread_id.as_ref())
     }
 
-    /// Why a `message.received` is none; nothing where it has all that it needs.
+    /// Returns why a `message.received` is incomplete; `None` if it has all that it needs.
     pub(super) fn misfit(&self) -> Option<Misfit> {
         let is_text = |field: &Field| matches!(field, Field::Text(_));
         let is_object = |field: &Field| matches!(field, Field::Object);
@@ -132,7 +133,7 @@ fn check(
 struct Keys<'a> {
     routing: &'a mut Routing,
     inner: bool,
-    /// Whether it is a number, which comes as a map where `serde_json` keeps it to any precision.
+    /// Whether it is a number, which arrives as a map with `serde_json`'s `arbitrary_precision`.
     is_number: bool,
 }
 
@@ -155,7 +156,8 @@ impl Keys<'_> {
         while let Some(key) = map.next_key::<Text<'de>>()? {
             *is_number = key.as_str() == NUMBER;
             if key.as_str() == "thread_id" && !inner {
-                // It routes nothing: of two, the last one counts, as for every other field.
+                // It routes nothing: if it appears twice, the last one counts, as for any other
+                // field.
                 routing.thread_id = Some(map.next_value()?);
                 continue;
             }

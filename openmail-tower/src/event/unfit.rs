@@ -1,4 +1,4 @@
-//! Why an event cannot be read into a type, without what the event says.
+//! Why an event cannot be read into a type, without quoting the event.
 
 use std::fmt;
 
@@ -7,7 +7,8 @@ use super::clean::beginning;
 /// The longest reason, in bytes.
 const LONGEST: usize = 200;
 
-/// Why JSON cannot be read into a type: `serde_json`'s message without the values that it quotes.
+/// Why JSON cannot be read into a type: the message of `serde_json` without the values that it
+/// quotes.
 #[derive(Debug)]
 pub(crate) struct Unfit {
     reason: String,
@@ -26,7 +27,7 @@ impl From<serde_json::Error> for Unfit {
 
 fn reason(message: &str, is_data: bool) -> String {
     let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
-    // The names of fields and what was expected are the type's own; what was found is the event's.
+    // Field names and expectations come from the type; what was found comes from the event.
     if message.starts_with("missing field `") || message.starts_with("duplicate field `") {
         return message.to_owned();
     }
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_names_the_types_fields_and_quotes_no_value() {
+    fn reason_names_the_fields_of_the_type_and_quotes_no_value() {
         for (json, expected) in [
             ("{}", "missing field `number`"),
             (r#"{"number":"Kaninchen, expected x"}"#, "invalid type: string, expected u8"),

@@ -10,7 +10,8 @@ use super::{
 };
 
 payload! {
-    /// The payload of "Test webhook" in OpenMail's settings. OpenMail does not document its form.
+    /// The payload of the "Test webhook" button in OpenMail's settings. OpenMail does not document
+    /// its form.
     pub struct SetupTest beside "event" {
         /// The event's id, if it has one.
         once event_id: Option<EventId> = "event_id",
@@ -20,18 +21,18 @@ payload! {
 }
 
 payload! {
-    /// An event that this crate does not know, or one that does not fit the type of its name.
+    /// An event with an unknown name, or one that does not fit the type of its name.
     ///
-    /// What such events share with the others is typed; the rest is in `extra`, and
-    /// [`Payload<T>`](crate::Payload) reads it into a type of the handler's own.
+    /// Fields that all events share are typed; the rest is in `extra`, and
+    /// [`Payload<T>`](crate::Payload) reads it into a type of your own.
     pub struct UnknownEvent {
         /// The event's name.
         name event: String = "event",
-        /// The event's id, the same in every attempt to deliver it.
+        /// The event's id, the same in every delivery attempt.
         once event_id: Option<EventId> = "event_id",
         /// When it happened.
         optional occurred_at: Option<Timestamp> = "occurred_at",
-        /// The number of this attempt to deliver it, from 1.
+        /// The number of this delivery attempt, from 1.
         optional attempt: Option<u32> = "attempt",
         /// The inbox it is about.
         once inbox_id: Option<InboxId> = "inbox_id",
@@ -39,14 +40,14 @@ payload! {
         optional thread_id: Option<ThreadId> = "thread_id",
     }
     also {
-        /// Why an event whose name is known is not of its type, as a `message.received` without
-        /// `message.id`; `None` for a new name.
+        /// Why an event with a known name does not fit its type, such as a `message.received`
+        /// without `message.id`. `None` for an unknown name.
         misfit: Option<Misfit>
     }
 }
 
 impl UnknownEvent {
-    /// Makes one of the ids alone.
+    /// Makes an event from the ids alone.
     pub(super) fn of(routing: &Routing, misfit: Misfit) -> Self {
         Self {
             event: routing.event().to_owned(),

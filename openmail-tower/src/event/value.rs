@@ -1,4 +1,4 @@
-//! Values of fields that are not known.
+//! Values of unknown fields.
 
 use std::fmt;
 
@@ -8,15 +8,16 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-/// As `serde_json` gives a number, where anything in the build has it keep them to any precision.
+/// The key under which `serde_json` passes a number if any crate in the build turns on
+/// `arbitrary_precision`.
 pub(super) const NUMBER: &str = "$serde_json::private::Number";
-/// Where anything in the build has `serde_json` keep raw values, a `Value` takes the text in a field
-/// of this name for JSON, and parses it anew: past the limit to nesting, and past any count of its
+/// If any crate in the build turns on `raw_value`, `serde_json` takes the text in a field of this
+/// name for JSON and parses it again: beyond the limit on nesting, and beyond any count of its
 /// parts.
 const RAW: &str = "$serde_json::private::RawValue";
 
-/// Any JSON value, save such as would be parsed anew: those are refused, here and thereby in
-/// whatever reads the same body later.
+/// Any JSON value except one that would be parsed twice. Those are refused here, so that no later
+/// reader of the same body meets them.
 pub(super) struct Any(pub(super) Value);
 
 impl<'de> Deserialize<'de> for Any {
@@ -82,7 +83,7 @@ impl<'de> Visitor<'de> for AnyVisitor {
     }
 }
 
-/// For the fields of objects that are not read as [`Any`].
+/// Refuses the key of a raw value, in objects whose fields are not read as [`Any`].
 pub(super) fn refuse_raw<E: Error>(key: &str) -> Result<(), E> {
     if key == RAW { Err(E::custom("a field may not have this name")) } else { Ok(()) }
 }
@@ -92,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_what_serde_json_reads() {
+    fn any_equals_what_serde_json_reads() {
         for json in [
             "null",
             "true",
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_parsed_anew_is_refused_wherever_it_stands() {
+    fn refuses_reserved_keys_at_any_depth() {
         let raw = r#"{"a":1,"$serde_json::private::RawValue":"[[1]]"}"#;
         let escaped = raw.replace('$', r"\u0024");
         for value in [raw, &escaped] {
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_comes_as_a_map_is_a_number() {
+    fn reads_a_number_passed_as_a_map() {
         let read = |json: &str| serde_json::from_str::<Any>(json).unwrap().0;
         assert_eq!(read(r#"{"$serde_json::private::Number":"1"}"#), 1);
         for other in [r#""x""#, "1", r#""1","a":2"#] {

@@ -1,11 +1,11 @@
-//! What an event takes in memory, told from its JSON before it is read.
+//! Estimates how much memory an event takes, from its JSON, before it is parsed.
 //!
-//! `{"":0},` is seven bytes there, and a tree's node of hundreds as a value. So parts are counted: a
-//! bound that no reading exceeds, from what the largest part of each sort takes. The texts within
-//! are no longer than in the JSON.
+//! `{"":0},` has seven bytes, but as a value it is a tree node of hundreds. So the parts are
+//! counted and multiplied by the largest size each sort can have, which gives a bound that no
+//! parsed event exceeds. Strings take no more than in the JSON.
 //!
-//! Not counted is what a thread needs only while it reads: a text whose escapes are being undone, a
-//! body whose surrogates are being mended.
+//! What a thread needs only while parsing is not counted: a string whose escapes are being undone,
+//! a body whose surrogates are being replaced.
 
 use std::mem::size_of;
 
@@ -14,32 +14,33 @@ use serde_json::Value;
 
 use super::message::Attachment;
 
-/// A list that has doubled its capacity, beside the one half its size which it is moved from.
+/// A list that has just doubled its capacity, plus the list of half its size that is moved from.
 const GROWTH: usize = 3;
-/// The least that an allocator gives.
+/// The smallest allocation of an allocator.
 const SMALLEST: usize = 32;
 const ENTRY: usize = size_of::<String>() + size_of::<Value>();
-/// Of a `BTreeMap`: eleven entries, a parent, two lengths.
+/// A `BTreeMap` node: eleven entries, a parent, two lengths.
 const NODE: usize = 11 * ENTRY + 16;
 
-/// An object is a tree of at least one node; it may also be an attachment in a list of such.
+/// An object is a tree of at least one node; it may also be an attachment in a list of attachments.
 const OBJECT: usize = NODE + GROWTH * size_of::<Attachment>();
-/// A list begins with capacity for four.
+/// A list begins with a capacity of four.
 const LIST: usize = 4 * size_of::<Value>();
-/// An entry of an object, and its share of a tree whose nodes are no more than half full; an item
-/// of a list takes less. Its key and its text are allocated one by one.
+/// An entry of an object and its share of a tree whose nodes are only half full; an item of a list
+/// takes less. Its key and its text are allocated separately.
 const ITEM: usize = ENTRY * 5 / 2 + 2 * SMALLEST;
 
-/// What the objects, lists and fields of an ordinary mail come to, so counted.
+/// What the objects, lists and fields of an ordinary mail amount to in this count.
 const FRAME: usize = 8 << 10;
 
-/// How many bytes the event read from this JSON takes at most, about.
+/// Returns the maximum size of the parsed event in bytes, approximately.
 ///
-/// As many as the JSON has, where a quick count says that it takes no more than a few times that:
-/// most mail is text. Else as many and what its parts take.
+/// This is the size of the JSON if a quick count shows that the event takes no more than a few
+/// times that, since most mail is text. Otherwise it is the size of the JSON plus that of its
+/// parts.
 pub(crate) fn weight(json: &[u8]) -> usize {
     let most = json.len() * 4 + FRAME;
-    // There are few of these in a text, and it is of no use to find them all where there are many.
+    // Text holds few of these. Where there are many, it is no use to find them all.
     let opened = memchr2_iter(b'{', b'[', json).take(most / OBJECT + 1).count();
     if opened * OBJECT + memchr_iter(b',', json).count() * ITEM <= most {
         return json.len();
@@ -47,7 +48,7 @@ pub(crate) fn weight(json: &[u8]) -> usize {
     json.len() + structure(json)
 }
 
-/// What the parts take, leaving out whatever stands in texts: mail may quote JSON.
+/// Returns the size of the parts, ignoring everything inside strings: a mail may quote JSON.
 fn structure(mut json: &[u8]) -> usize {
     let mut bytes = 0;
     loop {
@@ -70,7 +71,7 @@ fn part(byte: u8) -> usize {
     }
 }
 
-/// What follows the end of the text that `json` begins within.
+/// Returns what follows the string inside which `json` begins.
 fn behind_text(mut json: &[u8]) -> &[u8] {
     while let Some(at) = memchr2(b'"', b'\\', json) {
         let quote = json[at] == b'"';
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_stands_outside_of_texts_counts() {
+    fn counts_only_what_is_outside_strings() {
         for (json, objects, lists, items) in [
             ("", 0, 0, 0),
             (r#"{"a":[1,2],"b":{}}"#, 2, 1, 2),
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_that_quotes_json_weighs_what_its_text_does() {
+    fn mail_that_quotes_json_weighs_as_much_as_its_text() {
         let quoted = r#"[{\"a\":[1,2,{}]},"#.repeat(1000);
         let json = format!(r#"{{"event":"message.received","text":"{quoted}"}}"#);
         assert_eq!(weight(json.as_bytes()), json.len() + OBJECT + ITEM);

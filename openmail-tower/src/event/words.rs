@@ -1,7 +1,7 @@
-//! Words to which OpenMail may add.
+//! Enums over words to which OpenMail may add.
 
-/// An enum over known words, with `Other` for the rest: it never fails to parse. `in any case` knows
-/// them in capitals as well.
+/// Declares an enum over known words, with `Other` for the rest, so that it never fails to parse.
+/// With `in any case`, it also recognises them in capitals.
 macro_rules! words {
     (
         $(#[$doc:meta])*
@@ -14,7 +14,7 @@ macro_rules! words {
         #[non_exhaustive]
         pub enum $name {
             $($(#[$vdoc])* $variant,)*
-            /// A word that this crate does not know, as it came.
+            /// A word that this crate does not know, unchanged.
             Other(Box<str>),
         }
 

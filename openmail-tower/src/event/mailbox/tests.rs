@@ -1,13 +1,13 @@
 use super::*;
 
-/// Asserts what the sender of a text is: the right address or nobody.
+/// Asserts which sender a text has: the right address, or none.
 fn check(text: &str, right: Option<&str>) {
     let read = Mailbox::single(text).map(|mailbox| mailbox.address.to_string());
     assert_eq!(read.as_deref(), right, "{text:?}");
 }
 
 #[test]
-fn the_sender_is_the_address_at_the_end_or_nobody() {
+fn sender_is_the_address_at_the_end_or_none() {
     const SHAPES: &[(&str, &str)] = &[
         // plain
         ("user@host.example", "user@host.example"),
@@ -23,7 +23,7 @@ fn the_sender_is_the_address_at_the_end_or_nobody() {
         ("user@[192.0.2.1]", "user@[192.0.2.1]"),
         ("first.last+tag@sub.host.example", "first.last+tag@sub.host.example"),
         ("b-x=y.example-1234=@bounce.example", "b-x=y.example-1234=@bounce.example"),
-        // from the file of findings
+        // from earlier findings
         ("<h2> <user@host.example>", "user@host.example"),
         ("Jane <jane@corp.example> via Acme <noreply@acme.example>", "noreply@acme.example"),
         ("Acme (Berlin <bb@test.example>", "bb@test.example"),
@@ -32,7 +32,7 @@ fn the_sender_is_the_address_at_the_end_or_nobody() {
         ("<@relay.example:user@host.example>", "user@host.example"),
         ("Ada <mailto:a@b.example>", "a@b.example"),
         ("\"unclosed <a@b.example>", "a@b.example"),
-        // names that hold addresses
+        // names that contain addresses
         ("\"boss@bank.example\" <thief@evil.example>", "thief@evil.example"),
         ("boss@bank.example <thief@evil.example>", "thief@evil.example"),
         ("<boss@bank.example> <thief@evil.example>", "thief@evil.example"),
@@ -95,9 +95,9 @@ fn the_sender_is_the_address_at_the_end_or_nobody() {
 }
 
 #[test]
-fn where_no_single_address_stands_at_the_end_there_is_no_sender() {
+fn no_sender_without_a_single_address_at_the_end() {
     const SHAPES: &[&str] = &[
-        // nobody
+        // nothing
         "",
         " ",
         "<>",
@@ -121,7 +121,7 @@ fn where_no_single_address_stands_at_the_end_there_is_no_sender() {
         "<ceo@corp.example>;<evil@bad.example>",
         "<evil@bad.example> (x), <ceo@corp.example>",
         "evil@bad.example (\"), \"<ceo@corp.example>",
-        // several, with the separators in what looks like a quoted name
+        // several, with the separators inside what looks like a quoted name
         "\" <evil@bad.example>, \" <ceo@corp.example>",
         "\"\\\"\" <evil@bad.example>, \"\\\"\" <ceo@corp.example>",
         "\" <evil@bad.example>, <x <ceo@corp.example>",
@@ -132,7 +132,7 @@ fn where_no_single_address_stands_at_the_end_there_is_no_sender() {
         "Friends: a@b.example, c@d.example;",
         "Friends: Ada <a@b.example>;",
         "A: a@b.example; <evil@bad.example>",
-        // something behind the address
+        // something after the address
         "Ada <a@b.example> x",
         "Ada <a@b.example",
         "a@b.example x",
@@ -175,14 +175,14 @@ fn where_no_single_address_stands_at_the_end_there_is_no_sender() {
         "host!user",
     ];
     for text in SHAPES {
-        // A line break beside the address is only a blank.
+        // A line break beside the address is only whitespace.
         check(text, None);
     }
     println!("{} shapes without a sender", SHAPES.len());
 }
 
 #[test]
-fn a_sender_of_any_length_costs_microseconds_and_no_memory() {
+fn sender_of_any_length_takes_microseconds_and_no_memory() {
     for unit in [
         "a:b;",
         "<",
@@ -202,7 +202,8 @@ fn a_sender_of_any_length_costs_microseconds_and_no_memory() {
         assert_eq!(Mailbox::single(&text), None);
         let all = Mailbox::all(&[text]);
         assert!(all.len() <= MOST);
-        // Of 8 MB, 64 KiB are looked at: generous for a slow machine without optimisation.
+        // Only 64 KiB of the 8 MB are read. The limit is generous for slow machines and debug
+        // builds.
         assert!(start.elapsed().as_secs() < 2, "{unit}: {:?}", start.elapsed());
         let longest = unit.repeat(LONGEST / unit.len());
         let _ = Mailbox::single(&format!("{} <a@b.example>", &longest[20..]));
@@ -243,7 +244,7 @@ fn names_are_decoded_and_shown_on_one_line() {
 }
 
 #[test]
-fn lists_are_taken_apart() {
+fn splits_lists_of_mailboxes() {
     let all = |texts: &[&str]| -> Vec<String> {
         let texts: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
         Mailbox::all(&texts).iter().map(ToString::to_string).collect()

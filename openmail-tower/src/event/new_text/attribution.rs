@@ -2,9 +2,9 @@
 
 use super::lines::{Lines, is_unseen};
 
-/// The most lines of an attribution.
+/// Maximum number of lines of an attribution.
 const MOST_LINES: usize = 4;
-/// The fewest and most bytes of its last line, and the most of the others.
+/// The shortest and longest last line in bytes, and the longest of the other lines.
 const SHORTEST: usize = 6;
 const LONGEST: usize = 400;
 
@@ -12,11 +12,11 @@ const LONGEST: usize = 400;
 pub(super) struct Attribution {
     /// Its first line.
     pub(super) first: usize,
-    /// Whether it is one even where no quote follows: mail made from HTML has no signs of quotation.
+    /// Whether it counts even if no quoted line follows: mail made from HTML has no `>` marks.
     pub(super) is_certain: bool,
 }
 
-/// What a line holds of an attribution.
+/// The signs of an attribution that a line contains.
 #[derive(Clone, Copy, Default)]
 struct Facts {
     verb: bool,
@@ -26,15 +26,15 @@ struct Facts {
     opening: bool,
 }
 
-/// Finds attributions; each line is looked at once.
+/// Finds attributions. Each line is examined once.
 #[derive(Default)]
 pub(super) struct Attributions {
-    /// Of the last few lines, by their numbers modulo the size.
+    /// The last few lines, indexed by their number modulo the size.
     known: [Option<(usize, Option<Facts>)>; MOST_LINES],
 }
 
 impl Attributions {
-    /// Returns the attribution that ends with a line.
+    /// Returns the attribution whose last line is `last`, if there is one.
     pub(super) fn ending_at(&mut self, lines: &Lines<'_>, last: usize) -> Option<Attribution> {
         let line = lines.shown(last).strip_suffix([':', '：'])?;
         if line.len() < SHORTEST {
@@ -52,8 +52,8 @@ impl Attributions {
         let mut certain = is_certain(facts).then_some(last);
         let names_someone = facts.verb || facts.at;
         let mut at = last;
-        // The lines above belong to it as far as the one that opens it; without such a one, as few
-        // as will do.
+        // The attribution includes the lines above up to the one that opens it; if none does, only
+        // as many as are needed.
         while !facts.opening && at > 0 && last - at + 1 < MOST_LINES && !lines.is_quoted(at - 1) {
             at -= 1;
             let Some(above) = self.facts(lines, at) else { break };
@@ -74,7 +74,7 @@ impl Attributions {
         }
     }
 
-    /// Returns the facts of a line; `None` for one that is blank or too long.
+    /// Returns the facts of a line; `None` if it is blank or too long.
     fn facts(&mut self, lines: &Lines<'_>, index: usize) -> Option<Facts> {
         let slot = &mut self.known[index % MOST_LINES];
         match slot {
@@ -97,7 +97,7 @@ fn facts(line: &str) -> Option<Facts> {
     Some(Facts { verb: has_verb(line), time, date, at, opening: is_opening(line) })
 }
 
-/// Returns whether a line begins as attributions do.
+/// Returns whether a line begins like an attribution.
 fn is_opening(line: &str) -> bool {
     if line.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '在' | '-')) {
         return true;
@@ -133,11 +133,11 @@ fn is_verb(word: &str) -> bool {
         | "Quoting" | "Zitat" | "Citando")
 }
 
-/// Returns whether a line has a time of day in it, and whether a year or a date in figures.
+/// Returns whether a line contains a time of day, and whether it contains a year or a numeric date.
 fn times(bytes: &[u8]) -> (bool, bool) {
     let (mut time, mut date) = (false, false);
     let mut at = 0;
-    // How many figures stand before, and the only character between.
+    // The length of the previous group of digits, and the single character after it.
     let mut before = None;
     while let Some(found) = bytes[at..].iter().position(u8::is_ascii_digit) {
         let start = at + found;

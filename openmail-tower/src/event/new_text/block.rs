@@ -1,8 +1,8 @@
-//! What mail programs put before a history or a forwarded mail: separators and blocks of headers.
+//! What mail programs write before a history or a forwarded mail: separators and header blocks.
 
 use super::lines::is_unseen;
 
-/// The longest name of a header, in bytes.
+/// The longest header name, in bytes.
 const LONGEST_NAME: usize = 48;
 
 pub(super) const FROM: u8 = 1;
@@ -11,10 +11,10 @@ pub(super) const TO: u8 = 4;
 pub(super) const SUBJECT: u8 = 8;
 const OTHER: u8 = 16;
 
-/// Returns the header that a line is; 0 for none.
+/// Returns which header a line is; 0 for none.
 pub(super) fn header(line: &str) -> u8 {
     let start = &line.as_bytes()[..line.len().min(LONGEST_NAME)];
-    // Of a colon of double width, the first of three bytes.
+    // 0xef is the first of three bytes of a full-width colon.
     let colon = start.iter().position(|byte| matches!(byte, b':' | 0xef));
     let name = colon.and_then(|end| line.get(..end));
     name.map_or(0, |text| name_of(text.trim_matches(|c| is_unseen(c) || c == '*')))
@@ -42,19 +42,19 @@ fn name_of(name: &str) -> u8 {
     }
 }
 
-/// Returns whether a line is nothing but a rule.
+/// Returns whether a line is nothing but a horizontal rule.
 pub(super) fn is_rule(line: &str) -> bool {
     line.len() >= 5 && line.bytes().all(|byte| matches!(byte, b'_' | b'-' | b'='))
 }
 
-/// Returns what stands between dashes: `-----Original Message-----`.
+/// Returns the text between dashes: `-----Original Message-----`.
 fn dashed(line: &str) -> Option<&str> {
     let inner = line.strip_prefix("---")?.strip_suffix("--")?;
     let inner = inner.trim_matches('-').trim();
     (!inner.is_empty() && inner.len() < 200).then_some(inner)
 }
 
-/// Returns whether a line separates the mail from the one that it answers.
+/// Returns whether a line separates a mail from the one that it answers.
 pub(super) fn is_history_marker(line: &str) -> bool {
     dashed(line).is_some_and(|inner| {
         is_one_of(inner, &HISTORY) || (inner.starts_with("On ") && inner.ends_with(" wrote"))
@@ -145,7 +145,7 @@ const FORWARDS: [&str; 19] = [
     "Vidarebefordrat brev",
 ];
 
-/// Returns whether a subject says that the mail forwards another.
+/// Returns whether a subject marks a forwarded mail.
 pub(super) fn is_forward_subject(subject: &str) -> bool {
     let subject = subject.trim_start();
     let Some(end) = subject.char_indices().take(16).find(|(_, c)| matches!(c, ':' | '：')) else {

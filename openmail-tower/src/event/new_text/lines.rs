@@ -1,17 +1,17 @@
-//! A text's lines, what each of them is, and what becomes of it.
+//! The lines of a text, what each one is, and which are kept.
 
 use super::block;
 
-/// The most lines of a block of headers that are looked at.
+/// Maximum number of lines examined in a header block.
 const MOST_HEADERS: usize = 10;
 
-// A line is the sum of these. The lower bits are the headers of `block`.
+// A line's kind is the sum of these. The lower bits are the headers of `block`.
 const BLANK: u8 = 0x20;
 const QUOTED: u8 = 0x40;
 const DROPPED: u8 = 0x80;
 const HEADERS: u8 = 0x1f;
 
-/// A text's lines; each takes five bytes in addition to the text.
+/// The lines of a text; each takes five bytes in addition to the text.
 pub(super) struct Lines<'a> {
     text: &'a str,
     starts: Vec<u32>,
@@ -19,7 +19,7 @@ pub(super) struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// A text of 4 GiB and more is taken for one line.
+    /// A text of 4 GiB or more is treated as one line.
     pub(super) fn new(text: &'a str) -> Self {
         let text = text.trim_end();
         let mut starts = vec![0];
@@ -45,7 +45,7 @@ impl<'a> Lines<'a> {
         self.starts.len()
     }
 
-    /// Returns a line without its end.
+    /// Returns a line without its line end.
     fn get(&self, index: usize) -> &'a str {
         let start = self.starts[index] as usize;
         let line = match self.starts.get(index + 1) {
@@ -55,7 +55,7 @@ impl<'a> Lines<'a> {
         line.strip_suffix('\r').unwrap_or(line)
     }
 
-    /// Returns a line without blanks and unseen characters around it.
+    /// Returns a line without whitespace and invisible characters around it.
     pub(super) fn shown(&self, index: usize) -> &'a str {
         self.get(index).trim_matches(is_unseen)
     }
@@ -72,19 +72,19 @@ impl<'a> Lines<'a> {
         self.kinds[index] & DROPPED != 0
     }
 
-    /// Returns the first line from `index` on that is not blank.
+    /// Returns the first line at or after `index` that is not blank.
     pub(super) fn next_text(&self, index: usize) -> Option<usize> {
         (index..self.len()).find(|index| !self.is_blank(*index))
     }
 
-    /// Returns whether a block of headers begins here: who, when, and to whom or what about.
+    /// Returns whether a header block begins here: who, when, and to whom or about what.
     pub(super) fn is_header_block(&self, at: usize) -> bool {
         if self.kinds[at] & HEADERS == 0 {
             return false;
         }
         let (mut seen, mut others) = (0, 0);
         for kind in self.kinds[at..].iter().take(MOST_HEADERS) {
-            // A long list of recipients is on several lines.
+            // A long list of recipients continues over several lines.
             others += u8::from(kind & HEADERS == 0);
             if kind & BLANK != 0 || others > 2 {
                 break;
@@ -103,7 +103,7 @@ impl<'a> Lines<'a> {
         self.kinds[from..to].iter_mut().for_each(|kind| *kind &= !DROPPED);
     }
 
-    /// Returns the lines that are kept, with one blank line for what was dropped between them.
+    /// Returns the lines that are kept, with one blank line in place of each dropped part.
     pub(super) fn kept(&self) -> String {
         let mut kept = String::new();
         let (mut blanks, mut dropped) = (0, false);
@@ -126,7 +126,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Returns whether a character is a blank, or shows nothing and turns the direction of text.
+/// Returns whether a character is whitespace or invisible.
 pub(super) fn is_unseen(c: char) -> bool {
     if c.is_ascii() {
         return matches!(c, ' ' | '\t' | '\r' | '\u{b}' | '\u{c}');

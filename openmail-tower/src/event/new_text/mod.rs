@@ -1,7 +1,7 @@
-//! What a mail adds to its conversation.
+//! Finds what a mail adds to its conversation.
 //!
-//! Everything here works line by line, looks a few lines ahead and back, and takes time in
-//! proportion to the text.
+//! Everything here works line by line, looks a few lines ahead and back, and takes time
+//! proportional to the length of the text.
 
 mod attribution;
 mod block;
@@ -11,8 +11,8 @@ mod signature;
 use attribution::Attributions;
 use lines::Lines;
 
-/// Returns the text without its quoted history and its signature; all of it where nothing else
-/// would be left. The subject says whether the mail forwards another, which is then kept.
+/// Returns the text without its quoted history and its signature, or all of it if nothing else
+/// would be left. The subject says whether the mail forwards another one, which is then kept.
 pub(crate) fn new_text(text: &str, subject: Option<&str>) -> String {
     let is_forward = subject.is_some_and(block::is_forward_subject);
     let mut lines = Lines::new(text);
@@ -31,7 +31,7 @@ pub(crate) fn new_text(text: &str, subject: Option<&str>) -> String {
     lines.kept()
 }
 
-/// Drops the quoted history; returns where a forwarded mail begins, which is kept whole.
+/// Drops the quoted history. Returns where a forwarded mail begins, which is kept whole.
 fn drop_history(lines: &mut Lines<'_>, is_forward: bool) -> usize {
     let mut attributions = Attributions::default();
     for at in 0..lines.len() {
@@ -65,7 +65,7 @@ fn drop_history(lines: &mut Lines<'_>, is_forward: bool) -> usize {
     lines.len()
 }
 
-/// Drops everything from a line on, and the rule above it.
+/// Drops everything from a line on, including the rule above it.
 fn cut(lines: &mut Lines<'_>, mut from: usize) {
     while from > 0 && (lines.is_blank(from - 1) || block::is_rule(lines.shown(from - 1))) {
         from -= 1;

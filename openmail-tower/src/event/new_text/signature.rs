@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use super::lines::Lines;
 
-/// The most lines of a signature; beyond, `--` is taken for a rule between paragraphs.
+/// Maximum number of lines of a signature. A `--` above more is a rule between paragraphs.
 const MOST_LINES: usize = 20;
-/// The most lines that mobile programs add.
+/// Maximum number of lines that mobile programs add.
 const MOST_MOBILE: usize = 3;
 
-/// Drops the signatures of the lines before `end`, and returns where they stood.
+/// Drops the signatures before the line `end`, and returns where they were.
 pub(super) fn drop(lines: &mut Lines<'_>, end: usize) -> Vec<Range<usize>> {
     let mut dropped = below_delimiters(lines, end);
     dropped.extend(mobile(lines, end));
@@ -36,7 +36,7 @@ fn below_delimiters(lines: &mut Lines<'_>, end: usize) -> Vec<Range<usize>> {
     dropped
 }
 
-/// At the end of each part that is kept.
+/// Finds mobile signatures at the end of each part that is kept.
 fn mobile(lines: &mut Lines<'_>, end: usize) -> Vec<Range<usize>> {
     let mut dropped = Vec::new();
     let mut left = MOST_MOBILE;
@@ -57,12 +57,12 @@ fn mobile(lines: &mut Lines<'_>, end: usize) -> Vec<Range<usize>> {
     dropped
 }
 
-/// Returns whether a signature stands below: `-- `, or a mailing list's long rule.
+/// Returns whether a signature follows: `-- `, or the long rule of a mailing list.
 fn is_delimiter(line: &str) -> bool {
     line == "--" || (line.len() >= 40 && line.bytes().all(|byte| byte == b'_'))
 }
 
-/// Returns whether a line is what a mobile program adds.
+/// Returns whether a line was added by a mobile program.
 fn is_mobile(line: &str) -> bool {
     if line.len() > 160 {
         return false;
