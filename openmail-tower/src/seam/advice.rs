@@ -1,11 +1,11 @@
-//! [`Advice`]: what an error of this crate's means for the event whose handler fails with it.
+//! [`Advice`]: what an error of this crate means for the event whose handler fails with it.
 
 use std::{borrow::Cow, error::Error, fmt, time::Duration};
 
 use super::error::{BoxError, HandlerErrorKind};
 
-/// Stands among the sources of an error and is found there by `HandlerError`, also when the error is
-/// the source of a user's own.
+/// Placed among the sources of an error, where `HandlerError` finds it, even if the error is the
+/// source of a user's own error.
 #[derive(Debug)]
 pub(crate) struct Advice {
     pub(crate) kind: HandlerErrorKind,

@@ -1,4 +1,4 @@
-//! [`CountStore`]: counts that outlive a run, for limits that replicas share.
+//! [`CountStore`]: counts that replicas share and that survive a restart.
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
@@ -6,10 +6,10 @@ use super::error::BoxError;
 
 /// Counts what happened under a key within a window of time.
 ///
-/// A guard counts in the memory of its process by default. To have replicas count together, and a
-/// restart forget nothing, implement this over a database they share.
+/// By default, a guard counts in the memory of its process. To let replicas count together and to
+/// keep the counts across restarts, implement this over a database that they share.
 pub trait CountStore: fmt::Debug + Send + Sync + 'static {
-    /// Checks and counts in one step: no other call comes between.
+    /// Checks and counts in one atomic step: no other call may come between.
     fn count<'a>(&'a self, request: &'a CountRequest) -> CountFuture<'a>;
 }
 
@@ -20,13 +20,13 @@ pub type CountFuture<'a> = Pin<Box<dyn Future<Output = Result<Counted, BoxError>
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct CountRequest {
-    /// What is counted. The same id is counted once under a key.
+    /// The id to count. The same id is counted only once under a key.
     pub id: String,
-    /// Limits under which `id` is counted: under all of them, or under none if one is full.
+    /// The limits under which `id` is counted: under all of them, or under none if one is full.
     pub take: Vec<CountLimit>,
-    /// Limits that are only looked at.
+    /// Limits that are only checked.
     pub check: Vec<CountLimit>,
-    /// A note to keep under a key, if nothing in `take` is full.
+    /// A note to keep under a key, unless a limit in `take` is full.
     pub note: Option<CountNote>,
 }
 
@@ -35,7 +35,7 @@ pub struct CountRequest {
 pub struct CountLimit {
     /// The key, at most 255 bytes long.
     pub key: String,
-    /// The most ids.
+    /// The maximum number of ids.
     pub most: u32,
     /// The length of the window, which ends now.
     pub window: Duration,
@@ -56,10 +56,11 @@ pub struct CountNote {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counted {
-    /// The first limit of `take` that is full, and the time until it has room. Nothing was counted.
+    /// The first limit of `take` that is full, and the time until it has room. `Some` means that
+    /// nothing was counted.
     pub full: Option<(usize, Duration)>,
     /// The first limit of `check` that is full.
     pub over: Option<usize>,
-    /// The notes under the note's key within its window, the new one not included.
+    /// The notes under the note's key within its window, without the new one.
     pub notes: Vec<String>,
 }

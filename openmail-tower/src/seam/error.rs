@@ -1,4 +1,4 @@
-//! Why an event was not handled, and what its next delivery should do about it.
+//! The error of a handler: why an event was not handled, and how it should be retried.
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -6,14 +6,14 @@ use std::{error::Error, fmt, time::Duration};
 use super::advice::Advice;
 use super::{panic::drop_quietly, text};
 
-/// Any error, as in tower.
+/// Any error, as tower defines it.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// A failed run of a handler.
 ///
-/// `?` makes one of any error: of a type that implements [`Error`], of `anyhow::Error`, of a text.
-/// The event is then tried again. [`permanent`](Self::permanent) says that trying again is of no
-/// use, [`after`](Self::after) when to try again.
+/// `?` converts any error: one that implements [`Error`], an `anyhow::Error`, a string. The event
+/// is then retried. [`permanent`](Self::permanent) says that a retry is no use,
+/// [`after`](Self::after) when to retry.
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,47 +33,48 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// ```
 ///
 /// # With anyhow
-/// A function that returns `Result<_, HandlerError>` takes an `anyhow::Error` by `?`. With the
-/// feature `anyhow`, a function that returns `anyhow::Result` takes a `HandlerError` by `?`, and a
-/// handler may return that result: what the `HandlerError` said still holds, also under a
-/// `.context("…")`.
+/// In a function that returns `Result<_, HandlerError>`, `?` converts an `anyhow::Error`. With the
+/// feature `anyhow`, the reverse works as well: in a function that returns `anyhow::Result`, `?`
+/// converts a `HandlerError`, and a handler may return that result. Whether and when to retry is
+/// kept, also under a `.context("…")`.
 ///
 /// # As a boxed error
-/// Like `anyhow::Error`, a `HandlerError` does not implement [`Error`]; `Into<BoxError>` makes a
-/// [`BoxError`] of it, as tower's layers do. [`from_boxed`](Self::from_boxed) is the way back.
+/// Like `anyhow::Error`, a `HandlerError` does not implement [`Error`]. `Into<BoxError>` converts
+/// it to a [`BoxError`], the error of tower's layers, and [`from_boxed`](Self::from_boxed) converts
+/// it back.
 pub struct HandlerError(Box<Inner>);
 
 struct Inner {
     kind: HandlerErrorKind,
     delay: Option<Duration>,
-    /// Whether the log has it: it passes several places that would log it.
+    /// Whether it has been logged: it passes several places that would log it.
     logged: bool,
-    /// Present until it is dropped, which may panic.
+    /// `Some` until it is dropped, which may panic.
     source: Option<BoxError>,
 }
 
-/// What sort of failure a [`HandlerError`] is.
+/// The kind of a [`HandlerError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HandlerErrorKind {
-    /// The handler failed: try again.
+    /// The handler failed: retry.
     Failed,
-    /// The handler failed and would fail again.
+    /// The handler failed and would fail again: do not retry.
     Permanent,
-    /// The handler panicked: try again.
+    /// The handler panicked: retry.
     Panicked,
-    /// Another run of the same event is under way: come back later.
+    /// Another run of the same event is in progress: retry later.
     InFlight,
-    /// A store, a queue or a lookup before the handler cannot be reached, or has no room: nothing
-    /// was run, come back later.
+    /// A store, a queue or a lookup before the handler is unreachable or full. No handler ran:
+    /// retry later.
     Unavailable,
-    /// A limit that ends with time or by a person's doing: a rate, a pause, a suspension. Come back
-    /// later, however often.
+    /// A limit applies that ends by itself or is lifted by a person, such as a rate, a pause or a
+    /// suspension: retry later, however often.
     PutOff,
 }
 
 impl HandlerErrorKind {
-    /// The kind in one word, for logs and metrics.
+    /// Returns the kind as one word, for logs and metrics.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Failed => "failed",
@@ -91,36 +92,36 @@ impl HandlerError {
         Self(Box::new(Inner { kind, delay: None, logged: false, source: Some(source) }))
     }
 
-    /// Returns a failure after which to try again.
+    /// Creates a failure after which the event is retried.
     pub fn failed(error: impl Into<BoxError>) -> Self {
         Self::new(HandlerErrorKind::Failed, error.into())
     }
 
-    /// Returns a failure that would only repeat itself: the event is not tried again.
+    /// Creates a failure that would only repeat itself: the event is not retried.
     pub fn permanent(error: impl Into<BoxError>) -> Self {
         Self::new(HandlerErrorKind::Permanent, error.into())
     }
 
-    /// Says that nothing was run, since what stands before the handler cannot be reached or has no
-    /// room.
+    /// Creates an error for a handler that did not run, because something before it is unreachable
+    /// or full.
     ///
-    /// A queue does not count such a run as an attempt, and gives up after 72 h. Where the wait may
-    /// be longer, use [`put_off`](Self::put_off).
+    /// A queue does not count such a run as an attempt, and gives up after 72 h. If the wait may be
+    /// longer, use [`put_off`](Self::put_off).
     pub fn unavailable(error: impl Into<BoxError>) -> Self {
         Self::new(HandlerErrorKind::Unavailable, error.into())
     }
 
-    /// Says that the event waits for a limit that ends with time or by a person's doing, such as a
-    /// rate or a pause, and is to come back after `delay`.
+    /// Creates an error for an event that must wait for a limit which ends by itself or is lifted by
+    /// a person, such as a rate or a pause. It is retried after `delay`.
     ///
-    /// A queue does not count such a run as an attempt, and gives up after 30 days. This is how a
-    /// layer puts an event off.
+    /// A queue does not count such a run as an attempt, and gives up after 30 days. A layer can use
+    /// this to postpone an event.
     pub fn put_off(error: impl Into<BoxError>, delay: Duration) -> Self {
         Self::new(HandlerErrorKind::PutOff, error.into()).after(delay)
     }
 
-    /// Says that another run of the same event is under way, whose result should be known after
-    /// `delay`.
+    /// Creates an error for an event of which another run is in progress. Its result should be
+    /// known after `delay`.
     pub fn in_flight(delay: Duration) -> Self {
         Self::new(HandlerErrorKind::InFlight, "the event is being handled".into()).after(delay)
     }
@@ -129,16 +130,16 @@ impl HandlerError {
         Self::new(HandlerErrorKind::Panicked, format!("the handler panicked: {text}").into())
     }
 
-    /// Sets the time to wait before the event is tried again. Without it, the source of the event
-    /// decides: OpenMail by its own schedule, a queue by its back-off.
+    /// Sets the time to wait before the event is retried. Default: the sender of the event decides,
+    /// OpenMail by its schedule, a queue by its back-off.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.0.delay = Some(delay);
         self
     }
 
-    /// Converts any boxed error. One that was a `HandlerError` before, or has one among its sources,
-    /// keeps what that said, so a `HandlerError` passes through tower's layers unharmed.
+    /// Converts a boxed error. If it was a `HandlerError`, or has one among its sources, the kind
+    /// and the delay are kept, so a `HandlerError` survives tower's layers.
     pub fn from_boxed(error: BoxError) -> Self {
         match error.downcast::<Boxed>() {
             Ok(boxed) => Self(boxed.0),
@@ -150,22 +151,22 @@ impl HandlerError {
         }
     }
 
-    /// Returns what sort of failure it is.
+    /// Returns the kind of the failure.
     pub fn kind(&self) -> HandlerErrorKind {
         self.0.kind
     }
 
-    /// Returns the time to wait before trying again, where the error says so.
+    /// Returns the time to wait before a retry, if one was set.
     pub fn delay(&self) -> Option<Duration> {
         self.0.delay
     }
 
-    /// Says that the log has it. Returns whether it was there before.
+    /// Marks the error as logged. Returns whether it was marked before.
     pub(crate) fn set_logged(&mut self) -> bool {
         std::mem::replace(&mut self.0.logged, true)
     }
 
-    /// Returns the error it was made of.
+    /// Returns the error that it was made from.
     pub fn source(&self) -> &(dyn Error + Send + Sync + 'static) {
         self.0.original()
     }
@@ -199,18 +200,19 @@ impl fmt::Debug for HandlerError {
     }
 }
 
-/// The error's text, followed by the texts of its sources, separated by colons. A source that the
-/// text already names is not repeated. Longest text: 2 KiB.
+/// Writes the error's text followed by those of its sources, separated by colons. A source whose
+/// text is already contained in the text is not repeated. Maximum length: 2 KiB.
 impl fmt::Display for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&text::chain(self.source()))
     }
 }
 
-/// What `?` converts: every `E: Error + Send + Sync`, `anyhow::Error`, `String` and `&str`.
+/// Lets `?` convert every `E: Error + Send + Sync`, `anyhow::Error`, `String` and `&str`.
 ///
-/// A [`BoxError`] is converted by [`HandlerError::from_boxed`].
-// Two bounds: `HandlerError` itself must not meet both, and converts into a `BoxError` only.
+/// To convert a [`BoxError`], use [`HandlerError::from_boxed`].
+// Two bounds, since `HandlerError` must not satisfy both itself: it converts into a `BoxError`
+// only.
 impl<E: Into<BoxError> + Into<Box<dyn Error>>> From<E> for HandlerError {
     fn from(error: E) -> Self {
         Self::from_boxed(error.into())
@@ -230,11 +232,11 @@ impl From<HandlerError> for anyhow::Error {
     }
 }
 
-/// A [`HandlerError`] on its way through code that knows only the trait [`Error`].
+/// A [`HandlerError`] inside code that knows only the trait [`Error`].
 #[derive(Debug)]
 struct Boxed(Box<Inner>);
 
-/// Says what sort of failure it is: the rest is its source's text.
+/// Writes the kind of failure only; the rest is the text of its source.
 impl fmt::Display for Boxed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0.kind {
@@ -253,8 +255,8 @@ impl Error for Boxed {
     }
 }
 
-/// What the error was made of, still with what the [`HandlerError`] says: anyhow hides the type of
-/// the outermost error, and of no other.
+/// The source of [`Boxed`]: shows the original error, but keeps the kind and the delay. anyhow
+/// hides the type of the outermost error only, so these are found here.
 impl fmt::Display for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self.original(), f)
@@ -267,7 +269,8 @@ impl Error for Inner {
     }
 }
 
-/// What an error or its sources say: the first that is a [`HandlerError`], or of this crate's.
+/// Returns the kind and delay of the first error in the chain that is a [`HandlerError`] or has an
+/// [`Advice`].
 fn said(error: &(dyn Error + 'static)) -> Option<(HandlerErrorKind, Option<Duration>)> {
     std::iter::once(error).chain(text::sources(error)).find_map(|error| {
         #[cfg(feature = "api")]
@@ -283,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handler_error_survives_boxing() {
+    fn handler_error_survives_boxing() {
         let boxed: BoxError = HandlerError::failed("busy").after(Duration::from_secs(7)).into();
         let error = HandlerError::from_boxed(boxed);
         assert_eq!(error.kind(), HandlerErrorKind::Failed);
@@ -292,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handler_error_among_the_sources_is_found() {
+    fn finds_a_handler_error_among_the_sources() {
         #[derive(Debug, thiserror::Error)]
         #[error("buffered")]
         struct Buffered(#[source] BoxError);
@@ -303,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_names_the_sources() {
+    fn text_includes_the_sources() {
         #[derive(Debug, thiserror::Error)]
         #[error("no answer sent")]
         struct Outer(#[source] std::num::ParseIntError);
@@ -312,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn question_mark_converts_texts_and_errors() {
+    fn question_mark_converts_strings_and_errors() {
         fn run(text: &str) -> Result<(), HandlerError> {
             let number = text.parse::<u8>()?;
             if number == 0 { Err("none")? } else { Err(format!("{number} is too many"))? }
@@ -323,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_panics_when_shown_or_dropped_is_contained() {
+    fn contains_an_error_that_panics_when_shown_or_dropped() {
         struct Rude;
         impl fmt::Debug for Rude {
             fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {

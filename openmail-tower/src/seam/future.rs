@@ -1,4 +1,4 @@
-//! [`OutcomeFuture`]: the one boxed future of the services of events.
+//! [`OutcomeFuture`]: the one boxed future of all event services.
 
 use std::{
     fmt,
@@ -9,9 +9,9 @@ use std::{
 
 use super::{error::HandlerError, outcome::Outcome};
 
-/// The future of a run: resolves to an [`Outcome`] or a [`HandlerError`].
+/// The future of a run. Resolves to an [`Outcome`] or a [`HandlerError`].
 ///
-/// Returned by handlers, by the router and by the layers of this crate that box their futures.
+/// Returned by handlers, by the router and by those layers of this crate that box their futures.
 pub struct OutcomeFuture(Inner);
 
 enum Inner {

@@ -11,22 +11,24 @@ const LONGEST: usize = 255;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum DedupeKey {
-    /// By the signed `event_id`, the same in every attempt, among the events of one inbox: the secret
-    /// of another inbox does not suffice to have this one's events taken for duplicates. A mail
-    /// without `event_id` goes by its `message.id`.
+    /// By the signed `event_id`, which is the same in every attempt, within one inbox: with the
+    /// secret of another inbox, nobody can make this inbox's events look like duplicates. A mail
+    /// without `event_id` is identified by its `message.id`.
     #[default]
     EventId,
     /// By `inbox_id` and `message.id` together: one run for each mail and inbox, even if OpenMail
-    /// sends two events about it. Events that are not about a mail go by their `event_id`.
+    /// sends two events about it. Events that are not about a mail are identified by their
+    /// `event_id`.
     Message,
 }
 
 impl DedupeKey {
-    /// Returns an event's key; `None` where the event has no id. A key of more than 255 bytes is its
-    /// SHA-256. Events of two inboxes ([`VerifiedEvent::inbox_id`]) have different keys.
+    /// Returns the key of an event; `None` if the event has no id. A key of more than 255 bytes is
+    /// replaced by its SHA-256. Events of different inboxes ([`VerifiedEvent::inbox_id`]) have
+    /// different keys.
     pub fn of(self, event: &VerifiedEvent) -> Option<String> {
         let inbox = event.inbox_id().map_or("", |inbox| inbox.as_str());
-        // An id is opaque and may hold any character: the length says where the first one ends.
+        // An id may contain any character, so the length marks the end of the first one.
         let key = |what, id: &str| format!("{what}:{}:{inbox}:{id}", inbox.len());
         let message = || event.event().message_received().map(|mail| mail.message.id.as_str());
         let message = || message().map(|id| key("message", id));
@@ -39,7 +41,7 @@ impl DedupeKey {
     }
 }
 
-/// Returns a key as it is or, if it has more than 255 bytes, its SHA-256.
+/// Returns the key, or its SHA-256 if it is longer than 255 bytes.
 pub(crate) fn bounded_key(key: String) -> String {
     if key.len() > LONGEST { format!("sha256:{}", hex::encode(Sha256::digest(key))) } else { key }
 }
@@ -62,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn two_events_about_one_mail_are_one_by_message_only() {
+    fn only_by_message_are_two_events_about_one_mail_the_same() {
         let (a, b) = (mail("1", "i", "m"), mail("2", "i", "m"));
         assert_ne!(DedupeKey::EventId.of(&a), DedupeKey::EventId.of(&b));
         assert_eq!(DedupeKey::Message.of(&a), DedupeKey::Message.of(&b));
@@ -70,14 +72,14 @@ mod tests {
     }
 
     #[test]
-    fn no_inbox_makes_duplicates_of_anothers_events() {
+    fn events_of_different_inboxes_are_never_duplicates() {
         let (a, b) = (mail("1", "i", "m"), mail("1", "j", "m"));
         assert_ne!(DedupeKey::EventId.of(&a), DedupeKey::EventId.of(&b));
         assert_ne!(DedupeKey::Message.of(&a), DedupeKey::Message.of(&b));
     }
 
     #[test]
-    fn no_two_pairs_of_ids_make_the_same_key() {
+    fn different_pairs_of_ids_have_different_keys() {
         let ids = ["", "a", "b", ":", "a:b", "b:a", "1:a", "3:a:b", "message:1:a"];
         let mut keys = std::collections::HashSet::new();
         for inbox in ids {
@@ -90,14 +92,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_mail_goes_by_its_event_id() {
+    fn events_without_a_mail_are_identified_by_event_id() {
         let pod = event(r#"{"event":"pod.suspended","event_id":"evt_1"}"#);
         assert_eq!(DedupeKey::Message.of(&pod).as_deref(), Some("event:0::evt_1"));
         assert_eq!(DedupeKey::Message.of(&event(r#"{"event":"setup.test"}"#)), None);
     }
 
     #[test]
-    fn a_mail_without_an_event_id_goes_by_its_message() {
+    fn mail_without_event_id_is_identified_by_its_message() {
         let json = r#"{"event":"message.received","inbox_id":"i","message":{"id":"m"}}"#;
         for key in [DedupeKey::EventId, DedupeKey::Message] {
             assert_eq!(key.of(&event(json)).as_deref(), Some("message:1:i:m"));
@@ -105,14 +107,14 @@ mod tests {
     }
 
     #[test]
-    fn a_long_key_is_its_hash_and_a_short_one_readable() {
+    fn long_key_is_hashed_and_short_key_stays_readable() {
         let key = |id: &str| DedupeKey::EventId.of(&mail(id, "i", "m")).unwrap();
         let longest = "x".repeat(LONGEST - "event:1:i:".len());
         assert_eq!(key(&longest), format!("event:1:i:{longest}"));
         let hash = key(&format!("{longest}y"));
         assert!(hash.starts_with("sha256:") && hash.len() == 71, "{hash}");
         assert_ne!(hash, key(&format!("{longest}z")));
-        // Ids of megabytes come to no more.
+        // Ids of megabytes do not make it longer.
         assert_eq!(key(&"x".repeat(1 << 20)).len(), 71);
     }
 }

@@ -1,4 +1,4 @@
-//! One event to a service that may not be ready for it yet.
+//! Calls a service with one event once the service is ready.
 
 use std::{
     future::Future,
@@ -12,8 +12,8 @@ use tower_service::Service;
 use crate::seam::VerifiedEvent;
 
 pin_project! {
-    /// Waits until the service is ready, then calls it. Whoever waits here, and not in his own
-    /// `poll_ready`, takes nobody's place before he knows that he needs it.
+    /// Waits until the service is ready, then calls it. A layer that waits here rather than in its
+    /// own `poll_ready` does not reserve a place in the inner service before it needs one.
     #[derive(Debug)]
     pub(crate) struct Oneshot<E, F> {
         #[pin]

@@ -1,42 +1,42 @@
-//! What became of an event, told from the next delivery's point of view.
+//! [`Outcome`]: the result of an event that need not be delivered again.
 
 use super::replies::Replies;
 
-/// An event that need not be delivered again. The other case is a
+/// The result of an event that need not be delivered again. Otherwise the result is a
 /// [`HandlerError`](crate::HandlerError).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// A handler has done its work.
+    /// A handler has handled it.
     Done,
-    /// A queue has taken the event over: it is written down, and runs later.
+    /// A queue has stored the event and will run it later.
     Queued,
-    /// A handler has done its work and returned replies, which are not sent yet. The event is done
-    /// once [`ReplyLayer`](crate::reply::ReplyLayer) has sent them or a worker has written them down.
-    /// An endpoint that none of these has taken them from answers 500 `missing_layer`, so that they
-    /// are not lost.
+    /// A handler has handled it and returned replies, which have not been sent yet. The event is
+    /// done once [`ReplyLayer`](crate::reply::ReplyLayer) has sent them or a worker has stored
+    /// them. If neither is there, the endpoint answers 500 `missing_layer`, so that the replies are
+    /// not lost.
     Replies(Replies),
-    /// Its work was done before: this delivery is a duplicate.
+    /// It was handled before: this delivery is a duplicate.
     Duplicate,
-    /// No handler asks for it.
+    /// No handler matches it.
     Unrouted,
     /// A guard refused it: no handler ran.
     Refused {
-        /// The rule that fired, in one word.
+        /// The rule that fired, as one word.
         rule: &'static str,
     },
-    /// A handler has done its work, and a guard withheld its replies.
+    /// A handler has handled it, but a guard withheld its replies.
     Muted {
-        /// The rule that fired, in one word.
+        /// The rule that fired, as one word.
         rule: &'static str,
     },
 }
 
 impl Outcome {
-    /// The outcome in one word, for logs and metrics.
+    /// Returns the outcome as one word, for logs and metrics.
     pub(crate) fn label(&self) -> &'static str {
         match self {
-            // The replies have outcomes of their own.
+            // Replies have outcomes of their own.
             Self::Done | Self::Replies(_) => "done",
             Self::Queued => "queued",
             Self::Duplicate => "duplicate",

@@ -1,4 +1,4 @@
-//! Contains the panics of code that someone else wrote.
+//! Contains panics of code written by others.
 
 use std::{
     any::Any,
@@ -12,7 +12,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-/// What a run panicked with: its text. The payload itself is dropped where it was caught.
+/// The message that a run panicked with. The payload itself is dropped where it was caught.
 #[derive(Debug)]
 pub(crate) struct Panicked(String);
 
@@ -37,7 +37,7 @@ impl Panicked {
 /// Drops a value whose `Drop` may panic.
 pub(crate) fn drop_quietly<T>(value: T) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        // A payload can panic in its turn, and so can what that panics with: here it ends.
+        // A payload can panic on drop, and so can the payload of that panic. It ends here.
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             let _ = ManuallyDrop::new(payload);
         }
@@ -45,10 +45,10 @@ pub(crate) fn drop_quietly<T>(value: T) {
 }
 
 pin_project! {
-    /// Runs `make()` and then the future that it returns, and returns what either panics with.
+    /// Runs `make()` and then the future that it returns, and returns the panic of either.
     ///
-    /// The future is dropped as soon as it is ready, has panicked, or is no longer waited for. A
-    /// panic of its `Drop` changes nothing about its result.
+    /// The future is dropped as soon as it is ready or has panicked, or when this is dropped. A
+    /// panic in its `Drop` does not change its result.
     #[derive(Debug)]
     pub(crate) struct CatchPanic<F> {
         #[pin]
@@ -72,9 +72,9 @@ pin_project! {
     }
 }
 
-/// Drops the future in its place.
+/// Drops the future in place.
 fn end<F>(mut state: Pin<&mut State<F>>) {
-    // The new state is written though the old one panics.
+    // The new state is written even if the old one panics.
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| state.set(State::Ended))) {
         drop_quietly(payload);
     }
@@ -117,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    /// Panics when it is dropped, with a payload that panics when it is dropped.
+    /// Panics when dropped, with a payload that panics when dropped.
     struct Bomb;
 
     impl Drop for Bomb {
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_future_whose_drop_panics_keeps_its_result() {
+    async fn future_whose_drop_panics_keeps_its_result() {
         assert_eq!(CatchPanic::new(|| Armed(ready(7), Bomb)).await.unwrap(), 7);
     }
 
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_payload_whose_drop_panics_is_contained() {
+    async fn contains_a_payload_whose_drop_panics() {
         let run = CatchPanic::new(|| async {
             std::panic::panic_any(Fuse);
         });

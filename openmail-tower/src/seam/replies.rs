@@ -1,12 +1,12 @@
-//! [`Replies`]: what an outcome carries of the module `reply`, which the seam does not know.
+//! [`Replies`]: carries replies in an outcome without depending on the module `reply`.
 
 use std::{any::Any, fmt, sync::Arc};
 
-/// The replies that a handler returned, on their way to what sends them.
+/// The replies that a handler returned and that have not been sent yet.
 ///
-/// Opaque: made of a [`Reply`](crate::reply::Reply) that a handler returns, and taken by
-/// [`ReplyLayer`](crate::reply::ReplyLayer) or by a worker of the queue. Clones are the same replies
-/// and equal, and no others are.
+/// Opaque: made from a [`Reply`](crate::reply::Reply) that a handler returns, and taken by
+/// [`ReplyLayer`](crate::reply::ReplyLayer) or by a worker of the queue. Equal only to its own
+/// clones.
 #[derive(Clone)]
 pub struct Replies(Arc<dyn Any + Send + Sync>);
 
@@ -16,7 +16,7 @@ impl Replies {
         Self(Arc::new(replies))
     }
 
-    /// What they were made of.
+    /// Returns the value that it was made from.
     #[cfg(feature = "api")]
     pub(crate) fn get<T: Any>(&self) -> Option<&T> {
         self.0.downcast_ref()

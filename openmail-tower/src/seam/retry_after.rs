@@ -1,13 +1,13 @@
-//! `Retry-After`.
+//! Reads `Retry-After`.
 
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, header::RETRY_AFTER};
 
-/// No answer may put anything off for longer.
+/// The longest wait that a response may ask for.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long to wait, from seconds or a date: at most 24 h.
+/// Returns how long to wait, from seconds or a date: at most 24 h.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let delay = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {

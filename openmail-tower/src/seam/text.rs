@@ -1,4 +1,4 @@
-//! The text of an error that someone else wrote: rendered once, within bounds, whatever it does.
+//! Renders errors written by others: once, within bounds, whatever they do.
 
 use std::{
     error::Error,
@@ -8,16 +8,16 @@ use std::{
 
 use super::panic::drop_quietly;
 
-/// Longest text of an error and its sources, in bytes. The rest is cut off.
+/// Maximum length of the text of an error and its sources, in bytes. The rest is cut off.
 const LONGEST: usize = 2048;
 
-/// Most sources that are followed: an error may be its own source.
+/// Maximum number of sources that are followed: an error may be its own source.
 const DEEPEST: usize = 16;
 
 /// Renders an error and its sources, separated by colons.
 ///
-/// A source whose text the error before it already holds is left out. A `Display` that fails or
-/// panics renders as a note that says so.
+/// A source is left out if the text before it already contains its text. A `Display` that fails or
+/// panics is replaced by a note that says so.
 pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = one(error);
     let mut last = text.clone();
@@ -33,12 +33,12 @@ pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// Renders a value by its `Debug`, under the same bounds.
+/// Renders a value with `Debug`, under the same bounds.
 pub(super) fn debug(value: &dyn fmt::Debug) -> String {
     render(format_args!("{value:?}"))
 }
 
-/// The sources of an error, as far as they are followed.
+/// Returns the sources of an error, as far as they are followed.
 pub(super) fn sources<'e>(
     error: &'e (dyn Error + 'static),
 ) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
@@ -75,7 +75,7 @@ fn render(arguments: fmt::Arguments<'_>) -> String {
     text
 }
 
-/// Stops the writer where the text is full.
+/// Stops the writer once the text is full.
 struct Bounded(String, bool);
 
 impl Write for Bounded {
@@ -91,7 +91,7 @@ impl Write for Bounded {
     }
 }
 
-/// The last boundary of a character at or before `at`.
+/// Returns the last character boundary at or before `at`.
 fn boundary(text: &str, at: usize) -> usize {
     (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
@@ -103,7 +103,7 @@ fn cut(text: &mut String) {
     }
 }
 
-/// Whether `text` contains `part` as whole words.
+/// Returns whether `text` contains `part` as whole words.
 fn holds(text: &str, part: &str) -> bool {
     let is_word = |edge: Option<char>| edge.is_some_and(char::is_alphanumeric);
     let (starts, ends) = (is_word(part.chars().next()), is_word(part.chars().next_back()));
@@ -148,13 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn sources_follow_behind_colons() {
+    fn sources_follow_after_colons() {
         assert_eq!(of(&["no answer sent", "not a number"]), "no answer sent: not a number");
         assert_eq!(of(&["art", "a"]), "art: a");
     }
 
     #[test]
-    fn a_source_is_not_repeated() {
+    fn does_not_repeat_a_source() {
         assert_eq!(
             of(&["query failed: no such table", "no such table"]),
             "query failed: no such table"
@@ -168,13 +168,13 @@ mod tests {
     }
 
     #[test]
-    fn a_display_that_panics_or_fails_costs_its_own_text_only() {
+    fn display_that_panics_or_fails_loses_only_its_own_text() {
         assert_eq!(of(&["outer", "panics", "inner"]), "outer: (the error's text panicked): inner");
         assert_eq!(of(&["fails", "inner"]), "(the error has no text): inner");
     }
 
     #[test]
-    fn a_long_text_is_cut() {
+    fn cuts_a_long_text() {
         for text in [of(&["long"]), of(&["a", "long", "b"]), debug(&"x".repeat(1 << 20))] {
             assert!((LONGEST..LONGEST + 8).contains(&text.len()), "{}", text.len());
             assert!(text.ends_with('…'));

@@ -1,4 +1,4 @@
-//! A timer that is only there once there is something to wait for: most futures here are ready at
+//! A timer that is created only when there is something to wait for: most futures here are ready at
 //! once, and a timer costs more than they do.
 
 use std::{
@@ -11,17 +11,17 @@ use std::{
 use tokio::time::timeout;
 use tokio::time::{Instant, Sleep};
 
-/// Boxed, since it is larger than most of what it would be moved about with.
+/// Boxed, since it is larger than most of the structs that contain it.
 #[derive(Debug, Default)]
 pub(crate) struct Timer(Option<Pin<Box<Sleep>>>);
 
 impl Timer {
-    /// Ready when the time is over that `start` says at the first call.
+    /// Ready when the sleep that `start` creates at the first call has elapsed.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, start: impl FnOnce() -> Sleep) -> Poll<()> {
         self.0.get_or_insert_with(|| Box::pin(start())).as_mut().poll(cx)
     }
 
-    /// Sets a timer that was polled before to another time.
+    /// Moves the deadline of a timer that was polled before.
     pub(crate) fn reset(&mut self, deadline: Instant) {
         if let Some(sleep) = &mut self.0 {
             sleep.as_mut().reset(deadline);
@@ -29,10 +29,10 @@ impl Timer {
     }
 }
 
-/// Waits for an operation that may fail, at most for `limit`.
+/// Waits at most `limit` for an operation that may fail.
 ///
-/// Every wait for a store, a lookup or a client goes through here; `late` makes the error of one that
-/// did not answer in time.
+/// Every wait for a store, a lookup or a client goes through here. `late` creates the error of one
+/// that did not finish in time.
 #[cfg(any(feature = "agents", feature = "dedupe", feature = "guard", feature = "queue"))]
 pub(crate) async fn within<T, E, F>(
     limit: std::time::Duration,

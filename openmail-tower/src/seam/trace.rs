@@ -2,11 +2,11 @@
 
 use std::{fmt, str};
 
-/// The trace that an event belongs to, and the span in it that caused what happens next: a
-/// [W3C `traceparent`](https://www.w3.org/TR/trace-context/#traceparent-header).
+/// The trace that an event belongs to, and the span in it that caused the event: a [W3C
+/// `traceparent`](https://www.w3.org/TR/trace-context/#traceparent-header).
 ///
-/// It is taken from the delivery's `traceparent` header, which is not signed: it serves to tell what
-/// belongs together and decides nothing. Its vendor's part, `tracestate`, is not kept.
+/// It is taken from the delivery's `traceparent` header, which is not signed: it only groups what
+/// belongs together and decides nothing. The vendor's part, `tracestate`, is not kept.
 ///
 /// ```
 /// use openmail_tower::TraceContext;
@@ -25,31 +25,31 @@ pub struct TraceContext {
     flags: u8,
 }
 
-/// A text that is no `traceparent`.
+/// The error of a text that is not a `traceparent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a traceparent is 55 characters long: 00-<32 hex digits>-<16 hex digits>-<2 hex digits>")]
 pub struct InvalidTraceContext;
 
-/// Version 0 is all there is; a later one may have more behind it.
+/// The length of version 0; later versions may append fields.
 const LENGTH: usize = 55;
 const LONGEST: usize = 256;
 const SAMPLED: u8 = 1;
 
 impl TraceContext {
-    /// Returns the context of a span. `None` where an id is 0, which stands for none.
+    /// Creates the context of a span. `None` if an id is 0, which means no id.
     pub fn new(trace_id: u128, span_id: u64, sampled: bool) -> Option<Self> {
         let flags = if sampled { SAMPLED } else { 0 };
         (trace_id != 0 && span_id != 0).then_some(Self { trace_id, span_id, flags })
     }
 
-    /// Returns a new trace with ids by chance. It is sampled, so that nothing is left out where a
-    /// later process decides by its parent.
+    /// Creates a new trace with random ids. It is marked as sampled, so that later processes that
+    /// follow their parent's decision leave nothing out.
     pub(crate) fn random() -> Self {
         let trace_id = (u128::from(fastrand::u64(1..)) << 64) | u128::from(fastrand::u64(1..));
         Self { trace_id, span_id: fastrand::u64(1..), flags: SAMPLED }
     }
 
-    /// Reads a header's value.
+    /// Parses a header value.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         if !(LENGTH..=LONGEST).contains(&bytes.len()) || !bytes.is_ascii() {
             return None;
@@ -72,17 +72,17 @@ impl TraceContext {
         Self::new(trace_id, span_id, flags & SAMPLED != 0)
     }
 
-    /// The id of the trace.
+    /// Returns the id of the trace.
     pub fn trace_id(&self) -> u128 {
         self.trace_id
     }
 
-    /// The id of the span that caused what happens next.
+    /// Returns the id of the span that caused the event.
     pub fn span_id(&self) -> u64 {
         self.span_id
     }
 
-    /// Whether the caller may have recorded its part of the trace.
+    /// Returns whether the caller may have recorded its part of the trace.
     pub fn is_sampled(&self) -> bool {
         self.flags & SAMPLED != 0
     }
@@ -100,7 +100,7 @@ impl str::FromStr for TraceContext {
     }
 }
 
-/// As a `traceparent` has it.
+/// Writes a `traceparent` header value.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { trace_id, span_id, flags } = self;
@@ -128,13 +128,13 @@ mod tests {
     }
 
     #[test]
-    fn takes_a_later_version_for_what_it_knows_of_it() {
+    fn reads_the_known_part_of_a_later_version() {
         let later = format!("cc-{}-what-comes", &TEXT[3..]);
         assert_eq!(later.parse::<TraceContext>().unwrap().to_string(), TEXT);
     }
 
     #[test]
-    fn refuses_what_has_another_form() {
+    fn refuses_any_other_form() {
         let none = "00-00000000000000000000000000000000-00f067aa0ba902b7-01";
         let nowhere = "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01";
         for text in [

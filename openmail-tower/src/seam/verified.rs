@@ -14,10 +14,10 @@ use crate::event::{Event, EventId, EventKind, InboxId, InvalidPayload, ThreadId}
 
 use super::trace::TraceContext;
 
-/// An event whose signature holds.
+/// An event whose signature was verified.
 ///
-/// Only a source of this crate makes one: [`VerifyLayer`](crate::VerifyLayer) from a request,
-/// [`from_stored`](Self::from_stored) from what such a source once made. Cheap to clone.
+/// Only sources in this crate create one: [`VerifyLayer`](crate::VerifyLayer) from a request, and
+/// [`from_stored`](Self::from_stored) from an event that was stored earlier. Cheap to clone.
 #[derive(Clone)]
 pub struct VerifiedEvent {
     inner: Arc<Inner>,
@@ -36,14 +36,15 @@ struct Inner {
 }
 
 impl VerifiedEvent {
-    /// To be called only with bytes whose signature holds.
+    /// Must only be called with bytes whose signature was verified.
     #[cfg(any(test, feature = "test-util"))]
     pub(crate) fn parse(raw: Bytes, timestamp: SystemTime) -> Result<Self, InvalidPayload> {
         Self::parse_for(raw, timestamp, None)
     }
 
-    /// To be called only with bytes whose signature holds; `signed_for` is the inbox whose own
-    /// secret verified them. A reservation of memory travels inside `raw`, as the bytes' owner.
+    /// Must only be called with bytes whose signature was verified. `signed_for` is the inbox whose
+    /// own secret verified them. A reservation of memory travels inside `raw`, as the owner of the
+    /// bytes.
     pub(crate) fn parse_for(
         raw: Bytes,
         timestamp: SystemTime,
@@ -62,119 +63,119 @@ impl VerifiedEvent {
         })
     }
 
-    /// Says when the request that brought it came in.
+    /// Records when its request arrived.
     pub(crate) fn with_arrival(mut self, arrival: Instant) -> Self {
         self.arrival = Some(arrival);
         self
     }
 
-    /// When the request that brought it came in: the answer's deadline counts from then.
+    /// Returns when its request arrived: the deadline of the response counts from then.
     pub(crate) fn arrival(&self) -> Option<Instant> {
         self.arrival
     }
 
-    /// Says that a webhook's answer waits for it, and nothing has begun to handle it.
+    /// Marks it as a delivery: a webhook's response waits for it, and no run has begun.
     pub(crate) fn into_delivery(mut self) -> Self {
         self.is_delivery = true;
         self
     }
 
-    /// Says that a run of it begins. Returns whether this is the run of a delivery, which nothing
-    /// has observed yet; a worker observes its own.
+    /// Marks the beginning of a run. Returns whether this is the run of a delivery that nothing has
+    /// observed yet; a worker observes its own runs.
     pub(crate) fn begin_run(&mut self) -> bool {
         std::mem::take(&mut self.is_delivery)
     }
 
-    /// The event and its payload.
+    /// Returns the event with its payload.
     pub fn event(&self) -> &Event {
         &self.inner.event
     }
 
-    /// The body as it was signed, to the byte.
+    /// Returns the body exactly as it was signed.
     pub fn raw_body(&self) -> &Bytes {
         &self.inner.raw
     }
 
-    /// The signed time at which this delivery was sent.
+    /// Returns the signed time at which this delivery was sent.
     pub fn timestamp(&self) -> SystemTime {
         self.inner.timestamp
     }
 
-    /// The event's name.
+    /// Returns the event's name.
     pub fn kind(&self) -> EventKind {
         self.event().kind()
     }
 
-    /// The signed id, the same in every delivery: what to deduplicate by.
+    /// Returns the signed event id, the same in every delivery: the key for deduplication.
     pub fn event_id(&self) -> Option<&EventId> {
         self.event().event_id()
     }
 
-    /// The inbox it belongs to: what to route by.
+    /// Returns the inbox that the event belongs to, by which it is routed.
     ///
-    /// The `inbox_id` inside the signed body or, where the body names none (`setup.test`, `pod.*`,
-    /// unknown events), the inbox whose own secret verified it. `None` only for an event about no
-    /// inbox that was signed with the account's secret.
+    /// This is the `inbox_id` in the signed body or, if the body has none (`setup.test`, `pod.*`,
+    /// unknown events), the inbox whose own secret verified it. `None` only for an event without
+    /// `inbox_id` that was signed with the account's secret.
     pub fn inbox_id(&self) -> Option<&InboxId> {
         self.event().inbox_id().or(self.inner.signed_for.as_ref())
     }
 
-    /// The conversation it belongs to.
+    /// Returns the conversation that it belongs to.
     pub fn thread_id(&self) -> Option<&ThreadId> {
         self.event().thread_id()
     }
 
-    /// Which attempt this is, from 1: OpenMail's to deliver it or, once a queue has it, the queue's
-    /// to run it.
+    /// Returns the number of this attempt, from 1: OpenMail's attempt to deliver it or, once a
+    /// queue has taken it, the queue's attempt to run it.
     pub fn attempt(&self) -> Option<u32> {
         self.attempt
     }
 
-    /// Says which run this is.
+    /// Sets the number of this attempt.
     #[must_use]
     pub fn with_attempt(mut self, attempt: u32) -> Self {
         self.attempt = Some(attempt);
         self
     }
 
-    /// The trace that it belongs to. It travels through a queue, so that one trace covers a mail from
-    /// its arrival to its answer.
+    /// Returns the trace that it belongs to. The trace travels through a queue, so that it covers a
+    /// mail from its arrival to its reply.
     pub fn trace_context(&self) -> Option<TraceContext> {
         self.trace
     }
 
-    /// Says which trace it belongs to: for a source of events, as a queue.
+    /// Sets the trace that it belongs to. For sources of events, such as a queue.
     #[must_use]
     pub fn with_trace_context(mut self, trace: TraceContext) -> Self {
         self.trace = Some(trace);
         self
     }
 
-    /// What layers between the verification and the handler have left for it.
+    /// Returns what layers between the verification and the handler have added for the handler.
     pub fn extensions(&self) -> &Extensions {
         &self.extensions
     }
 
-    /// Where a layer leaves something for the handler. Clones made before do not see it.
+    /// Returns the extensions, to add something for the handler. Earlier clones do not see it.
     pub fn extensions_mut(&mut self) -> &mut Extensions {
         &mut self.extensions
     }
 
-    /// What to keep of it in a database or an engine, to be read back by
-    /// [`from_stored`](Self::from_stored).
+    /// Returns the parts to keep in a database or another engine, from which
+    /// [`from_stored`](Self::from_stored) restores the event.
     pub fn into_stored(self) -> StoredEvent {
         let Inner { raw, timestamp, .. } = &*self.inner;
         let timestamp = timestamp.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         StoredEvent { raw_body: raw.clone(), timestamp, inbox_id: self.inbox_id().cloned() }
     }
 
-    /// Reads back what [`into_stored`](Self::into_stored) gave.
+    /// Restores an event from the result of [`into_stored`](Self::into_stored).
     ///
-    /// No signature is verified: this trusts the store. Whoever can write to it can speak as
-    /// OpenMail.
+    /// No signature is verified: this trusts the store. Anyone who can write to the store can forge
+    /// events from OpenMail.
     ///
     /// # Errors
-    /// When the body is no event, as [`Event::from_slice`].
+    /// If the body is not an event, as for [`Event::from_slice`].
     pub fn from_stored(stored: StoredEvent) -> Result<Self, InvalidPayload> {
         let since = std::time::Duration::from_secs(stored.timestamp);
         let timestamp = UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH);
@@ -192,15 +193,16 @@ impl fmt::Debug for VerifiedEvent {
     }
 }
 
-/// What a store keeps of a [`VerifiedEvent`]. `Debug` shows no text.
+/// The parts of a [`VerifiedEvent`] that a store keeps. `Debug` shows no text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredEvent {
     /// The body as it was signed.
     pub raw_body: Bytes,
     /// The signed time, in Unix seconds.
     pub timestamp: u64,
-    /// The inbox it belongs to, as [`VerifiedEvent::inbox_id`]. The body's own `inbox_id` goes
-    /// before it; it matters for events that name none and were signed with an inbox's secret.
+    /// The inbox that it belongs to, as [`VerifiedEvent::inbox_id`]. An `inbox_id` in the body
+    /// takes precedence; this matters for events that have none and were signed with an inbox's
+    /// secret.
     pub inbox_id: Option<InboxId>,
 }
 
@@ -214,7 +216,7 @@ impl fmt::Debug for StoredEvent {
     }
 }
 
-/// An extension that sends an event straight to the router's fallback.
+/// An extension that routes an event directly to the router's fallback.
 #[cfg(feature = "agents")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ForFallback;
