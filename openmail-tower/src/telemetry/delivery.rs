@@ -1,4 +1,4 @@
-//! [`Delivery`]: a request, from its arrival to its answer.
+//! [`Delivery`]: a request, from its arrival to its response.
 
 use std::{
     fmt,
@@ -17,24 +17,25 @@ use super::{
 };
 use crate::seam::{HandlerError, Outcome, TraceContext};
 
-/// A request that is observed: held by what answers it. Dropped before that, the request was dropped
-/// by its sender or by a timeout.
+/// An observed request, held by the service that answers it. If it is dropped earlier, the sender
+/// hung up or a timeout ended it.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    // None where nobody observes it.
+    // `None` if nothing observes it.
     shared: Option<Arc<Shared>>,
     trace: Option<TraceContext>,
 }
 
-/// The way to a delivery for what answers it, in the request's extensions.
+/// A reference to the delivery in the request's extensions. Through it, the
+/// [`Endpoint`](crate::Endpoint) reports the outcome.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer(Arc<Shared>);
 
-/// A delivery whose event is being handled. Dropped before it says what became of that, it was
-/// dropped with its run.
+/// A delivery whose event is being handled. If it is dropped before it has an outcome, its run was
+/// dropped too, and the outcome is `dropped`.
 #[derive(Debug)]
 pub(crate) struct Answering {
-    // None where nobody observes it, or it has said so.
+    // `None` if nothing observes it, or once it has an outcome.
     shared: Option<Arc<Shared>>,
 }
 
@@ -49,7 +50,7 @@ struct Shared {
 }
 
 impl Delivery {
-    /// Begins with the arrival of a request with this `traceparent`.
+    /// Starts observing a request that has just arrived with this `traceparent`.
     pub(crate) fn begin(traceparent: Option<&[u8]>) -> Self {
         let trace = traceparent.and_then(TraceContext::from_bytes);
         let span = Span::delivery(trace);
@@ -66,13 +67,14 @@ impl Delivery {
         Self { shared, trace }
     }
 
-    /// Enters the span, for as long as this thread is at it.
+    /// Enters the span on this thread until the guard is dropped.
     pub(crate) fn enter(&self) -> Option<Entered<'_>> {
         self.shared.as_ref().map(|shared| shared.span.enter())
     }
 
-    /// Its event was verified: `bytes` long, and sent at a time that is `clock` seconds before this
-    /// machine's. Returns the trace that it belongs to.
+    /// Records that its event was verified. `bytes` is the length of the body, and `clock` the
+    /// number of seconds by which this machine's clock is ahead of the signed time. Returns the
+    /// event's trace.
     pub(crate) fn received(&self, fields: Fields<'_>, bytes: usize, clock: f64) -> TraceContext {
         let own = self.shared.as_ref().and_then(|shared| shared.span.trace_context());
         let trace = own.or(self.trace).unwrap_or_else(TraceContext::random);
@@ -86,12 +88,12 @@ impl Delivery {
         trace
     }
 
-    /// What the service of events says what became of it with.
+    /// Returns the reference through which the service of events reports the outcome.
     pub(crate) fn answer(&self) -> Option<Answer> {
         self.shared.clone().map(Answer)
     }
 
-    /// It was refused.
+    /// Records that it was refused.
     pub(crate) fn refused(&self, reason: &'static str, error: &dyn fmt::Display, status: u16) {
         log::refused(reason, error);
         metric::rejected(reason);
@@ -100,7 +102,8 @@ impl Delivery {
         }
     }
 
-    /// It was answered; a service that is no [`Endpoint`](crate::Endpoint) has said no more.
+    /// Records that it was answered. A service other than an [`Endpoint`](crate::Endpoint) has
+    /// reported no outcome, so the status decides.
     pub(crate) fn answered(&self, status: u16) {
         let Some(shared) = &self.shared else { return };
         let by_status = if status < 400 { "answered" } else { "failed" };
@@ -130,7 +133,7 @@ impl Drop for Delivery {
         let duration = shared.record("dropped", None);
         match shared.event.get() {
             Some(event) => {
-                // What was dropped with it has said so.
+                // If its run was dropped with it, the run has logged that.
                 if shared.outcome.get().is_none() {
                     log::dropped("handling", duration);
                 }
@@ -149,24 +152,24 @@ impl Answering {
         Self { shared: answer.map(|Answer(shared)| shared) }
     }
 
-    /// The event needs no other delivery.
+    /// Records that the event need not be delivered again.
     pub(crate) fn handled(&mut self, outcome: &Outcome) {
         self.end(outcome.label());
     }
 
-    /// A handler returned replies that nothing sends.
+    /// Records that a handler returned replies that nothing sends.
     pub(crate) fn unsent(&mut self) {
         self.end("unsent");
         log::miswired("a handler returned a reply, and no ReplyLayer is there to send it");
     }
 
-    /// The event was not handled, for now or for good.
+    /// Records that the event was not handled, for now or for good.
     pub(crate) fn failed(&mut self, error: &mut HandlerError) {
         self.end(error.kind().label());
         not_handled(error);
     }
 
-    /// The deadline has passed. The run is dropped, or goes on without it.
+    /// Records that the deadline has passed. The run is dropped, or continues without the delivery.
     pub(crate) fn late(&mut self) {
         self.end("late");
         log::not_handled("late", &"the deadline has passed", None);
@@ -195,13 +198,13 @@ pub(crate) fn not_handled(error: &mut HandlerError) {
     }
 }
 
-/// No reply can be sent until a person changes the API key.
+/// Logs that no reply can be sent until a person changes the API key.
 #[cfg(feature = "api")]
 pub(crate) fn reply_unauthorized(error: &HandlerError) {
     log::reply_unauthorized(error);
 }
 
-/// An event came without a verification.
+/// Logs that a request reached an endpoint without verification.
 pub(crate) fn unverified() {
     log::miswired("no VerifyLayer is around this Endpoint");
 }

@@ -1,8 +1,8 @@
-//! [`Fields`]: what names an event.
+//! [`Fields`]: the fields that identify an event.
 
 use crate::seam::VerifiedEvent;
 
-/// What every span and line about an event names.
+/// The fields that every span and log line about an event has.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Fields<'a> {
     pub(crate) kind: &'a str,

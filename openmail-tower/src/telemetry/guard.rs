@@ -1,6 +1,6 @@
-//! What a guard did.
+//! Reports what a guard did.
 
-/// A rule of a guard acted on the mail of the span around it.
+/// A rule of a guard acted on the mail of the current span.
 pub(crate) fn guarded(action: &'static str, rule: &'static str, reason: &'static str) {
     super::log::guarded(action, rule, reason);
     super::metric::guarded(action, rule);

@@ -8,14 +8,14 @@ use tracing::{
     field::{debug, display},
 };
 
-use super::run::What;
+use super::run::RunKind;
 #[cfg(feature = "tracing")]
 use super::{metric::is_failure, refusals::Refusals, text};
 
 /// The target of every line and span, whichever module it is about.
 pub(super) const TARGET: &str = "openmail_tower";
 
-/// One line, at a level that is known at run time.
+/// Writes one line, at a level that is known only at run time.
 #[cfg(feature = "tracing")]
 macro_rules! line {
     ($level:expr, $($rest:tt)*) => {
@@ -36,7 +36,7 @@ pub(super) fn received(bytes: usize) {
     let _ = bytes;
 }
 
-/// A secret is short enough to be guessed. Said once: a keyring may make secrets for each request.
+/// A secret is short enough to guess. Logged once: a keyring may create secrets for each request.
 pub(crate) fn short_secret(bytes: usize) {
     #[cfg(feature = "tracing")]
     {
@@ -69,7 +69,7 @@ pub(super) fn answered(outcome: &'static str, status: u16, duration: Duration) {
     #[cfg(feature = "tracing")]
     {
         let level = match outcome {
-            // No run has told of these.
+            // No run has logged these.
             "duplicate" | "unrouted" => Level::INFO,
             _ => Level::DEBUG,
         };
@@ -79,7 +79,7 @@ pub(super) fn answered(outcome: &'static str, status: u16, duration: Duration) {
     let _ = (outcome, status, duration);
 }
 
-/// A delivery was dropped before its answer was there; `phase` is what it had come to.
+/// A delivery was dropped before it was answered; `phase` is how far it had come.
 pub(super) fn dropped(phase: &'static str, duration: Duration) {
     #[cfg(feature = "tracing")]
     tracing::warn!(target: TARGET, phase, ?duration, "dropped");
@@ -119,7 +119,7 @@ pub(super) fn reply_unauthorized(error: &dyn fmt::Display) {
     let _ = error;
 }
 
-/// A program that is wired wrongly.
+/// The program is wired wrongly.
 pub(super) fn miswired(what: &'static str) {
     #[cfg(feature = "tracing")]
     tracing::error!(target: TARGET, "{what}");
@@ -129,7 +129,7 @@ pub(super) fn miswired(what: &'static str) {
 
 /// A run has ended.
 pub(super) fn run_ended(
-    what: What,
+    kind: RunKind,
     outcome: &'static str,
     error: Option<&dyn fmt::Display>,
     duration: Duration,
@@ -148,18 +148,18 @@ pub(super) fn run_ended(
             Next::Never | Next::Unknown | Next::DeadLetter => None,
         };
         let dead_letter = matches!(next, Next::DeadLetter).then_some(true);
-        match what {
-            What::Handler => {
+        match kind {
+            RunKind::Handler => {
                 line!(level, outcome, ?duration, error, retry_in, dead_letter, "run ended");
             }
             #[cfg(any(feature = "api", feature = "queue"))]
-            What::Reply => {
+            RunKind::Reply => {
                 line!(level, outcome, ?duration, error, retry_in, dead_letter, "reply ended");
             }
         }
     }
     #[cfg(not(feature = "tracing"))]
-    let _ = (what, outcome, error, duration, next);
+    let _ = (kind, outcome, error, duration, next);
 }
 
 /// When an event runs next.
@@ -168,15 +168,15 @@ pub(super) fn run_ended(
 pub(crate) enum Next {
     /// It is done.
     Never,
-    /// When it is delivered again.
+    /// Unknown: whenever it is delivered again.
     Unknown,
-    /// After this long.
+    /// After this delay.
     In(Duration),
-    /// When somebody says so.
+    /// Once an operator requeues it.
     DeadLetter,
 }
 
-/// Something about a claim of a `Dedupe`.
+/// Logs a problem with a claim of a `Dedupe`.
 #[cfg(feature = "dedupe")]
 pub(crate) fn claim(key: &str, what: &'static str, error: &dyn fmt::Display) {
     #[cfg(feature = "tracing")]
@@ -187,7 +187,7 @@ pub(crate) fn claim(key: &str, what: &'static str, error: &dyn fmt::Display) {
     let _ = (key, what, error);
 }
 
-/// An event was written down.
+/// An event was stored in the queue.
 #[cfg(feature = "queue")]
 pub(super) fn queued(duration: Duration) {
     #[cfg(feature = "tracing")]
@@ -196,7 +196,7 @@ pub(super) fn queued(duration: Duration) {
     let _ = duration;
 }
 
-/// Another worker runs an entry.
+/// Another worker took over an entry.
 #[cfg(feature = "queue")]
 pub(super) fn lease_lost(id: &dyn fmt::Display) {
     #[cfg(feature = "tracing")]
@@ -205,7 +205,7 @@ pub(super) fn lease_lost(id: &dyn fmt::Display) {
     let _ = id;
 }
 
-/// A run blocks its thread, and cannot be cut off.
+/// A run blocks its thread and cannot be cancelled.
 #[cfg(feature = "queue")]
 pub(super) fn run_blocks(id: &dyn fmt::Display) {
     #[cfg(feature = "tracing")]
@@ -214,7 +214,7 @@ pub(super) fn run_blocks(id: &dyn fmt::Display) {
     let _ = id;
 }
 
-/// The store refused what became of an entry.
+/// The store refused to settle an entry.
 #[cfg(feature = "queue")]
 pub(super) fn settlement_refused(id: &dyn fmt::Display, error: &dyn std::error::Error) {
     #[cfg(feature = "tracing")]
@@ -226,7 +226,7 @@ pub(super) fn settlement_refused(id: &dyn fmt::Display, error: &dyn std::error::
     let _ = (id, error);
 }
 
-/// Entries were taken over.
+/// Entries of a dead worker were taken over.
 #[cfg(feature = "queue")]
 pub(super) fn recovered(entries: u64) {
     #[cfg(feature = "tracing")]
@@ -269,7 +269,7 @@ pub(super) fn unready(error: &dyn fmt::Display) {
     let _ = error;
 }
 
-/// A guard's rule acted.
+/// A rule of a guard acted on a mail.
 #[cfg(feature = "guard")]
 pub(super) fn guarded(action: &'static str, rule: &'static str, reason: &'static str) {
     #[cfg(feature = "tracing")]

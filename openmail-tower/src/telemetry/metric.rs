@@ -1,54 +1,54 @@
-//! The metrics' names, for the crate `metrics` (feature `metrics`).
+//! The names of the metrics, recorded through the crate `metrics` (feature `metrics`).
 //!
 //! Names and units follow Prometheus: base units, and `_total` for counters.
 //!
-//! | name | type | labels | unit | what |
+//! | name | type | labels | unit | what it measures |
 //! |---|---|---|---|---|
-//! | [`openmail_deliveries_total`](DELIVERIES) | counter | `event`, `outcome` | | verified deliveries, when they are answered or dropped |
+//! | [`openmail_deliveries_total`](DELIVERIES) | counter | `event`, `outcome` | | verified deliveries that were answered or dropped |
 //! | [`openmail_rejections_total`](REJECTIONS) | counter | `reason` | | requests that were refused, or dropped before they were verified |
 //! | [`openmail_runs_total`](RUNS) | counter | `outcome` | | runs that have ended |
-//! | [`openmail_retries_total`](RETRIES) | counter | | | queued events that failed and run again |
-//! | [`openmail_releases_total`](RELEASES) | counter | `reason` | | queued events that could not run, and run again |
+//! | [`openmail_retries_total`](RETRIES) | counter | | | queued events that failed and will be retried |
+//! | [`openmail_releases_total`](RELEASES) | counter | `reason` | | queued events that could not run and were postponed |
 //! | [`openmail_dead_letters_total`](DEAD_LETTERS) | counter | | | queued events that became dead letters |
 //! | [`openmail_guard_total`](GUARD) | counter | `action`, `rule` | | mails on which a guard acted |
-//! | [`openmail_replies_total`](REPLIES) | counter | `outcome` | | tries to send a reply that have ended |
-//! | [`openmail_answer_duration_seconds`](ANSWER_DURATION) | histogram | `outcome` | s | from a verified delivery's arrival to its answer |
-//! | [`openmail_run_duration_seconds`](RUN_DURATION) | histogram | `outcome` | s | of a run |
-//! | [`openmail_reply_duration_seconds`](REPLY_DURATION) | histogram | `outcome` | s | of a try to send a reply |
-//! | [`openmail_queue_wait_seconds`](QUEUE_WAIT) | histogram | | s | from an event's commit to its first run |
+//! | [`openmail_replies_total`](REPLIES) | counter | `outcome` | | attempts to send a reply that have ended |
+//! | [`openmail_answer_duration_seconds`](ANSWER_DURATION) | histogram | `outcome` | s | the time from a verified delivery's arrival to its response |
+//! | [`openmail_run_duration_seconds`](RUN_DURATION) | histogram | `outcome` | s | the duration of a run |
+//! | [`openmail_reply_duration_seconds`](REPLY_DURATION) | histogram | `outcome` | s | the duration of an attempt to send a reply |
+//! | [`openmail_queue_wait_seconds`](QUEUE_WAIT) | histogram | | s | the time from an event's commit to its first run |
 //! | [`openmail_body_bytes`](BODY_SIZE) | histogram | | byte | the size of a verified body |
-//! | [`openmail_bodies_in_flight`](BODIES_IN_FLIGHT) | gauge | | | bodies that are being received, and events in memory that were read from one |
-//! | [`openmail_body_budget_used_bytes`](BODY_BUDGET_USED) | gauge | | byte | what these hold of the memory budget |
+//! | [`openmail_bodies_in_flight`](BODIES_IN_FLIGHT) | gauge | | | request bodies in memory: those being received, and those of events that have not been dropped |
+//! | [`openmail_body_budget_used_bytes`](BODY_BUDGET_USED) | gauge | | byte | the part of the memory budget that these bodies use |
 //! | [`openmail_clock_difference_seconds`](CLOCK_DIFFERENCE) | gauge | | s | how far this machine's clock is ahead of the last verified delivery's `X-Timestamp` |
 //! | [`openmail_queue_entries`](QUEUE_ENTRIES) | gauge | `state` | | entries of the queue that are not done |
-//! | [`openmail_queue_oldest_age_seconds`](QUEUE_OLDEST_AGE) | gauge | | s | since when the oldest entry that is due has been due |
-//! | [`openmail_queue_workers`](QUEUE_WORKERS) | gauge | | | workers of the queue that are alive, in all processes |
+//! | [`openmail_queue_oldest_age_seconds`](QUEUE_OLDEST_AGE) | gauge | | s | how long the oldest due entry has been due |
+//! | [`openmail_queue_workers`](QUEUE_WORKERS) | gauge | | | live workers of the queue, in all processes |
 //!
-//! The gauges of a queue are refreshed by each of its workers every 15 s, with one query, so they
-//! are the same in each process: take the maximum over processes, not the sum.
+//! Each worker refreshes the gauges of its queue every 15 s with one query. Every process reports
+//! the same values, because they describe the whole queue: aggregate them with `max`, not `sum`.
 //!
-//! Label values are bounded, whatever is sent:
+//! The values of each label are bounded, whatever is sent:
 //!
 //! | label | values |
 //! |---|---|
-//! | `event` | the [`EventKind`](crate::EventKind)s that are known, else `other` |
-//! | `outcome` of a delivery | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`, `put_off`; `late`, `dropped`; `unsent`, where nothing sends the handler's reply; `answered`, where the service is no [`Endpoint`](crate::Endpoint) |
-//! | `outcome` of a run | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`, `put_off`; `dropped`; `lost` with its worker |
+//! | `event` | the known [`EventKind`](crate::EventKind)s, otherwise `other` |
+//! | `outcome` of a delivery | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`, `put_off`; `late`, `dropped`; `unsent` if nothing sends the handler's reply; `answered` if the service is not an [`Endpoint`](crate::Endpoint) |
+//! | `outcome` of a run | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`, `put_off`; `dropped`; `lost` if a worker died while running it |
 //! | `action`, `rule` | the words of `layers::guard::Action` and `layers::guard::Rule` |
-//! | `outcome` of a reply | `sent`, `sent_before`; `failed`, `waiting`, `held`; `refused`, for good; `dropped` |
-//! | `reason` of a rejection | the `error` of the answer, or `dropped` |
-//! | `reason` of a release | `unavailable`, `in_flight`, `put_off`; of a reply `waiting` |
+//! | `outcome` of a reply | `sent`, `sent_before`; `failed`, `waiting`, `held`; `refused` (for good); `dropped` |
+//! | `reason` of a rejection | the `error` of the response, or `dropped` |
+//! | `reason` of a release | `unavailable`, `in_flight`, `put_off`; `waiting` for a reply |
 //! | `state` | `ready`, `waiting`, `running`, `blocked`, `held`, `dead` |
 
 use std::time::Duration;
 
-use super::run::What;
+use super::run::RunKind;
 
 macro_rules! names {
     ($($(#[$doc:meta])* $constant:ident = $name:literal;)*) => {
         $($(#[$doc])* pub const $constant: &str = $name;)*
 
-        /// Every name there is.
+        /// The names of all metrics.
         pub const ALL: &[&str] = &[$($constant),*];
     };
 }
@@ -60,19 +60,19 @@ names! {
     REJECTIONS = "openmail_rejections_total";
     /// Runs by outcome.
     RUNS = "openmail_runs_total";
-    /// Queued events that failed and run again.
+    /// Queued events that failed and will be retried.
     RETRIES = "openmail_retries_total";
-    /// Queued events that could not run, by reason.
+    /// Queued events that could not run and were postponed, by reason.
     RELEASES = "openmail_releases_total";
     /// Queued events that became dead letters.
     DEAD_LETTERS = "openmail_dead_letters_total";
     /// Mails on which a guard acted, by action and rule.
     GUARD = "openmail_guard_total";
-    /// Tries to send a reply by outcome.
+    /// Attempts to send a reply, by outcome.
     REPLIES = "openmail_replies_total";
-    /// The duration of a try to send a reply, in seconds, by outcome.
+    /// The duration of an attempt to send a reply, in seconds, by outcome.
     REPLY_DURATION = "openmail_reply_duration_seconds";
-    /// The time from a delivery's arrival to its answer, in seconds, by outcome.
+    /// The time from a delivery's arrival to its response, in seconds, by outcome.
     ANSWER_DURATION = "openmail_answer_duration_seconds";
     /// The duration of a run, in seconds, by outcome.
     RUN_DURATION = "openmail_run_duration_seconds";
@@ -80,21 +80,22 @@ names! {
     QUEUE_WAIT = "openmail_queue_wait_seconds";
     /// Entries of the queue by state.
     QUEUE_ENTRIES = "openmail_queue_entries";
-    /// Since when the oldest entry that is due has been due, in seconds.
+    /// How long the oldest due entry has been due, in seconds.
     QUEUE_OLDEST_AGE = "openmail_queue_oldest_age_seconds";
-    /// Workers of the queue that are alive.
+    /// Live workers of the queue.
     QUEUE_WORKERS = "openmail_queue_workers";
     /// The size of a verified body, in bytes.
     BODY_SIZE = "openmail_body_bytes";
-    /// Bodies that are being received, and events in memory that were read from one.
+    /// Request bodies in memory: those being received, and those of events that have not been
+    /// dropped.
     BODIES_IN_FLIGHT = "openmail_bodies_in_flight";
-    /// What bodies and events hold of the memory budget, in bytes.
+    /// The part of the memory budget that bodies and events use, in bytes.
     BODY_BUDGET_USED = "openmail_body_budget_used_bytes";
     /// How far this machine's clock is ahead of the sender's, in seconds.
     CLOCK_DIFFERENCE = "openmail_clock_difference_seconds";
 }
 
-/// The event's name where it is a known one: a label has few values.
+/// Returns the event's name if it is known, otherwise `other`, so that the label has few values.
 pub(super) fn event_label(kind: &str) -> &'static str {
     const KNOWN: [&str; 6] = [
         "message.received",
@@ -107,7 +108,7 @@ pub(super) fn event_label(kind: &str) -> &'static str {
     KNOWN.into_iter().find(|known| *known == kind).unwrap_or("other")
 }
 
-/// Whether this outcome is something to look into.
+/// Returns whether this outcome is a failure that someone should look into.
 #[cfg(feature = "tracing")]
 pub(super) fn is_failure(outcome: &str) -> bool {
     matches!(
@@ -137,7 +138,7 @@ pub(super) fn received(bytes: usize, clock: f64) {
     let _ = (bytes, clock);
 }
 
-/// A body has a reservation of the memory budget, or has given it back.
+/// Counts a body that gets a reservation of the memory budget, or gives it back.
 pub(crate) fn body_in_flight(is_begun: bool) {
     #[cfg(feature = "metrics")]
     metrics::gauge!(BODIES_IN_FLIGHT).increment(if is_begun { 1.0 } else { -1.0 });
@@ -145,7 +146,7 @@ pub(crate) fn body_in_flight(is_begun: bool) {
     let _ = is_begun;
 }
 
-/// A reservation of the memory budget has changed from `before` to `after` bytes.
+/// Adjusts the gauge by the change of one reservation, from `before` to `after` bytes.
 pub(crate) fn budget_changed(before: usize, after: usize) {
     #[cfg(feature = "metrics")]
     {
@@ -182,19 +183,19 @@ pub(super) fn dropped(event: &'static str) {
     let _ = event;
 }
 
-pub(super) fn run_ended(what: What, outcome: &'static str, duration: Duration) {
+pub(super) fn run_ended(kind: RunKind, outcome: &'static str, duration: Duration) {
     #[cfg(feature = "metrics")]
     {
-        let (total, durations) = match what {
-            What::Handler => (RUNS, RUN_DURATION),
+        let (total, durations) = match kind {
+            RunKind::Handler => (RUNS, RUN_DURATION),
             #[cfg(any(feature = "api", feature = "queue"))]
-            What::Reply => (REPLIES, REPLY_DURATION),
+            RunKind::Reply => (REPLIES, REPLY_DURATION),
         };
         metrics::counter!(total, "outcome" => outcome).increment(1);
         metrics::histogram!(durations, "outcome" => outcome).record(duration);
     }
     #[cfg(not(feature = "metrics"))]
-    let _ = (what, outcome, duration);
+    let _ = (kind, outcome, duration);
 }
 
 #[cfg(feature = "queue")]

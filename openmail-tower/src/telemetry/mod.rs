@@ -1,57 +1,59 @@
-//! Spans, log lines and metrics: how one mail is followed, and how a dashboard is built.
+//! Spans, log lines and metrics: what to follow one mail by, and what to build a dashboard from.
 //!
-//! This module is the only place of the crate that logs or counts. With the features `tracing`,
-//! `metrics` and `opentelemetry` it does so through the crates of these names; a program chooses the
-//! subscriber and the recorder.
+//! This module is the only place in the crate that logs or counts. With the features `tracing`,
+//! `metrics` and `opentelemetry` it does so through the crates of the same names; the program
+//! chooses the subscriber and the recorder.
 //!
-//! Message text, subjects, addresses and secrets are in no field, line or label. Ids and error texts
-//! are escaped and cut (ids after 128 bytes, errors after 1 KiB), so no line is longer than 4 KiB.
+//! No field, line or label contains message text, subjects, addresses or secrets. Ids and error
+//! texts are escaped and cut (ids after 128 bytes, errors after 1 KiB), so no line is longer than 4
+//! KiB.
 //!
 //! # Spans
 //!
 //! | span | around |
 //! |---|---|
-//! | [`openmail.delivery`](span::DELIVERY) | the verification of a request and its answer |
-//! | [`openmail.run`](span::RUN) | a run of an event, by a worker or, without a queue, by an [`EventRouter`](crate::EventRouter) that answers a delivery |
-//! | [`openmail.reply`](span::REPLY) | a try to send a reply |
+//! | [`openmail.delivery`](span::DELIVERY) | the verification of a request, and its response |
+//! | [`openmail.run`](span::RUN) | a run of an event, by a worker or, without a queue, by the [`EventRouter`](crate::EventRouter) behind an endpoint |
+//! | [`openmail.reply`](span::REPLY) | an attempt to send a reply |
 //!
-//! A handler's own spans and log lines are inside `openmail.run`. Spans have level `ERROR`, so that
-//! they are there to name the event whichever level of lines is chosen.
+//! A handler's own spans and log lines are inside `openmail.run`. The spans have level `ERROR`, so
+//! that they identify the event whichever log level is chosen.
 //!
-//! | field | what it is | in OpenTelemetry also as |
+//! | field | what it is | attribute in OpenTelemetry |
 //! |---|---|---|
 //! | `kind` | the event's name | |
 //! | `event_id` | the signed `event_id` | `messaging.message.id` |
 //! | `inbox_id` | the inbox | `messaging.destination.name` |
 //! | `thread_id` | the thread | `messaging.message.conversation_id` |
-//! | `attempt` | from 1: OpenMail's delivery of it, or the queue's run of it | |
-//! | `trace_id` | the trace, where there is no span of OpenTelemetry's that tells | |
-//! | `outcome` | what became of it, as the label of the same name | `error.type`, where it failed |
-//! | `status` | the HTTP status of the answer | `http.response.status_code` |
-//! | `duration` | from the request's arrival to the answer, or of the run | |
+//! | `attempt` | the attempt, from 1: OpenMail's to deliver the event, or the queue's to run it | |
+//! | `trace_id` | the trace, unless an OpenTelemetry span already identifies it | |
+//! | `outcome` | the outcome, as in the metrics' label of the same name | `error.type`, if it failed |
+//! | `status` | the HTTP status of the response | `http.response.status_code` |
+//! | `duration` | the time from the request's arrival to the response, or the duration of the run | |
 //!
-//! # One trace from arrival to answer
-//! A delivery belongs to the trace of the span around it or of its `traceparent` header, or to a new
-//! one ([`TraceContext`](crate::TraceContext)). A queue keeps it, and the run goes on with it in
-//! whatever process. With the feature `opentelemetry`, spans are linked so in
-//! [`tracing_opentelemetry`], with the attributes of OpenTelemetry's messaging conventions
-//! (`messaging.system` is `openmail`); without it, `trace_id` tells what belongs together.
+//! # One trace from arrival to reply
+//! A delivery belongs to the trace of the span around it or of its `traceparent` header, or
+//! otherwise to a new one ([`TraceContext`](crate::TraceContext)). A queue stores the trace with
+//! the event, and the run continues it in whichever process. With the feature `opentelemetry`, the
+//! spans are linked accordingly in [`tracing_opentelemetry`], with the attributes of
+//! OpenTelemetry's messaging conventions (`messaging.system` is `openmail`); without it, `trace_id`
+//! shows what belongs together.
 //!
 //! # Log lines
-//! Their target is `openmail_tower`. At `info`, and at `warn` or `error` where something failed:
+//! The target is `openmail_tower`. The level is `info`, or `warn` or `error` if something failed:
 //!
-//! | line | when |
+//! | line | meaning |
 //! |---|---|
 //! | `received` | an event was verified |
-//! | `queued` | it was written down |
-//! | `run ended` | a run has ended, with `outcome`, `duration` and, where it failed, `error` and `retry_in` |
-//! | `reply ended` | a try to send a reply has ended, with the same fields |
-//! | `not handled` | a delivery's event was not handled, for a reason that no run has logged |
-//! | `guarded` | a guard refused a mail, put it off or withheld its reply, with `action`, `rule` and `reason` |
-//! | `dropped` | a delivery was dropped before it was answered, by its sender or by a timeout |
-//! | `requests refused` | at most once a second for each reason, with the number since the last |
+//! | `queued` | an event was stored in the queue |
+//! | `run ended` | a run has ended, with `outcome`, `duration` and, if it failed, `error` and `retry_in` |
+//! | `reply ended` | an attempt to send a reply has ended, with the same fields |
+//! | `not handled` | the event of a delivery was not handled, for a reason that no run has logged |
+//! | `guarded` | a guard refused a mail, postponed it or withheld its reply, with `action`, `rule` and `reason` |
+//! | `dropped` | a delivery was dropped before it was answered: the sender hung up, or a timeout ended it |
+//! | `requests refused` | requests were refused; at most once a second for each reason, with the number since the last line |
 //!
-//! At `debug` each refused request and each answer has its line.
+//! At `debug`, each refused request and each response has its own line.
 //!
 //! # Metrics
 //! See [`metric`].

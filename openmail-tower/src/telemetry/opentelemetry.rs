@@ -1,4 +1,4 @@
-//! What goes to OpenTelemetry only: links to spans of other processes, and attributes by its
+//! Data for OpenTelemetry only: links to spans of other processes, and attributes of its
 //! [messaging conventions](https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/).
 
 use opentelemetry::{
@@ -11,7 +11,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use super::{Fields, metric::is_failure};
 use crate::seam::TraceContext;
 
-/// Makes the span the child of a span of another process, unless it has a parent here.
+/// Makes the span a child of a span of another process, unless it already has a parent in this one.
 pub(super) fn begin(span: &Span, operation: &'static str, trace: Option<TraceContext>) {
     if let Some(trace) = trace.filter(|_| context(&Span::current()).is_none()) {
         let remote = SpanContext::new(
@@ -21,7 +21,7 @@ pub(super) fn begin(span: &Span, operation: &'static str, trace: Option<TraceCon
             true,
             TraceState::NONE,
         );
-        // Where no layer of OpenTelemetry's is there, nothing is linked.
+        // If no OpenTelemetry layer is installed, nothing is linked.
         let _ = span.set_parent(Context::new().with_remote_span_context(remote));
     }
     span.set_attribute("messaging.system", "openmail");

@@ -1,17 +1,17 @@
-//! What a queue and its workers tell.
+//! Reports from a queue and its workers.
 
 use std::{error::Error, fmt, time::Duration};
 
 use super::{log, metric};
 
-/// What became of an entry at the end of its lease, besides done.
+/// How an entry was settled at the end of its lease, other than as done.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Settled {
-    /// It failed, and runs again.
+    /// It failed and will be retried.
     Retry,
-    /// It could not run, for this reason, and runs again.
+    /// It could not run, for this reason, and was postponed.
     Release(&'static str),
-    /// It is a dead letter.
+    /// It became a dead letter.
     DeadLetter,
 }
 
@@ -23,40 +23,40 @@ pub(crate) struct Depth {
     pub(crate) workers: u64,
 }
 
-/// Whether anything takes the gauges: else they need not be asked for.
+/// Whether gauges are recorded. If not, nothing needs to query the store for them.
 pub(crate) const HAS_GAUGES: bool = cfg!(feature = "metrics");
 
-/// An event was written down.
+/// An event was stored in the queue.
 pub(crate) fn queued(duration: Duration) {
     log::queued(duration);
 }
 
-/// An event was claimed for its first run, so long after it was queued.
+/// An event was claimed for its first run, this long after it was queued.
 pub(crate) fn waited(duration: Duration) {
     metric::waited(duration);
 }
 
-/// What became of an entry was written down.
+/// An entry was settled.
 pub(crate) fn settled(settled: Settled) {
     metric::settled(settled);
 }
 
-/// Another worker runs the entry `id`, whose lease was lost.
+/// The lease of the entry `id` was lost, and another worker runs it.
 pub(crate) fn lost(id: impl fmt::Display) {
     log::lease_lost(&id);
 }
 
-/// The run of the entry `id` blocks its thread beyond its limit, and its lease is let go.
+/// The run of the entry `id` blocks its thread beyond its limit, so its lease is given up.
 pub(crate) fn blocked(id: impl fmt::Display) {
     log::run_blocks(&id);
 }
 
-/// The store refused what became of the entry `id`.
+/// The store refused to settle the entry `id`.
 pub(crate) fn refused(id: impl fmt::Display, error: &dyn Error) {
     log::settlement_refused(&id, error);
 }
 
-/// So many entries were taken over from a worker that is gone.
+/// This many entries were taken over from a dead worker.
 pub(crate) fn recovered(entries: u64) {
     log::recovered(entries);
 }
@@ -71,12 +71,12 @@ pub(crate) fn away(error: &dyn Error) {
     log::store_away(error);
 }
 
-/// The service takes no events.
+/// The service of a worker failed before it took an event.
 pub(crate) fn unready(error: &dyn fmt::Display) {
     log::unready(error);
 }
 
-/// How deep the queue is now.
+/// Sets the gauges of the queue.
 pub(crate) fn depth(depth: Depth) {
     metric::depth(depth);
 }

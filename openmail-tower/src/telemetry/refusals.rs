@@ -1,4 +1,4 @@
-//! How often refused requests are told of: anybody can send them, as many as he likes.
+//! Limits how often refused requests are logged: anyone can send as many as they like.
 
 use std::{
     sync::{
@@ -8,11 +8,11 @@ use std::{
     time::Instant,
 };
 
-/// The number of refusals by reason, and when they were last told of.
+/// The number of refusals by reason, and when they were last logged.
 #[derive(Debug)]
 pub(super) struct Refusals {
     begun: OnceLock<Instant>,
-    // There are fewer reasons than that.
+    // Must be more than there are reasons.
     slots: [Slot; 32],
 }
 
@@ -20,7 +20,7 @@ pub(super) struct Refusals {
 struct Slot {
     reason: OnceLock<&'static str>,
     count: AtomicU64,
-    /// The millisecond before which nothing is told.
+    /// The millisecond before which nothing is logged.
     next: AtomicU64,
 }
 
@@ -34,8 +34,8 @@ impl Refusals {
         }
     }
 
-    /// Counts a refusal. Returns the number of those since the last time it did, at most once a
-    /// second for each reason.
+    /// Counts a refusal. At most once a second for each reason, returns the number of refusals
+    /// since it last returned one, which is to be logged.
     pub(super) fn count(&self, reason: &'static str) -> Option<u64> {
         let begun = *self.begun.get_or_init(Instant::now);
         let now = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -45,7 +45,7 @@ impl Refusals {
     fn count_at(&self, reason: &'static str, now: u64) -> Option<u64> {
         let slot = self.slots.iter().find(|slot| *slot.reason.get_or_init(|| reason) == reason)?;
         slot.count.fetch_add(1, Ordering::Relaxed);
-        // Of those that come at the same time, one tells.
+        // If several arrive at the same time, one of them logs.
         let is_due = |next: u64| (now >= next).then_some(now.saturating_add(1000));
         slot.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_due).ok()?;
         Some(slot.count.swap(0, Ordering::Relaxed))
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_once_a_second_of_each_reason_and_counts_the_rest() {
+    fn logs_each_reason_once_a_second_and_counts_the_rest() {
         let refusals = Refusals::new();
         assert_eq!(refusals.count_at("stale", 0), Some(1));
         for now in 0..1000 {

@@ -19,19 +19,19 @@ use super::{
 };
 use crate::seam::{HandlerError, Outcome, TraceContext};
 
-/// A run that is observed. One that is dropped before it [ends](Self::end) was dropped by somebody
-/// around it, or has panicked.
+/// An observed run. If it is dropped before it [ends](Self::end), something around it dropped it,
+/// or it has panicked.
 #[derive(Debug)]
 pub(crate) struct Run {
-    what: What,
+    kind: RunKind,
     span: Span,
     begun: Instant,
     has_ended: bool,
 }
 
-/// What runs.
+/// The kind of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum RunKind {
     Handler,
     #[cfg(any(feature = "api", feature = "queue"))]
     Reply,
@@ -39,22 +39,22 @@ pub(super) enum What {
 
 impl Run {
     fn begin(fields: Fields<'_>, parent: Parent) -> Self {
-        Self::new(What::Handler, Span::run(fields, parent))
+        Self::new(RunKind::Handler, Span::run(fields, parent))
     }
 
-    fn new(what: What, span: Span) -> Self {
-        Self { what, span, begun: Instant::now(), has_ended: false }
+    fn new(kind: RunKind, span: Span) -> Self {
+        Self { kind, span, begun: Instant::now(), has_ended: false }
     }
 
-    /// Begins to send a reply to an event: of the run around it, or of one that has queued it in
-    /// this trace.
+    /// Begins an attempt to send a reply: in the run around it, or in the trace of the event if the
+    /// reply was queued.
     #[cfg(any(feature = "api", feature = "queue"))]
     pub(crate) fn of_reply(fields: Fields<'_>, queued: Option<Option<TraceContext>>) -> Self {
         let parent = queued.map_or(Parent::Current, Parent::Trace);
-        Self::new(What::Reply, Span::reply(fields, parent))
+        Self::new(RunKind::Reply, Span::reply(fields, parent))
     }
 
-    /// Begins the run of a delivery, in the span around it. `None` where nobody observes it.
+    /// Begins the run of a delivery, inside the current span. `None` if nothing observes it.
     pub(crate) fn of_delivery(fields: Fields<'_>) -> Option<Self> {
         let this = Self::begin(fields, Parent::Current);
         if this.span.is_enabled() || cfg!(feature = "metrics") {
@@ -63,13 +63,13 @@ impl Run {
         None
     }
 
-    /// Begins the run of an event that was queued, in the trace that it belongs to.
+    /// Begins the run of a queued event, in the trace that the event belongs to.
     #[cfg(feature = "queue")]
     pub(crate) fn of_queue(fields: Fields<'_>, trace: Option<TraceContext>) -> Self {
         Self::begin(fields, Parent::Trace(trace))
     }
 
-    /// The context of the run's span, for what it causes.
+    /// Returns the trace context of the run's span, to pass on to whatever the run causes.
     #[cfg(feature = "queue")]
     pub(crate) fn trace_context(&self) -> Option<TraceContext> {
         self.span.trace_context()
@@ -85,7 +85,7 @@ impl Run {
         self.span.enter()
     }
 
-    /// The run has ended.
+    /// Records that the run has ended.
     pub(crate) fn end(
         &mut self,
         outcome: &'static str,
@@ -96,8 +96,8 @@ impl Run {
         let duration = self.begun.elapsed();
         self.span.record_end(outcome, None, duration);
         let _entered = self.span.enter();
-        log::run_ended(self.what, outcome, error, duration, next);
-        metric::run_ended(self.what, outcome, duration);
+        log::run_ended(self.kind, outcome, error, duration, next);
+        metric::run_ended(self.kind, outcome, duration);
     }
 }
 
@@ -111,10 +111,10 @@ impl Drop for Run {
 }
 
 pin_project! {
-    /// Runs a handler inside of the run's span.
+    /// Runs a handler inside the run's span.
     #[derive(Debug)]
     pub(crate) struct Runner<F> {
-        // Dropped before the run, so that what the handler logs then is inside.
+        // Dropped before `run`, so that whatever the handler logs on drop is inside the span.
         #[pin]
         handler: F,
         run: Option<Run>,

@@ -1,4 +1,4 @@
-//! The spans' names. [The module above](super) lists their fields.
+//! The names of the spans. [The parent module](super) lists their fields.
 
 #[cfg(feature = "tracing")]
 use tracing::field::{Empty, debug, display};
@@ -15,7 +15,7 @@ pub const RUN: &str = "openmail.run";
 /// Around the sending of a reply.
 pub const REPLY: &str = "openmail.reply";
 
-/// A span, or nothing.
+/// A span, or nothing if spans are compiled out.
 #[derive(Debug, Clone)]
 pub(super) struct Span {
     #[cfg(feature = "tracing")]
@@ -31,11 +31,11 @@ pub(crate) struct Entered<'a> {
     _inner: std::marker::PhantomData<&'a ()>,
 }
 
-/// What a span is the child of.
+/// The parent of a span.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(not(feature = "queue"), allow(dead_code, reason = "a queue's worker has it"))]
 pub(super) enum Parent {
-    /// The span around it.
+    /// The current span.
     Current,
     /// A span of another task or process.
     Trace(Option<TraceContext>),
@@ -73,7 +73,7 @@ macro_rules! task {
 }
 
 impl Span {
-    /// Around a delivery whose request has this `traceparent`. Nothing is known of its event yet.
+    /// Creates the span of a delivery with this `traceparent`. Nothing is known of its event yet.
     pub(super) fn delivery(trace: Option<TraceContext>) -> Self {
         #[cfg(feature = "tracing")]
         {
@@ -105,7 +105,7 @@ impl Span {
         }
     }
 
-    /// Around a run.
+    /// Creates the span of a run.
     pub(super) fn run(fields: Fields<'_>, parent: Parent) -> Self {
         #[cfg(feature = "tracing")]
         return Self::task(task!("openmail.run", OTEL_KIND, parent), "process", fields, parent);
@@ -116,7 +116,7 @@ impl Span {
         }
     }
 
-    /// Around the sending of a reply.
+    /// Creates the span of an attempt to send a reply.
     #[cfg(any(feature = "api", feature = "queue"))]
     pub(super) fn reply(fields: Fields<'_>, parent: Parent) -> Self {
         #[cfg(feature = "tracing")]
@@ -181,7 +181,7 @@ impl Span {
         future
     }
 
-    /// The context of this span, for what it causes elsewhere.
+    /// Returns the trace context of this span, for what it causes elsewhere.
     pub(super) fn trace_context(&self) -> Option<TraceContext> {
         #[cfg(feature = "opentelemetry")]
         return super::opentelemetry::context(&self.inner);
@@ -239,7 +239,7 @@ impl Span {
     }
 }
 
-/// Runs a future in the span that is entered now, on whatever task it runs.
+/// Runs a future in the span that is entered now, whichever task polls it.
 #[cfg(feature = "dedupe")]
 pub(crate) fn in_current_span<F: Future>(future: F) -> impl Future<Output = F::Output> {
     #[cfg(feature = "tracing")]

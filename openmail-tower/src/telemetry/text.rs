@@ -1,10 +1,10 @@
-//! Texts from outside, made fit for a log line.
+//! Makes text from outside safe for a log line.
 
 use std::fmt::{self, Write};
 
-/// The most bytes of an id or a name.
+/// Maximum length of an id or a name, in bytes.
 const NAME: usize = 128;
-/// The most bytes of an error.
+/// Maximum length of an error, in bytes.
 const ERROR: usize = 1024;
 
 /// A text that is escaped, so that it stays on its line, and cut.
@@ -28,7 +28,7 @@ impl<T: fmt::Display> fmt::Display for Text<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut cut = Cut { f, left: self.limit, is_full: false };
         let written = write!(cut, "{}", self.text);
-        // The error of a text that was cut is our own: it ends its `Display` early.
+        // A text that was cut ends its `Display` early with an error of our own.
         if cut.is_full { f.write_str("…") } else { written }
     }
 }
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn is_cut_after_its_limit_whatever_is_in_it() {
+    fn is_cut_at_its_limit_whatever_it_contains() {
         assert_eq!(name(&"x".repeat(128)).to_string(), "x".repeat(128));
         for char in ["x", "é", "\u{1}", "\u{10ffff}"] {
             let text = name(&char.repeat(1 << 20)).to_string();
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_is_not_written_to_its_end() {
+    fn stops_writing_a_text_once_it_is_cut() {
         struct Endless;
         impl fmt::Display for Endless {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
