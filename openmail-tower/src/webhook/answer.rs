@@ -1,6 +1,6 @@
-//! The form of every response of our own: a status, a code for machines, a sentence for people.
+//! The form of our own responses: a status, a code for machines, a sentence for people.
 //!
-//! Nothing here logs or counts: that is for those who send a response.
+//! Nothing here logs or counts: that is up to whoever sends the response.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use http::{
 
 use crate::seam::{HandlerError, HandlerErrorKind, Outcome};
 
-/// After how many seconds to try again where nothing better is known.
+/// The `Retry-After` of responses that know nothing better.
 pub(crate) const RETRY_SOON: Duration = Duration::from_secs(5);
 
-/// A refusal. Neither text is ever made of anything from outside or of a secret, nor does it hold
-/// what JSON would want escaped.
+/// Creates a refusal. Neither text is ever built from input or from a secret, nor contains a
+/// character that JSON would have to escape.
 pub(crate) fn refusal(
     status: StatusCode,
     code: &str,
@@ -29,18 +29,18 @@ pub(crate) fn refusal(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(delay) = retry_after {
-        // Rounded up, and never 0: that would ask for another attempt at once.
+        // Rounded up, and never 0: that would ask for an immediate retry.
         let seconds = delay.as_secs().saturating_add((delay.subsec_nanos() > 0).into());
         headers.insert(RETRY_AFTER, seconds.max(1).into());
     }
     response
 }
 
-/// An event that was not handled; the response says only what sort of failure it is.
+/// Creates the response for an event that was not handled. It says only what kind of failure it is.
 pub(crate) fn failure(error: &HandlerError) -> Response<Bytes> {
     let delay = error.delay();
     let (status, code, message, retry_after) = match error.kind() {
-        // Trying again would be of no use.
+        // A retry would be no use.
         HandlerErrorKind::Permanent => return Response::default(),
         HandlerErrorKind::InFlight => (
             StatusCode::CONFLICT,
@@ -76,16 +76,17 @@ pub(crate) fn failure(error: &HandlerError) -> Response<Bytes> {
     refusal(status, code, message, retry_after)
 }
 
-/// The handler has not come to its end in time.
+/// Creates the response for a handler that did not finish in time.
 pub(crate) fn late() -> Response<Bytes> {
     let message = "The event was not handled in time.";
     refusal(StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded", message, Some(RETRY_SOON))
 }
 
-/// The status of an event that does not fit the type of its name, where nothing takes it.
+/// The status for an event that does not fit the type of its name, if nothing takes it.
 pub(crate) const MISFIT: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
 
-/// An event that need not come again; `unrouted` is the status of one that no handler asks for.
+/// Creates the response for an event that need not be delivered again; `unrouted` is the status for
+/// one that no handler matches.
 pub(crate) fn outcome(outcome: &Outcome, unrouted: StatusCode) -> Response<Bytes> {
     if *outcome == Outcome::Unrouted && unrouted == MISFIT {
         let message = "The event does not fit the type of its name, and nothing takes it.";
@@ -97,14 +98,15 @@ pub(crate) fn outcome(outcome: &Outcome, unrouted: StatusCode) -> Response<Bytes
     Response::default()
 }
 
-/// Nothing has taken the handler's replies. Wired wrongly: the event must come again, so that they are
-/// not lost.
+/// Creates the response for replies that nothing has taken. The program is wired wrongly, and the
+/// event must be delivered again so that they are not lost.
 pub(crate) fn unsent() -> Response<Bytes> {
     let message = "The handler's reply was not sent: ReplyLayer is missing.";
     refusal(StatusCode::INTERNAL_SERVER_ERROR, "missing_layer", message, None)
 }
 
-/// Nothing has verified the request: wired wrongly, and to be refused whatever it holds.
+/// Creates the response for a request that nothing has verified. The program is wired wrongly, and
+/// the request is refused whatever it contains.
 pub(crate) fn unverified() -> Response<Bytes> {
     let message = "The request was not verified: VerifyLayer is missing.";
     refusal(StatusCode::INTERNAL_SERVER_ERROR, "missing_layer", message, None)

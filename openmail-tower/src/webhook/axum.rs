@@ -9,7 +9,8 @@ use http::request::Parts;
 
 use crate::{seam::VerifiedEvent, telemetry, webhook::answer::unverified};
 
-/// Takes the event that [`VerifyLayer`](crate::VerifyLayer) has left in the request's extensions.
+/// Extracts the event that [`VerifyLayer`](crate::VerifyLayer) has put into the request's
+/// extensions.
 impl<S: Send + Sync> FromRequestParts<S> for VerifiedEvent {
     type Rejection = MissingVerifyLayer;
 
@@ -22,8 +23,8 @@ impl<S: Send + Sync> FromRequestParts<S> for VerifiedEvent {
     }
 }
 
-/// There is no [`VerifyLayer`](crate::VerifyLayer) around the handler: answered 500, since what has
-/// not been verified is refused whatever it holds.
+/// The rejection if no [`VerifyLayer`](crate::VerifyLayer) is around the handler. Answered with
+/// 500: an unverified request is refused whatever it contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the request was not verified: VerifyLayer is missing")]
 #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! From an event's outcome to the HTTP answer.
+//! [`Endpoint`]: turns the outcome of an event into the HTTP response.
 
 use std::{
     convert::Infallible,
@@ -30,10 +30,10 @@ use crate::{
     },
 };
 
-/// A webhook in one call: `events` behind an [`Endpoint`] behind the layer's verification.
+/// Builds a whole webhook: `events` inside an [`Endpoint`] inside the verification of `layer`.
 ///
-/// In axum it is a service and not a handler: `route_service`, not `route` with `post(…)`. It answers
-/// other methods than `POST` itself.
+/// In axum, mount it with `route_service`, not with `route` and `post(…)`: it is a service, not a
+/// handler, and it answers methods other than `POST` itself.
 ///
 /// ```no_run
 /// use openmail_tower::{EventRouter, VerifyLayer, webhook};
@@ -48,21 +48,21 @@ pub fn webhook<E, K: Keyring>(layer: VerifyLayer<K>, events: E) -> Verify<Endpoi
     layer.layer(Endpoint::new(events))
 }
 
-/// Makes an HTTP service of a service of events: takes the [`VerifiedEvent`] from the request's
-/// extensions, calls the service, and turns what became of it into the answer.
+/// Turns a service of events into an HTTP service: takes the [`VerifiedEvent`] from the request's
+/// extensions, calls the service, and turns the outcome into the response.
 ///
-/// | what | answer |
+/// | outcome | response |
 /// |---|---|
-/// | done, done before, or no handler asks for it | 200 |
+/// | handled, handled before, or no handler matches | 200 |
 /// | the handler failed or panicked | 500 `handler_failed` |
-/// | it asks for time | 503 `retry_later` |
-/// | it failed for good | 200; it is logged: another delivery would be of no use |
+/// | the handler asked for a later retry | 503 `retry_later` |
+/// | the handler failed permanently | 200, and logged: another delivery would be no use |
 /// | the same event is being handled | 409 `in_flight` |
-/// | a store, a queue or a lookup cannot be reached | 503 `unavailable` |
-/// | no answer in time | 503 `deadline_exceeded` |
-/// | there is no [`VerifyLayer`] around it, or nothing inside it sends the handler's reply | 500 `missing_layer` |
+/// | a store, a queue or a lookup is unreachable | 503 `unavailable` |
+/// | no outcome before the deadline | 503 `deadline_exceeded` |
+/// | no [`VerifyLayer`] is around it, or nothing inside it sends the handler's reply | 500 `missing_layer` |
 ///
-/// An error's text goes into the log and never into the answer.
+/// The text of an error goes into the log, never into the response.
 #[derive(Debug, Clone)]
 pub struct Endpoint<E> {
     events: E,
@@ -71,22 +71,22 @@ pub struct Endpoint<E> {
 }
 
 impl<E> Endpoint<E> {
-    /// An endpoint with a deadline of 12 s that answers unrouted events with 200.
+    /// Creates an endpoint with a deadline of 12 s that answers unrouted events with 200.
     pub fn new(events: E) -> Self {
         Self { events, deadline: Duration::from_secs(12), unrouted: StatusCode::OK }
     }
 
-    /// Sets the maximum time from the request's arrival to the response. OpenMail hangs up after 15 s
-    /// and counts that as a failure. A run that takes longer is dropped, unless a layer in between
-    /// holds its claim and runs it to the end. Default: 12 s.
+    /// Sets the maximum time from the request's arrival to the response. OpenMail hangs up after 15
+    /// s and counts that as a failure. A run that takes longer is dropped, unless a layer in
+    /// between holds its claim and runs it to the end. Default: 12 s.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Answers 404 where no handler asks for an event, and OpenMail then delivers it again. Its
-    /// "Test webhook" reports a webhook that answers so as broken.
+    /// Answers 404 if no handler matches an event, so that OpenMail delivers it again. Its "Test
+    /// webhook" button then reports the webhook as broken. Default: 200.
     #[must_use]
     pub fn refuse_unrouted(mut self) -> Self {
         self.unrouted = StatusCode::NOT_FOUND;
@@ -104,8 +104,8 @@ where
     type Error = Infallible;
     type Future = EndpointFuture<E, B>;
 
-    /// Always ready: a request that nothing has verified yet takes no place in the service of events,
-    /// and to wait for one counts towards the deadline.
+    /// Always ready: a request that has not been verified must not take a place in the service of
+    /// events. Waiting for a place counts towards the deadline.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
@@ -141,7 +141,7 @@ pin_project! {
         #[pin]
         state: State<Oneshot<E, E::Future>, B>,
         unrouted: StatusCode,
-        // Dropped after the run.
+        // Declared after the run, so that it is dropped after it.
         answering: Answering,
     }
 }
@@ -149,9 +149,9 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<F, B> {
-        // The rest of the body is read before the refusal is answered.
+        // Reads the rest of the body before the refusal is sent.
         Unverified { discard: Discard, #[pin] body: Option<B> },
-        // Without a deadline where that lies further away than time goes.
+        // No deadline if it is too far in the future to be an `Instant`.
         Running { #[pin] run: CatchPanic<F>, deadline: Option<Instant>, timer: Timer },
     }
 }
@@ -200,7 +200,7 @@ where
     }
 }
 
-/// Reports a failure and answers it.
+/// Reports a failure and creates its response.
 fn failed(mut error: HandlerError, answering: &mut Answering) -> Response<Bytes> {
     answering.failed(&mut error);
     failure(&error)

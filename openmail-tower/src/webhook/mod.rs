@@ -1,9 +1,9 @@
 //! From an HTTP request to a [`VerifiedEvent`](crate::VerifiedEvent), and from its outcome to the
 //! HTTP response.
 //!
-//! [`VerifyLayer`] judges a request: cheap checks, the body, the signature, the typed parse.
-//! [`Endpoint`] calls the service of events and turns its outcome into the response.
-//! [`webhook()`] is both in one call.
+//! [`VerifyLayer`] checks a request: its head, its body, its signature, and its event. [`Endpoint`]
+//! calls the service of events and turns its outcome into the response. [`webhook()`] is both in
+//! one call.
 
 mod answer;
 #[cfg(feature = "axum")]

@@ -1,4 +1,5 @@
-//! Webhook secrets: opaque text that is never shown, never empty, and never has blanks around it.
+//! Webhook secrets: opaque text that is never shown, never empty, and never surrounded by white
+//! space.
 
 use std::{env, ffi::OsString, fmt, sync::Arc};
 
@@ -7,15 +8,15 @@ use sha2::Sha256;
 
 use crate::telemetry;
 
-/// The variable that holds the secret, as OpenMail's guide names it.
+/// The environment variable of the secret, as named in OpenMail's guide.
 pub const SECRET_VARIABLE: &str = "OPENMAIL_WEBHOOK_SECRET";
-/// The variable that holds the secret before it, while a rotation is under way.
+/// The environment variable of the previous secret, during a rotation.
 pub const PREVIOUS_SECRET_VARIABLE: &str = "OPENMAIL_WEBHOOK_SECRET_PREVIOUS";
 
-/// A secret of fewer bytes is worth a warning.
+/// A secret with fewer bytes is logged as a warning.
 const SHORT: usize = 16;
 
-/// Whether a text stands in quotation marks.
+/// Returns whether a text is enclosed in quotation marks.
 fn is_quoted(text: &str) -> bool {
     let mut characters = text.chars();
     let (first, last) = (characters.next(), characters.next_back());
@@ -32,8 +33,8 @@ fn is_quoted(text: &str) -> bool {
 /// One webhook secret.
 ///
 /// OpenMail does not document the form of its secrets, so this is opaque text: its UTF-8 bytes are
-/// the key as they are, without any decoding. Only the keyed state of the MAC is kept, never the
-/// text; it is wiped on drop and `Debug` does not show it.
+/// the key, without any decoding. Only the keyed state of the MAC is kept, never the text. It is
+/// wiped on drop, and `Debug` does not show it.
 ///
 /// ```
 /// use openmail_tower::{Secret, webhook::SecretErrorKind};
@@ -50,15 +51,15 @@ pub struct Secret {
 }
 
 impl Secret {
-    /// Takes the secret's text.
+    /// Creates a secret from its text.
     ///
-    /// A secret of fewer than 16 bytes is taken, since OpenMail does not say how long its secrets
-    /// are, and reported once in the log: it was probably cut off.
+    /// A secret of fewer than 16 bytes is accepted, since OpenMail does not say how long its
+    /// secrets are. It is logged once as a warning, because it was probably cut off.
     ///
     /// # Errors
-    /// When it is empty, begins or ends with white space, or stands in quotation marks: the newline
-    /// of a file, a blank from a copied line, or the quotes of an env file are the usual reason why no
-    /// signature ever verifies.
+    /// If it is empty, begins or ends with white space, or is enclosed in quotation marks. The
+    /// newline of a file, a space from a copied line, or the quotes of an env file are the usual
+    /// reasons why no signature ever verifies.
     pub fn new(text: impl AsRef<str>) -> Result<Self, SecretError> {
         let text = text.as_ref();
         let blank = |c: char| c.is_whitespace() || c == '\u{feff}' || c == '\0';
@@ -81,7 +82,7 @@ impl Secret {
     /// Reads the secret from an environment variable.
     ///
     /// # Errors
-    /// When the variable is not set or not Unicode, and as [`Secret::new`]; the error names the
+    /// If the variable is not set or is not Unicode, or as for [`Secret::new`]. The error names the
     /// variable.
     pub fn from_env(variable: &str) -> Result<Self, SecretError> {
         Self::from_variable(variable, env::var_os(variable))
@@ -96,7 +97,7 @@ impl Secret {
         text.map_err(|error| SecretError { variable: Some(name.to_owned()), ..error })
     }
 
-    /// A key that need not be text, for published vectors.
+    /// Creates a secret from bytes that need not be text, for published test vectors.
     #[cfg(test)]
     pub(crate) fn from_key(key: &[u8]) -> Self {
         Self { keyed: Hmac::new_from_slice(key).expect("HMAC takes a key of any length") }
@@ -113,11 +114,11 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The secrets that may have signed a request: usually one, and two around a rotation.
+/// The secrets that may have signed a request: usually one, and two during a rotation.
 ///
-/// OpenMail invalidates a rotated secret at once, so the receiver must know the new one beforehand
-/// and take both for a while. All are tried, always, so that the time taken tells nothing about
-/// which one matched. Cheap to clone.
+/// OpenMail invalidates the old secret of a rotation at once, so the receiver must know the new one
+/// beforehand and accept both for a while. All secrets are always tried, so the time taken does not
+/// reveal which one matched. Cheap to clone.
 ///
 /// ```
 /// use openmail_tower::{Secret, Secrets};
@@ -131,21 +132,21 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Takes the current secret.
+    /// Creates a set with the current secret.
     pub fn new(current: Secret) -> Self {
         Self { all: Arc::new([current]) }
     }
 
-    /// Also accepts `other`: the previous secret, or the coming one.
+    /// Also accepts `other`: the previous secret, or the next one.
     #[must_use]
     pub fn and(self, other: Secret) -> Self {
         Self { all: self.all.iter().cloned().chain([other]).collect() }
     }
 
-    /// Reads `OPENMAIL_WEBHOOK_SECRET` and, where it is set, `OPENMAIL_WEBHOOK_SECRET_PREVIOUS`.
+    /// Reads `OPENMAIL_WEBHOOK_SECRET` and, if it is set, `OPENMAIL_WEBHOOK_SECRET_PREVIOUS`.
     ///
     /// # Errors
-    /// As [`Secret::from_env`]; only the second variable may be unset or empty.
+    /// As for [`Secret::from_env`]; only the second variable may be unset or empty.
     pub fn from_env() -> Result<Self, SecretError> {
         Self::from_variables(env::var_os(SECRET_VARIABLE), env::var_os(PREVIOUS_SECRET_VARIABLE))
     }
@@ -155,7 +156,7 @@ impl Secrets {
         previous: Option<OsString>,
     ) -> Result<Self, SecretError> {
         let secrets = Self::new(Secret::from_variable(SECRET_VARIABLE, current)?);
-        // Compose files pass a variable that is not set as an empty one, and env files keep quotes.
+        // Compose files pass an unset variable as an empty one, and env files keep quotes.
         let is_none = |text: &OsString| {
             text.to_str().is_some_and(|text| matches!(text.trim(), "" | "\"\"" | "''"))
         };
@@ -182,8 +183,8 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// Why a text cannot be a secret. Its `Debug` is its `Display`, since that is what a `main` prints
-/// which ends with it.
+/// The error of a text that cannot be a secret. `Debug` writes the same as `Display`, since that is
+/// what a `main` that returns the error prints.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{kind}", variable.as_ref().map(|name| format!("{name}: ")).unwrap_or_default())]
 pub struct SecretError {
@@ -192,12 +193,12 @@ pub struct SecretError {
 }
 
 impl SecretError {
-    /// What is wrong with it.
+    /// Returns what is wrong with it.
     pub fn kind(&self) -> SecretErrorKind {
         self.kind
     }
 
-    /// The environment variable it came from.
+    /// Returns the environment variable that it came from.
     pub fn variable(&self) -> Option<&str> {
         self.variable.as_deref()
     }
@@ -225,13 +226,13 @@ pub enum SecretErrorKind {
     /// The environment variable is not Unicode.
     #[error("the webhook secret is not valid Unicode")]
     NotUnicode,
-    /// Nothing, or nothing but blanks.
+    /// It is empty, or nothing but white space.
     #[error("the webhook secret is empty")]
     Empty,
-    /// White space before or after it.
+    /// It has white space before or after it.
     #[error("the webhook secret has white space before or after it (a newline, a copied blank?)")]
     Padded,
-    /// Quotation marks around it.
+    /// It is enclosed in quotation marks.
     #[error(
         "the webhook secret has quotation marks around it; an env file or a shell has kept them, so write it without"
     )]
@@ -247,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn blanks_around_and_nothing_at_all_are_refused() {
+    fn refuses_an_empty_or_padded_secret() {
         for text in ["", " ", "\n", "\u{feff}", "\0"] {
             assert_eq!(Secret::new(text).unwrap_err().kind(), SecretErrorKind::Empty, "{text:?}");
         }
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn quotation_marks_around_are_refused_and_within_are_not() {
+    fn refuses_quotation_marks_only_around_a_secret() {
         for text in ["\"whsec_k\"", "'k'", "`k`", "\u{201c}k\u{201d}", "\u{2018}k\u{2019}", "\"\""]
         {
             let error = Secret::new(text).unwrap_err();
@@ -271,13 +272,13 @@ mod tests {
     }
 
     #[test]
-    fn a_main_that_ends_with_it_tells_what_to_do() {
+    fn debug_says_what_to_do_when_main_returns_it() {
         let error = Secrets::from_variables(None, None).unwrap_err();
         assert_eq!(format!("{error:?}"), error.to_string());
     }
 
     #[test]
-    fn the_error_names_the_variable() {
+    fn error_names_the_variable() {
         let name = |result: Result<Secrets, SecretError>| result.unwrap_err().to_string();
         assert!(name(variables(None, None)).starts_with("OPENMAIL_WEBHOOK_SECRET: "));
         assert!(name(variables(Some(""), None)).starts_with("OPENMAIL_WEBHOOK_SECRET: "));
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn the_previous_secret_may_be_unset_or_empty() {
+    fn previous_secret_may_be_unset_or_empty() {
         for none in [None, Some(""), Some(" "), Some("\"\""), Some("''")] {
             assert_eq!(variables(Some("k"), none).unwrap().iter().count(), 1, "{none:?}");
         }

@@ -1,12 +1,12 @@
-//! OpenMail's signature, pure: no HTTP, no clock of its own.
+//! OpenMail's signature as pure functions: no HTTP, and no clock of its own.
 //!
 //! `X-Signature` is the lower-case hex of `HMAC-SHA256(secret, "{X-Timestamp}.{raw body}")`, and
-//! `X-Timestamp` the Unix time in seconds at which this attempt was sent. What is signed is the
-//! header's exact text and the body's exact bytes: whoever verifies re-serialised JSON verifies
-//! something else.
+//! `X-Timestamp` is the Unix time in seconds at which this attempt was sent. The signature covers
+//! the exact text of the header and the exact bytes of the body: re-serialised JSON does not
+//! verify.
 //!
-//! [`VerifyLayer`](crate::VerifyLayer) does all of this for an HTTP service; these functions are
-//! for whoever has none.
+//! [`VerifyLayer`](crate::VerifyLayer) does all of this for an HTTP service. Use these functions if
+//! you have none.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,10 +15,11 @@ use sha2::Sha256;
 
 use crate::webhook::secret::{Secret, Secrets};
 
-/// How far `X-Timestamp` may be from now, either way: OpenMail's guide says five minutes.
+/// The default for how far `X-Timestamp` may be from now, in either direction: five minutes, as
+/// OpenMail's guide says.
 pub const DEFAULT_TOLERANCE: Duration = Duration::from_secs(300);
 
-/// Signs a body as OpenMail does; the answer is the text of `X-Signature`.
+/// Signs a body as OpenMail does. Returns the text of `X-Signature`.
 ///
 /// ```
 /// use openmail_tower::{Secret, webhook::signature};
@@ -36,8 +37,8 @@ pub fn sign(secret: &Secret, timestamp: u64, body: &[u8]) -> String {
     hex::encode(mac.finalize().into_bytes())
 }
 
-/// Verifies one delivery: `timestamp` and `signature` are the texts of the headers, `now` the time
-/// to judge the timestamp by. Returns the signed time.
+/// Verifies one delivery. `timestamp` and `signature` are the texts of the headers, `now` is the
+/// time by which the timestamp is judged. Returns the signed time.
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};
@@ -72,7 +73,7 @@ pub fn verify_at(
     if macs.verify(&signature) { Ok(timestamp.time()) } else { Err(SignatureError::Mismatch) }
 }
 
-/// Why a delivery is not taken for OpenMail's.
+/// Why a delivery does not verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignatureError {
@@ -86,14 +87,14 @@ pub enum SignatureError {
     #[error("the timestamp is {} from this machine's clock{}", Off(*ahead, *seconds),
         if *milliseconds { "; it looks like milliseconds" } else { "" })]
     Stale {
-        /// By how many seconds it is off.
+        /// How far it is off, in seconds.
         seconds: u64,
-        /// Whether it lies in the future.
+        /// Whether it is in the future.
         ahead: bool,
-        /// Whether it would be fresh if it were read as milliseconds.
+        /// Whether it would be fresh if read as milliseconds.
         milliseconds: bool,
     },
-    /// None of the secrets gives this signature.
+    /// None of the secrets produces this signature.
     #[error("no configured secret gives this signature")]
     Mismatch,
 }
@@ -115,7 +116,7 @@ pub(crate) struct Timestamp {
 
 impl Timestamp {
     pub(crate) fn parse(text: &[u8]) -> Result<Self, SignatureError> {
-        // `u64::from_str` alone would take a leading plus.
+        // `u64::from_str` alone would accept a leading plus.
         if !text.iter().all(u8::is_ascii_digit) {
             return Err(SignatureError::MalformedTimestamp);
         }
@@ -124,9 +125,9 @@ impl Timestamp {
         Ok(Self { seconds })
     }
 
-    /// Judges freshness; both edges of the window are inside it.
+    /// Checks that the timestamp is fresh. Both ends of the window count as inside.
     pub(crate) fn check(self, now: SystemTime, tolerance: Duration) -> Result<(), SignatureError> {
-        // A clock before 1970 is no clock; the distance is then simply huge.
+        // A clock before 1970 is wrong anyway; the distance is then simply huge.
         let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let seconds = self.seconds.abs_diff(now);
         if seconds <= tolerance.as_secs() {
@@ -136,7 +137,7 @@ impl Timestamp {
         Err(SignatureError::Stale { seconds, ahead: self.seconds > now, milliseconds })
     }
 
-    /// The signed time; only to be asked for once `check` has bounded it.
+    /// Returns the signed time. Must only be called after `check` has bounded it.
     pub(crate) fn time(self) -> SystemTime {
         UNIX_EPOCH.checked_add(Duration::from_secs(self.seconds)).unwrap_or(UNIX_EPOCH)
     }
@@ -154,7 +155,7 @@ impl Signature {
     }
 }
 
-/// The MACs under way for one delivery, one for each secret that may have signed it.
+/// The MACs in progress for one delivery, one for each secret that may have signed it.
 #[derive(Clone)]
 pub(crate) struct Macs {
     first: Hmac<Sha256>,
@@ -179,7 +180,7 @@ impl Macs {
         self.others.iter_mut().for_each(|mac| mac.update(bytes));
     }
 
-    /// Compares against every MAC, whether or not one has matched already.
+    /// Compares with every MAC, even if one has already matched.
     pub(crate) fn verify(self, signature: &Signature) -> bool {
         let matches = |mac: Hmac<Sha256>| mac.verify_slice(&signature.0).is_ok();
         self.others.into_iter().fold(matches(self.first), |found, mac| matches(mac) | found)
@@ -203,7 +204,7 @@ mod tests {
 
     fn verify(timestamp: &str, now: SystemTime) -> Result<SystemTime, SignatureError> {
         let secret = Secret::new("k").unwrap();
-        // Signed anew for each timestamp, so that only the time can fail it.
+        // Signed again for each timestamp, so that only the time can fail the check.
         let signature = sign(&secret, timestamp.parse().unwrap(), b"{}");
         verify_at(&secret.into(), timestamp, signature, b"{}", now, DEFAULT_TOLERANCE)
     }
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_distance_is_said_and_cannot_overflow() {
+    fn error_states_the_distance_without_overflow() {
         let stale = |seconds, ahead, milliseconds| {
             Err(SignatureError::Stale { seconds, ahead, milliseconds })
         };
@@ -234,13 +235,13 @@ mod tests {
     }
 
     #[test]
-    fn the_message_helps_to_mend_it() {
+    fn error_hints_at_milliseconds() {
         let error = verify(&format!("{NOW}000"), at(NOW)).unwrap_err().to_string();
         assert!(error.contains("ahead") && error.contains("milliseconds"), "{error}");
     }
 
     #[test]
-    fn a_tolerance_without_end_does_not_overflow_either() {
+    fn maximum_tolerance_does_not_overflow() {
         let secret = Secret::new("k").unwrap();
         let signature = sign(&secret, u64::MAX, b"{}");
         let timestamp = u64::MAX.to_string();

@@ -21,41 +21,42 @@ use super::{
     rotation::Rotation,
 };
 
-/// The secrets of single inboxes and, beside them, of the account. They change while it is in use;
-/// clones share them.
+/// The secrets of individual inboxes and, optionally, of the account. They can be changed while in
+/// use; clones share them.
 ///
 /// # Who signs for whom
 ///
-/// **An inbox that has secrets of its own is signed for by these alone; every other one by the
-/// account's.** It is so on every road: whatever the path, the body or a header claims only decides
-/// which secrets are tried, and an event is refused with 401 unless it is one that they may sign.
+/// **An inbox with secrets of its own accepts only those; every other inbox accepts the
+/// account's.** This holds however the request names its inbox: path, body or header only decide
+/// which secrets are tried, and the event is refused with 401 unless those secrets may sign for it.
 ///
-/// | signed with | event of | answer |
+/// | signed with | event of | result |
 /// |---|---|---|
-/// | A's secret | A | let through |
-/// | A's secret | no inbox (`setup.test`, `pod.*`, unknown events) | let through, and belongs to A |
+/// | A's secret | A | accepted |
+/// | A's secret | no inbox (`setup.test`, `pod.*`, unknown events) | accepted, and belongs to A |
 /// | A's secret | B | 401 |
-/// | the account's | an inbox without a secret of its own, or no inbox | let through |
+/// | the account's | an inbox without a secret of its own, or no inbox | accepted |
 /// | the account's | A | 401 |
-/// | any | an inbox that is not known, and no account | 401 |
+/// | any | an unknown inbox, with no account secret set | 401 |
 ///
-/// # How to lay out secrets among tenants
+/// # How to assign secrets to tenants
 ///
-/// - **A secret for each inbox whose secret somebody else sees.** Whoever holds a webhook's secret
-///   can write as OpenMail to whatever it signs for. A tenant who runs his own receiver, or sees his
-///   webhook's settings, therefore must hold nothing but his inbox's. The account's secret signs for
-///   all inboxes without one: it stays with the operator.
-/// - **One URL for each, `/webhooks/{inbox_id}`.** OpenMail signs with the secret that belongs to
-///   the URL. With the inbox in the path, a request's secrets are known from its head, and the body
-///   is hashed while it arrives. [`by_body`](Self::by_body) is for whoever can have one URL only.
-/// - **Never one secret in two inboxes.** Both could then sign for one another's URL, though not
+/// - **Give each inbox its own secret if someone else can see it.** Anyone who holds a webhook's
+///   secret can impersonate OpenMail for everything that secret signs for. So a tenant that runs
+///   its own receiver, or can see its webhook's settings, must only ever hold the secret of its own
+///   inbox. The account's secret signs for all inboxes without one: keep it with the operator.
+/// - **Give each inbox its own URL, `/webhooks/{inbox_id}`.** OpenMail signs with the secret that
+///   belongs to the URL. With the inbox in the path, the secrets are known before the body arrives,
+///   and the body is hashed as it arrives. Use [`by_body`](Self::by_body) only if you can have a
+///   single URL.
+/// - **Never use one secret for two inboxes.** Each could then sign for the other's URL, though not
 ///   with the other's `inbox_id`.
-/// - **Put a secret in here before OpenMail gets it**, and take it out after. A rotated secret is
-///   invalid for OpenMail at once, and an event refused five times is lost: hence
-///   [`rotate`](Self::rotate), with an overlap of at least the ten minutes that an event is tried
-///   for. An inbox that leaves the account's webhook for one of its own is
-///   [`set`](Self::set) once OpenMail delivers there: from then on the account's secret no longer
-///   signs for it.
+/// - **Add a secret here before OpenMail gets it, and remove it afterwards.** OpenMail invalidates
+///   the old secret of a rotation at once, and an event that is refused five times is lost. So
+///   [`rotate`](Self::rotate) with an overlap of at least the ten minutes during which OpenMail
+///   retries an event. When an inbox moves from the account's webhook to its own,
+///   [`set`](Self::set) its secret once OpenMail delivers there: from then on, the account's secret
+///   no longer signs for it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -75,13 +76,13 @@ use super::{
 /// # Ok::<(), openmail_tower::webhook::SecretError>(())
 /// ```
 ///
-/// # What a stranger learns
+/// # What a stranger can learn
 ///
-/// An inbox that is not known costs a hash of the body and is answered as a wrong signature is. Two
-/// things can be told by time. While an inbox has two secrets, its body is hashed once for each. And
-/// finding the secrets of an inbox that has some takes 1 to 23 ns longer than finding none, by how
-/// the table lies in the processor's cache; nothing makes it equal, since that is far below what the
-/// time of an HTTP response shows.
+/// A request for an unknown inbox is hashed and answered like one with a wrong signature. Timing
+/// reveals two things. While an inbox has two secrets, its body is hashed once for each. And a
+/// lookup that finds an inbox takes 1 to 23 ns longer than one that does not, depending on what is
+/// in the processor's cache. This is not equalised, since it is far below what the time of an HTTP
+/// response can show.
 #[derive(Clone)]
 pub struct InboxKeyring {
     shared: Arc<Shared>,
@@ -94,36 +95,36 @@ struct Shared {
 }
 
 impl InboxKeyring {
-    /// A keyring without secrets, which lets nothing through. The inbox is named by the last segment
-    /// of the path.
+    /// Creates a keyring without secrets, which accepts nothing. The inbox is named by the last
+    /// segment of the path.
     pub fn new() -> Self {
         let shared = Shared { inboxes: InboxMap::default(), account: RwLock::new(None) };
         Self { shared: Arc::new(shared), by_path: true }
     }
 
-    /// Beside the inboxes' secrets, takes the account's, for every inbox that has none of its own.
+    /// Also accepts the account's secrets, for every inbox that has none of its own.
     #[must_use]
     pub fn with_account(self, secrets: impl Into<Secrets>) -> Self {
         self.set_account(Some(secrets.into()));
         self
     }
 
-    /// Finds the inbox by the body's `inbox_id`, whatever the path: for whoever has one URL for all
+    /// Finds the inbox by the body's `inbox_id` instead of the path, for a single URL for all
     /// inboxes. The body is then received before it is hashed.
     #[must_use]
     pub fn by_body(self) -> Self {
         Self { by_path: false, ..self }
     }
 
-    /// Gives an inbox its secrets, in the place of those it had.
+    /// Sets the secrets of an inbox, replacing those it had.
     pub fn set(&self, inbox: impl Into<InboxId>, secrets: impl Into<Secrets>) {
         self.shared.inboxes.pin().insert(inbox.into(), Rotation::new(secrets.into()));
     }
 
-    /// Gives an inbox a new secret, and takes those it had up to now for `overlap` more;
-    /// `Duration::MAX` means until the next change. A rotation ends the one before.
+    /// Gives an inbox a new secret, and also accepts its previous ones for `overlap`;
+    /// `Duration::MAX` means until the next change. A new rotation ends the previous one.
     ///
-    /// As [`set`](Self::set) where the inbox has none.
+    /// If the inbox has no secrets, this is the same as [`set`](Self::set).
     #[expect(clippy::needless_pass_by_value, reason = "the keyring keeps it")]
     pub fn rotate(&self, inbox: impl Into<InboxId>, new: Secret, overlap: Duration) {
         self.shared.inboxes.pin().update_or_insert_with(
@@ -133,24 +134,24 @@ impl InboxKeyring {
         );
     }
 
-    /// Takes an inbox's secrets away, and tells whether it had any. The account's then sign for it,
-    /// where there are any.
+    /// Removes an inbox's secrets. Returns whether it had any. From then on the account's secrets
+    /// sign for it, if there are any.
     pub fn remove(&self, inbox: impl AsRef<str>) -> bool {
         self.shared.inboxes.pin().remove(inbox.as_ref()).is_some()
     }
 
-    /// Whether an inbox has secrets of its own.
+    /// Returns whether an inbox has secrets of its own.
     pub fn contains(&self, inbox: impl AsRef<str>) -> bool {
         self.shared.inboxes.pin().contains_key(inbox.as_ref())
     }
 
-    /// Replaces the account's secrets; none means that only inboxes' own secrets sign.
+    /// Replaces the account's secrets. With `None`, only the inboxes' own secrets sign.
     pub fn set_account(&self, secrets: Option<Secrets>) {
         *self.shared.account.write().unwrap_or_else(PoisonError::into_inner) =
             secrets.map(Rotation::new);
     }
 
-    /// As [`rotate`](Self::rotate), for the account.
+    /// Rotates the account's secret, as [`rotate`](Self::rotate) does for an inbox.
     pub fn rotate_account(&self, new: Secret, overlap: Duration) {
         let mut account = self.shared.account.write().unwrap_or_else(PoisonError::into_inner);
         *account = Some(match &*account {
@@ -197,7 +198,7 @@ impl Keyring for InboxKeyring {
     }
 }
 
-/// How many secrets there are, and none of them.
+/// Shows the number of secrets, but none of them.
 impl fmt::Debug for InboxKeyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InboxKeyring")
@@ -208,7 +209,7 @@ impl fmt::Debug for InboxKeyring {
     }
 }
 
-/// Frameworks strip what stands before it, in nested routes; the last segment stays.
+/// Nested routers strip the beginning of the path; the last segment always remains.
 fn last_segment(path: &str) -> Option<InboxId> {
     let segment = path.rsplit('/').next().filter(|segment| !segment.is_empty())?;
     let text = percent_decode_str(segment).decode_utf8().ok()?;
@@ -220,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_segment_is_decoded_after_it_is_cut() {
+    fn last_segment_is_cut_before_it_is_decoded() {
         let segment = |path| last_segment(path).map(|id| id.to_string());
         assert_eq!(segment("/webhooks/inb_1").as_deref(), Some("inb_1"));
         assert_eq!(segment("/inb_1").as_deref(), Some("inb_1"));
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_tells_no_secret_and_no_inbox() {
+    fn debug_shows_no_secret_and_no_inbox() {
         let keyring = InboxKeyring::new().with_account(Secret::new("hush_account").unwrap());
         keyring.set("inb_1", Secret::new("hush_inbox").unwrap());
         let text = format!("{keyring:?}");

@@ -1,4 +1,4 @@
-//! [`Keyring`], and what it is asked and answers.
+//! [`Keyring`], its questions and its answers.
 
 use std::{
     future::{Future, Ready, ready},
@@ -14,16 +14,16 @@ use crate::{
     webhook::secret::{Secret, Secrets},
 };
 
-/// Where the name of the inbox stands whose secrets are to be tried.
+/// Where a request names the inbox whose secrets are to be tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scope {
     /// Nowhere: one set of secrets signs for the whole account.
     Account,
-    /// In the request's head, as the path.
+    /// In the request's head, for example in the path.
     Inbox(InboxId),
-    /// In the body's `inbox_id`: read before it is verified, to know whose secrets to try, and
-    /// believed only if the verified event carries the same.
+    /// In the body's `inbox_id`. It is read before the body is verified, to know which secrets to
+    /// try, and is trusted only if the verified event has the same one.
     Body,
 }
 
@@ -34,7 +34,7 @@ pub struct Keys {
     pub(crate) holder: Holder,
 }
 
-/// Who signs with a set of secrets.
+/// For whom a set of secrets signs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Holder {
     Account,
@@ -43,7 +43,7 @@ pub(crate) enum Holder {
 }
 
 impl Holder {
-    /// Whether the holder signs for events of this inbox, or of none.
+    /// Returns whether the holder may sign for events of this inbox, or of none.
     pub(crate) fn signs_for(&self, inbox: Option<&InboxId>, keyring: &impl Keyring) -> bool {
         match self {
             Self::Account => inbox.is_none_or(|inbox| keyring.account_signs_for(inbox)),
@@ -52,7 +52,7 @@ impl Holder {
         }
     }
 
-    /// The inbox that owns whatever the holder signs.
+    /// Returns the inbox that owns everything the holder signs.
     pub(crate) fn inbox(&self) -> Option<&InboxId> {
         match self {
             Self::Inbox(own) => Some(own),
@@ -61,19 +61,19 @@ impl Holder {
     }
 }
 
-/// Which inbox the keys were asked for. The event must carry the same.
+/// The inbox for which the keys were requested. The event must carry the same one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// None: one set of secrets signs for the account.
     Account,
-    /// The inbox that the request's head names.
+    /// The inbox named in the request's head.
     Head(InboxId),
-    /// What the body's `inbox_id` says.
+    /// The inbox named in the body, if any.
     Body(Option<InboxId>),
 }
 
 impl Asked {
-    /// The inbox to look up.
+    /// Returns the inbox to look up.
     pub(crate) fn inbox(&self) -> Option<InboxId> {
         match self {
             Self::Account | Self::Body(None) => None,
@@ -81,8 +81,8 @@ impl Asked {
         }
     }
 
-    /// Whether an event may be what was asked for: `carried` is the inbox in its body, `owner` the
-    /// one whose secret verified it.
+    /// Returns whether an event matches what was requested: `carried` is the inbox in its body,
+    /// `owner` the one whose secret verified it.
     pub(crate) fn matches(&self, carried: Option<&InboxId>, owner: Option<&InboxId>) -> bool {
         match self {
             Self::Account => true,
@@ -93,23 +93,23 @@ impl Asked {
 }
 
 impl Keys {
-    /// Secrets that sign for every inbox, save those that
-    /// [`account_signs_for`](Keyring::account_signs_for) excepts.
+    /// Secrets that sign for every inbox, except those for which
+    /// [`account_signs_for`](Keyring::account_signs_for) returns `false`.
     pub fn account(secrets: Secrets) -> Self {
         Self { secrets, holder: Holder::Account }
     }
 
-    /// Secrets that sign for one inbox. An event of another inbox that they verify is refused; one
-    /// that names no inbox belongs to this one.
+    /// Secrets that sign for one inbox. If they verify an event of another inbox, it is refused; an
+    /// event that names no inbox belongs to this one.
     pub fn inbox(inbox: InboxId, secrets: Secrets) -> Self {
         Self { secrets, holder: Holder::Inbox(inbox) }
     }
 
-    /// For an inbox that has no secret, or is not known: nothing verifies.
+    /// The answer for an inbox that is unknown or has no secret: nothing verifies.
     ///
-    /// The request is hashed all the same, and answered as one whose signature is wrong, so that
-    /// neither the answer nor its time tells which inboxes there are. (A body is hashed once for
-    /// each secret: of an inbox that has several, the time tells.)
+    /// The request is hashed all the same and answered like one with a wrong signature, so neither
+    /// the response nor its time reveals which inboxes exist. (A body is hashed once for each
+    /// secret, so the time does reveal an inbox with several.)
     pub fn nobody() -> Self {
         static DECOY: OnceLock<Secrets> = OnceLock::new();
         let decoy = || Secret::new("decoy").expect("it is neither empty nor padded").into();
@@ -119,8 +119,8 @@ impl Keys {
 
 /// Finds the secrets that may have signed a request.
 ///
-/// Its errors, and no answer within [`keys_timeout`](crate::VerifyLayer::keys_timeout), are answered
-/// 503, so that OpenMail tries again. The future may be dropped at any time.
+/// If it returns an error, or no answer within [`keys_timeout`](crate::VerifyLayer::keys_timeout),
+/// the response is 503, so that OpenMail retries. The future may be dropped at any time.
 ///
 /// ```
 /// use std::{future::Future, pin::Pin};
@@ -159,26 +159,27 @@ impl Keys {
 /// let layer = VerifyLayer::with_keyring(Database);
 /// ```
 pub trait Keyring: Clone + Send + Sync + 'static {
-    /// The lookup.
+    /// The future of the lookup.
     type Future: Future<Output = Result<Keys, BoxError>> + Send;
 
-    /// Where the inbox is named. Nothing is verified yet: an answer only says what to try.
+    /// Returns where the request names its inbox. Nothing is verified yet, so this only decides
+    /// what to try.
     fn scope(&self, request: &Parts) -> Scope;
 
-    /// Returns the secrets for what the scope names: an inbox, or none where that is
-    /// [`Scope::Account`] or the body holds no `inbox_id`. An event that carries another inbox is
-    /// refused, whoever's secrets these are.
+    /// Returns the secrets for an inbox. The inbox is `None` if the scope is [`Scope::Account`] or
+    /// the body has no `inbox_id`. An event that carries another inbox is refused, whoever owns
+    /// these secrets.
     fn keys(&self, inbox: Option<InboxId>) -> Self::Future;
 
-    /// Whether the account's secrets sign for this inbox too. Asked once they have verified an event
-    /// of it; no means that it is refused.
+    /// Returns whether the account's secrets may also sign for this inbox. Called once they have
+    /// verified an event of that inbox; if `false`, the event is refused.
     fn account_signs_for(&self, inbox: &InboxId) -> bool {
         let _ = inbox;
         true
     }
 }
 
-/// One account's secrets.
+/// A keyring of one account's secrets.
 impl Keyring for Secrets {
     type Future = Ready<Result<Keys, BoxError>>;
 
@@ -191,7 +192,7 @@ impl Keyring for Secrets {
     }
 }
 
-/// Reads `inbox_id` from a body that is not verified yet: only to know whose secret to try.
+/// Reads `inbox_id` from a body that is not verified yet, only to know which secrets to try.
 pub(crate) fn peek_inbox_id(body: &[u8]) -> Option<InboxId> {
     #[derive(Deserialize)]
     struct Named {
@@ -205,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_inbox_named_twice_or_oddly_is_none() {
+    fn ignores_an_inbox_named_twice_or_in_an_odd_form() {
         let peek = |json: &str| peek_inbox_id(json.as_bytes()).map(|id| id.to_string());
         assert_eq!(peek(r#"{"a":{"inbox_id":"x"},"inbox_id":"a"}"#).as_deref(), Some("a"));
         assert_eq!(peek(r#"{"a":"half an emoji \ud83d","inbox_id":"a"}"#).as_deref(), Some("a"));

@@ -1,8 +1,8 @@
 //! Which secrets may sign a request, and for which inbox.
 //!
-//! [`Secrets`](crate::Secrets) is the keyring of one account; [`InboxKeyring`] holds secrets of
-//! single inboxes as well, and changes while it is in use; [`Keyring`] is for whoever keeps them
-//! elsewhere.
+//! [`Secrets`](crate::Secrets) is the keyring of one account. [`InboxKeyring`] also holds secrets
+//! of individual inboxes and can be changed while in use. To keep secrets elsewhere, implement
+//! [`Keyring`].
 
 mod inbox;
 mod lookup;

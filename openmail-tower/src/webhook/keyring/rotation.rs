@@ -1,4 +1,4 @@
-//! The secrets of one holder, around a rotation.
+//! The secrets of one holder during a rotation.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::webhook::secret::{Secret, Secrets};
 
-/// The current secrets and, until a time, their predecessors as well.
+/// The current secrets and, for a limited time, their predecessors.
 #[derive(Debug, Clone)]
 pub(super) struct Rotation {
     current: Secrets,
@@ -16,7 +16,7 @@ pub(super) struct Rotation {
 #[derive(Debug, Clone)]
 struct Overlap {
     both: Secrets,
-    /// None means until the next change.
+    /// `None` means until the next change.
     end: Option<Instant>,
 }
 
@@ -25,14 +25,14 @@ impl Rotation {
         Self { current, overlap: None }
     }
 
-    /// Puts `new` first, and takes what was current before for `overlap` more.
+    /// Puts `new` first, and also accepts what was current before for `overlap`.
     pub(super) fn rotate(&self, new: Secret, overlap: Duration) -> Self {
         let both = self.current.iter().cloned().fold(Secrets::new(new.clone()), Secrets::and);
         let end = Instant::now().checked_add(overlap);
         Self { current: new.into(), overlap: Some(Overlap { both, end }) }
     }
 
-    /// What is accepted at the moment.
+    /// Returns the secrets that are accepted now.
     pub(super) fn secrets(&self) -> &Secrets {
         match &self.overlap {
             Some(Overlap { both, end }) if end.is_none_or(|end| Instant::now() < end) => both,

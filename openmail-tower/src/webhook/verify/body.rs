@@ -1,4 +1,4 @@
-//! Bodies: the one that the inner service gets, and the one that is answered with.
+//! The body that the inner service receives, and the body of the response.
 
 use std::{
     convert::Infallible,
@@ -12,9 +12,9 @@ use http_body_util::Full;
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// A request's body whose signature holds, to be read again by the inner service.
+    /// The body of a verified request, for the inner service to read again.
     ///
-    /// Trailers are not in it: the signature does not cover them.
+    /// Trailers are dropped: the signature does not cover them.
     #[derive(Debug, Clone)]
     pub struct VerifiedBody {
         #[pin]
@@ -49,7 +49,7 @@ impl Body for VerifiedBody {
 }
 
 pin_project! {
-    /// The body of an answer: the inner service's, or a rejection's.
+    /// The body of a response: the inner service's, or a rejection's.
     #[derive(Debug)]
     pub struct ResponseBody<B> {
         #[pin]
@@ -76,7 +76,7 @@ impl<B> ResponseBody<B> {
     }
 }
 
-/// An empty one, as layers ask for that answer by themselves.
+/// An empty body. Some layers need this to create responses of their own.
 impl<B> Default for ResponseBody<B> {
     fn default() -> Self {
         Self::rejection(Bytes::new())
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn by_default_it_is_empty() {
+    fn is_empty_by_default() {
         let body = ResponseBody::<Full<Bytes>>::default();
         assert!(body.is_end_stream());
         assert_eq!(body.size_hint().exact(), Some(0));

@@ -1,4 +1,4 @@
-//! The body as it arrives.
+//! Buffers the body as it arrives.
 
 use std::task::{Context, Poll};
 
@@ -9,9 +9,9 @@ use super::{
     rejection::{Rejection, RejectionKind},
 };
 
-/// Collects frames into one piece. A single frame is kept as it is; more are copied into one
-/// allocation that grows with what has arrived, to twice its size at most, and never on the word of
-/// `Content-Length`: that only keeps it from growing too far.
+/// Collects frames into contiguous bytes. A single frame is kept as it is; several are copied into
+/// one allocation. Its size follows what has arrived, at most twice that. `Content-Length` can only
+/// limit it, never enlarge it.
 #[derive(Debug)]
 pub(super) struct Buffer {
     bytes: Pieces,
@@ -42,25 +42,25 @@ impl Buffer {
         &mut self.reservation
     }
 
-    /// Refuses a frame that makes the body too large.
+    /// Refuses a frame that would make the body too large.
     pub(super) fn check(&self, frame: usize) -> Result<(), Rejection> {
         let length = self.len().saturating_add(frame);
         if length > self.limit { Err(RejectionKind::BodyTooLarge.into()) } else { Ok(()) }
     }
 
-    /// Reserves room for a frame; false where that is not to be had at once.
+    /// Reserves room for a frame; `false` if there is none now.
     pub(super) fn try_grow(&mut self, frame: usize) -> bool {
         let total = self.capacity_with(frame);
         self.reservation.try_grow(total)
     }
 
-    /// Waits for room for a frame; false where there will never be enough.
+    /// Waits for room for a frame; `false` if there will never be enough.
     pub(super) fn poll_grow(&mut self, cx: &mut Context<'_>, frame: usize) -> Poll<bool> {
         let total = self.capacity_with(frame);
         self.reservation.poll_grow(cx, total)
     }
 
-    /// Adds a frame that there is room for.
+    /// Appends a frame for which room was reserved.
     pub(super) fn append(&mut self, frame: Bytes) {
         let capacity = self.capacity_with(frame.len());
         match &mut self.bytes {
@@ -78,7 +78,7 @@ impl Buffer {
         }
     }
 
-    /// How much is held once a frame is added.
+    /// Returns the capacity once a frame is added.
     fn capacity_with(&self, frame: usize) -> usize {
         let length = self.len() + frame;
         let capacity = match &self.bytes {
@@ -89,7 +89,7 @@ impl Buffer {
         if length <= capacity {
             return capacity;
         }
-        // A small body does not leave the part of the budget that is for such.
+        // A small body must not leave the part of the budget for small bodies.
         let ample = if length <= SMALL { SMALL.min(length * 2) } else { length.saturating_mul(2) };
         ample.min(self.declared.unwrap_or(self.limit)).max(length)
     }
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn one_frame_is_not_copied() {
+    fn does_not_copy_a_single_frame() {
         let frame = Bytes::from(vec![7; 100]);
         let mut buffer = buffer(100, None);
         push(&mut buffer, frame.clone());
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn many_frames_are_joined_in_order() {
+    fn joins_frames_in_order() {
         for declared in [None, Some(9), Some(3), Some(usize::MAX)] {
             let mut buffer = buffer(100, declared);
             for frame in ["abc", "d", "ef", "ghi"] {
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_inclusive() {
+    fn limit_is_inclusive() {
         let mut buffer = buffer(4, None);
         push(&mut buffer, Bytes::from("abc"));
         assert!(buffer.check(1).is_ok());

@@ -1,4 +1,4 @@
-//! Verification for hosts without tower: the same checks in the same order.
+//! Verification for programs without tower: the same checks in the same order.
 
 use std::{future::poll_fn, time::SystemTime};
 
@@ -25,13 +25,14 @@ use super::{
 };
 
 impl VerifiedEvent {
-    /// Verifies one delivery, for programs without tower: a function in the cloud, another
+    /// Verifies one delivery, for programs without tower, such as a cloud function or another
     /// framework.
     ///
-    /// Judges the headers, the timestamp by the system's clock (300 s either way), the size (8 MiB),
-    /// the signature and the event, in the same order as [`Verify`](crate::webhook::Verify) does. The
-    /// time, memory and rate at which the body arrives are the caller's to limit. For other limits
-    /// and for secrets of single inboxes, see [`VerifyLayer::verify`].
+    /// Checks the headers, the timestamp against the system's clock (300 s in either direction),
+    /// the size (at most 8 MiB), the signature and the event, in the same order as
+    /// [`Verify`](crate::webhook::Verify). How long the body takes to arrive, and how much memory
+    /// it uses, is up to the caller. For other limits and for secrets of individual inboxes, see
+    /// [`VerifyLayer::verify`].
     ///
     /// ```
     /// use http::HeaderMap;
@@ -55,8 +56,7 @@ impl VerifiedEvent {
     /// ```
     ///
     /// # Errors
-    /// As [`RejectionKind`] says. The rejection tells how to answer: see
-    /// [`to_response`](Rejection::to_response).
+    /// See [`RejectionKind`]. Use [`to_response`](Rejection::to_response) to answer.
     pub fn verify(
         secrets: &Secrets,
         headers: &HeaderMap,
@@ -71,11 +71,11 @@ impl VerifiedEvent {
 }
 
 impl<K: Keyring> VerifyLayer<K> {
-    /// Verifies one delivery as this layer does, for programs without tower: `request` is the
-    /// request's head, `body` its whole body.
+    /// Verifies one delivery as this layer does, for programs without tower. `request` is the head
+    /// of the request, `body` its whole body.
     ///
-    /// The event counts against the layer's budget as long as it lives. Nothing is logged or counted.
-    /// Runs on a tokio runtime with time enabled.
+    /// The event counts against the layer's budget for as long as it lives. Nothing is logged or
+    /// counted. Must run on a tokio runtime with time enabled.
     ///
     /// ```
     /// use http::request::Parts;
@@ -95,7 +95,7 @@ impl<K: Keyring> VerifyLayer<K> {
     /// ```
     ///
     /// # Errors
-    /// As [`RejectionKind`] says.
+    /// See [`RejectionKind`].
     pub async fn verify(
         &self,
         request: &Parts,
@@ -133,7 +133,7 @@ fn signer(head: &Head, keys: Keys, asked: Asked, body: &[u8]) -> Result<Signer, 
     key.verify(&head.signature)
 }
 
-/// Says that a keyring did not answer in time.
+/// Creates the error of a keyring that did not answer in time.
 pub(super) fn keys_late() -> BoxError {
     BoxError::from("the secrets were not found in time")
 }

@@ -1,8 +1,8 @@
-//! The rest of a body that is refused: read, and thrown away.
+//! Reads the rest of a refused body and throws it away.
 //!
-//! A response that overtakes its request is none to many clients: a proxy that still writes takes
-//! the closed connection for a failure of the backend, answers 502, and sends it no requests for a
-//! while.
+//! Many clients ignore a response that arrives before they have sent the whole request. A proxy
+//! that is still writing treats the closed connection as a failure of the backend, answers 502, and
+//! sends it no requests for a while.
 
 use std::{
     pin::Pin,
@@ -18,11 +18,11 @@ use super::{
     receive::FRAMES_A_TURN,
 };
 
-/// So many bytes are read at most, or twice the size limit where that is more. A sender of more has
-/// its connection cut off.
+/// Maximum number of bytes to read, unless twice the size limit is more. If a sender sends more,
+/// its connection is closed.
 pub(crate) const DISCARD_LIMIT: u64 = 16 << 20;
 
-/// Reads to the end of a body.
+/// Reads a body to its end.
 #[derive(Debug)]
 pub(crate) struct Discard {
     limit: u64,
@@ -35,7 +35,7 @@ impl Discard {
         Self { limit, read: 0, pace: Pace::default() }
     }
 
-    /// Ready when the body has ended or failed, or goes beyond the limits.
+    /// Ready when the body has ended or failed, or exceeds the limits.
     pub(crate) fn poll<B>(
         &mut self,
         mut body: Pin<&mut B>,
@@ -64,14 +64,14 @@ impl Discard {
     }
 }
 
-/// Whether there is a rest to read before a refusal is answered: not of a body that is known to be
-/// longer than would be read.
+/// Returns whether to read the rest of a body before the refusal is sent. Not if the body is known
+/// to be longer than the limit.
 pub(crate) fn is_worth_reading<B: Body>(body: &B, limit: u64) -> bool {
     !body.is_end_stream() && body.size_hint().lower() <= limit
 }
 
-/// Whether the sender asks before it sends any of the body: then there is nothing to read unless the
-/// body is polled.
+/// Returns whether the sender waits for `100 Continue` before it sends the body. Then there is
+/// nothing to read unless the body is polled.
 pub(crate) fn expects_continue(headers: &HeaderMap) -> bool {
     headers.contains_key(EXPECT)
 }

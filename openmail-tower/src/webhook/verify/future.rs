@@ -1,4 +1,4 @@
-//! [`ResponseFuture`]: the keys, the body, the verdict, the inner service; in this order.
+//! [`ResponseFuture`]: the keys, the body, the verdict and the inner service, in this order.
 
 use std::{
     fmt,
@@ -43,10 +43,11 @@ pin_project! {
     {
         #[pin]
         state: State<S::Future, K::Future>,
-        // What is left of the request's body; none once it has ended.
+        // The unread rest of the request's body; `None` once it has ended.
         #[pin]
         body: Option<B>,
-        // What the inner service is called with; none once it was, or when it will not be.
+        // What the inner service will be called with; `None` once it was called, or if it will not
+        // be.
         waiting: Option<Waiting<S>>,
         settings: Arc<Settings<K>>,
         // Dropped last: what is dropped with the request is part of the delivery.
@@ -66,33 +67,33 @@ pin_project! {
     enum State<F, L> {
         // Waits for the secrets.
         Keys { #[pin] keys: L, timer: Timer, asked: Option<Asked>, then: Option<Then> },
-        // Receives the body; without a key where the body names the inbox.
+        // Receives the body. Without a key if the inbox is named in the body.
         Body { receive: Option<Receive>, key: Option<Key> },
-        // The signature holds: waits for room for the event.
+        // The signature was verified: waits for room for the event.
         Room { event: Option<Event>, timer: Timer },
         Inner { #[pin] response: F },
-        // Reads the rest of the body before the refusal is answered.
+        // Reads the rest of the body before the refusal is sent.
         Discard { discard: Discard, rejection: Option<Rejection> },
         Rejected { rejection: Option<Rejection> },
     }
 }
 
-/// A signed body that has not been read yet.
+/// A verified body that has not been parsed yet.
 struct Event {
     body: Bytes,
     share: Reservation,
     signer: Signer,
-    /// How much room it needs in all.
+    /// The number of bytes that it needs in all.
     total: usize,
-    /// Whether it may wait for that.
+    /// Whether it may wait for them.
     may_wait: bool,
 }
 
-/// What the keys are waited for with.
+/// What to do once the keys are found.
 enum Then {
-    /// To receive the body and hash it on the way.
+    /// Receive the body, and hash it as it arrives.
     Receive(Receive),
-    /// To hash it now: it had to be received first, since the inbox is named in it.
+    /// Hash the body now: it had to be received first, since it names the inbox.
     Verify(Bytes, Reservation),
 }
 
@@ -127,7 +128,7 @@ where
         Self { state, body: Some(body), waiting, settings, delivery }
     }
 
-    /// Refuses a request for its head.
+    /// Refuses a request because of its head.
     pub(super) fn rejected(
         settings: &Arc<Settings<K>>,
         delivery: Delivery,
@@ -255,7 +256,7 @@ where
                 }
             };
             let next = next.unwrap_or_else(|rejection| {
-                // Its place in the inner service is another's now.
+                // Frees its place in the inner service.
                 this.waiting.take();
                 let (state, keep) =
                     refuse(rejection, this.body.as_ref().get_ref().as_ref(), this.settings);
@@ -269,13 +270,13 @@ where
     }
 }
 
-/// What a refusal does with the rest of the body, and whether it needs it.
+/// Returns the next state after a refusal, and whether it needs the rest of the body.
 fn refuse<F, L, B: Body, K>(
     rejection: Rejection,
     body: Option<&B>,
     settings: &Settings<K>,
 ) -> (State<F, L>, bool) {
-    // What was too slow or broke off has no rest that is worth waiting for.
+    // A body that was too slow or broke off has no rest that is worth waiting for.
     let cut_off =
         matches!(rejection.kind(), RejectionKind::BodyTimeout | RejectionKind::BodyIncomplete);
     let twice = u64::try_from(settings.body_limit).unwrap_or(u64::MAX).saturating_mul(2);
@@ -289,7 +290,7 @@ fn refuse<F, L, B: Body, K>(
     }
 }
 
-/// Judges the signature of a whole body.
+/// Checks the signature of a whole body.
 fn verify<F, L>(
     key: Key,
     head: &Head,
@@ -298,10 +299,11 @@ fn verify<F, L>(
 ) -> Result<State<F, L>, Rejection> {
     let signer = key.verify(&head.signature)?;
     share.set_verified();
-    // The event has texts of its own, beside the body's, and what holds them.
+    // The parsed event needs memory in addition to the body.
     let weight = weight(&body);
     let total = share.bytes().max(body.len()) + weight;
-    // One of very many small parts evicts nobody: anybody who holds one inbox's secret can sign one.
+    // An event of very many small parts must not evict others: anyone who holds the secret of one
+    // inbox can sign such an event.
     let may_wait = weight <= body.len();
     let event = Some(Event { body, share, signer, total, may_wait });
     Ok(State::Room { event, timer: Timer::default() })
@@ -320,7 +322,7 @@ impl<S> Waiting<S>
 where
     S: Service<Request<VerifiedBody>>,
 {
-    /// Reads the event and, where its signer may speak for it, calls the inner service.
+    /// Parses the event and, if its signer may sign for it, calls the inner service.
     fn call<K: Keyring, L>(
         mut self,
         event: Event,

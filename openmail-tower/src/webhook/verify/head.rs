@@ -1,4 +1,4 @@
-//! What the request's head alone tells: cheap and certain, before one byte of the body is read.
+//! Checks of the request's head: cheap, and done before any byte of the body is read.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,25 +15,25 @@ static TIMESTAMP: HeaderName = HeaderName::from_static("x-timestamp");
 static SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
 pub(super) static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// A head that was found good.
+/// A valid head.
 #[derive(Debug)]
 pub(super) struct Head {
-    /// The header's exact text: what was signed.
+    /// The exact text of the header, which was signed.
     pub(super) timestamp_text: HeaderValue,
     pub(super) timestamp: Timestamp,
-    /// When it arrived.
+    /// When the request arrived.
     pub(super) now: SystemTime,
     pub(super) signature: Signature,
     pub(super) content_length: Option<usize>,
 }
 
-/// Only `POST` delivers webhooks.
+/// Webhooks are delivered only by `POST`.
 pub(super) fn check_method(method: &Method) -> Result<(), Rejection> {
     if method == Method::POST { Ok(()) } else { Err(RejectionKind::MethodNotAllowed.into()) }
 }
 
 impl Head {
-    /// Judges the headers. `body` is the least that the body is known to have.
+    /// Checks the headers. `body` is the minimum size that the body is known to have.
     pub(super) fn check(
         headers: &HeaderMap,
         body: usize,
@@ -56,7 +56,7 @@ impl Head {
 }
 
 impl Head {
-    /// How many seconds the signed time lies before the arrival.
+    /// Returns by how many seconds the signed time precedes the arrival.
     pub(super) fn clock_difference(&self) -> f64 {
         match self.now.duration_since(self.timestamp.time()) {
             Ok(ahead) => ahead.as_secs_f64(),
@@ -78,8 +78,8 @@ fn single<'h>(
     }
 }
 
-/// What the sender says it will send. Not our business where it makes no sense: the body's end is
-/// the HTTP server's to find. A number too large to hold is too large for any limit.
+/// Returns the length that the sender announces. A malformed value is ignored, since finding the
+/// end of the body is up to the HTTP server. A number too large to hold exceeds any limit.
 fn content_length(headers: &HeaderMap) -> Option<usize> {
     let text = headers.get(CONTENT_LENGTH)?.to_str().ok()?;
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

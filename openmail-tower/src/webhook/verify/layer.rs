@@ -17,7 +17,7 @@ use crate::webhook::{
 
 use super::{budget::Budget, pace::Limits, rejection::Rejection, service::Verify};
 
-/// Lets only requests through that OpenMail has signed, as [`Verify`].
+/// Lets only requests through that were signed by OpenMail, by wrapping services in [`Verify`].
 ///
 /// ```no_run
 /// use openmail_tower::{VerifiedEvent, VerifyLayer};
@@ -37,10 +37,10 @@ pub struct VerifyLayer<K = Secrets> {
 
 pub(super) type Respond = Arc<dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync>;
 
-/// How many bytes a body may have by default: the largest known events have about 6 MB.
+/// Default limit on the size of a body, in bytes: the largest known events have about 6 MB.
 pub(super) const DEFAULT_BODY_LIMIT: usize = 8 << 20;
 
-/// What every request is verified with.
+/// The settings with which every request is verified.
 #[derive(Clone)]
 pub(super) struct Settings<K> {
     pub(super) keyring: K,
@@ -54,23 +54,24 @@ pub(super) struct Settings<K> {
 }
 
 impl VerifyLayer {
-    /// Verifies with the secrets in `OPENMAIL_WEBHOOK_SECRET` and, around a rotation,
+    /// Verifies with the secrets in `OPENMAIL_WEBHOOK_SECRET` and, during a rotation,
     /// `OPENMAIL_WEBHOOK_SECRET_PREVIOUS`.
     ///
     /// # Errors
-    /// When the first is not set, or either is empty or has white space around it.
+    /// As for [`Secrets::from_env`].
     pub fn from_env() -> Result<Self, SecretError> {
         Secrets::from_env().map(Self::new)
     }
 
-    /// Verifies with one account's secret, or [`Secrets`].
+    /// Verifies with one account's [`Secret`](crate::Secret), or with [`Secrets`].
     pub fn new(secrets: impl Into<Secrets>) -> Self {
         Self::with_keyring(secrets.into())
     }
 }
 
 impl<K> VerifyLayer<K> {
-    /// Verifies with what a [`Keyring`](crate::webhook::Keyring) holds: as secrets of single inboxes.
+    /// Verifies with the secrets of a [`Keyring`](crate::webhook::Keyring), such as those of
+    /// individual inboxes.
     pub fn with_keyring(keyring: K) -> Self {
         Self {
             settings: Settings {
@@ -86,69 +87,72 @@ impl<K> VerifyLayer<K> {
         }
     }
 
-    /// How far `X-Timestamp` may be from now, either way. Default: 300 s, as the guide says.
+    /// Sets how far `X-Timestamp` may be from now, in either direction. Default: 300 s, as
+    /// OpenMail's guide says.
     #[must_use]
     pub fn tolerance(mut self, tolerance: Duration) -> Self {
         self.settings.tolerance = tolerance;
         self
     }
 
-    /// How many bytes a body may have. Default: 8 MiB, which holds the largest known events.
+    /// Sets the maximum size of a body, in bytes. Default: 8 MiB, which holds the largest known
+    /// events.
     #[must_use]
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.settings.body_limit = bytes;
         self
     }
 
-    /// How long a body may take to arrive. Default: 10 s.
+    /// Sets the maximum time for a body to arrive. Default: 10 s.
     #[must_use]
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
         self.settings.limits.timeout = timeout;
         self
     }
 
-    /// Sets the average rate, in bytes a second, below which a body is cut off with 408 once it has
-    /// taken 2 s; 0 for no minimum. Default: 16 KiB/s.
+    /// Sets the minimum average rate at which a body must arrive, in bytes per second; 0 for none.
+    /// A slower body is answered 408, but never before 2 s have passed. Default: 16 KiB/s.
     #[must_use]
     pub fn body_minimum_rate(mut self, bytes_per_second: u64) -> Self {
         self.settings.limits.minimum_rate = bytes_per_second;
         self
     }
 
-    /// How long the keyring may take to find the secrets; then the answer is 503 `unavailable`.
-    /// Default: 2 s.
+    /// Sets the maximum time for the keyring to find the secrets. After that, the response is 503
+    /// `unavailable`. Default: 2 s.
     #[must_use]
     pub fn keys_timeout(mut self, timeout: Duration) -> Self {
         self.settings.keys_timeout = timeout;
         self
     }
 
-    /// Sets how many bytes all bodies and events may take together: a body from its first byte, an
-    /// event as long as any clone of it lives. Shared by everything that this layer and its clones
-    /// wrap. Default: 64 MiB.
+    /// Sets the maximum number of bytes that all bodies and events may use together: a body from
+    /// its first byte, an event for as long as any clone of it lives. Everything that this layer
+    /// and its clones wrap shares one budget. Default: 64 MiB.
     ///
-    /// An eighth is for bodies of at most 64 KiB. In the rest, events whose signature holds go before
-    /// bodies that are still arriving, and younger bodies before older ones: the one that has to give
-    /// way, and one that finds no room within 2 s, is answered 503 `overloaded`.
+    /// An eighth is reserved for bodies of at most 64 KiB. In the rest, verified events go before
+    /// bodies that are still arriving, and younger bodies before older ones. A body that is
+    /// evicted, or finds no room within 2 s, is answered 503 `overloaded`.
     ///
-    /// A mail counts as its body once more, since it is text: less than two and a half times
-    /// `body_limit` refuses the largest for ever. An event of so many small parts (`[{},{},…]`) that
-    /// they may take more than a few times its body counts as what such parts take at most, which
-    /// may be hundreds of times as much; one that is beyond the whole budget is refused for ever too.
+    /// A mail counts twice, once as a body and once as text. So with a budget of less than two and
+    /// a half times `body_limit`, the largest mails are always refused. An event of very many small
+    /// parts (`[{},{},…]`) counts as the most memory that such parts can take, which may be
+    /// hundreds of times the size of its body. If that exceeds the whole budget, it is always
+    /// refused as well.
     #[must_use]
     pub fn body_budget(mut self, bytes: usize) -> Self {
         self.settings.budget = Budget::new(bytes);
         self
     }
 
-    /// Where the time comes from, for tests. Default: the system's clock.
+    /// Sets the clock, for tests. Default: the system's clock.
     #[must_use]
     pub fn clock(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         self.settings.clock = Arc::new(now);
         self
     }
 
-    /// How a rejection is answered. Default: [`Rejection::to_response`].
+    /// Sets how a rejection is answered. Default: [`Rejection::to_response`].
     #[must_use]
     pub fn on_rejection(
         mut self,

@@ -1,8 +1,8 @@
-//! The middleware: from a request to a [`VerifiedEvent`](crate::VerifiedEvent).
+//! The middleware that turns a request into a [`VerifiedEvent`](crate::VerifiedEvent).
 //!
-//! The head is judged before one byte of the body is read; the body is then read under a size
-//! limit, a time limit and a budget shared by all requests, and hashed as it arrives; only once the
-//! signature holds is it parsed.
+//! The head is checked before any byte of the body is read. The body is then read under a size
+//! limit, a time limit and a memory budget shared by all requests, and hashed as it arrives. It is
+//! parsed only once the signature is verified.
 
 mod body;
 mod budget;

@@ -1,4 +1,4 @@
-//! How fast a body has to arrive.
+//! The minimum rate at which a body has to arrive.
 
 use std::{
     task::{Context, Poll, ready},
@@ -9,17 +9,17 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::seam::Timer;
 
-/// A body that is complete by then is not asked how fast it was.
+/// A body that is complete within this time may be slow.
 const MOMENT: Duration = Duration::from_secs(2);
-/// Stands for a time that lies further away than time goes.
+/// Replaces a deadline that is too far in the future to be an `Instant`.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
-/// The time that a body may take.
+/// The limits on the time that a body may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// In all.
+    /// Maximum time in all.
     pub(crate) timeout: Duration,
-    /// The minimum rate in bytes a second, after a moment; 0 for none.
+    /// The minimum rate in bytes per second, checked after `MOMENT`; 0 for none.
     pub(crate) minimum_rate: u64,
 }
 
@@ -30,8 +30,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// How long after its start a body of which so many bytes have arrived is too slow, if it was not
-    /// read for a time.
+    /// Returns how long after its start a body is too slow, if `bytes` of it have arrived. `unread`
+    /// is the time during which it was not read, and which does not count.
     fn due(self, bytes: u64, unread: Duration) -> Duration {
         if self.minimum_rate == 0 {
             return self.timeout;
@@ -41,7 +41,7 @@ impl Limits {
     }
 }
 
-/// Watches one body. Its time begins when it has to be waited for.
+/// Watches one body. Its time starts when it first has to be waited for.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     started: Option<Instant>,
@@ -50,7 +50,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Ready when the body is too slow: `bytes` of it have arrived.
+    /// Ready when the body is too slow; `bytes` of it have arrived.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, bytes: u64, limits: Limits) -> Poll<()> {
         let started = *self.started.get_or_insert_with(Instant::now);
         let at = |due: Duration| started.checked_add(due).unwrap_or_else(|| started + FAR);
@@ -64,7 +64,7 @@ impl Pace {
         }
     }
 
-    /// Says that the body was not read for a time, which is none of its sender's fault.
+    /// Adds time during which the body was not read, for which its sender is not to blame.
     pub(crate) fn add_unread(&mut self, time: Duration) {
         self.unread = self.unread.saturating_add(time);
     }
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_body_is_late_after_a_moment_and_a_fast_one_only_at_the_timeout() {
+    async fn slow_body_is_late_after_two_seconds_and_fast_body_at_the_timeout() {
         let (mut slow, mut fast) = (Pace::default(), Pace::default());
         assert!(!is_late(&mut slow, 0).await && !is_late(&mut fast, 0).await);
         advance(MOMENT - Duration::from_millis(1)).await;
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn limits_without_end_do_not_overflow() {
+    async fn maximum_limits_do_not_overflow() {
         let mut pace = Pace::default();
         let limits = Limits { timeout: Duration::MAX, minimum_rate: 0 };
         let late = poll_fn(|cx| Poll::Ready(pace.poll(cx, 0, limits).is_ready()));

@@ -1,4 +1,4 @@
-//! Receiving a body: size, time, share of the budget, and the hash on the way.
+//! Receives a body: limits its size and time, reserves memory, and hashes it as it arrives.
 
 use std::{
     error::Error,
@@ -25,13 +25,13 @@ use super::{
     rejection::{Rejection, RejectionKind},
 };
 
-/// After how many frames others on the thread, and the time limit, get a turn: a body may always
-/// have another frame ready, and an empty one.
+/// After this many frames, other tasks and the time limit get a turn: a body may always have
+/// another frame ready, even an empty one.
 pub(super) const FRAMES_A_TURN: usize = 64;
-/// The time that a body waits for room at most.
+/// Maximum time that a body waits for room.
 pub(super) const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Collects a body.
+/// Receives one body.
 #[derive(Debug)]
 pub(super) struct Receive {
     buffer: Buffer,
@@ -40,7 +40,7 @@ pub(super) struct Receive {
     waiting: Option<Waiting>,
 }
 
-/// A frame that there is no room for yet.
+/// A frame for which there is no room yet.
 #[derive(Debug)]
 struct Waiting {
     frame: Bytes,
@@ -125,13 +125,14 @@ impl Receive {
         self.pace.poll(cx, bytes, self.limits).map(|()| Err(RejectionKind::BodyTimeout.into()))
     }
 
-    /// The bytes, once it was ready, and their share of the budget.
+    /// Returns the bytes of a complete body, and their share of the budget.
     pub(super) fn finish(self) -> (Bytes, Reservation) {
         self.buffer.finish()
     }
 }
 
-/// A body that failed: by a limit that somebody else has set around it, or because it broke off.
+/// Creates the rejection for a body that failed: because it broke off, or because of a limit set by
+/// another layer.
 fn broken(error: impl Into<BoxError>) -> Rejection {
     let error = error.into();
     let mut cause: Option<&(dyn Error + 'static)> = Some(&*error);

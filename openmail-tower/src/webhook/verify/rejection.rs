@@ -1,4 +1,4 @@
-//! Why a request was not let through.
+//! [`Rejection`]: why a request was refused.
 
 use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
@@ -13,11 +13,11 @@ use crate::{
     },
 };
 
-/// Why a request was not let through.
+/// Why a request was refused.
 ///
-/// Its `Display` is for the log: it tells what helps to mend the matter, as by how many seconds the
-/// clock is off. What the sender is told is [`message`](Self::message), and less. The layer leaves
-/// it in the response's extensions, for outer layers to see.
+/// `Display` is for the log: it contains details that help to fix the problem, such as by how many
+/// seconds the clock is off. The sender only gets [`message`](Self::message), which says less. The
+/// layer puts the rejection into the response's extensions, for outer layers to see.
 #[derive(Debug, Clone)]
 pub struct Rejection {
     kind: RejectionKind,
@@ -34,22 +34,22 @@ impl Rejection {
         Self { source: Some(source.into().into()), ..kind.into() }
     }
 
-    /// What sort of rejection it is.
+    /// Returns the kind of rejection.
     pub fn kind(&self) -> RejectionKind {
         self.kind
     }
 
-    /// The answer's status.
+    /// Returns the status of the response.
     pub fn status(&self) -> StatusCode {
         self.kind.entry().0
     }
 
-    /// The answer's `error`.
+    /// Returns the `error` of the response.
     pub fn code(&self) -> &'static str {
         self.kind.entry().1
     }
 
-    /// The answer's `message`: one sentence that tells no secret.
+    /// Returns the `message` of the response: one sentence without secrets.
     pub fn message(&self) -> Cow<'static, str> {
         let message = self.kind.entry().2;
         match self.header {
@@ -58,12 +58,12 @@ impl Rejection {
         }
     }
 
-    /// The answer's `Retry-After`.
+    /// Returns the `Retry-After` of the response.
     pub fn retry_after(&self) -> Option<Duration> {
         (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_SOON)
     }
 
-    /// The answer as OpenMail is given it by default.
+    /// Returns the response that OpenMail gets by default.
     pub fn to_response(&self) -> Response<Bytes> {
         let mut response = refusal(self.status(), self.code(), &self.message(), self.retry_after());
         if self.kind == RejectionKind::MethodNotAllowed {
@@ -109,7 +109,7 @@ impl Error for Rejection {
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $status:ident $code:literal $message:literal,)*) => {
-        /// What sort of rejection it is.
+        /// The kind of a [`Rejection`].
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum RejectionKind {
@@ -133,10 +133,10 @@ kinds! {
     /// `X-Timestamp` or `X-Signature` is missing.
     MissingHeader = BAD_REQUEST "missing_header"
         "The header {header} is missing.",
-    /// One of them is there twice.
+    /// One of them was given more than once.
     AmbiguousHeader = BAD_REQUEST "ambiguous_header"
         "The header {header} was given more than once.",
-    /// `X-Timestamp` is no number of seconds.
+    /// `X-Timestamp` is not a number of seconds.
     MalformedTimestamp = BAD_REQUEST "malformed_timestamp"
         "The header X-Timestamp is not a Unix time in whole seconds.",
     /// `X-Signature` is not 64 hex digits.
@@ -145,28 +145,28 @@ kinds! {
     /// `X-Timestamp` is outside the window.
     StaleTimestamp = BAD_REQUEST "stale_timestamp"
         "The header X-Timestamp is too far from the present.",
-    /// The body is, or says it is, over the limit.
+    /// The body exceeds the size limit, or its declared length does.
     BodyTooLarge = PAYLOAD_TOO_LARGE "body_too_large"
         "The body is too large.",
-    /// The body did not come to its end in time.
+    /// The body was not complete in time.
     BodyTimeout = REQUEST_TIMEOUT "body_timeout"
         "The body did not arrive in time.",
     /// The body broke off.
     BodyIncomplete = BAD_REQUEST "body_incomplete"
         "The body broke off before its end.",
-    /// The bodies in flight take all the memory they may.
+    /// The bodies and events in memory use up the budget.
     Overloaded = SERVICE_UNAVAILABLE "overloaded"
         "Too many bodies are being received.",
     /// The secrets could not be looked up.
     Unavailable = SERVICE_UNAVAILABLE "unavailable"
         "The request cannot be verified at the moment.",
-    /// No secret gives this signature.
+    /// None of the secrets produces this signature.
     SignatureMismatch = UNAUTHORIZED "signature_mismatch"
         "The signature does not match.",
-    /// The secret that does is another inbox's.
+    /// The secret that produces the signature belongs to another inbox.
     InboxMismatch = UNAUTHORIZED "inbox_mismatch"
         "The signature is not that of the event's inbox.",
-    /// Signed, but no event.
+    /// The body is signed, but is not an event.
     InvalidPayload = UNPROCESSABLE_ENTITY "invalid_payload"
         "The signed body is not an event.",
 }

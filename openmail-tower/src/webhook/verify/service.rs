@@ -24,13 +24,14 @@ use super::{
     layer::Settings,
 };
 
-/// Around an HTTP service: verifies each request, and hands it on with a
+/// Wraps an HTTP service: verifies each request, and passes it on with a
 /// [`VerifiedEvent`](crate::VerifiedEvent) in its extensions and the raw body as its body.
 ///
-/// What is not OpenMail's never reaches the inner service. What is judged, in this order: the
-/// method, the headers' number and form, the timestamp, `Content-Length`; the body's size, time and
-/// share of the budget while it is read; the signature over its raw bytes; whether the secret is
-/// the inbox's; the event's form. Runs on a tokio runtime with time enabled.
+/// A request that OpenMail did not sign never reaches the inner service. These are checked, in this
+/// order: the method; the number and form of the headers; the timestamp; `Content-Length`; the
+/// body's size, time and memory as it is read; the signature over its raw bytes; whether the secret
+/// belongs to the event's inbox; the form of the event. Must run on a tokio runtime with time
+/// enabled.
 #[derive(Debug, Clone)]
 pub struct Verify<S, K = Secrets> {
     inner: S,
@@ -42,7 +43,7 @@ impl<S, K> Verify<S, K> {
         Self { inner, settings: Arc::new(settings) }
     }
 
-    /// The service within.
+    /// Returns the inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
@@ -68,13 +69,14 @@ where
         let Settings { clock, tolerance, body_limit, .. } = &*self.settings;
         let (parts, body) = request.into_parts();
         let delivery = Delivery::begin(parts.headers.get(&TRACEPARENT).map(HeaderValue::as_bytes));
-        // Some bodies know their length where no header tells it.
+        // Some bodies know their length even without a header.
         let least = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         let checked = check_method(&parts.method)
             .and_then(|()| Head::check(&parts.headers, least, clock(), *tolerance, *body_limit));
         match checked {
             Ok(head) => {
-                // The service that was polled ready is the one to call; its clone is not ready.
+                // The service that was polled ready must be the one that is called; a clone is not
+                // ready.
                 let clone = self.inner.clone();
                 let service = mem::replace(&mut self.inner, clone);
                 ResponseFuture::new(

@@ -1,4 +1,5 @@
-//! The verdict on a whole body: whose secret signed it, and whether that may speak for its inbox.
+//! The verdict on a whole body: whose secret signed it, and whether that secret may sign for its
+//! inbox.
 
 use std::time::SystemTime;
 
@@ -19,14 +20,14 @@ use super::{
     rejection::{Rejection, RejectionKind},
 };
 
-/// The MACs under way, and for whom their secrets sign.
+/// The MACs in progress, and for whom their secrets sign.
 #[derive(Debug)]
 pub(super) struct Key {
     pub(super) macs: Macs,
     signer: Signer,
 }
 
-/// Who has signed a body, and who was expected to.
+/// Who signed a body, and who was expected to.
 #[derive(Debug)]
 pub(super) struct Signer {
     holder: Holder,
@@ -51,12 +52,12 @@ impl Key {
 }
 
 impl Signer {
-    /// The inbox that owns whatever it signs.
+    /// Returns the inbox that owns everything it signs.
     pub(super) fn inbox(&self) -> Option<InboxId> {
         self.holder.inbox().cloned()
     }
 
-    /// Whether it may have signed this event.
+    /// Returns the event if the signer may have signed it.
     pub(super) fn admit(
         &self,
         reading: Reading,
@@ -71,15 +72,15 @@ impl Signer {
     }
 }
 
-/// What a signed body holds.
+/// The contents of a signed body.
 pub(super) struct Reading {
     event: Result<VerifiedEvent, InvalidPayload>,
-    /// The inbox that the body names.
+    /// The inbox named in the body.
     carried: Option<InboxId>,
 }
 
 impl Reading {
-    /// To be called only with a body whose signature holds.
+    /// Must only be called with a body whose signature was verified.
     pub(super) fn new(raw: &Bytes, timestamp: SystemTime, signed_for: Option<InboxId>) -> Self {
         let event = VerifiedEvent::parse_for(raw.clone(), timestamp, signed_for);
         let carried = match &event {
@@ -90,8 +91,8 @@ impl Reading {
     }
 }
 
-/// A body that holds its share of the budget as long as any clone of its bytes lives, and so as long
-/// as its event does.
+/// Attaches a share of the budget to a body. It is given back when the last clone of the bytes is
+/// dropped, and so when the event is.
 pub(super) fn with_share(body: Bytes, share: Reservation) -> Bytes {
     struct Owned {
         body: Bytes,

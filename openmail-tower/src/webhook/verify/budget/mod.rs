@@ -1,13 +1,13 @@
-//! The memory that all bodies and events may take together.
+//! The memory that all bodies and events may use together.
 //!
-//! It has two parts, so that a sender without a secret cannot starve the others. An eighth is for
-//! small bodies. The rest is for everything else, and in it three rules hold:
+//! It has two parts, so that a sender without a secret cannot starve the others. An eighth is
+//! reserved for small bodies. The rest is for everything else, under three rules:
 //!
-//! - What is verified goes before what is not: it evicts unverified bodies until there is room.
-//! - Among unverified bodies the younger goes before the older. To evict one that arrives in a
-//!   second, a sender has to fill the whole part within that second, however many connections it
-//!   has open.
-//! - Where nobody can be evicted, a body waits for room.
+//! - Verified bodies go before unverified ones, and evict them until there is room.
+//! - Among unverified bodies, a younger one goes before an older one. To evict a body that arrives
+//!   within a second, a sender has to fill the whole part within that second, however many
+//!   connections it has open.
+//! - If nothing can be evicted, a body waits for room.
 
 mod part;
 
@@ -24,12 +24,12 @@ use part::{Part, Turn};
 
 use crate::telemetry;
 
-/// A body of at most so many bytes is a small one.
+/// Maximum size of a small body, in bytes.
 pub(super) const SMALL: usize = 64 << 10;
-/// The part for small bodies, as a fraction of the budget.
+/// The part for small bodies is the budget divided by this.
 const SMALL_PART: usize = 8;
 
-/// A number of bytes, shared by every clone.
+/// A number of bytes, shared by all clones.
 #[derive(Debug, Clone)]
 pub(super) struct Budget {
     shared: Arc<Shared>,
@@ -65,8 +65,8 @@ impl Budget {
         }
     }
 
-    /// An empty reservation for one body. `declared` is the length that its sender promises: it
-    /// decides only in which part the body begins.
+    /// Creates an empty reservation for one body. `declared` is the length that its sender
+    /// announced; it only decides in which part the body begins.
     pub(super) fn reservation(&self, declared: Option<usize>) -> Reservation {
         let which = self.shared.part_for(declared.unwrap_or(0));
         telemetry::body_in_flight(true);
@@ -87,8 +87,8 @@ impl Shared {
         if bytes <= SMALL.min(self.small_size) { Which::Small } else { Which::Large }
     }
 
-    /// Runs `change` under the part's lock, and wakes whom it concerns after that: a waker may run
-    /// anything.
+    /// Runs `change` under the lock of a part. Wakers are called after the lock is released, since
+    /// a waker may run anything.
     fn with<R>(&self, which: Which, change: impl FnOnce(&mut Part) -> R) -> R {
         let part = match which {
             Which::Small => &self.small,
@@ -103,21 +103,21 @@ impl Shared {
     }
 }
 
-/// One body's share of the budget, and then its event's. Given back when it is dropped.
+/// The share of the budget that a body has, and then its event. Given back on drop.
 #[derive(Debug)]
 pub(super) struct Reservation {
     shared: Arc<Shared>,
-    /// Lower for those that came earlier.
+    /// Lower for bodies that arrived earlier.
     age: u64,
     which: Which,
     bytes: usize,
     verified: bool,
-    /// Whether the part knows it as one that may be evicted.
+    /// Whether the part lists it as one that may be evicted.
     parked: bool,
     wait: Option<Wait>,
 }
 
-/// What it waits for: `total` bytes in a part.
+/// What the body waits for: `total` bytes in a part.
 #[derive(Debug, Clone, Copy)]
 struct Wait {
     which: Which,
@@ -125,12 +125,12 @@ struct Wait {
 }
 
 impl Reservation {
-    /// How many bytes it holds.
+    /// Returns the number of bytes that it holds.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Takes more, up to `total` bytes in all. False where that is not to be had at once.
+    /// Grows to `total` bytes in all. `false` if there is no room for that now.
     pub(super) fn try_grow(&mut self, total: usize) -> bool {
         let Some(more) = total.checked_sub(self.bytes).filter(|more| *more > 0) else {
             return true;
@@ -142,7 +142,7 @@ impl Reservation {
             self.hold(target, total);
             return true;
         }
-        // The small part helps a small event out where nothing in the large one can be evicted.
+        // A small event stays in the small part if nothing in the large one can be evicted.
         if verified && target != self.which && !self.shared.with(target, |part| part.can_evict()) {
             let which = self.which;
             if self.shared.with(which, |part| part.take(more, verified)) {
@@ -153,9 +153,9 @@ impl Reservation {
         false
     }
 
-    /// Waits until it holds `total` bytes. False where the budget is smaller than that.
+    /// Waits until it holds `total` bytes. `false` if the budget is smaller than that.
     ///
-    /// The caller limits the time, and calls [`give_up`](Self::give_up) after it.
+    /// The caller limits the time, and calls [`give_up`](Self::give_up) afterwards.
     pub(super) fn poll_grow(&mut self, cx: &mut Context<'_>, total: usize) -> Poll<bool> {
         if self.wait.is_none() {
             if self.try_grow(total) {
@@ -169,7 +169,7 @@ impl Reservation {
             if total > size {
                 return Poll::Ready(false);
             }
-            // While it waits, it may have to give way itself.
+            // While it waits, it may itself be evicted.
             if !self.verified {
                 self.park(cx);
             }
@@ -186,7 +186,7 @@ impl Reservation {
         Poll::Pending
     }
 
-    /// Ends a wait that was in vain.
+    /// Ends a wait that did not succeed.
     pub(super) fn give_up(&mut self) {
         if let Some(Wait { which, .. }) = self.wait.take() {
             let (age, turn) = (self.age, self.turn());
@@ -194,8 +194,8 @@ impl Reservation {
         }
     }
 
-    /// Says that the body waits, for its sender or for room: until it is polled again, a younger one
-    /// may evict it.
+    /// Marks the body as waiting, for its sender or for room: until it is polled again, a younger
+    /// body may evict it.
     pub(super) fn park(&mut self, cx: &Context<'_>) {
         if self.bytes > 0 && !self.verified {
             let (age, bytes) = (self.age, self.bytes);
@@ -204,12 +204,12 @@ impl Reservation {
         }
     }
 
-    /// Whether it has to give way: to be dropped without delay.
+    /// Returns whether it was evicted and must be dropped without delay.
     pub(super) fn is_evicted(&self) -> bool {
         self.parked && self.shared.with(self.which, |part| part.is_evicted(self.age))
     }
 
-    /// Says that the signature holds: from now on nobody evicts it.
+    /// Marks the body as verified: from now on it cannot be evicted.
     pub(super) fn set_verified(&mut self) {
         self.unpark();
         self.verified = true;
@@ -222,7 +222,8 @@ impl Reservation {
         }
     }
 
-    /// Where so many bytes belong. What has outgrown the small part does not return to it.
+    /// Returns the part for this many bytes. A body that has outgrown the small part does not
+    /// return to it.
     fn target(&self, total: usize) -> Which {
         if self.verified || self.which == Which::Large {
             return Which::Large;
@@ -234,7 +235,7 @@ impl Reservation {
         Turn::new(self.age, self.verified)
     }
 
-    /// Books what was taken from a part, and gives back what it held in another.
+    /// Records the bytes taken from a part, and gives back those held in the other one.
     fn hold(&mut self, which: Which, total: usize) {
         telemetry::budget_changed(self.bytes, total);
         if which == self.which {

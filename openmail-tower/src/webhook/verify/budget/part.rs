@@ -1,4 +1,4 @@
-//! One part of the budget: who waits for room, and who makes it.
+//! One part of the budget: which bodies wait for room, and which are evicted for them.
 
 use std::{
     cmp::Reverse,
@@ -10,14 +10,14 @@ use std::{
 #[derive(Debug)]
 pub(super) struct Part {
     free: usize,
-    /// What evicted bodies have yet to give back.
+    /// The bytes that evicted bodies have yet to give back.
     coming: usize,
     /// Unverified bodies that may be evicted, the oldest first.
     parked: BTreeMap<u64, Parked>,
-    /// Those that were evicted and have not been dropped yet, with their bytes.
+    /// The bytes of bodies that were evicted and have not been dropped yet.
     evicted: HashMap<u64, usize>,
     waiting: BTreeMap<Turn, Waiting>,
-    /// What those that waited were given and have not seen yet.
+    /// The bytes granted to bodies that waited and have not been polled since.
     granted: HashMap<u64, usize>,
     wakers: Vec<Waker>,
 }
@@ -35,7 +35,8 @@ struct Waiting {
     waker: Waker,
 }
 
-/// Who is served first: the verified in order of arrival, then the youngest of the others.
+/// The order in which bodies are served: verified ones in order of arrival, then the youngest of
+/// the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Turn {
     Verified(u64),
@@ -61,12 +62,13 @@ impl Part {
         }
     }
 
-    /// Those to be woken once the lock is released.
+    /// Returns the wakers to call once the lock is released.
     pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
         mem::take(&mut self.wakers)
     }
 
-    /// Takes what is free. An unverified body does not overtake a verified one that waits.
+    /// Takes bytes if they are free. An unverified body does not overtake a verified one that
+    /// waits.
     pub(super) fn take(&mut self, bytes: usize, verified: bool) -> bool {
         let first = self.waiting.first_key_value().map(|(turn, _)| turn);
         let overtakes = !verified && matches!(first, Some(Turn::Verified(_)));
@@ -77,7 +79,7 @@ impl Part {
         taken
     }
 
-    /// Takes back the bytes of one that was dropped, or has moved to the other part.
+    /// Takes back the bytes of a body that was dropped or has moved to the other part.
     pub(super) fn give(&mut self, age: u64, bytes: usize, was_parked: bool) {
         if was_parked {
             self.parked.remove(&age);
@@ -92,7 +94,7 @@ impl Part {
 
     pub(super) fn park(&mut self, age: u64, bytes: usize, waker: &Waker) {
         if self.evicted.contains_key(&age) {
-            // It finds out when it is polled again, which may not be by itself.
+            // It must be polled to notice the eviction, and may not be woken otherwise.
             self.wakers.push(waker.clone());
             return;
         }
@@ -133,7 +135,7 @@ impl Part {
         !self.parked.is_empty() || self.coming > 0
     }
 
-    /// Whether the one that waits has its room now; else it is waked when it has.
+    /// Returns whether a waiting body has its room now. If not, it is woken once it does.
     pub(super) fn poll_wait(&mut self, turn: Turn, age: u64, need: usize, waker: &Waker) -> bool {
         if self.granted.remove(&age).is_some() {
             return true;
@@ -146,15 +148,15 @@ impl Part {
         self.granted.remove(&age).is_some()
     }
 
-    /// Takes back what one that no longer waits has asked for or been given.
+    /// Removes a body that no longer waits, and takes back what it was granted.
     pub(super) fn forget(&mut self, turn: Turn, age: u64) {
         self.waiting.remove(&turn);
         let bytes = self.granted.remove(&age).unwrap_or(0);
         self.give(age, bytes, false);
     }
 
-    /// Gives what is free to those that wait, in their order. One that needs more holds up only those
-    /// of the lower rank.
+    /// Grants free bytes to waiting bodies, in their order. A verified body that needs more than is
+    /// free holds up only unverified ones.
     fn grant(&mut self) {
         let (free, granted, wakers) = (&mut self.free, &mut self.granted, &mut self.wakers);
         let mut verified_waits = false;
@@ -171,7 +173,8 @@ impl Part {
         });
     }
 
-    /// Evicts for those that wait: for a verified one any body, else only older ones.
+    /// Evicts bodies for those that wait: any body for a verified one, only older bodies for the
+    /// others.
     fn make_room(&mut self) {
         let mut available = self.free + self.coming;
         for (turn, waiting) in &self.waiting {

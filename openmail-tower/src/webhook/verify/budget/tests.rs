@@ -30,7 +30,7 @@ fn noop() -> Context<'static> {
     Context::from_waker(Waker::noop())
 }
 
-/// A body in the large part that waits for its sender.
+/// Creates a body in the large part that waits for its sender.
 fn parked(budget: &Budget, bytes: usize) -> (Reservation, Arc<Woken>) {
     let mut reservation = budget.reservation(Some(usize::MAX));
     assert!(reservation.try_grow(bytes));
@@ -39,7 +39,7 @@ fn parked(budget: &Budget, bytes: usize) -> (Reservation, Arc<Woken>) {
     (reservation, woken)
 }
 
-/// An event in the large part.
+/// Creates an event in the large part.
 fn verified(budget: &Budget, bytes: usize) -> Reservation {
     let mut reservation = budget.reservation(Some(usize::MAX));
     reservation.set_verified();
@@ -51,7 +51,7 @@ const SIZE: usize = 8 << 20;
 const LARGE: usize = 7 << 20;
 
 #[test]
-fn what_is_taken_comes_back() {
+fn gives_back_what_was_taken() {
     let budget = Budget::new(SIZE);
     let mut a = budget.reservation(Some(SIZE));
     assert!(a.try_grow(LARGE) && a.try_grow(10), "it has that much already");
@@ -62,7 +62,7 @@ fn what_is_taken_comes_back() {
 }
 
 #[test]
-fn small_bodies_have_a_part_of_their_own() {
+fn small_bodies_have_their_own_part() {
     let budget = Budget::new(SIZE);
     let (_flood, _) = parked(&budget, LARGE);
     let mut small = budget.reservation(None);
@@ -71,7 +71,7 @@ fn small_bodies_have_a_part_of_their_own() {
 }
 
 #[test]
-fn what_outgrows_the_small_part_leaves_it() {
+fn body_that_outgrows_the_small_part_leaves_it() {
     let budget = Budget::new(SIZE);
     let mut grown: Vec<_> = (0..16).map(|_| budget.reservation(None)).collect();
     assert!(grown.iter_mut().all(|it| it.try_grow(SMALL)));
@@ -81,7 +81,7 @@ fn what_outgrows_the_small_part_leaves_it() {
 }
 
 #[test]
-fn the_oldest_unverified_body_gives_way_to_a_younger_one() {
+fn younger_unverified_body_evicts_the_oldest() {
     let budget = Budget::new(SIZE);
     let (oldest, oldest_woken) = parked(&budget, LARGE / 2);
     let (older, older_woken) = parked(&budget, LARGE / 2);
@@ -98,7 +98,7 @@ fn the_oldest_unverified_body_gives_way_to_a_younger_one() {
 }
 
 #[test]
-fn an_older_body_waits_and_evicts_nobody() {
+fn older_body_waits_and_evicts_none() {
     let budget = Budget::new(SIZE);
     let mut old = budget.reservation(Some(SIZE));
     let (young, _) = parked(&budget, LARGE);
@@ -109,7 +109,7 @@ fn an_older_body_waits_and_evicts_nobody() {
 }
 
 #[test]
-fn what_is_verified_evicts_younger_ones_and_is_not_evicted() {
+fn verified_body_evicts_younger_ones_and_is_not_evicted() {
     let budget = Budget::new(SIZE);
     let mut old = budget.reservation(Some(SIZE));
     let (young, _) = parked(&budget, LARGE);
@@ -125,7 +125,7 @@ fn what_is_verified_evicts_younger_ones_and_is_not_evicted() {
 }
 
 #[test]
-fn a_body_that_was_evicted_but_proves_verified_stays_and_another_gives_way() {
+fn evicted_body_that_is_then_verified_stays_and_another_is_evicted() {
     let budget = Budget::new(SIZE);
     let (mut first, _) = parked(&budget, LARGE / 2);
     let (second, _) = parked(&budget, LARGE / 2);
@@ -137,7 +137,7 @@ fn a_body_that_was_evicted_but_proves_verified_stays_and_another_gives_way() {
 }
 
 #[test]
-fn a_small_event_stays_in_the_small_part_where_the_large_one_is_full_of_events() {
+fn small_event_stays_in_the_small_part_if_events_fill_the_large_one() {
     let budget = Budget::new(SIZE);
     let _events = verified(&budget, LARGE);
     let mut small = budget.reservation(None);
@@ -147,7 +147,7 @@ fn a_small_event_stays_in_the_small_part_where_the_large_one_is_full_of_events()
 }
 
 #[test]
-fn a_small_event_evicts_from_the_large_part_before_it_burdens_the_small_one() {
+fn small_event_evicts_from_the_large_part_before_using_the_small_one() {
     let budget = Budget::new(SIZE);
     let (flood, _) = parked(&budget, LARGE);
     let mut small = budget.reservation(None);
@@ -158,14 +158,14 @@ fn a_small_event_evicts_from_the_large_part_before_it_burdens_the_small_one() {
 }
 
 #[test]
-fn what_can_never_fit_is_refused_at_once() {
+fn refuses_at_once_what_can_never_fit() {
     let budget = Budget::new(SIZE);
     let mut event = verified(&budget, 1);
     assert_eq!(event.poll_grow(&mut noop(), LARGE + 1), Poll::Ready(false));
 }
 
 #[test]
-fn a_wait_that_is_given_up_or_dropped_leaves_nothing_behind() {
+fn abandoned_wait_leaves_nothing_behind() {
     let budget = Budget::new(SIZE);
     for granted in [false, true] {
         for dropped in [false, true] {
@@ -189,7 +189,7 @@ fn a_wait_that_is_given_up_or_dropped_leaves_nothing_behind() {
 }
 
 #[test]
-fn what_waits_for_much_does_not_hold_up_the_rest() {
+fn waiting_for_much_does_not_hold_up_the_rest() {
     let budget = Budget::new(SIZE);
     let (half, event) = (verified(&budget, LARGE / 2), verified(&budget, LARGE / 2));
     let mut greedy = verified(&budget, 0);
