@@ -1,5 +1,5 @@
 ::core::compile_error! {
-    "an argument needs a size: take `&T` or `T`"
+    "an argument must be `Sized`: take `&T` or `T`"
 }
 #[allow(non_camel_case_types)]
 struct support;

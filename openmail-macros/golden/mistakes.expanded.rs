@@ -2,7 +2,7 @@
     "unknown event `message.recieved`; did you mean `message.received`?\nknown are `message.received`, `inbox.suspended`, `inbox.reactivated`, `pod.suspended`, `pod.reactivated`, `setup.test`\n`unlisted` allows an event that this version of the crate does not know"
 }
 ::core::compile_error! {
-    "a handler is an `async fn`"
+    "a handler must be an `async fn`"
 }
 ::core::compile_error! {
     "a handler cannot change the event: take `&T` or `T`"

@@ -10,7 +10,7 @@ use syn::{
 
 use crate::renamed;
 
-/// The events that have a type, and their names in `handler::kinds`.
+/// The events that have a type of their own, and the names of their kinds in `handler::kinds`.
 const KNOWN: [(&str, &str); 6] = [
     ("message.received", "MessageReceivedEvent"),
     ("inbox.suspended", "InboxSuspendedEvent"),
@@ -20,19 +20,19 @@ const KNOWN: [(&str, &str); 6] = [
     ("setup.test", "SetupTestEvent"),
 ];
 
-/// What stands in `#[openmail_handler(…)]`.
+/// The arguments of `#[openmail_handler(…)]`.
 pub(crate) struct Args {
     pub(crate) events: Vec<LitStr>,
     pub(crate) inboxes: Vec<Expr>,
     pub(crate) state: Option<Type>,
-    /// Where `openmail_tower` is.
+    /// The path of `openmail_tower`.
     pub(crate) tower: Path,
     unlisted: bool,
     seen: Vec<Ident>,
 }
 
 impl Args {
-    /// Reads them; what is wrong goes into `errors`, and the rest is read all the same.
+    /// Parses the arguments. Mistakes go into `errors`, and the rest is parsed all the same.
     pub(crate) fn parse(tokens: TokenStream, errors: &mut Vec<Error>) -> Self {
         let mut args = Self {
             events: Vec::new(),
@@ -58,7 +58,7 @@ impl Args {
         args
     }
 
-    /// The same without events and inboxes: for a function with mistakes.
+    /// Returns the same without events and inboxes, for a function with mistakes.
     pub(crate) fn without_values(&self) -> Self {
         Self {
             events: Vec::new(),
@@ -70,7 +70,7 @@ impl Args {
         }
     }
 
-    /// The type that stands for these events.
+    /// Returns the type that stands for these events.
     pub(crate) fn kind(&self) -> TokenStream {
         let tower = &self.tower;
         let kinds = self.events.iter().rev().map(|event| {
@@ -99,7 +99,7 @@ impl Args {
         };
         if self.seen.contains(&name) {
             let list =
-                if name == "event" || name == "inbox" { ": several make a list" } else { "" };
+                if name == "event" || name == "inbox" { ": use a list for several" } else { "" };
             return Err(Error::new(name.span(), format!("`{name}` is given twice{list}")));
         }
         self.seen.push(name.clone());
@@ -124,12 +124,12 @@ impl Args {
         Ok(())
     }
 
-    /// What can be judged only once all arguments are read.
+    /// Checks that need all arguments.
     fn check(&self, errors: &mut Vec<Error>) {
         let seen = |name: &str| self.seen.iter().find(|seen| *seen == name);
         if errors.is_empty() && seen("event").is_none() {
             for name in ["inbox", "unlisted"].into_iter().filter_map(seen) {
-                let text = format!("`{name}` without an `event`: which events is it about?");
+                let text = format!("`{name}` needs an `event`: name the events that it is about");
                 errors.push(Error::new(name.span(), text));
             }
         }
@@ -138,16 +138,16 @@ impl Args {
             if kind(&name).is_none() && !self.unlisted {
                 errors.push(Error::new(event.span(), unknown_event(&name)));
             }
-            // Of a new event of pods nothing is known.
+            // Nothing is known about a new `pod.*` event.
             if kind(&name).is_some() && name.starts_with("pod.") && !self.inboxes.is_empty() {
-                let text = format!("`{name}` is about no inbox: with `inbox`, it never comes");
+                let text = format!("`{name}` has no inbox: a handler with `inbox` would never be called");
                 errors.push(Error::new(event.span(), text));
             }
         }
     }
 }
 
-/// A path, or one in a string, as serde and tokio take it.
+/// Parses a path, or one in a string, as serde and tokio accept it.
 fn path(input: ParseStream<'_>) -> Result<Path> {
     if !input.peek(LitStr) {
         return input.call(Path::parse_mod_style);
@@ -172,7 +172,7 @@ fn comma(input: ParseStream<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Goes on behind the next comma.
+/// Continues after the next comma.
 fn skip(input: ParseStream<'_>) -> Result<()> {
     while !input.is_empty() && !input.peek(Token![,]) {
         input.parse::<TokenTree>()?;
@@ -180,11 +180,11 @@ fn skip(input: ParseStream<'_>) -> Result<()> {
     comma(input)
 }
 
-/// The items of `[a, b]`, or a single one.
+/// Returns the items of `[a, b]`, or a single one.
 fn items(value: Expr, what: &str, errors: &mut Vec<Error>) -> Vec<Expr> {
     let items = match ungroup(value) {
         Expr::Array(list) if list.elems.is_empty() => {
-            errors.push(Error::new_spanned(&list, format!("an empty list of {what}")));
+            errors.push(Error::new_spanned(&list, format!("the list of {what} is empty")));
             Vec::new()
         }
         Expr::Array(list) => list.elems.into_iter().map(ungroup).collect(),
@@ -199,7 +199,7 @@ fn items(value: Expr, what: &str, errors: &mut Vec<Error>) -> Vec<Expr> {
     items
 }
 
-/// Without the invisible parentheses around what comes from a `macro_rules!` variable.
+/// Removes the invisible parentheses around a `macro_rules!` variable.
 fn ungroup(expr: Expr) -> Expr {
     match expr {
         Expr::Group(group) => ungroup(*group.expr),
@@ -213,7 +213,7 @@ fn events(value: Expr, errors: &mut Vec<Error>) -> Result<Vec<LitStr>> {
         match item {
             Expr::Lit(ExprLit { lit: Lit::Str(name), .. }) => events.push(name),
             other => {
-                let text = "an event's name is a string literal, several are a list of them";
+                let text = "an event name must be a string literal, or a list of them";
                 errors.push(Error::new_spanned(other, text));
             }
         }
@@ -228,12 +228,12 @@ fn inboxes(value: Expr, errors: &mut Vec<Error>) -> Result<Vec<Expr>> {
         let known = errors.len();
         match &inbox {
             Expr::Lit(ExprLit { lit: Lit::Str(id), .. }) if id.value().trim().is_empty() => {
-                let text = "no inbox has an empty id; without `inbox` it is every other inbox";
+                let text = "an inbox id cannot be empty; leave out `inbox` to handle every other inbox";
                 errors.push(Error::new(id.span(), text));
             }
             Expr::Lit(ExprLit { lit: Lit::Str(_), .. }) => {}
             Expr::Lit(ExprLit { lit: other, .. }) => {
-                errors.push(Error::new(other.span(), "an inbox's id is a string"));
+                errors.push(Error::new(other.span(), "an inbox id must be a string"));
             }
             other if is_run_time(other) => {
                 let text = "the attribute takes constant inbox ids; \
@@ -249,8 +249,8 @@ fn inboxes(value: Expr, errors: &mut Vec<Error>) -> Result<Vec<Expr>> {
     Ok(constants)
 }
 
-/// Whether an expression is computed when the program runs, as far as its form tells: functions and
-/// methods may be `const`, but these are not.
+/// Returns whether an expression is evaluated at run time, judging by its form: functions and
+/// methods may be `const`, but these expressions are not.
 fn is_run_time(expr: &Expr) -> bool {
     const FUNCTIONS: [&str; 6] = ["var", "var_os", "args", "from", "from_env", "leak"];
     const METHODS: [&str; 5] = ["to_string", "to_owned", "into", "clone", "leak"];

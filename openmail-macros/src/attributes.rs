@@ -1,16 +1,16 @@
-//! The function's other attributes, each to where it belongs.
+//! Moves the function's other attributes to the items they belong to.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{Attribute, Error, Ident, Meta, ext::IdentExt, parse_quote};
 
-/// What stands around `#[openmail_handler]`. `#[cfg]` and `#[cfg_attr]` are none of it: the compiler
-/// has judged them before it expands an attribute.
+/// The attributes around `#[openmail_handler]`. `#[cfg]` and `#[cfg_attr]` are not among them: the
+/// compiler evaluates them before it expands an attribute.
 #[derive(Default)]
 pub(crate) struct Attributes {
     /// On every item.
     pub(crate) every: Vec<Attribute>,
-    /// On the value: docs and whatever is about naming it.
+    /// On the value: docs, and everything about naming it.
     pub(crate) value: Vec<Attribute>,
     /// On the function.
     pub(crate) function: Vec<Attribute>,
@@ -32,7 +32,7 @@ impl Attributes {
             "doc" => self.value.push(attr),
             "deprecated" => {
                 self.value.push(attr);
-                // What is generated names the value; that is no use of it.
+                // Generated code names the value, but that must not count as a use.
                 self.every.push(parse_quote!(#[allow(deprecated)]));
             }
             "allow" | "warn" | "deny" | "forbid" => {
@@ -40,7 +40,7 @@ impl Attributes {
                 self.function.push(attr);
             }
             "openmail_handler" => {
-                let text = "a function is one handler: name all its events in one attribute";
+                let text = "a function can be a handler only once: name all its events in one attribute";
                 errors.push(Error::new_spanned(attr, text));
             }
             "instrument" => {
@@ -52,8 +52,8 @@ impl Attributes {
     }
 }
 
-/// Gives `#[tracing::instrument]` the name that its span would have had: the function is now called
-/// `call`.
+/// Sets the span's name of `#[tracing::instrument]` to the handler's, since the function is now
+/// called `call`.
 fn keep_span_name(attr: &mut Attribute, name: &Ident) {
     let path = attr.path().to_token_stream().to_string().replace(' ', "");
     if !["instrument", "tracing::instrument", "::tracing::instrument"].contains(&path.as_str()) {
@@ -70,7 +70,8 @@ fn keep_span_name(attr: &mut Attribute, name: &Ident) {
     }
 }
 
-/// Whether `instrument`'s arguments say the span's name: as `name = …` or as a literal by itself.
+/// Returns whether the arguments of `instrument` set the name, as `name = …` or as a single
+/// literal.
 fn is_named(arguments: &TokenStream) -> bool {
     let mut starts = true;
     arguments.clone().into_iter().any(|token| {

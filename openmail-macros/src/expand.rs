@@ -1,4 +1,4 @@
-//! What a handler expands to.
+//! Expands a handler.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use crate::{
     item::{Argument, Function},
 };
 
-/// The attribute: its arguments and its function to items.
+/// Expands the attribute's arguments and its function to items.
 pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Vec::new();
     let args = Args::parse(args, &mut errors);
@@ -57,8 +57,8 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
     )
 }
 
-/// The value, and its implementations behind one mention of its name: where that name is taken, by a
-/// module for instance, each mention would be an error of its own.
+/// Returns the value and its implementations, with the name mentioned only once: if the name is
+/// taken, for instance by a module, each mention would be an error of its own.
 pub(crate) fn items(
     function: &Function,
     value: &TokenStream,
@@ -68,7 +68,7 @@ pub(crate) fn items(
     let name = &function.sig.ident;
     let text = name.unraw().to_string();
     let this = &names.this;
-    // Written out: a derive would mention the name.
+    // Written out, since a derive would mention the name.
     quote! {
         #value
         const _: () = {
@@ -93,7 +93,7 @@ pub(crate) fn items(
     }
 }
 
-/// Names of the expansion's own that the function's signature does not use.
+/// Names for the expansion that the function's signature does not use.
 pub(crate) struct Names {
     /// The value's type.
     pub(crate) this: Ident,
@@ -111,7 +111,7 @@ impl Names {
         identifiers(function.sig.to_token_stream(), &mut taken);
         let free = |wanted: &str| {
             let mut name = wanted.to_owned();
-            // Variables are numbered, so a beginning is enough.
+            // Variables are numbered, so a shared beginning is enough to clash.
             while taken.iter().any(|taken| taken.starts_with(&name)) {
                 name.push('_');
             }
@@ -139,7 +139,7 @@ fn identifiers(tokens: TokenStream, found: &mut HashSet<String>) {
     }
 }
 
-/// The value that has the function's name.
+/// Returns the value named like the function.
 pub(crate) fn value(function: &Function, attributes: &Attributes) -> TokenStream {
     let Attributes { every, value, .. } = attributes;
     let vis = &function.vis;
@@ -152,7 +152,7 @@ pub(crate) fn value(function: &Function, attributes: &Attributes) -> TokenStream
     }
 }
 
-/// The function, as the value's `call`.
+/// Returns the function as the value's `call`.
 pub(crate) fn call(function: &Function, attributes: &Attributes) -> TokenStream {
     let Attributes { every, function: attrs, .. } = attributes;
     let Function { vis, sig, body, .. } = function;
@@ -164,7 +164,7 @@ pub(crate) fn call(function: &Function, attributes: &Attributes) -> TokenStream 
         #(#every)*
         impl #this {
             /// The function itself, for tests.
-            // A handler is `async` whether it awaits or not.
+            // A handler must be `async` even if it awaits nothing.
             #[allow(clippy::missing_errors_doc, clippy::missing_panics_doc, clippy::unused_async)]
             #(#attrs)*
             #vis #sig #body
@@ -172,7 +172,7 @@ pub(crate) fn call(function: &Function, attributes: &Attributes) -> TokenStream 
     }
 }
 
-/// What a handler says of itself.
+/// Returns the route: the handler's name, events and inboxes.
 pub(crate) fn route(
     args: &Args,
     function: &Function,
@@ -203,10 +203,10 @@ pub(crate) fn route(
     }
 }
 
-/// A handler for every state that its arguments can be taken from.
+/// Returns a handler for every state from which its arguments can be extracted.
 ///
-/// Whether the event has them is asked of each argument at its own place; the `where` clause, which
-/// is judged where the handler is registered, is about the state.
+/// Whether the event has an argument is checked at the argument itself. The `where` clause, which
+/// is checked where the handler is registered, is about the state.
 fn handler_of_any_state(
     args: &Args,
     function: &Function,
@@ -232,7 +232,8 @@ fn handler_of_any_state(
     }
 }
 
-/// A handler for one state: taking the arguments is itself the question whether they can be taken.
+/// Returns a handler for one state: extracting the arguments is itself the check that they can be
+/// extracted.
 fn handler_of_state(
     args: &Args,
     function: &Function,
@@ -264,7 +265,7 @@ fn call_of_handler(
     let questions = arguments.iter().map(|argument| {
         let ty = &argument.named;
         let (start, end) = ends(&argument.written);
-        // The error points at the kind, which therefore stands where the argument does.
+        // The error points at the kind, so the kind gets the span of the argument.
         let kind = between(start, end, &kind);
         quote!((&&#tower::handler::Argument::<#ty>::new()).of::<#kind>();)
     });
@@ -288,9 +289,9 @@ fn call_of_handler(
     }
 }
 
-/// Takes the arguments and calls the function.
+/// Extracts the arguments and calls the function.
 ///
-/// A future that is not `Send` is told at the handler's name, a return type that is no outcome at
+/// A future that is not `Send` is reported at the handler's name, and an invalid return type at
 /// that type.
 fn run(
     args: &Args,
@@ -329,7 +330,7 @@ fn run(
     }
 }
 
-/// The same tokens, placed elsewhere.
+/// Returns the same tokens with another span.
 fn at(span: Span, tokens: &impl ToTokens) -> TokenStream {
     let place = |mut token: TokenTree| {
         token.set_span(token.span().located_at(span));
@@ -338,7 +339,7 @@ fn at(span: Span, tokens: &impl ToTokens) -> TokenStream {
     tokens.to_token_stream().into_iter().map(place).collect()
 }
 
-/// The same tokens, placed from `start` to `end`.
+/// Returns the same tokens with a span from `start` to `end`.
 fn between(start: Span, end: Span, tokens: &impl ToTokens) -> TokenStream {
     let mut tokens: Vec<_> = at(start, tokens).into_iter().collect();
     if let Some(last) = tokens.last_mut() {
@@ -347,7 +348,7 @@ fn between(start: Span, end: Span, tokens: &impl ToTokens) -> TokenStream {
     tokens.into_iter().collect()
 }
 
-/// Where tokens begin and end. (To join two spans takes a nightly compiler.)
+/// Returns the first and last span of tokens. (Joining two spans requires a nightly compiler.)
 fn ends(tokens: &impl ToTokens) -> (Span, Span) {
     let mut spans = tokens.to_token_stream().into_iter().map(|token| token.span());
     let start = spans.next().unwrap_or_else(Span::call_site);

@@ -1,4 +1,4 @@
-//! What an attribute or a function with mistakes expands to.
+//! Expands an attribute or a function that has mistakes.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -11,14 +11,14 @@ use crate::{
     item::Function,
 };
 
-/// The mistakes, and the item as it was written.
+/// Returns the mistakes, and the item as it was written.
 pub(crate) fn as_written(item: &TokenStream, errors: &[Error]) -> TokenStream {
     let errors = errors.iter().map(Error::to_compile_error);
     quote!(#(#errors)* #item)
 }
 
-/// The mistakes, and a handler that can be used wherever a good one can: nothing else is complained
-/// about. The function is left out where rustc would not have its signature.
+/// Returns the mistakes, and a handler that can be used wherever a valid one can, so that nothing
+/// else is reported. The function is left out if rustc would reject its signature.
 pub(crate) fn expand(
     args: &Args,
     function: &Function,

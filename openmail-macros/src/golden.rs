@@ -1,6 +1,6 @@
-//! `golden/*.rs` hold functions with the attribute; `golden/*.expanded.rs` what becomes of them.
+//! `golden/*.rs` contain functions with the attribute, `golden/*.expanded.rs` their expansions.
 //!
-//! `BLESS=1` writes the latter anew.
+//! `BLESS=1` rewrites the latter.
 
 use std::{
     env, fs,
@@ -19,7 +19,7 @@ fn inputs() -> Vec<PathBuf> {
     files.filter(|path| !path.to_string_lossy().ends_with(".expanded.rs")).collect()
 }
 
-/// Does what rustc does with the function of a file.
+/// Expands the function of a file as rustc would.
 fn expanded(source: &str) -> String {
     let function = |input: syn::parse::ParseStream<'_>| input.parse::<Function>();
     let mut function = function.parse_str(source).unwrap();
@@ -51,7 +51,7 @@ fn functions_expand_as_expected() {
 }
 
 #[test]
-fn a_half_typed_body_is_kept() {
+fn keeps_a_half_typed_body() {
     let function = quote! {
         async fn support(mail: &MessageReceived) { let sender = mail. }
     };

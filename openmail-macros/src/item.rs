@@ -15,7 +15,7 @@ use syn::{
 const METHOD: &str = "methods and associated functions cannot be handlers: \
     a handler is a free function and takes its state by `State<T>`";
 
-/// A function whose body is left as it was written: it may be half-typed, and an editor still
+/// A function whose body is kept as it was written: it may be half-typed, and an editor still
 /// completes inside it.
 pub(crate) struct Function {
     pub(crate) attrs: Vec<Attribute>,
@@ -34,39 +34,38 @@ impl Parse for Function {
             || input.peek(Token![extern])
             || input.peek(Token![const]);
         if !starts {
-            return Err(input.error("`#[openmail_handler]` makes a handler of an `async fn`"));
+            return Err(input.error("`#[openmail_handler]` can only be used on an `async fn`"));
         }
         let sig = input.parse()?;
         if !input.peek(syn::token::Brace) {
-            return Err(input.error("a handler needs a body"));
+            return Err(input.error("a handler must have a body"));
         }
         Ok(Self { attrs, vis, sig, body: body(input)? })
     }
 }
 
-/// The body, also where it is the `$body:block` of a `macro_rules!`, which comes in invisible
-/// delimiters.
+/// Parses the body. The `$body:block` of a `macro_rules!` comes in invisible delimiters.
 fn body(input: ParseStream<'_>) -> Result<Group> {
     let mut group = input.step(|cursor| match cursor.token_tree() {
         Some((TokenTree::Group(group), rest)) => Ok((group, rest)),
-        _ => Err(cursor.error("a handler needs a body")),
+        _ => Err(cursor.error("a handler must have a body")),
     })?;
     while group.delimiter() == Delimiter::None {
         match group.stream().into_iter().next() {
             Some(TokenTree::Group(inner)) => group = inner,
-            _ => return Err(Error::new(group.span(), "a handler needs a body")),
+            _ => return Err(Error::new(group.span(), "a handler must have a body")),
         }
     }
     Ok(group)
 }
 
 impl Function {
-    /// Whether it is a method or an associated function, as far as its signature tells.
+    /// Returns whether it is a method or an associated function, judging by its signature.
     pub(crate) fn is_method(&self) -> bool {
         self.sig.receiver().is_some() || self.mentions_self().is_some()
     }
 
-    /// `Self` in its signature.
+    /// Returns `Self` if the signature mentions it.
     fn mentions_self(&self) -> Option<Ident> {
         fn find(tokens: TokenStream) -> Option<Ident> {
             tokens.into_iter().find_map(|token| match token {
@@ -78,7 +77,7 @@ impl Function {
         find(self.sig.to_token_stream())
     }
 
-    /// Its arguments; whatever keeps it from being a handler goes into `errors`.
+    /// Returns its arguments. Everything that keeps it from being a handler goes into `errors`.
     pub(crate) fn arguments(&self, errors: &mut Vec<Error>) -> Vec<Argument> {
         check_qualifiers(&self.sig, errors);
         if self.sig.receiver().is_none()
@@ -114,9 +113,9 @@ impl Function {
 
 fn check_qualifiers(sig: &Signature, errors: &mut Vec<Error>) {
     if let Some(token) = sig.constness {
-        errors.push(Error::new(token.span, "a handler cannot be `const`: it is an `async fn`"));
+        errors.push(Error::new(token.span, "a handler cannot be `const`: it must be an `async fn`"));
     } else if sig.asyncness.is_none() {
-        errors.push(Error::new(sig.fn_token.span, "a handler is an `async fn`"));
+        errors.push(Error::new(sig.fn_token.span, "a handler must be an `async fn`"));
     }
     if let Safety::Unsafe(token) = sig.safety {
         errors.push(Error::new(token.span, "a handler cannot be `unsafe`: the router calls it"));
@@ -136,8 +135,7 @@ fn check_qualifiers(sig: &Signature, errors: &mut Vec<Error>) {
     }
 }
 
-/// Finds bindings of the handler's own name: in a pattern, the unit value that it becomes would be
-/// meant.
+/// Finds bindings with the handler's own name: in a pattern, that name would mean the unit struct.
 struct Names<'a> {
     taken: &'a Ident,
     errors: &'a mut Vec<Error>,
@@ -146,7 +144,7 @@ struct Names<'a> {
 impl Visit<'_> for Names<'_> {
     fn visit_pat_ident(&mut self, binding: &PatIdent) {
         if binding.ident == *self.taken {
-            let text = "an argument cannot have the handler's own name, which is a value";
+            let text = "an argument cannot have the same name as the handler, which is a unit struct";
             self.errors.push(Error::new_spanned(&binding.ident, text));
         }
         visit::visit_pat_ident(self, binding);
@@ -156,7 +154,7 @@ impl Visit<'_> for Names<'_> {
 /// An argument's type.
 pub(crate) struct Argument {
     pub(crate) written: Type,
-    /// With `'e` where it borrows from the event.
+    /// The type with the lifetime `'e`, if it borrows from the event.
     pub(crate) named: Type,
     /// Whether rustc would accept it as the type of an argument.
     pub(crate) compiles: bool,
@@ -177,7 +175,7 @@ impl Argument {
     }
 }
 
-/// Why nothing of this type can ever be taken.
+/// Returns why this type can never be extracted.
 fn unfit(ty: &Type) -> Option<&'static str> {
     match ty {
         Type::Group(group) => unfit(&group.elem),
@@ -190,12 +188,12 @@ fn unfit(ty: &Type) -> Option<&'static str> {
         {
             Some("the event does not live for `'static`: take `&T` or `T`")
         }
-        Type::TraitObject(_) | Type::Slice(_) => Some("an argument needs a size: take `&T` or `T`"),
+        Type::TraitObject(_) | Type::Slice(_) => Some("an argument must be `Sized`: take `&T` or `T`"),
         _ => None,
     }
 }
 
-/// Names the lifetimes that a signature may leave out.
+/// Names the elided lifetimes of a signature.
 struct Lifetimes<'a> {
     generics: &'a Generics,
     errors: &'a mut Vec<Error>,
@@ -216,16 +214,16 @@ impl VisitMut for Lifetimes<'_> {
             && !self.generics.lifetimes().any(|param| param.lifetime == *lifetime)
         {
             self.declared = false;
-            self.errors.push(Error::new(lifetime.span(), "a handler's lifetimes have no names"));
+            self.errors.push(Error::new(lifetime.span(), "a handler cannot name lifetimes: take `&T`, or `T<'_>`"));
         }
     }
 
     fn visit_type_impl_trait_mut(&mut self, ty: &mut TypeImplTrait) {
-        let text = "an argument of a handler is of one type, not `impl Trait`";
+        let text = "an argument of a handler must have a concrete type, not `impl Trait`";
         self.errors.push(Error::new_spanned(ty, text));
     }
 
-    // In these, lifetimes are the callee's own.
+    // The lifetimes in these belong to the callee.
     fn visit_type_fn_ptr_mut(&mut self, _: &mut TypeFnPtr) {}
     fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {
     }

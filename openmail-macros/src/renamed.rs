@@ -1,12 +1,12 @@
-//! Where `openmail_tower` is when the attribute does not say: under the name that the package's
-//! `Cargo.toml` gives it.
+//! Finds `openmail_tower` if the attribute does not say where it is: under the name that the
+//! package's `Cargo.toml` gives it.
 
 use std::{env, fs, path::Path as File};
 
 use proc_macro2::Span;
 use syn::{Ident, Path, parse_quote};
 
-/// The crate's path, as the calling package knows it.
+/// Returns the crate's path in the calling package.
 pub(crate) fn path() -> Path {
     let manifest = env::var_os("CARGO_MANIFEST_DIR")
         .and_then(|folder| fs::read_to_string(File::new(&folder).join("Cargo.toml")).ok());
@@ -19,10 +19,10 @@ pub(crate) fn path() -> Path {
     }
 }
 
-/// The name under which a manifest depends on the package, where that is another than its own.
+/// Returns the name under which a manifest depends on the package, if it is renamed.
 ///
-/// Only the two usual forms are read, since a whole parser of TOML is more than an attribute should
-/// weigh. Where neither is found, `crate = "…"` says it.
+/// Only the two usual forms are recognised, since a whole TOML parser is more than an attribute
+/// should depend on. For other forms there is `crate = "…"`.
 fn name(manifest: &str) -> Option<String> {
     let mut found = None;
     let mut table = "";
@@ -56,7 +56,7 @@ mod tests {
     use super::name;
 
     #[test]
-    fn a_renamed_dependency_is_found() {
+    fn finds_a_renamed_dependency() {
         for manifest in [
             "[package]\nname = \"x\"\n[dependencies]\nom = { package = \"openmail-tower\", version = \"1\" }",
             "[dependencies]\nom={version=\"1\",package=\"openmail-tower\"}",
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dependency_under_its_own_name_is_not_renamed() {
+    fn ignores_a_dependency_under_its_own_name() {
         for manifest in [
             "",
             "[package]\nname = \"openmail-tower\"",

@@ -1,6 +1,6 @@
-//! The documentation of `#[openmail_handler]`: it stands here so that its examples are compiled.
+//! The documentation of `#[openmail_handler]`. It is here so that its examples are compiled.
 
-/// Makes an async function a handler of events.
+/// Turns an async function into a handler of events.
 ///
 /// ```
 /// use openmail_tower::{EventRouter, MessageReceived, handler::State, openmail_handler};
@@ -8,7 +8,7 @@
 /// #[derive(Clone)]
 /// struct Agent;
 ///
-/// /// Answers what customers ask.
+/// /// Answers customers' questions.
 /// #[openmail_handler(event = "message.received", inbox = "inb_support")]
 /// async fn support(mail: &MessageReceived, State(agent): State<Agent>) -> std::io::Result<()> {
 ///     println!("{:?}: {:?}", mail.message.from, mail.message.subject);
@@ -18,34 +18,34 @@
 /// let events = EventRouter::new().handler(support).with_state(Agent);
 /// ```
 ///
-/// The function becomes a value of its name, which [`EventRouter::handler`](crate::EventRouter::handler)
-/// takes. The function itself is `support::call(&mail, State(agent)).await`, for tests; a bare
-/// `support(…)` does not compile.
+/// The function becomes a value of the same name, to be passed to
+/// [`EventRouter::handler`](crate::EventRouter::handler). In tests, call the function itself as
+/// `support::call(&mail, State(agent)).await`; a plain `support(…)` does not compile.
 ///
-/// The value is a unit struct. In its module, `let support = …` would match that value instead of
-/// making a variable (E0308), and no module can have its name: call the variable something else.
+/// The value is a unit struct. So in its module, `let support = …` is a pattern that matches that
+/// value and not a new variable (E0308), and no module can have the same name: choose another name
+/// for the variable.
 ///
 /// # The attribute's arguments
 ///
-/// | argument | |
+/// | argument | meaning |
 /// |---|---|
-/// | `event = "message.received"`, `event = ["inbox.suspended", "pod.suspended"]` | The events it handles. Without, it handles whatever comes, and [`EventRouter::fallback`](crate::EventRouter::fallback) takes it |
-/// | `inbox = "inb_support"`, `inbox = [SUPPORT, "inb_sales"]` | The inboxes it handles them for: any constant expression of type `&'static str`, or a list of them. Without, every inbox that no other handler asks for. For ids that are known only at start-up there is [`EventRouter::inbox`](crate::EventRouter::inbox) |
-/// | `unlisted` | Allows events that this version of the crate does not know. [`Payload<T>`](crate::Payload) reads them |
-/// | `state = AppState` | A handler for routers of this state only, so that an argument that does not suit it is refused where it stands and not where the handler is registered |
-/// | `crate = "path::to::openmail_tower"` | Where this crate is, if it is neither at `::openmail_tower` nor under the name that the `Cargo.toml` of the package gives it (`om = { package = "openmail-tower", … }`). Needed where another crate re-exports it, or a workspace renames it |
+/// | `event = "message.received"`, `event = ["inbox.suspended", "pod.suspended"]` | The events it handles. Without it, the handler takes any event and is registered with [`EventRouter::fallback`](crate::EventRouter::fallback) |
+/// | `inbox = "inb_support"`, `inbox = [SUPPORT, "inb_sales"]` | The inboxes whose events it handles: a constant expression of type `&'static str`, or a list of them. Without it, every inbox that no other handler names. For ids that are only known at start-up, use [`EventRouter::inbox`](crate::EventRouter::inbox) |
+/// | `unlisted` | Allows event names that this version of the crate does not know. [`Payload<T>`](crate::Payload) reads such events |
+/// | `state = AppState` | Restricts the handler to routers with this state, so that an argument that does not fit the state is reported at that argument and not where the handler is registered |
+/// | `crate = "path::to::openmail_tower"` | The path of this crate, if it is neither `::openmail_tower` nor the name that the package's `Cargo.toml` gives it (`om = { package = "openmail-tower", … }`). Needed if another crate re-exports it, or a workspace renames it |
 ///
-/// Two handlers of one event and inbox panic where the second is registered.
+/// Registering two handlers for the same event and inbox panics.
 ///
 /// # The function
 ///
-/// It is `async`, free (neither a method nor an associated function), not generic, and its future is
-/// `Send`. It takes what
-/// [`FromEvent`](crate::FromEvent) lists, by reference without a lifetime (`&Message`, `Own<'_>`) or
-/// as a whole; an argument that its events do not have is refused at that argument. State that it takes must be
-/// [`Clone`]. It returns what
-/// [`IntoOutcome`](crate::IntoOutcome) is for: nothing, an [`Outcome`](crate::Outcome), or a
-/// `Result` with any error.
+/// It must be `async`, free (neither a method nor an associated function) and not generic, and its
+/// future must be `Send`. Its arguments are those that [`FromEvent`](crate::FromEvent) lists, by
+/// value or by reference without a named lifetime (`&Message`, `Own<'_>`). An argument that its
+/// events do not have is a compile error at that argument. State must be [`Clone`]. It returns what
+/// [`IntoOutcome`](crate::IntoOutcome) accepts: nothing, an [`Outcome`](crate::Outcome), a `Reply`,
+/// or a `Result` of these with any error.
 ///
 /// ```
 /// use openmail_tower::{EventId, Lifecycle, Payload, VerifiedEvent, handler::RawBody, openmail_handler};
@@ -73,8 +73,8 @@
 ///
 /// # Other attributes
 ///
-/// Docs and `#[deprecated]` go to the value, lint levels to both the value and the function, anything
-/// else, `#[expect]` too, to the function. `#[tracing::instrument]` keeps the handler's name as its
-/// span's.
+/// Docs and `#[deprecated]` go to the value; lint levels go to both the value and the function;
+/// everything else, including `#[expect]`, goes to the function. `#[tracing::instrument]` keeps the
+/// handler's name as the name of its span.
 #[doc(inline)]
 pub use openmail_macros::openmail_handler;

@@ -1,4 +1,4 @@
-//! What a handler may take.
+//! The arguments that a handler may take.
 
 use std::fmt;
 
@@ -13,27 +13,27 @@ use crate::{
     seam::{HandlerError, VerifiedEvent},
 };
 
-/// An argument of a handler, taken from an event and the router's state `S`.
+/// An argument of a handler, extracted from an event and the router's state `S`.
 ///
-/// | argument | of which events |
+/// | argument | available in |
 /// |---|---|
 /// | `&MessageReceived`, `&Message` | `message.received` |
 /// | `&Lifecycle` | the four lifecycle events |
 /// | `&SetupTest` | `setup.test` |
-/// | `&UnknownEvent` | those that are `unlisted` |
+/// | `&UnknownEvent` | events that are `unlisted` |
 /// | `ThreadId`, `Attempt` | `message.received`, `unlisted` |
 /// | `InboxId` | `message.received`, `inbox.*`, `unlisted` |
-/// | `EventId` | all but `setup.test` |
-/// | `Option<EventId>`, `Option<InboxId>`, `Option<ThreadId>`, `Option<Attempt>` | every |
-/// | `&Event`, `&VerifiedEvent`, `EventKind`, `RawBody`, `State<T>`, `Payload<T>` | every |
+/// | `EventId` | all events but `setup.test` |
+/// | `Option<EventId>`, `Option<InboxId>`, `Option<ThreadId>`, `Option<Attempt>` | all events |
+/// | `&Event`, `&VerifiedEvent`, `EventKind`, `RawBody`, `State<T>`, `Payload<T>` | all events |
 ///
-/// Whatever can be borrowed can be taken by value as well, which copies it.
+/// Everything that can be borrowed can also be taken by value, which clones it.
 ///
-/// The attribute refuses an argument that the handler's events do not have, where that argument
-/// stands. An event may still lack what its kind usually has: a handler that takes the bare id or
-/// `Attempt` then fails and is tried again. `Option` takes it as it comes.
+/// An argument that the handler's events do not have is a compile error at that argument. An event
+/// may still lack something that its kind usually has. A handler that takes the bare id or
+/// `Attempt` then fails, and the event is retried; with `Option`, the handler gets `None`.
 ///
-/// # Your own
+/// # Implementing your own
 /// ```
 /// use openmail_tower::{FromEvent, HandlerError, VerifiedEvent, handler::FromRef};
 ///
@@ -51,15 +51,15 @@ use crate::{
     message = "an event handler cannot take `{Self}`",
     label = "not an argument of a handler",
     note = "see the table of arguments at `openmail_tower::FromEvent`",
-    note = "the router's state is taken by `openmail_tower::handler::State`; axum's `State` is another type",
-    note = "`FromEvent` may be implemented for another type of state than `{S}` only"
+    note = "to take the router's state, use `openmail_tower::handler::State`; axum's `State` is a different type",
+    note = "`FromEvent` may be implemented only for a state other than `{S}`"
 )]
 pub trait FromEvent<'e, S>: Sized {
     /// Extracts the argument.
     ///
     /// # Errors
-    /// When the event does not have it after all. The handler is then not run, and the event is
-    /// tried again unless the error is [permanent](HandlerError::permanent).
+    /// If the event lacks it after all. The handler is then not run, and the event is retried
+    /// unless the error is [permanent](HandlerError::permanent).
     fn from_event(event: &'e VerifiedEvent, state: &'e S) -> Result<Self, HandlerError>;
 }
 
@@ -96,8 +96,8 @@ macro_rules! ids {
     ($($type:ty, $name:literal, $event:ident => $take:expr;)*) => {$(
         impl<'e, S> FromEvent<'e, S> for $type {
             fn from_event($event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
-                // Not for good: it is news that an event of this kind lacks it, and no mail is to be
-                // lost to news.
+                // Not permanent: an event of this kind without it is something new, and no mail may
+                // be lost because of something new.
                 $take.ok_or_else(|| HandlerError::failed(absent($name)))
             }
         }
@@ -136,12 +136,12 @@ always! {
     RawBody, event => RawBody(event.raw_body().clone());
 }
 
-/// Which attempt this is, from 1: OpenMail's to deliver the event or, once a queue has it, the
-/// queue's to run it.
+/// The number of this attempt, from 1: OpenMail's attempt to deliver the event or, once a queue has
+/// taken it, the queue's attempt to run it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempt(pub u32);
 
-/// The body as it was signed, to the byte. `Debug` shows its size.
+/// The body exactly as it was signed. `Debug` shows its size.
 #[derive(Clone)]
 pub struct RawBody(pub Bytes);
 
@@ -153,9 +153,9 @@ impl fmt::Debug for RawBody {
 
 /// The whole event, read into a type of your own: for events that this crate does not know yet.
 ///
-/// Half an emoji, as JavaScript writes it where it cuts a text (`\ud83d`), is read as U+FFFD. An
-/// event that does not fit the type has failed and is tried again: a corrected type may read it. The
-/// error names the type's field and the place, and quotes nothing of the event.
+/// Half an emoji, which JavaScript writes where it cuts a text (`\ud83d`), is read as U+FFFD. If
+/// the event does not fit the type, it fails and is retried, since a corrected type may read it.
+/// The error names the field and the position, and quotes nothing of the event.
 #[derive(Debug, Clone, Copy)]
 pub struct Payload<T>(pub T);
 
@@ -168,8 +168,8 @@ impl<'e, S, T: DeserializeOwned> FromEvent<'e, S> for Payload<T> {
 
 /// The router's state, or a part of it by [`FromRef`].
 ///
-/// Each run takes a clone, so the state (or the part) must be [`Clone`]: an `Arc` where it is not
-/// cheap to clone. This is not axum's `State`, which takes from requests.
+/// Each run takes a clone, so the state (or the part) must be [`Clone`]; wrap it in an `Arc` if
+/// cloning is expensive. This is not axum's `State`, which extracts from requests.
 #[derive(Debug, Clone, Copy)]
 pub struct State<T>(pub T);
 
@@ -179,7 +179,7 @@ impl<'e, S, T: FromRef<S>> FromEvent<'e, S> for State<T> {
     }
 }
 
-/// A part of a state, or the whole of it where that is [`Clone`].
+/// A part of a state, or the whole state if that is [`Clone`].
 ///
 /// ```
 /// use openmail_tower::handler::FromRef;
@@ -197,10 +197,10 @@ impl<'e, S, T: FromRef<S>> FromEvent<'e, S> for State<T> {
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a part of the router's state `{S}`",
-    note = "`EventRouter::with_state` takes the state; `FromRef` says what its parts are"
+    note = "`EventRouter::with_state` sets the state; `FromRef` defines its parts"
 )]
 pub trait FromRef<S> {
-    /// Takes the part.
+    /// Returns the part.
     fn from_ref(state: &S) -> Self;
 }
 

@@ -1,4 +1,4 @@
-//! A handler, and what it says of itself.
+//! [`Handler`], [`EventHandler`], and the route of a handler.
 
 use std::{fmt, sync::Arc};
 
@@ -7,36 +7,37 @@ use crate::seam::{OutcomeFuture, VerifiedEvent};
 /// Handles events, given the router's state `S`. `#[openmail_handler]` implements it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler for a router with the state `{S}`",
-    note = "handlers are made by `#[openmail_handler]`; each of their arguments must come from the event or the state"
+    note = "`#[openmail_handler]` creates handlers; each argument must come from the event or the state"
 )]
 pub trait Handler<S>: Send + Sync + 'static {
     /// Runs it.
     fn call(&self, event: VerifiedEvent, state: Arc<S>) -> OutcomeFuture;
 }
 
-/// A handler that names its events: what [`EventRouter::handler`](crate::EventRouter::handler)
-/// takes. `#[openmail_handler(event = "…")]` implements it.
+/// A handler that names its events, to be passed to
+/// [`EventRouter::handler`](crate::EventRouter::handler). `#[openmail_handler(event = "…")]`
+/// implements it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler of named events for a router with the state `{S}`",
-    note = "`#[openmail_handler(event = \"message.received\")]` makes one; `EventRouter::fallback` takes a handler without `event`"
+    note = "`#[openmail_handler(event = \"message.received\")]` creates one; `EventRouter::fallback` takes a handler without `event`"
 )]
 pub trait EventHandler<S>: Handler<S> {
-    /// The events and inboxes that it asks for.
+    /// The events and inboxes that it handles.
     const ROUTE: Route;
 }
 
-/// Which events a handler asks for.
+/// The events and inboxes that a handler handles.
 #[derive(Debug, Clone, Copy)]
 #[doc(hidden)]
 pub struct Route {
     pub name: &'static str,
     pub events: &'static [&'static str],
-    /// None means every inbox that no other handler asks for.
+    /// Empty means every inbox that no other handler names.
     pub inboxes: &'static [&'static str],
     pub location: Location,
 }
 
-/// Where a handler stands in the source.
+/// The position of a handler in the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[doc(hidden)]
 pub struct Location {

@@ -1,4 +1,4 @@
-//! Events as types: what lets the compiler refuse an argument that the event does not have.
+//! Events as types, by which the compiler rejects an argument that the event does not have.
 
 use std::marker::PhantomData;
 
@@ -31,18 +31,18 @@ pub mod kinds {
     /// `setup.test`
     #[derive(Debug)]
     pub enum SetupTestEvent {}
-    /// An event this crate does not know (`unlisted`).
+    /// An event that this crate does not know (`unlisted`).
     #[derive(Debug)]
     pub enum UnlistedEvent {}
-    /// Whatever comes: the event of a handler that names none.
+    /// Any event: for a handler without `event`.
     #[derive(Debug)]
     pub enum AnyEvent {}
-    /// Either of two: a list of events.
+    /// One of two kinds; nested for a list of events.
     #[derive(Debug)]
     pub struct Either<A, B>(PhantomData<(A, B)>);
 }
 
-/// Says that events of this kind have a `P`.
+/// Implemented by kinds of events that carry a `P`.
 #[diagnostic::on_unimplemented(
     message = "this handler's event has no `{P}`",
     label = "not in a `{Self}`",
@@ -66,9 +66,10 @@ carry! {
     UnlistedEvent: UnknownEvent, EventId, InboxId, ThreadId, Attempt;
 }
 
-/// An extractor that only some events have the part for. Extractors without it are for every event.
+/// An extractor that only some events can provide. Extractors that do not implement it are
+/// available in all events.
 pub trait Part {
-    /// What must be in the event.
+    /// What the event must carry.
     type Payload;
 }
 
@@ -92,15 +93,15 @@ parts! {
     Attempt: Attempt;
 }
 
-/// The type of a handler's argument, to ask whether its event has it.
+/// The type of a handler's argument, to check whether its event provides it.
 ///
-/// `(&&Argument::<T>::new()).of::<Kind>()` finds [`PartOfEvent::of`] where `T` is a [`Part`] and, one
-/// dereference later, [`AnyArgument::of`] where it is not.
+/// `(&&Argument::<T>::new()).of::<Kind>()` resolves to [`PartOfEvent::of`] if `T` is a [`Part`] and
+/// otherwise, one dereference later, to [`AnyArgument::of`].
 #[derive(Debug)]
 pub struct Argument<T>(PhantomData<T>);
 
 impl<T> Argument<T> {
-    /// Makes one.
+    /// Creates one.
     #[expect(clippy::new_without_default, reason = "only the attribute uses it")]
     pub const fn new() -> Self {
         Self(PhantomData)
@@ -109,10 +110,10 @@ impl<T> Argument<T> {
 
 /// See [`Argument`].
 pub trait PartOfEvent {
-    /// What must be in the event.
+    /// What the event must carry.
     type Payload;
 
-    /// Compiles where events of kind `K` have it.
+    /// Compiles only if events of kind `K` carry it.
     fn of<K: Carries<Self::Payload>>(&self) {}
 }
 
@@ -122,7 +123,7 @@ impl<T: Part> PartOfEvent for &Argument<T> {
 
 /// See [`Argument`].
 pub trait AnyArgument {
-    /// Compiles.
+    /// Always compiles.
     fn of<K>(&self) {}
 }
 

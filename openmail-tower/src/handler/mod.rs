@@ -1,8 +1,8 @@
-//! What a handler is, what it may take and what it may return.
+//! Handlers: what they are, what they take and what they return.
 //!
-//! `#[openmail_handler]` makes a [`Handler`] of an async function. What the function takes is
-//! extracted by [`FromEvent`], what it returns becomes an [`Outcome`](crate::Outcome) or a
-//! [`HandlerError`](crate::HandlerError) by [`IntoOutcome`].
+//! `#[openmail_handler]` turns an async function into a [`Handler`]. [`FromEvent`] extracts its
+//! arguments, and [`IntoOutcome`] turns what it returns into an [`Outcome`](crate::Outcome) or a
+//! [`HandlerError`](crate::HandlerError).
 
 #[cfg(feature = "macros")]
 mod attribute;

@@ -2,19 +2,19 @@
 
 use crate::seam::{BoxError, HandlerError, Outcome};
 
-/// What a handler may return: nothing, an [`Outcome`], a `Reply` (feature `api`; also in an `Option` or
-/// a `Vec`), or a `Result` of these with any error.
+/// A type that a handler may return: nothing, an [`Outcome`], a `Reply` (feature `api`; also in an
+/// `Option` or a `Vec`), or a `Result` of these with any error.
 ///
-/// An error means "try again", unless it is a [`HandlerError`] that says otherwise.
+/// An error means that the event is retried, unless it is a [`HandlerError`] that says otherwise.
 #[diagnostic::on_unimplemented(
     message = "an event handler cannot return `{Self}`",
     note = "it returns `()`, `Outcome`, `Reply`, or a `Result` of these with any error"
 )]
 pub trait IntoOutcome {
-    /// Reads the handler's answer.
+    /// Converts the returned value.
     ///
     /// # Errors
-    /// When the handler failed.
+    /// If the handler failed.
     fn into_outcome(self) -> Result<Outcome, HandlerError>;
 }
 

@@ -1,4 +1,4 @@
-//! What is bound to an inbox.
+//! The handlers and services bound to an inbox.
 
 use std::{fmt, panic::Location, slice, sync::Arc};
 
@@ -7,7 +7,7 @@ use crate::{
     seam::{OutcomeFuture, VerifiedEvent},
 };
 
-/// A handler in a table, and what it is.
+/// A handler in a table, and what is known about it.
 pub(super) struct Entry<S> {
     pub(super) handler: Arc<dyn Handler<S>>,
     pub(super) about: About,
@@ -19,11 +19,11 @@ impl<S> Clone for Entry<S> {
     }
 }
 
-/// What stands behind an entry: enough to name it, and which events it takes.
+/// What an entry is: enough to name it in an error, and to decide which events it takes.
 #[derive(Clone, Copy)]
 pub(super) enum About {
     Handler(&'static Route),
-    /// A service, bound there; it takes all events.
+    /// A service, and where it was bound. It takes all events.
     Service(&'static Location<'static>),
 }
 
@@ -58,8 +58,8 @@ impl fmt::Debug for About {
     }
 }
 
-/// All that is bound to one inbox. Mostly one, which is then where the lookup has come to already:
-/// at a million inboxes, each place further costs as much as the hash.
+/// Everything bound to one inbox. Usually this is a single entry, which is then stored in the map
+/// itself: at a million inboxes, each further memory access costs as much as the hash.
 #[derive(Clone)]
 pub(super) enum Bound<T> {
     One(T),
@@ -80,7 +80,7 @@ impl<T: Clone> Bound<T> {
     }
 }
 
-/// A handler that has its state already.
+/// Wraps a handler that already has its state.
 pub(super) fn stateful<F>(call: F) -> Arc<dyn Handler<()>>
 where
     F: Fn(VerifiedEvent) -> OutcomeFuture + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! [`Inboxes`]: what is bound to single inboxes while events are being served.
+//! [`Inboxes`]: binds handlers to inboxes while events are being served.
 
 use std::{
     cell::Cell,
@@ -21,8 +21,8 @@ use super::{
     table::Table,
 };
 
-/// Every binding made at run time. Who looks an inbox up never waits: not for a writer, nor while the
-/// map grows.
+/// All bindings made at run time. A lookup never waits, neither for a writer nor while the map
+/// grows.
 #[derive(Default)]
 pub(super) struct Live {
     inboxes: InboxMap<Bound<Entry<()>>>,
@@ -66,9 +66,10 @@ impl Live {
 
 /// Binds handlers and services to inboxes while the router is serving, from any thread.
 ///
-/// Of [`EventRouter::inboxes`](crate::EventRouter::inboxes). An event's inbox is looked up among
-/// the router's own handlers first, then here, and then goes to the handler of every inbox. A
-/// lookup takes about as long with a million inboxes as with ten, and never waits for a binding.
+/// Created by [`EventRouter::inboxes`](crate::EventRouter::inboxes). An event's inbox is looked up
+/// among the router's own handlers first, then among these bindings; if neither has it, the event
+/// goes to the handler for every inbox. A lookup takes about as long with a million inboxes as with
+/// ten, and never waits for a binding.
 ///
 /// ```
 /// # #[cfg(feature = "macros")] {
@@ -101,7 +102,7 @@ impl Inboxes {
         Self { live, start_up, state: Arc::default() }
     }
 
-    /// Gives the handlers that are to be bound their state.
+    /// Sets the state of the handlers that are to be bound.
     #[must_use]
     pub fn with_state<S>(self, state: S) -> Inboxes<S> {
         Inboxes { live: self.live, start_up: self.start_up, state: Arc::new(state) }
@@ -109,12 +110,12 @@ impl Inboxes {
 }
 
 impl<S: Send + Sync + 'static> Inboxes<S> {
-    /// Binds a handler to an inbox, for the events that its attribute names; the inboxes it names do
-    /// not matter.
+    /// Binds a handler to an inbox, for the events that its attribute names. The inboxes that the
+    /// attribute names are ignored.
     ///
     /// # Errors
-    /// When something is bound to one of these events of this inbox: nothing is changed then, and
-    /// the error names what is there.
+    /// If something is already bound to one of these events of this inbox. Nothing is changed then,
+    /// and the error names what is bound.
     pub fn bind<H: EventHandler<S>>(
         &self,
         inbox: impl Into<InboxId>,
@@ -124,12 +125,12 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
         self.insert(inbox.into(), &Entry { handler: self.stateful(handler), about })
     }
 
-    /// Binds a service to an inbox, for all its events, in the place of whatever was bound to it here:
-    /// each event finds the one or the other. Each event calls a clone of the service, once that is
-    /// ready.
+    /// Binds a service to an inbox, for all its events, and replaces whatever was bound to the
+    /// inbox here. The change is atomic: each event finds either the old binding or the new one.
+    /// Each event calls a clone of the service, once that is ready.
     ///
     /// # Errors
-    /// When the router has a handler of its own for an event of this inbox.
+    /// If the router has a handler of its own for an event of this inbox.
     #[track_caller]
     pub fn replace_service<E>(
         &self,
@@ -150,8 +151,8 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
         Ok(())
     }
 
-    /// Sets the service of every event that no handler asks for, in the place of the router's own
-    /// fallback and of one that was set here. `None` brings the router's own back.
+    /// Sets the service for all events that no handler matches. It replaces the router's own
+    /// fallback and any that was set here before. `None` restores the router's own.
     pub fn set_fallback<E>(&self, service: Option<E>)
     where
         E: Service<VerifiedEvent, Response = Outcome> + Clone + Send + Sync + 'static,
@@ -162,12 +163,13 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
         *self.live.fallback.write().unwrap_or_else(PoisonError::into_inner) = fallback;
     }
 
-    /// Removes whatever was bound to an inbox here; whether there was anything. Runs under way go on.
+    /// Removes everything bound to an inbox here. Returns whether there was anything. Runs in
+    /// progress continue.
     pub fn unbind(&self, inbox: impl AsRef<str>) -> bool {
         self.live.inboxes.pin().remove(inbox.as_ref()).is_some()
     }
 
-    /// Whether something is bound to an inbox here.
+    /// Returns whether anything is bound to an inbox here.
     pub fn contains(&self, inbox: impl AsRef<str>) -> bool {
         self.live.inboxes.pin().contains_key(inbox.as_ref())
     }
@@ -202,7 +204,7 @@ impl<S> fmt::Debug for Inboxes<S> {
     }
 }
 
-/// Something is bound to the inbox already.
+/// The error if something is already bound to the inbox.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{there} is bound to the inbox `{inbox}`, so {other} cannot be")]
 pub struct AlreadyBound {

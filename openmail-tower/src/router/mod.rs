@@ -1,7 +1,8 @@
-//! Routing: from a verified event to the handler that asked for it.
+//! Routing: from a verified event to the handler for it.
 //!
 //! [`EventRouter`] is a `tower::Service<VerifiedEvent>`. It looks up the event's name and its
-//! `inbox_id` in a table fixed at start-up, and in the bindings that [`Inboxes`] makes at run time.
+//! `inbox_id` in a table that is fixed at start-up, and among the bindings that [`Inboxes`] makes
+//! at run time.
 
 mod binding;
 mod inboxes;

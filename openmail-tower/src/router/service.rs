@@ -21,12 +21,13 @@ use super::{
     table::Table,
 };
 
-/// Hands each event to the handler that asks for its name and its inbox.
+/// Routes each event to the handler for its name and its inbox.
 ///
-/// An event goes to the handler of its name and inbox; else to that of its name and no inbox; else
-/// to the fallback; else nowhere, which is [`Outcome::Unrouted`]. Without
-/// [`with_state`](Self::with_state) it is a service for handlers that take no state. Inboxes that
-/// come and go while it serves are bound by [`inboxes`](EventRouter::inboxes).
+/// An event goes to the first of these that exists: the handler for its name and inbox; the handler
+/// for its name without an inbox; the fallback. If there is none, the result is
+/// [`Outcome::Unrouted`]. Without [`with_state`](Self::with_state), the router is a service for
+/// handlers that take no state. To bind inboxes that come and go while it serves, use
+/// [`inboxes`](EventRouter::inboxes).
 ///
 /// ```
 /// # #[cfg(feature = "macros")] {
@@ -49,7 +50,7 @@ pub struct EventRouter<S = ()> {
 }
 
 impl<S: Send + Sync + 'static> EventRouter<S> {
-    /// A router without handlers.
+    /// Creates a router without handlers.
     pub fn new() -> Self {
         Self { table: Arc::default(), live: Arc::default(), fallback: None, state: Arc::default() }
     }
@@ -57,8 +58,8 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
     /// Adds a handler for the events and inboxes that its attribute names.
     ///
     /// # Panics
-    /// When another handler asks for the same event of the same inbox; the message names both and
-    /// where they stand.
+    /// If another handler is registered for the same event of the same inbox. The message names
+    /// both and where they are.
     #[must_use]
     pub fn handler<H: EventHandler<S>>(self, handler: H) -> Self {
         let inboxes = H::ROUTE.inboxes;
@@ -68,34 +69,35 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
         self.insert(inboxes.iter().map(|id| Some(*id)), handler)
     }
 
-    /// Adds a handler for one inbox, whatever inboxes its attribute names: for ids that are known
-    /// only at start-up.
+    /// Adds a handler for one inbox, whatever inboxes its attribute names: for ids that are only
+    /// known at start-up.
     ///
     /// # Panics
-    /// As [`handler`](Self::handler).
+    /// As for [`handler`](Self::handler).
     #[must_use]
     pub fn inbox<H: EventHandler<S>>(self, id: impl AsRef<str>, handler: H) -> Self {
         self.insert([Some(id.as_ref())], handler)
     }
 
-    /// Sets the handler of every event that no other asks for, whatever events and inboxes its
-    /// attribute names: one that takes what only some events have, as `&MessageReceived`, fails for
-    /// good on the others. The attribute without `event` asks for what every event has.
+    /// Sets the handler for all events that no other handler matches, whatever events and inboxes
+    /// its attribute names. If it takes something that only some events have, such as
+    /// `&MessageReceived`, it fails permanently on the others. Without `event` in its attribute,
+    /// the compiler only allows what every event has.
     ///
     /// # Panics
-    /// When there is one already.
+    /// If a fallback was already set.
     #[must_use]
     pub fn fallback<H: Handler<S>>(mut self, handler: H) -> Self {
-        assert!(self.fallback.is_none(), "the router has a fallback already");
+        assert!(self.fallback.is_none(), "the router already has a fallback");
         self.fallback = Some(Arc::new(handler));
         self
     }
 
-    /// As [`fallback`](Self::fallback), for a service; each event calls a clone of it, once that is
-    /// ready.
+    /// Sets a service as the fallback, as [`fallback`](Self::fallback) does for a handler. Each
+    /// event calls a clone of it, once that is ready.
     ///
     /// # Panics
-    /// When there is a fallback already.
+    /// If a fallback was already set.
     #[must_use]
     pub fn fallback_service<E>(self, service: E) -> Self
     where
@@ -106,7 +108,7 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
         self.fallback(ServiceHandler(service))
     }
 
-    /// Gives the handlers their state: each takes the whole or, by
+    /// Sets the state of the handlers: each takes the whole state or, by
     /// [`FromRef`](crate::handler::FromRef), a part of it.
     #[must_use]
     pub fn with_state(self, state: S) -> EventRouter {
@@ -130,9 +132,9 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
             if let Err(taken) = table.bind(inbox, place) {
                 let new = About::Handler(const { &H::ROUTE });
                 let event = H::ROUTE.events.iter().find(|event| taken.takes(event));
-                let event = event.expect("they overlap");
+                let event = event.expect("overlapping handlers share an event");
                 let of = inbox.map(|id| format!(" of inbox `{id}`")).unwrap_or_default();
-                panic!("both {taken} and {new} ask for `{event}`{of}");
+                panic!("both {taken} and {new} handle `{event}`{of}");
             }
         }
         self
@@ -140,8 +142,9 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
 }
 
 impl EventRouter {
-    /// Where handlers and services are bound to inboxes while the router is serving: this one and
-    /// its clones. Taken once the router's own handlers are in, since it refuses what they take.
+    /// Returns a handle that binds handlers and services to inboxes while the router and its clones
+    /// are serving. Call it after all handlers are added, since it refuses to bind what they
+    /// already handle.
     pub fn inboxes(&self) -> Inboxes {
         Inboxes::new(Arc::clone(&self.live), Arc::clone(&self.table))
     }
@@ -151,7 +154,7 @@ impl EventRouter {
         if event.extensions().get::<crate::seam::ForFallback>().is_some() {
             return self.rest();
         }
-        // A handler for mail is not called with a mail that is none.
+        // A handler for mail is not called with an event that lacks a mail.
         let name = event.event().routing_name();
         let own = event.inbox_id().and_then(|inbox| {
             let own = self.table.own(inbox, name).cloned();

@@ -1,4 +1,4 @@
-//! A service as a handler.
+//! [`ServiceHandler`]: a service as a handler.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::{
     seam::{BoxError, HandlerError, Oneshot, Outcome, OutcomeFuture, VerifiedEvent},
 };
 
-/// Runs an event on a clone of the service, once that is ready.
+/// Runs each event on a clone of the service, once that is ready.
 pub(super) struct ServiceHandler<E>(pub(super) E);
 
 impl<E, S> Handler<S> for ServiceHandler<E>

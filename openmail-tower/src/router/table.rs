@@ -1,4 +1,4 @@
-//! The table: an event's inbox and name, then its handler.
+//! The routing table: from an event's inbox and name to its handler.
 
 use std::{any::TypeId, collections::HashMap, fmt, sync::Arc};
 
@@ -9,13 +9,13 @@ use crate::{
 
 use super::binding::{About, Bound, Entry, stateful};
 
-/// Where in the table a handler stands.
+/// The index of a handler in the table.
 type Place = u32;
 
-/// Every handler of a router but the fallback.
+/// All handlers of a router except the fallback.
 pub(super) struct Table<S> {
-    /// Each once, however many inboxes it is bound to: a lookup then ends where most others do, and
-    /// that is in the cache.
+    /// Each handler is stored once, however many inboxes it is bound to, so lookups mostly end at
+    /// the same few entries, which are in the cache.
     handlers: Vec<Entry<S>>,
     by_type: HashMap<TypeId, Place>,
     inboxes: InboxMap<Bound<Place>>,
@@ -23,7 +23,7 @@ pub(super) struct Table<S> {
 }
 
 impl<S> Table<S> {
-    /// Enters a handler. One without a value is as good as any other of its type, and entered once.
+    /// Adds a handler. A zero-sized one equals any other of its type, and is added only once.
     pub(super) fn enter<H: EventHandler<S>>(&mut self, handler: H) -> Place {
         let next = Place::try_from(self.handlers.len()).expect("fewer than 2^32 handlers");
         if size_of::<H>() == 0 {
@@ -37,7 +37,7 @@ impl<S> Table<S> {
         next
     }
 
-    /// Binds an entered handler to an inbox, or to all others; gives back what is in its way.
+    /// Binds a handler to an inbox, or to all others. Fails with the handler that overlaps with it.
     pub(super) fn bind(&mut self, inbox: Option<&str>, place: Place) -> Result<(), About> {
         let about = self.handlers[place as usize].about;
         let inboxes = self.inboxes.pin();
@@ -58,17 +58,17 @@ impl<S> Table<S> {
         Ok(())
     }
 
-    /// The handler for an event of an inbox that is the inbox's own.
+    /// Returns the handler that is bound to an inbox for an event.
     pub(super) fn own(&self, inbox: &InboxId, event: &str) -> Option<&Arc<dyn Handler<S>>> {
         self.find(self.inboxes.pin().get(inbox)?.all(), event)
     }
 
-    /// The handler for an event of every inbox without one of its own.
+    /// Returns the handler for an event of inboxes without a handler of their own.
     pub(super) fn other(&self, event: &str) -> Option<&Arc<dyn Handler<S>>> {
         self.find(&self.others, event)
     }
 
-    /// What is in the way of something else for an inbox.
+    /// Returns what overlaps with a new binding for an inbox.
     pub(super) fn overlap(&self, inbox: &InboxId, other: About) -> Option<About> {
         self.overlapping(self.inboxes.pin().get(inbox)?.all(), other)
     }
@@ -95,7 +95,8 @@ impl<S: Send + Sync + 'static> Table<S> {
         };
         Table {
             handlers: self.handlers.into_iter().map(bind).collect(),
-            // From here on, another of the same type would have another state.
+            // A handler added later may have another state, so handlers of the same type are no
+            // longer equal.
             by_type: HashMap::new(),
             inboxes: self.inboxes,
             others: self.others,
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn only_handlers_without_a_value_are_one() {
+    fn only_zero_sized_handlers_are_shared() {
         let mut table = Table::default();
         let [first, again, other] =
             [table.enter(Of(())), table.enter(Of(())), table.enter(Of([0; 0]))];

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// A clock that stands still until it is set. Clones are the same clock.
+/// A clock that only moves when it is set. Clones share the time.
 ///
 /// ```
 /// use std::time::Duration;
@@ -20,31 +20,32 @@ use std::{
 pub struct Clock(Arc<Mutex<SystemTime>>);
 
 impl Clock {
-    /// A clock that shows `time`.
+    /// Creates a clock that shows `time`.
     pub fn new(time: SystemTime) -> Self {
         Self(Arc::new(Mutex::new(time)))
     }
 
-    /// The time it shows.
+    /// Returns the time it shows.
     pub fn now(&self) -> SystemTime {
-        // A `SystemTime` is never half-written.
+        // A poisoned lock is harmless: a `SystemTime` is never half-written.
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets it.
+    /// Sets the time.
     pub fn set(&self, time: SystemTime) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = time;
     }
 
-    /// Sets it forward.
+    /// Moves the time forward.
     ///
     /// # Panics
-    /// When no [`SystemTime`] is that late.
+    /// If the result is too late for a [`SystemTime`].
     pub fn advance(&self, by: Duration) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) += by;
     }
 
-    /// Reads it, for whoever takes a function: [`VerifyLayer::clock`](crate::VerifyLayer::clock),
+    /// Returns a function that reads the clock, for
+    /// [`VerifyLayer::clock`](crate::VerifyLayer::clock) and
     /// [`Emulator::clock`](super::Emulator::clock).
     pub fn source(&self) -> impl Fn() -> SystemTime + Clone + Send + Sync + 'static {
         let clock = self.clone();
@@ -52,7 +53,7 @@ impl Clock {
     }
 }
 
-/// A clock that shows the present.
+/// A clock that shows the current time.
 impl Default for Clock {
     fn default() -> Self {
         Self::new(SystemTime::now())

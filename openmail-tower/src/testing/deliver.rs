@@ -1,4 +1,4 @@
-//! Delivering: in which order, how often, and what becomes of it.
+//! Delivers events: in which order, how often, and with which result.
 
 use std::{future::poll_fn, iter, mem, sync::Arc, time::Duration};
 
@@ -23,12 +23,12 @@ use super::{
     report::{AttemptError, Delivery, DeliveryAttempt, Report},
 };
 
-/// How much of an answer's body is kept.
+/// Maximum length of a response body that is kept, in bytes.
 const ANSWER_LIMIT: usize = 4096;
 
 impl Emulator {
-    /// Delivers the events, and returns once each is taken or given up. Whatever still runs ends
-    /// when the future is dropped.
+    /// Delivers the events, and returns once each is accepted or given up. Anything still running
+    /// ends when the future is dropped.
     pub async fn deliver<S, R>(
         &self,
         service: S,
@@ -39,7 +39,8 @@ impl Emulator {
         S::Error: Into<BoxError>,
         R: Body,
     {
-        // Shared and not borrowed, since rustc does not see then that the future is `Send`.
+        // An `Arc` and not a reference, since with a reference rustc does not see that the future
+        // is `Send`.
         let slots = Arc::new(Semaphore::new(self.concurrency));
         let order =
             Order::new(events.into_iter(), self.duplicates, self.shuffle, self.random.clone());
@@ -59,12 +60,13 @@ impl Emulator {
         Report { deliveries: ended.into_iter().map(|(_, delivery)| delivery).collect() }
     }
 
-    /// A wait of the schedule, at this speed.
+    /// Returns a wait of the schedule, at this speed.
     fn scaled(&self, wait: Duration) -> Duration {
         Duration::try_from_secs_f64(wait.as_secs_f64() / self.speed).unwrap_or(Duration::MAX)
     }
 
-    /// Tries one event until it is taken or the schedule ends. No slot is kept while it waits.
+    /// Attempts to deliver one event until it is accepted or the schedule ends. It occupies no slot
+    /// while it waits.
     async fn run<S, R>(
         &self,
         mut service: S,
@@ -136,7 +138,8 @@ impl Emulator {
         let limit = started + self.time_limit;
         let response = timeout_at(limit, async {
             poll_fn(|cx| service.poll_ready(cx)).await?;
-            // The one that is ready is the one to call; its clone is for the next attempt.
+            // The service that was polled ready must be the one that is called; the clone is for
+            // the next attempt.
             let next = service.clone();
             mem::replace(service, next).call(request).await
         });
@@ -168,8 +171,8 @@ async fn tick(pace: Option<&mut Interval>) {
     }
 }
 
-/// Reads the beginning of an answer's body. That it breaks off or never ends changes nothing: the
-/// status is what counts.
+/// Reads the beginning of a response body. It does not matter if the body breaks off or never ends:
+/// only the status counts.
 async fn read<R: Body>(response: Response<R>, limit: Instant) -> Bytes {
     let mut read = BytesMut::new();
     let mut body = std::pin::pin!(response.into_body());

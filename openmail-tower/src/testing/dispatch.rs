@@ -8,13 +8,13 @@ use crate::seam::{BoxError, HandlerError, Oneshot, Outcome, VerifiedEvent};
 
 use super::event::TestEvent;
 
-/// Hands an event to a router, or any other service of events, without HTTP.
+/// Passes an event to a router, or any other service of events, without HTTP.
 ///
 /// # Errors
-/// When the handler failed.
+/// If the handler failed.
 ///
 /// # Panics
-/// As [`TestEvent::verified`]; and with the handler, since nothing stands between.
+/// As for [`TestEvent::verified`]; and if the handler panics, since nothing catches that here.
 pub async fn dispatch<E>(events: &E, event: impl Borrow<TestEvent>) -> Result<Outcome, HandlerError>
 where
     E: Service<VerifiedEvent, Response = Outcome> + Clone,

@@ -1,4 +1,4 @@
-//! [`Emulator`], and what can be set of it.
+//! [`Emulator`] and its options.
 
 use std::{
     fmt,
@@ -13,7 +13,7 @@ use crate::webhook::Secret;
 
 use super::report::{Delivery, DeliveryAttempt};
 
-/// How long OpenMail waits before each attempt.
+/// The time that OpenMail waits before each attempt.
 pub const SCHEDULE: [Duration; 5] = [
     Duration::ZERO,
     Duration::from_secs(30),
@@ -22,15 +22,15 @@ pub const SCHEDULE: [Duration; 5] = [
     Duration::from_secs(240),
 ];
 
-/// How long OpenMail waits for an answer.
+/// The time that OpenMail waits for a response.
 pub const TIME_LIMIT: Duration = Duration::from_secs(15);
 
 /// Delivers events as OpenMail does.
 ///
-/// Each attempt is stamped and signed anew, with the event's `attempt` and `delivered_at` brought
-/// up to date and the same `X-Event-Id`; it fails unless it is answered with 2xx within 15 s; then
-/// the next one follows after 30 s, 60 s, 2 min, 4 min. Redirects are failures. The clock that it
-/// waits by is tokio's, so a test that pauses it waits for nothing.
+/// Each attempt has a new timestamp and signature, an updated `attempt` and `delivered_at` in the
+/// event, and the same `X-Event-Id`. It fails unless the response is a 2xx within 15 s; the next
+/// attempts follow after 30 s, 60 s, 2 min and 4 min. Redirects are failures. The waits use tokio's
+/// clock, so in a test that pauses it they take no time.
 ///
 /// ```
 /// use openmail_tower::{EventRouter, Secret, VerifyLayer, webhook};
@@ -48,7 +48,7 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(15);
 /// # }
 /// ```
 ///
-/// To a URL it delivers with any HTTP client that is a tower service, as `hyper-util`'s:
+/// To deliver to a URL, use any HTTP client that is a tower service, such as `hyper-util`'s:
 /// ```no_run
 /// use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 /// use openmail_tower::{Secret, testing::{Emulator, TestEvent}};
@@ -84,7 +84,7 @@ type Target = dyn Fn() -> (Uri, Secret) + Send + Sync;
 type Observe = dyn Fn(&Delivery, &DeliveryAttempt) + Send + Sync;
 
 impl Emulator {
-    /// Signs with `secret` and delivers to `/webhooks`.
+    /// Creates an emulator that signs with `secret` and delivers to `/webhooks`.
     pub fn new(secret: Secret) -> Self {
         Self {
             secret,
@@ -104,112 +104,113 @@ impl Emulator {
         }
     }
 
-    /// Where to deliver to: a path, or all of a URL for an HTTP client. Default: `/webhooks`.
+    /// Sets where to deliver to: a path, or a whole URL for an HTTP client. Default: `/webhooks`.
     #[must_use]
     pub fn uri(mut self, uri: Uri) -> Self {
         self.uri = uri;
         self
     }
 
-    /// Looks up the URI and the secret before each attempt, for a webhook whose secret is rotated
-    /// while an event is retried. Takes the place of [`uri`](Self::uri) and of the secret that the
-    /// emulator was made with.
+    /// Sets a function that returns the URI and the secret before each attempt, for a webhook whose
+    /// secret is rotated while an event is retried. It replaces [`uri`](Self::uri) and the secret
+    /// given to [`new`](Self::new).
     #[must_use]
     pub fn target(mut self, target: impl Fn() -> (Uri, Secret) + Send + Sync + 'static) -> Self {
         self.target = Some(Arc::new(target));
         self
     }
 
-    /// How long to wait before each attempt; one attempt a wait. Default: [`SCHEDULE`].
+    /// Sets the wait before each attempt; there are as many attempts as waits. Default:
+    /// [`SCHEDULE`].
     #[must_use]
     pub fn schedule(mut self, waits: impl IntoIterator<Item = Duration>) -> Self {
         self.schedule = waits.into_iter().collect();
         self
     }
 
-    /// The number of the first attempt, to go on with a delivery that an earlier run began: set
-    /// [`schedule`](Self::schedule) to the waits that are left. Default: 1.
+    /// Sets the number of the first attempt, to continue a delivery that an earlier run began: set
+    /// [`schedule`](Self::schedule) to the remaining waits. Default: 1.
     #[must_use]
     pub fn first_attempt(mut self, number: u32) -> Self {
         self.first_attempt = number;
         self
     }
 
-    /// How many times as fast the schedule runs. The time limit does not change, nor do the
-    /// timestamps: the receiver's clock runs as ever.
+    /// Sets the speed of the schedule: 2 halves each wait. The time limit and the timestamps are
+    /// not affected: the receiver's clock runs as usual. Default: 1.
     ///
     /// # Panics
-    /// Unless it is greater than 0.
+    /// If it is not greater than 0.
     #[must_use]
     pub fn speed(mut self, factor: f64) -> Self {
-        assert!(factor > 0.0, "a speed of {factor}");
+        assert!(factor > 0.0, "the speed must be greater than 0, not {factor}");
         self.speed = factor;
         self
     }
 
-    /// How long to wait for an answer. Default: 15 s.
+    /// Sets the maximum time to wait for a response. Default: 15 s.
     #[must_use]
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self
     }
 
-    /// How many attempts may be under way at once. Default: 64.
+    /// Sets the maximum number of concurrent attempts. Default: 64.
     ///
     /// # Panics
-    /// When it is 0.
+    /// If it is 0.
     #[must_use]
     pub fn concurrency(mut self, attempts: usize) -> Self {
-        assert!(attempts > 0, "a concurrency of 0");
+        assert!(attempts > 0, "the concurrency must be greater than 0");
         self.concurrency = attempts.min(Semaphore::MAX_PERMITS);
         self
     }
 
-    /// How many events to send a second, at most. Default: as many as are taken.
+    /// Sets the maximum number of events sent per second. Default: no limit.
     ///
     /// # Panics
-    /// Unless it is at least one a day.
+    /// If it is less than one per day.
     #[must_use]
     pub fn rate(mut self, per_second: f64) -> Self {
-        assert!(per_second >= 1.0 / 86_400.0, "a rate of {per_second}");
+        assert!(per_second >= 1.0 / 86_400.0, "the rate must be at least one event per day, not {per_second} per second");
         self.rate = Some(per_second);
         self
     }
 
-    /// Which share of the events, from 0 to 1, to send a second time beside the first: OpenMail
-    /// promises at least one delivery, not one.
+    /// Sets the share of the events, from 0 to 1, that are sent a second time: OpenMail promises at
+    /// least one delivery, not exactly one. Default: 0.
     ///
     /// # Panics
-    /// Unless it is from 0 to 1.
+    /// If it is not between 0 and 1.
     #[must_use]
     pub fn duplicates(mut self, share: f64) -> Self {
-        assert!((0.0..=1.0).contains(&share), "a share of {share}");
+        assert!((0.0..=1.0).contains(&share), "the share must be between 0 and 1, not {share}");
         self.duplicates = share;
         self
     }
 
-    /// Mixes the order of up to 1,024 events: OpenMail promises none.
+    /// Shuffles the events, up to 1,024 at a time: OpenMail promises no order.
     #[must_use]
     pub fn shuffle(mut self) -> Self {
         self.shuffle = true;
         self
     }
 
-    /// Makes duplicates and order the same in every run.
+    /// Seeds the random choices, so that duplicates and order are the same in every run.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.random = fastrand::Rng::with_seed(seed);
         self
     }
 
-    /// Where the timestamps come from. Default: the system's clock.
+    /// Sets the clock for the timestamps. Default: the system's clock.
     #[must_use]
     pub fn clock(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         self.clock = Arc::new(now);
         self
     }
 
-    /// Is told of each attempt as it ends, the delivery including it.
+    /// Sets a function that is called after each attempt, with the delivery including it.
     #[must_use]
     pub fn on_attempt(
         mut self,

@@ -1,4 +1,4 @@
-//! [`TestEvent`]: what OpenMail would send.
+//! [`TestEvent`]: an event as OpenMail would send it.
 
 use std::time::SystemTime;
 
@@ -10,10 +10,10 @@ use crate::event::EventKind;
 
 use super::mail;
 
-/// An event to test with: a body as OpenMail sends it, with sensible defaults.
+/// An event for tests: a body as OpenMail sends it, with sensible defaults.
 ///
-/// Each has ids of its own; a clone is the same event. Setters write the field of the JSON that
-/// they name, whatever the event.
+/// Each has its own ids; a clone is the same event. Setters write the JSON field that they name,
+/// whatever the event.
 ///
 /// ```
 /// use http::Request;
@@ -36,12 +36,13 @@ use super::mail;
 #[derive(Debug, Clone, PartialEq)]
 pub struct TestEvent {
     pub(super) body: Map<String, Value>,
-    // What `X-Event-Id` says: a UUID, the same in every attempt.
+    // The value of `X-Event-Id`: a UUID, the same in every attempt.
     pub(super) delivery: Uuid,
 }
 
 impl TestEvent {
-    /// An event by its name; one that this crate does not know has the fields that all share.
+    /// Creates an event by its name. One that this crate does not know gets the fields that all
+    /// events share.
     pub fn new(event: impl Into<EventKind>) -> Self {
         let kind = event.into();
         let common = json!({"event": kind.as_str(), "event_id": unique("evt"), "occurred_at": ""});
@@ -61,7 +62,7 @@ impl TestEvent {
             EventKind::InboxReactivated => vec![common, about_inbox, json!({"reason": null})],
             EventKind::PodSuspended => vec![common, about_pod, json!({"reason": "pod_degraded"})],
             EventKind::PodReactivated => vec![common, about_pod, json!({"reason": null})],
-            // Undocumented: the least it can be, so that nobody comes to rely on more.
+            // Undocumented: kept minimal, so that nobody relies on more.
             EventKind::SetupTest => vec![json!({"event": kind.as_str()})],
             EventKind::Other(_) => vec![common, attempt],
         };
@@ -73,21 +74,21 @@ impl TestEvent {
         event.at(SystemTime::now())
     }
 
-    /// A mail: `message.received`.
+    /// Creates a mail: `message.received`.
     pub fn message_received() -> Self {
         Self::new(EventKind::MessageReceived)
     }
 
-    /// An event from its JSON, as from a log.
+    /// Creates an event from its JSON, for example from a log.
     ///
     /// # Errors
-    /// When it is no JSON object. Whether it is an event is for the receiver to say.
+    /// If it is not a JSON object. Whether it is an event is up to the receiver.
     pub fn from_slice(json: &[u8]) -> Result<Self, serde_json::Error> {
         let body = serde_json::from_slice(json)?;
         Ok(Self { body, delivery: Uuid::new_v4() })
     }
 
-    /// The body.
+    /// Returns the body.
     pub fn json(&self) -> &Map<String, Value> {
         &self.body
     }
@@ -104,7 +105,7 @@ impl TestEvent {
         self.field("thread_id", id.as_ref())
     }
 
-    /// Sets `event_id`, the signed one: what to deduplicate by.
+    /// Sets `event_id`, the signed id by which events are deduplicated.
     #[must_use]
     pub fn event_id(self, id: impl AsRef<str>) -> Self {
         self.field("event_id", id.as_ref())
@@ -116,7 +117,7 @@ impl TestEvent {
         self.field("attempt", number)
     }
 
-    /// Sets when it happened and was delivered, where the event says so.
+    /// Sets when it happened and when it was delivered, if the event has these fields.
     #[must_use]
     pub fn at(mut self, time: SystemTime) -> Self {
         let text = rfc3339(time);
@@ -136,14 +137,15 @@ impl TestEvent {
         self
     }
 
-    /// Leaves a field out.
+    /// Removes a field.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.body.remove(name);
         self
     }
 
-    /// What OpenMail changes from one attempt to the next, where the event has it.
+    /// Updates the fields that OpenMail changes from one attempt to the next, if the event has
+    /// them.
     pub(super) fn stamp(&mut self, attempt: u32, time: SystemTime) {
         replace(&mut self.body, "attempt", attempt);
         replace(&mut self.body, "delivered_at", rfc3339(time));
@@ -160,7 +162,8 @@ pub(super) fn unique(prefix: &str) -> String {
     format!("{prefix}_{}", Uuid::new_v4().simple())
 }
 
-/// As JavaScript writes it. A time out of RFC 3339's years becomes the nearest one within.
+/// Formats a time as JavaScript does. A time outside the years of RFC 3339 becomes the nearest one
+/// inside.
 fn rfc3339(time: SystemTime) -> String {
     let nearest = if time < SystemTime::UNIX_EPOCH { Timestamp::MIN } else { Timestamp::MAX };
     format!("{:.3}", Timestamp::try_from(time).unwrap_or(nearest))
@@ -184,7 +187,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_event_is_what_its_name_says_and_nothing_in_it_is_odd() {
+    fn every_test_event_parses_as_its_kind_with_every_field_understood() {
         for name in NAMES {
             let event = TestEvent::new(name);
             let parsed = Event::from_slice(&event.to_bytes()).unwrap();
@@ -195,14 +198,14 @@ mod tests {
                 Event::Unknown(news) => &news.extra,
                 other => &other.lifecycle().unwrap().extra,
             };
-            // What was not understood would be here.
+            // Fields that were not understood would be here.
             let unread: Vec<_> = extra.keys().filter(|key| *key != "delivered_at").collect();
             assert!(unread.is_empty(), "{name}: {unread:?}");
         }
     }
 
     #[test]
-    fn two_events_share_no_id_and_a_clone_shares_all() {
+    fn events_have_distinct_ids_and_clones_the_same() {
         let [a, b] = [(); 2].map(|()| TestEvent::message_received());
         assert_ne!(a.json()["event_id"], b.json()["event_id"]);
         assert_ne!(a.json()["message"]["id"], b.json()["message"]["id"]);
@@ -211,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_setters_reach_the_handler() {
+    fn setters_reach_the_handler() {
         let time = UNIX_EPOCH + Duration::from_millis(1_711_015_500_250);
         let event = TestEvent::message_received()
             .inbox("i")
@@ -248,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_written_as_javascript_does() {
+    fn writes_times_as_javascript_does() {
         let time = UNIX_EPOCH + Duration::from_secs(1_711_015_500);
         assert_eq!(rfc3339(time), "2024-03-21T10:05:00.000Z");
         let mail = TestEvent::message_received().without("occurred_at").at(time);

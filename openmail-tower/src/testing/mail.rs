@@ -1,10 +1,10 @@
-//! What is in a [`TestEvent`]'s mail.
+//! The mail in a [`TestEvent`].
 
 use serde_json::{Map, Value, json};
 
 use super::event::{TestEvent, unique};
 
-/// Setters of what is in `message`.
+/// Setters for the fields of `message`.
 impl TestEvent {
     /// Sets `message.id`.
     #[must_use]
@@ -30,7 +30,7 @@ impl TestEvent {
         self.message_field("body_text", text.as_ref())
     }
 
-    /// Adds to `message.attachments` a text file, whose text OpenMail has found.
+    /// Adds a text file to `message.attachments`, including its extracted text.
     #[must_use]
     pub fn attachment(mut self, filename: &str, text: &str) -> Self {
         let id = self.message().get("id").and_then(Value::as_str).unwrap_or("msg_test");
@@ -67,7 +67,7 @@ impl TestEvent {
     }
 }
 
-/// The mail of an event of which nothing else is said.
+/// Returns the mail of an event for which nothing was set.
 pub(super) fn message() -> Value {
     let id = unique("msg");
     json!({

@@ -1,5 +1,5 @@
-//! For tests of your own: events as OpenMail sends them, signed requests, a clock to set, handlers
-//! without HTTP, and OpenMail's deliveries with their retries.
+//! Tools for your own tests: events as OpenMail sends them, signed requests, a clock that you set,
+//! handlers without HTTP, and OpenMail's deliveries with their retries.
 //!
 //! A handler alone, without HTTP:
 //! ```
@@ -23,7 +23,7 @@
 //! # #[cfg(not(feature = "macros"))]
 //! # fn main() {}
 //! ```
-//! A whole application, and what OpenMail would do with its answers: [`Emulator`].
+//! To test a whole application, including OpenMail's reaction to its responses, use [`Emulator`].
 
 mod clock;
 mod deliver;

@@ -1,18 +1,18 @@
-//! In which order events are delivered, and which of them twice.
+//! The order in which events are delivered, and which of them are delivered twice.
 
 use super::event::TestEvent;
 
-/// From how many events the next one is drawn where they are to be reordered.
+/// The number of events among which the next one is chosen if the order is shuffled.
 const WINDOW: usize = 1024;
 
-/// Something to deliver.
+/// An event to deliver.
 #[derive(Debug)]
 pub(super) struct Planned {
     pub(super) event: TestEvent,
     pub(super) duplicate: bool,
 }
 
-/// The events in the order of their delivery, duplicates among them.
+/// The events in the order of their delivery, including duplicates.
 #[derive(Debug)]
 pub(super) struct Order<I> {
     events: I,
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_lost_and_nothing_moves_unasked() {
+    fn keeps_every_event_in_order_by_default() {
         assert_eq!(order(0.0, false), (0..2000).map(|n| (n, false)).collect::<Vec<_>>());
         let mut shuffled = order(0.0, true);
         assert!(!shuffled.is_sorted());

@@ -1,4 +1,4 @@
-//! What became of the events.
+//! [`Report`]: the results of a delivery.
 
 use std::{
     fmt,
@@ -11,42 +11,42 @@ use http::{HeaderMap, StatusCode};
 
 use crate::seam::BoxError;
 
-/// What became of all events, in the order in which they were first sent.
+/// The results for all events, in the order in which they were first sent.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Report {
-    /// Each event, and each duplicate of one.
+    /// One entry for each event, and for each duplicate.
     pub deliveries: Vec<Delivery>,
 }
 
 impl Report {
-    /// Whether every event was taken, duplicates included.
+    /// Returns whether every event was accepted, including duplicates.
     pub fn all_taken(&self) -> bool {
         self.deliveries.iter().all(Delivery::taken)
     }
 
-    /// Every attempt of every event.
+    /// Returns all attempts of all events.
     pub fn attempts(&self) -> impl Iterator<Item = &DeliveryAttempt> {
         self.deliveries.iter().flat_map(|delivery| &delivery.attempts)
     }
 }
 
-/// What became of one event.
+/// The result for one event.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Delivery {
     /// The event's name.
     pub event: String,
-    /// The signed id, where it has one.
+    /// The signed id, if it has one.
     pub event_id: Option<String>,
-    /// Whether it was sent a second time on purpose.
+    /// Whether it was sent as a deliberate duplicate.
     pub duplicate: bool,
     /// The attempts so far.
     pub attempts: Vec<DeliveryAttempt>,
 }
 
 impl Delivery {
-    /// Whether it was answered with 2xx: OpenMail is done with it then.
+    /// Returns whether it was answered with 2xx, after which OpenMail does not send it again.
     pub fn taken(&self) -> bool {
         self.attempts.last().is_some_and(DeliveryAttempt::taken)
     }
@@ -56,32 +56,32 @@ impl Delivery {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct DeliveryAttempt {
-    /// Which one, from 1.
+    /// The number of the attempt, from 1.
     pub number: u32,
-    /// The time of the emulator's clock at which it was stamped and signed.
+    /// When it was stamped and signed, by the emulator's clock.
     pub sent_at: SystemTime,
     /// The request's headers.
     pub headers: HeaderMap,
     /// The request's body.
     pub body: Bytes,
-    /// The answer's status, or why there was none.
+    /// The status of the response, or why there was none.
     pub status: Result<StatusCode, AttemptError>,
-    /// How long it took until then.
+    /// The time until then.
     pub elapsed: Duration,
-    /// The answer's body, up to its first 4 KiB.
+    /// The beginning of the response body, at most 4 KiB.
     pub answer: Bytes,
     /// The wait before the next attempt. `None` after a success and after the last attempt.
     pub next_in: Option<Duration>,
 }
 
 impl DeliveryAttempt {
-    /// Whether it was answered with 2xx.
+    /// Returns whether it was answered with 2xx.
     pub fn taken(&self) -> bool {
         self.status.as_ref().is_ok_and(StatusCode::is_success)
     }
 }
 
-/// Shows sizes, not the mail that was sent.
+/// Shows sizes, not the mail.
 impl fmt::Debug for DeliveryAttempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeliveryAttempt")
@@ -95,7 +95,7 @@ impl fmt::Debug for DeliveryAttempt {
     }
 }
 
-/// Why there was no answer.
+/// Why there was no response.
 #[derive(Debug, Clone)]
 pub struct AttemptError {
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
@@ -110,13 +110,13 @@ impl AttemptError {
         Self { source: Some(error.into().into()) }
     }
 
-    /// Whether the time limit passed; else the service failed.
+    /// Returns whether the time limit passed. If not, the service failed.
     pub fn is_timeout(&self) -> bool {
         self.source.is_none()
     }
 }
 
-/// The error's text, with those of its sources behind colons.
+/// Writes the error's text and those of its sources, separated by colons.
 impl fmt::Display for AttemptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(source) = &self.source else { return f.write_str("no answer in time") };
@@ -132,7 +132,7 @@ impl fmt::Display for AttemptError {
 
 impl std::error::Error for AttemptError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        // Its text is told already.
+        // `Display` already contains its text.
         self.source.as_ref().and_then(|error| error.source())
     }
 }

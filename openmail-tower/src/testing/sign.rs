@@ -1,4 +1,4 @@
-//! From a [`TestEvent`] to a signed request, or to what a handler gets.
+//! Turns a [`TestEvent`] into a signed request, or into what a handler receives.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,18 +13,18 @@ use crate::{
 use super::event::TestEvent;
 
 impl TestEvent {
-    /// The body's bytes.
+    /// Returns the body as bytes.
     pub fn to_bytes(&self) -> Bytes {
         serde_json::to_vec(&self.body).expect("a JSON object can be written").into()
     }
 
-    /// A request to `/webhooks` as OpenMail would send it now.
+    /// Returns a request to `/webhooks` as OpenMail would send it now.
     pub fn sign<B: From<Bytes>>(&self, secret: &Secret) -> Request<B> {
         self.sign_at(secret, SystemTime::now())
     }
 
-    /// A request to `/webhooks` as OpenMail would send it at `time`: stamped and signed with it. The
-    /// body stays as it is; [`at`](Self::at) sets the times in it.
+    /// Returns a request to `/webhooks` as OpenMail would send it at `time`: stamped and signed
+    /// with that time. The body is unchanged; use [`at`](Self::at) to set the times in it.
     pub fn sign_at<B: From<Bytes>>(&self, secret: &Secret, time: SystemTime) -> Request<B> {
         let body = self.to_bytes();
         let timestamp = unix(time);
@@ -41,10 +41,10 @@ impl TestEvent {
         request
     }
 
-    /// The event as a handler gets it, without HTTP and without a signature.
+    /// Returns the event as a handler receives it, without HTTP and without a signature.
     ///
     /// # Panics
-    /// When it is no event, because a field that it must have was taken from it.
+    /// If it is not an event because a required field was removed.
     #[track_caller]
     pub fn verified(&self) -> VerifiedEvent {
         match VerifiedEvent::parse(self.to_bytes(), SystemTime::now()) {

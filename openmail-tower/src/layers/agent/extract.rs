@@ -1,19 +1,19 @@
-//! What a resolver leaves for the handler and the router.
+//! [`Agent`]: the agent that a resolver found, as an argument of a handler.
 
 use crate::{
     handler::FromEvent,
     seam::{ForFallback, HandlerError, VerifiedEvent},
 };
 
-/// The agent of the event's inbox, as [`AgentResolver`](crate::layers::AgentResolver) has found it.
+/// The agent of the event's inbox, as found by [`AgentResolver`](crate::layers::AgentResolver).
 ///
-/// A handler that takes it runs only behind a resolver for the same `T`.
+/// A handler that takes it only runs behind a resolver for the same `T`. Otherwise the event fails:
 ///
-/// | where there is none to take | the event |
+/// | if | the event |
 /// |---|---|
-/// | the event names no inbox | fails for good: [`Permanent`](crate::HandlerErrorKind::Permanent) |
-/// | no resolver for `T` stands before the handler | fails: [`Failed`](crate::HandlerErrorKind::Failed), and the error says what is missing |
-/// | the resolver has found none, and the handler is the router's fallback | fails likewise |
+/// | it names no inbox | fails permanently: [`Permanent`](crate::HandlerErrorKind::Permanent) |
+/// | no resolver for `T` is before the handler | fails: [`Failed`](crate::HandlerErrorKind::Failed), and the error says what is missing |
+/// | the resolver found no agent, and the handler is the router's fallback | fails in the same way |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Agent<T>(pub T);
 
@@ -25,7 +25,8 @@ impl<'e, S, T: Clone + Send + Sync + 'static> FromEvent<'e, S> for Agent<T> {
                 let text = format!("the event names no inbox, so it has no Agent<{agent}>");
                 return HandlerError::permanent(text);
             }
-            // Counted by a queue, unlike what is unavailable: nothing says that it will pass.
+            // `Failed`, so that a queue counts the attempt: nothing says that the problem will
+            // pass.
             HandlerError::failed(match event.extensions().get::<ForFallback>() {
                 Some(ForFallback) => format!("the inbox has no Agent<{agent}>"),
                 None => {

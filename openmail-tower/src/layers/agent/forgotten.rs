@@ -1,4 +1,4 @@
-//! [`Forgotten`].
+//! [`Forgotten`]: invalidates what a resolver remembers.
 
 use std::{
     fmt,
@@ -8,14 +8,14 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-/// In how many groups inboxes are forgotten.
+/// The number of groups into which inboxes are divided.
 const GROUPS: usize = 1024;
 
-/// How often inboxes were forgotten. What is looked up is remembered under the count from before,
-/// and so is not found once that has gone on, be it looked up by then or not.
+/// Counts how often inboxes were forgotten. A lookup is remembered under the count from before it
+/// began, so once the count has moved on it is not found, even if the lookup finishes later.
 ///
-/// There is a count for each group of inboxes, whose others are forgotten along: a count for each
-/// inbox would have to be kept for all there ever were.
+/// There is one count for each group of inboxes, and all inboxes of a group are forgotten together:
+/// one count for each inbox would have to be kept for every inbox there ever was.
 pub(super) struct Forgotten {
     counts: Box<[AtomicU64]>,
     hasher: RandomState,
@@ -27,12 +27,12 @@ impl Forgotten {
         Self { counts, hasher: RandomState::default() }
     }
 
-    /// How often so far. What is looked up next is not from before that.
+    /// Returns the current count. A lookup that begins afterwards is remembered under it.
     pub(super) fn count(&self, inbox: &str) -> u64 {
         self.group(inbox).load(Ordering::Acquire)
     }
 
-    /// Counts once more, and gives the count from before.
+    /// Increments the count, and returns the previous one.
     pub(super) fn forget(&self, inbox: &str) -> u64 {
         self.group(inbox).fetch_add(1, Ordering::AcqRel)
     }

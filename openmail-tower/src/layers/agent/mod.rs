@@ -1,5 +1,5 @@
-//! The agent behind an inbox, looked up when its events come: for inboxes that are created at run
-//! time and handlers that were written before.
+//! Looks up the agent of an inbox when its events arrive: for inboxes that are created at run time
+//! and handlers that were written before.
 
 mod extract;
 mod forgotten;

@@ -13,24 +13,24 @@ use super::{forgotten::Forgotten, service::ResolveAgent};
 
 type Lookup<T> = dyn Fn(InboxId) -> Pin<Box<dyn Future<Output = Found<T>> + Send>> + Send + Sync;
 type Found<T> = Result<Option<T>, LookupError>;
-/// An inbox, and how often it had been forgotten when its agent was looked up.
+/// An inbox, and how often it had been forgotten when the lookup of its agent began.
 type Key = (InboxId, u64);
 
-/// Finds the agent of each event's inbox, and remembers it: a layer for the service of events
-/// behind it, usually an [`EventRouter`](crate::EventRouter), whose handlers take the agent as
+/// A layer that finds the agent of each event's inbox and remembers it. The service behind it is
+/// usually an [`EventRouter`](crate::EventRouter), whose handlers take the agent as
 /// [`Agent<T>`](crate::layers::agent::Agent).
 ///
-/// | the lookup says | the event |
+/// | the lookup returns | the event |
 /// |---|---|
-/// | an agent | goes on, with the agent |
-/// | there is none | goes to the router's fallback, whatever handlers it has |
-/// | an error, or nothing in time | is to be tried again: [`Unavailable`](crate::HandlerErrorKind::Unavailable) |
+/// | an agent | continues with the agent |
+/// | `None` | goes to the router's fallback, whatever handlers it has |
+/// | an error, or nothing in time | is retried later: [`Unavailable`](crate::HandlerErrorKind::Unavailable) |
 ///
-/// An event without an inbox goes on without an agent.
+/// An event without an inbox continues without an agent.
 ///
-/// What was found, and that nothing was found, is remembered for a while; errors are not. However
-/// many events of one inbox come at once, one lookup runs; and where its event is dropped, another
-/// event's goes on. Clones share what is remembered.
+/// Results are remembered for a while, including that there is no agent; errors are not. If many
+/// events of one inbox arrive at once, only one lookup runs; if the event that started it is
+/// dropped, another event continues it. Clones share what is remembered.
 ///
 /// ```
 /// # #[cfg(feature = "macros")] {
@@ -69,7 +69,8 @@ struct Settings {
 }
 
 impl<T: Clone + Send + Sync + 'static> AgentResolver<T> {
-    /// Finds agents by `lookup`: `Ok(None)` says that the inbox has none.
+    /// Creates a resolver that finds agents with `lookup`. `Ok(None)` means that the inbox has
+    /// none.
     pub fn new<F, R, E>(lookup: F) -> Self
     where
         F: Fn(InboxId) -> R + Send + Sync + 'static,
@@ -79,7 +80,7 @@ impl<T: Clone + Send + Sync + 'static> AgentResolver<T> {
         let lookup = Arc::new(lookup);
         let lookup: Arc<Lookup<T>> = Arc::new(move |inbox| {
             let lookup = Arc::clone(&lookup);
-            // Not begun before it is polled: another event's may be under way.
+            // Lazy until it is polled: a lookup by another event may be in progress.
             Box::pin(async move { lookup(inbox).await.map_err(|error| LookupError(error.into())) })
         });
         let settings = Settings {
@@ -91,42 +92,42 @@ impl<T: Clone + Send + Sync + 'static> AgentResolver<T> {
         Self { known: settings.cache(), forgotten: Arc::new(Forgotten::new()), lookup, settings }
     }
 
-    /// How many inboxes to remember. Default: 10,000.
+    /// Sets the maximum number of inboxes to remember. Default: 10,000.
     #[must_use]
     pub fn capacity(self, inboxes: u64) -> Self {
         let settings = Settings { capacity: inboxes, ..self.settings };
         self.with(settings)
     }
 
-    /// For how long to remember an agent. Default: 60 s.
+    /// Sets how long to remember an agent. Default: 60 s.
     #[must_use]
     pub fn remember(self, found: Duration) -> Self {
         let settings = Settings { found, ..self.settings };
         self.with(settings)
     }
 
-    /// For how long to remember that an inbox has no agent. Default: 5 s.
+    /// Sets how long to remember that an inbox has no agent. Default: 5 s.
     #[must_use]
     pub fn remember_none(self, not_found: Duration) -> Self {
         let settings = Settings { not_found, ..self.settings };
         self.with(settings)
     }
 
-    /// How long to wait for a lookup. Default: 5 s.
+    /// Sets the maximum time of a lookup. Default: 5 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = timeout;
         self
     }
 
-    /// Forgets what is remembered of an inbox, as when its agent has changed. An event that comes
-    /// after it has the agent looked up anew: a lookup that is under way goes on for the events that
-    /// wait for it, and what it finds is not remembered.
+    /// Forgets the agent of an inbox, for example because it has changed. Events that arrive
+    /// afterwards look it up again. A lookup in progress continues for the events that wait for it,
+    /// but its result is not remembered.
     ///
-    /// Of the other inboxes, about one in a thousand is forgotten along.
+    /// About one in a thousand other inboxes is forgotten as well.
     pub async fn forget(&self, inbox: impl AsRef<str>) {
         let inbox = inbox.as_ref();
-        // No event finds it from here on; what is left is to free its place.
+        // From here on no event finds the entry; removing it only frees memory.
         let before = self.forgotten.forget(inbox);
         self.known.invalidate(&(inbox.into(), before)).await;
     }
@@ -202,7 +203,7 @@ impl<T> fmt::Debug for AgentResolver<T> {
     }
 }
 
-/// Shared by all the events that have waited for the same lookup.
+/// Shared by all events that waited for the same lookup.
 #[derive(Debug, thiserror::Error)]
 #[error("the inbox's agent could not be looked up")]
 struct LookupError(#[source] BoxError);

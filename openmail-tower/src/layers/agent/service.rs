@@ -10,7 +10,7 @@ use crate::seam::{
 
 use super::{extract::Agent, resolver::AgentResolver};
 
-/// Hands events on with their inbox's agent; see [`AgentResolver`].
+/// Passes events on with their inbox's agent; see [`AgentResolver`].
 #[derive(Debug, Clone)]
 pub struct ResolveAgent<E, T> {
     events: E,
@@ -34,7 +34,8 @@ where
     type Error = HandlerError;
     type Future = OutcomeFuture;
 
-    /// Always ready: an event whose agent is looked up takes no place in the service within.
+    /// Always ready: an event must not take a place in the inner service while its agent is looked
+    /// up.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
         Poll::Ready(Ok(()))
     }

@@ -1,4 +1,4 @@
-//! What a [`DedupeStore`] promises, as tests (feature `test-util`).
+//! Tests that check the contract of a [`DedupeStore`] (feature `test-util`).
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,8 +14,8 @@ use super::store::{Claim, ClaimToken, DedupeStore};
 const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(50);
 
-/// Checks a store against its contract. The keys it uses are new ones each time, so the store may be
-/// one that others use and that remembers former runs.
+/// Checks a store against the contract of [`DedupeStore`]. It uses new keys each time, so the store
+/// may be in use and may remember earlier runs.
 ///
 /// ```
 /// # #[cfg(feature = "dedupe-memory")]
@@ -30,23 +30,23 @@ const SHORT: Duration = Duration::from_millis(50);
 /// ```
 ///
 /// # Panics
-/// When the store does not keep it, or fails.
+/// If the store breaks the contract, or fails.
 pub async fn check<St: DedupeStore>(store: St) {
     let store = Arc::new(store);
-    of_one_claim(&Key::new(&store)).await;
-    of_two_claims(&Key::new(&store)).await;
-    once_done(&Key::new(&store)).await;
-    fenced_off(&Key::new(&store)).await;
-    run_out(&Key::new(&store)).await;
-    renewed(&Key::new(&store)).await;
-    kept_for_a_time(&Key::new(&store)).await;
+    token_repeats_its_claim(&Key::new(&store)).await;
+    claim_excludes_other_tokens(&Key::new(&store)).await;
+    done_stays_done(&Key::new(&store)).await;
+    stale_token_changes_nothing(&Key::new(&store)).await;
+    expired_claim_can_be_taken_back(&Key::new(&store)).await;
+    claiming_again_renews_the_lease(&Key::new(&store)).await;
+    done_is_kept_for_its_retention(&Key::new(&store)).await;
     keys_are_apart(&Key::new(&store), &Key::new(&store)).await;
-    of_any_length(&store).await;
-    one_of_many(&store).await;
+    keys_and_times_of_any_length(&store).await;
+    one_of_many_claims_wins(&store).await;
 }
 
-/// A claim is given again to the token that has it, until it gives it back.
-async fn of_one_claim<St: DedupeStore>(key: &Key<St>) {
+/// A token can repeat its claim until it releases it.
+async fn token_repeats_its_claim<St: DedupeStore>(key: &Key<St>) {
     let ours = ClaimToken::random();
     for _ in 0..3 {
         assert_eq!(key.claim(ours, LONG).await, Claim::Claimed, "again by the same token");
@@ -56,8 +56,8 @@ async fn of_one_claim<St: DedupeStore>(key: &Key<St>) {
     assert_eq!(key.claim(ClaimToken::random(), LONG).await, Claim::Claimed, "after a release");
 }
 
-/// What one has claimed, another neither gets nor gives back.
-async fn of_two_claims<St: DedupeStore>(key: &Key<St>) {
+/// A claimed key can be neither claimed nor released by another token.
+async fn claim_excludes_other_tokens<St: DedupeStore>(key: &Key<St>) {
     let (ours, theirs) = (ClaimToken::random(), ClaimToken::random());
     assert_eq!(key.claim(theirs, LONG).await, Claim::Claimed);
     for _ in 0..2 {
@@ -72,8 +72,8 @@ async fn of_two_claims<St: DedupeStore>(key: &Key<St>) {
     assert!(key.complete(theirs, LONG).await);
 }
 
-/// What is done stays so, whoever asks, completes or releases.
-async fn once_done<St: DedupeStore>(key: &Key<St>) {
+/// A key that is done stays done, whichever token claims, completes or releases it.
+async fn done_stays_done<St: DedupeStore>(key: &Key<St>) {
     let (ours, theirs) = (ClaimToken::random(), ClaimToken::random());
     assert_eq!(key.claim(ours, LONG).await, Claim::Claimed);
     assert!(key.complete(ours, LONG).await);
@@ -85,8 +85,8 @@ async fn once_done<St: DedupeStore>(key: &Key<St>) {
     assert_eq!(key.claim(theirs, LONG).await, Claim::Done);
 }
 
-/// Whose claim ran out and went to another can do nothing any more.
-async fn fenced_off<St: DedupeStore>(key: &Key<St>) {
+/// A token whose claim has expired and gone to another can no longer change anything.
+async fn stale_token_changes_nothing<St: DedupeStore>(key: &Key<St>) {
     let (stale, ours) = (ClaimToken::random(), ClaimToken::random());
     assert_eq!(key.claim(stale, SHORT).await, Claim::Claimed);
     key.claim_in_time(ours).await;
@@ -101,8 +101,8 @@ async fn fenced_off<St: DedupeStore>(key: &Key<St>) {
     assert_eq!(key.claim(stale, LONG).await, Claim::Done);
 }
 
-/// A claim that ran out, and that nobody took, can be taken back or completed.
-async fn run_out<St: DedupeStore>(key: &Key<St>) {
+/// An expired claim that no other token took can be claimed again or completed.
+async fn expired_claim_can_be_taken_back<St: DedupeStore>(key: &Key<St>) {
     let (ours, theirs) = (ClaimToken::random(), ClaimToken::random());
     assert_eq!(key.claim(ours, SHORT).await, Claim::Claimed);
     sleep(SHORT * 3).await;
@@ -112,8 +112,8 @@ async fn run_out<St: DedupeStore>(key: &Key<St>) {
     assert_eq!(key.claim(theirs, LONG).await, Claim::Done);
 }
 
-/// Claiming again begins a new lease, be it longer or shorter.
-async fn renewed<St: DedupeStore>(key: &Key<St>) {
+/// Claiming again starts a new lease, longer or shorter.
+async fn claiming_again_renews_the_lease<St: DedupeStore>(key: &Key<St>) {
     let (ours, theirs) = (ClaimToken::random(), ClaimToken::random());
     assert_eq!(key.claim(ours, SHORT).await, Claim::Claimed);
     assert_eq!(key.claim(ours, LONG).await, Claim::Claimed);
@@ -126,8 +126,8 @@ async fn renewed<St: DedupeStore>(key: &Key<St>) {
     key.claim_in_time(theirs).await;
 }
 
-/// What is done is forgotten after its time and not, with the claim, before.
-async fn kept_for_a_time<St: DedupeStore>(key: &Key<St>) {
+/// A key that is done is forgotten after its retention, not when the lease ends.
+async fn done_is_kept_for_its_retention<St: DedupeStore>(key: &Key<St>) {
     let (ours, theirs) = (ClaimToken::random(), ClaimToken::random());
     assert_eq!(key.claim(ours, SHORT).await, Claim::Claimed);
     assert!(key.complete(ours, LONG).await);
@@ -145,8 +145,8 @@ async fn keys_are_apart<St: DedupeStore>(one: &Key<St>, other: &Key<St>) {
     assert!(matches!(other.claim(ours, LONG).await, Claim::InFlight(_)));
 }
 
-/// Times and keys of any length.
-async fn of_any_length<St: DedupeStore>(store: &Arc<St>) {
+/// Keys and times may have any length.
+async fn keys_and_times_of_any_length<St: DedupeStore>(store: &Arc<St>) {
     for key in ["\0 \r\n*{}:é\u{10ffff}".to_owned(), "k".repeat(10_000)] {
         let key = Key { key: format!("{}{key}", ClaimToken::random()), ..Key::new(store) };
         let ours = ClaimToken::random();
@@ -159,8 +159,8 @@ async fn of_any_length<St: DedupeStore>(store: &Arc<St>) {
     }
 }
 
-/// Of many that claim at once, one gets it.
-async fn one_of_many<St: DedupeStore>(store: &Arc<St>) {
+/// If many tokens claim a key at once, exactly one gets it.
+async fn one_of_many_claims_wins<St: DedupeStore>(store: &Arc<St>) {
     for _ in 0..20 {
         let key = Key::new(store);
         let mut claims = JoinSet::new();
@@ -174,7 +174,7 @@ async fn one_of_many<St: DedupeStore>(store: &Arc<St>) {
     }
 }
 
-/// A key nobody has used, and its store.
+/// A key that nobody has used, and its store.
 struct Key<St> {
     store: Arc<St>,
     key: String,
@@ -203,7 +203,7 @@ impl<St: DedupeStore> Key<St> {
         works(self.store.release(&self.key, token).await);
     }
 
-    /// Claims for long as soon as what is in the way has run out.
+    /// Claims the key for `LONG` as soon as the current claim has expired.
     async fn claim_in_time(&self, token: ClaimToken) {
         let claim = async {
             while self.claim(token, LONG).await != Claim::Claimed {

@@ -8,9 +8,9 @@ use crate::seam::DedupeKey;
 
 use super::{room::Most, runs::Runs, service::Dedupe, store::DedupeStore};
 
-/// Runs each event once: puts [`Dedupe`] around a service of events.
+/// Runs each event once, by wrapping a service of events in [`Dedupe`].
 ///
-/// Clones share the store and the runs under way. See [the module](super) for what it does.
+/// Clones share the store and the runs in progress. See [the module](super) for how it works.
 pub struct DedupeLayer<St> {
     pub(super) store: Arc<St>,
     pub(super) settings: Settings,
@@ -29,7 +29,7 @@ pub(super) struct Settings {
 }
 
 impl<St: DedupeStore> DedupeLayer<St> {
-    /// A layer that keeps its claims in `store`.
+    /// Creates a layer that keeps its claims in `store`.
     pub fn new(store: St) -> Self {
         let settings = Settings {
             key: DedupeKey::EventId,
@@ -43,56 +43,58 @@ impl<St: DedupeStore> DedupeLayer<St> {
         Self { store: Arc::new(store), settings, runs: Runs::default() }
     }
 
-    /// How two deliveries are recognised as the same event. Default: by `event_id`.
+    /// Sets how two deliveries are recognised as the same event. Default: by `event_id`.
     #[must_use]
     pub fn key(mut self, key: DedupeKey) -> Self {
         self.settings.key = key;
         self
     }
 
-    /// The duration after which a claim expires unless renewed: how long an event waits whose process
-    /// has died. The claim of a running event is renewed three times a lease, on the task that runs
-    /// it, so a handler must not block its thread for that long. Default: 30 s.
+    /// Sets the duration after which a claim expires unless renewed, which is how long an event
+    /// waits if its process dies. The claim of a running event is renewed three times per lease, on
+    /// the task that runs it, so a handler must not block its thread for that long. Default: 30 s.
     ///
     /// # Panics
-    /// When it is zero.
+    /// If it is zero.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
-        assert!(!lease.is_zero(), "a claim needs a lease");
+        assert!(!lease.is_zero(), "the lease must not be zero");
         self.settings.lease = lease;
         self
     }
 
-    /// The duration for which an event is known to be done. OpenMail's attempts take about 7.5
-    /// minutes; the default also covers events that are delivered again by hand. Default: 24 h.
+    /// Sets how long a finished event is remembered. OpenMail's attempts take about 7.5 minutes;
+    /// the default also covers events that are delivered again by hand. Default: 24 h.
     #[must_use]
     pub fn keep(mut self, keep: Duration) -> Self {
         self.settings.keep = keep;
         self
     }
 
-    /// Maximum time to wait for one answer of the store, after which it counts as unreachable. Once
-    /// an event is claimed, at most a third of its lease. Default: 3 s.
+    /// Sets the maximum time to wait for one answer of the store, after which it counts as
+    /// unreachable. While an event is claimed, the wait is limited to a third of its lease as well.
+    /// Default: 3 s.
     #[must_use]
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.settings.store_timeout = timeout;
         self
     }
 
-    /// Maximum time of one run. A run that takes longer is cancelled at its next `.await` and its
-    /// claim is released: it has failed, and the next delivery runs it again. Default: 5 min.
+    /// Sets the maximum time of one run. A run that takes longer is cancelled at its next `.await`
+    /// and its claim is released: it has failed, and the next delivery runs it again. Default: 5
+    /// min.
     #[must_use]
     pub fn run_timeout(mut self, timeout: Duration) -> Self {
         self.settings.run_timeout = timeout;
         self
     }
 
-    /// Maximum number of runs at a time, including those that nobody waits for any more. Events
+    /// Sets the maximum number of concurrent runs, including those whose caller has gone. Events
     /// beyond it are not run:
     /// [`HandlerErrorKind::Unavailable`](crate::HandlerErrorKind::Unavailable). Default: 1,024.
     ///
     /// # Panics
-    /// When it is 0.
+    /// If it is 0.
     #[must_use]
     pub fn max_runs(mut self, runs: usize) -> Self {
         assert!(runs > 0, "with a limit of 0 no event would ever run");
@@ -100,11 +102,11 @@ impl<St: DedupeStore> DedupeLayer<St> {
         self
     }
 
-    /// Maximum number of runs at a time of the events of one inbox, so that one inbox whose agent
-    /// hangs leaves room for the others. Default: 256.
+    /// Sets the maximum number of concurrent runs for one inbox, so that an inbox whose agent hangs
+    /// leaves room for the others. Default: 256.
     ///
     /// # Panics
-    /// When it is 0.
+    /// If it is 0.
     #[must_use]
     pub fn max_runs_per_inbox(mut self, runs: usize) -> Self {
         assert!(runs > 0, "with a limit of 0 no event would ever run");
@@ -112,8 +114,8 @@ impl<St: DedupeStore> DedupeLayer<St> {
         self
     }
 
-    /// Runs events while the store cannot be reached, at the risk that some run twice. By default
-    /// they are not run and come back later:
+    /// Runs events even while the store is unreachable, at the risk that some run twice. Default:
+    /// they are not run and are retried later:
     /// [`HandlerErrorKind::Unavailable`](crate::HandlerErrorKind::Unavailable).
     #[must_use]
     pub fn run_when_unavailable(mut self) -> Self {
@@ -121,13 +123,13 @@ impl<St: DedupeStore> DedupeLayer<St> {
         self
     }
 
-    /// Waits until all runs have ended. From the call on, new events are refused as unavailable.
+    /// Waits until all runs have ended. From this call on, new events are refused as unavailable.
     ///
-    /// Runs that take longer than `limit` are cut off at their next `.await` and their claims are
-    /// released, so that the next delivery runs them. Returns how many those were. A claim that
-    /// cannot be released in time ends with its lease.
+    /// Runs that take longer than `limit` are cancelled at their next `.await` and their claims are
+    /// released, so that the next delivery runs them. Returns the number of cancelled runs. A claim
+    /// that cannot be released in time expires with its lease.
     pub async fn shutdown(&self, limit: Duration) -> usize {
-        // A run that is cut off waits for the store twice at most: to claim, and to release.
+        // A cancelled run waits for the store at most twice: to claim, and to release.
         let grace = self.settings.store_timeout.saturating_mul(2);
         self.runs.shutdown(limit, grace).await
     }

@@ -7,14 +7,15 @@ use tokio::time::Instant;
 
 use super::store::{Claim, ClaimToken, DedupeStore};
 
-/// Keeps claims in memory: for one process, whose restart forgets them all.
+/// Keeps claims in memory: for a single process, and only until it restarts.
 ///
-/// It holds at most so many events as its capacity says, each for as long as its lease or its time
-/// to keep; some 800 bytes each. When it is full, the event goes that was last touched the longest
-/// ago. That one is run again if it is delivered again; so let it hold what arrives in ten minutes
-/// at the least, for by then OpenMail has given up. The claim of a running event is touched whenever
-/// it is renewed, every 10 s by default, and goes only if so many others come in between; should
-/// that happen, the next delivery may run beside it until the renewal takes the claim back.
+/// It holds at most `capacity` events, about 800 bytes each, and each only until its lease or
+/// retention ends. When it is full, the event that was touched the longest ago is evicted; if that
+/// event is delivered again, it runs again. So choose a capacity for at least as many events as
+/// arrive in ten minutes, after which OpenMail gives up. The claim of a running event is touched
+/// whenever it is renewed, every 10 s by default, so it is only evicted if that many others come in
+/// between. In that case the next delivery may run concurrently until the renewal takes the claim
+/// back.
 ///
 /// Clones share their events.
 #[derive(Clone)]
@@ -37,13 +38,13 @@ impl Entry {
 }
 
 impl MemoryStore {
-    /// A store that holds `capacity` events.
+    /// Creates a store that holds `capacity` events.
     ///
     /// # Panics
-    /// When that is none.
+    /// If `capacity` is 0.
     pub fn new(capacity: u64) -> Self {
-        assert!(capacity > 0, "a store needs room for an event");
-        // The default policy would rather keep what is asked for often than what is new.
+        assert!(capacity > 0, "the capacity must not be 0");
+        // The default policy prefers frequently used entries over new ones.
         let entries = Cache::builder()
             .max_capacity(capacity)
             .eviction_policy(EvictionPolicy::lru())
@@ -52,7 +53,7 @@ impl MemoryStore {
         Self { entries }
     }
 
-    /// Decides on an entry while nobody else can.
+    /// Decides about an entry while no other caller can.
     fn decide<T>(&self, key: &str, decide: impl FnOnce(Option<Entry>) -> (Op<Entry>, T)) -> T {
         let mut answer = None;
         self.entries.entry_by_ref(key).and_compute_with(|entry| {
@@ -110,8 +111,8 @@ impl fmt::Debug for MemoryStore {
     }
 }
 
-/// Frees an entry's memory at its end. What counts as over is decided by `until` alone: moka has a
-/// clock of its own.
+/// Frees an entry's memory after it has expired. Only `until` decides whether it has: moka has its
+/// own clock.
 struct UntilEnd;
 
 impl Expiry<String, Entry> for UntilEnd {
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_store_keeps_the_newest_and_what_is_renewed() {
+    async fn full_store_keeps_new_and_renewed_entries() {
         const HOUR: Duration = Duration::from_secs(3600);
         let store = MemoryStore::new(10);
         let (ours, theirs) = (ClaimToken::random(), ClaimToken::random());
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_over_takes_no_room() {
+    async fn expired_entries_free_their_memory() {
         let store = MemoryStore::new(1000);
         for i in 0..100 {
             let (ours, short) = (ClaimToken::random(), Duration::from_millis(1));

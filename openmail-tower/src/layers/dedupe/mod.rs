@@ -1,8 +1,8 @@
-//! One run an event: [`DedupeLayer`].
+//! Runs each event once: [`DedupeLayer`].
 //!
-//! OpenMail delivers at least once: an answer that is late or lost brings the same event again. An
-//! agent that answers a mail twice is as bad as one that never does, so before the handler runs the
-//! event is *claimed* in a [`DedupeStore`], and afterwards it is *completed* or *released*:
+//! OpenMail delivers at least once: if a response is late or lost, the same event arrives again. An
+//! agent that answers a mail twice is as bad as one that never does. So before the handler runs,
+//! the event is *claimed* in a [`DedupeStore`], and afterwards it is *completed* or *released*:
 //!
 //! ```text
 //!                      ┌───────── released: error, panic, cut off ────────┐
@@ -12,15 +12,15 @@
 //!                      └── done ──────► 200, `Outcome::Duplicate`
 //! ```
 //!
-//! A claim is not a completion: the event counts as done once its handler has succeeded, or has said
-//! by [`HandlerError::permanent`](crate::HandlerError::permanent) that trying again is of no use. An
-//! event that no handler asks for is released: nothing was done. A claim whose process has died runs
-//! out by itself, and the next delivery takes it.
+//! A claim is not a completion. The event counts as done once its handler has succeeded, or has
+//! returned [`HandlerError::permanent`](crate::HandlerError::permanent) because a retry is no use.
+//! An event that no handler matches is released, since nothing was done. If the process dies, its
+//! claims expire, and the next delivery runs the event.
 //!
-//! # Whoever holds the claim owns the task
+//! # The run has its own task
 //! OpenMail hangs up after 15 s, and a web server then drops the request's future. [`Dedupe`] runs
-//! the inner service on a task of its own, so the run goes to its end, its result is recorded, and
-//! the next delivery finds it done. [`DedupeLayer::shutdown`] waits for what runs:
+//! the inner service on a task of its own, so the run finishes, its result is recorded, and the
+//! next delivery finds it done. [`DedupeLayer::shutdown`] waits for the runs in progress:
 //!
 //! ```
 //! # #[cfg(feature = "dedupe-memory")]

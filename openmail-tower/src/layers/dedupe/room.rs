@@ -1,4 +1,4 @@
-//! How many runs may be under way at a time, in all and for one inbox.
+//! Limits the number of concurrent runs, in all and for each inbox.
 
 use std::{
     collections::HashMap,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::event::InboxId;
 
-/// The runs under way. Shared by a layer and its clones.
+/// The runs in progress. Shared by a layer and its clones.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Room(Arc<Mutex<Taken>>);
 
@@ -17,7 +17,7 @@ struct Taken {
     inboxes: HashMap<InboxId, usize>,
 }
 
-/// The most runs at a time.
+/// The maximum number of concurrent runs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Most {
     pub(super) all: usize,
@@ -50,7 +50,7 @@ impl Room {
     }
 }
 
-/// A place among the runs, given back when it is dropped.
+/// A place among the runs, given back on drop.
 #[derive(Debug)]
 pub(super) struct Place {
     room: Room,
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_inbox_takes_its_share_only_and_gives_it_back() {
+    fn one_inbox_takes_only_its_share_and_gives_it_back() {
         let room = Room::default();
         let most = Most { all: 3, of_one_inbox: 2 };
         let [a, b] = ["a", "b"].map(InboxId::from);

@@ -58,11 +58,11 @@ impl<St: DedupeStore> Run<St> {
             }
             Ok(Claim::Done) => return tell(caller, Ok(Outcome::Duplicate)),
             Err(error) if self.settings.run_when_unavailable => {
-                self.log("run without a claim", &error);
+                self.log("running without a claim", &error);
             }
             Err(error) => {
                 tell(caller, Err(HandlerError::unavailable(error)));
-                // The store may have taken the claim and only its answer is lost.
+                // The store may have recorded the claim although its answer was lost.
                 let _ = self.settle(false).await;
                 return;
             }
@@ -76,13 +76,13 @@ impl<St: DedupeStore> Run<St> {
         }
     }
 
-    /// Runs the service and renews the claim meanwhile.
+    /// Runs the service, and renews the claim while it runs.
     async fn handle<S>(&self, mut service: S, event: VerifiedEvent) -> Answer
     where
         S: Service<VerifiedEvent, Response = Outcome>,
         S::Error: Into<BoxError>,
     {
-        // The service is dropped in there as well: that is code of the user's too.
+        // The service is dropped in there as well, since its `Drop` may be user code.
         let run = CatchPanic::new(|| async move {
             let answer = service.call(event).await;
             answer.map_err(|error| HandlerError::from_boxed(error.into()))
@@ -90,7 +90,7 @@ impl<St: DedupeStore> Run<St> {
         let limit = self.settings.run_timeout;
         tokio::select! {
             biased;
-            () = self.runs.cut_off() => Err(HandlerError::failed("cut off by shutting down")),
+            () = self.runs.cut_off() => Err(HandlerError::failed("cancelled by the shutdown")),
             answer = run => answer.unwrap_or_else(|panic| Err(HandlerError::panicked(panic))),
             () = sleep(limit) => {
                 Err(HandlerError::failed(format!("the run was cancelled after {limit:?}")))
@@ -99,7 +99,7 @@ impl<St: DedupeStore> Run<St> {
         }
     }
 
-    /// Renews the claim three times a lease, however long the store takes to answer.
+    /// Renews the claim three times per lease, however long the store takes to answer.
     async fn renew(&self) -> Infallible {
         let period = (self.settings.lease / 3).max(Duration::from_millis(1));
         let mut took = Duration::ZERO;
@@ -111,10 +111,13 @@ impl<St: DedupeStore> Run<St> {
             match renewed {
                 Ok(Claim::Claimed) => {}
                 Ok(_) => {
-                    self.log("the claim was lost while the handler runs", &"another has it");
+                    self.log(
+                        "the claim was lost while the handler was running",
+                        &"another token holds it",
+                    );
                     return pending().await;
                 }
-                Err(error) => self.log("the claim is not renewed", &error),
+                Err(error) => self.log("the claim could not be renewed", &error),
             }
         }
     }
@@ -129,13 +132,13 @@ impl<St: DedupeStore> Run<St> {
         }
         let keep = self.settings.keep;
         if !limited(self.brief(), self.store.complete(&self.key, self.token, keep)).await? {
-            self.log("the claim was lost before the handler was done", &"another has it");
+            self.log("the claim was lost before the handler finished", &"another token holds it");
         }
         Ok(())
     }
 
-    /// Tries again for as long as a claim lasts: an event whose run is not recorded would run again.
-    /// Nothing renews the claim meanwhile, so the pauses are short.
+    /// Retries for as long as the claim lasts: an event whose result is not recorded would run
+    /// again. Nothing renews the claim meanwhile, so the delays are short.
     async fn settle_later(&self, done: bool, mut error: BoxError) {
         const LONGEST: Duration = Duration::from_secs(1);
         let begun = Instant::now();
@@ -150,15 +153,22 @@ impl<St: DedupeStore> Run<St> {
                 Ok(()) => return,
                 Err(again) => error = again,
             }
-            // The last try is one that began when the lease was over.
+            // The last attempt is the one that began when the lease had ended.
             if left.is_zero() {
                 break;
             }
         }
-        self.log(if done { "not recorded as done" } else { "not released" }, &error);
+        self.log(
+            if done {
+                "the event could not be recorded as done"
+            } else {
+                "the claim could not be released"
+            },
+            &error,
+        );
     }
 
-    /// How long to wait for the store where the next try must not be late.
+    /// Returns the limit for an answer of the store while a lease is at stake.
     fn brief(&self) -> Duration {
         let Settings { store_timeout, lease, .. } = self.settings;
         store_timeout.min(lease / 3)
@@ -178,16 +188,16 @@ async fn limited<T, E: Into<BoxError>>(
 }
 
 fn tell(caller: oneshot::Sender<Answer>, answer: Answer) {
-    // A caller that is gone logs no error.
+    // If the caller is gone, it cannot log the error.
     if let Err(Err(mut error)) = caller.send(answer) {
         telemetry::not_handled(&mut error);
     }
 }
 
-/// Whether the event needs no other run.
+/// Returns whether the event needs no further run.
 fn is_done(answer: &Answer) -> bool {
     match answer {
-        // Replies are not sent yet, and sending them may fail.
+        // Replies have not been sent yet, and sending them may fail.
         Ok(outcome) => !matches!(outcome, Outcome::Unrouted | Outcome::Replies(_)),
         Err(error) => error.kind() == HandlerErrorKind::Permanent,
     }

@@ -1,4 +1,4 @@
-//! The owner of the tasks on which events run.
+//! Owns the tasks on which events run.
 
 use std::{future::Future, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::event::InboxId;
 
 use super::room::{Most, Room};
 
-/// The runs under way, of a layer and all its clones.
+/// The runs in progress, of a layer and all its clones.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Runs {
     tracker: TaskTracker,
@@ -25,7 +25,8 @@ impl Runs {
         most: Most,
         run: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), String> {
-        // Counted before it looks: either it sees that shutting down has begun, or that waits for it.
+        // Counted before the check: either this sees that shutdown has begun, or shutdown waits for
+        // it.
         let _counted = self.tracker.token();
         if self.tracker.is_closed() {
             return Err("the service is shutting down".to_owned());
@@ -38,13 +39,13 @@ impl Runs {
         Ok(())
     }
 
-    /// Completes once runs are to stop where they are.
+    /// Completes once runs must stop.
     pub(super) async fn cut_off(&self) {
         self.cut_off.cancelled().await;
     }
 
-    /// Waits for the runs. After `limit` it cuts them off, and gives them `grace` to release their
-    /// claims. Returns how many were cut off.
+    /// Waits for the runs. After `limit` it cancels them and gives them `grace` to release their
+    /// claims. Returns the number of cancelled runs.
     pub(super) async fn shutdown(&self, limit: Duration, grace: Duration) -> usize {
         self.tracker.close();
         if timeout(limit, self.tracker.wait()).await.is_ok() {
@@ -52,7 +53,8 @@ impl Runs {
         }
         let count = self.tracker.len();
         self.cut_off.cancel();
-        // A run that never comes to an `.await` cannot be cut off; it is not waited for any longer.
+        // A run that never reaches an `.await` cannot be cancelled and is not waited for any
+        // longer.
         let _ = timeout(grace, self.tracker.wait()).await;
         count
     }

@@ -24,18 +24,18 @@ use super::{
 };
 
 /// Claims each event and runs the inner service on a task that completes or releases the claim,
-/// whatever becomes of the future that waits for it. Made by [`DedupeLayer`].
+/// even if the future that waits for it is dropped. Created by [`DedupeLayer`].
 ///
-/// | the event is | answer |
+/// | the event is | result |
 /// |---|---|
-/// | nobody's | what the inner service says |
+/// | not claimed | that of the inner service |
 /// | running | [`HandlerErrorKind::InFlight`](crate::HandlerErrorKind::InFlight) |
 /// | done | [`Outcome::Duplicate`] |
-/// | of unknown state, since the store cannot be reached; or there are too many runs | [`HandlerErrorKind::Unavailable`](crate::HandlerErrorKind::Unavailable) |
-/// | without an `event_id` | what the inner service says, each time, on the caller's own task |
+/// | in an unknown state because the store is unreachable, or beyond the maximum number of runs | [`HandlerErrorKind::Unavailable`](crate::HandlerErrorKind::Unavailable) |
+/// | without an id to recognise it by | that of the inner service, each time, on the caller's own task |
 ///
-/// A service that is ready is kept by its run, so a limit of concurrency inside counts it until it
-/// is called or found to be a duplicate.
+/// The run takes the inner service that was polled ready, so a concurrency limit inside counts it
+/// until it is called or the event turns out to be a duplicate.
 ///
 /// # Panics
 /// `call` panics outside of a tokio runtime.
@@ -97,7 +97,7 @@ impl<S: fmt::Debug, St> fmt::Debug for Dedupe<S, St> {
 }
 
 pin_project! {
-    /// The future of [`Dedupe`]. To drop it is to stop waiting; the run goes on.
+    /// The future of [`Dedupe`]. Dropping it only stops waiting; the run continues.
     #[derive(Debug)]
     pub struct DedupeFuture<F> {
         #[pin]
@@ -127,7 +127,7 @@ where
             StateProj::Running { answer } => match ready!(Pin::new(answer).poll(cx)) {
                 Ok(answer) => answer,
                 // The store panicked, or the runtime is being dropped.
-                Err(_) => Err(HandlerError::failed("the run ended without an answer")),
+                Err(_) => Err(HandlerError::failed("the run ended without a result")),
             },
             StateProj::Unclaimed { run } => {
                 ready!(run.poll(cx)).map_err(|error| HandlerError::from_boxed(error.into()))

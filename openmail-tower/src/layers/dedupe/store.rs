@@ -1,4 +1,4 @@
-//! [`DedupeStore`]: where claims are kept.
+//! [`DedupeStore`]: stores claims.
 
 use std::{fmt, future::Future, time::Duration};
 
@@ -6,28 +6,28 @@ use uuid::Uuid;
 
 use crate::seam::BoxError;
 
-/// Keeps claims on events, and which events are done.
+/// Stores which events are claimed and which are done.
 ///
-/// Of every key it knows one of three states: nobody's, claimed by a token until its lease ends, or
-/// done by a token until it has been kept long enough. A lease or a time to keep that has ended
-/// leaves the key nobody's. Each method reads and changes the state of one key in one step that no
-/// other comes between, in this process or any other that uses the same store.
+/// Each key has one of three states: free, claimed by a token until its lease ends, or done by a
+/// token until its retention ends. When a lease or a retention ends, the key is free again. Each
+/// method reads and changes the state of one key atomically: no other call on that key may come
+/// between, from this process or any other that uses the same store.
 ///
 /// | state of the key | [`claim`](Self::claim) | [`complete`](Self::complete) | [`release`](Self::release) |
 /// |---|---|---|---|
-/// | nobody's | claimed → `Claimed` | done → true | |
-/// | claimed by this token | lease begins anew → `Claimed` | done → true | nobody's |
-/// | claimed by another | `InFlight` | false | |
-/// | done by this token | `Done` | kept anew → true | |
-/// | done by another | `Done` | false | |
+/// | free | claimed → `Claimed` | done → true | |
+/// | claimed by this token | new lease → `Claimed` | done → true | free |
+/// | claimed by another token | `InFlight` | false | |
+/// | done by this token | `Done` | new retention → true | |
+/// | done by another token | `Done` | false | |
 ///
-/// An empty field or no arrow means that the state stays as it is. So every method may be repeated
-/// when its answer was lost; a claim is renewed by claiming again; a claim that ran out is taken
-/// back, or completed, if nobody else has taken it in the meantime; and one that somebody else has
-/// taken (fenced off by his token) changes nothing any more.
+/// An empty field or a missing arrow means that the state does not change. So every method may be
+/// repeated if its answer was lost; a claim is renewed by claiming again; an expired claim can be
+/// claimed again or completed if no other token has taken it; and if one has (it is a fencing
+/// token), the old claim can no longer change anything.
 ///
-/// Whatever a method's future awaits, it may be dropped there. [`DedupeLayer`](super::DedupeLayer)
-/// limits how long it waits for one. `dedupe::contract::check` (feature `test-util`) checks an
+/// The future of a method may be dropped at any await. [`DedupeLayer`](super::DedupeLayer) limits
+/// how long it waits for one. `dedupe::contract::check` (feature `test-util`) checks an
 /// implementation against all of this.
 ///
 /// ```
@@ -95,11 +95,11 @@ use crate::seam::BoxError;
 /// # fn main() {}
 /// ```
 pub trait DedupeStore: Send + Sync + 'static {
-    /// Why the store could not do it. What became of the key is then unknown.
+    /// The error of a failed call. The state of the key is then unknown.
     type Error: Into<BoxError>;
 
-    /// Claims the key for `lease`, unless it is another's or done. To the token that has it already
-    /// it gives a new lease.
+    /// Claims the key for `lease`, unless it is claimed by another token or done. If this token has
+    /// claimed it already, a new lease begins.
     fn claim(
         &self,
         key: &str,
@@ -107,7 +107,8 @@ pub trait DedupeStore: Send + Sync + 'static {
         lease: Duration,
     ) -> impl Future<Output = Result<Claim, Self::Error>> + Send;
 
-    /// Marks the key as done for the time of `keep`; `false` says that it is another's.
+    /// Marks the key as done for the duration `keep`. Returns `false` if it belongs to another
+    /// token.
     fn complete(
         &self,
         key: &str,
@@ -115,7 +116,7 @@ pub trait DedupeStore: Send + Sync + 'static {
         keep: Duration,
     ) -> impl Future<Output = Result<bool, Self::Error>> + Send;
 
-    /// Gives the key back, if it is this token's and not done.
+    /// Frees the key if this token has claimed it and it is not done.
     fn release(
         &self,
         key: &str,
@@ -123,21 +124,21 @@ pub trait DedupeStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
-/// What a claim came to.
+/// The result of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
-    /// It is ours.
+    /// The key is claimed by this token.
     Claimed,
-    /// Another has it, and unless he renews it, for so long.
+    /// Held by another token; expires after this duration unless renewed.
     InFlight(Duration),
-    /// The event needs no other run.
+    /// The event needs no further run.
     Done,
 }
 
-/// Tells one claim from every other: the fencing token.
+/// The fencing token that distinguishes a claim from every other.
 ///
-/// It is made by who claims, not by the store, so that a claim whose answer was lost can still be
-/// given back. Its text is 32 hexadecimal digits.
+/// It is created by the claimant, not by the store, so that a claim whose answer was lost can still
+/// be released. Its text is 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClaimToken(Uuid);
 

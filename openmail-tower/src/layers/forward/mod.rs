@@ -1,4 +1,4 @@
-//! Handing events on over HTTP: to an agent that runs elsewhere.
+//! Forwards events over HTTP to an agent that runs elsewhere.
 
 mod service;
 mod verdict;

@@ -30,29 +30,30 @@ static ATTEMPT: HeaderName = HeaderName::from_static("x-openmail-attempt");
 static TIMESTAMP: HeaderName = HeaderName::from_static("x-timestamp");
 static SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
 
-/// A response's body is not used, but its connection is used again only once the body was read.
+/// The body of a response is not used, but its connection is only reused once the body was read.
 const FRAMES: usize = 16;
 const READ_FOR: Duration = Duration::from_millis(200);
 
-/// Posts each event to a URL: to an agent that runs elsewhere, in whatever language.
+/// Posts each event to a URL, to an agent that runs elsewhere, in any language.
 ///
-/// The body is the raw one, to the byte. `X-Event-Id` is the signed id, `X-OpenMail-Attempt` the
-/// attempt, from 1. With [`sign_with`](Self::sign_with) there are `X-Timestamp` and `X-Signature` as
-/// well, new for each attempt, so that the agent can verify its events as if they came from OpenMail.
+/// The body is exactly the raw one. `X-Event-Id` is the signed id, `X-OpenMail-Attempt` the
+/// attempt, from 1. With [`sign_with`](Self::sign_with), it also sends `X-Timestamp` and
+/// `X-Signature`, new for each attempt, so that the agent can verify events as if they came from
+/// OpenMail.
 ///
 /// | response | the event |
 /// |---|---|
-/// | 2xx | done |
-/// | 400, 422, or what [`permanent_statuses`](Self::permanent_statuses) says | failed for good |
-/// | 409 with `Retry-After` | in flight: the agent is busy with it, as `Dedupe` answers; tried again after that time (at least 1 s, at most 1 day), and a queue does not count it as an attempt |
-/// | any other | failed: tried again, after `Retry-After` if present (at most 1 day) |
-/// | none: no connection, or not in time | failed |
+/// | 2xx | is done |
+/// | 400, 422, or one of [`permanent_statuses`](Self::permanent_statuses) | has failed permanently |
+/// | 409 with `Retry-After` | is in flight: the agent is busy with it, as `Dedupe` answers; retried after that time (at least 1 s, at most 1 day), which a queue does not count as an attempt |
+/// | any other | has failed: retried, after `Retry-After` if present (at most 1 day) |
+/// | none: no connection, or not in time | has failed |
 ///
-/// A 401, 403, 404, 410 or 413 does not lose a mail: tunnels, ingresses and token rotations answer
-/// like that for a while.
+/// A 401, 403, 404, 410 or 413 does not lose a mail: during a deployment or a token rotation,
+/// proxies and tunnels answer like that for a while.
 ///
-/// The client is any tower service of HTTP requests. It should follow no redirects: where they lead,
-/// mail would go; hyper-util's follows none.
+/// The client is any tower service of HTTP requests. It should not follow redirects, since the mail
+/// would go wherever they lead; hyper-util's does not.
 ///
 /// ```
 /// use std::time::Duration;
@@ -78,28 +79,28 @@ pub struct Forward<C> {
 }
 
 impl<C> Forward<C> {
-    /// Posts events to `url`, which needs a scheme and a host.
+    /// Creates a service that posts events to `url`, which needs a scheme and a host.
     pub fn new(client: C, url: Uri) -> Self {
         let permanent = Arc::new(DEFAULT_PERMANENT);
         Self { client, url, secret: None, timeout: Duration::from_secs(30), permanent }
     }
 
-    /// Signs what is forwarded, as OpenMail does.
+    /// Signs forwarded events, as OpenMail does.
     #[must_use]
     pub fn sign_with(mut self, secret: Secret) -> Self {
         self.secret = Some(secret);
         self
     }
 
-    /// Maximum time to wait for the response's head. Default: 30 s.
+    /// Sets the maximum time to wait for the head of the response. Default: 30 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Sets the statuses that mean that the event would fail again, so that it is not tried again.
-    /// A 2xx among them still means done. Default: 400 and 422.
+    /// Sets the statuses that mean that the event would fail again, so that it is not retried. A
+    /// 2xx among them still means done. Default: 400 and 422.
     #[must_use]
     pub fn permanent_statuses(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
         self.permanent = statuses.into_iter().collect();
@@ -162,7 +163,7 @@ where
     }
 }
 
-/// Reads a short body; a long one costs more than a new connection.
+/// Reads a short body to its end. Reading a long one costs more than a new connection.
 async fn skim(body: impl Body) {
     let mut body = pin!(body);
     for _ in 0..FRAMES {
@@ -183,7 +184,7 @@ impl<C> fmt::Debug for Forward<C> {
     }
 }
 
-/// A URL without what may be a secret in it: who, and the query.
+/// Shows a URL without the parts that may be secret: the user info and the query.
 struct Shown<'u>(&'u Uri);
 
 impl fmt::Display for Shown<'_> {

@@ -1,4 +1,4 @@
-//! What an agent's response says about its event.
+//! Decides what an agent's response means for its event.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,12 +6,12 @@ use http::{HeaderMap, StatusCode};
 
 use crate::seam::{HandlerError, Outcome, retry_after};
 
-/// Shortest time until an agent that is busy with an event is asked again: such attempts do not
-/// count, so nothing else ends them.
+/// The shortest delay before an agent that is busy with an event is asked again. Such attempts do
+/// not count, so nothing else limits them.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// The statuses that speak of the event itself. Any other 4xx may come from a proxy, a tunnel, or an
-/// agent that is being deployed.
+/// The statuses that are about the event itself. Any other 4xx may come from a proxy, a tunnel, or
+/// an agent that is being deployed.
 pub(super) const DEFAULT_PERMANENT: [StatusCode; 2] =
     [StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY];
 
@@ -30,8 +30,8 @@ pub(super) fn verdict(
         return Err(HandlerError::permanent(answer));
     }
     Err(match delay {
-        // `Dedupe` at the agent's answers so while it handles the event. Without a time, 409 may mean
-        // anything, also what never changes: that counts as a failure.
+        // An agent's own `Dedupe` answers this while it handles the event. Without `Retry-After`,
+        // 409 may mean anything, including something that never changes, and counts as a failure.
         Some(delay) if status == StatusCode::CONFLICT => {
             HandlerError::in_flight(delay.max(SHORTEST))
         }
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_permanent_statuses_are_exactly_those_given() {
+    fn permanent_statuses_are_exactly_those_given() {
         let judge = |status, permanent: &[_]| {
             verdict(status, &HeaderMap::new(), permanent, UNIX_EPOCH).unwrap_err().kind()
         };
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_that_is_busy_with_the_event_is_asked_again() {
+    fn busy_agent_is_asked_again() {
         let busy = |text| {
             let error = judge(409, Some(text)).unwrap_err();
             (error.kind(), error.delay())
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_put_off_for_as_long_as_the_answer_says() {
+    fn waits_as_long_as_retry_after_says() {
         let delay = |text| judge(503, Some(text)).unwrap_err().delay();
         assert_eq!(delay("7"), Some(Duration::from_secs(7)));
         assert_eq!(delay("0"), Some(Duration::ZERO));

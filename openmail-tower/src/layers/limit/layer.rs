@@ -6,17 +6,16 @@ use tower_layer::Layer;
 
 use super::{service::InboxLimit, slots::Slots};
 
-/// Lets so many events of each inbox run at a time, and no more: one busy or slow agent does not
-/// take what the others need.
+/// Limits how many events of each inbox run at a time, so that one busy or slow agent does not take
+/// what the others need.
 ///
-/// An event beyond that waits its turn, in order of arrival. Where it has waited for
-/// [`wait`](Self::wait), it is answered as
-/// [`Unavailable`](crate::HandlerErrorKind::Unavailable): nothing was run, come back later. An
-/// [`Endpoint`](crate::Endpoint) makes 503 of that; a queue's worker takes the event again later and
-/// does not count the attempt. Whatever is dropped gives back its place.
+/// An event beyond the limit waits its turn, in order of arrival. After [`wait`](Self::wait) it
+/// fails as [`Unavailable`](crate::HandlerErrorKind::Unavailable): nothing was run, retry later. An
+/// [`Endpoint`](crate::Endpoint) answers 503; a queue's worker runs the event later and does not
+/// count the attempt. An event that is dropped gives up its place.
 ///
-/// Everything that one layer and its clones wrap shares the limit. An inbox takes memory only while
-/// events of it run or wait. Events without an inbox are not limited.
+/// All services wrapped by one layer and its clones share the limit. An inbox takes memory only
+/// while its events run or wait. Events without an inbox are not limited.
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,18 +32,18 @@ pub struct InboxLimitLayer {
 }
 
 impl InboxLimitLayer {
-    /// Lets `runs` events of each inbox run at a time.
+    /// Creates a layer that lets `runs` events of each inbox run at a time.
     ///
     /// # Panics
-    /// When it is 0, or more than a `u32` holds.
+    /// If it is 0, or does not fit into a `u32`.
     pub fn new(runs: usize) -> Self {
         assert!(runs > 0, "with a limit of 0 no event would ever run");
-        assert!(u32::try_from(runs).is_ok(), "that is no limit");
+        assert!(u32::try_from(runs).is_ok(), "the limit must fit into a u32");
         Self { slots: Arc::new(Slots::new(runs)), wait: Duration::from_secs(5) }
     }
 
-    /// How long an event may wait for its turn. Default: 5 s, which leaves time to run before
-    /// OpenMail hangs up.
+    /// Sets the maximum time that an event waits for its turn. Default: 5 s, which leaves time to
+    /// run before OpenMail hangs up.
     #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;

@@ -1,4 +1,4 @@
-//! So many runs at a time for each inbox.
+//! Limits the number of concurrent runs for each inbox.
 
 mod layer;
 mod service;

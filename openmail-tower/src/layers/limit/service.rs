@@ -14,7 +14,7 @@ use crate::seam::{BoxError, HandlerError, Oneshot, Outcome, OutcomeFuture, Verif
 
 use super::slots::Slots;
 
-/// Lets so many events of each inbox run at a time; see
+/// Limits how many events of each inbox run at a time; see
 /// [`InboxLimitLayer`](crate::layers::InboxLimitLayer).
 #[derive(Clone)]
 pub struct InboxLimit<E> {
@@ -39,7 +39,8 @@ where
     type Error = HandlerError;
     type Future = OutcomeFuture;
 
-    /// Always ready: an event that waits for its turn takes no place in the service within.
+    /// Always ready: an event must not take a place in the inner service while it waits for its
+    /// turn.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
         Poll::Ready(Ok(()))
     }

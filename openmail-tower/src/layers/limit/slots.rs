@@ -1,4 +1,4 @@
-//! Who runs and waits, by inbox.
+//! The events that run or wait, by inbox.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::event::InboxId;
 
-/// The inboxes of which events run or wait.
+/// The inboxes whose events run or wait.
 pub(super) struct Slots {
     runs: usize,
     busy: Mutex<HashMap<InboxId, Busy>>,
@@ -18,7 +18,7 @@ pub(super) struct Slots {
 
 struct Busy {
     turns: Arc<Semaphore>,
-    /// How many run or wait. The last one takes the entry with it.
+    /// The number of events that run or wait. The last one removes the entry.
     tickets: usize,
 }
 
@@ -31,7 +31,7 @@ impl Slots {
         self.runs
     }
 
-    /// Held for a moment only, and never across an await.
+    /// Locked only briefly, and never across an await.
     fn busy(&self) -> MutexGuard<'_, HashMap<InboxId, Busy>> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -54,7 +54,7 @@ impl fmt::Debug for Slots {
     }
 }
 
-/// A place in the line of one inbox.
+/// An event's place in the line of its inbox.
 pub(super) struct Ticket {
     slots: Arc<Slots>,
     inbox: InboxId,
@@ -62,7 +62,7 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
-    /// Waits for the ticket's turn, which lasts as long as what it gives.
+    /// Waits for the ticket's turn, which lasts until the permit is dropped.
     pub(super) async fn turn(&self) -> SemaphorePermit<'_> {
         self.turns.acquire().await.expect("nobody closes it")
     }
@@ -75,7 +75,7 @@ impl Drop for Ticket {
             entry.tickets -= 1;
             if entry.tickets == 0 {
                 busy.remove(&self.inbox);
-                // A million inboxes at one time are no reason to hold their memory for ever.
+                // After a burst of a million inboxes, their memory is given back.
                 if busy.len() < busy.capacity() / 8 {
                     busy.shrink_to(16);
                 }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_inbox_vanishes_with_its_last_ticket() {
+    fn inbox_is_removed_with_its_last_ticket() {
         let slots = Arc::new(Slots::new(1));
         let [a, b] = ["a", "a"].map(|id| Arc::clone(&slots).ticket(id.into()));
         let many: Vec<_> =

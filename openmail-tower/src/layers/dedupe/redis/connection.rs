@@ -18,10 +18,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// How long to wait for a connection, and for an answer.
+/// Maximum time to connect, and maximum time for an answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A caller that gives a command up sooner than this may have had reasons of its own.
+/// A caller that drops a command sooner than this may have had reasons of its own.
 const GIVEN_UP: Duration = Duration::from_millis(100);
 
 /// Routers forget a silent connection within minutes; keep-alive packets prevent that.
@@ -29,11 +29,11 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 type Connecting = Pin<Box<dyn Future<Output = RedisResult<Shared>> + Send>>;
 
-/// One connection for all clones, made when it is first needed.
+/// One connection shared by all clones, made when it is first needed.
 ///
-/// It is dropped, and another made, as soon as it breaks, an answer is late, or the server turns out
-/// to be a replica: after a failover the old primary may keep its connections open, and a connection
-/// that was cut without a sign looks like one whose server is slow.
+/// It is replaced as soon as it breaks, an answer is late, or the server turns out to be a replica.
+/// After a failover, the old primary may keep its connections open; and a connection that was cut
+/// silently looks like one with a slow server.
 #[derive(Clone)]
 pub(super) struct Connection(Arc<Inner>);
 
@@ -44,7 +44,7 @@ struct Inner {
 
 #[derive(Default)]
 struct Current {
-    /// Counts the connections that were dropped.
+    /// The number of connections dropped so far.
     number: u64,
     made: Arc<OnceCell<Shared>>,
 }
@@ -78,7 +78,7 @@ impl Connection {
         Self(Arc::new(Inner { connect: Box::new(connect), current: Mutex::default() }))
     }
 
-    /// Runs a script that may be run twice: once more where the connection was to blame.
+    /// Runs a script that may safely run twice: again if the connection was to blame.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
         call: &ScriptInvocation<'_>,
@@ -99,13 +99,13 @@ impl Connection {
             let connecting =
                 async { timeout(2 * PATIENCE, (self.0.connect)()).await.map_err(late)? };
             let mut connection = made.get_or_try_init(|| connecting).await?.clone();
-            // A connection that the program made may have no limit of its own.
+            // A connection that the program made may have no time limit of its own.
             timeout(2 * PATIENCE, call.invoke_async(&mut connection)).await.map_err(late)?
         };
         let answer = answer.await;
         waiting.drops = answer.as_ref().is_err_and(is_stale);
         if waiting.drops {
-            // Without the grace that a command has which was given up.
+            // Drops it at once. The grace of `GIVEN_UP` is only for commands that were dropped.
             self.0.drop_connection(number);
         }
         answer
@@ -116,7 +116,7 @@ fn late(_: tokio::time::error::Elapsed) -> RedisError {
     std::io::Error::from(std::io::ErrorKind::TimedOut).into()
 }
 
-/// Whether another connection may do better.
+/// Returns whether another connection may succeed.
 fn is_stale(error: &RedisError) -> bool {
     let is_replica = matches!(
         error.kind(),
@@ -130,8 +130,8 @@ impl Inner {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Drops a connection, unless that has happened already. Commands under way keep it until they
-    /// end.
+    /// Drops a connection, unless that has already happened. Commands in progress keep it until
+    /// they end.
     fn drop_connection(&self, number: u64) {
         let mut current = self.current();
         if current.number == number {
@@ -140,7 +140,7 @@ impl Inner {
     }
 }
 
-/// A command on its way. Its caller may wait for less time than we would, and drop it.
+/// A command in progress. Its caller may wait for less time than we would, and drop it.
 struct Waiting<'s> {
     inner: &'s Inner,
     number: u64,
@@ -194,7 +194,7 @@ impl ConnectionLike for Shared {
     }
 }
 
-/// Without the URL, which may hold a password.
+/// Omits the URL, which may contain a password.
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").finish_non_exhaustive()

@@ -4,7 +4,7 @@ use std::{error::Error, fmt};
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-/// A command to Redis failed.
+/// The error of a failed Redis command.
 #[derive(Debug)]
 pub struct RedisStoreError(RedisError);
 
@@ -13,7 +13,7 @@ impl RedisStoreError {
         Self(error)
     }
 
-    /// What the server's answer says about how the store is set up, if it says anything.
+    /// Returns advice if the server's answer shows that the store is set up wrongly.
     fn hint(&self) -> Option<&'static str> {
         match self.0.kind() {
             ErrorKind::Server(
@@ -25,9 +25,9 @@ impl RedisStoreError {
                 "this server is a node of a Redis Cluster: \
                  give `RedisStore::new` a `redis::cluster_async::ClusterConnection`",
             ),
-            // A sentinel knows neither scripts nor keys.
+            // A sentinel supports neither scripts nor keys.
             _ if self.0.detail().is_some_and(|detail| detail.contains("unknown command")) => Some(
-                "this server runs no scripts; where it is a Redis Sentinel, give \
+                "this server does not run scripts; if it is a Redis Sentinel, give \
                  `RedisStore::connect_with` a function that asks it for the primary",
             ),
             ErrorKind::InvalidClientConfig => Some(

@@ -13,26 +13,27 @@ use crate::layers::dedupe::store::{Claim, ClaimToken, DedupeStore};
 
 use super::{connection::Connection, error::RedisStoreError};
 
-/// Keeps claims in Redis, for any number of processes and machines that share it.
+/// Keeps claims in Redis, shared by any number of processes and machines.
 ///
-/// [`connect`](Self::connect) connects when the store is first used, and again when the connection
-/// breaks, an answer is late, or the server has become a replica. All clones share the connection. A
-/// command that fails so is sent once more on the new one. Each wait has a limit: 1 s to connect,
-/// 1 s for an answer.
+/// [`connect`](Self::connect) connects when the store is first used, and again if the connection
+/// breaks, an answer is late, or the server has become a replica. A command that fails for such a
+/// reason is sent once more on the new connection. All clones share the connection. Each wait has a
+/// limit: 1 s to connect, 1 s for an answer.
 ///
-/// An event is one key, `openmail:dedupe:` followed by the event's key, and expires in Redis. Use the
-/// eviction policy `noeviction` and `appendonly yes`: otherwise Redis may drop a key when memory is
-/// short, and a restart forgets which events are done. Running events are claimed again by their next
-/// renewal.
+/// Each event is one key, `openmail:dedupe:` followed by the event's key, and expires in Redis. Use
+/// the eviction policy `noeviction` and `appendonly yes`. Otherwise Redis may drop keys when memory
+/// is short, and forgets on restart which events are done. Running events are claimed again when
+/// they are next renewed.
 ///
-/// For `rediss://` add `redis` to your dependencies with one of its TLS features, such as
+/// For `rediss://`, add `redis` to your dependencies with one of its TLS features, such as
 /// `tokio-rustls-comp`.
 ///
 /// # Cluster and Sentinel
-/// A Redis Cluster needs a connection that knows its nodes, which the crate `redis` has with the feature
-/// `cluster-async`: `RedisStore::new(cluster_client.get_async_connection().await?)`. With Sentinel, use
-/// [`connect_with`](Self::connect_with) and ask a `SentinelClient` (feature `sentinel`) for the
-/// primary. `connect` alone does neither; its first claim fails with an error that says so.
+/// A Redis Cluster needs a connection that knows its nodes, which the crate `redis` provides with
+/// its feature `cluster-async`: `RedisStore::new(cluster_client.get_async_connection().await?)`.
+/// With Sentinel, use [`connect_with`](Self::connect_with) and ask a `SentinelClient` (feature
+/// `sentinel`) for the primary. `connect` alone supports neither; the first claim then fails with
+/// an error that says so.
 #[derive(Clone)]
 pub struct RedisStore {
     connection: Connection,
@@ -40,18 +41,18 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// Uses a server at a `redis://[user:password@]host[:port][/database]`.
+    /// Connects to a `redis://[user:password@]host[:port][/database]`.
     ///
     /// # Errors
-    /// Fails when the URL is malformed or of another scheme. Whether Redis can be reached shows at the
-    /// first claim.
+    /// If the URL is malformed or has another scheme. Whether Redis can be reached only shows at
+    /// the first claim.
     pub fn connect(url: &str) -> Result<Self, RedisStoreError> {
         Connection::from_url(url).map(Self::over).map_err(RedisStoreError::new)
     }
 
-    /// Uses a connection that the program made, such as a `MultiplexedConnection`, a
-    /// `ConnectionManager` or a `ClusterConnection`. To replace it when it breaks is the
-    /// connection's own business.
+    /// Uses a connection made by the program, such as a `MultiplexedConnection`, a
+    /// `ConnectionManager` or a `ClusterConnection`. The connection itself is responsible for
+    /// reconnecting.
     pub fn new<C>(connection: C) -> Self
     where
         C: ConnectionLike + Clone + Send + Sync + 'static,
@@ -59,8 +60,8 @@ impl RedisStore {
         Self::connect_with(move || ready(Ok(connection.clone())))
     }
 
-    /// Uses the connections that a function makes: when the store is first used, and whenever the
-    /// last connection is of no more use, as in [`connect`](Self::connect). It has 2 s.
+    /// Uses connections made by a function. It is called when the store is first used, and whenever
+    /// a connection has to be replaced, as in [`connect`](Self::connect). It may take at most 2 s.
     ///
     /// ```
     /// use openmail_tower::layers::dedupe::RedisStore;
@@ -84,7 +85,8 @@ impl RedisStore {
         Self { connection, prefix: "openmail:dedupe:".to_owned() }
     }
 
-    /// The prefix of the keys, for several applications in one Redis. Default: `openmail:dedupe:`.
+    /// Sets the prefix of the keys, for several applications in one Redis. Default:
+    /// `openmail:dedupe:`.
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
@@ -101,7 +103,7 @@ impl RedisStore {
         for argument in arguments {
             call.arg(argument);
         }
-        // All three may be repeated, as the contract says.
+        // All three commands may be repeated, as the contract says.
         self.connection.run(&call).await.map_err(RedisStoreError::new)
     }
 }
@@ -138,7 +140,7 @@ impl DedupeStore for RedisStore {
     }
 }
 
-/// Without the URL, which may hold a password.
+/// Omits the URL, which may contain a password.
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore").field("prefix", &self.prefix).finish_non_exhaustive()
@@ -153,7 +155,8 @@ fn done(token: ClaimToken) -> String {
     format!("done:{token}")
 }
 
-/// As Redis takes a time: at least 1, and not so much that adding the time of day overflows.
+/// Returns a time as Redis accepts it: at least 1, and not so large that adding the time of day
+/// overflows.
 fn millis(time: Duration) -> String {
     time.as_millis().clamp(1, i64::MAX as u128 / 2).to_string()
 }
