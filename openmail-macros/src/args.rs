@@ -140,7 +140,8 @@ impl Args {
             }
             // Nothing is known about a new `pod.*` event.
             if kind(&name).is_some() && name.starts_with("pod.") && !self.inboxes.is_empty() {
-                let text = format!("`{name}` has no inbox: a handler with `inbox` would never be called");
+                let text =
+                    format!("`{name}` has no inbox: a handler with `inbox` would never be called");
                 errors.push(Error::new(event.span(), text));
             }
         }
@@ -228,7 +229,8 @@ fn inboxes(value: Expr, errors: &mut Vec<Error>) -> Result<Vec<Expr>> {
         let known = errors.len();
         match &inbox {
             Expr::Lit(ExprLit { lit: Lit::Str(id), .. }) if id.value().trim().is_empty() => {
-                let text = "an inbox id cannot be empty; leave out `inbox` to handle every other inbox";
+                let text =
+                    "an inbox id cannot be empty; leave out `inbox` to handle every other inbox";
                 errors.push(Error::new(id.span(), text));
             }
             Expr::Lit(ExprLit { lit: Lit::Str(_), .. }) => {}

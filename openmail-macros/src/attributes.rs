@@ -40,7 +40,8 @@ impl Attributes {
                 self.function.push(attr);
             }
             "openmail_handler" => {
-                let text = "a function can be a handler only once: name all its events in one attribute";
+                let text =
+                    "a function can be a handler only once: name all its events in one attribute";
                 errors.push(Error::new_spanned(attr, text));
             }
             "instrument" => {

@@ -113,7 +113,8 @@ impl Function {
 
 fn check_qualifiers(sig: &Signature, errors: &mut Vec<Error>) {
     if let Some(token) = sig.constness {
-        errors.push(Error::new(token.span, "a handler cannot be `const`: it must be an `async fn`"));
+        errors
+            .push(Error::new(token.span, "a handler cannot be `const`: it must be an `async fn`"));
     } else if sig.asyncness.is_none() {
         errors.push(Error::new(sig.fn_token.span, "a handler must be an `async fn`"));
     }
@@ -144,7 +145,8 @@ struct Names<'a> {
 impl Visit<'_> for Names<'_> {
     fn visit_pat_ident(&mut self, binding: &PatIdent) {
         if binding.ident == *self.taken {
-            let text = "an argument cannot have the same name as the handler, which is a unit struct";
+            let text =
+                "an argument cannot have the same name as the handler, which is a unit struct";
             self.errors.push(Error::new_spanned(&binding.ident, text));
         }
         visit::visit_pat_ident(self, binding);
@@ -188,7 +190,9 @@ fn unfit(ty: &Type) -> Option<&'static str> {
         {
             Some("the event does not live for `'static`: take `&T` or `T`")
         }
-        Type::TraitObject(_) | Type::Slice(_) => Some("an argument must be `Sized`: take `&T` or `T`"),
+        Type::TraitObject(_) | Type::Slice(_) => {
+            Some("an argument must be `Sized`: take `&T` or `T`")
+        }
         _ => None,
     }
 }
@@ -214,7 +218,10 @@ impl VisitMut for Lifetimes<'_> {
             && !self.generics.lifetimes().any(|param| param.lifetime == *lifetime)
         {
             self.declared = false;
-            self.errors.push(Error::new(lifetime.span(), "a handler cannot name lifetimes: take `&T`, or `T<'_>`"));
+            self.errors.push(Error::new(
+                lifetime.span(),
+                "a handler cannot name lifetimes: take `&T`, or `T<'_>`",
+            ));
         }
     }
 
