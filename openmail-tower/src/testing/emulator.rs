@@ -172,7 +172,10 @@ impl Emulator {
     /// If it is less than one per day.
     #[must_use]
     pub fn rate(mut self, per_second: f64) -> Self {
-        assert!(per_second >= 1.0 / 86_400.0, "the rate must be at least one event per day, not {per_second} per second");
+        assert!(
+            per_second >= 1.0 / 86_400.0,
+            "the rate must be at least one event per day, not {per_second} per second"
+        );
         self.rate = Some(per_second);
         self
     }
