@@ -51,6 +51,6 @@ async fn an_event_that_aborts_its_process_is_buried_and_none_beside_it_is() {
     let dead: Vec<_> = letters.iter().map(|letter| letter.event_id.as_deref()).collect();
     assert_eq!(dead, [Some("poison")]);
     assert_eq!(letters[0].attempts, 2);
-    assert_eq!(letters[0].error, "its worker was lost while it ran alone");
+    assert_eq!(letters[0].error, "its worker died while running nothing else");
     assert_eq!(crashes, 4, "twice beside others, twice alone");
 }

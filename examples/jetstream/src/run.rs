@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn it_waits_at_least_as_long_as_the_error_says() {
+    fn waits_at_least_as_long_as_the_error_says() {
         let day = Duration::from_secs(24 * 60 * 60);
         assert_eq!(delay(HandlerError::failed("x").after(day), 1), Some(day));
         assert_eq!(delay(HandlerError::failed("x").after(Duration::MAX), 1), Some(MAX_AGE));

@@ -1,11 +1,11 @@
-//! [`Backoff`]: when a failed event runs again.
+//! [`Backoff`]: when and how often a failed event is retried.
 
 use std::time::Duration;
 
-/// When a failed event runs again, and how often.
+/// When a failed event is retried, and how often.
 ///
-/// After the `n`th run it waits for a random time between nothing and `base * 2^(n-1)`, `cap` at
-/// most: full jitter, so that what failed together does not come back together.
+/// After the `n`th run, the delay is random between 0 and `base * 2^(n-1)`, at most `cap`. This is
+/// full jitter, so that events that failed together are not retried together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     base: Duration,
@@ -14,20 +14,21 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A back-off that starts at `base` and grows up to `cap`.
+    /// Creates a back-off that starts at `base` and grows up to `cap`.
     pub fn new(base: Duration, cap: Duration) -> Self {
-        // A longer one would only overflow.
+        // A longer delay would only overflow.
         const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
         Self { base, cap: cap.min(YEAR), ..Self::default() }
     }
 
-    /// After how many runs an event that still fails becomes a dead letter.
+    /// Sets the number of runs after which an event that still fails becomes a dead letter.
+    /// Default: 20.
     ///
     /// # Panics
-    /// When it is 0.
+    /// If it is 0.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
-        assert!(attempts > 0, "an event needs one attempt");
+        assert!(attempts > 0, "the number of attempts must not be 0");
         self.attempts = attempts;
         self
     }
@@ -36,7 +37,7 @@ impl Backoff {
         attempt >= self.attempts
     }
 
-    /// Returns the delay after the `attempt`th run, from 1: a random part of the longest one.
+    /// Returns the delay after the `attempt`th run, counted from 1.
     pub fn after(&self, attempt: u32) -> Duration {
         self.ceiling(attempt).mul_f64(fastrand::f64())
     }
@@ -47,7 +48,7 @@ impl Backoff {
     }
 }
 
-/// From 2 s to an hour; 20 runs, which spread over some 4.5 hours on average.
+/// 2 s, growing up to an hour; 20 runs, which spread over about 4.5 hours on average.
 impl Default for Backoff {
     fn default() -> Self {
         Self { base: Duration::from_secs(2), cap: Duration::from_secs(3600), attempts: 20 }
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_doubles_up_to_the_cap() {
+    fn delay_doubles_up_to_the_cap() {
         let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
         let ceilings = [1, 2, 3, 4, 33, u32::MAX].map(|n| backoff.ceiling(n).as_secs());
         assert_eq!(ceilings, [1, 2, 4, 5, 5, 5]);
@@ -68,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn the_jitter_is_full() {
+    fn jitter_is_full() {
         let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(1));
         let mut all = (0..1000).map(|_| backoff.after(1).as_secs_f64());
         assert!(all.all(|secs| (0.0..=1.0).contains(&secs)));

@@ -19,13 +19,13 @@ use super::{
     entry::NewEntry, error::QueueError, lane::Lane, store::QueueStore, text, worker::Worker,
 };
 
-/// Takes events over: a service that answers once they are written down for good.
+/// A service that stores events in a queue and answers once they are durable.
 ///
-/// Whatever it answers with [`Outcome::Queued`] has been committed and flushed to the disk; with
-/// [`Outcome::Duplicate`], it had been before. Where the store cannot be written in time, the error
-/// is [`Unavailable`](crate::HandlerErrorKind::Unavailable), which an
-/// [`Endpoint`](crate::Endpoint) answers with 503, so that the event comes again. Its future may be
-/// dropped at any time: the event is then in the queue, or it is not.
+/// If it returns [`Outcome::Queued`], the event was committed and flushed to disk; if it returns
+/// [`Outcome::Duplicate`], it had been before. If the store cannot be written in time, the error is
+/// [`Unavailable`](crate::HandlerErrorKind::Unavailable), which an [`Endpoint`](crate::Endpoint)
+/// answers with 503, so that OpenMail delivers the event again. Its future may be dropped at any
+/// time: the event is then either in the queue or not.
 ///
 /// Clones share the store.
 #[derive(Clone)]
@@ -37,39 +37,39 @@ pub struct Enqueue<St> {
 }
 
 impl<St: QueueStore> Enqueue<St> {
-    /// Takes events over into this store.
+    /// Creates a service that stores events in `store`.
     pub fn new(store: St) -> Self {
         Self { store, lane: Lane::Thread, key: DedupeKey::EventId, timeout: Duration::from_secs(5) }
     }
 
-    /// Which events wait for each other. Default: [`Lane::Thread`].
+    /// Sets which events run one at a time, in order of arrival. Default: [`Lane::Thread`].
     #[must_use]
     pub fn lane(mut self, lane: Lane) -> Self {
         self.lane = lane;
         self
     }
 
-    /// By what two deliveries are told to be of the same event. Default: by inbox and `event_id`; an event
-    /// without one is always new.
+    /// Sets how two deliveries are recognised as the same event. Default: by inbox and `event_id`.
+    /// An event without an id is never a duplicate.
     #[must_use]
     pub fn key(mut self, key: DedupeKey) -> Self {
         self.key = key;
         self
     }
 
-    /// How long to wait for the store. Default: 5 s; OpenMail hangs up after 15 s.
+    /// Sets the maximum time to wait for the store. Default: 5 s. OpenMail hangs up after 15 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The store.
+    /// Returns the store.
     pub fn store(&self) -> &St {
         &self.store
     }
 
-    /// A worker that runs the events of this store through `events`.
+    /// Returns a worker that runs the events of this store through `events`.
     pub fn worker<E>(&self, events: E) -> Worker<St, E> {
         Worker::new(self.store.clone(), events)
     }

@@ -1,4 +1,4 @@
-//! What a queue keeps: entries, dead letters, counts.
+//! The contents of a queue: entries, dead letters, counts.
 
 use std::{
     fmt,
@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::seam::StoredEvent;
 
-/// The id of an entry. Later arrivals have higher ones.
+/// The id of an entry. Later arrivals have higher ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(pub i64);
 
@@ -19,7 +19,7 @@ impl fmt::Display for EntryId {
     }
 }
 
-/// What an entry is.
+/// Whether an entry is an event or a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Role {
@@ -35,61 +35,62 @@ pub enum Role {
 #[non_exhaustive]
 pub struct NewEntry {
     /// The deduplication key: no two entries of the queue have the same one. `None` for an event
-    /// without an id, which is always new.
+    /// without an id, which is never a duplicate.
     pub key: Option<String>,
-    /// The lane. `None` for an event that waits for no other.
+    /// The lane. `None` for an event that does not wait for others.
     pub lane: Option<String>,
     /// The signed `event_id`.
     pub event_id: Option<String>,
     /// The event's name.
     pub kind: String,
-    /// The inbox it is about.
+    /// The inbox that it is about.
     pub inbox_id: Option<String>,
     /// The thread it belongs to.
     pub thread_id: Option<String>,
     /// The trace that the event belongs to, as a W3C `traceparent`.
     pub trace_context: Option<String>,
-    /// The memory that the event takes while it runs, in bytes: its body and what is parsed from it.
+    /// The memory that the event takes while it runs, in bytes: its body and what is parsed from
+    /// it.
     pub weight: u64,
     /// The body and the signed time.
     pub stored: StoredEvent,
 }
 
-/// A reply to be queued when the event that it answers is done.
+/// A reply that is queued when the event that it answers is done.
 ///
-/// It takes the lane, the ids and the trace context of that event.
+/// It gets the lane, the ids and the trace context of that event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NewReply {
-    /// The deduplication key, which is the reply's `Idempotency-Key` as well. A reply whose key is
-    /// in the queue already is not added.
+    /// The deduplication key, which is also the reply's `Idempotency-Key`. If the key is already in
+    /// the queue, the reply is not added.
     pub key: String,
-    /// The kind of the entry, for people to read: `reply`, or the reply's name.
+    /// The kind of the entry, for people: `reply`, or the reply's name.
     pub kind: String,
-    /// What is needed to send it.
+    /// The data needed to send it.
     pub body: Bytes,
 }
 
 impl NewReply {
-    /// Returns a reply with a key, a kind and a body.
+    /// Creates a reply with a key, a kind and a body.
     pub fn new(key: impl Into<String>, kind: impl Into<String>, body: impl Into<Bytes>) -> Self {
         Self { key: key.into(), kind: kind.into(), body: body.into() }
     }
 }
 
-/// An entry that failed for good. It does not run again unless it is requeued.
+/// An entry that failed permanently. It does not run again unless it is requeued.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DeadLetter {
-    /// The entry.
+    /// The id of the entry.
     pub id: EntryId,
     /// Whether it is an event or a reply.
     pub role: Role,
-    /// The signed `event_id`; of a reply, that of the event it answers.
+    /// The signed `event_id`; for a reply, that of the event it answers.
     pub event_id: Option<String>,
     /// The event's name, or the reply's.
     pub kind: String,
-    /// The inbox it is about.
+    /// The inbox that it is about.
     pub inbox_id: Option<String>,
     /// The thread it belongs to.
     pub thread_id: Option<String>,
@@ -104,8 +105,8 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
-    /// Returns a dead letter, for a store to fill in: its id, the event's name, the number of runs,
-    /// the last error, and when it was queued and buried.
+    /// Creates a dead letter from its id, the event's name, the number of runs, the last error, and
+    /// when it was queued and buried. For stores, which set the other fields.
     pub fn new(
         id: EntryId,
         kind: String,
@@ -128,30 +129,30 @@ impl DeadLetter {
     }
 }
 
-/// How many entries are in which state, as gauges need it. Those that are done are not counted.
+/// The number of entries in each state, for gauges. Entries that are done are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Due now.
+    /// Entries that are due.
     pub ready: u64,
-    /// Waiting for their next attempt.
+    /// Entries that wait for their next attempt.
     pub waiting: u64,
-    /// Leased by a worker.
+    /// Entries leased by a worker.
     pub running: u64,
-    /// Behind another entry of their lane.
+    /// Entries behind another entry of their lane.
     pub blocked: u64,
-    /// On hold until they are released.
+    /// Entries on hold until they are released.
     pub held: u64,
     /// Dead letters.
     pub dead: u64,
-    /// Since when the oldest entry that is due has been due. `None` where none is.
+    /// How long the oldest due entry has been due. `None` if none is due.
     pub oldest: Option<Duration>,
-    /// Workers that are alive.
+    /// Live workers.
     pub workers: u64,
 }
 
 impl Counts {
-    /// The number of entries that are neither done nor dead.
+    /// Returns the number of entries that are neither done nor dead.
     pub fn open(&self) -> u64 {
         self.ready + self.waiting + self.running + self.blocked + self.held
     }
@@ -161,15 +162,14 @@ impl Counts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retention {
-    /// How long the keys of entries that are done are kept, and with them the ability to recognise
-    /// a duplicate.
+    /// How long the keys of finished entries are kept, and so how long a duplicate is recognised.
     pub done: Duration,
     /// How long dead letters are kept.
     pub dead: Duration,
 }
 
 impl Retention {
-    /// Returns a retention for entries that are done and for dead letters.
+    /// Creates a retention for finished entries and for dead letters.
     pub fn new(done: Duration, dead: Duration) -> Self {
         Self { done, dead }
     }

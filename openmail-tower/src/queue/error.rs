@@ -4,38 +4,39 @@ use std::{error::Error, fmt, sync::Arc};
 
 use crate::seam::BoxError;
 
-/// The store could not do it.
+/// The error of a store.
 ///
-/// Whether it was written all the same is then unknown: a connection may break after the commit.
+/// The change may have been made all the same: a connection can break after the commit.
 #[derive(Debug, Clone)]
 pub struct QueueError {
     kind: QueueErrorKind,
     source: Arc<dyn Error + Send + Sync>,
 }
 
-/// What sort of error it is.
+/// The kind of a [`QueueError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum QueueErrorKind {
-    /// The store cannot be reached, or not in time, or not be written: try again later.
+    /// The store cannot be reached or written, or did not answer in time: try again later.
     Unavailable,
     /// The store refuses this entry, and would refuse it again.
     Refused,
     /// The store's disk is full: try again later. A smaller entry may still fit.
     Full,
-    /// The tables are of a newer version of this crate.
+    /// The tables belong to a newer version of this crate.
     Newer,
-    /// The tables are not there, or of an older version of this crate: call the store's `migrate`.
+    /// The tables are missing, or belong to an older version of this crate: call the store's
+    /// `migrate`.
     Unmigrated,
-    /// There is no such store, or it cannot keep its promises: the URL names another kind, a database
-    /// is in memory, or a pooler between takes sessions apart.
+    /// This cannot be a store, or cannot keep its promises: the URL is of another kind, the
+    /// database is in memory, or a pooler splits sessions.
     Unsuitable,
     /// The store was closed.
     Closed,
 }
 
 impl QueueError {
-    /// An error of this sort, from its source.
+    /// Creates an error of this kind from its source.
     pub fn new(kind: QueueErrorKind, source: impl Into<BoxError>) -> Self {
         Self { kind, source: source.into().into() }
     }
@@ -45,12 +46,12 @@ impl QueueError {
         Self::new(QueueErrorKind::Closed, "the store was closed")
     }
 
-    /// The store did not answer in time.
+    /// Creates the error of a store that did not answer in time.
     pub(super) fn late() -> Self {
         Self::new(QueueErrorKind::Unavailable, "no answer in time")
     }
 
-    /// What sort of error it is.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> QueueErrorKind {
         self.kind
     }

@@ -1,4 +1,4 @@
-//! [`Lane`]: which events wait for each other.
+//! [`Lane`]: which events run one at a time.
 
 use std::{fmt, sync::Arc};
 
@@ -6,28 +6,27 @@ use crate::{event::InboxId, seam::VerifiedEvent};
 
 type LaneFn = dyn Fn(&VerifiedEvent) -> Option<String> + Send + Sync;
 
-/// Which events run one at a time, in order of arrival. It is written down with the event when it
-/// is queued.
+/// Events in the same lane run one at a time, in order of arrival. The lane is stored with the
+/// event when it is queued.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum Lane {
-    /// Those of one thread of an inbox. An event without a thread waits for nobody.
+    /// One lane for each thread of an inbox. An event without a thread does not wait.
     #[default]
     Thread,
-    /// Those of one inbox. An event without an inbox waits for nobody.
+    /// One lane for each inbox. An event without an inbox does not wait.
     Inbox,
-    /// The mails that one address sent to one inbox. Other events, and mails without a single sender
-    /// ([`Message::sender`](crate::Message::sender)), wait for nothing.
+    /// One lane for all mails from one address to one inbox. Other events, and mails without a
+    /// single sender ([`Message::sender`](crate::Message::sender)), do not wait.
     Sender,
-    /// None: every event runs as soon as there is room.
+    /// No lanes: every event runs as soon as there is room.
     None,
-    /// Those for which the function gives the same text.
+    /// One lane for all events for which the function returns the same text.
     By(Arc<LaneFn>),
 }
 
 impl Lane {
-    /// Lanes by a function; an event for which it gives `None` waits for nobody.
-    ///
+    /// Assigns lanes with a function. An event for which it returns `None` does not wait.
     /// ```
     /// use openmail_tower::queue::Lane;
     ///
@@ -40,7 +39,7 @@ impl Lane {
     pub(super) fn of(&self, event: &VerifiedEvent) -> Option<String> {
         let inbox = event.inbox_id().map_or("", InboxId::as_str);
         match self {
-            // An id is opaque and may hold any sign: the length says where the first one ends.
+            // An id may contain any character, so the length marks the end of the first one.
             Self::Thread => {
                 event.thread_id().map(|id| format!("thread:{}:{inbox}:{id}", inbox.len()))
             }
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_thread_has_no_lane() {
+    fn event_without_a_thread_has_no_lane() {
         let pod = event(r#"{"event":"pod.suspended","event_id":"evt_1"}"#);
         for lane in [Lane::Thread, Lane::Inbox, Lane::Sender] {
             assert_eq!(lane.of(&pod), None, "{lane:?}");

@@ -1,4 +1,4 @@
-//! Claims: who runs which entry, and for how long.
+//! Claims: which worker runs which entry, and for how long.
 
 use std::{any::Any, fmt, time::Duration};
 
@@ -16,21 +16,21 @@ impl fmt::Display for WorkerId {
     }
 }
 
-/// A worker's presence in a store, which ends when this is dropped or its process dies.
+/// A worker's presence in a store. It ends when this is dropped or the process dies.
 pub struct Registration {
     worker: WorkerId,
     _presence: Box<dyn Any + Send + Sync>,
 }
 
 impl Registration {
-    /// Returns a registration, for a store to give. `presence` is what others can see while the
-    /// worker is alive: a lock, for example. A store that has no such means gives `()`, and its
-    /// workers are known to be dead once their leases have expired.
+    /// Creates a registration; for stores. `presence` is something that others can see while the
+    /// worker is alive, such as a lock. A store that has nothing like that passes `()`; its workers
+    /// count as dead once their leases have expired.
     pub fn new(worker: WorkerId, presence: impl Any + Send + Sync) -> Self {
         Self { worker, _presence: Box::new(presence) }
     }
 
-    /// The worker's id.
+    /// Returns the worker's id.
     pub fn worker(&self) -> WorkerId {
         self.worker
     }
@@ -46,23 +46,23 @@ impl fmt::Debug for Registration {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lease {
-    /// The entry.
+    /// The id of the entry.
     pub id: EntryId,
-    /// The fencing token: higher in each lease of this entry, so that a former holder can no longer
-    /// change anything.
+    /// The fencing token. It increases with each lease of this entry, so that a former holder can
+    /// no longer change anything.
     pub token: i64,
     /// The entry's lane.
     pub lane: Option<String>,
 }
 
 impl Lease {
-    /// Returns a lease, for a store to give.
+    /// Creates a lease; for stores.
     pub fn new(id: EntryId, token: i64, lane: Option<String>) -> Self {
         Self { id, token, lane }
     }
 }
 
-/// An entry that is leased.
+/// A leased entry.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Claimed {
@@ -70,31 +70,31 @@ pub struct Claimed {
     pub lease: Lease,
     /// Whether it is an event or a reply.
     pub role: Role,
-    /// The number of this run, from 1. Runs that were released or given back are not counted, nor
-    /// are those that were lost beside others.
+    /// The number of this run, from 1. Runs that were released, given back, or lost beside other
+    /// runs do not count.
     pub attempt: u32,
-    /// Whether the entry is to run alone: its last two runs were lost with their workers.
+    /// Whether the entry must run alone, because its last two runs were lost with their workers.
     pub suspect: bool,
-    /// Whether the last run was lost with its worker although it ran alone. It counts as a failed
-    /// run, and no other is to begin under this lease.
+    /// Whether the last run was lost with its worker although it ran alone. That run counts as
+    /// failed, and no other may begin under this lease.
     pub was_lost: bool,
-    /// Whether the entry was on hold for the longest time allowed.
+    /// Whether the entry was on hold for the maximum time.
     pub was_held: bool,
-    /// How often it was released or put off since its last run.
+    /// The number of releases and postponements since its last run.
     pub releases: u32,
-    /// The time since the first of the releases in a row that end with the last one.
+    /// The time since the first of the most recent uninterrupted releases.
     pub released_for: Duration,
     /// The time since it was first [put off](super::Settlement::PutOff) or on hold.
     pub put_off_for: Duration,
     /// The time since it was queued.
     pub age: Duration,
-    /// The deduplication key; of a reply, its `Idempotency-Key`.
+    /// The deduplication key; for a reply, its `Idempotency-Key`.
     pub key: Option<String>,
-    /// The signed `event_id`; of a reply, that of the event it answers.
+    /// The signed `event_id`; for a reply, that of the event it answers.
     pub event_id: Option<String>,
     /// The event's name, or the reply's.
     pub kind: String,
-    /// The inbox it is about.
+    /// The inbox that it is about.
     pub inbox_id: Option<String>,
     /// The thread it belongs to.
     pub thread_id: Option<String>,
@@ -107,7 +107,8 @@ pub struct Claimed {
 }
 
 impl Claimed {
-    /// Returns a leased entry, for a store to fill in: an event that is claimed for the first time.
+    /// Creates a leased entry: an event that is claimed for the first time. For stores, which set
+    /// the other fields.
     pub fn new(lease: Lease, kind: String, stored: StoredEvent) -> Self {
         Self {
             lease,
@@ -136,19 +137,18 @@ impl Claimed {
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Claims {
-    /// The entries, the earliest arrivals first.
+    /// The entries, in order of arrival.
     pub entries: Vec<Claimed>,
-    /// The time until the next entry that is not due yet will be, as far as it is known now. It may
-    /// be sooner.
+    /// The time until the next entry is due, as far as is known now. It may be sooner.
     pub next_due: Option<Duration>,
-    /// Whether entries are due that were left because of the request's limits.
+    /// Whether the limits of the request left out entries that are due.
     pub limited: bool,
-    /// Whether a suspect is due, which only a claim [for suspects](super::ClaimRequest::suspects)
-    /// gives.
+    /// Whether a suspect is due. Only a claim [for suspects](super::ClaimRequest::suspects) returns
+    /// it.
     pub suspects: bool,
 }
 
-/// A dead letter that is to be reported, and the right to say that it was.
+/// A dead letter to be reported, and the lease to confirm the report with.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DeadReport {
@@ -159,7 +159,7 @@ pub struct DeadReport {
 }
 
 impl DeadReport {
-    /// Returns a report, for a store to give.
+    /// Creates a report; for stores.
     pub fn new(lease: Lease, letter: DeadLetter) -> Self {
         Self { lease, letter }
     }

@@ -1,9 +1,9 @@
-//! Mail that is not lost: [`Enqueue`] writes an event down before it is answered, a [`Worker`] runs
-//! it afterwards.
+//! A durable queue: [`Enqueue`] stores an event before it is answered, a [`Worker`] runs it
+//! afterwards.
 //!
-//! OpenMail gives up after five attempts in about 7.5 minutes, hangs up after 15 s, and never again
-//! delivers what was answered with 2xx. So a handler that takes its time, or whose event must not be
-//! lost with the process, belongs behind a queue:
+//! OpenMail hangs up after 15 s, gives up after five attempts in about 7.5 minutes, and never again
+//! delivers an event that was answered with 2xx. So use a queue if a handler takes long, or if its
+//! event must not be lost with the process:
 //!
 //! ```text
 //! delivery ─► Verify ─► Endpoint ─► Enqueue ─► commit ─► 200

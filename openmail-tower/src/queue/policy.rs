@@ -1,4 +1,4 @@
-//! [`RetryPolicy`]: what becomes of an event after a run.
+//! [`RetryPolicy`]: how an event is settled after a run.
 
 use std::time::Duration;
 
@@ -6,22 +6,21 @@ use crate::seam::{HandlerError, HandlerErrorKind, Outcome};
 
 use super::{backoff::Backoff, lease::Claimed, settlement::Settlement, text};
 
-/// Decides what becomes of an event after a run: the mapping from a service's result to a
+/// Decides how an event is settled after a run, by mapping the result of a service to a
 /// [`Settlement`].
 ///
 /// | result | settlement |
 /// |---|---|
 /// | [`Done`](Outcome::Done), [`Duplicate`](Outcome::Duplicate), [`Queued`](Outcome::Queued) | [`Done`](Settlement::Done) |
-/// | [`Replies`](Outcome::Replies) that nothing has taken | as a failure |
-/// | [`Unrouted`](Outcome::Unrouted) | [`Bury`](Settlement::Bury), or `Done` by [`drop_unrouted`](Self::drop_unrouted) |
+/// | [`Replies`](Outcome::Replies) that nothing has taken | as for a failure |
+/// | [`Unrouted`](Outcome::Unrouted) | [`Bury`](Settlement::Bury), or `Done` with [`drop_unrouted`](Self::drop_unrouted) |
 /// | a failure, a panic | [`Retry`](Settlement::Retry) after the back-off; after the last attempt, `Bury` |
 /// | a permanent failure | `Bury` |
 /// | unavailable, in flight | [`Release`](Settlement::Release) after the back-off, which grows with each release in a row; after [`max_age`](Self::max_age), `Bury` |
 /// | put off | [`PutOff`](Settlement::PutOff) after that back-off; after [`max_put_off`](Self::max_put_off), `Bury` |
 ///
-/// No run begins before the error's [`delay`](HandlerError::delay) has passed. A [`Worker`] follows
-/// such a policy; one that takes its events from elsewhere, a message broker for example, can follow
-/// the same one:
+/// No run begins before the error's [`delay`](HandlerError::delay) has passed. A [`Worker`] has
+/// such a policy. A consumer of other sources, such as a message broker, can apply the same one:
 ///
 /// ```
 /// use std::time::Duration;
@@ -43,22 +42,22 @@ pub struct RetryPolicy {
     max_put_off: Duration,
 }
 
-/// What is known of a run when its result is judged.
+/// What is known about a run when its result is mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Run {
-    /// The number of the run, from 1; those that were released are not counted.
+    /// The number of the run, from 1. Runs that were released do not count.
     pub attempt: u32,
-    /// How often the event was released or put off since its last run.
+    /// The number of releases and postponements since its last run.
     pub releases: u32,
-    /// The time since the first of the releases in a row that end with the last one.
+    /// The time since the first of the most recent uninterrupted releases.
     pub released_for: Duration,
     /// The time since it was first put off or on hold.
     pub put_off_for: Duration,
 }
 
 impl Run {
-    /// Returns the nth run, from 1, of an event that was neither released nor put off before.
+    /// Creates the nth run, from 1, of an event that was never released or put off.
     pub fn attempt(attempt: u32) -> Self {
         let never = Duration::ZERO;
         Self { attempt, releases: 0, released_for: never, put_off_for: never }
@@ -73,7 +72,7 @@ impl From<&Claimed> for Run {
 }
 
 impl RetryPolicy {
-    /// Returns a policy with this back-off.
+    /// Creates a policy with this back-off.
     pub fn new(backoff: Backoff) -> Self {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         Self {
@@ -92,14 +91,14 @@ impl RetryPolicy {
         self
     }
 
-    /// Lets other events of its lane run before one that waits for a retry. Default: the lane waits.
+    /// Lets other events of a lane run before one that waits for a retry. Default: the lane waits.
     #[must_use]
     pub fn overtake_retries(mut self) -> Self {
         self.holds_lanes = false;
         self
     }
 
-    /// Counts an event that no handler takes as done. Default: it becomes a dead letter, since it
+    /// Counts an event that no handler matches as done. Default: it becomes a dead letter, since it
     /// was acknowledged.
     #[must_use]
     pub fn drop_unrouted(mut self) -> Self {
@@ -107,15 +106,15 @@ impl RetryPolicy {
         self
     }
 
-    /// Sets for how long an event may be released again and again before it becomes a dead letter.
-    /// Default: 72 h.
+    /// Sets how long an event may be released repeatedly before it becomes a dead letter. Default:
+    /// 72 h.
     #[must_use]
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = age;
         self
     }
 
-    /// Sets for how long an event may be put off or on hold, counted from the first time, before it
+    /// Sets how long an event may be put off or on hold, counted from the first time, before it
     /// becomes a dead letter. Default: 30 days.
     #[must_use]
     pub fn max_put_off(mut self, time: Duration) -> Self {
@@ -123,7 +122,7 @@ impl RetryPolicy {
         self
     }
 
-    /// Returns what becomes of an event by the result of its run.
+    /// Returns the settlement for the result of a run.
     pub fn settlement(&self, result: Result<Outcome, HandlerError>, run: Run) -> Settlement {
         let failure = match result {
             Ok(Outcome::Unrouted) if self.buries_unrouted => {
@@ -133,7 +132,7 @@ impl RetryPolicy {
             Ok(_) => return Settlement::done(),
             Err(failure) => failure,
         };
-        // An error's text is not ours, and may be as long as it likes.
+        // The text of an error comes from elsewhere and may have any length.
         let error = text::error(&failure.to_string());
         let delay = failure.delay().unwrap_or_default();
         match failure.kind() {
@@ -162,7 +161,7 @@ impl RetryPolicy {
         }
     }
 
-    /// What becomes of an entry that waits until somebody releases it.
+    /// Returns the settlement for an entry that must wait until it is released.
     #[cfg_attr(not(feature = "api"), expect(dead_code, reason = "only replies are held"))]
     pub(super) fn hold(&self, reason: String, run: Run) -> Settlement {
         match self.max_put_off.checked_sub(run.put_off_for) {
@@ -181,7 +180,7 @@ fn too_long(what: &str, limit: Duration, error: &str) -> Settlement {
     Settlement::Bury { error: text::error(&format!("{what} for {hours} h: {error}")) }
 }
 
-/// Wired wrongly: a reply must not be lost with its event.
+/// The error of a program that is wired wrongly: a reply must not be lost with its event.
 pub(super) fn unsent() -> HandlerError {
     HandlerError::failed("a handler returned a reply, but there is no Worker::replies")
 }
@@ -208,21 +207,21 @@ mod tests {
     }
 
     #[test]
-    fn what_was_handled_is_done() {
+    fn handled_event_is_done() {
         for outcome in [Outcome::Done, Outcome::Duplicate, Outcome::Queued] {
             assert_eq!(after(Ok(outcome), 1), Settlement::done());
         }
     }
 
     #[test]
-    fn an_event_that_no_handler_takes_is_kept_as_a_dead_letter() {
+    fn unrouted_event_becomes_a_dead_letter() {
         assert!(matches!(after(Ok(Outcome::Unrouted), 1), Settlement::Bury { .. }));
         let policy = policy().drop_unrouted();
         assert_eq!(policy.settlement(Ok(Outcome::Unrouted), Run::attempt(1)), Settlement::done());
     }
 
     #[test]
-    fn a_failure_is_retried_until_the_last_attempt() {
+    fn failure_is_retried_until_the_last_attempt() {
         for attempt in [1, 2] {
             let settled = after(Err(HandlerError::failed("x")), attempt);
             assert!(matches!(settled, Settlement::Retry { error, .. } if error == "x"));
@@ -234,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn it_waits_at_least_as_long_as_the_error_says() {
+    fn waits_at_least_as_long_as_the_error_says() {
         let settled = after(Err(HandlerError::failed("x").after(7 * DAY)), 1);
         assert!(matches!(settled, Settlement::Retry { after, .. } if after == 7 * DAY));
         let settled = after(Err(HandlerError::in_flight(7 * DAY)), 99);
@@ -244,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_released_event_backs_off_further_each_time_and_keeps_its_reason() {
+    fn released_event_backs_off_further_each_time_and_keeps_its_reason() {
         let longest = |releases| {
             let run = Run { releases, ..Run::attempt(1) };
             let waits = (0..200).map(|_| {
@@ -262,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_released_for_too_long_becomes_a_dead_letter() {
+    fn event_released_for_too_long_becomes_a_dead_letter() {
         let run = |released_for| Run { releases: 9, released_for, ..Run::attempt(1) };
         let away = || Err(HandlerError::unavailable("away"));
         let settled = policy().settlement(away(), run(3 * DAY - Duration::from_secs(1)));
@@ -273,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_a_limit_waits_for_thirty_days() {
+    fn event_put_off_for_thirty_days_becomes_a_dead_letter() {
         let run = |put_off_for| Run { releases: 9, put_off_for, ..Run::attempt(99) };
         let limit = || Err(HandlerError::put_off("paused", DAY));
         let settled = policy().settlement(limit(), run(30 * DAY - Duration::from_secs(1)));
@@ -289,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_error_is_cut() {
+    fn long_error_is_cut() {
         let settled = after(Err(HandlerError::failed("x".repeat(1 << 20))), 1);
         assert!(settled.reason().unwrap().len() <= 4096);
     }

@@ -1,4 +1,4 @@
-//! [`ClaimRequest`]: what a worker has room for.
+//! [`ClaimRequest`]: the entries for which a worker has room.
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
@@ -7,22 +7,22 @@ use super::{
     lease::WorkerId,
 };
 
-/// How many entries of an inbox a worker runs at a time.
+/// Maximum number of entries of each inbox that a worker runs at a time.
 #[derive(Clone)]
 pub struct InboxLimits(Arc<dyn Fn(&str) -> usize + Send + Sync>);
 
 impl InboxLimits {
-    /// Returns the same limit for every inbox.
+    /// Creates the same limit for every inbox.
     pub fn all(runs: usize) -> Self {
         Self::by(move |_| runs)
     }
 
-    /// Returns limits by a function of the inbox's id. A limit of 0 counts as 1.
+    /// Creates limits with a function of the inbox's id. A limit of 0 counts as 1.
     pub fn by(limit: impl Fn(&str) -> usize + Send + Sync + 'static) -> Self {
         Self(Arc::new(limit))
     }
 
-    /// The limit of an inbox.
+    /// Returns the limit of an inbox.
     pub fn of(&self, inbox_id: &str) -> usize {
         (self.0)(inbox_id).max(1)
     }
@@ -34,46 +34,46 @@ impl fmt::Debug for InboxLimits {
     }
 }
 
-/// What a worker holds of one inbox.
+/// The entries of one inbox that a worker holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct InboxShare {
     /// The number of entries.
     pub runs: usize,
-    /// Their weight in bytes.
+    /// Their weight, in bytes.
     pub weight: u64,
 }
 
-/// What a worker asks for: which entries, how many, and for how long.
+/// The entries that a worker asks for: which, how many, and for how long.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ClaimRequest {
-    /// The worker, as the store has registered it.
+    /// The worker, as registered in the store.
     pub worker: WorkerId,
-    /// The most entries to claim.
+    /// Maximum number of entries to claim.
     pub limit: usize,
     /// The duration after which the leases expire unless they are renewed.
     pub lease: Duration,
-    /// The entries that the worker holds. They are not claimed again, even if their leases have
-    /// expired.
+    /// The entries that the worker holds already. They are not claimed again, even if their leases
+    /// have expired.
     pub held: Vec<EntryId>,
     /// Whether replies are claimed as well as events.
     pub replies: bool,
-    /// Whether to claim suspects, and only those, instead of everything else.
+    /// Whether to claim only suspects, instead of everything else.
     pub suspects: bool,
-    /// The most bytes that the claimed entries may weigh together.
+    /// Maximum total weight of the claimed entries, in bytes.
     pub weight: u64,
-    /// Whether one entry may be claimed that weighs more than that: the worker holds nothing.
+    /// Whether a single entry may exceed that weight, because the worker holds nothing else.
     pub oversized: bool,
-    /// The most bytes that the entries of one inbox may weigh together, where there are several.
+    /// Maximum total weight of the entries of one inbox, in bytes. A single entry may exceed it.
     pub inbox_weight: u64,
-    /// The most entries of each inbox that the worker runs at a time.
+    /// Maximum number of entries of each inbox that the worker runs at a time.
     pub inbox_limits: Option<InboxLimits>,
-    /// What the worker holds of each inbox.
+    /// The worker's current share for each inbox.
     pub inboxes: HashMap<String, InboxShare>,
 }
 
 impl ClaimRequest {
-    /// Returns a request for up to `limit` entries of any role, inbox and weight.
+    /// Creates a request for up to `limit` entries of any role, inbox and weight.
     pub fn new(worker: WorkerId, limit: usize, lease: Duration) -> Self {
         Self {
             worker,
@@ -90,12 +90,12 @@ impl ClaimRequest {
         }
     }
 
-    /// Whether entries of this role are claimed.
+    /// Returns whether entries of this role are claimed.
     pub fn takes(&self, role: Role) -> bool {
         role == Role::Event || self.replies
     }
 
-    /// Begins a choice among candidates by the request's limits.
+    /// Begins to choose among candidates, within the limits of the request.
     pub fn choice(&self) -> Choice<'_> {
         Choice {
             request: self,
@@ -107,8 +107,8 @@ impl ClaimRequest {
     }
 }
 
-/// Chooses among entries that are due by the limits of a [`ClaimRequest`], for a store that offers
-/// them in the order in which they are to run.
+/// Chooses among due entries within the limits of a [`ClaimRequest`]. For stores, which offer the
+/// entries in the order in which they should run.
 #[derive(Debug)]
 pub struct Choice<'r> {
     request: &'r ClaimRequest,
@@ -150,13 +150,13 @@ impl Choice<'_> {
         has_room && (share.runs == 0 || weighs <= request.inbox_weight)
     }
 
-    /// Whether nothing more fits, whatever it is.
+    /// Returns whether no further entry can fit.
     pub fn is_full(&self) -> bool {
         self.ids.len() >= self.request.limit
             || (self.weight >= self.request.weight && !self.ids.is_empty())
     }
 
-    /// The inboxes of which no more entries fit, to be left out of further candidates.
+    /// Returns the inboxes that are full, to leave them out of further candidates.
     pub fn full_inboxes(&self) -> impl Iterator<Item = &str> {
         let limits = self.request.inbox_limits.as_ref();
         self.inboxes.iter().filter_map(move |(inbox, share)| {
@@ -166,12 +166,12 @@ impl Choice<'_> {
         })
     }
 
-    /// Whether an entry was offered that does not fit.
+    /// Returns whether an entry was offered that does not fit.
     pub fn is_limited(&self) -> bool {
         self.limited
     }
 
-    /// The entries that were taken, in the order in which they were offered.
+    /// Returns the entries that were taken, in the order in which they were offered.
     pub fn into_ids(self) -> Vec<EntryId> {
         self.ids
     }
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inbox_at_its_limit_is_skipped() {
+    fn inbox_at_its_limit_is_skipped() {
         let mut request = request();
         request.inbox_limits = Some(InboxLimits::all(2));
         request.inboxes.insert("a".to_owned(), InboxShare { runs: 1, weight: 1 });
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_taken_than_fits() {
+    fn takes_no_more_than_fits() {
         let mut request = request();
         (request.weight, request.oversized) = (10, false);
         assert_eq!(taken(&request, &[(None, 6), (None, 6), (None, 4), (None, 1)]), [1, 3]);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_weighs_more_than_everything_runs_by_itself() {
+    fn oversized_entry_runs_alone() {
         let mut request = request();
         request.weight = 10;
         assert_eq!(taken(&request, &[(None, 11), (None, 1)]), [1]);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inbox_takes_only_its_share_of_the_bytes() {
+    fn inbox_takes_only_its_share_of_the_bytes() {
         let mut request = request();
         (request.weight, request.inbox_weight) = (10, 5);
         assert_eq!(taken(&request, &[(Some("a"), 3), (Some("a"), 3), (Some("b"), 3)]), [1, 3]);

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use super::{entry::NewReply, lease::Lease};
 
-/// What becomes of an entry at the end of its lease.
+/// How an entry is settled at the end of its lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Settlement {
     /// It is done. Its key and its metadata are kept, its body is not.
     Done {
-        /// The replies to it, in the order in which they are to be sent. They are written in the
-        /// same transaction, and run before the other waiting entries of the lane.
+        /// Its replies, in the order in which they are to be sent. They are stored in the same
+        /// transaction, and run before the other waiting entries of the lane.
         replies: Vec<NewReply>,
     },
-    /// A run failed: it runs again.
+    /// A run failed, and is retried.
     Retry {
         /// The delay before the next run.
         after: Duration,
@@ -23,34 +23,34 @@ pub enum Settlement {
         /// Whether its lane waits for it. If not, other entries of the lane may run before it.
         holds_lane: bool,
     },
-    /// A run could not take place, which is not the entry's fault: it runs again, and no attempt
-    /// is used. Its lane waits for it.
+    /// It could not run, which is not the entry's fault. It runs again without using an attempt,
+    /// and its lane waits for it.
     Release {
         /// The delay before the next run.
         after: Duration,
         /// Why it could not run.
         reason: String,
     },
-    /// It waits for a limit that ends with time or by a person's doing: it runs again, and no attempt
-    /// is used. Its lane waits for it. Releases in a row end with this.
+    /// It must wait for a limit that ends by itself or is lifted by a person. It runs again without
+    /// using an attempt, and its lane waits for it. This ends a series of releases.
     PutOff {
         /// The delay before the next run.
         after: Duration,
         /// What it waits for.
         reason: String,
     },
-    /// It was claimed and not run: the lease is given back as if it had not been taken.
+    /// It was claimed but not run. The lease is given back as if it had never been taken.
     GiveBack,
-    /// It is on hold, and with it its lane, until it is released
-    /// ([`release_held`](super::QueueStore::release_held)). No attempt is used.
+    /// It is on hold, and so is its lane, until it is [released](super::QueueStore::release_held).
+    /// No attempt is used.
     Hold {
         /// Why it is on hold.
         reason: String,
-        /// The time after which it is claimed all the same, as
+        /// Maximum time on hold. After that it is claimed with
         /// [`was_held`](super::Claimed::was_held).
         at_most: Duration,
     },
-    /// It failed for good: it becomes a dead letter.
+    /// It failed permanently and becomes a dead letter.
     Bury {
         /// Why it failed.
         error: String,
@@ -58,30 +58,30 @@ pub enum Settlement {
 }
 
 impl Settlement {
-    /// Returns a settlement of an entry that is done and has no replies.
+    /// Creates a settlement for an entry that is done and has no replies.
     pub fn done() -> Self {
         Self::Done { replies: Vec::new() }
     }
 
-    /// Whether the entry does not run again by itself.
+    /// Returns whether the entry will not run again without a person.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Done { .. } | Self::Bury { .. })
     }
 
-    /// Whether it may make an entry due.
+    /// Returns whether it may make an entry due.
     #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
     pub(super) fn wakes(&self, lease: &Lease) -> bool {
-        // What ends an entry without a lane makes no other due.
+        // The end of an entry without a lane makes no other entry due.
         lease.lane.is_some() || !self.is_final() || self.has_replies()
     }
 
-    /// Whether there are replies to be queued.
+    /// Returns whether there are replies to queue.
     #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
     pub(super) fn has_replies(&self) -> bool {
         matches!(self, Self::Done { replies } if !replies.is_empty())
     }
 
-    /// About how many bytes it writes.
+    /// Returns about how many bytes it writes.
     #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
     pub(super) fn size(&self) -> usize {
         match self {
@@ -90,7 +90,7 @@ impl Settlement {
         }
     }
 
-    /// Which change it is, for SQL.
+    /// Returns the name of the change, for SQL.
     #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
     pub(super) fn name(&self) -> &'static str {
         match self {
@@ -104,8 +104,8 @@ impl Settlement {
         }
     }
 
-    /// The state that the entry is in afterwards, and the delay until it is due; none where it is
-    /// not due again.
+    /// Returns the state of the entry afterwards, and the delay until it is due; `None` if it will
+    /// not be due.
     #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
     pub(super) fn state(&self, lease: &Lease) -> (&'static str, Option<Duration>) {
         match self {
@@ -121,7 +121,7 @@ impl Settlement {
         }
     }
 
-    /// Why the entry was not done, where the settlement says so.
+    /// Returns why the entry is not done, if the settlement says so.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Done { .. } | Self::GiveBack => None,

@@ -1,4 +1,4 @@
-//! [`QueueStore`]: where queued events are kept.
+//! [`QueueStore`]: stores queued events.
 
 use std::{future::Future, time::Duration};
 
@@ -12,9 +12,9 @@ use super::{
     settlement::Settlement,
 };
 
-/// Keeps queued events and replies, and which worker may run them.
+/// Stores queued events and replies, and which worker may run them.
 ///
-/// An entry is in one of these states:
+/// Each entry is in one of these states:
 ///
 /// ```text
 ///             ┌── behind another of its lane ──► blocked ──┐ the lane is free
@@ -24,22 +24,22 @@ use super::{
 ///                              hold ── held ◄────────┴── leased ──────────┴──► done
 /// ```
 ///
-/// - Each change is durable when its future resolves: it survives the loss of the process and of the
-///   machine's power. Every future may be dropped at any `.await`: the change is then made as a
-///   whole or not at all.
-/// - No two entries share a key, whatever their state.
-/// - Of the entries of one lane at most one is ready, held or leased. Of those that are blocked,
-///   replies are next, and then the earliest arrival. An entry that waits for a retry keeps its lane
-///   ([`holds_lane`](Settlement::Retry::holds_lane)) or steps aside, and takes its place in the
-///   lane's order again when it is due. All this holds across every process that uses the store.
-/// - An expired lease makes its entry due. Until another worker claims it, its holder may still renew
-///   or settle it; afterwards its token no longer changes anything.
-/// - A run that is lost with its worker uses no attempt the first two times: entries that ran beside
-///   the one that took the worker down must not pay for it. After the second time in a row the entry
-///   is a [suspect](super::Claimed::suspect) and runs alone; if it is lost again, the run counts
-///   ([`was_lost`](super::Claimed::was_lost)). A settlement by its worker makes it an ordinary entry
-///   again, except one of a claim that `was_lost`.
-/// - The store's clock is the only one, so that the machines which share it agree.
+/// - Each change is durable when its future resolves: it survives a crash of the process and a
+///   power failure of the machine. Every future may be dropped at any `.await`: the change is then
+///   made completely or not at all.
+/// - No two entries have the same key, whatever their state.
+/// - In each lane, at most one entry is ready, held or leased. Of the blocked ones, replies come
+///   next, and then the earliest arrival. An entry that waits for a retry either keeps its lane
+///   waiting ([`holds_lane`](Settlement::Retry::holds_lane)) or steps aside, and takes its place in
+///   the lane's order again when it is due. All this holds across all processes that use the store.
+/// - An expired lease makes its entry due. Until another worker claims it, its holder may still
+///   renew or settle it; afterwards its token no longer changes anything.
+/// - A run that is lost with its worker uses no attempt the first two times: entries that ran
+///   beside the one that crashed the worker must not pay for it. After the second time in a row the
+///   entry is a [suspect](super::Claimed::suspect) and runs alone. If it is lost again, that run
+///   counts ([`was_lost`](super::Claimed::was_lost)). Once its worker settles it, it is an ordinary
+///   entry again, except after a claim that `was_lost`.
+/// - Only the store's clock is used, so that the machines that share it agree.
 ///
 /// Clones share one store. `queue::contract::check` (feature `test-util`) checks an implementation
 /// against all of this.
@@ -50,29 +50,29 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
     /// Registers a worker. While its registration exists, the worker counts as alive.
     fn register(&self) -> impl Future<Output = Result<Registration, QueueError>> + Send;
 
-    /// Makes due what would otherwise wait for nothing: the leases of workers that are dead, and
-    /// lanes whose entries are all blocked. Returns how many entries these are.
+    /// Makes entries due that would otherwise wait forever: those leased to dead workers, and those
+    /// of lanes whose entries are all blocked. Returns how many.
     ///
     /// Each worker calls this about once a second.
     fn recover(&self, worker: WorkerId) -> impl Future<Output = Result<u64, QueueError>> + Send;
 
-    /// Adds an event. Returns `false` if its key was there already.
+    /// Adds an event. Returns `false` if its key already exists.
     fn enqueue(&self, entry: NewEntry) -> impl Future<Output = Result<bool, QueueError>> + Send;
 
-    /// Leases entries that are due, by the limits of the request.
+    /// Leases due entries, within the limits of the request.
     fn claim(
         &self,
         request: ClaimRequest,
     ) -> impl Future<Output = Result<Claims, QueueError>> + Send;
 
-    /// Extends leases to `lease` from now. Returns those that are lost.
+    /// Extends leases to `lease` from now. Returns those that were lost.
     fn renew(
         &self,
         leases: &[Lease],
         lease: Duration,
     ) -> impl Future<Output = Result<Vec<EntryId>, QueueError>> + Send;
 
-    /// Ends a lease. Returns `false` if it was lost: nothing was changed.
+    /// Ends a lease. Returns `false` if it was lost; nothing is changed then.
     fn settle(
         &self,
         lease: &Lease,
@@ -114,28 +114,28 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<DeadLetter>, QueueError>> + Send;
 
-    /// Reads one dead letter and its event.
+    /// Reads a dead letter and its event.
     fn dead_letter(
         &self,
         id: EntryId,
     ) -> impl Future<Output = Result<Option<(DeadLetter, StoredEvent)>, QueueError>> + Send;
 
-    /// Leases up to `limit` dead letters that nobody has reported yet. One that is not
-    /// [reported](Self::reported) is given again after `lease`.
+    /// Leases up to `limit` dead letters that have not been reported yet. One that is not
+    /// [reported](Self::reported) is returned again after `lease`.
     fn unreported_dead_letters(
         &self,
         limit: usize,
         lease: Duration,
     ) -> impl Future<Output = Result<Vec<DeadReport>, QueueError>> + Send;
 
-    /// Records that a dead letter was reported. Returns `false` if it is no longer the same one: it
-    /// was requeued or dropped.
+    /// Records that a dead letter was reported. Returns `false` if it was requeued or dropped in
+    /// the meantime.
     fn reported(&self, lease: &Lease) -> impl Future<Output = Result<bool, QueueError>> + Send;
 
     /// Requeues a dead letter, with all its attempts. Returns `false` if there is none.
     fn requeue(&self, id: EntryId) -> impl Future<Output = Result<bool, QueueError>> + Send;
 
-    /// Requeues every dead letter of an inbox. Returns how many.
+    /// Requeues all dead letters of an inbox. Returns how many.
     fn requeue_inbox(&self, inbox_id: &str)
     -> impl Future<Output = Result<u64, QueueError>> + Send;
 
@@ -148,7 +148,7 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
 
 /// A source of notifications about entries that may have become due.
 pub trait Changes: Send + 'static {
-    /// Waits until an entry may have become due since the last look. It may resolve for no reason,
-    /// and may miss what other processes do: workers also look from time to time.
+    /// Waits until an entry may have become due since the last call. It may resolve for no reason,
+    /// and may miss changes of other processes: workers also poll.
     fn next(&mut self) -> impl Future<Output = ()> + Send;
 }

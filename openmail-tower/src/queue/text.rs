@@ -1,30 +1,30 @@
-//! Text as every database takes it.
+//! Makes text fit for the columns of every database.
 
 use sha2::{Digest, Sha256};
 
 use crate::event::beginning;
 
-/// Beyond so many bytes an id is kept as its hash: PostgreSQL's indexes hold 2,704 bytes.
+/// An id with more bytes is stored as its hash: PostgreSQL's indexes hold at most 2,704 bytes.
 const LONGEST: usize = 1024;
-/// So many bytes of an error are kept.
+/// Maximum length of a stored error, in bytes.
 const ERROR: usize = 4096;
 
-/// An id as a column. PostgreSQL's text holds no NUL.
+/// Returns an id as a column holds it. PostgreSQL's text cannot hold NUL.
 pub(super) fn column(text: &str) -> String {
     if text.len() > LONGEST || text.contains('\0') { hashed(text) } else { text.to_owned() }
 }
 
-/// A text in place of one that a column cannot hold.
+/// Returns the replacement for a text that a column cannot hold.
 pub(super) fn hashed(text: &str) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(text)))
 }
 
-/// An error as a column.
+/// Returns an error as a column holds it.
 pub(super) fn error(text: &str) -> String {
     beginning(text, ERROR).replace('\0', "\u{fffd}")
 }
 
-/// An error as a column of a database whose encoding does not hold it.
+/// Returns an error for a database whose encoding cannot hold all of it.
 #[cfg(any(test, feature = "queue-postgres"))]
 pub(super) fn ascii_error(text: &str) -> String {
     let ascii = error(text).replace(|c: char| !c.is_ascii() || c.is_ascii_control(), "?");
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_hold_what_databases_do() {
+    fn columns_fit_every_database() {
         assert_eq!(column("evt_1"), "evt_1");
         for odd in ["a\0b".to_owned(), "x".repeat(5000)] {
             let column = column(&odd);

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use super::error::{QueueError, QueueErrorKind};
 
-/// Which store a URL such as `DATABASE_URL` names, by its scheme.
+/// The store that a URL such as `DATABASE_URL` names, by its scheme.
 ///
 /// ```
 /// use openmail_tower::queue::StoreUrl;
@@ -22,9 +22,9 @@ use super::error::{QueueError, QueueErrorKind};
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreUrl {
-    /// `sqlite:path`, `sqlite://path`: the path of a file. Parameters after a `?` are left out.
+    /// `sqlite:path` or `sqlite://path`: the path of a file. Parameters after a `?` are ignored.
     Sqlite(PathBuf),
-    /// `postgres://…`, `postgresql://…`: the URL as it is.
+    /// `postgres://…` or `postgresql://…`: the URL unchanged.
     Postgres(String),
 }
 
@@ -52,7 +52,7 @@ impl FromStr for StoreUrl {
     }
 }
 
-/// Without the URL, which may hold a password.
+/// Omits the URL, which may contain a password.
 impl fmt::Debug for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

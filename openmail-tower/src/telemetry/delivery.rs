@@ -160,7 +160,7 @@ impl Answering {
     /// Records that a handler returned replies that nothing sends.
     pub(crate) fn unsent(&mut self) {
         self.end("unsent");
-        log::miswired("a handler returned a reply, and no ReplyLayer is there to send it");
+        log::miswired("a handler returned a reply, but there is no ReplyLayer to send it");
     }
 
     /// Records that the event was not handled, for now or for good.
@@ -206,5 +206,5 @@ pub(crate) fn reply_unauthorized(error: &HandlerError) {
 
 /// Logs that a request reached an endpoint without verification.
 pub(crate) fn unverified() {
-    log::miswired("no VerifyLayer is around this Endpoint");
+    log::miswired("there is no VerifyLayer around this Endpoint");
 }

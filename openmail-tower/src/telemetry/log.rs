@@ -113,7 +113,7 @@ pub(super) fn reply_unauthorized(error: &dyn fmt::Display) {
     tracing::error!(
         target: TARGET,
         error = %text::error(error),
-        "no reply is sent until the API key is changed"
+        "no reply can be sent until the API key is changed"
     );
     #[cfg(not(feature = "tracing"))]
     let _ = error;
@@ -209,7 +209,7 @@ pub(super) fn lease_lost(id: &dyn fmt::Display) {
 #[cfg(feature = "queue")]
 pub(super) fn run_blocks(id: &dyn fmt::Display) {
     #[cfg(feature = "tracing")]
-    tracing::error!(target: TARGET, entry = %id, "run blocks its thread, lease let go");
+    tracing::error!(target: TARGET, entry = %id, "run blocks its thread, lease given up");
     #[cfg(not(feature = "tracing"))]
     let _ = id;
 }
@@ -226,11 +226,11 @@ pub(super) fn settlement_refused(id: &dyn fmt::Display, error: &dyn std::error::
     let _ = (id, error);
 }
 
-/// Entries of a dead worker were taken over.
+/// Abandoned entries were recovered.
 #[cfg(feature = "queue")]
 pub(super) fn recovered(entries: u64) {
     #[cfg(feature = "tracing")]
-    tracing::warn!(target: TARGET, entries, "entries recovered that nobody ran");
+    tracing::warn!(target: TARGET, entries, "recovered abandoned entries");
     #[cfg(not(feature = "tracing"))]
     let _ = entries;
 }
@@ -264,7 +264,7 @@ pub(super) fn store_away(error: &dyn std::error::Error) {
 #[cfg(feature = "queue")]
 pub(super) fn unready(error: &dyn fmt::Display) {
     #[cfg(feature = "tracing")]
-    tracing::error!(target: TARGET, error = %text::error(error), "service takes no events");
+    tracing::error!(target: TARGET, error = %text::error(error), "service is not ready for events");
     #[cfg(not(feature = "tracing"))]
     let _ = error;
 }

@@ -56,7 +56,7 @@ pub(crate) fn refused(id: impl fmt::Display, error: &dyn Error) {
     log::settlement_refused(&id, error);
 }
 
-/// This many entries were taken over from a dead worker.
+/// This many entries were recovered: a worker had died, or a lane had stalled.
 pub(crate) fn recovered(entries: u64) {
     log::recovered(entries);
 }

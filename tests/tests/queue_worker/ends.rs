@@ -34,7 +34,7 @@ async fn a_run_that_takes_too_long_fails_and_frees_its_lane() {
     assert_eq!(worker.stop().await, 0);
     let letters = queue.store().dead_letters(None, 10).await.unwrap();
     assert_eq!((letters[0].event_id.as_deref(), letters[0].attempts), (Some("hangs"), 2));
-    assert_eq!(letters[0].error, "the run was cut off after 50ms");
+    assert_eq!(letters[0].error, "the run was cancelled after 50ms");
 }
 
 #[tokio::test]
@@ -169,7 +169,7 @@ async fn a_settlement_that_the_store_refuses_for_good_ends_as_a_dead_letter() {
     worker.stop().await;
     assert_eq!(seen.count(), 1);
     let letters = queue.store().dead_letters(None, 10).await.unwrap();
-    assert_eq!(letters[0].error, "the store refused what became of the run");
+    assert_eq!(letters[0].error, "the store refused to record the result of the run");
 }
 
 type Letters = Arc<Mutex<Vec<DeadLetter>>>;

@@ -287,7 +287,7 @@ async fn an_event_that_takes_its_worker_down_each_time_is_buried() {
     assert_eq!(seen.count(), 0);
     let letters = queue.store().dead_letters(None, 10).await.unwrap();
     assert_eq!(letters[0].attempts, 2);
-    assert_eq!(letters[0].error, "its worker was lost while it ran alone");
+    assert_eq!(letters[0].error, "its worker died while running nothing else");
 }
 
 #[tokio::test]

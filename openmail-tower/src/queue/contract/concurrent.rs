@@ -1,4 +1,4 @@
-//! Many at the same time.
+//! Many callers at the same time.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,7 +17,7 @@ use super::probe::{LONG, Probe};
 
 pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
     one_of_many_is_new(probe).await;
-    none_is_dropped_by_half(probe).await;
+    dropped_calls_enqueue_wholly_or_not_at_all(probe).await;
     lanes_hold_for_all(probe).await;
 }
 
@@ -35,15 +35,15 @@ async fn one_of_many_is_new<St: QueueStore>(probe: &Probe<St>) {
     probe.finish().await;
 }
 
-/// Whoever gives up waiting leaves an event that is there as a whole, or not at all.
-async fn none_is_dropped_by_half<St: QueueStore>(probe: &Probe<St>) {
+/// An event whose caller stops waiting is either enqueued completely or not at all.
+async fn dropped_calls_enqueue_wholly_or_not_at_all<St: QueueStore>(probe: &Probe<St>) {
     let mut all = HashSet::new();
     for delay in 0..20 {
         let entry = probe.entry(Some("dropped"));
         all.insert(entry.stored.raw_body.clone());
         let (store, entry) = (probe.store.clone(), entry);
         let asked = tokio::spawn(async move { store.enqueue(entry).await });
-        // Each time it has come a little further.
+        // Each one is dropped a little later than the one before.
         tokio::time::sleep(Duration::from_micros(100 * delay)).await;
         asked.abort();
     }

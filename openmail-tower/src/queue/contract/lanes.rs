@@ -1,4 +1,4 @@
-//! One at a time of each lane, in order of arrival.
+//! Each lane runs one entry at a time, in order of arrival.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ async fn a_retry_holds_its_lane<St: QueueStore>(probe: &Probe<St>) {
     probe.retry(&probe.next(LONG).await, SHORT, true).await;
     let again = probe.next(LONG).await;
     assert_eq!(again.stored, first);
-    // One that waits for long still does.
+    // An entry that waits for long still waits.
     assert!(probe.is_idle().await);
     probe.done(&again).await;
     let claimed = probe.next(LONG).await;
@@ -74,7 +74,7 @@ async fn a_retry_steps_aside<St: QueueStore>(probe: &Probe<St>) {
     probe.retry(&probe.next(LONG).await, Duration::ZERO, false).await;
     let other = probe.next(LONG).await;
     assert_eq!(other.stored, second, "it goes before");
-    // The retry is due, and there is still one at a time.
+    // The retry is due, and the lane still runs one entry at a time.
     assert!(probe.is_idle().await, "one at a time");
     let third = probe.add(Some("aside")).await;
     probe.done(&other).await;
@@ -98,7 +98,7 @@ async fn several_step_aside<St: QueueStore>(probe: &Probe<St>) {
     }
     assert!(probe.is_idle().await, "none is due");
     assert_eq!(probe.counts().await, Counts { waiting: 5, ..Counts::default() });
-    // Now all of them are, the latest first.
+    // Now all of them are due, the latest first.
     for id in aside.iter().rev() {
         assert!(probe.store.release_entry(*id).await.expect("it is released"));
     }

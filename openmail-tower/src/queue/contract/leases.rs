@@ -1,4 +1,4 @@
-//! One event, its leases and its ends.
+//! The leases of a single event, and how they end.
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
     a_claimed_one_is_not_claimed_again(probe).await;
     a_lease_that_ran_out(probe).await;
     a_renewed_lease(probe).await;
-    a_run_that_is_lost_with_its_worker(probe).await;
-    what_a_worker_holds_is_not_claimed_again(probe).await;
-    what_is_given_back_was_not_run(probe).await;
-    what_is_done_is_pruned(probe).await;
+    run_lost_with_its_worker(probe).await;
+    held_entries_are_not_claimed_again(probe).await;
+    giving_back_uses_no_attempt(probe).await;
+    done_entries_are_pruned(probe).await;
     it_tells_of_changes(probe).await;
 }
 
-/// These leave events that wait for ever.
+/// Checks that leave entries which never run again.
 pub(super) async fn check_last<St: QueueStore>(probe: &Probe<St>) {
     retries_wait(probe).await;
     for_ever(probe).await;
@@ -107,15 +107,15 @@ async fn a_lease_that_ran_out<St: QueueStore>(probe: &Probe<St>) {
     assert!(probe.is_idle().await, "nothing has changed");
     probe.done(&holder).await;
     probe.done(&probe.next(LONG).await).await;
-    // Nobody has taken it meanwhile.
+    // No other worker has claimed it since.
     probe.add(None).await;
     let late = probe.next(SHORT).await;
     probe.done(&late).await;
     assert!(probe.is_idle().await);
 }
 
-/// Twice beside others, and then alone.
-async fn a_run_that_is_lost_with_its_worker<St: QueueStore>(probe: &Probe<St>) {
+/// The first two times beside other runs, and then alone.
+async fn run_lost_with_its_worker<St: QueueStore>(probe: &Probe<St>) {
     probe.add(Some("lost")).await;
     for _ in 0..2 {
         let claimed = probe.next(SHORT).await;
@@ -141,14 +141,14 @@ async fn a_run_that_is_lost_with_its_worker<St: QueueStore>(probe: &Probe<St>) {
         assert_eq!((again.attempt, again.suspect, again.was_lost), (attempt + 1, true, false));
     }
     probe.retry(&suspect(LONG).await, SHORT, true).await;
-    // Once a run has come to an end, it is as any other.
+    // Once a run has finished, the entry is an ordinary one again.
     probe.retry(&suspect(LONG).await, SHORT, true).await;
     let claimed = probe.next(LONG).await;
     assert_eq!((claimed.attempt, claimed.suspect), (6, false));
     probe.done(&claimed).await;
 }
 
-async fn what_a_worker_holds_is_not_claimed_again<St: QueueStore>(probe: &Probe<St>) {
+async fn held_entries_are_not_claimed_again<St: QueueStore>(probe: &Probe<St>) {
     probe.add(None).await;
     let mine = probe.next(SHORT).await;
     let other = probe.add(None).await;
@@ -189,7 +189,7 @@ async fn retries_wait<St: QueueStore>(probe: &Probe<St>) {
     assert_eq!(probe.counts().await, Counts { waiting: 1, ..Counts::default() });
 }
 
-/// No length overflows.
+/// Leases and delays of any length do not overflow.
 async fn for_ever<St: QueueStore>(probe: &Probe<St>) {
     probe.add(None).await;
     let claimed = probe.next(Duration::MAX).await;
@@ -201,7 +201,7 @@ async fn for_ever<St: QueueStore>(probe: &Probe<St>) {
     assert!(probe.is_idle().await);
 }
 
-async fn what_is_given_back_was_not_run<St: QueueStore>(probe: &Probe<St>) {
+async fn giving_back_uses_no_attempt<St: QueueStore>(probe: &Probe<St>) {
     probe.add(Some("given back")).await;
     probe.add(Some("given back")).await;
     let first = probe.next(LONG).await;
@@ -214,7 +214,7 @@ async fn what_is_given_back_was_not_run<St: QueueStore>(probe: &Probe<St>) {
     probe.done(&probe.next(LONG).await).await;
 }
 
-async fn what_is_done_is_pruned<St: QueueStore>(probe: &Probe<St>) {
+async fn done_entries_are_pruned<St: QueueStore>(probe: &Probe<St>) {
     let entry = probe.entry(None);
     assert!(probe.enqueue(entry.clone()).await);
     probe.done(&probe.next(LONG).await).await;
@@ -231,7 +231,7 @@ async fn what_is_done_is_pruned<St: QueueStore>(probe: &Probe<St>) {
 
 async fn it_tells_of_changes<St: QueueStore>(probe: &Probe<St>) {
     let mut changes = probe.store.changes();
-    // A store may take its time until it hears of others; so the change is repeated.
+    // A store may take a while to notice changes, so the change is repeated.
     let told = async {
         loop {
             probe.add(None).await;

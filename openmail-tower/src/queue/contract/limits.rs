@@ -1,4 +1,4 @@
-//! What a worker asks for is all that it gets.
+//! A worker never gets more than it asked for.
 
 use crate::queue::{
     request::{InboxLimits, InboxShare},

@@ -1,4 +1,4 @@
-//! What a [`QueueStore`] promises, as tests (feature `test-util`).
+//! Tests that check the contract of a [`QueueStore`] (feature `test-util`).
 
 mod concurrent;
 mod dead;
@@ -11,8 +11,8 @@ mod replies;
 use super::store::QueueStore;
 use probe::Probe;
 
-/// Checks a store against its contract. It must be empty, nobody else may use it meanwhile, and it
-/// is of no use afterwards.
+/// Checks a store against the contract of [`QueueStore`]. The store must be empty and not used by
+/// anything else, and cannot be used afterwards.
 ///
 /// ```
 /// # #[cfg(feature = "queue-sqlite")]
@@ -29,7 +29,7 @@ use probe::Probe;
 /// ```
 ///
 /// # Panics
-/// When the store does not keep it, or fails.
+/// If the store breaks the contract, or fails.
 pub async fn check<St: QueueStore>(store: St) {
     let probe = Probe::new(store);
     leases::check(&probe).await;

@@ -21,12 +21,12 @@ use crate::{
     seam::StoredEvent,
 };
 
-/// A lease, a back-off that does not end in a test.
+/// A lease or a delay that does not end within a test.
 pub(super) const LONG: Duration = Duration::from_secs(3600);
-/// One that has ended when it begins, so that no test waits for it.
+/// A lease or a delay that has already ended when it begins, so that no test has to wait for it.
 pub(super) const SHORT: Duration = Duration::ZERO;
 
-/// Entries with keys of their own, and claims that wait.
+/// Creates entries with unique keys, and claims that wait.
 #[derive(Debug)]
 pub(super) struct Probe<St> {
     pub(super) store: St,
@@ -58,7 +58,7 @@ impl<St: QueueStore> Probe<St> {
         }
     }
 
-    /// Adds a new entry to a lane, and gives its event.
+    /// Adds a new entry to a lane, and returns its event.
     pub(super) async fn add(&self, lane: Option<&str>) -> StoredEvent {
         let entry = self.entry(lane);
         let stored = entry.stored.clone();
@@ -66,7 +66,7 @@ impl<St: QueueStore> Probe<St> {
         stored
     }
 
-    /// Adds entries at the same time.
+    /// Adds entries concurrently.
     pub(super) async fn enqueue_all(&self, entries: impl IntoIterator<Item = NewEntry>) {
         let mut added = JoinSet::new();
         for entry in entries {
@@ -76,7 +76,7 @@ impl<St: QueueStore> Probe<St> {
         assert!(added.join_all().await.into_iter().all(|new| new), "new keys");
     }
 
-    /// Settles entries as done at the same time.
+    /// Settles entries as done, concurrently.
     pub(super) async fn all_done(&self, all: Vec<Claimed>) {
         let mut settled = JoinSet::new();
         for claimed in all {
@@ -95,7 +95,7 @@ impl<St: QueueStore> Probe<St> {
         ClaimRequest::new(WorkerId(1), limit, lease)
     }
 
-    /// A request for suspects only.
+    /// Returns a request for suspects only.
     pub(super) fn suspects(&self, lease: Duration) -> ClaimRequest {
         let mut request = self.request(10, lease);
         request.suspects = true;
@@ -110,7 +110,7 @@ impl<St: QueueStore> Probe<St> {
         self.claims(self.request(limit, lease)).await.entries
     }
 
-    /// The next one, as soon as there is one.
+    /// Claims the next entry as soon as one is due.
     pub(super) async fn next(&self, lease: Duration) -> Claimed {
         let next = async {
             loop {

@@ -1,4 +1,4 @@
-//! Replies, and what is on hold.
+//! Replies, and entries on hold.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
     a_lost_lease_writes_no_reply(probe).await;
     a_reply_is_written_once(probe).await;
     a_worker_may_leave_replies_to_others(probe).await;
-    what_is_held_holds_its_lane(probe).await;
+    held_entry_holds_its_lane(probe).await;
     a_hold_ends_with_its_time(probe).await;
     releases_are_counted(probe).await;
     being_put_off_counts_from_the_first_time(probe).await;
@@ -109,7 +109,7 @@ async fn a_worker_may_leave_replies_to_others<St: QueueStore>(probe: &Probe<St>)
     assert!(probe.store.drop_dead_letter(reply.lease.id).await.expect("it is dropped"));
 }
 
-async fn what_is_held_holds_its_lane<St: QueueStore>(probe: &Probe<St>) {
+async fn held_entry_holds_its_lane<St: QueueStore>(probe: &Probe<St>) {
     let entry = probe.entry(Some("held"));
     assert!(probe.enqueue(entry.clone()).await);
     probe.add(Some("held")).await;

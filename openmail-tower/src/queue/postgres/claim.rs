@@ -1,4 +1,4 @@
-//! Leases: who may run what.
+//! Leases: which worker may run which entry.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::{
     lanes::{self, lock, promote},
 };
 
-/// How many candidates are looked at in one statement.
+/// The number of candidates examined in one statement.
 const PAGE: usize = 256;
 
 pub(super) async fn claim(database: &Database, request: ClaimRequest) -> sqlx::Result<Claims> {
@@ -34,7 +34,7 @@ pub(super) async fn claim(database: &Database, request: ClaimRequest) -> sqlx::R
     let (ids, limited) = choose(&mut work, &request).await?;
     let mut entries = Vec::new();
     if !ids.is_empty() {
-        // Chosen by another in the meantime, or locked: it is its.
+        // Rows that another worker has chosen in the meantime, or locked, are left to that worker.
         let rows = sqlx::query(concat!(
             "WITH due AS (
                SELECT id FROM openmail_events
@@ -63,7 +63,7 @@ pub(super) async fn claim(database: &Database, request: ClaimRequest) -> sqlx::R
     Ok(Claims { entries, next_due: ahead.next_due, limited, suspects })
 }
 
-/// What there is besides the entries that are due.
+/// Information about entries that are not claimed.
 struct Ahead {
     next_due: Option<Duration>,
     suspects: bool,
@@ -107,7 +107,7 @@ macro_rules! candidates {
     };
 }
 
-/// Which entries are to be claimed, and whether others are due that do not fit.
+/// Chooses the entries to claim. Also returns whether other due entries do not fit.
 async fn choose(
     connection: &mut PgConnection,
     request: &ClaimRequest,
@@ -116,8 +116,9 @@ async fn choose(
     let mut choice = request.choice();
     let (mut due_at, mut id) = (i64::MIN, i64::MIN);
     let mut page = request.limit.clamp(1, PAGE);
-    // The first page is locked, so that workers which claim at the same time get different entries. The
-    // others are only read: most of them do not fit, and a lock is written to the disk.
+    // The first page is locked, so that workers which claim at the same time get different entries.
+    // Further pages are only read: most of their entries do not fit, and each lock is a write to
+    // disk.
     let mut find = candidates!(" FOR UPDATE SKIP LOCKED");
     loop {
         let full: Vec<String> = choice.full_inboxes().map(ToOwned::to_owned).collect();
@@ -149,7 +150,7 @@ fn numbers(ids: &[EntryId]) -> Vec<i64> {
     ids.iter().map(|id| id.0).collect()
 }
 
-/// Entries that stepped aside and are due take their places in their lanes again, a page at a time.
+/// Returns entries that stepped aside to their lanes once they are due, a page at a time.
 async fn back_into_lanes(database: &Database) -> sqlx::Result<()> {
     let mut work = database.begin("").await?;
     let rows = sqlx::query(
@@ -175,7 +176,7 @@ async fn back_into_lanes(database: &Database) -> sqlx::Result<()> {
     work.commit().await
 }
 
-/// Extends leases. Returns those that are lost.
+/// Extends leases. Returns those that were lost.
 pub(super) async fn renew(
     database: &Database,
     leases: &[Lease],
@@ -183,7 +184,7 @@ pub(super) async fn renew(
 ) -> sqlx::Result<Vec<EntryId>> {
     let (ids, tokens): (Vec<_>, Vec<_>) = leases.iter().map(|it| (it.id.0, it.token)).unzip();
     let mut work = database.begin("").await?;
-    // The rows are locked in order, so that two who renew or settle never wait for each other.
+    // The rows are locked in order, so that two concurrent callers never wait for each other.
     let rows = sqlx::query(
         "WITH held AS (
            SELECT event.id, event.token FROM openmail_events AS event

@@ -20,44 +20,46 @@ use crate::{
     seam::within,
 };
 
-/// How long a worker or a delivery waits for the database at a time. After a failover, the old primary
-/// may leave its connections open and silent.
+/// Maximum time that a worker or a delivery waits for the database at once. After a failover, the
+/// old primary may leave its connections open and silent.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
-/// How long what nobody waits for may take.
+/// Maximum time for work that nobody waits for.
 pub(super) const LONG: Duration = Duration::from_secs(30);
 
-/// Connections that wait for the next transaction, besides those in the pool. The pool asks the
-/// server about each connection that comes back, which costs as much as a commit.
+/// Maximum number of idle connections kept outside the pool. The pool tests each connection that is
+/// returned to it, which costs as much as a commit.
 const SPARE: usize = 3;
 
-/// What transactions are made with. Clones share it.
+/// Runs transactions. Clones share the connections.
 #[derive(Clone)]
 pub(super) struct Database(Arc<Inner>);
 
 struct Inner {
     pool: PgPool,
-    /// What a transaction begins with. The default isolation level of a database or a role may be
-    /// another; with `REPEATABLE READ` a transaction does not see what was committed while it waited
-    /// for a lane. And the default may be to read only.
+    /// The statement that begins a transaction. It sets the isolation level, since the default of a
+    /// database or a role may be different: with `REPEATABLE READ`, a transaction would not see
+    /// what was committed while it waited for a lane. It also sets the access mode, since the
+    /// default may be read-only.
     begin: String,
     keeps: usize,
     spare: Mutex<Vec<PoolConnection<Postgres>>>,
     facts: OnceCell<Facts>,
-    /// When a transaction was given up last because the server was silent.
+    /// When a transaction was last abandoned because the server was silent.
     silent_at: Mutex<Option<Instant>>,
 }
 
-/// How long connections are asked whether they live before they are used, once one was silent: a
-/// failover may have left all of them so. And how long they have for their answer.
+/// For this long after a connection was silent, each connection is tested before it is used: a
+/// failover may have left all of them silent.
 const DOUBT: Duration = Duration::from_secs(10);
+/// Maximum time of that test.
 const ANSWER: Duration = Duration::from_millis(300);
 
-/// What does not change while a store is open.
+/// Facts that do not change while a store is open.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Facts {
-    /// The oid of the workers' table, of which their locks are, as a lock's first number.
+    /// The oid of the workers' table, which is the first number of their advisory locks.
     pub(super) class: i32,
-    /// Whether the database holds every character.
+    /// Whether the database's encoding holds every character.
     pub(super) holds_unicode: bool,
 }
 
@@ -66,7 +68,7 @@ pub(super) struct Facts {
 pub(super) enum Sessions {
     /// By the store, when it connected.
     Ours,
-    /// By the program: everything that is needed is set for each transaction.
+    /// By the program, so everything that is needed is set in each transaction.
     Theirs,
 }
 
@@ -92,10 +94,10 @@ impl Database {
         &self.0.pool
     }
 
-    /// Begins a transaction, and runs a statement without parameters at its start.
+    /// Begins a transaction, and runs a statement without parameters first.
     pub(super) async fn begin(&self, first: &str) -> sqlx::Result<Work> {
         let begin = format!("{}{first}", self.0.begin);
-        // As many as there may be of those that a failover has left behind.
+        // A failover may have left this many dead connections behind.
         for _ in 0..self.0.pool.size() {
             let mut work = self.work().await?;
             if self.is_in_doubt() && !work.answers().await {
@@ -161,7 +163,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let spare = self.spare.get_mut().unwrap_or_else(PoisonError::into_inner);
         for connection in spare.drain(..) {
-            // To give it back would take a runtime, which may be gone.
+            // Returning it to the pool would need a runtime, which may be gone.
             drop(connection.leak());
         }
     }
@@ -173,8 +175,8 @@ impl fmt::Debug for Database {
     }
 }
 
-/// A transaction. Unless it is committed, its connection is closed, which takes back what was done:
-/// after an error or a wait that was given up, nobody knows what state the connection is in.
+/// A transaction. Unless it is committed, its connection is closed, which rolls it back: after an
+/// error or an abandoned wait, the state of the connection is unknown.
 pub(super) struct Work {
     connection: Option<PoolConnection<Postgres>>,
     database: Database,
@@ -182,7 +184,7 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Whether the server answers at all.
+    /// Returns whether the server answers at all.
     async fn answers(&mut self) -> bool {
         timeout(ANSWER, self.ping()).await.is_ok_and(|answer| answer.is_ok())
     }
@@ -231,21 +233,21 @@ impl DerefMut for Work {
     }
 }
 
-/// Whether another connection may do better: this one is broken, or its server is a replica, shuts
-/// down or starts.
+/// Returns whether another connection may succeed: this one is broken, or its server is a replica,
+/// is shutting down or is starting.
 fn is_stale(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            // 0A000: a replica in recovery refuses READ WRITE. 25006: it is read only.
+            // 0A000: a replica in recovery refuses READ WRITE. 25006: it is read-only.
             code.starts_with("57P") || code.starts_with("08") || code == "0A000" || code == "25006"
         }),
         _ => false,
     }
 }
 
-/// Runs something with a limit: a connection may be cut without a sign. What is run is boxed, since
-/// sqlx's futures are large, and those who wait for them are held in tasks by the thousand.
+/// Runs an operation with a time limit, since a connection may be cut silently. The operation is
+/// boxed: sqlx's futures are large, and tasks hold them by the thousand.
 pub(super) async fn in_time<T, F>(limit: Duration, work: F) -> Result<T, QueueError>
 where
     F: Future<Output = sqlx::Result<T>> + Send,
@@ -255,7 +257,7 @@ where
 }
 
 pub(super) fn failed(error: sqlx::Error) -> QueueError {
-    // Data exceptions, constraints, limits of the program.
+    // Data exceptions, constraint violations, exceeded limits of the server.
     const REFUSED: [&str; 3] = ["22", "23", "54"];
     let code = error.as_database_error().and_then(|error| error.code());
     let code = code.as_deref().unwrap_or_default();
@@ -271,7 +273,7 @@ pub(super) fn failed(error: sqlx::Error) -> QueueError {
     QueueError::new(kind, error)
 }
 
-/// A name as an identifier.
+/// Quotes a name as an SQL identifier.
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

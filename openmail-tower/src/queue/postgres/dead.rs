@@ -1,4 +1,4 @@
-//! Dead letters, what is on hold, and what has been finished for long enough.
+//! Dead letters, entries on hold, and finished entries past their retention.
 
 use sqlx::{Row, postgres::PgRow};
 
@@ -17,7 +17,7 @@ use super::{
     store::Bell,
 };
 
-/// Requeues dead letters: the one, or up to `limit` of those of the inbox with ids above `id`. Returns
+/// Requeues dead letters: a single one, or up to `limit` of an inbox with ids above `id`. Returns
 /// their ids.
 pub(super) async fn requeue(
     database: &Database,
@@ -75,7 +75,7 @@ pub(super) async fn drop_dead(database: &Database, id: EntryId) -> sqlx::Result<
     Ok(dropped.rows_affected() > 0)
 }
 
-/// Releases up to `limit` held entries, of an inbox or of all.
+/// Releases up to `limit` held entries, of one inbox or of all.
 pub(super) async fn release_held(
     database: &Database,
     bell: &Bell,
@@ -100,7 +100,7 @@ pub(super) async fn release_held(
     Ok(released.rows_affected())
 }
 
-/// Releases an entry that is held or waits.
+/// Releases an entry that is held or waits for its next attempt.
 pub(super) async fn release_entry(
     database: &Database,
     bell: &Bell,

@@ -1,4 +1,4 @@
-//! Events that are added at the same time are written in one transaction.
+//! Inserts events. Those that arrive at the same time share one transaction.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -80,7 +80,7 @@ async fn insert(database: &Database, bell: &Bell, entries: &[NewEntry]) -> sqlx:
     let weights: Vec<i64> = entries.iter().map(|entry| many(entry.weight)).collect();
     let bodies: Vec<&[u8]> = entries.iter().map(|entry| &*entry.stored.raw_body).collect();
 
-    // Of two processes that add the same keys in another order, each would wait for the other.
+    // Without a common order, two processes that add the same keys could wait for each other.
     let names = keys.iter().chain(&lanes).filter_map(Option::as_deref);
     let mut work = database.begin(&lock(names)).await?;
     let rows = sqlx::query(insert!())
@@ -97,7 +97,8 @@ async fn insert(database: &Database, bell: &Bell, entries: &[NewEntry]) -> sqlx:
         .fetch_all(&mut *work)
         .await?;
     if rows.len() < entries.len() {
-        // The first of a lane may have been a duplicate.
+        // The first entry of a lane may have been a duplicate, so the lane may still need a ready
+        // entry.
         let lanes: Vec<_> = lanes.iter().filter_map(Option::as_deref).collect();
         promote(&mut work, &lanes).await?;
     }
@@ -111,11 +112,11 @@ async fn insert(database: &Database, bell: &Bell, entries: &[NewEntry]) -> sqlx:
     let inserted: Vec<Option<String>> =
         rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?;
     let mut inserted: HashSet<&str> = inserted.iter().flatten().map(String::as_str).collect();
-    // Of a key that is there twice, the first is the new one.
+    // If a key appears twice, the first entry is the new one.
     Ok(keys.iter().map(|key| key.as_deref().is_none_or(|key| inserted.remove(key))).collect())
 }
 
-/// A text as the database's encoding holds it.
+/// Replaces what the database's encoding cannot hold.
 pub(super) fn held(text: &str, holds_unicode: bool) -> Cow<'_, str> {
     if holds_unicode || text.is_ascii() { text.into() } else { text::hashed(text).into() }
 }

@@ -1,11 +1,11 @@
 //! Lanes across processes.
 //!
-//! Whether an entry of a lane is ready or blocked depends on the others of the lane, and two
-//! transactions that change entries of one lane at the same time do not see each other's changes. So
-//! every transaction that adds to a lane, or frees one, holds the lane's lock until it is committed.
-//! There is a fixed number of locks, chosen by the hash of the lane, so that the server never has
-//! many; they are taken in order, so that no two transactions wait for each other. The unique index
-//! on the ready entry of each lane is the last word.
+//! Whether an entry is ready or blocked depends on the other entries of its lane, and two
+//! concurrent transactions do not see each other's changes. So every transaction that adds to a
+//! lane, or frees one, holds the lane's lock until it is committed. There is a fixed number of
+//! locks, selected by the hash of the lane, so that the server never has many of them. They are
+//! taken in order, so that no two transactions wait for each other. As a last resort, a unique
+//! index allows only one ready entry in each lane.
 
 use std::fmt::Write;
 
@@ -15,11 +15,11 @@ use super::open::LOCKS;
 
 const STRIPES: u64 = 1024;
 
-/// How many lanes are looked at in one transaction.
+/// The number of lanes examined in one transaction.
 pub(super) const PAGE: i64 = 256;
 
-/// The statement that locks lanes, or keys, until the end of the transaction. The statements that
-/// follow see what former holders have committed.
+/// Returns the statement that locks lanes, or keys, until the end of the transaction. Later
+/// statements see what former holders have committed.
 pub(super) fn lock<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut stripes: Vec<i64> = names.into_iter().map(stripe).collect();
     if stripes.is_empty() {
@@ -36,7 +36,7 @@ pub(super) fn lock<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     statement
 }
 
-/// The same in every process and every version of the standard library: it is FNV-1a.
+/// FNV-1a, which is the same in every process and in every version of the standard library.
 fn stripe(name: &str) -> i64 {
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -44,8 +44,8 @@ fn stripe(name: &str) -> i64 {
     LOCKS.wrapping_add(1).wrapping_add_unsigned(hash % STRIPES)
 }
 
-/// Gives the next entry of each of these lanes its turn, unless another has it. The lanes are locked.
-/// Returns how many were free.
+/// Makes the next entry of each of these lanes ready, unless the lane has a ready or running one.
+/// The lanes must be locked. Returns how many lanes were free.
 pub(super) async fn promote(connection: &mut PgConnection, lanes: &[&str]) -> sqlx::Result<u64> {
     if lanes.is_empty() {
         return Ok(0);
@@ -66,8 +66,8 @@ pub(super) async fn promote(connection: &mut PgConnection, lanes: &[&str]) -> sq
     Ok(promoted.rows_affected())
 }
 
-/// Finds lanes after `lane` whose entries are all blocked. Returns them, and the last lane that was
-/// looked at if there are more.
+/// Finds lanes after `lane` whose entries are all blocked. Returns them and, if there are more
+/// lanes, the last one examined.
 pub(super) async fn standstills(
     connection: &mut PgConnection,
     lane: &str,

@@ -1,4 +1,4 @@
-//! Connections and tables.
+//! Opens connections and migrates tables.
 
 use std::{str::FromStr, time::Duration};
 
@@ -14,10 +14,10 @@ use crate::queue::{
 
 use super::database::{Database, failed, quoted};
 
-/// One text a version, the first is 1. Those that were released never change.
+/// One script for each version, starting with 1. Released ones never change.
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 
-/// "openmail", of which the locks are.
+/// "openmail" in ASCII: the key of the migration locks.
 pub(super) const LOCKS: i64 = 0x6f70_656e_6d61_696c;
 
 pub(super) async fn connect(
@@ -41,7 +41,7 @@ pub(super) async fn connect(
     PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(Duration::from_secs(3))
-        // A transaction finds out when it begins.
+        // A broken connection is noticed when the transaction begins.
         .test_before_acquire(false)
         .after_connect(move |connection, _| {
             let prepare = prepare.clone();
@@ -52,8 +52,8 @@ pub(super) async fn connect(
         .map_err(failed)
 }
 
-/// What is answered as written must be on the disk, whatever the server's settings; and nothing
-/// waits for ever.
+/// Sets up a session: an acknowledged event must be on disk whatever the server's settings, and no
+/// statement may wait forever.
 async fn prepare_session(connection: &mut PgConnection, prepare: String) -> sqlx::Result<()> {
     connection.execute(AssertSqlSafe(prepare)).await.map(drop)
 }
@@ -69,8 +69,8 @@ fn check_scheme(url: &str) -> Result<(), QueueError> {
     Err(QueueError::new(QueueErrorKind::Unsuitable, what))
 }
 
-/// Brings the tables to this version; several processes may do so at once. Where they are, no right to
-/// create any is needed.
+/// Migrates the tables to this version. Several processes may do so concurrently. If the tables
+/// exist, no right to create tables is needed.
 pub(super) async fn migrate(database: &Database) -> Result<(), QueueError> {
     if check(database).await.is_ok() {
         return Ok(());
@@ -94,7 +94,7 @@ pub(super) async fn migrate(database: &Database) -> Result<(), QueueError> {
     work.commit().await.map_err(failed)
 }
 
-/// Checks that the tables are of this version.
+/// Checks that the tables have this version.
 pub(super) async fn check(database: &Database) -> Result<(), QueueError> {
     let mut work = database.begin("").await.map_err(failed)?;
     let version = version(&mut work).await?.unwrap_or(0);
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_postgres_urls_are_taken() {
+    fn accepts_only_postgres_urls() {
         check_scheme("postgres://localhost/x").unwrap();
         check_scheme("postgresql:///x").unwrap();
         for (url, named) in [("sqlite:x.db", "SqliteStore"), ("mysql://x", "mysql"), ("x.db", "")] {

@@ -10,7 +10,7 @@ use super::{
     store::PostgresStore,
 };
 
-/// How to open a [`PostgresStore`].
+/// Options for opening a [`PostgresStore`].
 #[derive(Debug, Clone)]
 #[must_use = "options do nothing until a store is opened with them"]
 pub struct PostgresOptions {
@@ -20,62 +20,62 @@ pub struct PostgresOptions {
 }
 
 impl PostgresOptions {
-    /// Returns the defaults.
+    /// Creates the default options.
     pub fn new() -> Self {
         Self { schema: None, migrate: true, size: 8 }
     }
 
-    /// The schema of the tables, which must exist. Default: the first schema of the connection's
-    /// search path.
+    /// Sets the schema of the tables, which must exist. Default: the first schema of the
+    /// connection's search path.
     pub fn schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = Some(schema.into());
         self
     }
 
-    /// Whether to create the tables, or bring them to this version, when the store is opened. If not,
-    /// they must be of this version, or [`PostgresStore::migrate`] be called before the store is first
-    /// used. Once the tables are of this version, a role needs no other rights than `USAGE` of the
-    /// schema and `SELECT`, `INSERT`, `UPDATE` and `DELETE` on the tables. Default: `true`.
+    /// Sets whether to create or migrate the tables when the store is opened. If `false`, the
+    /// tables must have this version already, or [`PostgresStore::migrate`] must be called before
+    /// the store is used. Once the tables have this version, a role only needs `USAGE` on the
+    /// schema, and `SELECT`, `INSERT`, `UPDATE` and `DELETE` on the tables. Default: `true`.
     pub fn migrate(mut self, migrate: bool) -> Self {
         self.migrate = migrate;
         self
     }
 
-    /// The most connections in the pool of [`connect`](Self::connect), which needs one more for what
-    /// the database tells. Default: 8.
+    /// Sets the maximum number of connections in the pool of [`connect`](Self::connect). The store
+    /// uses one more to listen for notifications. Default: 8.
     ///
     /// # Panics
-    /// Panics if it is less than 2.
+    /// If it is less than 2.
     pub fn pool_size(mut self, connections: u32) -> Self {
-        assert!(connections >= 2, "a store needs two connections");
+        assert!(connections >= 2, "the pool needs at least two connections");
         self.size = connections;
         self
     }
 
-    /// Connects to a database, as in `postgres://user@host/database`. What else the URL may hold is
-    /// listed at
+    /// Connects to a database, as in `postgres://user@host/database`. For the other parts of the
+    /// URL, see
     /// [`PgConnectOptions`](https://docs.rs/sqlx/latest/sqlx/postgres/struct.PgConnectOptions.html).
     /// TLS needs the feature `queue-postgres-tls`.
     ///
     /// # Errors
-    /// Fails when the database cannot be reached, its tables are of a newer version of this crate,
-    /// the URL is not of PostgreSQL, or a pooler between takes sessions apart.
+    /// If the database cannot be reached, its tables belong to a newer version of this crate, the
+    /// URL is not for PostgreSQL, or a pooler in transaction mode is in between.
     ///
     /// # Panics
-    /// Panics outside a tokio runtime.
+    /// Outside of a tokio runtime.
     pub async fn connect(self, url: &str) -> Result<PostgresStore, QueueError> {
         let pool = open::connect(url, self.size, self.schema.as_deref()).await?;
         self.open(pool, Sessions::Ours).await
     }
 
-    /// Uses a pool of the program's, and one connection more with the pool's options for what the
-    /// database tells.
+    /// Uses the program's pool, and one more connection with the pool's options to listen for
+    /// notifications.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect).
+    /// As for [`connect`](Self::connect).
     ///
     /// # Panics
-    /// Panics outside a tokio runtime.
+    /// Outside of a tokio runtime.
     pub async fn over(self, pool: PgPool) -> Result<PostgresStore, QueueError> {
         self.open(pool, Sessions::Theirs).await
     }

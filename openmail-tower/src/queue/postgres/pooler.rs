@@ -1,18 +1,18 @@
-//! Poolers between, such as PgBouncer.
+//! Detects poolers such as PgBouncer that are in transaction mode.
 //!
-//! In transaction mode each transaction of a connection may run in another session of the server. The
-//! locks of workers and the notifications, which belong to sessions, are then lost without a sign, so
-//! such a pooler is refused when the store connects.
+//! In transaction mode, each transaction of a connection may run in another session of the server.
+//! The locks of workers and the notifications belong to sessions, so they would be lost silently.
+//! Such a pooler is refused when the store connects.
 
 use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Row};
 
 use crate::queue::error::{QueueError, QueueErrorKind};
 
-/// How often it is tried: a pooler need not give away the session that was used last.
+/// The number of tries: a pooler does not always hand out the session that was used last.
 const ROUNDS: usize = 3;
 
-/// Checks that a session belongs to its connection: while another connection is in a transaction, the
-/// first one finds the setting that it made, and the other does not.
+/// Checks that a session belongs to its connection: while another connection is in a transaction,
+/// the first one must still see the setting that it made, and the other must not.
 pub(super) async fn check(pool: &PgPool) -> sqlx::Result<Result<(), QueueError>> {
     if pool.options().get_max_connections() < 2 {
         return Ok(Ok(()));
@@ -34,7 +34,8 @@ pub(super) async fn check(pool: &PgPool) -> sqlx::Result<Result<(), QueueError>>
     if !torn {
         return Ok(Ok(()));
     }
-    let text = "the pooler before the database is in transaction mode; it must be in session mode";
+    let text =
+        "the pooler in front of the database is in transaction mode; it must be in session mode";
     Ok(Err(QueueError::new(QueueErrorKind::Unsuitable, text)))
 }
 

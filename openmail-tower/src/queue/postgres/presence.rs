@@ -1,4 +1,4 @@
-//! Which workers are alive, by advisory locks that the server drops with their sessions.
+//! Knows which workers are alive, by advisory locks that the server drops with their sessions.
 
 use sqlx::{PgConnection, Row};
 
@@ -15,7 +15,7 @@ pub(super) async fn add(database: &Database) -> sqlx::Result<i64> {
     Ok(id)
 }
 
-/// The workers whose locks nobody holds.
+/// Selects the workers whose locks are free.
 macro_rules! dead {
     () => {
         "SELECT id FROM openmail_workers AS worker WHERE NOT EXISTS (
@@ -26,7 +26,7 @@ macro_rules! dead {
     };
 }
 
-/// Finds workers that are dead, besides this one.
+/// Finds dead workers other than this one.
 pub(super) async fn dead(database: &Database, worker: i64) -> sqlx::Result<Vec<i64>> {
     let mut work = database.begin("").await?;
     let rows =
@@ -35,7 +35,7 @@ pub(super) async fn dead(database: &Database, worker: i64) -> sqlx::Result<Vec<i
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// Takes over from those of these workers that are still dead. Returns how many leases they had.
+/// Takes over from those of these workers that are still dead. Returns the number of their leases.
 pub(super) async fn take_over(connection: &mut PgConnection, workers: &[i64]) -> sqlx::Result<u64> {
     let rows = sqlx::query(concat!(
         "DELETE FROM openmail_workers WHERE id = ANY($1) AND id IN (",
@@ -57,7 +57,7 @@ pub(super) async fn take_over(connection: &mut PgConnection, workers: &[i64]) ->
     Ok(taken.rows_affected())
 }
 
-/// How many workers are alive.
+/// Returns the number of live workers.
 pub(super) async fn alive(connection: &mut PgConnection) -> sqlx::Result<u64> {
     let row = sqlx::query(concat!(
         "SELECT (SELECT count(*) FROM openmail_workers) - (SELECT count(*) FROM (",

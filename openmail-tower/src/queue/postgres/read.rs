@@ -1,4 +1,4 @@
-//! What only looks.
+//! Read-only queries.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
 
 use super::{database::Database, presence};
 
-/// Every part is counted in an index of its own.
+/// Counts the entries. Each state has an index of its own.
 pub(super) async fn counts(database: &Database) -> sqlx::Result<Counts> {
     let mut work = database.begin("").await?;
     let row = sqlx::query(

@@ -1,4 +1,5 @@
-//! The one session that lasts: it hears what others change, and holds the locks of workers.
+//! The one long-lived session: it listens for changes made by others, and holds the locks of
+//! workers.
 
 use std::{
     collections::BTreeMap,
@@ -16,18 +17,18 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// How long to wait for the server at a time.
+/// Maximum time to wait for the server at once.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often to see whether the connection still lives: it may be cut without a sign.
+/// The interval at which the connection is tested: it may be cut silently.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// Between two attempts to connect.
+/// The delay between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// The channel on which changes are told, and the part of a notification that says by which store.
+/// The channel on which changes are announced.
 pub(super) const CHANNEL: &str = "openmail_events";
 
-/// A connection of its own, on a task of its own, for all workers of a store. It is made once
-/// somebody listens or a worker registers, and made again when it breaks: then the locks are taken
+/// A dedicated connection on its own task, shared by all workers of a store. It is made once
+/// somebody listens or a worker registers. If it breaks, it is made again, and the locks are taken
 /// again before anything else.
 ///
 /// Clones share the task, which ends with the last of them.
@@ -52,12 +53,12 @@ pub(super) type Lock = (i32, i32);
 
 #[derive(Debug, Default, Clone, Copy)]
 struct State {
-    /// When it last connected, unless that was the first time.
+    /// When it last reconnected; `None` before the first reconnection.
     reconnected: Option<Instant>,
     is_broken: bool,
 }
 
-/// A worker's lock, given back when this is dropped.
+/// A worker's lock, released on drop.
 #[derive(Debug)]
 pub(super) struct Held {
     lock: Lock,
@@ -66,13 +67,13 @@ pub(super) struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // Once the session is gone, so is the lock.
+        // If the session is gone, so is the lock.
         let _ = self.commands.send(Command::Unlock(self.lock));
     }
 }
 
 impl Session {
-    /// `name` is what this store's own notifications say.
+    /// Creates the session. `name` is the payload of this store's own notifications.
     pub(super) fn new(pool: &PgPool, name: String) -> Self {
         let (commands, received) = mpsc::unbounded_channel();
         let heard = watch::Sender::new(());
@@ -89,36 +90,36 @@ impl Session {
         Self { commands, heard, state, task: Arc::new(Mutex::new(Some(task))) }
     }
 
-    /// Changes whenever something was heard, from now on.
+    /// Returns a receiver that sees every change from now on.
     pub(super) fn subscribe(&self) -> watch::Receiver<()> {
         let _ = self.commands.send(Command::Listen);
         self.heard.subscribe()
     }
 
-    /// Tells those who listen in this process, without the way through the database.
+    /// Wakes the listeners in this process directly, without a round trip through the database.
     pub(super) fn tell(&self) {
         self.heard.send_replace(());
     }
 
-    /// Takes a worker's lock. Returns nothing if the session has ended.
+    /// Takes a worker's lock. Returns `None` if the session has ended.
     pub(super) async fn lock(&self, lock: Lock) -> Option<Held> {
         let (done, taken) = oneshot::channel();
-        // Given back even if nobody waits any more.
+        // Created first, so that the lock is released even if nobody waits for it any more.
         let held = Held { lock, commands: self.commands.clone() };
         self.commands.send(Command::Lock(lock, done)).ok()?;
         taken.await.ok()?;
         Some(held)
     }
 
-    /// Whether the locks of others can be judged: after a restart or a failover of the server, the
-    /// other workers connect again as well, and need a moment.
+    /// Returns whether the locks of other workers are meaningful. After a restart or a failover of
+    /// the server, the other workers have to reconnect as well, and need a moment.
     pub(super) fn is_settled(&self) -> bool {
         const MOMENT: Duration = Duration::from_secs(5);
         let state = *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         !state.is_broken && state.reconnected.is_none_or(|at| at.elapsed() >= MOMENT)
     }
 
-    /// Ends the session, and with it the locks.
+    /// Ends the session, and so releases its locks.
     pub(super) async fn close(&self) {
         let _ = self.commands.send(Command::Close);
         let mut task = self.task.lock().await;
@@ -138,7 +139,7 @@ struct Task {
     locks: BTreeMap<Lock, Option<oneshot::Sender<()>>>,
 }
 
-/// A connected session; its pool has this connection and no other.
+/// A connected session. Its pool has only this connection.
 struct Connected {
     listener: PgListener,
     pool: PgPool,
@@ -146,13 +147,13 @@ struct Connected {
 
 impl Drop for Connected {
     fn drop(&mut self) {
-        // A connection that comes back to a closed pool is closed, and its locks are free.
+        // When the pool is closed, its connection is closed too, and its locks are free.
         drop(self.pool.close());
     }
 }
 
 impl Task {
-    /// Runs until it is closed, or nobody is left to ask.
+    /// Runs until it is closed, or all handles are gone.
     async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
         let mut connected: Option<Connected> = None;
         let mut is_first = true;
@@ -194,7 +195,7 @@ impl Task {
                         self.hear(&notification);
                         true
                     }
-                    // It was disconnected.
+                    // The connection was lost.
                     Ok(None) | Err(_) => false,
                 },
                 () = sleep(HEARTBEAT) => run(&mut session.listener, sqlx::query("SELECT 1")).await,
@@ -206,7 +207,7 @@ impl Task {
         }
     }
 
-    /// Whether to go on.
+    /// Returns whether to continue.
     fn take(&self, command: &Command) -> bool {
         !matches!(command, Command::Close)
     }
@@ -220,7 +221,7 @@ impl Task {
         }
     }
 
-    /// Whether the session is still alive.
+    /// Returns whether the session is still alive.
     async fn obey(&mut self, session: &mut Connected, command: Command) -> bool {
         let alive = match &command {
             Command::Lock(lock, _) => acquire(&mut session.listener, *lock).await,
@@ -238,7 +239,7 @@ impl Task {
     }
 
     fn hear(&self, notification: &PgNotification) {
-        // What this store changed, its workers were told at once.
+        // The workers of this store were woken directly when it made the change.
         if notification.payload() != self.name {
             self.heard.send_replace(());
         }
@@ -271,11 +272,11 @@ impl Task {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) =
             State { reconnected: (!is_first).then(Instant::now), is_broken: false };
         self.answer();
-        // What came before it listened is to be looked for.
+        // Changes made before it listened must be looked for.
         self.heard.send_replace(());
     }
 
-    /// Every lock is held: tells those who wait for theirs.
+    /// All locks are held: answers those who wait for theirs.
     fn answer(&mut self) {
         for done in self.locks.values_mut().filter_map(Option::take) {
             let _ = done.send(());
@@ -293,7 +294,7 @@ async fn run(listener: &mut PgListener, query: Query<'_>) -> bool {
     timeout(PATIENCE, query.execute(listener)).await.is_ok_and(|done| done.is_ok())
 }
 
-/// Takes a lock. Another session that has it, from before this one's connection broke, ends soon.
+/// Takes a lock. If a session from before a broken connection still has it, that session ends soon.
 async fn acquire(listener: &mut PgListener, (class, id): Lock) -> bool {
     run(listener, sqlx::query("SELECT pg_advisory_lock($1, $2)").bind(class).bind(id)).await
 }
@@ -302,14 +303,14 @@ async fn acquire(listener: &mut PgListener, (class, id): Lock) -> bool {
 mod tests {
     use super::*;
 
-    /// Whose database is never there.
+    /// Creates a session whose database does not exist.
     fn session() -> Session {
         let pool = PgPool::connect_lazy("postgres://user@127.0.0.1:1/none").unwrap();
         Session::new(&pool, "test".into())
     }
 
     #[tokio::test]
-    async fn its_task_ends_with_its_last_owner() {
+    async fn task_ends_with_its_last_owner() {
         for looked in [false, true] {
             let session = session();
             let changes = looked.then(|| session.clone().subscribe());
@@ -322,7 +323,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_closed_while_a_worker_waits_for_it() {
+    async fn closes_while_a_worker_waits_for_it() {
         let session = session();
         let _changes = session.subscribe();
         let waits = tokio::spawn({

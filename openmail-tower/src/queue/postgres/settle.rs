@@ -1,4 +1,4 @@
-//! How leases end.
+//! Settles leases.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -32,7 +32,7 @@ impl Apply for Settler {
     async fn apply(&mut self, ended: &[(Lease, Settlement)]) -> Result<Vec<bool>, QueueError> {
         let settle = |reason| settle(&self.database, &self.bell, ended, reason);
         match in_time(PATIENCE, settle(text::error)).await {
-            // A text that the database cannot hold must not keep the lease for ever.
+            // A text that the database cannot hold must not keep the lease forever.
             Err(error) if error.kind() == QueueErrorKind::Refused && ended.len() == 1 => {
                 in_time(PATIENCE, settle(text::ascii_error)).await
             }
@@ -104,7 +104,7 @@ async fn settle(
         work.commit().await?;
     }
     let mut changed = changed;
-    // One that stands there twice was settled once.
+    // A lease that appears twice was settled only once.
     Ok(ids.into_iter().zip(tokens).map(|held| changed.remove(&held)).collect())
 }
 
@@ -158,7 +158,8 @@ async fn end(
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// The lane of an entry and its replies. Without one, the replies still go in their order.
+/// Returns the lane of an entry's replies. Without one, they share a lane of their own, which keeps
+/// their order.
 fn lane<'a>(lease: &'a Lease, settlement: &Settlement) -> Option<Cow<'a, str>> {
     match &lease.lane {
         Some(lane) => Some(lane.into()),
@@ -166,7 +167,7 @@ fn lane<'a>(lease: &'a Lease, settlement: &Settlement) -> Option<Cow<'a, str>> {
     }
 }
 
-/// Replies to be added, column by column.
+/// The replies to be added, by column.
 #[derive(Default)]
 struct Replies<'a> {
     events: Vec<i64>,

@@ -39,25 +39,25 @@ use super::{
     settle::Settler,
 };
 
-/// How many dead letters change in one transaction.
+/// The number of dead letters changed in one transaction.
 const PAGE: i64 = 500;
-/// How often to look for lanes at a standstill.
+/// The interval of the search for stalled lanes.
 const SWEEP: Duration = Duration::from_secs(5);
-/// A worker whose session broke connects again within a moment.
+/// The time within which a worker whose session broke reconnects.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// A queue in PostgreSQL, for any number of processes on any number of machines.
 ///
-/// What one process asks for at the same time shares a commit; `synchronous_commit` is on, whatever
-/// the server's default, and transactions have the isolation level that they need. Workers claim with
-/// `SKIP LOCKED` and are woken by `NOTIFY`. A worker holds an advisory lock: when its process dies,
-/// another worker takes over its entries at once. Both need a session, so a pooler between must be
-/// in session mode. The store has 8 connections at most and one more for its session. Times are the
-/// database's.
+/// Concurrent changes of one process share a commit. `synchronous_commit` is on, whatever the
+/// server's default, and transactions set the isolation level that they need. Workers claim with
+/// `SKIP LOCKED` and are woken by `NOTIFY`. Each worker holds an advisory lock: when its process
+/// dies, another worker takes over its entries at once. Locks and notifications need a session, so
+/// a pooler in between must be in session mode. The store uses at most 8 connections by default,
+/// and one more for its session. All times are those of the database.
 ///
-/// Only its own tables are touched, in the first schema of the connection's search path or the one
-/// that is [given](PostgresOptions::schema): `openmail_events`, `openmail_workers` and
-/// `openmail_migrations`. Clones share the store.
+/// Only the store's own tables are used: `openmail_events`, `openmail_workers` and
+/// `openmail_migrations`, in the first schema of the connection's search path or in the
+/// [given](PostgresOptions::schema) one. Clones share the store.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
     database: Database,
@@ -68,7 +68,8 @@ pub struct PostgresStore {
     sweep: Arc<Mutex<Sweep>>,
 }
 
-/// Tells workers of changes: this process's at once, the others through the database.
+/// Announces changes: directly to the workers of this process, and through the database to the
+/// others.
 #[derive(Debug, Clone)]
 pub(super) struct Bell {
     session: Session,
@@ -76,7 +77,7 @@ pub(super) struct Bell {
 }
 
 impl Bell {
-    /// The statement that tells the others, once the transaction is committed.
+    /// Returns the statement that notifies the others once the transaction is committed.
     pub(super) fn others(&self) -> &str {
         &self.others
     }
@@ -86,7 +87,7 @@ impl Bell {
     }
 }
 
-/// Where the search for lanes at a standstill goes on, and when.
+/// Where and when the search for stalled lanes continues.
 #[derive(Debug)]
 struct Sweep {
     after: String,
@@ -94,30 +95,30 @@ struct Sweep {
 }
 
 impl PostgresStore {
-    /// Connects to a database, as in `postgres://user@host/database`, and creates the tables if they
-    /// are not there.
+    /// Connects to a database, as in `postgres://user@host/database`, and creates the tables if
+    /// they are missing.
     ///
     /// # Errors
-    /// As [`PostgresOptions::connect`].
+    /// As for [`PostgresOptions::connect`].
     ///
     /// # Panics
-    /// Panics outside a tokio runtime.
+    /// Outside of a tokio runtime.
     pub async fn connect(url: &str) -> Result<Self, QueueError> {
         PostgresOptions::new().connect(url).await
     }
 
-    /// Uses the program's pool, and creates the tables if they are not there.
+    /// Uses the program's pool, and creates the tables if they are missing.
     ///
     /// # Errors
-    /// As [`PostgresOptions::over`].
+    /// As for [`PostgresOptions::over`].
     ///
     /// # Panics
-    /// Panics outside a tokio runtime.
+    /// Outside of a tokio runtime.
     pub async fn new(pool: PgPool) -> Result<Self, QueueError> {
         PostgresOptions::new().over(pool).await
     }
 
-    /// Returns options for a store.
+    /// Returns the default options.
     pub fn options() -> PostgresOptions {
         PostgresOptions::new()
     }
@@ -134,16 +135,18 @@ impl PostgresStore {
         Self { database, inserter, settler, session, bell, sweep }
     }
 
-    /// Creates the tables, or brings them to this version. Several processes may do so at once.
+    /// Creates the tables, or migrates them to this version. Several processes may do so
+    /// concurrently.
     ///
     /// # Errors
-    /// Fails when the database cannot be reached, when its tables are of a newer version of this
-    /// crate, or when tables are missing and the role may not create any.
+    /// If the database cannot be reached, its tables belong to a newer version of this crate, or
+    /// tables are missing and the role may not create any.
     pub async fn migrate(&self) -> Result<(), QueueError> {
         open::migrate(&self.database).await
     }
 
-    /// Writes what was asked for, and disconnects. The store and its clones then refuse everything.
+    /// Finishes pending writes, and disconnects. The store and its clones refuse everything
+    /// afterwards.
     pub async fn close(&self) {
         self.inserter.close().await;
         self.settler.close().await;
@@ -151,7 +154,7 @@ impl PostgresStore {
         self.database.close().await;
     }
 
-    /// Takes over from workers that are dead.
+    /// Takes over from dead workers.
     async fn take_over(&self, worker: WorkerId) -> Result<u64, QueueError> {
         if !self.session.is_settled() {
             return Ok(0);
@@ -160,7 +163,7 @@ impl PostgresStore {
         if dead.is_empty() {
             return Ok(0);
         }
-        // A worker that lives takes its lock again.
+        // A live worker takes its lock again within this time.
         sleep(GRACE).await;
         if !self.session.is_settled() {
             return Ok(0);
@@ -178,7 +181,7 @@ impl PostgresStore {
         Ok(count)
     }
 
-    /// Gives lanes at a standstill their turn, a page at a time.
+    /// Makes stalled lanes continue, a page at a time.
     async fn sweep(&self) -> Result<u64, QueueError> {
         let sweep = || self.sweep.lock().unwrap_or_else(PoisonError::into_inner);
         let after = {
@@ -217,23 +220,23 @@ impl PostgresStore {
 }
 
 impl Enqueue<PostgresStore> {
-    /// Queues events in a database.
+    /// Queues events in a PostgreSQL database.
     ///
     /// # Errors
-    /// As [`PostgresStore::connect`].
+    /// As for [`PostgresStore::connect`].
     pub async fn postgres(url: &str) -> Result<Self, QueueError> {
         PostgresStore::connect(url).await.map(Self::new)
     }
 }
 
-/// Notifications of the changes that any process has made.
+/// Notifications of changes made by any process.
 #[derive(Debug)]
 pub struct PostgresChanges(watch::Receiver<()>);
 
 impl Changes for PostgresChanges {
     async fn next(&mut self) {
         if self.0.changed().await.is_err() {
-            // The store is gone, and nobody listens for it.
+            // The store is gone, so there will be no further changes.
             pending::<()>().await;
         }
     }
@@ -246,7 +249,8 @@ impl QueueStore for PostgresStore {
         let facts = in_time(PATIENCE, self.database.facts()).await?;
         let id = in_time(PATIENCE, presence::add(&self.database)).await?;
         let worker = WorkerId(id);
-        // An id beyond a lock's numbers, after two billion workers: the leases decide.
+        // After two billion workers, an id no longer fits into a lock's number. Then the leases
+        // decide.
         let Ok(number) = i32::try_from(id) else { return Ok(Registration::new(worker, ())) };
         match self.session.lock((facts.class, number)).await {
             Some(held) => Ok(Registration::new(worker, held)),

@@ -1,4 +1,4 @@
-//! Group commit: what is asked for at the same time is written in one transaction.
+//! Group commit: operations that arrive at the same time share one transaction.
 
 use std::{fmt, future::Future, sync::Arc};
 
@@ -13,9 +13,9 @@ use crate::{
     telemetry::queue as telemetry,
 };
 
-/// At most so many operations a transaction,
+/// Maximum number of operations in a transaction.
 const OPERATIONS: usize = 256;
-/// and about so many bytes.
+/// Approximate maximum size of a transaction, in bytes.
 const BYTES: usize = 8 << 20;
 
 /// Writes batches.
@@ -23,21 +23,22 @@ pub(in crate::queue) trait Apply: Send + 'static {
     type Op: Send + Sync + 'static;
     type Answer: Send + 'static;
 
-    /// Does all of these in one transaction and gives their answers in order, or does none.
+    /// Performs all of these operations in one transaction and returns their answers in order, or
+    /// performs none.
     fn apply(
         &mut self,
         ops: &[Self::Op],
     ) -> impl Future<Output = Result<Vec<Self::Answer>, QueueError>> + Send;
 
-    /// How many bytes it writes, about.
+    /// Returns about how many bytes it writes.
     fn size(op: &Self::Op) -> usize;
 
     /// Called at the end.
     fn close(self) -> impl Future<Output = ()> + Send;
 }
 
-/// Hands operations to a task of its own, which writes what has gathered while it wrote what came
-/// before. An operation whose asker is dropped is done or not, never by half.
+/// Passes operations to a task of its own. While the task writes a batch, the next one gathers. If
+/// the caller of an operation is dropped, the operation is either done completely or not at all.
 pub(in crate::queue) struct Batcher<A: Apply> {
     sender: mpsc::Sender<Pending<A>>,
     closing: Arc<Notify>,
@@ -63,12 +64,12 @@ impl<A: Apply> Batcher<A> {
         answer.await.map_err(|_| QueueError::closed())?
     }
 
-    /// Writes what was asked for, and then no more.
+    /// Writes all pending operations, and accepts no more.
     pub(in crate::queue) async fn close(&self) {
         self.closing.notify_one();
         let mut task = self.task.lock().await;
         if let Some(running) = task.as_mut() {
-            // One that panicked is at its end as well.
+            // A task that panicked has ended as well.
             let _ = running.await;
             *task = None;
         }
@@ -105,7 +106,7 @@ async fn write<A: Apply>(
         let (mut ops, mut replies) = (Vec::new(), Vec::new());
         let (mut bytes, mut next) = (0, Some(first));
         while let Some(Pending { op, reply }) = next {
-            // Nobody waits for it any more: he has been told that it was not written.
+            // If the caller is gone, it was told that this was not written.
             if !reply.is_closed() {
                 bytes += A::size(&op);
                 ops.push(op);
@@ -124,7 +125,8 @@ async fn write<A: Apply>(
 async fn answers<A: Apply>(apply: &mut A, ops: &[A::Op]) -> Vec<Result<A::Answer, QueueError>> {
     match applied(apply, ops).await {
         Ok(answers) => answers.into_iter().map(Ok).collect(),
-        // One that is refused, or too large for what is left of the disk, must not cost the others.
+        // An operation that is refused, or too large for the remaining disk space, must not fail
+        // the others.
         Err(error)
             if matches!(error.kind(), QueueErrorKind::Refused | QueueErrorKind::Full)
                 && ops.len() > 1 =>
@@ -140,7 +142,7 @@ async fn answers<A: Apply>(apply: &mut A, ops: &[A::Op]) -> Vec<Result<A::Answer
     }
 }
 
-/// A panic costs the batch and not the writer: all that is asked for later goes through it.
+/// A panic fails the batch, not the writer: later operations still go through it.
 async fn applied<A: Apply>(apply: &mut A, ops: &[A::Op]) -> Result<Vec<A::Answer>, QueueError> {
     match CatchPanic::new(|| apply.apply(ops)).await {
         Ok(answers) => answers,
@@ -157,7 +159,7 @@ async fn applied<A: Apply>(apply: &mut A, ops: &[A::Op]) -> Result<Vec<A::Answer
 mod tests {
     use super::*;
 
-    /// Doubles numbers, refuses 13, and keeps what it was asked for at a time.
+    /// Doubles numbers, refuses 13, and records each batch.
     struct Doubler {
         batches: mpsc::UnboundedSender<Vec<u32>>,
         gate: Arc<Notify>,
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_gathers_meanwhile_is_written_at_once_and_a_refused_one_alone() {
+    async fn batches_gathered_operations_and_isolates_a_refused_one() {
         let (batcher, mut batches, gate) = doubler();
         let first = asked(&batcher, 1).await;
         assert_eq!(batches.recv().await.unwrap(), [1]);
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn closing_writes_what_was_asked_for() {
+    async fn close_writes_pending_operations() {
         let (batcher, mut batches, gate) = doubler();
         let first = asked(&batcher, 1).await;
         assert_eq!(batches.recv().await.unwrap(), [1]);
@@ -239,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_costs_its_batch_and_not_what_is_asked_for_later() {
+    async fn panic_fails_its_batch_but_not_later_ones() {
         let (batcher, mut batches, gate) = doubler();
         let bug = asked(&batcher, 99).await;
         assert_eq!(batches.recv().await.unwrap(), [99]);

@@ -1,22 +1,22 @@
-//! Which migrations a database still needs.
+//! Finds the migrations that a database still needs.
 
 use crate::queue::error::{QueueError, QueueErrorKind};
 
-/// Returns the migrations that follow `version`, each with the version that it leads to. The first
-/// is 1; those that were released never change.
+/// Returns the migrations that follow `version`, each with the version that it leads to. Versions
+/// start with 1; released migrations never change.
 pub(in crate::queue) fn pending(
     version: i64,
     migrations: &'static [&'static str],
 ) -> Result<impl Iterator<Item = (i64, &'static str)>, QueueError> {
     let applied = usize::try_from(version).unwrap_or(usize::MAX);
     if applied > migrations.len() {
-        let text = format!("version {version} is not known");
+        let text = format!("unknown version {version}");
         return Err(QueueError::new(QueueErrorKind::Newer, text));
     }
     Ok((1..).zip(migrations.iter().copied()).skip(applied))
 }
 
-/// Checks that nothing is left to be migrated.
+/// Checks that no migration is pending.
 pub(in crate::queue) fn check(
     version: i64,
     migrations: &'static [&'static str],
@@ -37,7 +37,7 @@ mod tests {
     const TWO: &[&str] = &["a", "b"];
 
     #[test]
-    fn only_what_is_missing_is_applied() {
+    fn applies_only_pending_migrations() {
         let left = |version| pending(version, TWO).unwrap().collect::<Vec<_>>();
         assert_eq!(left(0), [(1, "a"), (2, "b")]);
         assert_eq!(left(1), [(2, "b")]);
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_version_is_refused_without_migrating() {
+    fn older_version_is_refused_without_migrating() {
         assert_eq!(check(1, TWO).unwrap_err().kind(), QueueErrorKind::Unmigrated);
         check(2, TWO).unwrap();
     }

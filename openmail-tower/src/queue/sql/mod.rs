@@ -1,4 +1,4 @@
-//! What the stores over SQL share.
+//! What the SQL stores share.
 
 pub(super) mod batch;
 #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]

@@ -1,4 +1,4 @@
-//! Entries as the rows of either database hold them: by the order of their columns.
+//! Reads entries from the rows of either database, by the order of their columns.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use crate::queue::{
     lease::{Claimed, DeadReport, Lease},
 };
 
-/// The columns of [`claimed`]; the store's time follows.
+/// The columns of [`claimed`], to be followed by the store's time.
 macro_rules! claimed_columns {
     ($table:literal) => {
         concat!(
@@ -25,7 +25,8 @@ macro_rules! claimed_columns {
     };
 }
 
-/// The columns of [`letter`]; its times are the store's, which is this far ahead of the machine's.
+/// The columns of [`letter`]. Its times are by the store's clock, which is this far ahead of the
+/// machine's.
 macro_rules! letter_columns {
     ($ahead:literal) => {
         concat!(
@@ -93,7 +94,7 @@ where
     Ok(letter)
 }
 
-/// As [`letter`], and behind it signed_at, body
+/// As [`letter`], with the further columns `signed_at` and `body`.
 pub(in crate::queue) fn buried<'r, R>(row: &'r R) -> sqlx::Result<(DeadLetter, StoredEvent)>
 where
     R: Row,
@@ -109,7 +110,7 @@ where
     Ok((letter, StoredEvent { raw_body, timestamp, inbox_id }))
 }
 
-/// As [`letter`], and behind it token
+/// As [`letter`], with the further column `token`.
 pub(in crate::queue) fn report<'r, R>(row: &'r R) -> sqlx::Result<DeadReport>
 where
     R: Row,

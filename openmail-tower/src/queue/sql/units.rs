@@ -1,9 +1,9 @@
-//! Numbers as columns hold them.
+//! Converts numbers for columns.
 
 use std::time::Duration;
 
-/// The most milliseconds that a duration counts for: a thousand years. No sum of it and a time
-/// overflows.
+/// Maximum number of milliseconds of a duration: a thousand years, so that adding it to a time
+/// never overflows.
 const MOST: i64 = 1_000 * 366 * 24 * 60 * 60 * 1_000;
 
 pub(in crate::queue) fn millis(duration: Duration) -> i64 {

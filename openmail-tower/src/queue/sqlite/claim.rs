@@ -1,4 +1,4 @@
-//! Leases: who may run what.
+//! Leases: which worker may run which entry.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::queue::{
 
 use super::{insert::json, lanes::back_into_lanes};
 
-/// How many candidates are looked at in one statement.
+/// The number of candidates examined in one statement.
 const PAGE: usize = 256;
 
 pub(super) async fn claim(
@@ -54,7 +54,7 @@ pub(super) async fn claim(
     Ok(Claims { entries, next_due: ahead.next_due, limited, suspects })
 }
 
-/// What there is besides the entries that are due.
+/// Information about entries that are not claimed.
 struct Ahead {
     next_due: Option<Duration>,
     suspects: bool,
@@ -89,7 +89,7 @@ async fn look_ahead(
     })
 }
 
-/// Which entries are to be claimed, and whether others are due that do not fit.
+/// Chooses the entries to claim. Also returns whether other due entries do not fit.
 async fn choose(
     connection: &mut SqliteConnection,
     request: &ClaimRequest,
@@ -138,7 +138,7 @@ fn numbers(ids: &[EntryId]) -> sqlx::Result<String> {
     json(&ids.iter().map(|id| id.0).collect::<Vec<_>>())
 }
 
-/// Extends leases. Returns those that are lost.
+/// Extends leases. Returns those that were lost.
 pub(super) async fn renew(
     connection: &mut SqliteConnection,
     leases: &[Lease],

@@ -1,13 +1,13 @@
-//! Time as all processes that share a file agree on it.
+//! A clock on which all processes that share a file agree.
 //!
-//! Back-offs and leases must not depend on the machine's clock, which a person or NTP may set back or
-//! forth by an hour. So the store's time is the machine's clock plus an offset that is kept in the
-//! file. A process that sees the clock jump, which it can tell by its steady clock, adjusts the
-//! offset so that the store's time goes on as before. The others see that the offset has a new
-//! revision and take it over; so one jump is adjusted for once, and not by each process.
+//! Back-offs and leases must not depend on the machine's clock, which a person or NTP may move by
+//! an hour. So the store's time is the machine's clock plus an offset stored in the file. A process
+//! notices a jump of the clock by comparing it with its steady clock, and adjusts the offset so
+//! that the store's time continues as before. Other processes see that the offset has a new
+//! revision, and use it. So each jump is compensated once, not once by each process.
 //!
-//! A jump while no process runs cannot be told from a pause. The latest time that was written down is
-//! the earliest at which the next process begins, so a clock that was set back delays nothing.
+//! A jump while no process runs looks like a pause. The store's time never starts before the latest
+//! time stored in the file, so a clock that was set back delays nothing.
 
 use std::{
     fmt,
@@ -17,13 +17,14 @@ use std::{
 
 use sqlx::{Row, SqliteConnection};
 
-/// Beyond this difference in milliseconds the clock was set; below, it was only corrected.
+/// A larger difference, in milliseconds, means that the clock was set; a smaller one is only a
+/// correction.
 const JUMP: i64 = 1_000;
 
-/// How often to see what other processes wrote down, and to write down the time.
+/// The interval at which the offset is read and the time is stored.
 const CHECK: Duration = Duration::from_secs(1);
 
-/// The machine's clock in Unix milliseconds, and one that nobody can set.
+/// The machine's clock in Unix milliseconds, and a steady clock that cannot be set.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading {
     pub(super) wall: i64,
@@ -35,11 +36,11 @@ pub(super) type Source = Arc<dyn Fn() -> Reading + Send + Sync>;
 pub(super) struct Clock {
     source: Source,
     known: Option<Known>,
-    /// The latest time given. Time never goes back.
+    /// The latest time returned. Time never goes backwards.
     latest: i64,
 }
 
-/// The offset as it was read last, and the store's time then.
+/// The offset as last read, and the store's time then.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known {
     offset: i64,
@@ -53,8 +54,8 @@ impl Clock {
         Self { source, known: None, latest: i64::MIN }
     }
 
-    /// The store's time in milliseconds, close to Unix time. The connection is in a transaction that
-    /// writes.
+    /// Returns the store's time in milliseconds, close to Unix time. The connection must be in a
+    /// write transaction.
     pub(super) async fn now(&mut self, connection: &mut SqliteConnection) -> sqlx::Result<i64> {
         let reading = (self.source)();
         let time = match self.known {
@@ -65,7 +66,7 @@ impl Clock {
         Ok(self.latest)
     }
 
-    /// Reads the offset, and adjusts it where the clock was set.
+    /// Reads the offset, and adjusts it if the clock was set.
     async fn agree(
         &mut self,
         connection: &mut SqliteConnection,
@@ -78,7 +79,7 @@ impl Clock {
             (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         let by_wall = reading.wall.saturating_add(offset);
         let time = match self.known {
-            // Nobody has adjusted the offset, so the steady clock tells whether to.
+            // The offset is unchanged, so the steady clock decides whether to adjust it.
             Some(known) if known.revision == revision => {
                 let expected = known.expects(reading);
                 if by_wall.abs_diff(expected) < JUMP.unsigned_abs() { by_wall } else { expected }
@@ -97,14 +98,14 @@ impl Clock {
             #[cfg(feature = "tracing")]
             tracing::warn!(
                 by_millis = by_wall - time,
-                "the machine's clock was set; the queue's was not"
+                "the machine's clock was set; the queue's time continues unchanged"
             );
         }
         self.known = Some(Known { offset, revision, time, steady: reading.steady });
         Ok(time)
     }
 
-    /// What was known, to be restored if the transaction fails.
+    /// Returns what is known, to be restored if the transaction fails.
     pub(super) fn known(&self) -> Option<Known> {
         self.known
     }
@@ -113,7 +114,7 @@ impl Clock {
         self.known = known;
     }
 
-    /// The machine's time of a time of the store's, as far as it is known.
+    /// Returns the offset between the store's time and the machine's, as last read.
     pub(super) fn offset(&self) -> i64 {
         self.known.map_or(0, |known| known.offset)
     }
@@ -138,7 +139,7 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// The machine's own clocks.
+/// Returns the machine's own clocks.
 pub(super) fn system() -> Source {
     let begun = Instant::now();
     Arc::new(move || {
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_clock_that_is_set_changes_no_delay() {
+    async fn setting_the_clock_changes_no_delay() {
         for by in [-HOUR, HOUR] {
             let folder = tempfile::tempdir().unwrap();
             let machine = Machine::new();
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_clock_that_is_set_back_between_two_processes_delays_nothing() {
+    async fn clock_set_back_between_processes_delays_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let machine = Machine::new();
         let store = machine.open(&folder).await;
@@ -258,7 +259,7 @@ mod tests {
         assert!(claim(&store).await.is_none());
         machine.passes(4_000);
         assert!(claim(&store).await.is_none(), "it is not due yet");
-        // The time is written down once a second.
+        // The time is stored once a second.
         machine.passes(2_000);
         assert!(claim(&store).await.is_some());
         store.close().await;
@@ -279,7 +280,8 @@ mod tests {
                 assert!(claim(store).await.is_none(), "the lease holds for both");
             }
         }
-        // One that opens the file right after a jump sees it before the others do, and yields.
+        // A process that opens the file right after a jump sees the jump first, but leaves the
+        // offset to the others.
         machine.set(HOUR);
         let third = machine.open(&folder).await;
         assert!(claim(&stores[0]).await.is_none());

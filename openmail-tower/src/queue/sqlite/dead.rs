@@ -1,4 +1,4 @@
-//! Dead letters, what is on hold, and what has been finished for long enough.
+//! Dead letters, entries on hold, and finished entries past their retention.
 
 use sqlx::{Row, SqliteConnection};
 
@@ -13,7 +13,7 @@ use crate::queue::{
 
 use super::{lanes::promote, write::Page};
 
-/// Which entries.
+/// Which dead letters to requeue.
 #[derive(Debug)]
 pub(super) enum Which {
     /// This one.
@@ -42,7 +42,7 @@ pub(super) async fn requeue(
     limit: i64,
     now: i64,
 ) -> sqlx::Result<Page> {
-    // One statement for both would look at every dead letter.
+    // A single statement for both cases would scan all dead letters.
     let requeue = match which {
         Which::One(_) => sqlx::query(requeue!("id = ?3")),
         Which::Inbox(..) => sqlx::query(requeue!("id > ?3 AND inbox_id = ?4")),
@@ -69,7 +69,7 @@ pub(super) async fn drop_dead(connection: &mut SqliteConnection, id: EntryId) ->
     Ok(dropped.rows_affected())
 }
 
-/// Releases up to `limit` held entries, of an inbox or of all.
+/// Releases up to `limit` held entries, of one inbox or of all.
 pub(super) async fn release_held(
     connection: &mut SqliteConnection,
     inbox_id: Option<&str>,
@@ -89,7 +89,7 @@ pub(super) async fn release_held(
     Ok(released.rows_affected())
 }
 
-/// Releases an entry that is held or waits.
+/// Releases an entry that is held or waits for its next attempt.
 pub(super) async fn release_entry(
     connection: &mut SqliteConnection,
     id: EntryId,

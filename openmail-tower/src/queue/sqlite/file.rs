@@ -1,4 +1,4 @@
-//! The database's file: who may read it, and whether it is still where it was.
+//! The database file: its permissions, and whether it is still in place.
 
 use std::{
     fs::OpenOptions,
@@ -10,8 +10,8 @@ use tokio::task::spawn_blocking;
 
 use crate::queue::error::{QueueError, QueueErrorKind};
 
-/// Creates the file if there is none, readable by its owner only: it holds mail. SQLite gives the
-/// files beside it the same permissions.
+/// Creates the file if it is missing, readable only by its owner, since it contains mail. SQLite
+/// gives the files beside it the same permissions.
 pub(super) fn create(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -23,10 +23,10 @@ pub(super) fn create(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The files that a connection has open, by what they are and not by their names.
+/// The files that a connection has open, identified independently of their names.
 ///
-/// When a database's file is deleted or replaced, SQLite goes on with the one that it has open, and
-/// what is written there is gone with the process.
+/// If a database file is deleted or replaced, SQLite continues with the one that it has open, and
+/// what is written there is lost with the process.
 #[derive(Debug)]
 pub(super) struct Watched {
     path: PathBuf,
@@ -48,17 +48,17 @@ impl Watched {
         Self { path: path.to_owned(), opened: None, is_gone: false }
     }
 
-    /// Whether the file was found deleted or replaced at the last look.
+    /// Returns whether the file was deleted or replaced when last checked.
     pub(super) fn is_gone(&self) -> bool {
         self.is_gone
     }
 
-    /// A connection was opened: its files are those that are there from now on.
+    /// Records that a connection was opened, with the files that are in place now.
     pub(super) fn opened(&mut self) {
         (self.opened, self.is_gone) = (None, false);
     }
 
-    /// Looks whether the files are still those that were opened.
+    /// Checks whether the files are still those that were opened.
     pub(super) async fn look(&mut self) {
         let path = self.path.clone();
         let Ok(found) = spawn_blocking(move || Files::at(&path)).await else { return };
@@ -97,7 +97,7 @@ impl Files {
     }
 
     fn is_there(self) -> bool {
-        // Where there are no inodes, an open file cannot be deleted either.
+        // On systems without inodes, an open file cannot be deleted.
         !cfg!(unix) || (self.database.is_some() && self.log.is_some())
     }
 }

@@ -1,4 +1,4 @@
-//! Events that are added at the same time are written by one statement.
+//! Inserts events. Those that arrive at the same time share one statement.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use sqlx::{Row, SqliteConnection};
 
 use crate::queue::{entry::NewEntry, sql::many};
 
-/// An entry without its body, which is a part of all bodies in a row: JSON holds no bytes.
+/// An entry without its body. JSON cannot hold bytes, so the bodies are passed concatenated.
 #[derive(Serialize)]
 struct Added<'a>(
     Option<&'a str>,
@@ -24,7 +24,7 @@ struct Added<'a>(
     usize,
 );
 
-/// Adds the entries whose keys are new. Returns for each whether it is.
+/// Adds the entries whose keys are new. Returns whether each was.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
     entries: &[&NewEntry],
@@ -58,7 +58,7 @@ pub(super) async fn insert(
     if rows.is_empty() {
         return Ok(new);
     }
-    // SQLite takes no bytes at all for NULL.
+    // SQLite treats an empty blob as NULL.
     bodies.push(0);
     sqlx::query(
         "INSERT INTO openmail_events
@@ -77,7 +77,7 @@ pub(super) async fn insert(
     Ok(new)
 }
 
-/// Keys and lanes that entries have already.
+/// The keys and lanes that already have entries.
 #[derive(Default)]
 struct Taken {
     keys: HashSet<String>,

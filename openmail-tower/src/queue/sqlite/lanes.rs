@@ -1,14 +1,14 @@
-//! Turns in lanes.
+//! The order of entries in lanes.
 
 use sqlx::{Row, SqliteConnection};
 
 use super::insert::json;
 
-/// How many lanes are looked at in one transaction: while it lasts, no event is acknowledged.
+/// The number of lanes examined in one transaction, during which no event can be acknowledged.
 pub(super) const PAGE: i64 = 256;
 
-/// Gives the next entry of each of these lanes its turn, unless another has it. Returns how many
-/// lanes were free.
+/// Makes the next entry of each of these lanes ready, unless the lane has a ready or running one.
+/// Returns how many lanes were free.
 pub(super) async fn promote(
     connection: &mut SqliteConnection,
     lanes: &[&str],
@@ -30,7 +30,7 @@ pub(super) async fn promote(
     Ok(promoted.rows_affected())
 }
 
-/// Entries that stepped aside and are due take their places in their lanes again, a page at a time.
+/// Returns entries that stepped aside to their lanes once they are due, a page at a time.
 pub(super) async fn back_into_lanes(
     connection: &mut SqliteConnection,
     now: i64,
@@ -49,10 +49,10 @@ pub(super) async fn back_into_lanes(
     promote(connection, &lanes).await.map(drop)
 }
 
-/// Finds lanes after `lane` whose entries are all blocked, and gives them their turn. Returns the last
-/// lane that was looked at, if there are more, and how many had come to a standstill.
+/// Finds lanes after `lane` whose entries are all blocked, and makes them continue. Returns the
+/// last lane examined, if there are more, and the number of stalled lanes.
 ///
-/// There should be none. If there is one all the same, its mail must not wait for ever.
+/// There should be none. If there is one after all, its mail must not wait forever.
 pub(super) async fn sweep(
     connection: &mut SqliteConnection,
     lane: &str,

@@ -1,4 +1,4 @@
-//! Connections and tables.
+//! Opens connections and migrates tables.
 
 use std::{path::Path, time::Duration};
 
@@ -18,13 +18,13 @@ use crate::queue::{
 
 use super::file;
 
-/// How long a connection waits for another that writes.
+/// Maximum time that a connection waits for another one that writes.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// One text a version, the first is 1. Those that were released never change.
+/// One script for each version, starting with 1. Released ones never change.
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 
-/// What a path to a file must not be.
+/// Refuses paths that do not name a file.
 pub(super) fn check_path(path: &Path) -> Result<(), QueueError> {
     let text = path.to_string_lossy();
     let lower = text.to_ascii_lowercase();
@@ -40,7 +40,7 @@ pub(super) fn check_path(path: &Path) -> Result<(), QueueError> {
     Err(QueueError::new(QueueErrorKind::Unsuitable, what))
 }
 
-/// What every connection that writes needs, whatever the program's pool has.
+/// Returns the options that every writing connection needs, whatever the program's pool has.
 pub(super) fn writing(options: SqliteConnectOptions) -> SqliteConnectOptions {
     options
         .busy_timeout(BUSY)
@@ -53,8 +53,8 @@ pub(super) fn options(path: &Path) -> SqliteConnectOptions {
     writing(SqliteConnectOptions::new().filename(path).create_if_missing(true))
 }
 
-/// Opens a connection. SQLite does not wait where two switch a new file to its write-ahead log at
-/// the same time.
+/// Opens a connection. SQLite does not wait if two connections switch a new file to write-ahead
+/// mode at the same time, so this retries.
 pub(super) async fn connect(
     options: &SqliteConnectOptions,
 ) -> Result<SqliteConnection, QueueError> {
@@ -80,7 +80,7 @@ pub(super) async fn connect(
     Ok(connection)
 }
 
-/// Creates the file if there is none.
+/// Creates the file if it is missing.
 pub(super) async fn create(path: &Path) -> Result<(), QueueError> {
     let path = path.to_owned();
     let created = spawn_blocking(move || file::create(&path)).await;
@@ -88,7 +88,7 @@ pub(super) async fn create(path: &Path) -> Result<(), QueueError> {
     created.map_err(|error| QueueError::new(QueueErrorKind::Unavailable, error))
 }
 
-/// Brings the tables to this version; several processes may do so at once.
+/// Migrates the tables to this version. Several processes may do so concurrently.
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), QueueError> {
     if check(connection).await.is_ok() {
         return Ok(());
@@ -112,12 +112,12 @@ pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), Que
     transaction.commit().await.map_err(failed)
 }
 
-/// Checks that the tables are of this version.
+/// Checks that the tables have this version.
 pub(super) async fn check(connection: &mut SqliteConnection) -> Result<(), QueueError> {
     migrate::check(version(connection).await?, MIGRATIONS)
 }
 
-/// The tables' version, 0 where there are none.
+/// Returns the version of the tables, 0 if there are none.
 async fn version(connection: &mut SqliteConnection) -> Result<i64, QueueError> {
     let there = sqlx::query("SELECT 1 FROM sqlite_schema WHERE name = 'openmail_migrations'");
     if there.fetch_optional(&mut *connection).await.map_err(failed)?.is_none() {
@@ -130,7 +130,7 @@ async fn version(connection: &mut SqliteConnection) -> Result<i64, QueueError> {
         .map_err(failed)
 }
 
-/// SQLite's primary result code.
+/// Returns SQLite's primary result code.
 fn code(error: &sqlx::Error) -> Option<i32> {
     let code = error.as_database_error()?.code()?;
     code.parse::<i32>().ok().map(|code| code & 0xff)
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_file_is_a_durable_store() {
+    fn accepts_only_files() {
         check_path(Path::new("data/inbox.db")).unwrap();
         for path in ["", ":memory:", "file::memory:?cache=shared", "file:x?mode=memory"] {
             let error = check_path(Path::new(path)).unwrap_err();

@@ -14,7 +14,7 @@ use super::{
     write::Writer,
 };
 
-/// How to open a [`SqliteStore`].
+/// Options for opening a [`SqliteStore`].
 #[derive(Clone)]
 #[must_use = "options do nothing until a store is opened with them"]
 pub struct SqliteOptions {
@@ -24,36 +24,37 @@ pub struct SqliteOptions {
 }
 
 impl SqliteOptions {
-    /// Returns the defaults.
+    /// Creates the default options.
     pub fn new() -> Self {
         Self { migrate: true, readers: 2, clock: clock::system() }
     }
 
-    /// Whether to create the tables, or bring them to this version, when the store is opened. If not,
-    /// call [`SqliteStore::migrate`] before the store is first used. Default: `true`.
+    /// Sets whether to create or migrate the tables when the store is opened. If `false`, call
+    /// [`SqliteStore::migrate`] before the store is used. Default: `true`.
     pub fn migrate(mut self, migrate: bool) -> Self {
         self.migrate = migrate;
         self
     }
 
-    /// The most connections that count and list entries. All changes are made by one more. Default: 2.
+    /// Sets the maximum number of connections for counting and listing entries. One more connection
+    /// makes all changes. Default: 2.
     ///
     /// # Panics
-    /// Panics if it is 0.
+    /// If it is 0.
     pub fn readers(mut self, readers: u32) -> Self {
-        assert!(readers > 0, "a store needs a connection to read with");
+        assert!(readers > 0, "the number of readers must not be 0");
         self.readers = readers;
         self
     }
 
-    /// Opens a file, which is created if there is none, readable by its owner only.
+    /// Opens a file. If it is missing, it is created, readable only by its owner.
     ///
     /// # Errors
-    /// Fails when the file cannot be opened, is in memory, or its tables are of a newer version of
-    /// this crate.
+    /// If the file cannot be opened, is in memory, or its tables belong to a newer version of this
+    /// crate.
     ///
     /// # Panics
-    /// Panics outside a tokio runtime.
+    /// Outside of a tokio runtime.
     pub async fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, QueueError> {
         let path = path.as_ref();
         open::check_path(path)?;
@@ -63,27 +64,27 @@ impl SqliteOptions {
         if self.migrate {
             open::migrate(&mut connection).await?;
         }
-        // Each has a thread of its own, so few, and none that idles for long.
+        // Each connection has its own thread, so there are few, and none idles for long.
         let readers = SqlitePoolOptions::new()
             .max_connections(self.readers)
             .acquire_timeout(Duration::from_secs(5))
             .idle_timeout(Duration::from_secs(60))
             .connect_lazy_with(options.clone().create_if_missing(false));
         let mut file = Watched::new(path);
-        // From here on, whatever is at this path is the database that was opened.
+        // From here on, whatever is at this path counts as the database that was opened.
         file.look().await;
         let writer = Writer::new(options.create_if_missing(false), connection, file, self.clock);
         Ok(SqliteStore::over(writer, readers, path))
     }
 
-    /// Uses a pool of the program's to read with, and its options for the one connection that writes.
-    /// That connection sets write-ahead mode and `synchronous=FULL`, whatever the pool has.
+    /// Uses the program's pool for reading, and the pool's options for the one connection that
+    /// writes. That connection sets write-ahead mode and `synchronous=FULL`, whatever the pool has.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// As for [`open`](Self::open).
     ///
     /// # Panics
-    /// Panics outside a tokio runtime.
+    /// Outside of a tokio runtime.
     pub async fn over(self, pool: SqlitePool) -> Result<SqliteStore, QueueError> {
         let options = open::writing((*pool.connect_options()).clone());
         let path = options.get_filename().to_owned();

@@ -1,9 +1,8 @@
-//! Which workers are alive, by locks that the operating system drops with their processes.
+//! Knows which workers are alive, by locks that the operating system drops with their processes.
 //!
-//! Beside the database `inbox.db` is a directory `inbox.db-workers` with a file for each worker. The
-//! worker locks its file as long as it lives. A file that another can lock belongs to a worker that is
-//! dead. A worker without a file (on a file system without locks, it has none) is judged by its
-//! leases alone.
+//! Beside the database `inbox.db` is a directory `inbox.db-workers` with one file for each worker.
+//! A worker locks its file for as long as it lives, so a file that can be locked belongs to a dead
+//! worker. On a file system without locks, a worker has no file, and only its leases decide.
 
 use std::{
     collections::HashMap,
@@ -14,11 +13,11 @@ use std::{
 
 use crate::queue::lease::WorkerId;
 
-/// A worker's lock, which ends with it. Its file stays until another worker has taken over what the
-/// worker may have left behind.
+/// A worker's lock, released on drop. Its file stays until another worker has taken over whatever
+/// the worker left behind.
 #[derive(Debug)]
 pub(super) struct Presence {
-    // Closing it unlocks it.
+    // Closing it releases the lock.
     _lock: File,
 }
 
@@ -26,10 +25,10 @@ impl Presence {
     /// Takes the lock of a new worker.
     ///
     /// # Errors
-    /// Fails where files cannot be written or locked.
+    /// If files cannot be written or locked.
     pub(super) fn take(folder: &Path, worker: WorkerId) -> io::Result<Self> {
         create_folder(folder)?;
-        // Locked before it has its name: no other sees it without its lock.
+        // Locked before it gets its name, so that no other worker sees it unlocked.
         let new = folder.join(format!("{worker}.new"));
         let lock = File::options().write(true).create(true).truncate(false).open(&new)?;
         if let Err(error) = lock.try_lock() {
@@ -49,16 +48,16 @@ fn create_folder(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-/// The locks of dead workers, held so that no other takes over at the same time.
+/// The locks of dead workers, held so that no other worker takes over at the same time.
 #[derive(Debug, Default)]
 pub(super) struct Dead {
     locks: HashMap<WorkerId, (PathBuf, File)>,
-    /// How many workers are alive.
+    /// The number of live workers.
     pub(super) alive: u64,
 }
 
 impl Dead {
-    /// Looks at each worker's lock.
+    /// Tries the lock of each worker.
     pub(super) fn find(folder: &Path) -> io::Result<Self> {
         let mut dead = Self::default();
         let entries = match fs::read_dir(folder) {
@@ -85,7 +84,7 @@ impl Dead {
         self.locks.keys().copied().collect()
     }
 
-    /// Removes their files, once their leases were taken over.
+    /// Removes their files, once their leases are taken over.
     pub(super) fn remove(self) {
         for (path, _lock) in self.locks.into_values() {
             let _ = fs::remove_file(path);
@@ -93,7 +92,7 @@ impl Dead {
     }
 }
 
-/// Locks a worker's file, unless its worker has it locked.
+/// Locks a worker's file. `None` if its worker has locked it.
 fn lock(path: &Path) -> io::Result<Option<File>> {
     let file = File::options().write(true).open(path)?;
     match file.try_lock() {
@@ -108,12 +107,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_is_dead_when_its_lock_is_free() {
+    fn worker_is_dead_when_its_lock_is_free() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("inbox.db-workers");
         assert!(Dead::find(&folder).unwrap().workers().is_empty());
         let alive = Presence::take(&folder, WorkerId(1)).unwrap();
-        // What a process leaves that was killed.
+        // The file that a killed process leaves behind.
         drop(File::create(folder.join("2")).unwrap());
         let dead = Dead::find(&folder).unwrap();
         assert_eq!((dead.workers(), dead.alive), (vec![WorkerId(2)], 1));
@@ -127,7 +126,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn only_the_owner_sees_the_workers() {
+    fn only_the_owner_can_read_the_workers_directory() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("inbox.db-workers");

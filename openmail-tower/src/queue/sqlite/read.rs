@@ -1,4 +1,4 @@
-//! What only looks.
+//! Read-only queries.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,7 +15,7 @@ use crate::{
     seam::StoredEvent,
 };
 
-/// Every part is counted in an index of its own.
+/// Counts the entries. Each state has an index of its own.
 pub(super) async fn counts(pool: &SqlitePool) -> sqlx::Result<Counts> {
     let row = sqlx::query(
         "WITH now AS (SELECT ahead + ?1 AS ms FROM openmail_clock)
@@ -49,7 +49,7 @@ pub(super) async fn counts(pool: &SqlitePool) -> sqlx::Result<Counts> {
     })
 }
 
-/// The machine's time; the store's is ahead of it by what the file says.
+/// Returns the machine's time. The store's is ahead of it by the offset in the file.
 fn wall() -> i64 {
     millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! How leases end.
+//! Settles leases.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -9,7 +9,7 @@ use crate::queue::{lease::Lease, settlement::Settlement, sql::millis, text};
 
 use super::{insert::json, lanes::promote};
 
-/// id, token, what happens, the state it leads to, the delay, the error
+/// The id, the token, the change, the state it leads to, the delay, and the error.
 #[derive(Serialize)]
 struct Ended<'a>(i64, i64, &'a str, &'a str, Option<i64>, Option<String>);
 
@@ -31,7 +31,7 @@ pub(super) async fn settle(
     finish(connection, &done, now, &mut changed).await?;
     put_back(connection, &others, now, &mut changed).await?;
 
-    // One that stands there twice was settled once.
+    // A lease that appears twice was settled only once.
     let settled: Vec<bool> =
         ended.iter().map(|(lease, _)| changed.remove(&(lease.id.0, lease.token))).collect();
     let ended = || ended.iter().zip(&settled).filter(|(_, settled)| **settled).map(|(it, _)| *it);
@@ -47,7 +47,7 @@ pub(super) async fn settle(
 
 type Changed = HashSet<(i64, i64)>;
 
-/// Entries that are done lose their bodies.
+/// Finishes entries that are done, which removes their bodies.
 async fn finish(
     connection: &mut SqliteConnection,
     ended: &[Ended<'_>],
@@ -76,7 +76,7 @@ async fn finish(
     Ok(())
 }
 
-/// All others keep theirs, which the statement does not touch.
+/// Updates all other entries, which keep their bodies.
 async fn put_back(
     connection: &mut SqliteConnection,
     ended: &[Ended<'_>],
@@ -119,7 +119,8 @@ async fn put_back(
     Ok(())
 }
 
-/// The lane of an entry and its replies. Without one, the replies still go in their order.
+/// Returns the lane of an entry's replies. Without one, they share a lane of their own, which keeps
+/// their order.
 fn lane<'a>(lease: &'a Lease, settlement: &Settlement) -> Option<Cow<'a, str>> {
     match &lease.lane {
         Some(lane) => Some(lane.into()),
@@ -127,7 +128,7 @@ fn lane<'a>(lease: &'a Lease, settlement: &Settlement) -> Option<Cow<'a, str>> {
     }
 }
 
-/// The event, the lane, the key, the kind, and the part of all bodies that is this one's.
+/// The event, the lane, the key, the kind, and the range of the concatenated bodies.
 #[derive(Serialize)]
 struct Reply<'a>(i64, Cow<'a, str>, &'a str, &'a str, usize, usize);
 
@@ -149,7 +150,7 @@ async fn add_replies<'a>(
     if rows.is_empty() {
         return Ok(());
     }
-    // SQLite takes no bytes at all for NULL.
+    // SQLite treats an empty blob as NULL.
     bodies.push(0);
     sqlx::query(
         "INSERT INTO openmail_events

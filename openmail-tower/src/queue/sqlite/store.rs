@@ -34,27 +34,28 @@ use super::{
     write::{Answer, Op, Page, Writer},
 };
 
-/// How many dead letters change in one transaction: while it lasts, no event is acknowledged.
+/// The number of dead letters changed in one transaction, during which no event can be
+/// acknowledged.
 const PAGE: i64 = 500;
-/// How often to look for lanes at a standstill.
+/// The interval of the search for stalled lanes.
 const SWEEP: Duration = Duration::from_secs(5);
 
-/// A queue in a file of SQLite.
+/// A queue in an SQLite file.
 ///
-/// Any number of processes of one machine may open it, workers and others; the file must be on a
-/// local disk. It is in write-ahead mode and flushed to the disk with every commit
-/// (`synchronous=FULL`); what is asked for at the same time shares a commit.
+/// Any number of processes on one machine may open it; the file must be on a local disk. It is in
+/// write-ahead mode and flushed to disk with every commit (`synchronous=FULL`). Concurrent changes
+/// share a commit.
 ///
-/// A new file is readable by its owner only. While it is deleted or replaced under the process, no
-/// event is acknowledged; those that were are still run. Back-offs and leases do not depend on the
-/// machine's clock: it may be set back or forth. A worker locks a file in a directory beside the
-/// database, `inbox.db-workers` for `inbox.db`: when its process dies, the next worker takes over its
-/// entries at once. On a file system without locks, the worker's leases decide.
+/// A new file is readable only by its owner. If the file is deleted or replaced while it is open,
+/// no further event is acknowledged; those already acknowledged still run. Back-offs and leases do
+/// not depend on the machine's clock, which may be set back or forward. Each worker locks a file in
+/// a directory beside the database, `inbox.db-workers` for `inbox.db`: when its process dies, the
+/// next worker takes over its entries at once. On a file system without locks, the leases decide.
 ///
-/// Only its own tables are touched: `openmail_events`, `openmail_clock` and `openmail_migrations`.
-/// Clones share the store.
+/// Only the store's own tables are used: `openmail_events`, `openmail_clock` and
+/// `openmail_migrations`. Clones share the store.
 ///
-/// A program that uses `rusqlite` as well must choose a version of it with the same `libsqlite3-sys`
+/// A program that also uses `rusqlite` must choose a version of it with the same `libsqlite3-sys`
 /// as sqlx.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
@@ -70,7 +71,7 @@ struct Workers {
     sweep: Mutex<Sweep>,
 }
 
-/// Where the search for lanes at a standstill goes on, and when.
+/// Where and when the search for stalled lanes continues.
 #[derive(Debug)]
 struct Sweep {
     after: String,
@@ -78,32 +79,32 @@ struct Sweep {
 }
 
 impl SqliteStore {
-    /// Opens a file. The file and its tables are created if they are not there.
+    /// Opens a file. The file and its tables are created if they are missing.
     ///
     /// # Errors
-    /// Fails when the file cannot be opened, is in memory, or its tables are of a newer version of
-    /// this crate.
+    /// If the file cannot be opened, is in memory, or its tables belong to a newer version of this
+    /// crate.
     ///
     /// # Panics
-    /// Panics outside a tokio runtime.
+    /// Outside of a tokio runtime.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, QueueError> {
         SqliteOptions::new().open(path).await
     }
 
-    /// Uses the program's pool, and creates the tables if they are not there. All changes are made
-    /// by one connection of the store's own, with the pool's options, in write-ahead mode and with
+    /// Uses the program's pool, and creates the tables if they are missing. All changes are made by
+    /// one connection of the store's own, with the pool's options, in write-ahead mode and with
     /// `synchronous=FULL`.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// As for [`open`](Self::open).
     ///
     /// # Panics
-    /// Panics outside a tokio runtime.
+    /// Outside of a tokio runtime.
     pub async fn new(pool: SqlitePool) -> Result<Self, QueueError> {
         SqliteOptions::new().over(pool).await
     }
 
-    /// Returns options for a store.
+    /// Returns the default options.
     pub fn options() -> SqliteOptions {
         SqliteOptions::new()
     }
@@ -116,16 +117,17 @@ impl SqliteStore {
         Self { writer: Batcher::new(writer), readers, changes: watch::Sender::new(()), workers }
     }
 
-    /// Creates the tables, or brings them to this version. Several processes may do so at once.
+    /// Creates the tables, or migrates them to this version. Several processes may do so
+    /// concurrently.
     ///
     /// # Errors
-    /// Fails when the file cannot be written, or its tables are of a newer version of this crate.
+    /// If the file cannot be written, or its tables belong to a newer version of this crate.
     pub async fn migrate(&self) -> Result<(), QueueError> {
         self.change(Op::Migrate).await.map(drop)
     }
 
-    /// Writes what was asked for, and closes the file. The store and its clones then refuse
-    /// everything.
+    /// Finishes pending writes, and closes the file. The store and its clones refuse everything
+    /// afterwards.
     pub async fn close(&self) {
         self.writer.close().await;
         self.readers.close().await;
@@ -145,7 +147,7 @@ impl SqliteStore {
         }
     }
 
-    /// As `change`, for what may make an entry due.
+    /// Like `change`, for operations that may make an entry due.
     async fn change_and_wake(&self, op: Op) -> Result<u64, QueueError> {
         let count = self.change(op).await?;
         if count > 0 {
@@ -166,7 +168,7 @@ impl SqliteStore {
         }
     }
 
-    /// Looks at the locks of workers, without blocking.
+    /// Checks the locks of workers, without blocking the runtime.
     async fn locks<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
@@ -177,9 +179,9 @@ impl SqliteStore {
         looked.map_err(|error| failed(error.into()))?.map_err(failed)
     }
 
-    /// Takes over from workers that are dead.
+    /// Takes over from dead workers.
     async fn take_over(&self) -> Result<u64, QueueError> {
-        // A file system without locks, or a directory that cannot be read: the leases decide.
+        // On a file system without locks, or if the directory cannot be read, the leases decide.
         let Ok(dead) = self.locks(Dead::find).await else { return Ok(0) };
         let workers = dead.workers();
         if workers.is_empty() {
@@ -194,7 +196,7 @@ impl SqliteStore {
         Ok(count)
     }
 
-    /// Gives lanes at a standstill their turn, a page at a time.
+    /// Makes stalled lanes continue, a page at a time.
     async fn sweep(&self) -> Result<u64, QueueError> {
         let sweep = || self.workers.sweep.lock().unwrap_or_else(PoisonError::into_inner);
         let after = {
@@ -222,23 +224,23 @@ impl SqliteStore {
 }
 
 impl Enqueue<SqliteStore> {
-    /// Queues events in a file of SQLite, which is created if there is none.
+    /// Queues events in an SQLite file, which is created if it is missing.
     ///
     /// # Errors
-    /// As [`SqliteStore::open`].
+    /// As for [`SqliteStore::open`].
     pub async fn sqlite(path: impl AsRef<Path>) -> Result<Self, QueueError> {
         SqliteStore::open(path).await.map(Self::new)
     }
 }
 
-/// Notifications of the changes that this process has made.
+/// Notifications of changes made by this process.
 #[derive(Debug)]
 pub struct SqliteChanges(watch::Receiver<()>);
 
 impl Changes for SqliteChanges {
     async fn next(&mut self) {
         if self.0.changed().await.is_err() {
-            // The store is gone, and nothing will ever change again.
+            // The store is gone, so there will be no further changes.
             std::future::pending::<()>().await;
         }
     }

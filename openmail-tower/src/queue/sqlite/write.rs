@@ -1,4 +1,4 @@
-//! The one writer: every change goes through its connection, and shares its transactions.
+//! The only writer: every change goes through its connection and shares its transactions.
 
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
@@ -48,11 +48,11 @@ pub(super) enum Answer {
     Page(Page),
     Swept(Option<String>, u64),
     Reports(Vec<DeadReport>),
-    /// It was not acknowledged, whatever became of the others.
+    /// It was not acknowledged, whatever happened to the others.
     Failed(QueueError),
 }
 
-/// What one of several changes came to.
+/// The result of one page of a change that is made in several.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) count: u64,
@@ -101,7 +101,7 @@ impl Writer {
             open::check(connection).await?;
             self.is_migrated = true;
         }
-        // While the file is gone nothing is added, but what was acknowledged before still runs: the
+        // While the file is gone, nothing is added, but events acknowledged before still run: the
         // connection has the file open.
         let adds = ops.iter().any(|op| matches!(op, Op::Insert(_) | Op::Ping));
         if adds && self.file.is_gone() {
@@ -133,14 +133,14 @@ impl Apply for Writer {
     type Answer = Answer;
 
     async fn apply(&mut self, ops: &[Op]) -> Result<Vec<Answer>, QueueError> {
-        // It is gone until the transaction has come to a good end.
+        // Taken out until the transaction has succeeded.
         let mut connection = self.connect().await?;
         let answers = self.apply_to(&mut connection, ops).await;
         if answers.is_ok() || self.file.is_gone() {
-            // Where the file is gone, this is the last that has it open.
+            // If the file is gone, this connection is the last one to have it open.
             self.connection = Some(connection);
         } else {
-            // Whatever state it was in, closing it takes back what was not committed.
+            // Closing it rolls back whatever was not committed.
             drop(connection.close().await);
         }
         answers
@@ -161,8 +161,8 @@ impl Apply for Writer {
     }
 }
 
-/// Does all of these in one transaction: inserts and settlements by a few statements for all of
-/// them, the others one by one.
+/// Performs all of these in one transaction: inserts and settlements with a few statements for all
+/// of them, the others one by one.
 async fn write(
     connection: &mut SqliteConnection,
     clock: &mut Clock,

@@ -1,4 +1,4 @@
-//! A worker's life.
+//! The main loop of a worker.
 
 use std::{
     collections::VecDeque,
@@ -38,8 +38,8 @@ use super::{
     upkeep,
 };
 
-/// All that a worker does at the same time. Only its runs have tasks of their own, which end with
-/// this future.
+/// Does everything that a worker does concurrently. Only its runs have tasks of their own, which
+/// end with this future.
 pub(super) async fn drive<St, E>(worker: Worker<St, E>, shutdown: impl Future<Output = ()>) -> usize
 where
     St: QueueStore,
@@ -67,21 +67,21 @@ where
     match never {}
 }
 
-/// Claims entries, runs them, and writes down what became of them.
+/// Claims entries, runs them, and settles them.
 struct Driver<'w, St, E> {
     shared: &'w Arc<Shared<St>>,
     changed: &'w Notify,
     died: &'w Notify,
     template: E,
-    /// The service that is asked whether it is ready, and then called.
+    /// The service that is polled until it is ready, and then called.
     events: E,
     is_ready: bool,
-    /// After it has failed, it is left alone until then.
+    /// After the service has failed, it is not polled until then.
     ready_at: Instant,
     look: Look,
     leases: Leases,
     tasks: JoinSet<Step>,
-    /// Claimed, and not begun.
+    /// Claimed, but not begun.
     waiting: VecDeque<Claimed>,
     claiming: Option<Pending<Result<Claims, QueueError>>>,
     renewing: Option<Pending<Renewed>>,
@@ -91,32 +91,32 @@ struct Driver<'w, St, E> {
     stop: Option<Stop>,
 }
 
-/// A question to the store, and when it was asked.
+/// A request to the store, and when it was made.
 struct Pending<T> {
     asked: Instant,
     limit: usize,
     answer: Pin<Box<dyn Future<Output = T> + Send>>,
 }
 
-/// The leases that were to be renewed, and those of them that are lost.
+/// The leases that were to be renewed, and the result: those that were lost.
 type Renewed = (Vec<Lease>, Result<Vec<EntryId>, QueueError>);
 
-/// What a task has come to.
+/// The result of a task.
 enum Step {
     Ran(Lease, Ended),
     Settled(Lease, bool),
 }
 
-/// The worker is to stop.
+/// The worker is stopping.
 struct Stop {
-    /// When what still runs is cut off.
+    /// When the runs in progress are cancelled.
     cut_at: Instant,
-    /// When nothing is waited for any more.
+    /// When the worker no longer waits for anything.
     end_at: Instant,
     cut: usize,
 }
 
-/// What happens next.
+/// The next thing that happens.
 enum Next {
     Stop,
     Claimed(Result<Claims, QueueError>),
@@ -196,7 +196,7 @@ where
             Next::Ready(Ok(())) => self.is_ready = true,
             Next::Ready(Err(error)) => {
                 telemetry::unready(&error);
-                // What has failed is not used again.
+                // A service that has failed is not used again.
                 self.events = self.template.clone();
                 self.ready_at = Instant::now() + pause(3);
             }
@@ -206,15 +206,15 @@ where
         }
     }
 
-    /// Begins whatever can begin now.
+    /// Begins everything that can begin now.
     fn begin(&mut self) {
-        // Those whose lease was lost meanwhile are another's.
+        // Entries whose lease was lost in the meantime belong to another worker.
         self.waiting.retain(|claimed| self.leases.until(&claimed.lease).is_some());
         if self.is_ready {
             self.is_ready = false;
             match self.waiting.pop_front() {
                 Some(claimed) => self.start(claimed),
-                // The service has set something aside for an event that is gone.
+                // The service has reserved a place for an event that is gone.
                 None => self.events = self.template.clone(),
             }
         }
@@ -227,12 +227,12 @@ where
         if let Some(stop) = &mut self.stop
             && Instant::now() >= stop.cut_at
         {
-            // A second time it finds nothing: what was aborted has ended, or blocks its thread.
+            // A second pass finds nothing new: aborted runs have ended, or block their thread.
             stop.cut = stop.cut.max(self.leases.cut_off());
         }
     }
 
-    /// When something is to be done though nothing has happened.
+    /// When the loop must continue even if nothing has happened.
     fn wake_at(&self) -> Instant {
         let mut wake = Instant::now() + Duration::from_secs(3600);
         if self.renewing.is_none() {
@@ -258,7 +258,7 @@ where
         let mut request = self.leases.request(self.shared.registration.worker(), settings);
         request.replies = self.shared.replies.is_some();
         if self.suspects {
-            // It may take everything beside it down.
+            // It may crash everything that runs beside it.
             if !self.leases.is_empty() {
                 return;
             }
@@ -326,7 +326,7 @@ where
                 }
             }
             Some(Err(error)) => {
-                // It was cut off at the end, or lost; or what it ran has panicked while it was
+                // It was cancelled at the end, or its lease was lost; or it panicked while it was
                 // dropped.
                 if let Some((lease, past)) = self.leases.ended(error.id()) {
                     self.settle(lease, self.cut_short(&error, past));
@@ -349,7 +349,7 @@ where
         Ended { outcome: "panicked", settlement, observed: None }
     }
 
-    /// Writes down what is to become of an entry, if it is still held.
+    /// Settles an entry, if it is still held.
     fn settle(&mut self, lease: Lease, ended: Ended) {
         if !self.leases.settling_of(&lease) {
             return;
@@ -403,7 +403,7 @@ where
         self.give_back();
     }
 
-    /// Gives back what was claimed and not begun.
+    /// Gives back entries that were claimed but not begun.
     fn give_back(&mut self) {
         for claimed in mem::take(&mut self.waiting) {
             self.settle(claimed.lease, Ended::given_back());
@@ -418,7 +418,7 @@ async fn answer<T>(pending: &mut Option<Pending<T>>) -> T {
     }
 }
 
-/// Waits until the service takes an event.
+/// Waits until the service is ready for an event.
 async fn ready<E>(events: &mut E) -> Result<(), HandlerError>
 where
     E: Service<VerifiedEvent>,

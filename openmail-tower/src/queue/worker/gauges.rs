@@ -1,4 +1,4 @@
-//! The gauges of a queue: how deep it is, how old, how many workers it has.
+//! The gauges of a queue: its depth, its age, and its number of workers.
 
 use std::{convert::Infallible, future::pending, time::Duration};
 
@@ -10,17 +10,17 @@ use crate::{
     telemetry::queue::{self as telemetry, Depth},
 };
 
-/// How often they are refreshed: about as often as metrics are scraped.
+/// The interval at which they are refreshed: about as often as metrics are scraped.
 const PERIOD: Duration = Duration::from_secs(15);
 
-/// Refreshes the gauges with one query each time. The first time is at once, so that they are there
-/// when the worker is.
+/// Refreshes the gauges, each time with one query. The first time is at once, so that they exist as
+/// soon as the worker does.
 pub(super) async fn refresh<St: QueueStore>(store: &St, limit: Duration) -> Infallible {
     if !telemetry::HAS_GAUGES {
         return pending().await;
     }
     loop {
-        // A store that is away is reported by what needs it.
+        // An unreachable store is reported by the operations that need it.
         if let Ok(counts) = within(limit, store.counts(), QueueError::late).await {
             telemetry::depth(depth(&counts));
         }

@@ -1,4 +1,4 @@
-//! The leases that a worker holds. Its loop owns them; nobody else changes them.
+//! The leases that a worker holds. Only its main loop changes them.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
 
 use super::settings::Settings;
 
-/// What a worker holds, and how far each is.
+/// What a worker holds, and the phase of each entry.
 #[derive(Debug, Default)]
 pub(super) struct Leases {
     by_id: HashMap<EntryId, Hold>,
@@ -33,7 +33,7 @@ struct Hold {
     inbox_id: Option<String>,
     weight: u64,
     is_suspect: bool,
-    /// Until when no other worker can have it, by this machine's monotonic clock.
+    /// Until when no other worker can claim it, by this machine's monotonic clock.
     until: watch::Sender<Instant>,
     phase: Phase,
 }
@@ -46,14 +46,14 @@ enum Phase {
         task: AbortHandle,
         since: Instant,
     },
-    /// What became of it is being written down.
+    /// It is being settled.
     Settling,
 }
 
-/// How far away the end of a lease may be.
+/// The latest end of a lease, from now.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// The end of a lease that was asked for at `asked`.
+/// Returns the end of a lease that was requested at `asked`.
 fn end(asked: Instant, lease: Duration) -> Instant {
     asked + lease.min(LONGEST)
 }
@@ -63,7 +63,7 @@ impl Leases {
         self.by_id.is_empty()
     }
 
-    /// The number of entries that wait or run.
+    /// Returns the number of entries that wait or run.
     pub(super) fn active(&self) -> usize {
         self.by_id.values().filter(|hold| hold.is_active()).count()
     }
@@ -76,7 +76,7 @@ impl Leases {
         self.by_id.values().any(|hold| hold.is_suspect)
     }
 
-    /// A request for as many entries as there is room for.
+    /// Creates a request for as many entries as there is room for.
     pub(super) fn request(&self, worker: WorkerId, settings: &Settings) -> ClaimRequest {
         let free = settings.concurrency.saturating_sub(self.active());
         let mut request = ClaimRequest::new(worker, free, settings.lease);
@@ -97,7 +97,7 @@ impl Leases {
         request
     }
 
-    /// Takes an entry that was claimed. Its lease counts from when it was asked for.
+    /// Adds an entry that was claimed. Its lease counts from when it was requested.
     pub(super) fn claimed(&mut self, claimed: &Claimed, asked: Instant, lease: Duration) {
         let hold = Hold {
             lease: claimed.lease.clone(),
@@ -110,7 +110,7 @@ impl Leases {
         self.by_id.insert(claimed.lease.id, hold);
     }
 
-    /// Until when a lease is known to hold. `None` where it was lost.
+    /// Returns a receiver of the time until which a lease is known to hold. `None` if it was lost.
     pub(super) fn until(&self, lease: &Lease) -> Option<watch::Receiver<Instant>> {
         self.get(lease).map(|hold| hold.until.subscribe())
     }
@@ -122,12 +122,12 @@ impl Leases {
         }
     }
 
-    /// The run's task has ended. Returns its lease and what it was.
+    /// Records that the task of a run has ended. Returns its lease and the run.
     pub(super) fn ended(&mut self, task: task::Id) -> Option<(Lease, Run)> {
         self.by_task.remove(&task)
     }
 
-    /// What became of it is to be written down. Returns whether it is still held.
+    /// Records that an entry is being settled. Returns whether it is still held.
     pub(super) fn settling_of(&mut self, lease: &Lease) -> bool {
         let hold = self.get_mut(lease);
         hold.map(|hold| hold.phase = Phase::Settling).is_some()
@@ -139,7 +139,7 @@ impl Leases {
         }
     }
 
-    /// Aborts what runs. Returns how many those are.
+    /// Aborts the runs in progress. Returns how many.
     pub(super) fn cut_off(&self) -> usize {
         let running = self.by_id.values().filter_map(|hold| match &hold.phase {
             Phase::Running { task, .. } => Some(task),
@@ -148,10 +148,10 @@ impl Leases {
         running.map(AbortHandle::abort).count()
     }
 
-    /// The leases to be renewed.
+    /// Returns the leases to renew.
     ///
-    /// A run that blocks its thread cannot be cut off by its limit. Its lease is let go, so that its
-    /// lane and its slot are free.
+    /// A run that blocks its thread cannot be cancelled by its time limit. Its lease is given up,
+    /// so that its lane and its slot are free.
     pub(super) fn renewable(&mut self, settings: &Settings) -> Vec<Lease> {
         let limit = settings.run_timeout.saturating_add(settings.lease);
         self.by_id.retain(|id, hold| match &hold.phase {
@@ -165,7 +165,7 @@ impl Leases {
         self.by_id.values().map(|hold| hold.lease.clone()).collect()
     }
 
-    /// These leases were asked to be renewed, and those of `lost` are another's.
+    /// Records that these leases were renewed, except those in `lost`, which belong to others.
     pub(super) fn renewed(
         &mut self,
         leases: &[Lease],
@@ -178,7 +178,8 @@ impl Leases {
             if !lost.contains(&renewed.id) {
                 hold.until.send_replace(end(asked, lease));
             } else if !matches!(hold.phase, Phase::Settling) {
-                // One that is being settled may have just been: its settling finds out.
+                // The lease of an entry that is being settled may be gone because it was settled;
+                // its settlement finds out.
                 if let Phase::Running { task, .. } = &hold.phase {
                     task.abort();
                 }
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lost_run_is_aborted_and_a_settling_one_is_not_touched() {
+    async fn lost_run_is_aborted_but_a_settling_one_is_not() {
         let mut leases = Leases::default();
         let (lost, settling) = (claimed(1, 1, "a", 1), claimed(2, 1, "a", 1));
         let task = running(&mut leases, &lost);
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stale_lease_does_not_touch_the_next_one() {
+    async fn stale_lease_does_not_affect_the_next_one() {
         let mut leases = Leases::default();
         let (stale, next) = (claimed(1, 1, "a", 1), claimed(1, 3, "a", 1));
         leases.claimed(&next, Instant::now(), LEASE);
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lease_counts_from_when_it_was_asked_for() {
+    async fn lease_counts_from_its_request() {
         let mut leases = Leases::default();
         let entry = claimed(1, 1, "a", 1);
         let asked = Instant::now();
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_run_that_blocks_its_thread_frees_its_slot() {
+    async fn blocking_run_frees_its_slot() {
         let settings = Worker::new((), ()).run_timeout(LEASE).lease(LEASE).settings;
         let mut leases = Leases::default();
         let _task = running(&mut leases, &claimed(1, 1, "a", 1));
@@ -281,7 +282,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_says_what_is_left() {
+    async fn request_states_the_remaining_room() {
         let settings = Worker::new((), ()).concurrency(4).per_inbox(2).memory(100).settings;
         let mut leases = Leases::default();
         let request = leases.request(WorkerId(1), &settings);

@@ -1,4 +1,4 @@
-//! When to look for entries that are due.
+//! Decides when to look for due entries.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use crate::{
     telemetry::queue as telemetry,
 };
 
-/// Between two looks at a store that has less than was asked for.
+/// The delay between two looks at a store that returned less than was asked for.
 const SHORTEST: Duration = Duration::from_millis(10);
-/// Further away than this, time may not go.
+/// Maximum delay.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// When to look again.
@@ -19,9 +19,9 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) struct Look {
     at: Instant,
     failures: u32,
-    /// Something has changed since the last look began.
+    /// Whether something has changed since the last look began.
     again: bool,
-    /// The last look left something because of the worker's limits.
+    /// Whether the last look left out entries because of the worker's limits.
     limited: bool,
 }
 
@@ -42,7 +42,8 @@ impl Look {
         self.again = false;
     }
 
-    /// Something has changed. A store that cannot be reached is left alone until its pause is over.
+    /// Records that something has changed. An unreachable store is left alone until its pause is
+    /// over.
     pub(super) fn soon(&mut self) {
         self.again = true;
         if self.failures == 0 {
@@ -50,7 +51,7 @@ impl Look {
         }
     }
 
-    /// A run has ended, which makes room for what did not fit.
+    /// Records that a run has ended, which makes room for entries that did not fit.
     pub(super) fn has_room(&mut self) {
         if self.limited {
             self.soon();
@@ -75,8 +76,8 @@ impl Look {
     }
 }
 
-/// The time to wait for a store that could not be reached `failures` times in a row: 0.1 s to 5 s,
-/// part of it random, so that workers do not come back together.
+/// Returns how long to wait for a store that was unreachable `failures` times in a row: 0.1 s to 5
+/// s, partly random, so that workers do not retry together.
 pub(super) fn pause(failures: u32) -> Duration {
     let longest = Duration::from_millis(100 << failures.min(6)).min(Duration::from_secs(5));
     longest.mul_f64(0.5 + 0.5 * fastrand::f64())
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_during_a_look_is_not_missed() {
+    fn change_during_a_look_is_not_missed() {
         let mut look = Look::now();
         look.begin();
         look.soon();
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_fit_is_looked_for_when_there_is_room() {
+    fn looks_again_when_there_is_room() {
         for limited in [true, false] {
             let mut look = Look::now();
             look.begin();
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_is_never_repeated_at_once_for_nothing() {
+    fn look_is_never_repeated_at_once_for_nothing() {
         assert!(!look(Some(Duration::ZERO), Duration::from_secs(1)).is_zero());
     }
 }

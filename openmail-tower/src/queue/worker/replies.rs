@@ -1,4 +1,4 @@
-//! What the queue knows of replies: that an event may have some, and who sends them.
+//! What the queue knows about replies: that an outcome may contain some, and how they are sent.
 
 use std::{fmt, future::Future, pin::Pin};
 
@@ -7,16 +7,16 @@ use crate::{
     seam::{HandlerError, Outcome, VerifiedEvent},
 };
 
-/// Writes replies down and sends them. A worker without one leaves replies to other workers.
+/// Stores replies and sends them. A worker without this leaves replies to other workers.
 pub(crate) trait Replies: Send + Sync + 'static {
-    /// Returns the replies in an outcome, to be written down with the event's completion.
+    /// Returns the replies in an outcome, to be stored with the completion of the event.
     fn written(
         &self,
         event: &VerifiedEvent,
         outcome: &Outcome,
     ) -> Result<Vec<NewReply>, HandlerError>;
 
-    /// Sends a reply that was written down.
+    /// Sends a stored reply.
     fn send(&self, reply: Claimed) -> Pin<Box<dyn Future<Output = Sent> + Send>>;
 }
 
@@ -25,9 +25,9 @@ pub(crate) trait Replies: Send + Sync + 'static {
 pub(crate) enum Sent {
     /// It was sent, now or before.
     Done,
-    /// It was not sent; the error says when to try again, if ever.
+    /// It was not sent. The error says whether and when to retry.
     Failed(HandlerError),
-    /// It waits until somebody releases it.
+    /// It waits until it is released.
     Held { reason: String },
 }
 

@@ -1,4 +1,4 @@
-//! One run of one entry.
+//! Runs one entry once.
 
 use std::{
     fmt::Display,
@@ -37,37 +37,37 @@ use super::{
     settings::Settings,
 };
 
-/// From this size on, a body is parsed on a thread for blocking work. Smaller ones take less time
-/// than to hand them over and back is worth.
+/// Bodies of at least this size are parsed on a thread for blocking work. For smaller ones, moving
+/// them there and back takes longer than parsing.
 const LARGE: usize = 256 << 10;
 
-/// What all runs of a worker share.
+/// The state that all runs of a worker share.
 #[derive(Debug)]
 pub(super) struct Shared<St> {
     pub(super) store: St,
     pub(super) settings: Settings,
     pub(super) replies: Option<Arc<dyn Replies>>,
-    /// The worker counts as alive until its last run has ended.
+    /// Keeps the worker registered as alive until its last run has ended.
     pub(super) registration: Registration,
 }
 
-/// How a run has ended, and what is to become of its entry.
+/// How a run has ended, and how to settle its entry.
 #[derive(Debug)]
 pub(super) struct Ended {
-    /// In one word, for logs and metrics.
+    /// The outcome as one word, for logs and metrics.
     pub(super) outcome: &'static str,
     pub(super) settlement: Settlement,
     pub(super) observed: Option<telemetry::Run>,
 }
 
 impl Ended {
-    /// It was not begun, or was cut off by its worker.
+    /// The result of a run that was not begun, or was cancelled by its worker.
     pub(super) fn given_back() -> Self {
         Self { outcome: "dropped", settlement: Settlement::GiveBack, observed: None }
     }
 }
 
-/// Runs a claimed entry, and returns what is to become of it.
+/// Runs a claimed entry, and returns how to settle it.
 pub(super) async fn run<St, E>(
     shared: &Shared<St>,
     events: E,
@@ -97,19 +97,19 @@ where
             return ("held", Settlement::Bury { error });
         }
         if claimed.was_lost {
-            let error = HandlerError::failed("its worker was lost while it ran alone");
+            let error = HandlerError::failed("its worker died while running nothing else");
             return ("lost", policy.settlement(Err(error), past));
         }
         let run = while_held(until, once(shared, events, claimed, trace));
         match timeout(*run_timeout, run).await {
             Ok(ended) => ended,
             Err(_) => {
-                let error = format!("the run was cut off after {run_timeout:?}");
+                let error = format!("the run was cancelled after {run_timeout:?}");
                 failed(HandlerError::failed(error))
             }
         }
     };
-    // The text of an error, and what a future does when it is dropped, are the user's code as well.
+    // The text of an error, and the drop of a future, are user code as well.
     let (outcome, settlement) = match CatchPanic::new(|| observed.scope(work)).await {
         Ok(ended) => ended,
         Err(panic) => judged(policy, Err(HandlerError::panicked(panic)), past),
@@ -119,7 +119,7 @@ where
     Ended { outcome, settlement, observed: Some(observed) }
 }
 
-/// The run proper.
+/// Runs the service.
 async fn once<St, E>(
     shared: &Shared<St>,
     mut events: E,
@@ -167,7 +167,7 @@ where
         Err(panic) => Err(HandlerError::panicked(panic)),
     };
     match result {
-        // Nobody needs a handler to test a webhook.
+        // Testing a webhook does not need a handler.
         Ok(Outcome::Unrouted) if event.kind() == EventKind::SetupTest => {
             (Outcome::Unrouted.label(), Settlement::done())
         }
@@ -202,7 +202,7 @@ fn fields(claimed: &Claimed) -> Fields<'_> {
     }
 }
 
-/// When the entry runs next.
+/// Returns when the entry runs next.
 fn next(settlement: &Settlement) -> Next {
     match settlement {
         Settlement::Retry { after, .. }
@@ -213,7 +213,7 @@ fn next(settlement: &Settlement) -> Next {
     }
 }
 
-/// The replies in an outcome that has any. The event fails where nothing is to send them.
+/// Returns the replies in an outcome, if it has any. If nothing sends them, the event fails.
 fn written<St>(
     shared: &Shared<St>,
     event: &VerifiedEvent,
@@ -226,7 +226,7 @@ fn written<St>(
     }
 }
 
-/// Reads an event, a large one on another thread.
+/// Parses an event, a large one on another thread.
 async fn parse(stored: StoredEvent) -> Result<VerifiedEvent, Box<dyn Display + Send>> {
     if stored.raw_body.len() < LARGE {
         return VerifiedEvent::from_stored(stored).map_err(|error| Box::new(error) as _);
@@ -237,14 +237,15 @@ async fn parse(stored: StoredEvent) -> Result<VerifiedEvent, Box<dyn Display + S
     }
 }
 
-/// What waits for an inbox or a pod runs again when it is reactivated.
+/// Releases what waits for an inbox or a pod when it is reactivated.
 async fn release_held<St: QueueStore>(
     shared: &Shared<St>,
     event: &VerifiedEvent,
 ) -> Result<(), QueueError> {
     let inbox = match event.kind() {
         EventKind::InboxReactivated => event.inbox_id().map(InboxId::as_str),
-        // Which inboxes are a pod's is not known here; one that is still suspended is held again.
+        // The inboxes of a pod are unknown here. An inbox that is still suspended is put on hold
+        // again.
         EventKind::PodReactivated => None,
         _ => return Ok(()),
     };
@@ -252,8 +253,8 @@ async fn release_held<St: QueueStore>(
     within(limit, shared.store.release_held(inbox), QueueError::late).await.map(drop)
 }
 
-/// Takes no step of a run unless the lease is known to hold: a process that was stopped for longer
-/// than that must not go on beside the new holder.
+/// Polls a run only while its lease is known to hold: a process that was suspended for longer than
+/// that must not continue beside the new holder.
 async fn while_held<F: Future>(mut until: watch::Receiver<Instant>, run: F) -> F::Output {
     let mut run = pin!(run);
     loop {
@@ -268,7 +269,7 @@ async fn while_held<F: Future>(mut until: watch::Receiver<Instant>, run: F) -> F
             return output;
         }
         if until.wait_for(|until| Instant::now() < *until).await.is_err() {
-            // It was lost, and the task is about to be aborted.
+            // The lease was lost, and the task is about to be aborted.
             pending::<()>().await;
         }
     }
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_step_is_taken_once_the_lease_may_have_expired() {
+    async fn makes_no_progress_once_the_lease_may_have_expired() {
         const LEASE: Duration = Duration::from_secs(30);
         let lease = watch::Sender::new(Instant::now() + LEASE);
         let steps = Arc::new(AtomicUsize::new(0));
@@ -308,7 +309,7 @@ mod tests {
         let mut run = pin!(while_held(lease.subscribe(), run));
         assert!(poll_once(run.as_mut()).await.is_none());
         assert_eq!(steps.load(Ordering::SeqCst), 1);
-        // As a process that is stopped, and goes on long after.
+        // Like a process that is suspended, and continues long after.
         advance(Duration::from_secs(3600)).await;
         for _ in 0..10 {
             assert!(poll_once(run.as_mut()).await.is_none());

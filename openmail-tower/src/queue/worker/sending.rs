@@ -1,4 +1,4 @@
-//! [`Worker::replies`]: replies are sent through OpenMail's API.
+//! [`Worker::replies`]: sends replies through OpenMail's API.
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -18,24 +18,24 @@ use super::{
 impl<St, E> Worker<St, E> {
     /// Sends the replies that handlers return.
     ///
-    /// A reply is written down in the same transaction as the completion of its event, so a process
-    /// that is killed leaves neither or both, and a handler is not asked again for an answer that it
-    /// has given. The reply is then an entry of its own in the event's lane, and is sent before the
+    /// A reply is stored in the same transaction as the completion of its event, so a process that
+    /// is killed leaves neither or both, and a handler is not asked again for an answer that it has
+    /// given. The reply is then an entry of its own in the event's lane, and is sent before the
     /// lane's next event runs:
     ///
     /// | OpenMail | the reply |
     /// |---|---|
-    /// | takes it, or took it before | done |
+    /// | accepts it, or accepted it before | is done |
     /// | cannot be reached | is retried after the [`Backoff`](crate::queue::Backoff) with the same key and bytes; after the last attempt, a dead letter |
-    /// | answers 429, 402, `storage_limit_exceeded` or 401 | waits as long as OpenMail says, or 1 to 15 min, and uses no attempt; after [30 days](Self::max_put_off), a dead letter |
+    /// | answers 429, 402, `storage_limit_exceeded` or 401 | waits as long as OpenMail says, otherwise 1 to 15 min, without using an attempt; after [30 days](Self::max_put_off), a dead letter |
     /// | has suspended the inbox | is on hold until `inbox.reactivated` or `pod.reactivated` arrives or [`release_held`](crate::queue::QueueStore::release_held) is called; after [30 days](Self::max_put_off), a dead letter |
-    /// | refuses it for good, or nobody can be answered | a dead letter |
+    /// | refuses it permanently, or there is nobody to answer | is a dead letter |
     ///
-    /// OpenMail forgets keys after 24 h: a reply that was written down 23 h ago or more is looked for
-    /// in its thread before it is sent.
+    /// OpenMail forgets keys after 24 h. So before a reply that was stored at least 23 h ago is
+    /// sent, its thread is searched for it.
     ///
-    /// Without this, an event whose handler returns a reply fails, and replies are left to other
-    /// workers.
+    /// Without this setting, an event whose handler returns a reply fails, and stored replies are
+    /// left to other workers.
     pub fn replies(mut self, openmail: OpenMail) -> Self {
         self.replies = Some(Arc::new(Sender { openmail }));
         self
@@ -54,7 +54,7 @@ impl Replies for Sender {
     ) -> Result<Vec<NewReply>, HandlerError> {
         let Outcome::Replies(replies) = outcome else { return Ok(Vec::new()) };
         let Some(all) = write(event, replies) else {
-            // The reply fails for good, and not the event.
+            // The reply fails permanently, not the event.
             let error = HandlerError::from(Failure::NoMail);
             Run::of_reply(Fields::from(event), None).end("refused", Some(&error), Next::Never);
             return Ok(Vec::new());
@@ -69,7 +69,7 @@ impl Replies for Sender {
     }
 }
 
-/// One try to send a reply.
+/// Attempts to send a reply.
 async fn send(openmail: &OpenMail, reply: &Claimed) -> Sent {
     let written = Written::from_bytes(reply.stored.raw_body.clone());
     let (Some(written), Some(key)) = (written, &reply.key) else {
@@ -78,7 +78,7 @@ async fn send(openmail: &OpenMail, reply: &Claimed) -> Sent {
     let tries = reply.attempt.saturating_sub(1).saturating_add(reply.releases);
     match deliver(openmail, key, &written, tries, reply.age).await {
         Fate::Sent | Fate::SentBefore => Sent::Done,
-        // The error says that it may be tried again, or when.
+        // The error says whether and when to retry.
         Fate::Retry(failure) => Sent::Failed(failure.into()),
         Fate::Failed(failure) => Sent::Failed(HandlerError::permanent(failure)),
         Fate::Wait(failure) => {

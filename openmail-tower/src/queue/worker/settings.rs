@@ -20,29 +20,30 @@ use super::{drive, replies::Replies, upkeep::Hook};
 
 /// Runs the events of a queue through a service, usually an [`EventRouter`](crate::EventRouter).
 ///
-/// What becomes of an event is decided by a [`RetryPolicy`]:
+/// A [`RetryPolicy`] decides what happens to an event afterwards:
 ///
-/// | the service's result | what becomes of the event |
+/// | the service's result | the event |
 /// |---|---|
-/// | an [`Outcome`] | done; [unrouted](Self::drop_unrouted), a dead letter |
-/// | an error, a panic, a run that takes [too long](Self::run_timeout) | runs again after the [`Backoff`], and not before the error's [`delay`](crate::HandlerError::delay); after the last attempt, a dead letter |
-/// | a [permanent](crate::HandlerError::permanent) error | a dead letter |
-/// | unavailable, in flight | runs again after a back-off that grows each time, and no attempt is used; after [72 h](Self::max_age), a dead letter |
-/// | put off | runs again after the error's [`delay`](crate::HandlerError::delay), and no attempt is used; after [30 days](Self::max_put_off), a dead letter |
+/// | an [`Outcome`] | is done; if [unrouted](Self::drop_unrouted), a dead letter |
+/// | an error, a panic, a run that takes [too long](Self::run_timeout) | is retried after the [`Backoff`], and not before the error's [`delay`](crate::HandlerError::delay); after the last attempt, a dead letter |
+/// | a [permanent](crate::HandlerError::permanent) error | is a dead letter |
+/// | unavailable, in flight | runs again after a back-off that grows each time, without using an attempt; after [72 h](Self::max_age), a dead letter |
+/// | put off | runs again after the error's [`delay`](crate::HandlerError::delay), without using an attempt; after [30 days](Self::max_put_off), a dead letter |
 ///
-/// A stored body that is no event becomes a dead letter as well. An event has the number of the run
-/// as its [`attempt`](VerifiedEvent::attempt), from 1.
+/// A stored body that cannot be parsed also becomes a dead letter. The
+/// [`attempt`](VerifiedEvent::attempt) of an event is the number of its run, from 1.
 ///
 /// # Fairness
-/// One inbox takes at most its [share](Self::per_inbox) of the runs and half of the
+/// One inbox uses at most its [share](Self::per_inbox) of the runs and half of the
 /// [memory](Self::memory), so that the mails of others start at once, whatever an agent does.
 ///
 /// # Leases
-/// While an event runs, its lease is renewed. When a worker's process dies, others notice it by a
-/// lock that the operating system or the database drops with it, and run its events again at once.
-/// Where there is no such lock, they wait for the [lease](Self::lease) to expire. A run that was lost
-/// twice in a row may be what takes its process down: it runs alone then, and only the runs that it
-/// is lost in alone count as attempts. A run whose lease is lost, or may be, takes no further step.
+/// While an event runs, its lease is renewed. When a worker's process dies, the operating system or
+/// the database drops a lock that it held; other workers notice this and run its events again at
+/// once. Without such a lock, they wait for the [lease](Self::lease) to expire. An event that was
+/// lost twice in a row may be what crashes the process. It then runs alone, and only runs that are
+/// lost while it runs alone count as attempts. A run whose lease is lost, or may be, makes no
+/// further progress.
 #[derive(Clone)]
 #[must_use = "a worker does nothing until it is `run`"]
 pub struct Worker<St, E> {
@@ -68,7 +69,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// By default, one inbox leaves a quarter of the runs to others.
+    /// By default, a quarter of the runs is left to other inboxes.
     pub(super) fn inbox_limits(&self) -> InboxLimits {
         let share = self.concurrency - self.concurrency / 4;
         self.per_inbox.clone().unwrap_or_else(|| InboxLimits::all(share))
@@ -76,7 +77,7 @@ impl Settings {
 }
 
 impl<St, E> Worker<St, E> {
-    /// Returns a worker that runs the events of `store` through `events`.
+    /// Creates a worker that runs the events of `store` through `events`.
     pub fn new(store: St, events: E) -> Self {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         let settings = Settings {
@@ -94,104 +95,105 @@ impl<St, E> Worker<St, E> {
         Self { store, events, settings, dead_letters: None, replies: None }
     }
 
-    /// Sets how many events run at a time. Default: 16.
+    /// Sets the maximum number of concurrent runs. Default: 16.
     ///
     /// # Panics
-    /// When it is 0.
+    /// If it is 0.
     pub fn concurrency(mut self, events: usize) -> Self {
         assert!(events > 0, "a worker runs at least one event at a time");
         self.settings.concurrency = events;
         self
     }
 
-    /// Sets how many events of each inbox run at a time. Further events of such an inbox stay in the
-    /// queue and hold up nobody else's. Default: three quarters of the
+    /// Sets the maximum number of concurrent runs for each inbox. Further events of such an inbox
+    /// stay in the queue and hold up nobody else's. Default: three quarters of the
     /// [`concurrency`](Self::concurrency).
     ///
     /// # Panics
-    /// When it is 0.
+    /// If it is 0.
     pub fn per_inbox(self, events: usize) -> Self {
         assert!(events > 0, "a worker runs at least one event of an inbox at a time");
         self.inbox_limits(InboxLimits::all(events))
     }
 
-    /// Sets how many events of each inbox run at a time, by inbox.
+    /// Sets the maximum number of concurrent runs for each inbox, by inbox.
     pub fn inbox_limits(mut self, limits: InboxLimits) -> Self {
         self.settings.per_inbox = Some(limits);
         self
     }
 
-    /// Sets how much memory the events that the worker holds may take, in bytes: their bodies, and
-    /// what is parsed from them. It claims no more than fits; an event that takes more than all of it
-    /// runs when there is no other. Default: 64 MiB.
+    /// Sets the maximum memory for the events that the worker holds, in bytes: their bodies, and
+    /// what is parsed from them. The worker claims no more than fits; an event that exceeds all of
+    /// it runs when there is no other. Default: 64 MiB.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.settings.memory = bytes;
         self
     }
 
-    /// Sets the duration after which an event may be claimed by another worker, if this one has
-    /// neither renewed its lease nor visibly died. It is renewed every third of it. Default: 30 s.
+    /// Sets the duration after which another worker may claim an event, if this one has neither
+    /// renewed its lease nor visibly died. The lease is renewed three times within it. Default: 30
+    /// s.
     ///
     /// # Panics
-    /// When it is less than a millisecond.
+    /// If it is less than a millisecond.
     pub fn lease(mut self, lease: Duration) -> Self {
-        assert!(lease >= Duration::from_millis(1), "an event needs a lease");
+        assert!(lease >= Duration::from_millis(1), "the lease must be at least 1 ms");
         self.settings.lease = lease;
         self
     }
 
-    /// Sets when a failed event runs again, and how often. Default: [`Backoff::default`].
+    /// Sets when and how often a failed event is retried. Default: [`Backoff::default`].
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.settings.policy = self.settings.policy.backoff(backoff);
         self
     }
 
-    /// Lets other events of its lane run before one that waits for a retry. Two of a lane still
-    /// never run at the same time. Default: the lane waits, and its order holds.
+    /// Lets other events of a lane run before one that waits for a retry. Two events of a lane
+    /// still never run at the same time. Default: the lane waits, and its order holds.
     pub fn overtake_retries(mut self) -> Self {
         self.settings.policy = self.settings.policy.overtake_retries();
         self
     }
 
-    /// Counts an event that no handler takes as done. Default: it becomes a dead letter, since it was
-    /// acknowledged. A `setup.test` is done either way.
+    /// Counts an event that no handler matches as done. Default: it becomes a dead letter, since it
+    /// was acknowledged. A `setup.test` is done either way.
     pub fn drop_unrouted(mut self) -> Self {
         self.settings.policy = self.settings.policy.drop_unrouted();
         self
     }
 
-    /// Sets for how long an event may be released again and again, because something is unavailable,
-    /// before it becomes a dead letter. Default: 72 h.
+    /// Sets how long an event may be released repeatedly, because something is unavailable, before
+    /// it becomes a dead letter. Default: 72 h.
     pub fn max_age(mut self, age: Duration) -> Self {
         self.settings.policy = self.settings.policy.max_age(age);
         self
     }
 
-    /// Sets for how long an event or a reply may wait for a limit before it becomes a dead letter: a
-    /// guard's rate or pause, or what OpenMail answers with 401, 402, 403 or 429. Counted from the
-    /// first time. Default: 30 days.
+    /// Sets how long an event or a reply may wait for a limit, counted from the first time, before it
+    /// becomes a dead letter. Such limits are a guard's rate or pause, and OpenMail's responses 401,
+    /// 402, 403 and 429. Default: 30 days.
     pub fn max_put_off(mut self, time: Duration) -> Self {
         self.settings.policy = self.settings.policy.max_put_off(time);
         self
     }
 
-    /// Sets the maximum duration of a run. A run that takes longer is dropped at its next `.await`,
+    /// Sets the maximum duration of a run. A run that takes longer is dropped at its next `.await`
     /// and counts as failed. Default: 5 min.
     pub fn run_timeout(mut self, timeout: Duration) -> Self {
         self.settings.run_timeout = timeout;
         self
     }
 
-    /// Sets how often to look for events when no notification comes: SQLite notifies of those of its
-    /// own process, PostgreSQL of all. Default: 1 s.
+    /// Sets how often to look for events without a notification: SQLite only notifies about changes
+    /// of the same process, PostgreSQL about all. Default: 1 s.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.settings.poll = interval;
         self
     }
 
-    /// Sets how long the keys of events that are done are kept, and so for how long a duplicate is
-    /// recognised. OpenMail's attempts spread over some 7.5 min; the default of 24 h also covers what
-    /// somebody delivers again by hand.
+    /// Sets how long the keys of finished events are kept, and so how long a duplicate is
+    /// recognised. OpenMail's attempts spread over about 7.5 min; the default also covers events
+    /// that are delivered again by hand. Default: 24 h.
     pub fn keep(mut self, keep: Duration) -> Self {
         self.settings.retention.done = keep;
         self
@@ -203,24 +205,26 @@ impl<St, E> Worker<St, E> {
         self
     }
 
-    /// Sets how long running events may take once the worker is to stop. Default: 30 s.
+    /// Sets the maximum time for runs in progress to finish once the worker is stopping. Default:
+    /// 30 s.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.settings.grace = grace;
         self
     }
 
-    /// Sets the maximum duration of one call of the store; beyond that it counts as unreachable.
+    /// Sets the maximum duration of one call of the store, after which it counts as unreachable.
     /// Default: 10 s.
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.settings.store_timeout = timeout;
         self
     }
 
-    /// Calls a service for each event that becomes a dead letter, once that is committed.
+    /// Sets a service that is called for each event that becomes a dead letter, once that is
+    /// committed.
     ///
-    /// It is called once for each, by one of the workers that have such a service, and again only if
-    /// the call failed, took longer than 30 s, or its process died meanwhile. Dead letters from the
-    /// time before there was a service are reported as well.
+    /// It is called once for each, by one of the workers that have such a service. It is called
+    /// again only if the call failed or took longer than 30 s, or if its process died meanwhile.
+    /// Dead letters from before there was a service are reported as well.
     ///
     #[cfg_attr(feature = "queue-sqlite", doc = "```no_run")]
     #[cfg_attr(not(feature = "queue-sqlite"), doc = "```ignore")]
@@ -249,18 +253,20 @@ impl<St, E> Worker<St, E> {
         self
     }
 
-    /// Runs events until `shutdown` resolves. Then the worker claims no more, gives back those it has
-    /// not begun, and waits for those that run.
+    /// Runs events until `shutdown` resolves. The worker then claims no more, gives back entries
+    /// that have not begun, and waits for those that run.
     ///
-    /// What still runs when the [`grace`](Self::grace) is over is dropped at its next `.await`, and
-    /// runs again elsewhere; that attempt does not count. A run that never comes to an `.await` is
-    /// left alone after a [`store_timeout`](Self::store_timeout). Returns how many runs were cut off.
-    /// A store that cannot be reached is waited for; `shutdown` is heard all the same.
+    /// A run that is still in progress after the [`grace`](Self::grace) is dropped at its next
+    /// `.await`, and the event runs again elsewhere; that attempt does not count. A run that never
+    /// reaches an `.await` is abandoned after a further [`store_timeout`](Self::store_timeout).
+    /// Returns the number of cancelled runs. If the store is unreachable, the worker waits for it,
+    /// but still reacts to `shutdown`.
     ///
-    /// When this future is dropped, what runs is dropped as well, and runs again elsewhere.
+    /// If this future is dropped, its runs are dropped as well, and their events run again
+    /// elsewhere.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// Outside of a tokio runtime.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> usize
     where
         St: QueueStore,

@@ -1,4 +1,4 @@
-//! What became of a run is written down.
+//! Settles an entry after its run.
 
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ use super::look::pause;
 
 /// Settles an entry, and returns whether it is now a dead letter.
 ///
-/// A store that cannot be reached is waited for: the event has run, and to lose that would mean to
-/// run it again. What the store refuses for good is not repeated for ever: first it is tried with a
-/// plain text, then as a dead letter without one, and then the lease is let go.
+/// If the store is unreachable, this waits for it: the event has run, and losing the result would
+/// mean running it again. What the store refuses permanently is not repeated forever: it is tried
+/// again with a plain text, then as a dead letter, and then the lease is given up.
 pub(super) async fn settle<St: QueueStore>(
     store: &St,
     lease: &Lease,
@@ -58,7 +58,7 @@ pub(super) async fn settle<St: QueueStore>(
     }
 }
 
-/// What of a settlement is counted beside the run.
+/// Returns what is counted for a settlement in addition to its run.
 fn settled(outcome: &'static str, settlement: &Settlement) -> Option<Settled> {
     match settlement {
         Settlement::Retry { .. } => Some(Settled::Retry),
@@ -68,9 +68,10 @@ fn settled(outcome: &'static str, settlement: &Settlement) -> Option<Settled> {
     }
 }
 
-/// The same without what a store might refuse, the further the more often it has refused.
+/// Returns the same settlement without what a store might refuse, reduced further with each
+/// refusal.
 fn plain(settlement: Settlement, refusals: u32) -> Option<Settlement> {
-    const UNKNOWN: &str = "the store refused what became of the run";
+    const UNKNOWN: &str = "the store refused to record the result of the run";
     let ascii = |text: String| -> String {
         text.chars()
             .map(|char| if char.is_ascii_graphic() || char == ' ' { char } else { '?' })

@@ -27,7 +27,7 @@ use crate::{
 
 use super::{look::pause, settings::Settings};
 
-/// Registers the worker. A store that cannot be reached is waited for.
+/// Registers the worker. If the store is unreachable, this waits for it.
 pub(super) async fn register<St: QueueStore>(store: &St, settings: &Settings) -> Registration {
     let mut failures = 0;
     loop {
@@ -48,7 +48,7 @@ pub(super) async fn listen(mut changes: impl Changes, changed: &Notify) -> Infal
     }
 }
 
-/// Notices workers that have died, and takes over what they ran.
+/// Notices dead workers, and takes over their entries.
 pub(super) async fn recover<St: QueueStore>(
     store: &St,
     worker: WorkerId,
@@ -62,14 +62,14 @@ pub(super) async fn recover<St: QueueStore>(
                 telemetry::recovered(entries);
                 changed.notify_one();
             }
-            // The claims say that the store cannot be reached.
+            // The claims report that the store is unreachable.
             Err(_) => {}
         }
         sleep(Duration::from_secs(1)).await;
     }
 }
 
-/// Removes what has been kept for long enough, a few entries at a time.
+/// Removes entries past their retention, a few at a time.
 pub(super) async fn prune<St: QueueStore>(store: &St, settings: &Settings) -> Infallible {
     const FEW: usize = 200;
     loop {
@@ -80,7 +80,7 @@ pub(super) async fn prune<St: QueueStore>(store: &St, settings: &Settings) -> In
     }
 }
 
-/// Who is told of dead letters.
+/// The service to which dead letters are reported.
 pub(super) type Hook = Arc<dyn Report>;
 
 pub(super) trait Report: Send + Sync {
@@ -90,7 +90,7 @@ pub(super) trait Report: Send + Sync {
     ) -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + '_>>;
 }
 
-/// Each report waits for the one before, so the service need not be `Sync`.
+/// Each report waits for the previous one, so the service need not be `Sync`.
 impl<S> Report for Mutex<S>
 where
     S: Service<DeadLetter> + Send,
@@ -111,15 +111,15 @@ where
     }
 }
 
-/// Reports each dead letter after it was written down. One that could not be reported comes again
-/// when the lease of its report has expired.
+/// Reports each dead letter after it was committed. One that could not be reported is returned
+/// again once the lease of its report has expired.
 pub(super) async fn report<St: QueueStore>(
     store: &St,
     hook: Option<&Hook>,
     settings: &Settings,
     died: &Notify,
 ) -> Infallible {
-    /// How long the service may take, and when one that failed is called again.
+    /// The maximum duration of a call, and the delay before a failed one is repeated.
     const LIMITS: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(60)];
     let Some(hook) = hook else { return pending().await };
     loop {
@@ -148,7 +148,7 @@ pub(super) async fn report<St: QueueStore>(
             }
         }
         if !more {
-            // Those of other workers, and those whose report failed, are looked for as well.
+            // Dead letters of other workers, and those whose report failed, are looked for as well.
             let _ = timeout(Duration::from_secs(1), died.notified()).await;
         }
     }
