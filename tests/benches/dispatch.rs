@@ -1,4 +1,4 @@
-//! What it costs to find an event's handler and to call it, by the number of inboxes.
+//! Measures how long it takes to find an event's handler and to call it, by the number of inboxes.
 //!
 //! `cargo bench -p openmail-tests --bench dispatch`
 
@@ -15,8 +15,8 @@ use tower::Service;
 
 const ROUNDS: usize = 41;
 const MILLION: usize = 1_000_000;
-/// Of so many inboxes do the events come in turn: of few, whose entries stay in the cache, and of
-/// so many that none does.
+/// The number of inboxes whose events arrive in turn: few, whose entries stay in the cache, and too
+/// many for that.
 const TRAFFIC: [(usize, &str); 2] = [(1_000, "1,000"), (20_000, "20,000")];
 
 #[openmail_handler(event = "message.received")]
@@ -35,11 +35,11 @@ async fn owned(mail: MessageReceived) {
 }
 
 fn id(number: usize) -> String {
-    // Scattered, as ids are, and not in the order of their making.
+    // Scattered, as ids are, rather than in order of creation.
     format!("inb_{:016x}", (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
 
-/// Gives events of `busy` of the `inboxes` that are bound, from all over them, in turn.
+/// Returns events of `busy` of the `inboxes` that are bound, spread over all of them, in turn.
 fn events(inboxes: usize, busy: usize) -> impl FnMut() -> VerifiedEvent {
     let stride = (inboxes / busy).max(1);
     let mail = |number: usize| {
@@ -54,12 +54,12 @@ fn events(inboxes: usize, busy: usize) -> impl FnMut() -> VerifiedEvent {
     move || events[turns.next().expect("they begin again")].clone()
 }
 
-/// A router with a handler for each of so many inboxes, bound before it serves.
+/// Creates a router with a handler for each inbox, bound before it serves.
 fn at_start(inboxes: usize) -> EventRouter {
     (0..inboxes).fold(EventRouter::new(), |router, number| router.inbox(id(number), borrowed))
 }
 
-/// The same, bound while it serves.
+/// The same, but bound while it serves.
 fn live(inboxes: usize) -> EventRouter {
     let router = EventRouter::new();
     let inboxes_of = router.inboxes();

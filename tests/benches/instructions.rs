@@ -1,4 +1,4 @@
-//! One request, over and over, for a profiler to look at: `instructions <bytes> <requests>`.
+//! Runs one request repeatedly, for a profiler: `instructions <bytes> <requests>`.
 //!
 //! `.ci/instructions` counts its instructions.
 
@@ -49,14 +49,14 @@ fn main() {
     let requests: Vec<_> =
         (0..count).map(|_| Request::from_parts(parts.clone(), Full::new(body.clone()))).collect();
     let mut service = layer().layer(Take);
-    // Once, for what is set up at the first time.
+    // Once, for everything that is initialised lazily.
     finish(service.call(Request::from_parts(parts, Full::new(body)))).expect("an answer");
     for request in requests {
         serve(&mut service, request);
     }
 }
 
-/// What is counted.
+/// The code whose instructions are counted.
 #[inline(never)]
 fn serve(service: &mut Verify<Take>, request: Request<Full<Bytes>>) {
     assert_eq!(finish(service.call(request)).expect("an answer").status(), 200);

@@ -1,8 +1,8 @@
-//! Whether the time that a verification takes tells where a signature differs, after the method of
-//! dudect: two classes of forged signatures in random order, Welch's t-test over the times, with the
-//! slowest of both left out at several cuts. Run by hand: `cargo bench -p openmail-tests --bench
-//! timing`. |t| over 4.5 at any cut would be a leak; a comparison that does leak shows that one would
-//! be seen.
+//! Measures whether the time of a verification reveals where a signature differs, with the method
+//! of dudect: two classes of forged signatures in random order, and Welch's t-test over the times,
+//! at several cuts that leave out the slowest of both. Run by hand: `cargo bench -p openmail-tests
+//! --bench timing`. |t| over 4.5 at any cut would be a leak; a comparison that does leak shows that
+//! it would be detected.
 
 use std::{
     hint::black_box,
@@ -38,7 +38,8 @@ fn main() {
     println!("verification: {}", if quiet > LEAK { "DIFFERS" } else { "no difference" });
 }
 
-/// With one digit changed, for a digit or a letter as it was: what is parsed stays alike.
+/// Changes one digit, a digit to a digit or a letter to a letter, so that parsing takes the same
+/// path.
 fn differing_at(good: &[u8], at: usize) -> Vec<u8> {
     let mut forged = good.to_owned();
     forged[at] = match good[at] {
@@ -50,14 +51,14 @@ fn differing_at(good: &[u8], at: usize) -> Vec<u8> {
     forged
 }
 
-/// The largest |t| over the cuts.
+/// Returns the largest |t| over the cuts.
 fn compare(classes: &[Vec<u8>; 2], run: impl Fn(&[u8]) -> bool) -> f64 {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut times = Vec::with_capacity(RUNS);
-    // Both classes from the same place, on the same way.
+    // Both classes are passed from the same place in memory.
     let mut given = classes[0].clone();
     for _ in 0..RUNS {
-        // xorshift: which class comes next must not follow a pattern that a cache could learn.
+        // xorshift: the order of the classes must not follow a pattern that a cache could learn.
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;

@@ -1,4 +1,4 @@
-//! A body that does as it is told.
+//! A request body that follows a script.
 
 use std::{
     collections::VecDeque,
@@ -15,24 +15,24 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-/// What a [`ScriptedBody`] does next.
+/// The next action of a [`ScriptedBody`].
 #[derive(Debug)]
 pub enum Step {
-    /// Gives a frame.
+    /// Yields a frame.
     Data(Bytes),
-    /// Is not ready, once, and wakes.
+    /// Is pending once, and wakes.
     Yield,
-    /// Gives trailers.
+    /// Yields trailers.
     Trailers(HeaderMap),
     /// Fails.
     Fail,
-    /// Never gives anything again, and wakes nobody.
+    /// Is pending forever, and never wakes.
     Hang,
-    /// Gives empty frames for ever.
+    /// Yields empty frames forever.
     Spin,
 }
 
-/// How often a body was polled.
+/// Counts how often a body was polled.
 #[derive(Debug, Clone, Default)]
 pub struct Polls(Arc<AtomicUsize>);
 
@@ -43,7 +43,7 @@ impl Polls {
     }
 }
 
-/// Does one [`Step`] after the other, then ends.
+/// Performs one [`Step`] after another, then ends.
 #[derive(Debug)]
 pub struct ScriptedBody {
     steps: VecDeque<Step>,
@@ -52,19 +52,19 @@ pub struct ScriptedBody {
 }
 
 impl ScriptedBody {
-    /// A body of these steps, and the count of its polls.
+    /// Creates a body of these steps, and the counter of its polls.
     pub fn new(steps: impl IntoIterator<Item = Step>) -> (Self, Polls) {
         let polls = Polls::default();
         let steps = steps.into_iter().collect();
         (Self { steps, polls: polls.clone(), hint: SizeHint::default() }, polls)
     }
 
-    /// A body of frames of `size` bytes.
+    /// Creates a body of frames of `size` bytes.
     pub fn frames(bytes: &[u8], size: usize) -> Self {
         Self::new(bytes.chunks(size).map(|chunk| Step::Data(Bytes::copy_from_slice(chunk)))).0
     }
 
-    /// Says beforehand how long it is at least.
+    /// Sets the lower bound of its size hint.
     #[must_use]
     pub fn at_least(mut self, bytes: u64) -> Self {
         self.hint.set_lower(bytes);

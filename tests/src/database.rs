@@ -1,4 +1,4 @@
-//! A database of one's own, and roles in it.
+//! A temporary PostgreSQL database, and roles in it.
 
 use std::env;
 
@@ -12,7 +12,7 @@ pub struct PostgresDatabase {
     url: String,
 }
 
-/// A role that may use the tables of a database and create none.
+/// A role that may use the tables of a database but create none.
 #[derive(Debug)]
 pub struct PostgresRole {
     name: String,
@@ -22,10 +22,10 @@ pub struct PostgresRole {
 }
 
 impl PostgresDatabase {
-    /// Creates it, with more options of `CREATE DATABASE`.
+    /// Creates it, with further options of `CREATE DATABASE`.
     ///
     /// # Panics
-    /// When there is no such server.
+    /// If there is no such server.
     pub async fn new(options: &str) -> Self {
         let server = env::var("OPENMAIL_TEST_POSTGRES").expect("OPENMAIL_TEST_POSTGRES is set");
         let name = format!("test_{:016x}", fastrand::u64(..));
@@ -49,15 +49,15 @@ impl PostgresDatabase {
     /// Runs a command on the server, outside of the database.
     ///
     /// # Panics
-    /// When it fails.
+    /// If it fails.
     pub async fn run(&self, command: &str) {
         run(&self.server, command).await;
     }
 
-    /// A role without rights.
+    /// Creates a role without rights.
     ///
     /// # Panics
-    /// When there is no such server.
+    /// If there is no such server.
     pub async fn role(&self) -> PostgresRole {
         let name = format!("role_{:016x}", fastrand::u64(..));
         self.run(&format!("CREATE ROLE {name} LOGIN")).await;
@@ -66,7 +66,7 @@ impl PostgresDatabase {
         PostgresRole { name, server: self.server.clone(), database: self.url.clone(), url }
     }
 
-    /// Removes it, with its connections.
+    /// Removes it, and closes its connections.
     pub async fn drop(self) {
         self.run(&format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
     }
@@ -78,22 +78,22 @@ impl PostgresRole {
         &self.name
     }
 
-    /// The database, as this role.
+    /// Returns the URL of the database for this role.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Lets it read and write the rows of the tables there are, and nothing else.
+    /// Lets it read and write the rows of the existing tables, and nothing else.
     ///
     /// # Panics
-    /// When it fails.
+    /// If it fails.
     pub async fn grant_rows(&self) {
         let rights = "SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public";
         for command in [
             "REVOKE CREATE ON SCHEMA public FROM PUBLIC".to_owned(),
             format!("GRANT {rights} TO {}", self.name),
         ] {
-            // The database may be one that only reads.
+            // The database may be read-only.
             run(&self.database, &format!("SET transaction_read_only = off; {command}")).await;
         }
     }

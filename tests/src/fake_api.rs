@@ -1,4 +1,4 @@
-//! A process of the program `fake_api`, and what it is told.
+//! Starts and controls the program `fake_api`.
 
 use std::collections::HashMap;
 
@@ -19,21 +19,21 @@ use crate::Process;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Fault {
-    /// The inbox whose requests it is for; all of them, if there is none.
+    /// The inbox whose requests it applies to; all of them if `None`.
     pub inbox: Option<String>,
-    /// How many requests it is for; all of them, if there is none.
+    /// The number of requests it applies to; all of them if `None`.
     pub times: Option<u32>,
     /// Whether the mail is accepted all the same.
     pub accept: bool,
-    /// Whether the connection is closed instead of an answer.
+    /// Whether the connection is closed instead of answered.
     pub cut: bool,
-    /// How long the answer takes.
+    /// The delay of the response.
     pub delay_ms: u64,
-    /// The answer's status, if it is not the usual answer.
+    /// The response's status, if it is not the usual response.
     pub status: Option<u16>,
-    /// The answer's headers.
+    /// The response's headers.
     pub headers: HashMap<String, String>,
-    /// The answer's body.
+    /// The response's body.
     pub body: String,
 }
 
@@ -44,37 +44,37 @@ impl Fault {
         Self { status: Some(status), body, ..Self::default() }
     }
 
-    /// The mail is accepted, and the connection is cut before the answer.
+    /// The mail is accepted, but the connection is cut before the response.
     pub fn lost_answer() -> Self {
         Self { accept: true, cut: true, ..Self::default() }
     }
 
-    /// For so many requests.
+    /// Limits it to this number of requests.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
         Self { times: Some(times), ..self }
     }
 
-    /// For the requests of one inbox.
+    /// Limits it to the requests of one inbox.
     #[must_use]
     pub fn inbox(self, inbox: &str) -> Self {
         Self { inbox: Some(inbox.to_owned()), ..self }
     }
 
-    /// With a header in the answer.
+    /// Adds a header to the response.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// Whether nothing goes wrong.
+    /// Returns whether nothing goes wrong.
     pub fn is_none(&self) -> bool {
         self.status.is_none() && !self.cut && self.delay_ms == 0
     }
 }
 
-/// An answer for a path.
+/// A response for a path.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Route {
@@ -89,19 +89,19 @@ pub struct Route {
 }
 
 impl Route {
-    /// An answer with a body.
+    /// Creates a response with a body.
     pub fn body(status: u16, body: impl Into<String>) -> Self {
         Self { status, body: body.into(), ..Self::default() }
     }
 
-    /// A redirect.
+    /// Creates a redirect.
     pub fn redirect(to: impl Into<String>) -> Self {
         let headers = HashMap::from([("location".to_owned(), to.into())]);
         Self { status: 302, headers, ..Self::default() }
     }
 }
 
-/// A request that was received.
+/// A received request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Seen {
     /// The method.
@@ -116,7 +116,7 @@ pub struct Seen {
     pub content_type: Option<String>,
     /// The body.
     pub body: String,
-    /// Whether it made a new mail.
+    /// Whether it created a new mail.
     pub accepted: bool,
 }
 
@@ -131,18 +131,18 @@ impl FakeApi {
     /// Starts the program.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub fn start(program: &str) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self { process: Process::start(program), client }
     }
 
-    /// Where it listens.
+    /// Returns the URL on which it listens.
     pub fn url(&self) -> String {
         format!("http://{}", self.process.address())
     }
 
-    /// A client of it.
+    /// Returns a client for it.
     ///
     /// # Panics
     /// Never.
@@ -150,13 +150,13 @@ impl FakeApi {
         OpenMail::at(ApiKey::new("om_test").expect("a key"), &self.url()).expect("a loopback URL")
     }
 
-    /// Adds faults, to be taken in this order.
+    /// Adds faults, which are used in this order.
     pub async fn faults(&self, faults: impl IntoIterator<Item = Fault>) {
         let faults: Vec<_> = faults.into_iter().collect();
         self.command::<Value>(Method::POST, "faults", &json!(faults)).await;
     }
 
-    /// Answers a path.
+    /// Sets the response for a path.
     pub async fn route(&self, path: &str, route: Route) {
         self.command::<Value>(Method::POST, "routes", &json!({ path: route })).await;
     }
@@ -171,12 +171,12 @@ impl FakeApi {
         self.command::<Value>(Method::POST, "forget", &json!({})).await;
     }
 
-    /// What was received so far.
+    /// Returns the requests received so far.
     pub async fn requests(&self) -> Vec<Seen> {
         self.command(Method::GET, "requests", &json!({})).await
     }
 
-    /// The requests to send that were received so far.
+    /// Returns the requests to send received so far.
     pub async fn sends(&self) -> Vec<Seen> {
         let mut requests = self.requests().await;
         requests.retain(|seen| seen.path.ends_with("/send"));

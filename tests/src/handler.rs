@@ -1,4 +1,4 @@
-//! A handler that waits to be told what to answer.
+//! A handler that waits until the test tells it what to answer.
 
 use std::{
     future::Future,
@@ -18,12 +18,12 @@ use tokio::{
 };
 use tower::Service;
 
-/// Passes at once where time is paused: what hangs there fails.
+/// Passes at once if tokio's time is paused: a test that hangs then fails.
 const LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 type Answer = Result<Outcome, HandlerError>;
 
-/// Counts the runs of a [`ToldHandler`], and lets them end.
+/// Counts the runs of a [`ToldHandler`], and tells them what to answer.
 #[derive(Debug, Clone)]
 pub struct Told {
     begun: Arc<AtomicUsize>,
@@ -32,23 +32,23 @@ pub struct Told {
 }
 
 impl Told {
-    /// How many runs have begun.
+    /// Returns how many runs have begun.
     pub fn begun(&self) -> usize {
         self.begun.load(Ordering::SeqCst)
     }
 
-    /// How many of them have answered.
+    /// Returns how many of them have answered.
     pub fn ended(&self) -> usize {
         self.ended.load(Ordering::SeqCst)
     }
 
-    /// Lets one run end so, be it under way or still to come.
+    /// Lets one run end with this answer, whether it is in progress or has yet to begin.
     pub fn answer(&self, answer: Answer) {
         self.answers.send(answer).expect("the handler is there");
     }
 }
 
-/// A handler whose every run waits for an answer of [`Told`].
+/// Creates a handler whose runs each wait for an answer from [`Told`].
 pub fn told() -> (ToldHandler, Told) {
     let (answers, waiting) = mpsc::unbounded_channel();
     let told = Told { begun: Arc::default(), ended: Arc::default(), answers };

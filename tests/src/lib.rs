@@ -1,4 +1,4 @@
-//! What the tests share: signed requests, bodies that do as they are told, and services that count.
+//! Shared by the tests: signed requests, scripted bodies, and services that count.
 
 mod body;
 mod database;

@@ -1,6 +1,6 @@
-//! Mail of a given size, as realistic as it can be without being anybody's.
+//! Mail of a given size, realistic but invented.
 
-/// What people write: escapes, quotes, scripts that take one to four bytes a character.
+/// What people write: escapes, quotes, and scripts that take one to four bytes per character.
 const SAMPLE: &str = concat!(
     "Hi Ada,\n\nthanks for the quick answer! The \"final\" figures are in the file C:\\reports\\q3.pdf; ",
     "please have a look before Thursday's call, and tell me whether row 17 can be right.\n",
@@ -12,18 +12,18 @@ const SAMPLE: &str = concat!(
     "> On Tuesday at 10:05 somebody wrote:\n> I never got it. Could you send it again?\n\n--\nBob\n",
 );
 
-/// OpenMail cuts an attachment's text there.
+/// OpenMail cuts the text of an attachment to this length.
 const MOST_TEXT: usize = 50_000;
 
-/// A `message.received` of exactly `bytes` bytes of JSON, from 1 KiB up, its fields in the order in
-/// which OpenMail's documentation has them.
+/// Returns a `message.received` of exactly `bytes` bytes of JSON, at least 1 KiB, with its fields
+/// in the order of OpenMail's documentation.
 ///
-/// Its body takes up to 16 KiB; what is left is spread over attachments with `parsedText`.
+/// Its body takes up to 16 KiB; the rest is spread over attachments with `parsedText`.
 ///
 /// # Panics
-/// When that is too small.
+/// If `bytes` is too small.
 pub fn mail_of(bytes: usize) -> Vec<u8> {
-    // A small mail has one file, whose text could not be read.
+    // A small mail has one file, whose text could not be extracted.
     let files = if bytes < 2048 { 0 } else { (bytes / MOST_TEXT) + 1 };
     let frame = event("", &attachments(&vec![""; files])).len();
     let all = bytes.checked_sub(frame).expect("a size that holds the mail's frame");
@@ -71,7 +71,7 @@ fn attachments(texts: &[impl AsRef<str>]) -> String {
     texts.iter().enumerate().map(read).collect::<Vec<_>>().join(",")
 }
 
-/// The inside of a JSON string that takes `bytes` bytes.
+/// Returns the inside of a JSON string that takes `bytes` bytes.
 fn text(bytes: usize) -> String {
     let mut text = String::with_capacity(bytes);
     let mut buffer = [0; 4];
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_as_long_as_it_should_be_and_an_event() {
+    fn is_an_event_of_the_requested_length() {
         for bytes in [1 << 10, 8 << 10, 64 << 10, 1 << 20] {
             let json = mail_of(bytes);
             assert_eq!(json.len(), bytes);

@@ -1,7 +1,8 @@
-//! Comparisons: several sides do the same work in turn, and each is told as a ratio to the first.
+//! Comparisons: several sides do the same work in turn, and each is reported as a ratio to the
+//! first.
 //!
-//! Nothing here depends on how fast the machine happens to be: in each round every side gets its
-//! turns in between the others', and what is reported is the median of the rounds' ratios.
+//! The result does not depend on the current speed of the machine: in each round the sides take
+//! turns, and the median of the rounds' ratios is reported.
 
 use std::{
     env,
@@ -15,14 +16,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long one side runs in one round, about.
+/// The approximate time of one side in one round.
 const ROUND: Duration = Duration::from_millis(4);
-/// How many inputs lie ready at a time; few, so that they are still in the cache when used.
+/// The number of inputs prepared at a time; few, so that they are still in the cache when used.
 const BATCH: usize = 16;
 
 type Run<'a> = Box<dyn FnMut(usize) -> Duration + 'a>;
 
-/// Sides to be measured against the first of them.
+/// Sides to be measured, relative to the first.
 #[derive(Default)]
 pub struct Comparison<'a> {
     sides: Vec<(String, Run<'a>)>,
@@ -46,12 +47,12 @@ pub struct Figure {
 }
 
 impl<'a> Comparison<'a> {
-    /// No side yet.
+    /// Creates a comparison without sides.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a side. What `prepare` makes is not part of the time; dropping what `run` gives is.
+    /// Adds a side. Preparing an input is not measured; dropping the output is.
     #[must_use]
     pub fn side<I, O>(
         mut self,
@@ -71,7 +72,7 @@ impl<'a> Comparison<'a> {
         self
     }
 
-    /// Measures, `rounds` times.
+    /// Measures for a number of rounds.
     pub fn run(mut self, rounds: usize) -> Vec<Figure> {
         let slowest = self.sides.iter_mut().map(|(_, run)| calibrate(run)).max();
         let once = slowest.expect("a side").max(Duration::from_nanos(1));
@@ -82,14 +83,15 @@ impl<'a> Comparison<'a> {
         for _ in 0..rounds {
             let mut round = vec![Vec::with_capacity(batches); self.sides.len()];
             for turn in 0..batches {
-                // Whoever comes after the slowest should not always be the same.
+                // The order rotates, so that it is not always the same side that follows the
+                // slowest.
                 for place in 0..self.sides.len() {
                     let side = (place + turn) % self.sides.len();
                     let time = (self.sides[side].1)(batch);
                     round[side].push(time.as_secs_f64() / batch as f64);
                 }
             }
-            // The median: another process may have had the core during some of the batches.
+            // The median, since another process may have used the core during some of the batches.
             for (times, batches) in times.iter_mut().zip(round) {
                 times.push(median(batches));
             }
@@ -104,7 +106,7 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// About how long one run takes, warmed up.
+/// Returns the approximate time of one run, after a warm-up.
 fn calibrate(run: &mut Run<'_>) -> Duration {
     let start = Instant::now();
     while start.elapsed() < ROUND {
@@ -113,15 +115,15 @@ fn calibrate(run: &mut Run<'_>) -> Duration {
     (0..5).map(|_| run(1)).min().expect("five")
 }
 
-/// The middle one.
+/// Returns the median.
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     percentile(values, 0.5)
 }
 
-/// The value below which this part of all others lies.
+/// Returns the value below which this share of all values lies.
 ///
 /// # Panics
-/// When there is none.
+/// If there are no values.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -133,8 +135,8 @@ pub fn percentile(values: impl IntoIterator<Item = f64>, part: f64) -> f64 {
     values[((values.len() - 1) as f64 * part).round() as usize]
 }
 
-/// Starts the program anew with an allocator that keeps what it was once given: glibc's gives the
-/// top of the heap back to the system and takes it again, whoever's turn it then is.
+/// Restarts the program with an allocator that keeps freed memory. glibc's returns the top of the
+/// heap to the system and requests it again, whichever side's turn it is.
 pub fn steady_allocator() {
     const VARIABLE: &str = "GLIBC_TUNABLES";
     const KEEP: &str =
@@ -147,7 +149,7 @@ pub fn steady_allocator() {
     eprintln!("with the allocator as it is: {error}");
 }
 
-/// Polls a future that waits for nothing but its own turn until it is ready.
+/// Polls a future that only waits for its own turn until it is ready.
 pub fn finish<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
@@ -158,10 +160,10 @@ pub fn finish<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// How many bytes of a process lie in memory.
+/// Returns how many bytes of a process are in memory.
 ///
 /// # Panics
-/// When there is no such process, or no Linux to ask.
+/// If there is no such process, or if this is not Linux.
 pub fn resident(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("a process");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
@@ -169,13 +171,13 @@ pub fn resident(process: u32) -> u64 {
     kibibytes * 1024
 }
 
-/// How long a process has had a core, in the program and in the kernel. Whoever else is at work
-/// on the machine does not count.
+/// Returns the processor time of a process, in user mode and in the kernel. Other processes on the
+/// machine do not count.
 ///
 /// # Panics
-/// As [`resident`].
+/// As for [`resident`].
 pub fn processor_time(process: u32) -> Duration {
-    // A hundredth of a second each, on every Linux that Rust runs on.
+    // A hundredth of a second, on every Linux that Rust supports.
     const TICK: Duration = Duration::from_millis(10);
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("a process");
     let (_, after_name) = stat.rsplit_once(')').expect("its name");
@@ -183,14 +185,14 @@ pub fn processor_time(process: u32) -> Duration {
     ticks.map(|ticks| TICK * ticks.parse::<u32>().expect("a number")).sum()
 }
 
-/// A table in Markdown, for the terminal and the README alike.
+/// A Markdown table, for the terminal and the README.
 #[derive(Debug, Clone)]
 pub struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table with these columns.
+    /// Creates a table with these columns.
     pub fn new<const N: usize>(columns: [&str; N]) -> Self {
         Self { rows: vec![columns.map(Into::into).to_vec()] }
     }
@@ -224,7 +226,7 @@ impl Table {
     }
 }
 
-/// A time in the unit that suits it.
+/// Formats a duration in a suitable unit.
 pub fn time(time: Duration) -> String {
     let nanos = time.as_secs_f64() * 1e9;
     match nanos {
@@ -239,13 +241,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_middle_and_the_edge() {
+    fn median_and_quantile() {
         let values = || (0..101).rev().map(f64::from);
         assert_eq!((median(values()), percentile(values(), 0.99)), (50.0, 99.0));
     }
 
     #[test]
-    fn every_side_is_told_against_the_first() {
+    fn reports_every_side_relative_to_the_first() {
         let work = |runs: u64| move |()| (0..runs).map(black_box).sum::<u64>();
         let figures = Comparison::new()
             .side("once", || (), work(10_000))

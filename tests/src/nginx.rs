@@ -11,8 +11,8 @@ use std::{
 
 use tempfile::TempDir;
 
-/// An nginx that belongs to one test, ended with it: its defaults, save that it takes bodies of up to
-/// 16 MB, in front of some backends.
+/// An nginx for one test, in front of some backends. It has the default settings, except that it
+/// accepts bodies of up to 16 MB. Stopped on drop.
 #[derive(Debug)]
 pub struct Nginx {
     process: Child,
@@ -25,7 +25,7 @@ impl Nginx {
     /// Starts the program that `OPENMAIL_TEST_NGINX` names.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub fn start(backends: &[SocketAddr]) -> Self {
         let program = env::var("OPENMAIL_TEST_NGINX").expect("a path to nginx");
         for _ in 0..20 {
@@ -50,12 +50,12 @@ impl Nginx {
         panic!("nginx does not start");
     }
 
-    /// Where it takes HTTP/1.1.
+    /// Returns its address for HTTP/1.1.
     pub fn http1(&self) -> SocketAddr {
         self.http1
     }
 
-    /// Where it takes HTTP/2, in clear text.
+    /// Returns its address for HTTP/2 without TLS.
     pub fn http2(&self) -> SocketAddr {
         self.http2
     }
@@ -79,7 +79,7 @@ fn configuration(
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|name| format!("{name}_temp_path {folder}/{name};\n"))
         .concat();
-    // One process, which ends when it is killed.
+    // A single process, which ends when it is killed.
     format!(
         "daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
          events {{}}
@@ -97,7 +97,7 @@ fn configuration(
     )
 }
 
-/// Free now; others may take them before nginx does.
+/// Returns ports that are free now; another program may take them before nginx does.
 fn free_ports() -> [SocketAddr; 2] {
     let listeners =
         [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));

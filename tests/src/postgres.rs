@@ -1,4 +1,4 @@
-//! A PostgreSQL of one's own, or a part of one.
+//! A temporary PostgreSQL server, or a schema in an existing one.
 
 use std::{
     env,
@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-/// A schema of its own in the database that `OPENMAIL_TEST_POSTGRES` names.
+/// A temporary schema in the database that `OPENMAIL_TEST_POSTGRES` names.
 #[derive(Debug)]
 pub struct PostgresSchema {
     name: String,
@@ -22,18 +22,18 @@ pub struct PostgresSchema {
 }
 
 impl PostgresSchema {
-    /// Makes it.
+    /// Creates it.
     ///
     /// # Panics
-    /// When there is no such database.
+    /// If there is no such database.
     pub async fn new() -> Self {
         Self::on(env::var("OPENMAIL_TEST_POSTGRES").expect("OPENMAIL_TEST_POSTGRES is set")).await
     }
 
-    /// Makes it in the database of this URL.
+    /// Creates it in the database with this URL.
     ///
     /// # Panics
-    /// When there is no such database.
+    /// If there is no such database.
     pub async fn on(server: String) -> Self {
         let now = SystemTime::UNIX_EPOCH.elapsed().expect("a time").as_nanos();
         let name = format!("test_{}_{now}", std::process::id());
@@ -44,20 +44,20 @@ impl PostgresSchema {
         this
     }
 
-    /// The database, for connections to this schema.
+    /// Returns the URL of the database, for connections to this schema.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Connections to this schema.
+    /// Returns a pool of connections to this schema.
     ///
     /// # Panics
-    /// When it cannot be reached.
+    /// If it cannot be reached.
     pub async fn pool(&self) -> PgPool {
         PgPool::connect(&self.url).await.expect("the database")
     }
 
-    /// Removes it, with all that is in it.
+    /// Removes it, with everything in it.
     pub async fn drop(self) {
         self.run("DROP SCHEMA").await;
     }
@@ -73,8 +73,7 @@ impl PostgresSchema {
     }
 }
 
-/// A PostgreSQL server that belongs to one test: on a port of its own, in a directory of its own,
-/// ended with it.
+/// A PostgreSQL server for one test, with its own port and directory. Stopped on drop.
 #[derive(Debug)]
 pub struct PostgresServer {
     programs: String,
@@ -84,11 +83,11 @@ pub struct PostgresServer {
 }
 
 impl PostgresServer {
-    /// Starts the programs in the directory that `OPENMAIL_TEST_POSTGRES_BIN` names; as root, for
-    /// the user `postgres`, since the server does not run as root.
+    /// Starts the programs in the directory that `OPENMAIL_TEST_POSTGRES_BIN` names. If this is
+    /// root, it starts them as the user `postgres`, since the server refuses to run as root.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub async fn start() -> Self {
         let programs = env::var("OPENMAIL_TEST_POSTGRES_BIN").expect("a path to its programs");
         let folder = tempfile::tempdir().expect("a directory");
@@ -109,28 +108,28 @@ impl PostgresServer {
         server
     }
 
-    /// Where it is.
+    /// Returns its URL.
     pub fn url(&self) -> String {
         format!("postgres://openmail@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Its address.
+    /// Returns its address.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// Has it start as a replica the next time: it refuses to write.
+    /// Makes it start as a read-only replica the next time.
     ///
     /// # Panics
-    /// When there is no room for that.
+    /// If that cannot be written.
     pub fn follow(&self) {
         File::create(self.folder.path().join("data/standby.signal")).expect("a file");
     }
 
-    /// Ends it at once, as a loss of power would: what is not on the disk is lost.
+    /// Stops it at once, like a power failure: what is not on disk is lost.
     pub fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
-            // SIGQUIT; a process killed outright would leave its children behind.
+            // SIGQUIT, since a process killed with SIGKILL would leave its children behind.
             let id = process.id().to_string();
             let told = Command::new("kill").args(["-QUIT", &id]).status();
             assert!(told.expect("kill").success());
@@ -138,15 +137,15 @@ impl PostgresServer {
         }
     }
 
-    /// Starts it, at the port where it was before.
+    /// Starts it on the same port as before.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub async fn restart(&mut self) {
         self.stop();
         for _ in 0..20 {
             if self.port == 0 {
-                // Free now; another may take it before the server does.
+                // Free now; another program may take it before the server does.
                 let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
                 self.port = listener.local_addr().expect("a port").port();
             }

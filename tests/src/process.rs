@@ -1,4 +1,4 @@
-//! A receiver in a process of its own.
+//! A receiver in its own process.
 
 use std::{
     fs,
@@ -17,9 +17,9 @@ pub struct Process {
 /// A process's memory, in KiB.
 #[derive(Debug, Clone, Copy)]
 pub struct Memory {
-    /// What it takes.
+    /// What it uses.
     pub now: u64,
-    /// The most it has taken.
+    /// The most it has used.
     pub peak: u64,
 }
 
@@ -27,7 +27,7 @@ impl Process {
     /// Starts it.
     ///
     /// # Panics
-    /// When it cannot be started, or prints no address.
+    /// If it cannot be started, or prints no address.
     pub fn start(program: &str) -> Self {
         Self::start_with(program, &[])
     }
@@ -35,11 +35,11 @@ impl Process {
     /// Starts it with arguments.
     ///
     /// # Panics
-    /// When it cannot be started, or prints no address.
+    /// If it cannot be started, or prints no address.
     pub fn start_with(program: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(program)
             .args(arguments)
-            // By default glibc keeps large blocks that were freed: what is measured is what is held.
+            // By default, glibc keeps large freed blocks; this measures what is really held.
             .env("MALLOC_MMAP_THRESHOLD_", "131072")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -52,15 +52,15 @@ impl Process {
         Self { child, address }
     }
 
-    /// Where it listens.
+    /// Returns the address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its memory, as Linux tells it.
+    /// Returns its memory, as Linux reports it.
     ///
     /// # Panics
-    /// When it has ended.
+    /// If it has ended.
     pub fn memory(&self) -> Memory {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("the process runs");

@@ -1,4 +1,4 @@
-//! What stands between two ends of a connection and may swallow all they say.
+//! A proxy that can silently swallow the traffic of its connections.
 
 use std::{future::pending, net::SocketAddr};
 
@@ -9,8 +9,8 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-/// Hands connections on to an address, until it falls silent, as a network does that has lost them.
-/// It ends when it is dropped.
+/// Forwards connections to an address until it falls silent, like a network that has lost them.
+/// Stopped on drop.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -23,7 +23,7 @@ impl Proxy {
     /// Starts it.
     ///
     /// # Panics
-    /// When there is no port for it.
+    /// If there is no port for it.
     pub async fn start(to: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("a port");
@@ -40,18 +40,18 @@ impl Proxy {
         Self { address, to, silence, task }
     }
 
-    /// Where it listens.
+    /// Returns the address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Hands new connections on to another address. Those that are open stay as they are.
+    /// Forwards new connections to another address. Open ones are unaffected.
     pub fn redirect(&self, to: SocketAddr) {
         self.to.send_replace(to);
     }
 
-    /// From now on nothing comes through the connections there are, and neither end is told. New
-    /// ones are handed on.
+    /// From now on, nothing passes through the open connections, and neither end is notified. New
+    /// ones are forwarded.
     pub fn silence(&self) {
         self.silence.send_replace(());
     }
@@ -67,7 +67,7 @@ async fn hand_on(mut from: TcpStream, to: SocketAddr, mut silenced: watch::Recei
     let Ok(mut to) = TcpStream::connect(to).await else { return };
     tokio::select! {
         _ = copy_bidirectional(&mut from, &mut to) => {}
-        // Both stay open.
+        // Both ends stay open.
         _ = silenced.changed() => pending().await,
     }
 }

@@ -1,9 +1,9 @@
-//! How many entries of a queue are in which state.
+//! Counts the entries of a queue by state.
 
 use openmail_tower::queue::QueueStore;
 
-/// The numbers of [`Counts`](openmail_tower::queue::Counts) that do not change with time, to be
-/// compared.
+/// The fields of [`Counts`](openmail_tower::queue::Counts) that do not change with time, for
+/// comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct States {
     /// Due now, or once their back-off has passed.
@@ -21,7 +21,7 @@ pub struct States {
 /// Counts the entries of a store.
 ///
 /// # Panics
-/// When the store cannot be reached.
+/// If the store cannot be reached.
 pub async fn states<St: QueueStore>(store: &St) -> States {
     let counts = store.counts().await.expect("they are counted");
     let (running, blocked) = (counts.running, counts.blocked);

@@ -1,4 +1,4 @@
-//! A process of the program `receiver`.
+//! Starts and controls the program `receiver`.
 
 use std::{
     io::{BufRead, BufReader},
@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// A running `receiver`, killed when it is dropped.
+/// A running `receiver`, killed on drop.
 #[derive(Debug)]
 pub struct Receiver {
     process: Child,
@@ -17,7 +17,7 @@ impl Receiver {
     /// Starts the program and waits until it listens.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub fn start(program: &str, database: &str, runs: &Path, rest: &[&str]) -> Self {
         let mut process = Command::new(program)
             .arg(database)
@@ -34,45 +34,45 @@ impl Receiver {
         Self { process, address: address.trim().to_owned() }
     }
 
-    /// Where it listens.
+    /// Returns the address on which it listens.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Its process id.
+    /// Returns its process id.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Kills it, without a warning.
+    /// Kills it with SIGKILL.
     ///
     /// # Panics
-    /// When it has ended before.
+    /// If it has already ended.
     pub fn kill(mut self) {
         assert!(self.process.try_wait().expect("it is ours").is_none(), "it has ended by itself");
         self.process.kill().expect("it is ours");
         self.process.wait().expect("it is ours");
     }
 
-    /// Whether it has ended.
+    /// Returns whether it has ended.
     ///
     /// # Panics
-    /// When that cannot be found out.
+    /// If that cannot be determined.
     pub fn has_ended(&mut self) -> bool {
         self.process.try_wait().expect("it is ours").is_some()
     }
 
-    /// Stops it where it is, or lets it go on.
+    /// Sends it a signal, to suspend it or to let it continue.
     ///
     /// # Panics
-    /// When it has ended before.
+    /// If it has already ended.
     pub fn signal(&self, signal: &str) {
         let id = self.process.id().to_string();
         let told = Command::new("kill").args([signal, &id]).status();
         assert!(told.expect("kill").success());
     }
 
-    /// Has it end in good order.
+    /// Stops it gracefully.
     pub fn stop(mut self) {
         drop(self.process.stdin.take());
         assert!(self.process.wait().expect("it is ours").success());

@@ -1,4 +1,4 @@
-//! A Redis of one's own.
+//! A temporary Redis server.
 
 use std::{
     env,
@@ -11,11 +11,11 @@ use std::{
 
 use tempfile::TempDir;
 
-/// Every change is on the disk before it is answered.
+/// Every change is on disk before it is answered.
 const DURABLE: &[&str] = &["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
 
-/// A Redis server that belongs to one test: on a port of its own, in a directory of its own, ended
-/// with it. It writes every change to disk before it answers.
+/// A Redis server for one test, with its own port and directory. It writes every change to disk
+/// before it answers. Stopped on drop.
 #[derive(Debug)]
 pub struct RedisServer {
     program: String,
@@ -29,23 +29,23 @@ impl RedisServer {
     /// Starts the program that `OPENMAIL_TEST_REDIS_SERVER` names.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub fn start() -> Self {
         Self::start_with(&[])
     }
 
-    /// As [`start`](Self::start), with other arguments than those that make it durable; the path of
-    /// a file with settings goes first.
+    /// Like [`start`](Self::start), but with these arguments instead of those that make it durable.
+    /// A path to a configuration file must come first.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub fn start_with(arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(ToString::to_string).collect();
         let program = env::var("OPENMAIL_TEST_REDIS_SERVER").expect("a path to redis-server");
         let folder = tempfile::tempdir().expect("a directory");
         let mut server = Self { program, port: 0, folder, arguments, process: None };
         for _ in 0..20 {
-            // Free now; another may take it before Redis does.
+            // Free now; another program may take it before Redis does.
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
             server.port = listener.local_addr().expect("a port").port();
             drop(listener);
@@ -56,27 +56,28 @@ impl RedisServer {
         panic!("Redis does not start");
     }
 
-    /// Where it is.
+    /// Returns its URL.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Where it is, as a socket's address.
+    /// Returns its socket address.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// Makes it a replica of another: it refuses writes from then on, and keeps its connections.
+    /// Makes it a replica of another server: from then on it refuses writes, but keeps its
+    /// connections.
     ///
     /// # Panics
-    /// When it does not answer.
+    /// If it does not answer.
     pub fn follow(&self, primary: &Self) {
         let command = format!("REPLICAOF 127.0.0.1 {}\r\n", primary.port);
         let answer = self.ask(command.as_bytes()).expect("it answers");
         assert!(answer.starts_with(b"+OK"), "it refuses to follow");
     }
 
-    /// Kills it, without a warning.
+    /// Kills it with SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().expect("it is ours");
@@ -84,10 +85,10 @@ impl RedisServer {
         }
     }
 
-    /// Starts it again, with what it had saved.
+    /// Starts it again with what it had saved.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub fn restart(&mut self) {
         self.kill();
         assert!((0..20).any(|_| self.up()), "Redis does not start again");

@@ -9,34 +9,34 @@ use std::{
 use http::Request;
 use openmail_tower::{Secret, VerifyLayer, webhook::signature::sign};
 
-/// The secret of every test.
+/// The secret used in all tests.
 pub const SECRET: &str = "whsec_16xf3d4ngxcpjd2kql81b319h6rew2on";
-/// The time of every test, in Unix seconds.
+/// The time used in all tests, in Unix seconds.
 pub const NOW: u64 = 1_711_015_500;
 
-/// [`SECRET`].
+/// Returns [`SECRET`].
 pub fn secret() -> Secret {
     Secret::new(SECRET).expect("a good secret")
 }
 
-/// A clock that stands still, `NOW + ahead` seconds.
+/// Returns a clock that stands still at `NOW + ahead` seconds.
 pub fn clock(ahead: i64) -> impl Fn() -> SystemTime + Send + Sync + 'static {
     let now = NOW.checked_add_signed(ahead).expect("a time");
     move || UNIX_EPOCH + Duration::from_secs(now)
 }
 
-/// A layer with [`SECRET`], at [`NOW`].
+/// Returns a layer with [`SECRET`], at [`NOW`].
 pub fn layer() -> VerifyLayer {
     VerifyLayer::new(secret()).clock(clock(0))
 }
 
-/// A request that OpenMail might have sent at [`NOW`] with `json` as its body, and which carries
+/// Returns a request as OpenMail would send it at [`NOW`], signed for the body `json` but carrying
 /// `body`.
 pub fn signed<B>(json: &[u8], body: B) -> Request<B> {
     signed_at(NOW, json, body)
 }
 
-/// The same, sent at another time.
+/// Like [`signed`], at another time.
 pub fn signed_at<B>(timestamp: u64, json: &[u8], body: B) -> Request<B> {
     Request::post("/webhooks")
         .header("content-type", "application/json")
@@ -51,12 +51,12 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
 }
 
-/// One event's body, by its file's name without the ending.
+/// Returns the body of a fixture, by its file name without extension.
 pub fn fixture(name: &str) -> Vec<u8> {
     fs::read(folder().join(format!("{name}.json"))).expect("a fixture")
 }
 
-/// All of them, with their names.
+/// Returns all fixtures with their names.
 pub fn fixtures() -> Vec<(String, Vec<u8>)> {
     let name = |path: &Path| path.file_stem().expect("a name").to_string_lossy().into_owned();
     let mut all: Vec<_> = fs::read_dir(folder())

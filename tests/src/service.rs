@@ -1,4 +1,4 @@
-//! Services that tell what reached them.
+//! Services that record what reaches them.
 
 use std::{
     convert::Infallible,
@@ -19,35 +19,35 @@ use tower::Service;
 pub struct Seen(Arc<Mutex<Vec<VerifiedEvent>>>);
 
 impl Seen {
-    /// Adds one.
+    /// Adds an event.
     pub fn push(&self, event: VerifiedEvent) {
         self.0.lock().expect("no panic").push(event);
     }
 
-    /// How many.
+    /// Returns the number of events.
     pub fn count(&self) -> usize {
         self.0.lock().expect("no panic").len()
     }
 
-    /// All of them; it forgets them.
+    /// Returns all events, and forgets them.
     ///
     /// # Panics
-    /// When a holder of the lock has panicked.
+    /// If a holder of the lock has panicked.
     pub fn take(&self) -> Vec<VerifiedEvent> {
         std::mem::take(&mut *self.0.lock().expect("no panic"))
     }
 
-    /// The last one.
+    /// Returns the last event.
     pub fn last(&self) -> Option<VerifiedEvent> {
         self.0.lock().expect("no panic").last().cloned()
     }
 }
 
-/// An HTTP service that keeps the events it gets, and answers 200.
+/// An HTTP service that records its events and answers 200.
 #[derive(Debug, Clone)]
 pub struct Recorder(Seen);
 
-/// A [`Recorder`], and what it will have seen.
+/// Returns a [`Recorder`], and the events that it will record.
 pub fn inner() -> (Recorder, Seen) {
     let seen = Seen::default();
     (Recorder(seen.clone()), seen)
@@ -68,7 +68,7 @@ impl Service<Request<VerifiedBody>> for Recorder {
     }
 }
 
-/// A response's body as text.
+/// Returns the body of a response as text.
 async fn answer_text<B: Body>(response: Response<B>) -> String
 where
     B::Error: std::fmt::Debug,
@@ -77,7 +77,7 @@ where
     String::from_utf8(bytes.to_vec()).expect("text")
 }
 
-/// The `error` of a response's body; empty where there is no body.
+/// Returns the `error` in the body of a response; empty if there is no body.
 pub async fn error_code<B: Body>(response: Response<B>) -> String
 where
     B::Error: std::fmt::Debug,

@@ -1,4 +1,4 @@
-//! A store that fails as it is told.
+//! A store that fails on command.
 
 use std::{
     future::pending,
@@ -13,15 +13,15 @@ use openmail_tower::{
 };
 use tokio::task::yield_now;
 
-/// In what way a store fails.
+/// How a store fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Fault {
-    /// In none.
+    /// It does not fail.
     #[default]
     None,
     /// It refuses everything.
     Down,
-    /// It does what it is told, and its answer is lost.
+    /// It performs the call, but its answer is lost.
     Mute,
     /// It never answers.
     Hangs,
@@ -29,8 +29,8 @@ pub enum Fault {
     Panics,
 }
 
-/// Puts faults before a store. Every call waits a turn before and after its work. Clones share their
-/// fault.
+/// Wraps a store and adds faults. Every call yields once before and after its work. Clones share
+/// the fault.
 #[derive(Debug, Clone)]
 pub struct FaultyStore<St> {
     store: St,
@@ -38,12 +38,12 @@ pub struct FaultyStore<St> {
 }
 
 impl<St> FaultyStore<St> {
-    /// Without a fault for now.
+    /// Creates a store that does not fail yet.
     pub fn new(store: St) -> Self {
         Self { store, fault: Arc::default() }
     }
 
-    /// From now on it fails so.
+    /// Sets how it fails from now on.
     pub fn set(&self, fault: Fault) {
         *self.fault.lock().expect("no panic") = fault;
     }

@@ -1,4 +1,4 @@
-//! HTTP/1 by hand.
+//! HTTP/1 written by hand.
 
 use std::{io, net::SocketAddr};
 
@@ -12,10 +12,11 @@ use tower::service_fn;
 
 use crate::{Seen, layer, signed};
 
-/// A server at a free port, HTTP/1 and HTTP/2, and what it saw.
+/// Starts a server on a free port, for HTTP/1 and HTTP/2. Returns its address and the events that
+/// it sees.
 ///
 /// # Panics
-/// When there is no free port.
+/// If there is no free port.
 pub async fn serve() -> (SocketAddr, Seen, JoinHandle<io::Result<()>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
@@ -32,10 +33,11 @@ pub async fn serve() -> (SocketAddr, Seen, JoinHandle<io::Result<()>>) {
     (address, seen, server)
 }
 
-/// A signed request's head, the last of its connection, with `more` header lines.
+/// Returns the head of a signed request, the last one of its connection, with the additional header
+/// lines `more`.
 ///
 /// # Panics
-/// Never: every header of it is text.
+/// Never: all of its headers are text.
 pub fn head(json: &[u8], more: &str) -> Vec<u8> {
     let request = signed(json, ());
     let mut head = "POST /webhooks HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n".to_owned();
@@ -45,15 +47,16 @@ pub fn head(json: &[u8], more: &str) -> Vec<u8> {
     format!("{head}{more}\r\n").into_bytes()
 }
 
-/// Sends bytes as they are, and reads the first line of the answer; empty where there is none.
+/// Sends raw bytes, and returns the first line of the response; empty if there is none.
 ///
 /// # Panics
-/// When there is no connection to be had.
+/// If it cannot connect.
 pub async fn raw(address: SocketAddr, parts: &[&[u8]]) -> String {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     let (mut reading, mut writing) = stream.split();
     let mut answer = Vec::new();
-    // A server that has answered need not read on: the answer counts, not whether all was sent.
+    // A server that has answered need not read on: the response counts, not whether everything was
+    // sent.
     let send = async {
         for part in parts {
             if writing.write_all(part).await.is_err() {

@@ -1,4 +1,4 @@
-//! The agent behind an inbox, looked up when its events come.
+//! The agent of an inbox is looked up when its events arrive.
 
 use std::{
     collections::HashMap,
@@ -32,7 +32,7 @@ fn mail(inbox: &str) -> VerifiedEvent {
     event("message.received", inbox)
 }
 
-/// Tells who ran by failing.
+/// Reports which handler ran, by failing.
 fn ran(who: impl Into<String>) -> Result<(), HandlerError> {
     Err(HandlerError::permanent(who.into()))
 }
@@ -101,7 +101,7 @@ async fn tell(resolver: &AgentResolver<String>, event: VerifiedEvent) -> String 
 }
 
 #[tokio::test]
-async fn a_handler_takes_the_agent_of_the_events_inbox() {
+async fn handler_gets_the_agent_of_the_events_inbox() {
     let database = Database::new(&[("a", "Ada"), ("b", "Bob")]);
     let resolver = database.resolver();
     assert_eq!(tell(&resolver, mail("a")).await, "Ada");
@@ -117,7 +117,7 @@ async fn a_handler_takes_the_agent_of_the_events_inbox() {
 }
 
 #[tokio::test]
-async fn what_has_no_agent_goes_to_the_fallback() {
+async fn event_without_an_agent_goes_to_the_fallback() {
     let database = Database::new(&[]);
     let resolver = database.resolver();
     for _ in 0..3 {
@@ -129,7 +129,7 @@ async fn what_has_no_agent_goes_to_the_fallback() {
 }
 
 #[tokio::test]
-async fn what_is_forgotten_is_looked_up_again() {
+async fn forgotten_agent_is_looked_up_again() {
     let database = Database::new(&[]);
     let resolver = database.resolver();
     assert_eq!(tell(&resolver, mail("a")).await, "fallback");
@@ -140,7 +140,7 @@ async fn what_is_forgotten_is_looked_up_again() {
 }
 
 #[tokio::test]
-async fn what_was_looked_up_before_is_forgotten_too() {
+async fn lookup_in_progress_is_forgotten_too() {
     let database = Database::new(&[("a", "Ada")]);
     let open = Arc::new(Semaphore::new(0));
     let resolver = {
@@ -174,7 +174,7 @@ async fn what_was_looked_up_before_is_forgotten_too() {
 }
 
 #[tokio::test]
-async fn agents_and_their_absence_are_remembered_for_as_long_as_each_is_told() {
+async fn remembers_agents_and_their_absence_for_the_configured_times() {
     let database = Database::new(&[("a", "Ada")]);
     let resolver = database.resolver().remember_none(Duration::ZERO);
     for _ in 0..3 {
@@ -191,7 +191,7 @@ async fn agents_and_their_absence_are_remembered_for_as_long_as_each_is_told() {
 }
 
 #[tokio::test]
-async fn a_failing_lookup_is_tried_again_and_not_remembered() {
+async fn failed_lookup_is_retried_and_not_remembered() {
     let database = Database::new(&[]);
     let resolver = database.resolver();
     for lookups in 1..3 {
@@ -204,7 +204,7 @@ async fn a_failing_lookup_is_tried_again_and_not_remembered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lookup_that_takes_too_long_is_tried_again() {
+async fn slow_lookup_is_retried() {
     let resolver =
         AgentResolver::new(|_| std::future::pending::<Result<Option<String>, HandlerError>>())
             .timeout(Duration::from_secs(3));
@@ -215,7 +215,7 @@ async fn a_lookup_that_takes_too_long_is_tried_again() {
 }
 
 #[tokio::test]
-async fn events_that_come_at_once_share_a_lookup_and_outlive_its_first() {
+async fn concurrent_events_share_a_lookup_that_survives_its_first_event() {
     let (lookups, open) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
     let resolver = {
         let (lookups, open) = (Arc::clone(&lookups), Arc::clone(&open));
@@ -242,7 +242,7 @@ async fn events_that_come_at_once_share_a_lookup_and_outlive_its_first() {
     let others: Vec<_> = (0..10).map(|_| start()).collect();
     settle().await;
     assert_eq!(lookups.load(Ordering::SeqCst), 1);
-    // Its event is dropped, as when the sender hangs up: another one's lookup takes over.
+    // Its event is dropped, as when the sender hangs up, and another one's lookup continues.
     first.abort();
     settle().await;
     assert_eq!(lookups.load(Ordering::SeqCst), 2);
@@ -254,7 +254,7 @@ async fn events_that_come_at_once_share_a_lookup_and_outlive_its_first() {
 }
 
 #[tokio::test]
-async fn the_cache_is_bounded() {
+async fn cache_is_bounded() {
     let database = Database::new(&[]);
     let resolver = database.resolver().capacity(0);
     for _ in 0..3 {
@@ -264,7 +264,7 @@ async fn the_cache_is_bounded() {
 }
 
 #[tokio::test]
-async fn without_a_resolver_the_event_is_tried_again_and_the_log_says_why() {
+async fn without_a_resolver_the_event_is_retried_and_the_log_says_why() {
     let error = router().oneshot(mail("a")).await.unwrap_err();
     assert_eq!(error.kind(), HandlerErrorKind::Failed);
     assert!(error.to_string().contains("is there an AgentResolver for it?"), "{error}");
@@ -276,7 +276,7 @@ async fn any(Agent(name): Agent<String>) -> Result<(), HandlerError> {
 }
 
 #[tokio::test]
-async fn an_agent_that_there_is_none_of_is_not_waited_for_for_ever() {
+async fn missing_agent_fails_the_event() {
     let events = Database::new(&[]).resolver().layer(EventRouter::new().fallback(any));
     let error = events.clone().oneshot(mail("a")).await.unwrap_err();
     assert_eq!(error.kind(), HandlerErrorKind::Failed);

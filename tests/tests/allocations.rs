@@ -1,5 +1,5 @@
-//! What a request allocates and copies, held to a number. A file of its own: the allocator that
-//! counts is the whole process's, though it counts for each thread.
+//! Fixes the number of allocations and copies of a request. In a file of its own, since the
+//! counting allocator is global, although it counts by thread.
 
 use std::{
     convert::Infallible,
@@ -33,7 +33,7 @@ impl Service<Request<VerifiedBody>> for Take {
     }
 }
 
-/// How many allocations, and of how many bytes, this thread makes while it runs.
+/// Returns the number of allocations of this thread while `run` runs, and their bytes.
 fn count<T>(run: impl FnOnce() -> T) -> (u64, u64) {
     let counted = allocation_counter::measure(|| drop(run()));
     (counted.count_total, counted.bytes_total)
@@ -50,24 +50,24 @@ where
 }
 
 #[tokio::test]
-async fn a_request_allocates_what_its_event_does_and_little_more() {
+async fn request_allocates_little_beyond_its_event() {
     for size in [1 << 10, 8 << 10, 64 << 10] {
         let json = mail_of(size);
         let parse = count(|| serde_json::from_slice::<MessageReceived>(&json).unwrap());
 
-        // The clock, tracing and the like have what they need from here on.
+        // Initialises the clock, tracing and the like.
         request(&json, Full::new(Bytes::from(json.clone())));
 
-        // The event's own allocation; the extensions' map, its table, and the event's place in it.
-        // Three more are the price of the feature `metrics`, which these tests have: what is
-        // observed, and the labels of two metrics.
+        // The allocation of the event, the map of extensions, its table, and the event's entry.
+        // Three more come from the feature `metrics`, which these tests enable: the observed
+        // delivery, and the labels of two metrics.
         let one_frame = request(&json, Full::new(Bytes::from(json.clone())));
         let (allocations, bytes) = (one_frame.0 - parse.0, one_frame.1 - parse.1);
         println!("{size}: {allocations} allocations, {bytes} bytes beside the event's");
         assert!(allocations <= 8, "{size}: {allocations}");
         assert!(bytes <= 1200, "{size}: {bytes}, so the body was copied");
 
-        // In many frames it is joined once, in an allocation that doubles.
+        // Many frames are joined once, in an allocation that doubles.
         let frames = request(&json, ScriptedBody::frames(&json, 1 << 10));
         let (allocations, bytes) = (frames.0 - one_frame.0, frames.1 - one_frame.1);
         println!("{size}: {allocations} allocations, {bytes} bytes for its frames");

@@ -1,5 +1,5 @@
-//! One test a row of the table of responses: the status, the code, whether the handler ran, whether
-//! the body was read.
+//! One test for each row of the table of responses: the status, the code, whether the handler ran,
+//! and whether the body was read.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use openmail_tower::{
 };
 use tower::{Layer, ServiceExt, service_fn};
 
-/// What a request was answered with, and what it cost.
+/// The response to a request, and what it cost.
 struct Answer {
     status: StatusCode,
     headers: HeaderMap,
@@ -60,7 +60,7 @@ fn twice(name: &'static str) -> Request<(ScriptedBody, Polls)> {
     request
 }
 
-/// Refused by its head alone; its body is read to the end all the same.
+/// Asserts that the head alone is refused, and that the body is read to its end all the same.
 async fn assert_refused(
     layer: VerifyLayer,
     request: Request<(ScriptedBody, Polls)>,
@@ -71,7 +71,7 @@ async fn assert_refused(
 }
 
 #[tokio::test]
-async fn a_good_request_is_handled() {
+async fn handles_a_good_request() {
     let Answer { status, code, ran, polls, .. } = answer(layer(), good()).await;
     assert_eq!((status, &*code, ran, polls), (StatusCode::OK, "", true, 2));
 }
@@ -90,7 +90,7 @@ async fn other_methods() {
 }
 
 #[tokio::test]
-async fn headers_missing_or_given_twice() {
+async fn refuses_missing_or_repeated_headers() {
     for name in ["x-timestamp", "x-signature"] {
         assert_refused(layer(), without(name), (400, "missing_header")).await;
         assert_refused(layer(), twice(name), (400, "ambiguous_header")).await;
@@ -108,7 +108,7 @@ async fn headers_malformed() {
 }
 
 #[tokio::test]
-async fn a_stale_timestamp_that_is_signed() {
+async fn refuses_a_signed_stale_timestamp() {
     for (ahead, fresh) in [(301, false), (300, true), (-300, true), (-301, false)] {
         let Answer { status, code, .. } = answer(layer().clock(clock(ahead)), good()).await;
         let expected = if fresh { (200, "") } else { (400, "stale_timestamp") };
@@ -120,7 +120,7 @@ async fn a_stale_timestamp_that_is_signed() {
 }
 
 #[tokio::test]
-async fn too_large_by_its_own_word() {
+async fn refuses_a_body_declared_too_large() {
     let declared = with("content-length", "8388609");
     assert_refused(layer(), declared, (413, "body_too_large")).await;
     let beyond = with("content-length", "99999999999999999999999");
@@ -130,13 +130,13 @@ async fn too_large_by_its_own_word() {
 }
 
 #[tokio::test]
-async fn too_large_in_fact() {
+async fn refuses_a_body_that_is_too_large() {
     let length = fixture("message.received").len();
     for (limit, expected) in [(length, 200), (length - 1, 413)] {
         let Answer { status, ran, .. } = answer(layer().body_limit(limit), good()).await;
         assert_eq!((status.as_u16(), ran), (expected, expected == 200));
     }
-    // What follows the frame that is too much is read and thrown away.
+    // The rest after the oversized frame is read and thrown away.
     let body = ScriptedBody::new((0..10).map(|_| Step::Data(Bytes::from_static(&[0; 60]))));
     let Answer { status, code, ran, polls, .. } =
         answer(layer().body_limit(100), signed(b"", body)).await;
@@ -144,7 +144,7 @@ async fn too_large_in_fact() {
 }
 
 #[tokio::test]
-async fn the_rest_of_a_refused_body_is_read_up_to_a_limit() {
+async fn reads_the_rest_of_a_refused_body_up_to_a_limit() {
     const FRAME: usize = 1 << 16;
     let frame = || Step::Data(Bytes::from_static(&[0; FRAME]));
     let refused = async |frames: usize, limit: usize| {
@@ -154,18 +154,18 @@ async fn the_rest_of_a_refused_body_is_read_up_to_a_limit() {
         answer.polls
     };
     let whole = (16 << 20) / FRAME;
-    // The frames that were received before the verdict are not counted.
+    // Frames received before the refusal do not count.
     assert_eq!(refused(whole, 100).await, whole + 1);
     assert_eq!(refused(whole + 100, 100).await, whole + 2);
     assert_eq!(refused(3 * whole, 2 * (16 << 20)).await, 3 * whole + 1);
-    // It is known to be longer: nothing of it is read.
+    // The body is known to exceed the limit, so none of it is read.
     let mut stale = signed(b"", ScriptedBody::new((0..10).map(|_| frame())));
     stale = stale.map(|(body, polls)| (body.at_least((16 << 20) + 1), polls));
     assert_eq!(answer(layer().clock(clock(301)), stale).await.polls, 0);
 }
 
 #[tokio::test]
-async fn a_sender_that_asks_before_it_sends_the_body_is_refused_without_reading_it() {
+async fn refuses_an_expect_continue_request_without_reading_its_body() {
     let mut request = without("x-signature");
     request.headers_mut().insert(header::EXPECT, "100-continue".parse().unwrap());
     let Answer { status, polls, .. } = answer(layer(), request).await;
@@ -173,7 +173,7 @@ async fn a_sender_that_asks_before_it_sends_the_body_is_refused_without_reading_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_body_that_is_slow_is_cut_off() {
+async fn cuts_off_a_slow_refused_body() {
     for (steps, seconds) in [
         (vec![Step::Hang], 2),
         (vec![Step::Data(Bytes::from_static(&[0; 160 << 10])), Step::Hang], 10),
@@ -186,7 +186,7 @@ async fn a_refused_body_that_is_slow_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_limit_that_an_outer_layer_has_set_is_413_too() {
+async fn limit_of_an_outer_layer_is_answered_413() {
     let (inner, seen) = inner();
     let limit = tower_http::limit::RequestBodyLimitLayer::new(10);
     let (body, _) = ScriptedBody::new([Step::Data(Bytes::from_static(&[0; 60]))]);
@@ -195,7 +195,7 @@ async fn a_limit_that_an_outer_layer_has_set_is_413_too() {
     assert_eq!((response.status().as_u16(), seen.count()), (413, 0));
 }
 
-/// Sends the whole event and then this; says how it ends.
+/// Sends the whole event followed by this step. Returns how it ends.
 async fn unended(layer: VerifyLayer, end: Step) -> (u16, String, bool) {
     let json = fixture("message.received");
     let body = ScriptedBody::new([Step::Data(Bytes::from(json.clone())), end]);
@@ -204,7 +204,7 @@ async fn unended(layer: VerifyLayer, end: Step) -> (u16, String, bool) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_never_ends() {
+async fn times_out_a_body_that_never_ends() {
     let started = tokio::time::Instant::now();
     let layer = layer().body_minimum_rate(0);
     assert_eq!(unended(layer, Step::Hang).await, (408, "body_timeout".into(), false));
@@ -212,7 +212,7 @@ async fn a_body_that_never_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_is_too_slow() {
+async fn times_out_a_slow_body() {
     for (bytes, seconds) in [(1, 2), (32 << 10, 2), (80 << 10, 5), (1 << 20, 10)] {
         let started = tokio::time::Instant::now();
         let body = ScriptedBody::new([Step::Data(Bytes::from(vec![0; bytes])), Step::Hang]);
@@ -223,25 +223,26 @@ async fn a_body_that_is_too_slow() {
 }
 
 #[tokio::test]
-async fn a_body_of_empty_frames_for_ever() {
+async fn times_out_an_endless_body_of_empty_frames() {
     let layer = layer().body_timeout(Duration::from_millis(5));
     assert_eq!(unended(layer, Step::Spin).await, (408, "body_timeout".into(), false));
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off() {
+async fn refuses_a_body_that_breaks_off() {
     let json = fixture("message.received");
     let body = ScriptedBody::new([Step::Data(Bytes::from(json.clone())), Step::Fail]);
     let Answer { status, code, ran, .. } = answer(layer(), signed(&json, body)).await;
     assert_eq!((status.as_u16(), &*code, ran), (400, "body_incomplete", false));
 }
 
-/// A budget of which events may take so many bytes: an eighth is for small bodies.
+/// Returns a budget in which events can use this many bytes: an eighth is reserved for small
+/// bodies.
 fn budget_for(bytes: usize) -> usize {
     (bytes * 8).div_ceil(7)
 }
 
-/// Holds its event for ever.
+/// Holds its event forever.
 fn hold<B: Send>() -> impl tower::Service<
     Request<B>,
     Response = http::Response<String>,
@@ -256,7 +257,7 @@ fn hold<B: Send>() -> impl tower::Service<
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_budget_is_held_until_the_response_and_no_longer() {
+async fn budget_is_held_until_the_response_and_no_longer() {
     let length = fixture("message.received").len();
     let layer = layer().body_budget(budget_for(2 * length));
     let request = good().map(|(body, _)| body);
@@ -274,7 +275,7 @@ async fn the_budget_is_held_until_the_response_and_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn room_that_comes_free_in_time_is_taken() {
+async fn waits_for_room_in_the_budget() {
     let length = fixture("message.received").len();
     let layer = layer().body_budget(budget_for(2 * length));
     let request = good().map(|(body, _)| body);
@@ -289,7 +290,7 @@ async fn room_that_comes_free_in_time_is_taken() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_end_gives_way_to_an_event() {
+async fn event_evicts_an_unfinished_body() {
     let length = fixture("message.received").len();
     let layer = layer().body_budget(budget_for(2 * length));
     let body = ScriptedBody::new([
@@ -298,7 +299,7 @@ async fn a_body_that_does_not_end_gives_way_to_an_event() {
         Step::Yield,
         Step::Hang,
     ]);
-    // Its rest is read for a moment, as that of every refusal.
+    // Its rest is read for a moment, as for every refusal.
     let stuck = tokio::spawn(answer(layer.clone(), signed(b"", body)));
     tokio::task::yield_now().await;
     assert_eq!(answer(layer.clone(), good()).await.status, 200);
@@ -307,14 +308,14 @@ async fn a_body_that_does_not_end_gives_way_to_an_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_budget_is_held_as_long_as_a_clone_of_the_event_or_of_its_bytes_lives() {
+async fn budget_is_held_while_a_clone_of_the_event_or_its_bytes_lives() {
     let length = fixture("message.received").len();
     let layer = layer().body_budget(budget_for(2 * length));
     let (inner, seen) = inner();
     let service = layer.clone().layer(inner);
     let request = || good().map(|(body, _)| body);
     assert_eq!(service.clone().oneshot(request()).await.unwrap().status(), 200);
-    // The recorder has it.
+    // The recorder still holds the event.
     assert_eq!(answer(layer.clone(), good()).await.code, "overloaded");
     let bytes = seen.take().pop().unwrap().raw_body().clone();
     assert_eq!(answer(layer.clone(), good()).await.code, "overloaded");
@@ -323,20 +324,20 @@ async fn the_budget_is_held_as_long_as_a_clone_of_the_event_or_of_its_bytes_live
 }
 
 #[tokio::test]
-async fn the_budget_counts_the_event_beside_its_body() {
+async fn budget_counts_the_event_and_its_body() {
     let length = fixture("message.received").len();
     let enough = budget_for(2 * length);
     for (budget, expected) in [(enough, (200, "")), (enough - 2, (503, "overloaded"))] {
         let Answer { status, code, .. } = answer(layer().body_budget(budget), good()).await;
         assert_eq!((status.as_u16(), &*code), expected, "{budget}");
     }
-    // Nothing is read from what is not OpenMail's.
+    // Nothing is parsed from a request that is not OpenMail's.
     let forged =
         with("x-signature", "00000000000000000000000000000000000000000000000000000000000000ff");
     assert_eq!(answer(layer().body_budget(budget_for(length)), forged).await.status, 401);
 }
 
-/// A future to be polled by hand.
+/// Wraps a future, to poll it by hand.
 fn by_hand<F: Future>(future: F) -> Task<F> {
     Task(Box::pin(future))
 }
@@ -358,7 +359,7 @@ async fn no_secret_verifies() {
 }
 
 #[tokio::test]
-async fn signed_but_no_event() {
+async fn refuses_a_signed_body_that_is_not_an_event() {
     for json in ["", "[]", "{}", r#"{"event":1}"#, r#"{"event":"a.b","event":"a.b"}"#] {
         let body = ScriptedBody::new([Step::Data(Bytes::from_static(json.as_bytes()))]);
         let Answer { status, code, ran, .. } = answer(layer(), signed(json.as_bytes(), body)).await;
@@ -367,7 +368,7 @@ async fn signed_but_no_event() {
 }
 
 #[tokio::test]
-async fn a_mail_without_its_id_goes_to_the_fallback_and_without_one_is_refused() {
+async fn mail_without_its_id_goes_to_the_fallback_or_is_refused() {
     let json = br#"{"event":"message.received","event_id":"e","inbox_id":"i","message":{}}"#;
     let request = || {
         let body = ScriptedBody::new([Step::Data(Bytes::from_static(json))]);
@@ -388,7 +389,7 @@ async fn a_mail_without_its_id_goes_to_the_fallback_and_without_one_is_refused()
 }
 
 #[tokio::test]
-async fn both_secrets_are_accepted_around_a_rotation() {
+async fn accepts_both_secrets_during_a_rotation() {
     let (old, new) = (Secret::new("old").unwrap(), Secret::new("new").unwrap());
     let secrets = Secrets::new(new.clone()).and(old.clone());
     for (secret, expected) in [(&old, 200), (&new, 200), (&secret(), 401)] {
@@ -401,7 +402,7 @@ async fn both_secrets_are_accepted_around_a_rotation() {
 }
 
 #[tokio::test]
-async fn the_rejection_can_be_answered_otherwise() {
+async fn on_rejection_replaces_the_response() {
     let layer = layer().on_rejection(|rejection| {
         assert_eq!(rejection.kind(), RejectionKind::MissingHeader);
         http::Response::builder().status(418).body(Bytes::new()).unwrap()

@@ -1,4 +1,4 @@
-//! The client of OpenMail's API against one that misbehaves on command.
+//! The client of OpenMail's API, against a fake that misbehaves on command.
 
 use std::{pin::pin, time::Duration};
 
@@ -26,7 +26,7 @@ fn mail() -> Outgoing {
 }
 
 #[tokio::test]
-async fn a_mail_is_sent_as_json_and_with_files_as_a_form() {
+async fn sends_json_or_a_form_if_there_are_files() {
     let api = api();
     let openmail = api.openmail();
     let sent = openmail.send(&inbox(), "key-1", &mail()).await.unwrap();
@@ -44,7 +44,7 @@ async fn a_mail_is_sent_as_json_and_with_files_as_a_form() {
 }
 
 #[tokio::test]
-async fn a_retry_after_a_lost_answer_sends_the_same_bytes_and_one_mail() {
+async fn retry_after_a_lost_response_sends_the_same_bytes_and_one_mail() {
     let api = api();
     let openmail = api.openmail();
     api.faults([Fault::lost_answer().times(1)]).await;
@@ -60,7 +60,7 @@ async fn a_retry_after_a_lost_answer_sends_the_same_bytes_and_one_mail() {
 }
 
 #[tokio::test]
-async fn every_refusal_has_its_kind_and_says_what_to_do() {
+async fn each_refusal_has_its_kind_and_says_what_to_do() {
     use ApiErrorKind as Kind;
     use HandlerErrorKind::{Failed, Permanent, PutOff};
     let api = api();
@@ -105,7 +105,7 @@ async fn every_refusal_has_its_kind_and_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_or_is_endless_is_not_waited_for() {
+async fn does_not_wait_for_a_missing_or_endless_response() {
     let api = api();
     api.faults([Fault { delay_ms: 3_600_000, ..Fault::default() }.times(1)]).await;
     let openmail = api.openmail().timeout(Duration::from_millis(200));
@@ -123,7 +123,7 @@ async fn an_answer_that_does_not_come_or_is_endless_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn nothing_listens_and_nothing_was_sent() {
+async fn refused_connection_means_nothing_was_sent() {
     let openmail = OpenMail::at(ApiKey::new("k").unwrap(), "http://127.0.0.1:1").unwrap();
     let error = openmail.send(&inbox(), "key", &mail()).await.unwrap_err();
     assert_eq!(error.kind(), ApiErrorKind::Unavailable);
@@ -131,7 +131,7 @@ async fn nothing_listens_and_nothing_was_sent() {
 }
 
 #[tokio::test]
-async fn a_thread_is_read_and_marked() {
+async fn reads_and_marks_a_thread() {
     let api = api();
     let openmail = api.openmail();
     let message = json!({"id": "msg_1", "direction": "inbound", "fromAddr": "a@b.c", "news": 1});
@@ -154,7 +154,7 @@ async fn a_thread_is_read_and_marked() {
 
 /// A list of messages that grows by one whenever a page is read.
 #[tokio::test]
-async fn a_list_that_grows_while_it_is_read_is_read_once_and_completely() {
+async fn list_that_grows_while_it_is_read_yields_each_item_once() {
     let client = tower::service_fn({
         let pages = std::sync::Arc::new(std::sync::Mutex::new(0_u64));
         move |request: http::Request<http_body_util::Full<bytes::Bytes>>| {

@@ -1,4 +1,4 @@
-//! Downloads whose URLs lead astray.
+//! Downloads whose URLs are unsafe, stale or wrong.
 
 use std::{
     convert::Infallible,
@@ -34,10 +34,10 @@ fn attachment(url: &str) -> Attachment {
     serde_json::from_value(json!({"filename": "a.txt", "url": url})).unwrap()
 }
 
-/// Which host was asked, with a key, and marked as not to be trusted.
+/// The host of each request, whether it had a key, and whether it was marked as untrusted.
 type Asked = Arc<Mutex<Vec<(String, bool, bool)>>>;
 
-/// A client for which every host is the fake API, so that the API is not on this machine.
+/// A client that reaches the fake API under any host name, so that the API is not a local address.
 fn elsewhere(api: &FakeApi) -> (OpenMail, Asked) {
     type Answer = Pin<
         Box<
@@ -67,7 +67,7 @@ fn elsewhere(api: &FakeApi) -> (OpenMail, Asked) {
 }
 
 #[tokio::test]
-async fn a_file_is_fetched_from_another_host_without_the_key() {
+async fn fetches_a_file_from_another_host_without_the_key() {
     let api = api();
     let (openmail, asked) = elsewhere(&api);
     api.route(PATH, Route::redirect("https://files.example/signed?x=1")).await;
@@ -80,7 +80,7 @@ async fn a_file_is_fetched_from_another_host_without_the_key() {
         ("files.example".to_owned(), false, true),
     ];
     assert_eq!(*asked.lock().unwrap(), expected);
-    // A URL that is signed itself needs no key, and gets none.
+    // A signed URL needs no key, and must not get one.
     asked.lock().unwrap().clear();
     openmail.download(&attachment("https://files.example/signed")).bytes().await.unwrap();
     assert_eq!(*asked.lock().unwrap(), expected[1..]);
@@ -91,7 +91,7 @@ async fn a_file_is_fetched_from_another_host_without_the_key() {
 }
 
 #[tokio::test]
-async fn a_redirect_that_leads_astray_is_not_followed_and_leaves_no_file() {
+async fn unsafe_redirect_is_not_followed_and_leaves_no_file() {
     let api = api();
     let (openmail, asked) = elsewhere(&api);
     let folder = tempfile::tempdir().unwrap();
@@ -124,11 +124,11 @@ async fn a_redirect_that_leads_astray_is_not_followed_and_leaves_no_file() {
 }
 
 #[tokio::test]
-async fn the_default_client_connects_to_no_host_that_resolves_to_this_network() {
+async fn default_client_refuses_hosts_that_resolve_to_this_network() {
     use tower::ServiceExt;
     let api = api();
     let client = openmail_tower::api::Client::new();
-    // Without certificates there is nothing to show.
+    // Without certificates, this cannot be tested.
     let Ok(client) = client else { return };
     let port = api.url().rsplit_once(':').unwrap().1.to_owned();
     let request = || {
@@ -143,7 +143,7 @@ async fn the_default_client_connects_to_no_host_that_resolves_to_this_network() 
     assert!(client.oneshot(marked).await.is_err());
 }
 
-/// The mark that a request to a host of the API's choosing has.
+/// Returns the mark of a request to a host of the API's choosing.
 async fn marker() -> Untrusted {
     let found = Arc::new(Mutex::new(None));
     let seen = Arc::clone(&found);
@@ -159,7 +159,7 @@ async fn marker() -> Untrusted {
 }
 
 #[tokio::test]
-async fn a_file_larger_than_said_is_refused_and_leaves_nothing() {
+async fn oversized_file_is_refused_and_leaves_nothing() {
     let api = api();
     let openmail = api.openmail();
     let folder = tempfile::tempdir().unwrap();
@@ -173,7 +173,7 @@ async fn a_file_larger_than_said_is_refused_and_leaves_nothing() {
     let error = openmail.download(&said(10)).max_size(9).bytes().await.unwrap_err();
     assert_eq!(error.kind(), ApiErrorKind::FileTooLarge);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
-    // Without a Content-Length, it shows on the way.
+    // Without a `Content-Length`, it shows only during the download.
     api.route(PATH, Route { stall: true, ..Route::body(200, "0123456789") }).await;
     let error = openmail.download(&said(9)).save_in(&folder).await.unwrap_err();
     assert_eq!(error.kind(), ApiErrorKind::FileTooLarge);
@@ -192,7 +192,7 @@ async fn a_file_larger_than_said_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_download_that_stalls_or_is_dropped_leaves_nothing() {
+async fn stalled_or_dropped_download_leaves_nothing() {
     let api = api();
     let openmail = api.openmail();
     let folder = tempfile::tempdir().unwrap();
@@ -207,7 +207,7 @@ async fn a_download_that_stalls_or_is_dropped_leaves_nothing() {
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
     let download =
         tokio::spawn(openmail.download(&attachment(&url)).save_in(folder.path().to_owned()));
-    // Once half of it is there.
+    // Waits until half of it has arrived.
     while fs::read_dir(&folder).unwrap().next().is_none() {
         tokio::task::yield_now().await;
     }
@@ -217,7 +217,7 @@ async fn a_download_that_stalls_or_is_dropped_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn files_are_saved_whole_under_safe_names_and_none_is_replaced() {
+async fn saves_whole_files_under_safe_names_and_replaces_none() {
     let api = api();
     let openmail = api.openmail();
     let folder = tempfile::tempdir().unwrap();
@@ -243,7 +243,7 @@ async fn files_are_saved_whole_under_safe_names_and_none_is_replaced() {
 }
 
 #[tokio::test]
-async fn an_expired_url_is_renewed_by_reading_the_message_again() {
+async fn expired_url_is_renewed_by_reading_the_message_again() {
     let api = api();
     let openmail = api.openmail();
     let url = |path: &str| format!("{}{path}", api.url());
@@ -261,7 +261,7 @@ async fn an_expired_url_is_renewed_by_reading_the_message_again() {
         let without_url: Attachment = serde_json::from_value(json!({"filename": "a.txt"})).unwrap();
         assert_eq!(openmail.download(&without_url).of(&message).bytes().await.unwrap(), "hello");
         assert!(openmail.download(&old).bytes().await.is_err());
-        // Renewed once, and no further.
+        // Renewed only once.
         let other: openmail_tower::api::Message =
             serde_json::from_value(json!({"id": "msg_2", "threadId": thread})).unwrap();
         let error = openmail.download(&old).of(&other).bytes().await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Bodies of every make, through the layer.
+//! Bodies of all shapes, through the layer.
 
 use std::{
     sync::{
@@ -26,7 +26,7 @@ where
 }
 
 #[tokio::test]
-async fn frames_of_every_size_give_the_same_event() {
+async fn frames_of_any_size_give_the_same_event() {
     let json = fixture("message.received.classified");
     for size in [1, 2, 3, 63, 64, 65, 1000, json.len()] {
         let (status, event) =
@@ -37,7 +37,7 @@ async fn frames_of_every_size_give_the_same_event() {
 }
 
 #[tokio::test]
-async fn a_body_that_takes_its_time() {
+async fn waits_for_a_body_that_is_not_ready() {
     let json = fixture("message.received");
     let steps = json.chunks(7).flat_map(|chunk| {
         [Step::Yield, Step::Data(Bytes::copy_from_slice(chunk)), Step::Data(Bytes::new())]
@@ -47,20 +47,20 @@ async fn a_body_that_takes_its_time() {
 }
 
 #[tokio::test]
-async fn a_single_frame_is_not_copied() {
+async fn single_frame_is_not_copied() {
     let json = Bytes::from(fixture("message.received"));
     let (_, event) = status(layer(), signed(&json, Full::new(json.clone()))).await;
     assert_eq!(event.unwrap().raw_body().as_ptr(), json.as_ptr());
 }
 
 #[tokio::test]
-async fn an_empty_body_is_no_event() {
+async fn empty_body_is_not_an_event() {
     assert_eq!(status(layer(), signed(b"", Empty::<Bytes>::new())).await.0, 422);
     assert_eq!(status(layer(), signed(b"{}", Empty::<Bytes>::new())).await.0, 401);
 }
 
 #[tokio::test]
-async fn trailers_are_not_handed_on() {
+async fn drops_trailers() {
     let json = fixture("message.received");
     let trailers = HeaderMap::from_iter([("x-event-id".parse().unwrap(), "x".parse().unwrap())]);
     let (body, _) =
@@ -75,9 +75,9 @@ async fn trailers_are_not_handed_on() {
 }
 
 #[tokio::test]
-async fn dropped_at_any_await_it_leaves_nothing_behind() {
+async fn dropped_request_releases_its_budget() {
     let json = fixture("message.received");
-    // Room for one: were parts of the others left behind, it would fail.
+    // Room for a single body: if parts of the others were left behind, this would fail.
     let layer = layer().body_budget(json.len() * 3);
     let steps = || {
         json.chunks(100)
@@ -101,7 +101,7 @@ async fn dropped_at_any_await_it_leaves_nothing_behind() {
     assert_eq!(seen.count(), 1);
 }
 
-/// Counts how often it was polled ready, and refuses to be called without.
+/// Counts how often it was polled ready, and panics if it is called without.
 #[derive(Default)]
 struct Strict {
     ready: bool,
@@ -133,7 +133,7 @@ impl Service<Request<VerifiedBody>> for Strict {
 }
 
 #[tokio::test]
-async fn the_service_that_was_polled_ready_is_the_one_called() {
+async fn calls_the_service_that_was_polled_ready() {
     let json = fixture("message.received");
     let mut service = layer().layer(Strict::default());
     for _ in 0..3 {
@@ -149,7 +149,7 @@ async fn the_service_that_was_polled_ready_is_the_one_called() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_not_ready_is_waited_for() {
+async fn waits_for_a_service_that_is_not_ready() {
     let json = fixture("message.received");
     let (service, mut handle) =
         tower_test::mock::pair::<Request<VerifiedBody>, Response<Full<Bytes>>>();

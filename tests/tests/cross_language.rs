@@ -1,7 +1,7 @@
-//! The same signatures as other languages make, over bodies of every sort.
+//! Compares signatures with those of other languages, over many kinds of bodies.
 //!
-//! Ignored where it is not asked for, since python3 and node may not be there: run with
-//! `cargo test --test cross_language -- --include-ignored`.
+//! Ignored by default, since python3 and node may be missing. Run with `cargo test --test
+//! cross_language -- --include-ignored`.
 
 use std::{
     io::Write,
@@ -20,7 +20,7 @@ use tower::{Layer, ServiceExt};
 const COUNT: usize = 1000;
 const LARGEST: usize = 1 << 20;
 
-/// Bodies from nothing to 1 MiB: bytes, text of every character, events with that text in them.
+/// Bodies from 0 bytes to 1 MiB: bytes, text with every character, events with such text.
 fn payloads() -> Vec<Bytes> {
     let random = &mut fastrand::Rng::with_seed(20_240_321);
     let mut all = vec![
@@ -38,7 +38,7 @@ fn payloads() -> Vec<Bytes> {
         event(&"ż".repeat(LARGEST / 2 - 100)),
     ];
     while all.len() < COUNT {
-        // Mostly small, now and then large.
+        // Mostly small, sometimes large.
         let size = 2_f64.powf(20.0 * random.f64().powi(2));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 2^20")]
         let size = size as usize;
@@ -70,7 +70,8 @@ fn event(text: &str) -> Bytes {
     serde_json::json!({ "event": "setup.test", "text": text }).to_string().into()
 }
 
-/// Runs the peer over the bodies, each with its signature where it is to verify that.
+/// Runs the program of the other language over the bodies, each with its signature if it is to
+/// verify them.
 fn peer(
     program: &str,
     script: &str,
@@ -130,7 +131,7 @@ async fn they_sign_and_the_layer_verifies(program: &str, script: &str) {
         if body.len() < 1000 {
             assert_eq!(status(tampered(&body), &signature).await, 401);
         }
-        // Only what is verified is looked into; then it is an event or not.
+        // Only verified bodies are parsed, and may or may not be events.
         let is_event = Event::from_slice(&body).is_ok();
         events += usize::from(is_event);
         assert_eq!(status(body.clone(), &signature).await, if is_event { 200 } else { 422 });
@@ -155,24 +156,24 @@ fn we_sign_and_they_verify(program: &str, script: &str) {
 
 #[tokio::test]
 #[ignore = "needs python3"]
-async fn python_signs_and_the_layer_verifies() {
+async fn layer_verifies_what_python_signs() {
     they_sign_and_the_layer_verifies("python3", "peer.py").await;
 }
 
 #[test]
 #[ignore = "needs python3"]
-fn we_sign_and_python_verifies() {
+fn python_verifies_what_we_sign() {
     we_sign_and_they_verify("python3", "peer.py");
 }
 
 #[tokio::test]
 #[ignore = "needs node"]
-async fn node_signs_and_the_layer_verifies() {
+async fn layer_verifies_what_node_signs() {
     they_sign_and_the_layer_verifies("node", "peer.js").await;
 }
 
 #[test]
 #[ignore = "needs node"]
-fn we_sign_and_node_verifies() {
+fn node_verifies_what_we_sign() {
     we_sign_and_they_verify("node", "peer.js");
 }

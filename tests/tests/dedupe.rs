@@ -1,4 +1,4 @@
-//! Each event runs once, and again only if it was not done.
+//! Each event runs once, and runs again only if it failed.
 
 use std::{
     future::poll_fn,
@@ -27,7 +27,7 @@ fn kind(answer: &Result<Outcome, HandlerError>) -> HandlerErrorKind {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_duplicate_is_in_flight_and_then_done() {
+async fn duplicate_is_in_flight_and_then_done() {
     let (handler, told) = told();
     let events = layer().layer(handler);
     let first = tokio::spawn(events.clone().oneshot(mail("evt_1")));
@@ -52,7 +52,7 @@ async fn a_duplicate_is_in_flight_and_then_done() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_done_runs_again() {
+async fn failed_event_runs_again() {
     let (handler, told) = told();
     let events = layer().layer(handler);
     let deliver = || events.clone().oneshot(mail("evt_1"));
@@ -74,7 +74,7 @@ async fn what_is_not_done_runs_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_would_fail_again_does_not_run_again() {
+async fn permanent_failure_does_not_run_again() {
     let (handler, told) = told();
     let events = layer().layer(handler);
     told.answer(Err(HandlerError::permanent("there is no order 0")));
@@ -83,7 +83,7 @@ async fn what_would_fail_again_does_not_run_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_releases_the_claim() {
+async fn panic_releases_the_claim() {
     let runs = Arc::new(AtomicUsize::new(0));
     let events = layer().layer(tower::service_fn({
         let runs = Arc::clone(&runs);
@@ -106,7 +106,7 @@ async fn a_panic_releases_the_claim() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_an_id_every_delivery_runs() {
+async fn every_delivery_without_an_id_runs() {
     let (handler, told) = told();
     let events = layer().layer(handler);
     for runs in 1..=3 {
@@ -118,7 +118,7 @@ async fn without_an_id_every_delivery_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn by_choice_a_mail_runs_once() {
+async fn message_key_runs_each_mail_once() {
     for (key, second) in
         [(DedupeKey::Message, Outcome::Duplicate), (DedupeKey::EventId, Outcome::Done)]
     {
@@ -132,14 +132,14 @@ async fn by_choice_a_mail_runs_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_thousand_at_once_run_once() {
+async fn thousand_concurrent_deliveries_run_once() {
     let (handler, told) = told();
     let events = layer().layer(handler);
     let mut deliveries = JoinSet::new();
     for _ in 0..1000 {
         deliveries.spawn(events.clone().oneshot(mail("evt_1")));
     }
-    // All but the one that runs.
+    // All except the one that runs.
     let others = async {
         for _ in 0..999 {
             let answer = deliveries.join_next().await.unwrap().unwrap();
@@ -153,7 +153,7 @@ async fn a_thousand_at_once_run_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_claim_outlasts_its_lease_while_the_handler_runs() {
+async fn claim_is_renewed_while_the_handler_runs() {
     let (handler, told) = told();
     let events = layer().run_timeout(Duration::from_secs(7200)).layer(handler);
     let first = tokio::spawn(events.clone().oneshot(mail("evt_1")));
@@ -168,7 +168,7 @@ async fn the_claim_outlasts_its_lease_while_the_handler_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_done_is_known_for_a_day() {
+async fn done_event_is_remembered_for_a_day() {
     let (handler, told) = told();
     let events = layer().layer(handler);
     told.answer(Ok(Outcome::Done));
@@ -180,7 +180,7 @@ async fn what_is_done_is_known_for_a_day() {
     assert_eq!(events.oneshot(mail("evt_1")).await.unwrap(), Outcome::Done);
 }
 
-/// Ready once for each call; its clones are not.
+/// Must be polled ready before each call; its clones are not ready.
 struct OnceReady(bool);
 
 impl Clone for OnceReady {
@@ -208,7 +208,7 @@ impl Service<VerifiedEvent> for OnceReady {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_service_that_was_ready_is_the_one_that_is_called() {
+async fn calls_the_service_that_was_ready() {
     let mut events = layer().layer(OnceReady(false));
     for (event, answer) in [
         (mail("evt_1"), Outcome::Done),
@@ -221,7 +221,7 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_is_not_ready_holds_back() {
+async fn unready_service_causes_backpressure() {
     let (handler, told) = told();
     let mut events = layer().layer(tower::limit::ConcurrencyLimit::new(handler, 1));
     let first = tokio::spawn(events.ready().await.unwrap().call(mail("evt_1")));

@@ -1,7 +1,7 @@
 //! Claims in Redis.
 //!
-//! `OPENMAIL_TEST_REDIS` is the URL of a server to use, `OPENMAIL_TEST_REDIS_SERVER` the path of a
-//! `redis-server` to start, stop and start again.
+//! `OPENMAIL_TEST_REDIS` is the URL of an existing server, `OPENMAIL_TEST_REDIS_SERVER` the path of
+//! a `redis-server` to start and stop.
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,7 @@ fn store() -> RedisStore {
     RedisStore::connect(&env::var("OPENMAIL_TEST_REDIS").unwrap()).unwrap()
 }
 
-/// An id that no run before has used.
+/// Returns an id that no earlier run has used.
 fn fresh(name: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     format!("{name}_{}_{}", std::process::id(), now.as_nanos())
@@ -36,7 +36,7 @@ async fn keeps_the_contract() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_REDIS, the URL of a Redis"]
-async fn a_thousand_at_two_receivers_run_once() {
+async fn thousand_deliveries_at_two_receivers_run_once() {
     let (handler, told) = told();
     let receivers = [store(), store()].map(|store| {
         let layer = DedupeLayer::new(store).max_runs(1000).max_runs_per_inbox(1000);
@@ -74,8 +74,8 @@ async fn prefixes_are_apart() {
 }
 
 #[tokio::test]
-async fn nothing_runs_where_no_redis_is() {
-    // Bound and not listening to what Redis would say: connections are accepted and never answered.
+async fn nothing_runs_without_redis() {
+    // Listens but never accepts: connections succeed and are never answered.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for address in [silent.local_addr().unwrap(), closed] {
@@ -91,7 +91,7 @@ async fn nothing_runs_where_no_redis_is() {
 }
 
 #[tokio::test]
-async fn a_password_is_not_shown() {
+async fn password_is_not_shown() {
     let store = RedisStore::connect("redis://:hunter2@127.0.0.1:1").unwrap();
     assert!(!format!("{store:?}").contains("hunter2"));
     let error = RedisStore::connect("http://:hunter2@127.0.0.1:1").unwrap_err();
@@ -100,17 +100,17 @@ async fn a_password_is_not_shown() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_REDIS_SERVER, the path of a redis-server to start"]
-async fn a_connection_that_was_cut_without_a_sign_is_replaced() {
+async fn silently_cut_connection_is_replaced() {
     let server = RedisServer::start();
     let address = server.url().trim_start_matches("redis://").parse().unwrap();
-    // Late is what the store finds late, or what its user does.
+    // Either the store's own time limit applies, or that of its caller.
     for patience in [Duration::from_secs(3), Duration::from_millis(300)] {
         let proxy = Proxy::start(address).await;
         let store = RedisStore::connect(&format!("redis://{}", proxy.address())).unwrap();
         let layer = DedupeLayer::new(store).store_timeout(patience);
         let (handler, told) = told();
         let events = layer.layer(handler);
-        // It takes the kernel a quarter of an hour.
+        // The kernel would take a quarter of an hour.
         let delivered = async |id: &str| {
             let deliveries = async {
                 while let Err(error) = events.clone().oneshot(mail(id)).await {
@@ -131,7 +131,7 @@ async fn a_connection_that_was_cut_without_a_sign_is_replaced() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_REDIS_SERVER, the path of a redis-server to start"]
-async fn after_a_failover_the_new_primary_is_used_although_the_old_one_answers() {
+async fn uses_the_new_primary_although_the_old_one_answers() {
     let (old, new) = (RedisServer::start(), RedisServer::start());
     let proxy = Proxy::start(old.address()).await;
     let store = RedisStore::connect(&format!("redis://{}", proxy.address())).unwrap();
@@ -152,7 +152,7 @@ async fn after_a_failover_the_new_primary_is_used_although_the_old_one_answers()
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_REDIS_SERVER, the path of a redis-server to start"]
-async fn a_node_of_a_cluster_and_a_sentinel_are_refused_by_name() {
+async fn error_names_a_cluster_node_or_sentinel() {
     let config = tempfile::NamedTempFile::new().unwrap();
     let sentinel: &[&str] = &[config.path().to_str().unwrap(), "--sentinel"];
     let cluster: &[&str] = &["--cluster-enabled", "yes"];
@@ -174,11 +174,11 @@ async fn a_node_of_a_cluster_and_a_sentinel_are_refused_by_name() {
 const EVENTS: usize = 300;
 const OUTAGES: usize = 5;
 
-/// Every event is delivered until it is answered well, by two senders at once, while Redis is killed
-/// and started again. It saves each change before it answers, so each event runs exactly once.
+/// Two senders deliver every event until it succeeds, while Redis is killed and restarted. Redis
+/// saves each change before it answers, so each event runs exactly once.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_REDIS_SERVER, the path of a redis-server to start"]
-async fn redis_goes_and_comes_back_under_load() {
+async fn survives_restarts_of_redis_under_load() {
     let mut server = RedisServer::start();
     let runs = Arc::new(Mutex::new(HashMap::<String, usize>::new()));
     let handler = {
@@ -226,7 +226,7 @@ async fn redis_goes_and_comes_back_under_load() {
     });
     let _server = server.await.unwrap();
 
-    // A claim whose answer was lost with Redis waits for its lease to end: 30 s.
+    // A claim whose answer was lost with Redis has to expire first: 30 s.
     let all = time::timeout(Duration::from_secs(300), senders.join_all());
     let unavailable: usize = all.await.expect("every event is answered").into_iter().sum();
     assert!(unavailable > 0, "there was no load while it was away");

@@ -1,4 +1,4 @@
-//! What becomes of events when their store fails or takes a claim away.
+//! What happens to events if their store fails or takes a claim away.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn kind(answer: Result<Outcome, HandlerError>) -> HandlerErrorKind {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_runs_while_the_store_is_out_of_reach() {
+async fn nothing_runs_while_the_store_is_unreachable() {
     for fault in [Fault::Down, Fault::Hangs, Fault::Mute, Fault::Panics] {
         let (handler, told) = told();
         let store = store();
@@ -44,7 +44,7 @@ async fn nothing_runs_while_the_store_is_out_of_reach() {
 
         store.set(Fault::None);
         told.answer(Ok(Outcome::Done));
-        // What the store did and could not say is taken back at once: no time passes here.
+        // A claim whose answer was lost is released at once: no time passes here.
         for turn in 0.. {
             let Err(error) = events.clone().oneshot(mail("evt_1")).await else { break };
             assert_eq!(error.kind(), HandlerErrorKind::InFlight, "{fault:?}: {error}");
@@ -56,7 +56,7 @@ async fn nothing_runs_while_the_store_is_out_of_reach() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn by_choice_it_runs_without_the_store_and_is_recorded_when_that_is_back() {
+async fn run_when_unavailable_runs_and_records_once_the_store_is_back() {
     for fault in [Fault::Down, Fault::Hangs, Fault::Mute] {
         let (handler, told) = told();
         let store = store();
@@ -75,7 +75,7 @@ async fn by_choice_it_runs_without_the_store_and_is_recorded_when_that_is_back()
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_done_while_the_store_is_away_is_recorded_when_it_is_back() {
+async fn completion_is_recorded_once_the_store_is_back() {
     for fault in [Fault::Down, Fault::Hangs] {
         let (handler, told) = told();
         let store = store();
@@ -89,15 +89,16 @@ async fn what_is_done_while_the_store_is_away_is_recorded_when_it_is_back() {
         assert!(begun.elapsed() <= Duration::from_secs(4), "{fault:?}");
         time::sleep(Duration::from_secs(8)).await;
         store.set(Fault::None);
-        // Long after the claim would have run out.
+        // Long after the claim would have expired.
         time::sleep(Duration::from_secs(60)).await;
         assert_eq!(events.oneshot(mail("evt_1")).await.unwrap(), Outcome::Duplicate, "{fault:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_done_is_recorded_soon_after_the_store_is_back() {
-    // The handler is done at 20 s, and from then on the store is tried for a lease: until 50 s.
+async fn completion_is_recorded_soon_after_the_store_is_back() {
+    // The handler finishes at 20 s. From then on the store is tried for the duration of a lease:
+    // until 50 s.
     for (back, again) in [(35_000, 42_000), (49_900, 55_000)] {
         for fault in [Fault::Down, Fault::Hangs] {
             let (handler, told) = told();
@@ -122,7 +123,7 @@ async fn what_is_done_is_recorded_soon_after_the_store_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_hangs_does_not_cost_the_next_renewal() {
+async fn hanging_store_does_not_delay_the_next_renewal() {
     let (handler, told) = told();
     let store = store();
     let events = DedupeLayer::new(store.clone()).lease(Duration::from_secs(6)).layer(handler);
@@ -131,7 +132,7 @@ async fn a_store_that_hangs_does_not_cost_the_next_renewal() {
     store.set(Fault::Hangs);
     time::sleep(Duration::from_millis(3_500)).await;
     store.set(Fault::None);
-    // Past the end of the lease that it began with.
+    // Past the end of its first lease.
     time::sleep(Duration::from_secs(3)).await;
     assert_eq!(kind(events.clone().oneshot(mail("evt_1")).await), HandlerErrorKind::InFlight);
     told.answer(Ok(Outcome::Done));
@@ -139,7 +140,7 @@ async fn a_store_that_hangs_does_not_cost_the_next_renewal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_failed_while_the_store_is_away_is_released_when_it_is_back() {
+async fn failure_is_released_once_the_store_is_back() {
     let (handler, told) = told();
     let store = store();
     let events = DedupeLayer::new(store.clone()).lease(Duration::from_secs(3600)).layer(handler);
@@ -156,7 +157,7 @@ async fn what_failed_while_the_store_is_away_is_released_when_it_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_has_lost_his_claim_can_neither_record_nor_release() {
+async fn stale_token_cannot_complete_or_release() {
     for end in [Ok(Outcome::Done), Err("it failed")] {
         let shared = MemoryStore::new(100);
         let cut_off = FaultyStore::new(shared.clone());
@@ -173,7 +174,7 @@ async fn who_has_lost_his_claim_can_neither_record_nor_release() {
         begun(&other, 1).await;
         cut_off.set(Fault::None);
 
-        // Its next renewal finds that it has lost; it ends as it would.
+        // The next renewal finds that the claim is lost; the run ends normally.
         time::sleep(Duration::from_secs(15)).await;
         slow.answer(end.clone().map_err(HandlerError::failed));
         assert_eq!(
@@ -191,7 +192,7 @@ async fn who_has_lost_his_claim_can_neither_record_nor_release() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_claim_of_a_dead_process_runs_out() {
+async fn claim_of_a_dead_process_expires() {
     let shared = MemoryStore::new(100);
     // As if it had died: it will not reach the store again.
     let dead = FaultyStore::new(shared.clone());

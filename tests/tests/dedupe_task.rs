@@ -1,4 +1,4 @@
-//! Whoever holds the claim owns the task: runs go to their end, and shutting down waits for them.
+//! Runs have their own tasks: they finish without their caller, and shutdown waits for them.
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
@@ -24,7 +24,7 @@ async fn begun(told: &Told) {
     }
 }
 
-/// Delivers again until it is no more in flight.
+/// Delivers repeatedly until the event is no longer in flight.
 async fn delivered<S>(events: S) -> Result<Outcome, HandlerError>
 where
     S: tower::Service<VerifiedEvent, Response = Outcome, Error = HandlerError> + Clone,
@@ -40,8 +40,8 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn whenever_the_caller_goes_the_run_goes_on() {
-    // After every turn the caller could wait, until it has its answer.
+async fn run_continues_whenever_the_caller_leaves() {
+    // Drops the caller after each possible turn, until it has its answer.
     for turns in 0.. {
         let (handler, told) = told();
         let events = DedupeLayer::new(FaultyStore::new(MemoryStore::new(10))).layer(handler);
@@ -54,7 +54,7 @@ async fn whenever_the_caller_goes_the_run_goes_on() {
                 answered = poll_fn(|cx| Poll::Ready(caller.as_mut().poll(cx).is_ready())).await;
             }
         }
-        // Else the second delivery may well be the one that claims it.
+        // Otherwise the second delivery might be the one that claims it.
         begun(&told).await;
         assert_eq!(
             delivered(events).await.unwrap(),
@@ -70,19 +70,19 @@ async fn whenever_the_caller_goes_the_run_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_never_waits_has_started_it_all_the_same() {
+async fn call_starts_the_run_without_being_polled() {
     let (handler, told) = told();
     let events = DedupeLayer::new(MemoryStore::new(10)).layer(handler);
     told.answer(Err(HandlerError::failed("nobody hears of it")));
     told.answer(Ok(Outcome::Done));
-    // `oneshot` calls when it is polled; this one calls now.
+    // `oneshot` would call when polled; this calls now.
     drop(tower::Service::call(&mut events.clone(), mail("evt_1")));
     begun(&told).await;
     assert_eq!(delivered(events).await.unwrap(), Outcome::Done, "a failure releases the claim");
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutting_down_waits_for_what_runs_and_takes_nothing_new() {
+async fn shutdown_waits_for_runs_and_refuses_new_events() {
     let (handler, told) = told();
     let dedupe = DedupeLayer::new(MemoryStore::new(10));
     let events = dedupe.layer(handler);
@@ -102,7 +102,7 @@ async fn shutting_down_waits_for_what_runs_and_takes_nothing_new() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_takes_too_long_is_cut_off_and_released() {
+async fn shutdown_cancels_and_releases_slow_runs() {
     let store = MemoryStore::new(10);
     let dedupe = DedupeLayer::new(store.clone());
     let (handler, cut) = told();
@@ -120,7 +120,7 @@ async fn what_takes_too_long_is_cut_off_and_released() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutting_down_ends_though_the_store_hangs() {
+async fn shutdown_ends_even_if_the_store_hangs() {
     let store = FaultyStore::new(MemoryStore::new(10));
     let dedupe = DedupeLayer::new(store.clone());
     let (handler, told) = told();
@@ -136,7 +136,7 @@ async fn shutting_down_ends_though_the_store_hangs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn past_the_deadline_the_run_goes_on_and_the_next_delivery_finds_it_done() {
+async fn run_continues_past_the_deadline_and_the_next_delivery_finds_it_done() {
     let (handler, told) = told();
     let app = layer().layer(Endpoint::new(DedupeLayer::new(MemoryStore::new(10)).layer(handler)));
     let json = fixture("message.received");
@@ -150,14 +150,14 @@ async fn past_the_deadline_the_run_goes_on_and_the_next_delivery_finds_it_done()
     assert_eq!(error_code(meanwhile).await, "in_flight");
 
     told.answer(Ok(Outcome::Done));
-    // It ends and is recorded without any time passing.
+    // It ends and is recorded without time passing.
     time::sleep(Duration::from_millis(10)).await;
     assert_eq!(deliver().await.unwrap().status(), StatusCode::OK);
     assert_eq!(told.begun(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_run_is_in_the_span_of_its_caller() {
+async fn run_is_in_the_span_of_its_caller() {
     let subscriber =
         tracing_subscriber::registry().with(tracing_subscriber::fmt::layer().with_test_writer());
     let _default = openmail_tests::listen(subscriber);
@@ -175,7 +175,7 @@ async fn the_run_is_in_the_span_of_its_caller() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_takes_too_long_is_cancelled_and_released() {
+async fn slow_run_is_cancelled_and_released() {
     let (handler, told) = told();
     let limit = Duration::from_secs(90);
     let events = DedupeLayer::new(MemoryStore::new(10)).run_timeout(limit).layer(handler);
@@ -189,7 +189,7 @@ async fn a_run_that_takes_too_long_is_cancelled_and_released() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn runs_that_nobody_waits_for_count_towards_the_limit() {
+async fn abandoned_runs_count_towards_the_limit() {
     let (handler, told) = told();
     let dedupe = DedupeLayer::new(MemoryStore::new(10)).max_runs(2).run_timeout(LONG);
     let events = dedupe.layer(handler);
@@ -204,14 +204,14 @@ async fn runs_that_nobody_waits_for_count_towards_the_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_inbox_does_not_take_every_run() {
+async fn one_inbox_cannot_take_every_run() {
     let (handler, told) = told();
     let events = DedupeLayer::new(MemoryStore::new(10)).max_runs_per_inbox(1).layer(handler);
     drop(tower::Service::call(&mut events.clone(), mail("evt_1")));
     begun(&told).await;
     let error = events.clone().oneshot(mail("evt_2")).await.unwrap_err();
     assert_eq!(error.kind(), HandlerErrorKind::Unavailable);
-    // Whichever of the two takes it.
+    // Whichever of the two runs.
     told.answer(Ok(Outcome::Done));
     told.answer(Ok(Outcome::Done));
     let other = mail_to("inb_other", "evt_3");

@@ -9,7 +9,7 @@ use openmail_tower::{
 use tower::{limit::ConcurrencyLimit, service_fn};
 
 #[tokio::test]
-async fn dispatch_tells_what_the_handler_says() {
+async fn dispatch_returns_the_handlers_result() {
     let service = service_fn(|event: VerifiedEvent| {
         ready(match event.event().message_received().and_then(|it| it.message.subject.as_deref()) {
             Some("fail") => Err(HandlerError::permanent("no")),
@@ -26,6 +26,6 @@ async fn dispatch_tells_what_the_handler_says() {
 
 #[test]
 #[should_panic = "not an event"]
-fn what_is_no_event_cannot_be_verified() {
+fn verified_panics_for_a_body_that_is_not_an_event() {
     let _ = TestEvent::message_received().without("event").verified();
 }

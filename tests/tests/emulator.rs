@@ -1,4 +1,4 @@
-//! OpenMail's deliveries, against services that fail, hang, and are the real thing.
+//! The delivery emulator, against services that fail, hang, or are real.
 
 use std::{
     collections::HashMap,
@@ -33,13 +33,13 @@ fn answer(status: u16) -> Answer {
     Ok(Response::builder().status(status).body(Full::from("{}")).expect("a response"))
 }
 
-/// A clock that runs as tokio's does, which the tests have paused.
+/// A clock that follows tokio's, which the tests pause.
 fn clock() -> impl Fn() -> SystemTime + Send + Sync + 'static {
     let start = Instant::now();
     move || UNIX_EPOCH + Duration::from_secs(NOW) + start.elapsed()
 }
 
-/// What came in, and when.
+/// The requests received, and when.
 #[derive(Debug, Clone)]
 struct Got {
     after: Duration,
@@ -55,7 +55,7 @@ impl Got {
     }
 }
 
-/// A service that keeps what it gets and answers as `status` says of the count so far.
+/// A service that records its requests and answers with the `status` for the count so far.
 #[expect(clippy::type_complexity, reason = "a service is one")]
 fn recorder<F: Future<Output = Answer>>(
     respond: impl Fn(usize) -> F + Clone,
@@ -91,7 +91,7 @@ fn recorder<F: Future<Output = Answer>>(
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_attempt_is_stamped_and_signed_anew_on_openmails_schedule() {
+async fn each_attempt_is_stamped_and_signed_on_openmails_schedule() {
     let (service, got) = recorder(|_| ready(answer(500)));
     let emulator = Emulator::new(secret()).clock(clock());
     let report = emulator.deliver(service, [TestEvent::message_received()]).await;
@@ -129,14 +129,14 @@ fn uuid_like(text: &str) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_taken_is_not_sent_again() {
+async fn accepted_event_is_not_sent_again() {
     for status in [200, 204, 299] {
         let (service, got) =
             recorder(move |count| ready(answer(if count < 3 { 503 } else { status })));
         let report = Emulator::new(secret()).deliver(service, [TestEvent::new("setup.test")]).await;
         assert!(report.all_taken());
         assert_eq!(got.lock().unwrap().len(), 3);
-        // What the event does not have is not added.
+        // Fields that the event does not have are not added.
         assert_eq!(got.lock().unwrap()[2].body, r#"{"event":"setup.test"}"#);
     }
     for status in [199, 302, 400, 410] {
@@ -148,7 +148,7 @@ async fn what_was_taken_is_not_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_answer_within_15_seconds_is_a_failure_and_the_run_is_dropped() {
+async fn no_response_within_15_seconds_fails_and_drops_the_run() {
     struct Ends(Arc<AtomicUsize>);
     impl Drop for Ends {
         fn drop(&mut self) {
@@ -177,13 +177,13 @@ async fn no_answer_within_15_seconds_is_a_failure_and_the_run_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_can_be_sped_up() {
+async fn speed_shortens_the_schedule() {
     let (service, got) =
         recorder(|count| async move { if count == 1 { pending().await } else { answer(500) } });
     let emulator = Emulator::new(secret()).speed(60.0).time_limit(Duration::from_secs(3));
     emulator.deliver(service, [TestEvent::message_received()]).await;
     let after: Vec<_> = got.lock().unwrap().iter().map(|it| it.after.as_millis()).collect();
-    // The limit is the receiver's time and is not sped up; tokio's timers count whole milliseconds.
+    // The limit is for the receiver and is not sped up. Tokio's timers count whole milliseconds.
     for (after, expected) in after.iter().zip([0, 3000, 4000, 6000, 10_000]) {
         assert!(
             after.abs_diff(expected + u128::from(expected > 0) * 500) <= 4,
@@ -194,7 +194,7 @@ async fn time_can_be_sped_up() {
 }
 
 #[tokio::test]
-async fn the_real_layer_takes_every_event_however_it_is_sent() {
+async fn real_layer_accepts_every_event_however_it_is_sent() {
     let (inner, seen) = inner();
     let events = ["message.received", "inbox.suspended", "pod.reactivated", "setup.test", "a.b"];
     let emulator = Emulator::new(secret()).duplicates(1.0).shuffle().seed(1);
@@ -214,7 +214,7 @@ async fn the_real_layer_takes_every_event_however_it_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_report_says_why() {
+async fn report_says_why_an_attempt_failed() {
     let app = webhook(VerifyLayer::new(Secret::new("another").unwrap()), EventRouter::new());
     let emulator = Emulator::new(secret()).schedule([Duration::ZERO]);
     let report = emulator.deliver(app, [TestEvent::message_received()]).await;
@@ -249,7 +249,7 @@ impl std::error::Error for Outer {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_never_ends_counts_and_only_its_beginning_is_kept() {
+async fn endless_response_counts_and_only_its_beginning_is_kept() {
     for (steps, kept) in [
         (vec![Step::Data("head".into()), Step::Hang], 4),
         (vec![Step::Data("head".into()), Step::Fail], 4),
@@ -275,7 +275,7 @@ async fn an_answer_that_never_ends_counts_and_only_its_beginning_is_kept() {
     }
 }
 
-/// Panics when it is called without having been polled ready, as it is allowed to.
+/// Panics if it is called without having been polled ready.
 #[derive(Debug, Default)]
 struct Strict {
     ready: bool,
@@ -312,7 +312,7 @@ async fn the_service_polled_ready_is_the_one_called() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_so_many_attempts_run_at_once_and_waiting_is_not_running() {
+async fn concurrency_limits_attempts_but_not_waits() {
     let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (service, got) = recorder({
         let most = Arc::clone(&most);
@@ -330,7 +330,7 @@ async fn only_so_many_attempts_run_at_once_and_waiting_is_not_running() {
     let report = Emulator::new(secret()).concurrency(2).deliver(service, events).await;
     assert!(report.all_taken());
     assert_eq!(most.load(Ordering::Relaxed), 2);
-    // The first two fail and wait; the other four go ahead meanwhile.
+    // The first two fail and wait; the other four continue meanwhile.
     let got = got.lock().unwrap();
     let after: Vec<_> = got.iter().map(|it| it.after.as_secs()).collect();
     assert_eq!(after, [0, 0, 1, 1, 2, 2, 31, 31]);
@@ -341,7 +341,7 @@ async fn only_so_many_attempts_run_at_once_and_waiting_is_not_running() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_many_a_second() {
+async fn rate_limits_events_per_second() {
     let (service, got) = recorder(|_| ready(answer(200)));
     let events = (0..10).map(|_| TestEvent::new("setup.test"));
     Emulator::new(secret()).rate(2.0).deliver(service, events).await;
@@ -350,7 +350,7 @@ async fn so_many_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_attempt_is_told_as_it_ends() {
+async fn reports_each_attempt_as_it_ends() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let (service, _) = recorder(|count| ready(answer(if count < 3 { 500 } else { 200 })));
     let emulator = Emulator::new(secret()).on_attempt({
@@ -365,7 +365,7 @@ async fn each_attempt_is_told_as_it_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_keeps_the_request_and_the_wait_before_the_next() {
+async fn attempt_records_the_request_and_the_next_wait() {
     let (service, got) = recorder(|count| ready(answer(if count < 3 { 500 } else { 200 })));
     let emulator = Emulator::new(secret()).clock(clock()).speed(2.0);
     let report = emulator.deliver(service, [TestEvent::message_received()]).await;
@@ -381,7 +381,7 @@ async fn an_attempt_keeps_the_request_and_the_wait_before_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_that_is_rotated_signs_the_next_attempt() {
+async fn rotated_secret_signs_the_next_attempt() {
     let (service, got) = recorder(|count| ready(answer(if count < 2 { 401 } else { 200 })));
     let looked_up = AtomicUsize::new(0);
     let emulator = Emulator::new(secret()).clock(clock()).target(move || {
@@ -398,7 +398,7 @@ async fn a_secret_that_is_rotated_signs_the_next_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delivery_can_go_on_where_an_earlier_run_ended() {
+async fn delivery_continues_where_an_earlier_run_ended() {
     let (service, got) = recorder(|_| ready(answer(500)));
     let emulator = Emulator::new(secret()).first_attempt(4).schedule(SCHEDULE[3..].to_vec());
     let report = emulator.deliver(service, [TestEvent::message_received()]).await;
@@ -410,13 +410,13 @@ async fn a_delivery_can_go_on_where_an_earlier_run_ended() {
 }
 
 #[test]
-fn the_secret_is_not_shown() {
+fn secret_is_not_shown() {
     let shown = format!("{:?}", Emulator::new(Secret::new("hunter2").unwrap()));
     assert!(shown.contains("schedule") && !shown.contains("hunter2"), "{shown}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_for_the_first_attempt_is_not_running_either() {
+async fn waiting_for_the_first_attempt_takes_no_slot() {
     let (service, got) = recorder(|_| ready(answer(200)));
     let emulator = Emulator::new(secret()).concurrency(1).schedule([Duration::from_secs(30)]);
     emulator.deliver(service, [(); 2].map(|()| TestEvent::message_received())).await;

@@ -10,7 +10,7 @@ async fn inbox(event: VerifiedEvent) -> String {
 }
 
 #[tokio::test]
-async fn behind_the_layer_it_is_there() {
+async fn extracts_the_event_behind_the_layer() {
     let json = fixture("message.received");
     let app = Router::new().route("/webhooks", post(inbox).layer(layer()));
     let response = app.oneshot(signed(&json, Body::from(json.clone()))).await.unwrap();
@@ -20,7 +20,7 @@ async fn behind_the_layer_it_is_there() {
 }
 
 #[tokio::test]
-async fn without_the_layer_the_rejection_names_it() {
+async fn rejection_names_the_missing_layer() {
     let json = fixture("message.received");
     let app = Router::new().route("/webhooks", post(inbox));
     let response = app.oneshot(signed(&json, Body::from(json.clone()))).await.unwrap();

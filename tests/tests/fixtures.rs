@@ -23,7 +23,7 @@ async fn message(name: &str) -> Message {
 }
 
 #[tokio::test]
-async fn every_fixture_is_taken_and_kept_to_the_byte() {
+async fn accepts_every_fixture_and_keeps_its_bytes() {
     let fixtures = fixtures();
     assert_eq!(fixtures.len(), 12);
     for (name, json) in fixtures {
@@ -36,7 +36,7 @@ async fn every_fixture_is_taken_and_kept_to_the_byte() {
 }
 
 #[tokio::test]
-async fn the_inner_service_reads_the_raw_body_again() {
+async fn inner_service_can_read_the_raw_body() {
     let json = fixture("message.received");
     let service = layer().layer(tower::service_fn(
         async |request: http::Request<openmail_tower::webhook::VerifiedBody>| {
@@ -73,7 +73,7 @@ async fn a_received_message() {
 }
 
 #[tokio::test]
-async fn what_openmail_says_of_a_message() {
+async fn reads_openmails_judgement_of_a_message() {
     let mail = message("message.received.classified").await;
     let sender = mail.sender().unwrap();
     assert_eq!(sender.name.as_deref(), Some("Ada Lovelace"));
@@ -87,7 +87,7 @@ async fn what_openmail_says_of_a_message() {
 }
 
 #[tokio::test]
-async fn nulls_and_absence_are_the_same() {
+async fn null_equals_absence() {
     for name in ["message.received.nulls", "message.received.minimal"] {
         let mail = message(name).await;
         assert!(mail.to.is_empty() && mail.cc.is_empty() && mail.attachments.is_empty(), "{name}");
@@ -101,7 +101,7 @@ async fn nulls_and_absence_are_the_same() {
 }
 
 #[tokio::test]
-async fn attachments_of_both_forms() {
+async fn reads_attachments_of_both_forms() {
     let mail = message("message.received.snake-attachments").await;
     let [photo, archive] = &mail.attachments[..] else { panic!("{mail:?}") };
     assert_eq!(photo.id.as_deref(), Some("att_1"));

@@ -1,4 +1,4 @@
-//! Events handed on over HTTP.
+//! Events forwarded over HTTP.
 
 use std::{
     convert::Infallible,
@@ -29,7 +29,7 @@ fn event(raw_body: impl Into<Bytes>) -> VerifiedEvent {
 
 type Seen = Arc<Mutex<Vec<Request<Bytes>>>>;
 
-/// Forwards to an agent that keeps what it gets and answers 204.
+/// Forwards an event to an agent that records it and answers 204. Returns the request.
 async fn forwarded(event: VerifiedEvent, secret: Option<Secret>) -> Request<Bytes> {
     let seen = Seen::default();
     let client = {
@@ -54,7 +54,7 @@ async fn forwarded(event: VerifiedEvent, secret: Option<Secret>) -> Request<Byte
 }
 
 #[tokio::test]
-async fn the_raw_body_goes_on_with_the_signed_id_and_the_attempt() {
+async fn forwards_the_raw_body_with_the_signed_id_and_the_attempt() {
     let body = fixture("message.received");
     let request = forwarded(event(body.clone()).with_attempt(3), None).await;
     assert_eq!(request.method(), "POST");
@@ -68,7 +68,7 @@ async fn the_raw_body_goes_on_with_the_signed_id_and_the_attempt() {
 }
 
 #[tokio::test]
-async fn an_id_that_fits_no_header_is_left_out() {
+async fn omits_an_id_that_fits_no_header() {
     for (id, sent) in [(r#""a\nb""#, None), ("null", None), (r#""é""#, Some("é"))] {
         let json = format!(r#"{{"event":"thread.archived","event_id":{id}}}"#);
         let request = forwarded(event(json), None).await;
@@ -79,7 +79,7 @@ async fn an_id_that_fits_no_header_is_left_out() {
 }
 
 #[tokio::test]
-async fn what_is_signed_verifies() {
+async fn signed_forward_verifies() {
     let secret = Secret::new("whsec_of_the_agent").unwrap();
     let request = forwarded(event(fixture("message.received")), Some(secret.clone())).await;
     let (headers, now) = (request.headers(), SystemTime::now());
@@ -93,7 +93,7 @@ async fn what_is_signed_verifies() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_agent_that_does_not_answer_or_cannot_be_reached_is_tried_again() {
+async fn unreachable_or_silent_agent_is_retried() {
     let url = || "http://agent.test/".parse().unwrap();
     let hangs = service_fn(|_: Request<Full<Bytes>>| {
         pending::<Result<Response<Full<Bytes>>, Infallible>>()
@@ -113,7 +113,7 @@ async fn an_agent_that_does_not_answer_or_cannot_be_reached_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_counts_whatever_becomes_of_its_body() {
+async fn response_counts_whatever_happens_to_its_body() {
     for step in [Step::Hang, Step::Fail, Step::Spin] {
         let body = Arc::new(Mutex::new(Some(ScriptedBody::new([step]).0)));
         let client = service_fn(move |_: Request<Full<Bytes>>| {
@@ -127,7 +127,7 @@ async fn an_answer_counts_whatever_becomes_of_its_body() {
 }
 
 #[test]
-fn what_a_url_keeps_secret_is_not_shown() {
+fn secrets_in_a_url_are_not_shown() {
     let shown = |url: &str| format!("{:?}", Forward::new((), url.parse().unwrap()));
     let text = shown("https://bot:hunter2@agent.test:4001/mail?token=hunter3");
     assert!(text.contains("https://agent.test:4001/mail?…"), "{text}");

@@ -1,4 +1,4 @@
-//! Senders that mean harm, over real sockets.
+//! Malicious senders, over real sockets.
 
 use std::{
     collections::BTreeMap,
@@ -27,18 +27,18 @@ const SERVER: &str = env!("CARGO_BIN_EXE_server");
 const LIMIT: Duration = Duration::from_secs(120);
 const MIB: usize = 1 << 20;
 
-/// A whole request, as it should be.
+/// Returns a complete, valid request.
 fn request(json: &[u8]) -> Vec<u8> {
     [&head(json, &format!("content-length: {}\r\n", json.len())), json].concat()
 }
 
-/// Sends a whole request and tells the answer's first line.
+/// Sends a complete request and returns the first line of the response.
 async fn send(address: SocketAddr, request: &[u8]) -> String {
     timeout(LIMIT, raw(address, &[request])).await.expect("an answer")
 }
 
 #[tokio::test]
-async fn a_thousand_slow_senders_keep_nobody_waiting() {
+async fn thousand_slow_senders_delay_nobody() {
     rlimit::increase_nofile_limit(8192).unwrap();
     let server = Process::start(SERVER);
     let json = fixture("message.received");
@@ -62,7 +62,7 @@ async fn a_thousand_slow_senders_keep_nobody_waiting() {
     };
     let good = async {
         let mut slowest = Duration::ZERO;
-        // Each is held for a second by its handler: the drip goes on meanwhile.
+        // The handler holds each one for a second, while the slow senders continue.
         for _ in 0..3 {
             let start = Instant::now();
             assert_eq!(send(server.address(), &request).await, "HTTP/1.1 200 OK");
@@ -74,7 +74,7 @@ async fn a_thousand_slow_senders_keep_nobody_waiting() {
         () = drip => unreachable!(),
         slowest = good => println!("the slowest answer beside 1,000 slow senders: {slowest:?}"),
     }
-    // They were all there, and still are.
+    // All of them are still connected.
     for stream in &slow {
         let answer = stream.try_read(&mut [0; 100]).map_err(|error| error.kind());
         assert_eq!(answer, Err(io::ErrorKind::WouldBlock));
@@ -83,7 +83,7 @@ async fn a_thousand_slow_senders_keep_nobody_waiting() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn uploads_beyond_the_budget_are_told_so_and_take_no_memory() {
+async fn uploads_beyond_the_budget_are_refused_and_take_no_memory() {
     rlimit::increase_nofile_limit(8192).unwrap();
     const UPLOADS: usize = 200;
     let server = Process::start(SERVER);
@@ -109,13 +109,13 @@ async fn uploads_beyond_the_budget_are_told_so_and_take_no_memory() {
     let (taken, refused) = (count("HTTP/1.1 200 OK"), count("HTTP/1.1 503 Service Unavailable"));
     assert!(taken >= 1 && refused >= 1);
     assert_eq!(taken + refused, UPLOADS, "each was told what became of it");
-    // The budget, and what 200 connections take to be read from: 0.4 MiB each at most.
+    // The budget, plus read buffers of at most 0.4 MiB for each of 200 connections.
     assert!(after.peak < before.peak + (64 + 88) * 1024, "{before:?}, {after:?}");
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn forged_requests_leave_nothing_behind() {
+async fn forged_requests_leak_no_memory() {
     const CONNECTIONS: usize = 20;
     const BATCH: usize = 100;
     let server = Process::start(SERVER);
@@ -140,7 +140,7 @@ async fn forged_requests_leave_nothing_behind() {
     assert_eq!(send(address, &request(&fixture("message.received"))).await, "HTTP/1.1 200 OK");
 }
 
-/// Sends `rounds` batches of forged requests, no two alike, each batch at once.
+/// Sends `rounds` batches of distinct forged requests, each batch at once.
 async fn forge(mut stream: TcpStream, sender: usize, rounds: usize, batch: usize) {
     let json = String::from_utf8(fixture("message.received.minimal")).unwrap();
     let mut answers = vec![0; 64 << 10];
@@ -166,7 +166,7 @@ async fn forge(mut stream: TcpStream, sender: usize, rounds: usize, batch: usize
 }
 
 #[tokio::test]
-async fn connections_reset_in_mid_body_give_back_what_they_held() {
+async fn connections_reset_in_mid_body_release_their_budget() {
     let (address, seen, server) = serve().await;
     let json = mail_of(8 * MIB);
     let request = request(&json);
@@ -188,14 +188,14 @@ async fn connections_reset_in_mid_body_give_back_what_they_held() {
 }
 
 #[tokio::test]
-async fn a_content_length_that_lies() {
+async fn wrong_content_length_is_refused() {
     let (address, seen, server) = serve().await;
     let json = fixture("message.received");
     let length = |n: usize| head(&json, &format!("content-length: {n}\r\n"));
-    // Too short: what was read is not what was signed, and what is left is no request.
+    // Too short: the signature does not match what was read, and the rest is not a request.
     assert_eq!(raw(address, &[&length(10), &json]).await, "HTTP/1.1 401 Unauthorized");
     assert_eq!(raw(address, &[&length(0), &json]).await, "HTTP/1.1 401 Unauthorized");
-    // Too long: it never comes to its end.
+    // Too long: it never ends.
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(&length(json.len() + 1)).await.unwrap();
     stream.write_all(&json).await.unwrap();
@@ -203,8 +203,7 @@ async fn a_content_length_that_lies() {
     let mut answer = String::new();
     let _ = timeout(LIMIT, stream.read_to_string(&mut answer)).await.expect("an end");
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
-    // Two of them, or another word on where the body ends: the way to smuggle a request past a
-    // proxy.
+    // Given twice, or contradicted by another header: the way to smuggle a request past a proxy.
     let smuggled = [length(json.len()), json.clone()].concat();
     for lines in [
         format!("content-length: {}\r\ncontent-length: 1\r\n", json.len()),
@@ -229,7 +228,7 @@ async fn http2(address: SocketAddr) -> SendRequest<Http2Body> {
 }
 
 #[tokio::test]
-async fn http_2_streams_reset_in_mid_body_give_back_what_they_held() {
+async fn http_2_streams_reset_in_mid_body_release_their_budget() {
     let (address, seen, server) = serve().await;
     let json = Bytes::from(mail_of(8 * MIB));
     let mut good = signed(&json, ());
@@ -241,7 +240,7 @@ async fn http_2_streams_reset_in_mid_body_give_back_what_they_held() {
         let (mut frames, body) = Channel::<Bytes, Infallible>::new(1);
         sender.ready().await.unwrap();
         let answer = sender.send_request(with(body.boxed()));
-        // The window is smaller than this: most of it was read once all of it is sent.
+        // The window is smaller than this, so most of it was read once everything is sent.
         for part in json[..4 * MIB].chunks(16 << 10) {
             if frames.send_data(json.slice_ref(part)).await.is_err() {
                 break;

@@ -1,4 +1,4 @@
-//! Handlers and services that come and go while events are being served.
+//! Handlers and services are bound and unbound while events are being served.
 
 use std::{
     sync::{
@@ -32,7 +32,7 @@ async fn run(router: &EventRouter, name: &str, inbox: &str) -> String {
     }
 }
 
-/// Tells who ran by failing.
+/// Reports which handler ran, by failing.
 fn ran(who: &str) -> Result<(), HandlerError> {
     Err(HandlerError::permanent(who))
 }
@@ -63,7 +63,7 @@ async fn news(inbox: Option<InboxId>) -> Result<(), HandlerError> {
 }
 
 #[tokio::test]
-async fn what_is_bound_comes_after_start_up_and_before_the_others() {
+async fn bindings_come_after_own_handlers_and_before_the_rest() {
     let router = EventRouter::new().handler(start_up).handler(others).fallback(rest);
     let serving = router.clone();
     let inboxes = router.inboxes();
@@ -84,7 +84,7 @@ async fn what_is_bound_comes_after_start_up_and_before_the_others() {
 }
 
 #[tokio::test]
-async fn a_whole_service_takes_every_event_of_its_inbox() {
+async fn bound_service_gets_every_event_of_its_inbox() {
     let service = |who: &'static str| {
         service_fn(move |_: VerifiedEvent| async move { ran(who).map(|()| Outcome::Done) })
     };
@@ -97,7 +97,7 @@ async fn a_whole_service_takes_every_event_of_its_inbox() {
 }
 
 #[tokio::test]
-async fn what_is_bound_and_the_fallback_can_be_replaced() {
+async fn bindings_and_the_fallback_can_be_replaced() {
     let service = |who: &'static str| {
         service_fn(move |_: VerifiedEvent| async move { ran(who).map(|()| Outcome::Done) })
     };
@@ -116,7 +116,7 @@ async fn what_is_bound_and_the_fallback_can_be_replaced() {
 }
 
 #[test]
-fn binding_twice_is_an_error_that_names_what_is_there() {
+fn binding_twice_is_an_error_that_names_the_first() {
     let router = EventRouter::new().handler(start_up);
     let inboxes = router.inboxes().with_state("state");
     let service = service_fn(|_: VerifiedEvent| async { Ok::<_, HandlerError>(Outcome::Done) });
@@ -138,14 +138,14 @@ fn binding_twice_is_an_error_that_names_what_is_there() {
 }
 
 #[tokio::test]
-async fn an_unlisted_event_is_found_by_its_name() {
+async fn unlisted_event_is_routed_by_its_name() {
     let router = EventRouter::new();
     router.inboxes().bind("A", news).unwrap();
     assert_eq!(run(&router, "message.sent", "A").await, "A");
     assert_eq!(run(&router, "message.bounced", "A").await, "Unrouted");
 }
 
-/// A service that is only ready after it was asked twice, and tells if it is called before.
+/// A service that is ready only when polled twice, and panics if it is called earlier.
 #[derive(Clone)]
 struct Slow(usize);
 
@@ -173,7 +173,7 @@ impl tower::Service<VerifiedEvent> for Slow {
 }
 
 #[tokio::test]
-async fn a_bound_service_is_called_once_it_is_ready() {
+async fn bound_service_is_called_once_it_is_ready() {
     let router = EventRouter::new();
     router.inboxes().replace_service("A", Slow(0)).unwrap();
     for _ in 0..2 {
@@ -181,10 +181,10 @@ async fn a_bound_service_is_called_once_it_is_ready() {
     }
 }
 
-/// Binds and unbinds on some threads while events are routed on others: what is bound throughout is
-/// always found, and each inbox's events only ever reach its own handler.
+/// Some threads bind and unbind while others route events: a permanent binding is always found, and
+/// an inbox's events only ever reach its own handler.
 #[test]
-fn routing_goes_on_while_inboxes_come_and_go() {
+fn routing_is_correct_while_inboxes_come_and_go() {
     const INBOXES: usize = 2_000;
     let router = EventRouter::new().fallback(rest);
     let inboxes = router.inboxes();

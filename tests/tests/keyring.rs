@@ -1,4 +1,4 @@
-//! Who may sign for which inbox, on every road that a request can take.
+//! Which secret may sign for which inbox, however a request names it.
 
 use std::{
     future::{Future, pending},
@@ -45,13 +45,13 @@ fn post(path: &str, signed_by: &str, body: String) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
-/// The response, and whether the event reached the inner service.
+/// Returns the response, and asserts whether the event reached the inner service.
 async fn answer<K: Keyring>(keyring: &K, request: Request<Full<Bytes>>) -> (StatusCode, String) {
     let (status, code, _) = owned(keyring, request).await;
     (status, code)
 }
 
-/// The same, and the inbox that the event belongs to. A host without tower gets the same.
+/// Also returns the inbox to which the event belongs. Verification without tower must agree.
 async fn owned<K: Keyring>(
     keyring: &K,
     request: Request<Full<Bytes>>,
@@ -75,7 +75,7 @@ async fn status<K: Keyring>(keyring: &K, path: &str, signed_by: &str, body: Stri
     answer(keyring, post(path, signed_by, body)).await.0.as_u16()
 }
 
-/// A and B have a secret of their own; C has none.
+/// A and B have secrets of their own; C has none.
 fn tenants() -> InboxKeyring {
     let keyring = InboxKeyring::new();
     keyring.set("A", secret("whsec_a"));
@@ -84,7 +84,7 @@ fn tenants() -> InboxKeyring {
 }
 
 #[tokio::test]
-async fn each_signs_for_its_own() {
+async fn each_secret_signs_only_for_its_own() {
     let alone = tenants();
     let beside = tenants().with_account(secret(OURS));
     for keyring in [&alone, &beside, &alone.clone().by_body(), &beside.clone().by_body()] {
@@ -104,7 +104,7 @@ async fn each_signs_for_its_own() {
         assert_eq!(status(keyring, "/webhooks", OURS, of("C")).await, 401);
     }
     for keyring in [&alone, &beside] {
-        // It names no inbox, and is answered well where the URL's secret is right.
+        // It has no inbox, and is accepted with the secret of the URL's inbox.
         for (signed_by, expected) in [("whsec_a", 200), ("whsec_b", 401)] {
             let test = r#"{"event":"setup.test"}"#.to_owned();
             assert_eq!(status(keyring, "/webhooks/A", signed_by, test).await, expected);
@@ -115,7 +115,7 @@ async fn each_signs_for_its_own() {
 }
 
 #[tokio::test]
-async fn a_tenant_with_its_own_secret_forges_nobody_elses_mail() {
+async fn tenant_cannot_forge_the_mail_of_others() {
     let bodies = [
         of("B"),
         of("C"),
@@ -137,8 +137,8 @@ async fn a_tenant_with_its_own_secret_forges_nobody_elses_mail() {
         "/webhooks/A#B",
         "/",
     ];
-    // Its new secret and its old, while it rotates; and, should it have learnt it, the account's,
-    // which signs for no inbox with a secret of its own.
+    // Its old and new secret during a rotation; and the account's secret, in case the tenant has
+    // learnt it, which does not sign for inboxes with a secret of their own.
     for account in [None, Some(Secrets::new(secret(OURS)))] {
         let keyring = tenants();
         keyring.set_account(account);
@@ -164,24 +164,24 @@ async fn a_tenant_with_its_own_secret_forges_nobody_elses_mail() {
 }
 
 #[tokio::test]
-async fn an_inbox_that_is_not_known_is_answered_as_a_wrong_signature() {
+async fn unknown_inbox_is_answered_like_a_wrong_signature() {
     for keyring in [tenants(), tenants().by_body(), tenants().with_account(secret(OURS))] {
         let wrong = answer(&keyring, post("/webhooks/A", "whsec_x", of("A"))).await;
         let unknown = answer(&keyring, post("/webhooks/X", "whsec_x", of("X"))).await;
         assert_eq!(wrong, (StatusCode::UNAUTHORIZED, "signature_mismatch".into()));
         assert_eq!(wrong, unknown);
-        // What the decoy would sign is no signature.
+        // The decoy's signature is not valid.
         assert_eq!(answer(&keyring, post("/webhooks/X", "decoy", of("X"))).await, wrong);
     }
 }
 
 #[tokio::test]
-async fn another_inboxes_event_is_told_from_a_wrong_signature() {
+async fn event_of_another_inbox_differs_from_a_wrong_signature() {
     let refused = answer(&tenants(), post("/webhooks/A", "whsec_a", of("B"))).await;
     assert_eq!(refused, (StatusCode::UNAUTHORIZED, "inbox_mismatch".into()));
 }
 
-/// Events of every kind, with this as their `inbox_id`.
+/// Returns events of every kind with this `inbox_id`.
 fn of_every_kind(inbox: &str) -> Vec<String> {
     let kinds = [
         "setup.test",
@@ -197,17 +197,17 @@ fn of_every_kind(inbox: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_an_inboxes_secret_signed_belongs_to_that_inbox_whatever_the_event() {
+async fn event_signed_by_an_inbox_belongs_to_it_whatever_its_kind() {
     let keyring = tenants().with_account(secret(OURS));
     for none in ["", r#""inbox_id":null,"#] {
         for body in of_every_kind(none) {
             let (status, _, owner) =
                 owned(&keyring, post("/webhooks/A", "whsec_a", body.clone())).await;
             assert_eq!((status.as_u16(), owner), (200, Some("A".into())), "{body}");
-            // The same event of the account belongs to no inbox.
+            // The same event signed by the account belongs to no inbox.
             let (status, _, owner) = owned(&keyring, post("/webhooks", OURS, body.clone())).await;
             assert_eq!((status.as_u16(), owner), (200, None), "{body}");
-            // On every other road, A's secret signs for nothing.
+            // On any other path, A's secret does not sign.
             for path in ["/webhooks", "/webhooks/B", "/webhooks/C"] {
                 assert_eq!(status_of(&keyring, path, "whsec_a", &body).await, 401, "{path} {body}");
             }
@@ -231,7 +231,7 @@ async fn status_of<K: Keyring>(keyring: &K, path: &str, signed_by: &str, body: &
 }
 
 #[tokio::test]
-async fn an_event_without_an_inbox_is_still_its_signers_once_it_was_stored() {
+async fn stored_event_without_an_inbox_still_belongs_to_its_signer() {
     let keyring = tenants().with_account(secret(OURS));
     let verified = async |path, signed_by| {
         let (recorder, seen) = inner();
@@ -250,7 +250,7 @@ async fn an_event_without_an_inbox_is_still_its_signers_once_it_was_stored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn old_and_new_overlap_for_as_long_as_they_should() {
+async fn rotation_overlaps_for_its_duration() {
     let keyring = tenants().with_account(secret(OURS));
     let minute = Duration::from_secs(60);
     keyring.rotate("A", secret("whsec_a2"), minute);
@@ -282,12 +282,12 @@ async fn old_and_new_overlap_for_as_long_as_they_should() {
 }
 
 #[tokio::test]
-async fn what_is_removed_signs_no_more() {
+async fn removed_secret_no_longer_signs() {
     let keyring = tenants();
     assert!(keyring.remove("A") && !keyring.remove("A") && !keyring.contains("A"));
     assert_eq!(status(&keyring, "/webhooks/A", "whsec_a", of("A")).await, 401);
     assert_eq!(status(&keyring, "/webhooks/B", "whsec_b", of("B")).await, 200);
-    // Without a secret of its own, it is the account's again.
+    // Without a secret of its own, the inbox belongs to the account again.
     keyring.set_account(Some(secret(OURS).into()));
     assert_eq!(status(&keyring, "/webhooks/A", OURS, of("A")).await, 200);
     keyring.set("A", secret("whsec_a3"));
@@ -296,7 +296,7 @@ async fn what_is_removed_signs_no_more() {
     assert_eq!(status(&keyring, "/webhooks", OURS, of("C")).await, 401);
 }
 
-/// A keyring whose database does as its inbox says.
+/// A keyring whose database behaves as the inbox's name says.
 #[derive(Debug, Clone)]
 struct Database(Scope);
 
@@ -313,7 +313,7 @@ impl Keyring for Database {
             match inbox.as_ref().map(InboxId::as_str) {
                 Some("down") => Err("the database is down at db.internal".into()),
                 Some("hangs") => pending().await,
-                // A bug: the keys of an inbox that was not asked for.
+                // A bug: the keys of another inbox than requested.
                 Some("mixed up") => Ok(Keys::inbox("A".into(), secret("whsec_a").into())),
                 _ => Ok(Keys::account(secret("whsec_a").into())),
             }
@@ -322,7 +322,7 @@ impl Keyring for Database {
 }
 
 #[tokio::test]
-async fn a_keyring_that_fails_is_answered_503() {
+async fn failing_keyring_is_answered_503() {
     for scope in [Scope::Body, Scope::Inbox("down".into())] {
         let refused = answer(&Database(scope), post("/webhooks", "whsec_a", of("down"))).await;
         assert_eq!(refused, (StatusCode::SERVICE_UNAVAILABLE, "unavailable".into()));
@@ -330,18 +330,18 @@ async fn a_keyring_that_fails_is_answered_503() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_keyring_that_hangs_is_answered_503() {
+async fn hanging_keyring_is_answered_503() {
     for scope in [Scope::Body, Scope::Inbox("hangs".into())] {
         let begun = tokio::time::Instant::now();
         let refused = answer(&Database(scope), post("/webhooks", "whsec_a", of("hangs"))).await;
         assert_eq!(refused, (StatusCode::SERVICE_UNAVAILABLE, "unavailable".into()));
-        // On either road.
+        // With the inbox in the path, and in the body.
         assert_eq!(begun.elapsed().as_secs(), 2 + 2);
     }
 }
 
 #[tokio::test]
-async fn an_event_must_carry_the_inbox_that_its_keys_were_asked_for() {
+async fn event_must_carry_the_inbox_of_its_keys() {
     let refused = (StatusCode::UNAUTHORIZED, "inbox_mismatch".to_owned());
     let named = Database(Scope::Inbox("C".into()));
     assert_eq!(answer(&named, post("/webhooks", "whsec_a", of("D"))).await, refused);
@@ -353,7 +353,7 @@ async fn an_event_must_carry_the_inbox_that_its_keys_were_asked_for() {
 }
 
 #[tokio::test]
-async fn a_lookup_may_be_dropped() {
+async fn lookup_may_be_dropped() {
     let (recorder, seen) = inner();
     let service = VerifyLayer::with_keyring(Database(Scope::Body)).clock(clock(0)).layer(recorder);
     let hangs = service.clone().oneshot(post("/webhooks", "whsec_a", of("hangs")));

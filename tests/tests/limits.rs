@@ -1,4 +1,4 @@
-//! So many runs at a time for each inbox.
+//! The maximum number of concurrent runs for each inbox.
 
 use std::{
     sync::{
@@ -21,7 +21,7 @@ fn event(inbox: &str) -> VerifiedEvent {
     VerifiedEvent::from_stored(stored).unwrap()
 }
 
-/// How many run, and what lets them end.
+/// The number of runs in progress, and permits that let them end.
 #[derive(Clone)]
 struct Runs(Arc<(AtomicUsize, Semaphore)>);
 
@@ -61,7 +61,7 @@ impl Runs {
     }
 }
 
-/// Lets everything go as far as it can.
+/// Lets everything progress as far as it can.
 async fn settle() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
@@ -69,7 +69,7 @@ async fn settle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_inbox_does_not_take_what_another_needs() {
+async fn one_inbox_does_not_starve_another() {
     let runs = Runs::new();
     let service = InboxLimitLayer::new(2).wait(Duration::MAX).layer(runs.service());
     let start = |inbox| tokio::spawn(service.clone().oneshot(event(inbox)));
@@ -87,7 +87,7 @@ async fn one_inbox_does_not_take_what_another_needs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_has_waited_too_long_is_to_come_back() {
+async fn event_that_waited_too_long_is_unavailable() {
     let runs = Runs::new();
     let layer = InboxLimitLayer::new(1).wait(Duration::from_secs(2));
     let service = layer.layer(runs.service());
@@ -103,7 +103,7 @@ async fn who_has_waited_too_long_is_to_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_is_dropped_gives_back_its_place() {
+async fn dropped_event_gives_up_its_place() {
     let runs = Runs::new();
     let service = InboxLimitLayer::new(1).wait(Duration::MAX).layer(runs.service());
     let start = || tokio::spawn(service.clone().oneshot(event(r#""a""#)));
@@ -121,6 +121,6 @@ async fn whatever_is_dropped_gives_back_its_place() {
 
 #[test]
 #[should_panic = "no event would ever run"]
-fn a_limit_of_nothing_is_refused() {
+fn limit_of_zero_panics() {
     let _ = InboxLimitLayer::new(0);
 }

@@ -1,4 +1,4 @@
-//! Ten thousand inboxes are added while two thousand events a second arrive.
+//! Ten thousand inboxes are added while two thousand events per second arrive.
 
 use std::{
     sync::{
@@ -42,7 +42,7 @@ fn request(inbox: usize, signed_by: usize) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
-/// Each inbox has a service of its own, which refuses the events of others.
+/// Each inbox has its own service, which refuses the events of others.
 fn add(inboxes: &Inboxes, keyring: &InboxKeyring, inbox: usize, runs: &Arc<AtomicUsize>) {
     let runs = Arc::clone(runs);
     let service = service_fn(move |event: VerifiedEvent| {
@@ -55,12 +55,12 @@ fn add(inboxes: &Inboxes, keyring: &InboxKeyring, inbox: usize, runs: &Arc<Atomi
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_event_finds_its_inbox() {
+async fn every_event_reaches_its_inbox() {
     let (keyring, router) = (InboxKeyring::new(), EventRouter::new());
     let (inboxes, runs) = (router.inboxes(), Arc::new(AtomicUsize::new(0)));
     let layer = VerifyLayer::with_keyring(keyring.clone()).clock(clock(0));
     let webhook = webhook(layer, router);
-    // How many there are: whoever reads it finds all below it there.
+    // The number of inboxes. A reader of this number finds all of them bound.
     let there = Arc::new(AtomicUsize::new(1));
     add(&inboxes, &keyring, 0, &runs);
 
@@ -70,7 +70,7 @@ async fn every_event_finds_its_inbox() {
             for inbox in 1..INBOXES {
                 add(&inboxes, &keyring, inbox, &runs);
                 there.store(inbox + 1, Ordering::Release);
-                // So that it takes as long as some thousand events.
+                // Slows down, so that it takes as long as several thousand events.
                 if inbox % 100 == 0 {
                     std::thread::sleep(Duration::from_millis(10));
                 }
@@ -85,7 +85,7 @@ async fn every_event_finds_its_inbox() {
     while !adding.is_finished() || sent < 2_000 {
         pace.tick().await;
         let count = there.load(Ordering::Acquire);
-        // One that is there, the newest of them among others; and one that may be coming.
+        // An inbox that exists, sometimes the newest; and one that may not exist yet.
         at = (at + 7919) % count;
         for inbox in [at, count - 1] {
             let answer = webhook.clone().oneshot(request(inbox, inbox));

@@ -10,7 +10,7 @@ use openmail_tower::{HandlerError, Outcome, VerifiedEvent, webhook};
 use tower::{ServiceExt, service_fn};
 
 #[test]
-fn requests_and_events_are_counted_by_what_became_of_them() {
+fn counts_requests_and_events_by_outcome() {
     let recorder = DebuggingRecorder::new();
     let counts = recorder.snapshotter();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -24,7 +24,7 @@ fn requests_and_events_are_counted_by_what_became_of_them() {
             let count = match value {
                 DebugValue::Counter(count) => count,
                 DebugValue::Histogram(values) => values.len() as u64,
-                // Nothing is left, and the clock stands still.
+                // Nothing remains in memory, and the clock stands still.
                 DebugValue::Gauge(value) => {
                     assert!(value.abs() < 1e-9, "{key:?} {value}");
                     0

@@ -1,7 +1,7 @@
-//! `Message::new_text` against mails as programs of many languages write them.
+//! `Message::new_text` on mails as written by programs in many languages.
 //!
-//! `fixtures/new_text/mails.txt` holds them: a name, a subject where it matters, the mail, and what
-//! is new in it.
+//! `fixtures/new_text/mails.txt` contains them: a name, a subject if it matters, the mail, and its
+//! new text.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ fn mails() -> Vec<Mail> {
         let subject = subject.strip_prefix("subject: ").map(str::trim_end);
         Mail { name, message: message(text, subject), new: new.trim_end_matches('\n') }
     };
-    // An entry begins with its name; its other two marks are no beginnings.
+    // An entry begins with its name; its other two marks do not begin an entry.
     let mut entries: Vec<&str> = Vec::new();
     let starts: Vec<_> = MAILS.match_indices("==== ").map(|(at, _)| at).collect();
     for three in starts.chunks(3) {
@@ -40,7 +40,7 @@ fn mails() -> Vec<Mail> {
 }
 
 #[test]
-fn at_least_95_of_100_mails_are_told_exactly_from_their_history() {
+fn separates_at_least_95_of_100_mails_from_their_history() {
     let mails = mails();
     let missed: Vec<_> = mails
         .iter()
@@ -54,10 +54,10 @@ fn at_least_95_of_100_mails_are_told_exactly_from_their_history() {
 }
 
 #[test]
-fn no_mail_loses_everything() {
+fn no_mail_loses_all_of_its_text() {
     for mail in mails() {
         assert!(!mail.message.new_text().is_empty(), "{}", mail.name);
-        // Of a text, and of no more than its history, something is left.
+        // A text that has more than its history must not become empty.
         let text = mail.message.body_text.as_deref().unwrap();
         for (at, _) in text.match_indices('\n') {
             let rest = message(&text[at..], None);
@@ -70,7 +70,7 @@ fn no_mail_loses_everything() {
 }
 
 #[test]
-fn hostile_text_takes_time_in_proportion() {
+fn hostile_text_takes_proportional_time() {
     for unit in [
         "\u{200d}",
         "\n",
@@ -99,7 +99,8 @@ fn hostile_text_takes_time_in_proportion() {
             start.elapsed()
         };
         let (small, large) = (time(1 << 18), time(1 << 21));
-        // Eight times as much; with squares it would be 64 times.
+        // Eight times the text may take about eight times as long; quadratic code would take 64
+        // times.
         let bound = small.max(Duration::from_millis(20)) * 32;
         assert!(large < bound, "{unit:?}: {small:?}, then {large:?}");
     }

@@ -1,4 +1,4 @@
-//! The table of answers, continued: what becomes of an event that was verified.
+//! The table of responses, continued: outcomes of verified events.
 
 use std::{
     convert::Infallible,
@@ -22,7 +22,7 @@ fn good() -> Request<Full<Bytes>> {
     signed(&json, Full::new(Bytes::from(json.clone())))
 }
 
-/// The answer to a good request whose event becomes this.
+/// Returns the response to a good request whose event has this outcome.
 async fn outcome<F>(run: impl Fn(VerifiedEvent) -> F + Clone) -> (u16, String, Option<String>)
 where
     F: Future<Output = Result<Outcome, HandlerError>>,
@@ -40,7 +40,7 @@ fn row(status: u16, code: &str, retry_after: Option<&str>) -> (u16, String, Opti
 }
 
 #[tokio::test]
-async fn done_duplicate_and_unrouted() {
+async fn answers_done_duplicate_and_unrouted() {
     for done in [Outcome::Done, Outcome::Duplicate, Outcome::Unrouted] {
         let done = |_| std::future::ready(Ok(done.clone()));
         assert_eq!(outcome(done).await, row(200, "", None));
@@ -72,7 +72,7 @@ async fn failed_for_good() {
 }
 
 #[tokio::test]
-async fn asks_for_time_unavailable_in_flight() {
+async fn answers_retry_later_unavailable_and_in_flight() {
     let later =
         outcome(async |_| Err(HandlerError::failed("busy").after(Duration::from_millis(6_001))));
     assert_eq!(later.await, row(503, "retry_later", Some("7")));
@@ -85,7 +85,7 @@ async fn asks_for_time_unavailable_in_flight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_deadline_counts_from_the_requests_arrival() {
+async fn deadline_counts_from_the_requests_arrival() {
     let json = fixture("message.received");
     let (mut frames, body) = Channel::<Bytes, Infallible>::new(1);
     let started = tokio::time::Instant::now();
@@ -109,7 +109,7 @@ async fn the_deadline_counts_from_the_requests_arrival() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn past_the_deadline_the_handler_is_dropped() {
+async fn handler_is_dropped_past_the_deadline() {
     struct Bell(Arc<AtomicBool>);
     impl Drop for Bell {
         fn drop(&mut self) {
@@ -129,7 +129,7 @@ async fn past_the_deadline_the_handler_is_dropped() {
 }
 
 #[tokio::test]
-async fn an_endpoint_without_verification() {
+async fn endpoint_without_verification_answers_500() {
     let endpoint =
         Endpoint::new(service_fn(async |_: VerifiedEvent| -> Result<Outcome, HandlerError> {
             panic!("nothing unverified gets here")

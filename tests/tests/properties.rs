@@ -1,4 +1,4 @@
-//! What holds for every input.
+//! Properties that hold for every input.
 
 use std::{
     future::Future,
@@ -16,11 +16,11 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 use serde_json::Value;
 use tower::{Layer, ServiceExt};
 
-/// Wider than any timestamp is off, so that only the signature can fail.
+/// Wider than any timestamp can be off, so that only the signature can fail.
 const EVER: Duration = Duration::MAX;
 
 fn text() -> impl Strategy<Value = String> {
-    // Quotes, escapes, NULs and what JavaScript writes in halves, more often than by chance.
+    // Quotes, escapes, NULs and halves of surrogate pairs, more often than by chance.
     prop_oneof![any::<String>(), "[\\PC\u{0}\"\\\\/\n\r\t\u{8}\u{c}\u{7f}\u{1f48c}]{0,40}"]
 }
 
@@ -40,17 +40,17 @@ fn flip(bytes: &[u8], bit: usize) -> Vec<u8> {
 }
 
 proptest! {
-    // What was once found has a test of its own.
+    // Failures found once get tests of their own.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_signed_verifies(secret in secret(), timestamp: u64, body: Vec<u8>) {
+    fn signed_delivery_verifies(secret in secret(), timestamp: u64, body: Vec<u8>) {
         let signature = sign(&secret, timestamp, &body);
         prop_assert!(verify(&secret, timestamp.to_string().as_bytes(), &signature, &body));
     }
 
     #[test]
-    fn one_bit_of_the_body_is_enough_to_fail(
+    fn one_changed_bit_of_the_body_fails(
         secret in secret(), body in vec(any::<u8>(), 1..512), at: prop::sample::Index,
     ) {
         let signature = sign(&secret, NOW, &body);
@@ -59,7 +59,7 @@ proptest! {
     }
 
     #[test]
-    fn one_bit_of_the_timestamp_is_enough_to_fail(
+    fn one_changed_bit_of_the_timestamp_fails(
         secret in secret(), timestamp: u64, body: Vec<u8>, at: prop::sample::Index,
     ) {
         let signature = sign(&secret, timestamp, &body);
@@ -69,7 +69,7 @@ proptest! {
     }
 
     #[test]
-    fn one_bit_of_the_signature_is_enough_to_fail(
+    fn one_changed_bit_of_the_signature_fails(
         secret in secret(), timestamp: u64, body: Vec<u8>, at in 0..256_usize,
     ) {
         let signature = hex::decode(sign(&secret, timestamp, &body)).unwrap();
@@ -78,7 +78,7 @@ proptest! {
     }
 
     #[test]
-    fn one_bit_of_the_secret_is_enough_to_fail(
+    fn one_changed_bit_of_the_secret_fails(
         text in "[!-~]{1,64}", timestamp: u64, body: Vec<u8>, at: prop::sample::Index,
     ) {
         let secret = Secret::new(&text).unwrap();
@@ -91,7 +91,7 @@ proptest! {
     }
 
     #[test]
-    fn no_header_whatever_makes_it_panic_or_verify(timestamp: Vec<u8>, signature: Vec<u8>, body: Vec<u8>) {
+    fn no_header_panics_or_verifies(timestamp: Vec<u8>, signature: Vec<u8>, body: Vec<u8>) {
         let secret = Secret::new("k").unwrap();
         let now = UNIX_EPOCH + Duration::from_secs(NOW);
         let verdict = verify_at(&secret.into(), timestamp, signature, &body, now, EVER);
@@ -104,7 +104,7 @@ proptest! {
     }
 
     #[test]
-    fn the_body_may_be_split_anywhere(
+    fn body_may_be_split_anywhere(
         text in text(), cuts in vec(any::<prop::sample::Index>(), 0..12), pauses in vec(any::<bool>(), 13),
         flipped in option::of(any::<prop::sample::Index>()),
     ) {
@@ -116,7 +116,7 @@ proptest! {
         let mut cuts: Vec<_> = cuts.iter().map(|at| at.index(sent.len() + 1)).collect();
         cuts.extend([0, sent.len()]);
         cuts.sort_unstable();
-        // Where two cuts are the same, the frame is empty.
+        // Two equal cuts give an empty frame.
         let frames = cuts.windows(2).map(|cut| Bytes::copy_from_slice(&sent[cut[0]..cut[1]]));
         let steps = frames.zip(pauses).flat_map(|(frame, pause)| {
             pause.then_some(Step::Yield).into_iter().chain([Step::Data(frame)])
@@ -134,16 +134,16 @@ proptest! {
     }
 
     #[test]
-    fn no_body_whatever_makes_the_parser_panic(body: Vec<u8>, json in event()) {
+    fn no_body_panics_the_parser(body: Vec<u8>, json in event()) {
         let _ = Event::from_slice(&body);
-        // Cut off anywhere, and with any byte in it.
+        // Cut anywhere, and with any byte in it.
         let cut = body.len() % (json.len() + 1);
         let _ = Event::from_slice(&json.as_bytes()[..cut]);
         let _ = Event::from_slice(&[&json.as_bytes()[..cut], &body, &json.as_bytes()[cut..]].concat());
     }
 
     #[test]
-    fn parsing_what_was_written_is_the_identity(json in event()) {
+    fn parsing_what_was_serialised_is_the_identity(json in event()) {
         if let Ok(event) = Event::from_slice(json.as_bytes()) {
             let again = serde_json::to_vec(&event).unwrap();
             prop_assert_eq!(Event::from_slice(&again).unwrap(), event);
@@ -151,7 +151,7 @@ proptest! {
     }
 
     #[test]
-    fn an_unknown_field_is_kept_as_it_came(event in select(&EVENTS[..]), key in text(), value in value()) {
+    fn unknown_field_is_kept_unchanged(event in select(&EVENTS[..]), key in text(), value in value()) {
         let key = format!("x_{key}");
         let json = serde_json::json!({
             "event": event, key.clone(): value, "event_id": "e", "inbox_id": "i",
@@ -165,7 +165,7 @@ proptest! {
     }
 }
 
-/// What a number is once it was text.
+/// Returns a number as it is after being written and parsed.
 fn reparsed(value: &Value) -> Value {
     serde_json::from_str(&value.to_string()).unwrap()
 }
@@ -185,7 +185,7 @@ const EVENTS: [&str; 7] = [
     "thread.archived",
 ];
 
-/// Every name that means something somewhere, and the aliases.
+/// All names that have a meaning somewhere, and their aliases.
 const FIELDS: [&str; 42] = [
     "event",
     "event_id",
@@ -242,7 +242,7 @@ const TEXTS: [&str; 8] = [
     "",
 ];
 
-/// Any JSON.
+/// Any JSON value.
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -263,7 +263,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// An object's text: fields in any order, some of them twice.
+/// The text of an object: fields in any order, some of them repeated.
 fn object(fields: &[(String, String)]) -> String {
     let fields = fields.iter().map(|(key, value)| format!("{}:{value}", Value::from(&**key)));
     format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
@@ -274,7 +274,7 @@ fn fields() -> impl Strategy<Value = Vec<(String, String)>> {
     vec((key, value().prop_map(|value| value.to_string())), 0..8)
 }
 
-/// Most of what this gives is an event, with fields of every form.
+/// Mostly events, with fields of every form.
 fn event() -> impl Strategy<Value = String> {
     let required = |fields: &[(&str, &str)]| -> Vec<(String, String)> {
         fields

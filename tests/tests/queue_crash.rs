@@ -1,6 +1,6 @@
-//! Processes that are killed, and a database that is.
+//! Processes and databases that are killed.
 //!
-//! `OPENMAIL_TEST_KILLS` says how often (20 by default).
+//! `OPENMAIL_TEST_KILLS` is the number of kills. Default: 20.
 
 use std::{
     collections::HashSet,
@@ -36,8 +36,8 @@ fn kills() -> usize {
     env::var("OPENMAIL_TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
 }
 
-/// Delivers by OpenMail's rules, 200 times as fast, until it is told to stop, to whatever address is
-/// the receiver's at the time.
+/// Delivers by OpenMail's rules, 200 times as fast, until it is stopped, to the current address of
+/// the receiver.
 async fn deliver(address: Arc<RwLock<String>>, stop: Arc<AtomicBool>) -> Vec<Report> {
     let client = Client::builder(TokioExecutor::new()).build_http();
     let service = service_fn(move |mut request: Request<Full<Bytes>>| {
@@ -61,13 +61,13 @@ async fn deliver(address: Arc<RwLock<String>>, stop: Arc<AtomicBool>) -> Vec<Rep
     reports
 }
 
-/// On a thread of its own, so that it goes on while a receiver is started.
+/// On its own thread, so that it continues while a receiver is started.
 fn delivering(address: &Arc<RwLock<String>>, stop: &Arc<AtomicBool>) -> JoinHandle<Vec<Report>> {
     let (address, stop, runtime) = (Arc::clone(address), Arc::clone(stop), Handle::current());
     spawn_blocking(move || runtime.block_on(deliver(address, stop)))
 }
 
-/// Every event that was taken is done, once, and the file tells how often it was run.
+/// Asserts that every accepted event is done exactly once, and that the file of runs agrees.
 fn check(reports: &[Report], done: &[String], runs: &Path) {
     let deliveries = || reports.iter().flat_map(|report| &report.deliveries);
     let id = |delivery: &openmail_tower::testing::Delivery| delivery.event_id.clone().unwrap();
@@ -108,7 +108,7 @@ async fn until_done<St: QueueStore>(store: &St) {
 const DONE: &str = "SELECT event_id FROM openmail_events WHERE state = 'done'";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_receiver_is_killed_and_nothing_is_lost() {
+async fn killing_the_receiver_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (file, runs) = (folder.path().join("inbox.db"), folder.path().join("runs"));
     let database = file.to_str().unwrap();
@@ -137,7 +137,7 @@ async fn a_receiver_is_killed_and_nothing_is_lost() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
-async fn of_two_workers_one_is_killed_and_the_other_takes_over() {
+async fn worker_takes_over_from_a_killed_one() {
     let schema = PostgresSchema::new().await;
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path().join("runs");
@@ -167,7 +167,7 @@ async fn of_two_workers_one_is_killed_and_the_other_takes_over() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES_BIN"]
-async fn the_database_stops_under_load_and_comes_back() {
+async fn survives_database_restarts_under_load() {
     let mut server = PostgresServer::start().await;
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path().join("runs");

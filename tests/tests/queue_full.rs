@@ -13,7 +13,7 @@ use openmail_tests::{States, error_code, layer, signed, states};
 use openmail_tower::{queue::Enqueue, webhook};
 use tower::ServiceExt;
 
-/// A disk of 4 MiB in memory.
+/// A 4 MiB file system in memory.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -32,7 +32,7 @@ impl Drop for SmallDisk {
 
 #[tokio::test]
 #[ignore = "needs to be root, to mount a small file system"]
-async fn a_full_disk_takes_nothing_and_loses_nothing() {
+async fn full_disk_accepts_nothing_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let disk = SmallDisk::mount(folder.path());
     let queue = Enqueue::sqlite(disk.0.join("inbox.db")).await.unwrap();
@@ -67,7 +67,7 @@ async fn a_full_disk_takes_nothing_and_loses_nothing() {
     }
     let ready = u64::try_from(taken).unwrap();
     assert_eq!(states(queue.store()).await, States { ready, ..States::default() });
-    // With room again it goes on.
+    // With more room, it continues.
     let options = ["-o", "remount,size=16m"];
     assert!(Command::new("mount").args(options).arg(&disk.0).status().unwrap().success());
     File::create(disk.0.join("room")).unwrap().write_all(b"room").unwrap();

@@ -1,4 +1,4 @@
-//! A thousand threads through several workers, with failures and delays by chance.
+//! A thousand threads through several workers, with random failures and delays.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -28,7 +28,7 @@ struct Log {
     failed: usize,
 }
 
-/// Two queues are two processes' view of the same store.
+/// The two queues are two processes' views of the same store.
 async fn order_holds<St: QueueStore>(queues: [Enqueue<St>; 2], threads: usize) {
     let log = Arc::new(Mutex::new(Log::default()));
     let handler = {
@@ -59,7 +59,7 @@ async fn order_holds<St: QueueStore>(queues: [Enqueue<St>; 2], threads: usize) {
         let worker = queue.worker(handler.clone()).concurrency(32).backoff(backoff.attempts(99));
         workers.spawn(worker.run(pending()));
     }
-    // Of a thread each follows when the one before is taken, now by this process, now by that.
+    // The mails of a thread are sent one after another, alternately through the two processes.
     let mut senders = JoinSet::new();
     for thread in 0..threads {
         let queues = queues.clone();
@@ -113,7 +113,7 @@ async fn order_holds_in_postgres() {
     schema.drop().await;
 }
 
-/// Whatever a database's or a role's default is: it reads only in between, too.
+/// Whatever the defaults of a database or a role, including read-only.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
 async fn order_holds_in_postgres_under_each_default() {

@@ -1,4 +1,4 @@
-//! An event that takes its process down, each time it runs.
+//! An event that crashes its process each time it runs.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tower::ServiceExt;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_receiver");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_that_aborts_its_process_is_buried_and_none_beside_it_is() {
+async fn only_the_event_that_aborts_its_process_is_buried() {
     const INNOCENTS: usize = 50;
     let folder = tempfile::tempdir().unwrap();
     let (file, runs) = (folder.path().join("inbox.db"), folder.path().join("runs"));
@@ -27,7 +27,7 @@ async fn an_event_that_aborts_its_process_is_buried_and_none_beside_it_is() {
         ));
         assert_eq!(queue.clone().oneshot(mail).await.unwrap(), Outcome::Queued);
     }
-    // As a service manager does.
+    // Restarts it, as a service manager would.
     let mut crashes = 0;
     let supervised = async {
         loop {

@@ -1,4 +1,4 @@
-//! A store in PostgreSQL: its connections, its rights, and what its server may do.
+//! A PostgreSQL store: its connections, its rights, and failures of its server.
 
 use std::{
     sync::Arc,
@@ -27,11 +27,11 @@ const WORKERS: usize = 10;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
-async fn more_workers_than_connections_are_all_woken() {
+async fn wakes_more_workers_than_connections() {
     let schema = PostgresSchema::new().await;
     let queue = Enqueue::postgres(schema.url()).await.unwrap();
     let queue = queue.lane(Lane::None).timeout(Duration::from_secs(60));
-    // An event is only done once each worker has one.
+    // An event is done only once every worker runs one.
     let all = Arc::new(Barrier::new(WORKERS));
     let events = service_fn(move |_: VerifiedEvent| {
         let all = Arc::clone(&all);
@@ -44,7 +44,7 @@ async fn more_workers_than_connections_are_all_woken() {
     for _ in 0..WORKERS {
         let (stop, stopped) = oneshot::channel::<()>();
         let worker = queue.worker(events.clone()).concurrency(1);
-        // Nothing but being woken has them look again.
+        // Only a notification makes it look again.
         let worker = worker.poll_interval(Duration::from_secs(3600));
         workers.spawn(worker.run(async { drop(stopped.await) }));
         stops.push(stop);
@@ -71,7 +71,7 @@ async fn add(store: &PostgresStore, id: &str) -> Result<Outcome, HandlerError> {
     Enqueue::new(store.clone()).oneshot(mail(id)).await
 }
 
-/// Buries what is due, for this reason; returns how many that were.
+/// Buries everything that is due, for this reason. Returns how much.
 async fn bury_all(store: &PostgresStore, reason: &str) -> usize {
     let request = ClaimRequest::new(WorkerId(1), 100, Duration::from_secs(60));
     let entries = store.claim(request).await.unwrap().entries;
@@ -84,7 +84,7 @@ async fn bury_all(store: &PostgresStore, reason: &str) -> usize {
 
 #[tokio::test]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
-async fn a_role_that_may_create_nothing_uses_a_migrated_store() {
+async fn role_without_create_rights_uses_a_migrated_store() {
     let database = PostgresDatabase::new("").await;
     let role = database.role().await;
     role.grant_rows().await;
@@ -109,7 +109,7 @@ async fn a_role_that_may_create_nothing_uses_a_migrated_store() {
 
 #[tokio::test]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
-async fn a_schema_and_a_pool_are_the_programs_own() {
+async fn uses_the_programs_schema_and_pool() {
     let database = PostgresDatabase::new("").await;
     let pool = sqlx::PgPool::connect(database.url()).await.unwrap();
     sqlx::raw_sql("CREATE SCHEMA \"Our mail\"").execute(&pool).await.unwrap();
@@ -130,7 +130,7 @@ async fn a_schema_and_a_pool_are_the_programs_own() {
 
 #[tokio::test]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
-async fn a_database_of_another_encoding_keeps_what_it_can() {
+async fn database_of_another_encoding_keeps_what_it_can() {
     for encoding in ["SQL_ASCII", "LATIN1"] {
         let options =
             format!("ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
@@ -155,7 +155,7 @@ async fn a_database_of_another_encoding_keeps_what_it_can() {
 
 #[tokio::test]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
-async fn a_lane_at_a_standstill_goes_on() {
+async fn stalled_lane_is_resumed() {
     let schema = PostgresSchema::new().await;
     let store = PostgresStore::connect(schema.url()).await.unwrap();
     let pool = schema.pool().await;
@@ -178,7 +178,7 @@ async fn a_lane_at_a_standstill_goes_on() {
     schema.drop().await;
 }
 
-/// Delivers until an event is taken; returns how long that took.
+/// Delivers an event repeatedly until it is accepted. Returns how long that took.
 async fn until_taken(store: &PostgresStore, id: &str) -> Duration {
     let since = Instant::now();
     while add(store, id).await.is_err() {
@@ -190,7 +190,7 @@ async fn until_taken(store: &PostgresStore, id: &str) -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES_BIN"]
-async fn a_replica_that_becomes_the_primary_is_used_at_once() {
+async fn promoted_replica_is_used_at_once() {
     let mut server = PostgresServer::start().await;
     PostgresStore::connect(&server.url()).await.unwrap().close().await;
     server.follow();
@@ -214,7 +214,7 @@ async fn a_replica_that_becomes_the_primary_is_used_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES_BIN"]
-async fn after_a_failover_the_new_primary_is_used_although_the_old_one_is_silent() {
+async fn uses_the_new_primary_although_the_old_one_is_silent() {
     let (old, new) = (PostgresServer::start().await, PostgresServer::start().await);
     PostgresStore::connect(&new.url()).await.unwrap().close().await;
     let proxy = Proxy::start(old.address()).await;

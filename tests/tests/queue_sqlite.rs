@@ -1,4 +1,4 @@
-//! The file of a store in SQLite.
+//! The file of an SQLite store.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ async fn add(queue: &Enqueue<SqliteStore>, id: &str) -> Result<Outcome, HandlerE
     queue.clone().oneshot(mail(id)).await
 }
 
-/// Runs what is due, and returns how much it was.
+/// Runs everything that is due. Returns how much.
 async fn run_all(store: &SqliteStore) -> usize {
     let request = ClaimRequest::new(WorkerId(1), 100, std::time::Duration::from_secs(60));
     let entries = store.claim(request).await.unwrap().entries;
@@ -38,7 +38,7 @@ fn beside(path: &Path, end: &str) -> PathBuf {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn nothing_is_acknowledged_into_a_file_that_is_gone() {
+async fn acknowledges_nothing_into_a_deleted_file() {
     let ways: [fn(&Path); 4] = [
         |path| fs::remove_file(path).unwrap(),
         |path| fs::remove_file(beside(path, "-wal")).unwrap(),
@@ -68,7 +68,7 @@ async fn nothing_is_acknowledged_into_a_file_that_is_gone() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_file_that_is_back_takes_events_again() {
+async fn restored_file_accepts_events_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inbox.db");
     let queue = Enqueue::sqlite(&path).await.unwrap();
@@ -85,7 +85,7 @@ async fn a_file_that_is_back_takes_events_again() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_new_file_is_its_owners_alone() {
+async fn new_file_is_readable_only_by_its_owner() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inbox.db");
@@ -99,7 +99,7 @@ async fn a_new_file_is_its_owners_alone() {
 }
 
 #[tokio::test]
-async fn a_database_in_memory_is_no_store() {
+async fn database_in_memory_is_refused() {
     for path in [":memory:", "", "file:x?mode=memory", "sqlite::memory:"] {
         let error = SqliteStore::open(path).await.unwrap_err();
         assert_eq!(error.kind(), QueueErrorKind::Unsuitable, "{path:?}");
@@ -110,7 +110,7 @@ async fn a_database_in_memory_is_no_store() {
 }
 
 #[tokio::test]
-async fn a_store_over_the_programs_pool_needs_its_tables() {
+async fn store_over_the_programs_pool_needs_its_tables() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}?mode=rwc", folder.path().join("inbox.db").display());
     let pool = SqlitePool::connect(&url).await.unwrap();
@@ -125,7 +125,7 @@ async fn a_store_over_the_programs_pool_needs_its_tables() {
 }
 
 #[tokio::test]
-async fn one_page_of_dead_letters_after_the_other_is_requeued() {
+async fn requeues_dead_letters_page_by_page() {
     const LETTERS: usize = 1200;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inbox.db");
@@ -149,7 +149,7 @@ async fn one_page_of_dead_letters_after_the_other_is_requeued() {
 }
 
 #[tokio::test]
-async fn a_lane_at_a_standstill_goes_on() {
+async fn stalled_lane_is_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inbox.db");
     let store = SqliteStore::open(&path).await.unwrap();
@@ -173,7 +173,7 @@ async fn a_lane_at_a_standstill_goes_on() {
 }
 
 #[test]
-fn the_scheme_of_a_url_says_which_store_it_is() {
+fn url_scheme_selects_the_store() {
     let path = |url: &str| match url.parse().unwrap() {
         StoreUrl::Sqlite(path) => path,
         other => panic!("{other:?}"),

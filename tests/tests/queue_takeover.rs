@@ -1,4 +1,4 @@
-//! Workers that die, and those that only seem to.
+//! Workers that die, and workers that only seem dead.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use tower::ServiceExt;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_receiver");
 
-/// Less than a lease, so that it is not what ran out; more than a slow machine takes.
+/// Less than a lease, so that an expired lease is not the reason; more than a slow machine needs.
 const AT_ONCE: Duration = Duration::from_secs(20);
 
 /// Workers with the default settings on one database, whose handlers never end.
@@ -39,7 +39,7 @@ impl Workers {
         fs::read_to_string(&self.runs).unwrap().lines().count()
     }
 
-    /// Waits until so many runs have begun; returns how long that took.
+    /// Waits until this many runs have begun. Returns how long that took.
     async fn until_begun(&self, runs: usize) -> Duration {
         let since = Instant::now();
         while self.begun() < runs {
@@ -77,7 +77,7 @@ async fn a_restarted_worker_takes_over_at_once<St: QueueStore>(store: St, worker
 }
 
 /// Its lock is held, so its lease decides.
-async fn a_stopped_worker_loses_nothing_before_its_lease<St: QueueStore>(
+async fn stopped_worker_loses_nothing_before_its_lease_ends<St: QueueStore>(
     store: St,
     workers: Workers,
 ) {
@@ -112,7 +112,7 @@ async fn sqlite_notices_a_dead_worker() {
 #[tokio::test]
 async fn sqlite_leaves_a_stopped_worker_its_lease() {
     let (store, workers) = sqlite().await;
-    a_stopped_worker_loses_nothing_before_its_lease(store, workers).await;
+    stopped_worker_loses_nothing_before_its_lease_ends(store, workers).await;
 }
 
 async fn postgres() -> (PostgresSchema, PostgresStore, Workers) {
@@ -137,14 +137,14 @@ async fn postgres_notices_a_dead_worker() {
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
 async fn postgres_leaves_a_stopped_worker_its_lease() {
     let (schema, store, workers) = postgres().await;
-    a_stopped_worker_loses_nothing_before_its_lease(store, workers).await;
+    stopped_worker_loses_nothing_before_its_lease_ends(store, workers).await;
     schema.drop().await;
 }
 
-/// As after a failover, or by an administrator's hand.
+/// As after a failover, or when an administrator terminates the session.
 #[tokio::test]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
-async fn a_worker_whose_session_is_cut_loses_nothing() {
+async fn worker_whose_session_is_cut_loses_nothing() {
     let (schema, store, workers) = postgres().await;
     let first = workers.start();
     add(&store).await;
@@ -152,8 +152,8 @@ async fn a_worker_whose_session_is_cut_loses_nothing() {
     let second = workers.start();
     let pool = schema.pool().await;
     for _ in 0..3 {
-        // The schema is a part of the URL's options, which no query shows: those that hold locks of
-        // its workers' table are its sessions.
+        // The schema is in the URL's options, which no query shows, so the store's sessions are
+        // found by their locks on its workers' table.
         sqlx::query(
             "SELECT pg_terminate_backend(pid) FROM pg_locks
              WHERE locktype = 'advisory' AND classid = 'openmail_workers'::regclass::oid",
@@ -165,7 +165,7 @@ async fn a_worker_whose_session_is_cut_loses_nothing() {
         assert_eq!(store.counts().await.unwrap().workers, 2, "they have registered again");
     }
     assert_eq!(workers.begun(), 1);
-    // Their locks are as good as before.
+    // The new session's locks work as before.
     first.kill();
     workers.until_begun(2).await;
     second.kill();

@@ -1,4 +1,4 @@
-//! Who takes a place in a service of events that has only so many, and from when on.
+//! When events take a place in a service of limited concurrency.
 
 use std::{
     convert::Infallible,
@@ -37,7 +37,7 @@ fn event(inbox: &str) -> VerifiedEvent {
     VerifiedEvent::from_stored(stored).unwrap()
 }
 
-/// Starts a request as a server does: once the service is ready for it.
+/// Starts a request as a server does, once the service is ready.
 async fn start<S, R>(service: &S, request: R) -> JoinHandle<S::Response>
 where
     S: Service<R, Error: std::fmt::Debug, Response: Send, Future: Send + 'static> + Clone + 'static,
@@ -54,10 +54,10 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_takes_no_place_before_it_is_verified() {
+async fn request_takes_no_place_before_it_is_verified() {
     let (handler, told) = told();
     let webhook = webhook(layer(), ConcurrencyLimit::new(handler, 1));
-    // Signed well, for all that its head tells; the body never comes.
+    // The head looks valid, but the body never arrives.
     let (body, _) = ScriptedBody::new([Step::Hang]);
     let silent = start(&webhook, good().map(|_| body)).await;
     told.answer(Ok(Outcome::Done));
@@ -83,7 +83,7 @@ async fn waiting_for_a_place_counts_towards_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_may_be_further_away_than_time_goes() {
+async fn maximum_deadline_is_accepted() {
     let (handler, told) = told();
     let endpoint = Endpoint::new(handler).deadline(Duration::MAX);
     let run = start(&layer().layer(endpoint), good()).await;
@@ -93,7 +93,7 @@ async fn a_deadline_may_be_further_away_than_time_goes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_waits_for_its_turn_takes_no_place() {
+async fn event_that_waits_for_its_turn_takes_no_place() {
     let (handler, told) = told();
     let limit = InboxLimitLayer::new(1).wait(Duration::MAX);
     let events = limit.layer(ConcurrencyLimit::new(handler, 2));
@@ -105,7 +105,7 @@ async fn an_event_that_waits_for_its_turn_takes_no_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_whose_agent_is_looked_up_takes_no_place() {
+async fn event_takes_no_place_while_its_agent_is_looked_up() {
     let (handler, told) = told();
     let find = |inbox: InboxId| async move {
         if inbox.as_str() == "slow" {
@@ -119,7 +119,7 @@ async fn an_event_whose_agent_is_looked_up_takes_no_place() {
     assert_eq!(told.begun(), 1);
 }
 
-/// Never ready: it is broken.
+/// A service that fails to become ready.
 #[derive(Clone)]
 struct Broken;
 
@@ -138,7 +138,7 @@ impl Service<VerifiedEvent> for Broken {
 }
 
 #[tokio::test]
-async fn a_service_that_cannot_get_ready_has_failed() {
+async fn service_that_fails_to_become_ready_fails_the_event() {
     let answer = webhook(layer(), Broken).oneshot(good()).await.unwrap();
     assert_eq!(error_code(answer).await, "handler_failed");
 }

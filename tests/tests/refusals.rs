@@ -1,5 +1,5 @@
-//! A refusal reaches its sender, whatever the size of the body that it refuses, and harms nobody
-//! else.
+//! A refusal reaches its sender, however large the refused body, and does not affect other
+//! requests.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 type Body = Full<Bytes>;
 
-/// Requests that are refused, and the documented status.
+/// Requests that are refused, and their documented status.
 fn refused() -> Vec<(String, Request<Body>, u16)> {
     let mut all = Vec::new();
     for size in [10_000, 100_000, 3_000_000, 8_388_608, 9_000_000] {
@@ -57,7 +57,7 @@ fn refused() -> Vec<(String, Request<Body>, u16)> {
     all
 }
 
-/// Sends one request on a connection of its own.
+/// Sends one request on its own connection.
 async fn send(address: SocketAddr, http2: bool, mut request: Request<Body>) -> StatusCode {
     let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
     *request.uri_mut() = format!("http://{address}/webhooks").parse().unwrap();
@@ -109,13 +109,13 @@ async fn each_sender_gets_its_status_over_http_2() {
 
 #[tokio::test]
 #[ignore = "needs nginx"]
-async fn a_proxy_keeps_its_backends_whatever_is_refused() {
+async fn proxy_keeps_its_backends_whatever_is_refused() {
     let (first, _, first_server) = serve().await;
     let (second, _, second_server) = serve().await;
     let nginx = Nginx::start(&[first, second]);
     each_sender_gets_its_status(nginx.http1(), false).await;
     each_sender_gets_its_status(nginx.http2(), true).await;
-    // Many at once, and good ones between them.
+    // Many at once, with good ones in between.
     for (address, http2) in [(nginx.http1(), false), (nginx.http2(), true)] {
         let mut requests = refused().into_iter().peekable();
         while requests.peek().is_some() {
@@ -135,13 +135,13 @@ async fn a_proxy_keeps_its_backends_whatever_is_refused() {
 }
 
 #[tokio::test]
-async fn a_sender_that_writes_all_before_it_reads_is_answered() {
+async fn sender_that_writes_everything_before_reading_is_answered() {
     let (address, _, server) = serve().await;
     let body = vec![b' '; 9_000_000];
     for lines in ["content-length: 9000000\r\n", "content-length: 9000000\r\nx-timestamp: 1\r\n"] {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(&head(b"", lines)).await.unwrap();
-        // A server that does not read it resets the connection.
+        // If the server did not read it, it would reset the connection.
         stream.write_all(&body).await.expect("all of it is read");
         let mut response = String::new();
         timeout(LIMIT, stream.read_to_string(&mut response)).await.unwrap().unwrap();
@@ -151,7 +151,7 @@ async fn a_sender_that_writes_all_before_it_reads_is_answered() {
 }
 
 #[tokio::test]
-async fn a_body_without_a_declared_length_is_read_to_its_limit_and_cut_off_there() {
+async fn body_of_unknown_length_is_read_up_to_the_limit() {
     let (address, _, server) = serve().await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = head(b"", "transfer-encoding: chunked\r\nx-signature: twice\r\n");

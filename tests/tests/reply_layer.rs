@@ -136,7 +136,7 @@ async fn five_deliveries_by_two_replicas_make_one_mail() {
 }
 
 #[tokio::test]
-async fn after_a_lost_answer_the_next_delivery_has_the_same_key_and_bytes() {
+async fn after_a_lost_response_the_next_delivery_has_the_same_key_and_bytes() {
     let api = api();
     let event = mail();
     known(&api, &event, &[]).await;

@@ -1,5 +1,5 @@
-//! What is shown or told to anybody never holds a secret, nor the signature that would have been
-//! right.
+//! Nothing that is shown or sent to anyone contains a secret, or the signature that would have been
+//! valid.
 
 use std::{
     error::Error,
@@ -34,7 +34,7 @@ use tracing_subscriber::{
 /// The secret of an inbox.
 const OTHER: &str = "whsec_ZyXwVuTsRqPoNmLkJiHgFeDcBa987654";
 
-/// Everything that was shown, told or logged.
+/// Everything that was shown, sent or logged.
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<Vec<u8>>>);
 
@@ -58,13 +58,13 @@ impl<'a> MakeWriter<'a> for Told {
 }
 
 impl Told {
-    /// Keeps what it looks like.
+    /// Records the `Debug` output.
     fn show(&self, shown: &impl Debug) {
         let mut told = self.0.lock().unwrap();
         told.extend_from_slice(format!("{shown:?}\n{shown:#?}\n").as_bytes());
     }
 
-    /// Keeps an error in all its forms, with what it came from.
+    /// Records an error in all its forms, with its sources.
     fn show_error(&self, error: &(dyn Error + 'static)) {
         let mut told = String::new();
         let mut cause = Some(error);
@@ -93,7 +93,7 @@ impl Told {
     }
 }
 
-/// Every form in which these bytes may come to light.
+/// Returns every form in which these bytes could be revealed.
 fn forms(bytes: &[u8]) -> Vec<String> {
     let hex = hex::encode(bytes);
     let numbers: Vec<_> = bytes.iter().map(u8::to_string).collect();
@@ -109,7 +109,8 @@ fn forms(bytes: &[u8]) -> Vec<String> {
     forms
 }
 
-/// What must not be told: the secrets, the keys of the MAC, what would have been a right signature.
+/// What must not be revealed: the secrets, the keys of the MAC, and the signatures that would have
+/// been valid.
 fn unspeakable() -> Vec<String> {
     let mut all = vec![SECRET.to_owned(), OTHER.to_owned()];
     for secret in [SECRET, OTHER] {
@@ -129,7 +130,7 @@ fn unspeakable() -> Vec<String> {
     all
 }
 
-/// What mails say, and whom they are from and to.
+/// The contents of mails, and their senders and recipients.
 fn private() -> Vec<String> {
     let mut all = Vec::new();
     for (_, json) in fixtures() {
@@ -168,7 +169,7 @@ fn keyring() -> InboxKeyring {
     keyring
 }
 
-/// Requests of every fate, without the right signature where that is not what they are about.
+/// Requests with every outcome, without a valid signature unless they are about one.
 fn requests() -> Vec<Request<ScriptedBody>> {
     let json = fixture("message.received");
     let whole = |json: &[u8]| ScriptedBody::frames(json, 100);
@@ -203,14 +204,14 @@ fn requests() -> Vec<Request<ScriptedBody>> {
     for steps in [vec![Step::Fail], too_large, vec![Step::Data(json.clone().into()), Step::Hang]] {
         all.push(forged().map(|_| ScriptedBody::new(steps).0));
     }
-    // And the right ones: of events, and of what is none.
+    // Valid ones as well: events, and bodies that are not events.
     let fixtures = fixtures().into_iter().map(|(_, json)| json);
     all.extend(fixtures.chain([b"{}".to_vec(), b"[".to_vec()]).map(|it| signed(&it, whole(&it))));
     all
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_log_line_span_metric_or_answer_tells_a_secret_or_of_a_mail() {
+async fn no_log_span_metric_or_response_reveals_a_secret_or_a_mail() {
     let told = Told::default();
     let exporter = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
@@ -239,7 +240,8 @@ async fn no_log_line_span_metric_or_answer_tells_a_secret_or_of_a_mail() {
         let answer = webhook(of_inboxes.clone(), outcomes).oneshot(request).await.unwrap();
         told.show_response(answer).await;
     }
-    // What is told so far is told of the mail; a rejection is shown to its sender only.
+    // Everything up to here must not mention the mail; a rejection is only sent to the request's
+    // own sender.
     told.show(&exporter.get_finished_spans().unwrap());
     told.show(&counted.snapshot().into_vec());
     let text = told.text();
@@ -253,7 +255,7 @@ async fn no_log_line_span_metric_or_answer_tells_a_secret_or_of_a_mail() {
 }
 
 #[tokio::test]
-async fn nothing_that_knows_a_secret_shows_it() {
+async fn debug_and_errors_never_show_a_secret() {
     let told = Told::default();
     let secrets = Secrets::new(secret()).and(Secret::new(OTHER).unwrap());
     told.show(&secret());
@@ -294,9 +296,9 @@ async fn nothing_that_knows_a_secret_shows_it() {
     check(&told);
 }
 
-/// The search itself: it finds what was let slip.
+/// Checks the search itself.
 #[test]
-fn what_is_let_slip_is_found() {
+fn detects_a_leaked_secret() {
     let secret = Secret::new(SECRET).unwrap();
     let signature = signature::sign(&secret, NOW, &fixture("setup.test"));
     let bytes = hex::decode(&signature).unwrap();

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 #[tokio::test]
-async fn chunks_and_trailers_over_http_1() {
+async fn accepts_chunks_and_trailers_over_http_1() {
     let (address, seen, server) = serve().await;
     let json = fixture("message.received");
     let mut body = Vec::new();
@@ -25,7 +25,7 @@ async fn chunks_and_trailers_over_http_1() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_in_mid_body_reaches_no_handler() {
+async fn connection_that_breaks_in_mid_body_reaches_no_handler() {
     let (address, seen, server) = serve().await;
     let json = fixture("message.received");
     let head = head(&json, &format!("content-length: {}\r\n", json.len()));
@@ -48,14 +48,14 @@ async fn expect_continue() {
     let length = format!("content-length: {}\r\nexpect: 100-continue\r\n", json.len());
     assert_eq!(raw(address, &[&head(&json, &length), &json]).await, "HTTP/1.1 100 Continue");
     assert_eq!(seen.count(), 1);
-    // What the head alone refuses never asks for the body.
+    // A request refused because of its head must not be asked for its body.
     let length = "content-length: 99999999\r\nexpect: 100-continue\r\n";
     assert_eq!(raw(address, &[&head(&json, length)]).await, "HTTP/1.1 413 Payload Too Large");
     server.abort();
 }
 
 #[tokio::test]
-async fn a_webhook_over_http_2() {
+async fn serves_a_webhook_over_http_2() {
     let (address, seen, server) = serve().await;
     let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
     let (mut sender, connection) =

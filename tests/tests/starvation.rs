@@ -1,4 +1,4 @@
-//! A sender without a secret that holds bodies open does not keep good mail out.
+//! A sender without a secret that holds bodies open cannot keep good mail out.
 
 use std::{
     net::SocketAddr,
@@ -14,31 +14,31 @@ use tokio::{
 };
 
 const SERVER: &str = env!("CARGO_BIN_EXE_server");
-/// Within which a good mail of up to 64 KiB is to be answered.
+/// Maximum time for a good mail of up to 64 KiB to be answered.
 const PROMPT: Duration = Duration::from_secs(5);
-/// How often OpenMail tries.
+/// The number of OpenMail's attempts.
 const ATTEMPTS: usize = 5;
 const MIB: usize = 1 << 20;
 
-/// Connections that each send the body of a forged request but for its last byte, and then hold it.
+/// Connections that each send the body of a forged request except its last byte, and then hold it.
 #[derive(Clone, Copy, Debug)]
 struct Attack {
     connections: usize,
     /// The length of each body.
     body: usize,
-    /// Bytes a second, of all connections together, once they have filled what they can.
+    /// Bytes per second, of all connections together, once the budget is full.
     rate: usize,
 }
 
 impl Attack {
-    /// Begins it: without a limit of its rate until the budget is full.
+    /// Starts it: at an unlimited rate until the budget is full.
     fn start(self, address: SocketAddr) -> JoinSet<()> {
         let mut senders = JoinSet::new();
         for _ in 0..self.connections {
             senders.spawn(async move {
                 let mut hurry = self.body.min(60 * MIB / self.connections);
                 loop {
-                    // It is cut off again and again, and comes again.
+                    // It is cut off repeatedly, and reconnects.
                     let _ = self.hold(address, &mut hurry).await;
                     sleep(Duration::from_millis(10)).await;
                 }
@@ -78,7 +78,7 @@ impl Attack {
     }
 }
 
-/// A whole request, as it should be, and how it was answered within a time.
+/// A complete, valid request, and its response within a time limit.
 async fn deliver(address: SocketAddr, json: &[u8], limit: Duration) -> String {
     let head = head(json, &format!("content-length: {}\r\n", json.len()));
     timeout(limit, raw(address, &[&head, json])).await.unwrap_or_else(|_| "too late".to_owned())
@@ -118,7 +118,7 @@ async fn good_mail_gets_through(attack: Attack) {
     );
     assert!(good * 100 >= taken.len() * 99, "{good} of {}", taken.len());
     assert!(large_taken, "not within OpenMail's attempts");
-    // The budget, and what a connection is read through.
+    // The budget, plus the read buffer of each connection.
     let connections = u64::try_from(attack.connections).unwrap() + 2;
     let most = before.now + 64 * 1024 + connections * 450;
     assert!(memory.peak < most, "{memory:?}, {most}");

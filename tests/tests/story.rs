@@ -1,5 +1,5 @@
-//! A mail that fails twice and is then answered, across a worker's restart: its story as the logs,
-//! the trace and the metrics each tell it.
+//! A mail that fails twice and is then answered, across restarts of the worker: its story as shown
+//! by the logs, the trace and the metrics.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
@@ -30,7 +30,7 @@ const EVENT: &str = "evt_abc123";
 const INBOX: &str = "inb_92ma0001";
 const THREAD: &str = "thr_xyz0001";
 
-/// Delivers the mail to a queue in this file.
+/// Delivers the mail to the queue in this file.
 async fn deliver(file: &Path) {
     let json = fixture("message.received");
     let mut request = signed(&json, Full::new(Bytes::from(json.clone())));
@@ -42,7 +42,7 @@ async fn deliver(file: &Path) {
     queue.store().close().await;
 }
 
-/// A worker that stops after the run of this attempt; the third answers, and its reply is sent.
+/// Runs a worker that stops after this attempt. The third attempt answers, and its reply is sent.
 async fn work_until(last: u32, file: &Path, api: &FakeApi) {
     let stop = Arc::new(Notify::new());
     let stopped = Arc::clone(&stop);

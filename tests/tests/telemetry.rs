@@ -1,4 +1,4 @@
-//! What the spans and log lines of a delivery tell.
+//! The spans and log lines of a delivery.
 
 use std::{
     future::{pending, poll_fn},
@@ -51,7 +51,7 @@ async fn hangs(_: Attempt) {
 }
 
 #[tokio::test]
-async fn info_tells_the_life_of_an_event() {
+async fn info_log_shows_the_life_of_an_event() {
     let log = Log::default();
     let _listening = log.listen(Level::INFO);
     let mut request = request();
@@ -83,13 +83,13 @@ async fn info_tells_the_life_of_an_event() {
 }
 
 #[tokio::test]
-async fn a_failure_is_told_once_and_with_its_event() {
+async fn failure_is_logged_once_with_its_event() {
     for (events, level, outcome, error) in [
         (EventRouter::new().handler(fails), "WARN", "failed", "the model is away"),
         (EventRouter::new().handler(panics), "WARN", "panicked", "no such tool"),
     ] {
         let log = Log::default();
-        // A line of this level is inside of its spans, too.
+        // A line of this level is inside its spans, too.
         let _listening = log.listen(Level::WARN);
         let response = webhook(layer(), events).oneshot(request()).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
@@ -100,7 +100,7 @@ async fn a_failure_is_told_once_and_with_its_event() {
 }
 
 #[tokio::test]
-async fn an_error_that_no_run_has_told_is_told_by_the_delivery() {
+async fn error_that_no_run_has_logged_is_logged_by_the_delivery() {
     let log = Log::default();
     let _listening = log.listen(Level::INFO);
     let error = || HandlerError::failed("the disk\nis full").after(Duration::from_secs(9));
@@ -111,7 +111,7 @@ async fn an_error_that_no_run_has_told_is_told_by_the_delivery() {
 }
 
 #[tokio::test]
-async fn what_nothing_handles_is_told() {
+async fn unhandled_event_is_logged() {
     let log = Log::default();
     let _listening = log.listen(Level::INFO);
     let events = EventRouter::new().handler(answer);
@@ -122,7 +122,7 @@ async fn what_nothing_handles_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delivery_that_its_sender_drops_is_told() {
+async fn delivery_dropped_by_its_sender_is_logged() {
     let log = Log::default();
     let _listening = log.listen(Level::INFO);
     {
@@ -138,7 +138,7 @@ async fn a_delivery_that_its_sender_drops_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_dropped_while_it_arrives_is_told() {
+async fn request_dropped_while_it_arrives_is_logged() {
     let log = Log::default();
     let _listening = log.listen(Level::DEBUG);
     let body = ScriptedBody::new(vec![Step::Hang]).0;
@@ -153,7 +153,7 @@ async fn a_request_that_is_dropped_while_it_arrives_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_inside_or_outside_of_the_verification_is_told() {
+async fn timeout_inside_or_outside_the_verification_is_logged() {
     let short = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_secs(1));
     let events = || Endpoint::new(EventRouter::new().handler(hangs));
     let inside = Log::default();

@@ -1,4 +1,4 @@
-//! Signatures made by another implementation, through the functions and through the layer.
+//! Signatures made by another implementation, checked by the functions and by the layer.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -31,7 +31,7 @@ fn vectors() -> Vec<Vector> {
 }
 
 #[test]
-fn every_verdict_is_the_vectors() {
+fn every_verdict_matches_the_vectors() {
     for Vector { name, secret, timestamp, body_hex, signature, now, accept } in vectors() {
         let secret = Secret::new(secret).unwrap();
         let body = hex::decode(body_hex).unwrap();
@@ -43,7 +43,7 @@ fn every_verdict_is_the_vectors() {
 }
 
 #[test]
-fn signing_gives_the_vectors_signature() {
+fn signing_matches_the_vectors() {
     for Vector { name, secret, timestamp, body_hex, signature, accept, .. } in vectors() {
         if accept {
             let secret = Secret::new(secret).unwrap();
@@ -55,7 +55,7 @@ fn signing_gives_the_vectors_signature() {
 }
 
 #[tokio::test]
-async fn every_verdict_of_the_layer_is_the_vectors() {
+async fn every_verdict_of_the_layer_matches_the_vectors() {
     for Vector { name, secret, timestamp, body_hex, signature, now, accept } in vectors() {
         let (inner, _) = inner();
         let service = VerifyLayer::new(Secret::new(secret).unwrap())
@@ -68,7 +68,7 @@ async fn every_verdict_of_the_layer_is_the_vectors() {
             .body(Full::new(Bytes::from(hex::decode(body_hex).unwrap())))
             .unwrap();
         let status = service.oneshot(request).await.unwrap().status();
-        // Most bodies are no events: those that verify are refused for that alone.
+        // Most bodies are not events: those that verify are refused only for that.
         let verified = [StatusCode::OK, StatusCode::UNPROCESSABLE_ENTITY].contains(&status);
         let refused = [StatusCode::BAD_REQUEST, StatusCode::UNAUTHORIZED].contains(&status);
         assert_eq!((verified, refused), (accept, !accept), "{name}: {status}");

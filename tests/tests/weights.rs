@@ -1,5 +1,5 @@
-//! What events take in memory, beside what the budget counts for them. A file of its own: the
-//! allocator that counts is the whole process's, though it counts for each thread.
+//! Compares the memory that events take with what the budget counts for them. In a file of its own,
+//! since the counting allocator is global, although it counts by thread.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -7,11 +7,11 @@ use openmail_tests::{inner, layer, mail_of, measure::finish, signed};
 use openmail_tower::Event;
 use tower::{Layer, Service};
 
-/// How long the mails of many parts are, about.
+/// The approximate length of the mails of many parts.
 const BYTES: usize = 100_000;
 
-/// A mail that consists of one field, nearly: what `part` gives, by number, between `open` and
-/// `close`.
+/// A mail that consists almost entirely of one field: what `part` returns for each number, between
+/// `open` and `close`.
 fn mail(open: &str, part: impl Fn(usize) -> String, close: &str) -> Vec<u8> {
     let (mut parts, mut number) = (part(0), 1);
     while parts.len() < BYTES {
@@ -27,13 +27,13 @@ fn list(of: &str, part: &str) -> Vec<u8> {
     mail(&format!(r#""{of}":["#), |_| part.into(), "]")
 }
 
-/// How many bytes reading it has allocated at the peak.
+/// Returns the peak of allocated bytes while parsing it.
 fn peak(json: &[u8]) -> usize {
     let counted = allocation_counter::measure(|| drop(Event::from_slice(json).unwrap()));
     counted.bytes_max.try_into().unwrap()
 }
 
-/// How many bytes a budget must have for it, beside the body's own.
+/// Returns how many bytes a budget must have for it, in addition to its body.
 fn counted(json: &[u8]) -> usize {
     let is_enough = |budget: usize| {
         let mut service =
@@ -51,7 +51,7 @@ fn counted(json: &[u8]) -> usize {
 }
 
 #[test]
-fn the_budget_counts_what_an_event_takes() {
+fn budget_counts_what_an_event_allocates() {
     let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
     let object = |field: fn(usize) -> String| mail(r#""news":{"#, field, "}");
     for (name, json) in [
@@ -78,15 +78,15 @@ fn the_budget_counts_what_an_event_takes() {
         assert!(counted <= peak * 10, "{name}: {peak} bytes taken, {counted} counted");
     }
 
-    // A mail is charged for its text and no more, whatever that quotes.
+    // A mail is charged for its text and nothing else, whatever the text quotes.
     for size in [1 << 10, 2 << 10, 8 << 10, 64 << 10, 1 << 20] {
-        // An eighth of the budget is not for events; this rounds.
+        // An eighth of the budget is not for events, which causes rounding.
         assert!(size - counted(&mail_of(size)) <= 1, "{size}");
     }
     let quoted = r#"[{\"a\":[1,2,{}]},{},\"b,c\\\"],,,"#.repeat(10_000);
     let json = mail("", |_| format!(r#""attachments":[{{"parsedText":"{quoted}"}}]"#), "");
     let (peak, counted) = (peak(&json), counted(&json));
     assert!(counted < json.len() + 8192, "{counted} counted for {} bytes", json.len());
-    // The escapes of one text are undone beside it.
+    // Unescaping one text needs memory in addition.
     assert!(counted * 3 >= peak, "{peak} bytes taken, {counted} counted");
 }

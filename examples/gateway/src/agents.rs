@@ -1,5 +1,5 @@
-//! Which inbox's events go to which agent, and who may sign for it: as the configuration says, and
-//! again whenever it has changed.
+//! Which agent gets the events of an inbox, and who may sign for it: as the configuration says,
+//! updated whenever it changes.
 
 use std::{
     collections::HashMap,
@@ -18,8 +18,8 @@ use crate::{
     logged::Logged,
 };
 
-/// Takes the events of inboxes that the configuration does not have. They become dead letters, save
-/// for what "Test webhook" sends.
+/// Gets the events of inboxes that are not configured. They become dead letters, except those of
+/// "Test webhook".
 #[openmail_handler]
 pub(crate) async fn no_agent(event: EventKind) -> Result<(), HandlerError> {
     match event {
@@ -31,7 +31,7 @@ pub(crate) async fn no_agent(event: EventKind) -> Result<(), HandlerError> {
     }
 }
 
-/// What the configuration's inboxes and secrets are put into.
+/// Applies the inboxes and secrets of the configuration.
 #[derive(Debug)]
 pub(crate) struct Agents {
     keyring: InboxKeyring,
@@ -40,8 +40,8 @@ pub(crate) struct Agents {
     limits: Arc<RwLock<Limits>>,
 }
 
-/// How many events run at a time, by inbox; those of inboxes that the configuration does not have
-/// go to the fallback.
+/// The number of concurrent runs for each inbox. Inboxes that are not configured have the limit of
+/// the fallback.
 #[derive(Debug, Default)]
 struct Limits {
     inboxes: HashMap<InboxId, usize>,
@@ -53,7 +53,7 @@ impl Agents {
         Self { keyring, inboxes, client, limits: Arc::default() }
     }
 
-    /// The limits of the worker, as the configuration has them at the time.
+    /// Returns the limits of the worker, which follow the current configuration.
     pub(crate) fn limits(&self) -> InboxLimits {
         let limits = Arc::clone(&self.limits);
         InboxLimits::by(move |inbox| {
@@ -62,8 +62,9 @@ impl Agents {
         })
     }
 
-    /// Every event finds its inbox's former agent or its new one, and never neither: what is new is
-    /// bound before its secret is accepted, what is gone is refused before it is unbound.
+    /// While the configuration changes, every event reaches either its inbox's old agent or its new
+    /// one: a new agent is bound before its secret is accepted, and a removed inbox is refused
+    /// before it is unbound.
     pub(crate) fn apply(&mut self, settings: &Settings) -> anyhow::Result<()> {
         let fallback = settings.fallback.as_ref().map(|target| self.service(target));
         self.inboxes.set_fallback(fallback);

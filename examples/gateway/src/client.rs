@@ -1,4 +1,4 @@
-//! The HTTP client that forwards.
+//! The HTTP client that forwards events.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,8 +13,8 @@ use rustls::{ClientConfig, RootCertStore, crypto::ring};
 
 pub(crate) type Client = HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// A client that follows no redirect and trusts the system's certificates. Where there are none, as
-/// in a bare container, it still reaches agents over plain HTTP.
+/// Creates a client that follows no redirects and trusts the system's certificates. If there are
+/// none, as in a bare container, it can still reach agents over plain HTTP.
 pub(crate) fn client() -> anyhow::Result<Client> {
     let mut roots = RootCertStore::empty();
     let (added, _) =

@@ -1,4 +1,4 @@
-//! Dead letters: what was given up, to be looked at and tried again.
+//! The commands for dead letters: events that were given up, to be inspected and retried.
 
 use std::{
     io::{self, Write},
@@ -13,25 +13,25 @@ use openmail_tower::queue::{DeadLetter, EntryId, QueueStore};
 
 use crate::{config, store::with_store};
 
-/// How many to ask the store for at a time.
+/// The number of dead letters read from the store at a time.
 const PAGE: usize = 100;
 
 /// What to do with dead letters.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Dead {
-    /// Lists them: id, when, attempts, event, inbox, event_id, error; with tabs between.
+    /// Lists them, separated by tabs: id, time, attempts, event, inbox, event_id, error.
     List,
-    /// Shows one, and its event as it was signed.
+    /// Shows one of them, and its event as it was signed.
     Show { id: i64 },
-    /// Has some of them tried again, with all their attempts.
+    /// Retries some of them, with all their attempts.
     #[command(arg_required_else_help = true)]
     Retry {
         ids: Vec<i64>,
-        /// All those of this inbox.
+        /// All dead letters of this inbox.
         #[arg(long, conflicts_with = "ids")]
         inbox: Option<String>,
     },
-    /// Drops some of them for good.
+    /// Deletes some of them.
     Drop {
         #[arg(required = true)]
         ids: Vec<i64>,
@@ -92,7 +92,7 @@ async fn list<St: QueueStore>(store: &St, out: &mut impl Write) -> anyhow::Resul
     }
 }
 
-/// What came from outside is escaped: it may hold what a terminal would obey.
+/// Text from outside is escaped: it may contain control sequences for the terminal.
 fn line(letter: &DeadLetter) -> String {
     let text = |text: &str| text.escape_debug().to_string();
     let id = |id: &Option<String>| id.as_deref().map_or("-".into(), text);

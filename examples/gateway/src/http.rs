@@ -1,4 +1,4 @@
-//! The HTTP side: webhooks in, and whether all is well.
+//! The HTTP side: webhooks and health checks.
 
 use std::{future::IntoFuture, io, time::Duration};
 
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics;
 
-/// How long requests under way may take once the gateway is to stop.
+/// Maximum time for requests in progress to finish once the gateway is stopping.
 const GRACE: Duration = Duration::from_secs(15);
 
 pub(crate) fn app<St: QueueStore>(
@@ -42,11 +42,11 @@ pub(crate) fn app<St: QueueStore>(
         .route_service("/webhooks/{inbox_id}", webhook)
         .route("/healthz", get(async || "alive\n"))
         .route("/readyz", get(ready))
-        // For Prometheus only: a proxy in front should not pass it on.
+        // For Prometheus only: a proxy in front should not expose it.
         .route("/metrics", get(async move || metrics::scrape(&collected)))
 }
 
-/// Serves until `stop`, then until the requests under way are answered.
+/// Serves until `stop`, then until the requests in progress are answered.
 pub(crate) async fn serve(
     listener: TcpListener,
     app: Router,
@@ -55,7 +55,7 @@ pub(crate) async fn serve(
     let server = axum::serve(listener, app)
         .with_graceful_shutdown(stop.clone().cancelled_owned())
         .into_future();
-    // A client that never finishes its request must not keep the program from ending.
+    // A client that never finishes its request must not prevent the program from ending.
     let grace = async {
         stop.cancelled().await;
         sleep(GRACE).await;

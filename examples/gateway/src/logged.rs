@@ -1,4 +1,4 @@
-//! A log line for each event that an agent has taken. What fails is logged by the worker.
+//! Logs each event that an agent has accepted. Failures are logged by the worker.
 
 use std::{
     sync::Arc,
@@ -19,7 +19,7 @@ pub(crate) struct Logged<S> {
 
 impl<S> Logged<S> {
     pub(crate) fn new(agent: S, Url(url): &Url) -> Self {
-        // Of the URL, only what holds no token.
+        // Only the part of the URL that contains no token.
         Self { agent, host: url.authority().map_or("", |host| host.as_str()).into() }
     }
 }

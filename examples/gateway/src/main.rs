@@ -1,7 +1,7 @@
 //! A gateway: receives the webhooks of all inboxes, queues their events durably, and forwards each
 //! to its agent over HTTP.
 //!
-//! `cargo run -p example-gateway -- --config gateway.toml`, and beside it
+//! Run it with `cargo run -p example-gateway -- --config gateway.toml`, and beside it
 //! `example-gateway dead list|show|retry|drop --config gateway.toml`.
 
 mod agents;
@@ -23,7 +23,7 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 /// Receives OpenMail's webhooks and forwards their events to agents.
 #[derive(Debug, Parser)]
 struct Args {
-    /// The configuration.
+    /// The configuration file.
     #[arg(long, global = true, default_value = "gateway.toml")]
     config: PathBuf,
     #[command(subcommand)]
@@ -32,7 +32,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Events that are not tried any more; works beside a running gateway.
+    /// Inspects and retries dead letters; works beside a running gateway.
     #[command(subcommand)]
     Dead(dead::Dead),
 }

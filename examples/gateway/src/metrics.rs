@@ -1,10 +1,10 @@
-//! What Prometheus reads.
+//! The metrics for Prometheus.
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-/// Has every metric of the process collected.
+/// Collects all metrics of the process.
 pub(crate) fn collect() -> Result<PrometheusHandle, BuildError> {
-    // From a health check's time to that of an agent that thinks, and to a night in the queue.
+    // From the time of a health check to that of a thinking agent, and to a night in the queue.
     const SECONDS: [f64; 12] =
         [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 3600.0, 28_800.0];
     const BYTES: [f64; 6] = [1e3, 1e4, 1e5, 1e6, 4e6, 8e6];
@@ -15,7 +15,7 @@ pub(crate) fn collect() -> Result<PrometheusHandle, BuildError> {
         .install_recorder()
 }
 
-/// The metrics as Prometheus reads them.
+/// Returns the metrics in the format of Prometheus.
 pub(crate) fn scrape(metrics: &PrometheusHandle) -> String {
     metrics.run_upkeep();
     metrics.render()

@@ -1,4 +1,4 @@
-//! The gateway at work.
+//! Runs the gateway.
 
 use std::{
     path::{Path, PathBuf},
@@ -23,13 +23,12 @@ use crate::{
     store::with_store,
 };
 
-/// How many runs there is room for beyond what the agents' limits add up to, for inboxes that are
-/// added later.
+/// The number of runs beyond the sum of the agents' limits, for inboxes that are added later.
 const SPARE: usize = 64;
 
 pub(crate) async fn run(config: PathBuf) -> anyhow::Result<()> {
     let settings = Settings::load(&config)?;
-    // From here on a signal is not lost, nor does it end the process.
+    // From here on, no signal is lost, and none ends the process.
     let signals = Signals::listen()?;
     with_store!(&settings.fixed.queue, store => serve(store.clone(), settings, config, signals).await)
 }
@@ -87,7 +86,7 @@ async fn serve<St: QueueStore>(
     Ok(())
 }
 
-/// A broken configuration changes nothing.
+/// An invalid configuration changes nothing.
 async fn reload(agents: &mut Agents, fixed: &Fixed, config: &Path) {
     let path = config.to_owned();
     let reloaded = match spawn_blocking(move || Settings::load(&path)).await {

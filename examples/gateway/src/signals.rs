@@ -1,10 +1,10 @@
-//! What the process is told from outside.
+//! Signals to the process.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Listens from the moment it is made.
+/// Listens from the time it is created.
 #[derive(Debug)]
 pub(crate) struct Signals {
     reload: Signal,
@@ -12,12 +12,12 @@ pub(crate) struct Signals {
     interrupt: Signal,
 }
 
-/// What to do.
+/// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// SIGHUP: read the configuration again.
+    /// SIGHUP: reload the configuration.
     Reload,
-    /// SIGTERM or Ctrl-C: finish and end.
+    /// SIGTERM or Ctrl-C: finish and exit.
     Stop,
 }
 

@@ -1,4 +1,4 @@
-//! The queue's store, whichever it is.
+//! Opens the queue's store, of either kind.
 
 /// Opens the store that a [`Queue`](crate::config::Queue) names, runs `$run` with it, and closes it.
 macro_rules! with_store {

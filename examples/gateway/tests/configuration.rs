@@ -1,4 +1,4 @@
-//! What the gateway makes of its configuration: at start, and while it runs.
+//! How the gateway handles its configuration, at start-up and while it runs.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -70,7 +70,7 @@ async fn it_tells_that_it_lives_and_whether_its_queue_does() {
     assert_eq!(gateway.get("/readyz").await, 200);
     assert_eq!(gateway.get("/webhooks").await, 405);
 
-    // Somebody else has the file, and keeps it.
+    // Another program has locked the file.
     let options = SqliteConnectOptions::new().filename(gateway.path("gateway.db"));
     let mut other = options.connect().await.unwrap();
     sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
@@ -93,7 +93,7 @@ async fn a_hangup_reads_the_configuration_again() {
     gateway.deliver(&mail("A", "evt_1")).await;
     a.next().await;
 
-    // Another agent, another inbox with a secret of its own, the account's secret rotated.
+    // Another agent, another inbox with its own secret, and a rotated account secret.
     let rotated = "[account]\nsecrets = [\"whsec_next\", \"whsec_account\"]\n";
     let own = "secrets = [\"whsec_b\"]";
     gateway.configure(&format!("{rotated}{}{}", inbox("A", &b, ""), inbox("B", &b, own)));
@@ -106,7 +106,7 @@ async fn a_hangup_reads_the_configuration_again() {
     assert_eq!(gateway.post("/webhooks/B", "whsec_b", &mail("B", "evt_4")).await, 200);
     assert_eq!(b.next().await.header("x-event-id"), Some("evt_4"));
 
-    // A broken one changes nothing and says why.
+    // An invalid configuration changes nothing, and the log says why.
     gateway.configure("[account]\nsecrets = [\"hush\"]\nlane = \"thread\"\n");
     gateway.signal(Signal::SIGHUP);
     let log = gateway.logged("configuration not reloaded").await;
@@ -115,7 +115,7 @@ async fn a_hangup_reads_the_configuration_again() {
     assert_eq!(gateway.post("/webhooks", "whsec_next", &mail("A", "evt_5")).await, 200);
     assert_eq!(b.next().await.header("x-event-id"), Some("evt_5"));
 
-    // What is gone is gone: its secret, and its agent.
+    // A removed inbox loses its secret and its agent.
     gateway.configure(&format!("[account]\nsecrets = [\"whsec_next\"]\n{}", inbox("A", &b, "")));
     gateway.signal(Signal::SIGHUP);
     gateway.logged("inboxes=1").await;
@@ -124,7 +124,7 @@ async fn a_hangup_reads_the_configuration_again() {
     assert_eq!(gateway.post("/webhooks", "whsec_next", &mail("B", "evt_8")).await, 200);
     assert_eq!(gateway.dead_letters_are(1).await[0][5], "evt_8");
 
-    // What takes a restart says so.
+    // The log says so if a change requires a restart.
     gateway.configure("lane = \"none\"\n[account]\nsecrets = [\"whsec_next\"]\n");
     gateway.signal(Signal::SIGHUP);
     gateway.logged("take a restart").await;
@@ -133,7 +133,7 @@ async fn a_hangup_reads_the_configuration_again() {
 }
 
 #[tokio::test]
-async fn a_tenant_with_its_own_secret_forges_nobody_elses_mail() {
+async fn tenant_cannot_forge_the_mail_of_others() {
     let mut agent = Agent::start().await;
     let inbox = |id: &str, secrets: &str| {
         format!("[[inbox]]\nid = \"{id}\"\nurl = \"{}\"\nsecrets = [{secrets}]\n", agent.url())
@@ -145,13 +145,13 @@ async fn a_tenant_with_its_own_secret_forges_nobody_elses_mail() {
             for body in [mail("B", "evt_1"), mail("C", "evt_2")] {
                 assert_eq!(gateway.post(path, secret, &body).await, 401, "{path} {secret} {body}");
             }
-            // A body with two readings belongs to no tenant, whichever secret signed it.
+            // An ambiguous body belongs to no tenant, whichever secret signed it.
             let twice = mail("A", "evt_4")
                 .replace("\"inbox_id\":\"A\"", "\"inbox_id\":\"A\",\"inbox_id\":\"B\"");
             let status = gateway.post(path, secret, &twice).await;
             assert!(matches!(status, 401 | 422), "{path} {secret}: {status}");
         }
-        // The account's secret, should it get around, forges nothing for those with their own.
+        // Even if the account's secret leaks, it cannot forge mail for inboxes with their own.
         assert_eq!(gateway.post(path, ACCOUNT, &mail("B", "evt_5")).await, 401, "{path}");
     }
     assert_eq!(gateway.post("/webhooks/A", "whsec_a2", &mail("A", "evt_6")).await, 200);
@@ -173,7 +173,7 @@ async fn thousands_of_inboxes_are_added_while_events_come() {
     let mut gateway = Gateway::start(&format!("{OURS}{}", inboxes(1))).await;
     gateway.configure(&format!("{OURS}{config}"));
     gateway.signal(Signal::SIGHUP);
-    // Those that are there go on, while those that are coming come.
+    // Existing inboxes keep working while others are added.
     let mut sent = 0;
     while !gateway.has_logged("inboxes=10000") {
         let body = mail("0", &format!("evt_{sent}"));

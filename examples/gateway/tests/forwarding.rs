@@ -87,7 +87,7 @@ async fn a_failing_agent_is_tried_again() {
 #[tokio::test]
 async fn an_agent_that_is_still_busy_with_an_event_is_given_its_time() {
     let mut agent = Agent::start().await;
-    // What `Dedupe` at the agent's says until it has run.
+    // What the agent's own `Dedupe` answers while it runs.
     agent.tell([Answer::Status(409, "1"), Answer::Status(409, "1"), Answer::Status(409, "0")]);
     let gateway = Gateway::new("");
     gateway.configure(&format!("max_attempts = 1\n{}", one(&agent, "")));
@@ -98,7 +98,7 @@ async fn an_agent_that_is_still_busy_with_an_event_is_given_its_time() {
     for _ in 0..4 {
         assert_eq!(agent.next().await.header("x-openmail-attempt"), Some("1"));
     }
-    // The clocks of the gateway's database and of this differ by milliseconds.
+    // The clocks of the gateway's database and of this test differ by milliseconds.
     assert!(begun.elapsed() > Duration::from_millis(2900), "it was not asked all the time");
     gateway.stop().await;
     assert!(agent.is_idle());
@@ -112,7 +112,7 @@ async fn an_agent_may_ask_for_time() {
     let mut gateway = Gateway::start(&one(&agent, "")).await;
     gateway.deliver(&mail("A", "evt_1")).await;
     agent.next().await;
-    // Of another thread, so that it does not wait behind the first.
+    // In another thread, so that it does not wait behind the first.
     gateway.deliver(&mail("A", "evt_2")).await;
     assert_eq!(agent.next().await.header("x-event-id"), Some("evt_2"));
     gateway.stop().await;
@@ -196,7 +196,7 @@ async fn an_agent_that_hangs_holds_up_nobody_else() {
     let config = one(&hangs, "timeout = \"1h\"\nconcurrency = 2");
     let config = format!("{config}[[inbox]]\nid = \"B\"\nurl = \"{}\"\n", works.url());
     let gateway = Gateway::start(&config).await;
-    // More than there is room for in the worker.
+    // More than the worker has room for.
     for event in 0..100 {
         gateway.deliver(&mail("A", &format!("evt_a{event}"))).await;
     }
@@ -233,7 +233,7 @@ async fn an_agent_that_crashes_gets_its_mail_when_it_comes_back() {
     agent.next().await;
     agent.crash().await;
     gateway.deliver(&mail("A", "evt_2")).await;
-    // The gateway dies too, and what was answered with 200 is not lost.
+    // The gateway is killed too, and everything answered with 200 survives.
     gateway.signal(Signal::SIGKILL);
     gateway.ended().await;
     gateway.run().await;
@@ -253,7 +253,7 @@ async fn what_runs_when_it_is_stopped_comes_to_its_end() {
     agent.next().await;
     gateway.signal(Signal::SIGTERM);
     gateway.logged("stopping").await;
-    // A client of its own: no connection is left over from before.
+    // A new client, which has no connection from before.
     in_time("it accepts no more", async {
         while support::client().get(&url).send().await.is_ok() {}
     })
@@ -262,7 +262,7 @@ async fn what_runs_when_it_is_stopped_comes_to_its_end() {
     let (status, log) = gateway.ended().await;
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(log.contains("stopped") && !log.contains("cut off"), "{log}");
-    // It is done: the next one has nothing to do.
+    // The event is done, so the next gateway has nothing to do.
     gateway.run().await;
     gateway.deliver(&mail("A", "evt_2")).await;
     assert_eq!(agent.next().await.header("x-event-id"), Some("evt_2"));

@@ -1,5 +1,5 @@
-//! The load: the same bytes over and over, on connections that are kept; as little work as can be,
-//! so that the server's is what is measured.
+//! Generates load: the same bytes repeatedly, on persistent connections, with as little work as
+//! possible, so that the server's work is measured.
 
 use std::{
     net::SocketAddr,
@@ -13,7 +13,7 @@ use tokio::{
     task::JoinSet,
 };
 
-/// A signed request as it goes over the wire.
+/// Returns a signed request as bytes on the wire.
 pub(crate) fn request(bytes: usize) -> Vec<u8> {
     let json = mail_of(bytes);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970").as_secs();
@@ -33,7 +33,7 @@ pub(crate) fn request(bytes: usize) -> Vec<u8> {
 pub(crate) struct Connection(TcpStream);
 
 impl Connection {
-    /// Sends the request and reads the answer: its head, which says that there is no body.
+    /// Sends the request and reads the response's head, which says that there is no body.
     pub(crate) async fn exchange(&mut self, request: &[u8]) {
         self.0.write_all(request).await.expect("sent");
         let mut answer = [0; 1024];
@@ -57,7 +57,7 @@ pub(crate) async fn open(address: SocketAddr, count: usize) -> Vec<Connection> {
     connections
 }
 
-/// Exchanges on all connections at once for a time; gives the time that each exchange took.
+/// Exchanges on all connections concurrently for a duration. Returns the time of each exchange.
 pub(crate) async fn run(
     connections: &mut Vec<Connection>,
     request: &[u8],

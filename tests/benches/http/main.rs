@@ -1,9 +1,9 @@
-//! Requests per second over loopback: a webhook of ours against the same server that only reads the
-//! body; and what idle connections take.
+//! Measures requests per second over loopback, of our webhook and of the same server that only
+//! reads the body, and the memory of idle connections.
 //!
 //! `cargo bench -p openmail-tests --bench http`
 //!
-//! The servers are processes of their own: this program, started again with the server's name.
+//! The servers are separate processes: this program, started again with the server's name.
 
 mod load;
 mod server;
@@ -13,10 +13,10 @@ use std::{env, time::Duration};
 use openmail_tests::measure::{Table, median, percentile, processor_time, resident, time};
 use server::Server;
 
-/// How often each side is measured, for how long.
+/// The number of measurements of each side.
 const ROUNDS: usize = 12;
 const ROUND: Duration = Duration::from_millis(400);
-/// Connections that wait for something to say.
+/// The number of idle connections.
 const IDLE: usize = 10_000;
 
 fn main() {
@@ -42,7 +42,7 @@ async fn throughput() {
             for server in &servers {
                 sides.push(Side::new(server, count).await);
             }
-            // The first is to warm up.
+            // The first round is a warm-up.
             for round in 0..=ROUNDS {
                 for place in 0..2 {
                     sides[(round + place) % 2].round(&request, round > 0).await;
@@ -79,9 +79,9 @@ async fn throughput() {
 struct Side<'a> {
     server: &'a Server,
     connections: Vec<load::Connection>,
-    /// The time each exchange took.
+    /// The time of each exchange.
     rounds: Vec<Vec<Duration>>,
-    /// The server's time on a core during the rounds.
+    /// The server's processor time during the rounds.
     processor: Duration,
 }
 
@@ -101,13 +101,13 @@ impl<'a> Side<'a> {
     }
 }
 
-/// Connections that have had one answer, and now wait.
+/// Measures connections that have had one response and now wait.
 async fn idle() {
     let request = load::request(1 << 10);
     let mut table = Table::new(["server", "idle connections", "memory a connection"]);
     for name in [server::PLAIN, server::OURS] {
         let server = Server::start(name);
-        // What the first requests leave behind is not the connections'.
+        // Memory left behind by the first requests does not belong to the connections.
         let mut warm = load::open(server.address, 64).await;
         load::run(&mut warm, &request, ROUND).await;
         drop(warm);

@@ -22,7 +22,7 @@ async fn handler(mail: &MessageReceived) {
     std::hint::black_box(mail);
 }
 
-/// Serves until it is killed; tells its address first.
+/// Serves until it is killed. Prints its address first.
 pub(crate) fn serve(name: &str) {
     let app = match name {
         OURS => {
@@ -39,7 +39,7 @@ pub(crate) fn serve(name: &str) {
     });
 }
 
-/// A server process; it ends with this.
+/// A server process, killed on drop.
 pub(crate) struct Server {
     process: Child,
     pub(crate) name: &'static str,

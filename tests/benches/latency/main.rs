@@ -1,8 +1,8 @@
-//! How long it takes from the request, through the queue, to the start of the handler.
+//! Measures the time from a request, through the queue, to the start of the handler.
 //!
-//! `cargo bench -p openmail-tests --bench latency`; PostgreSQL is measured where
-//! `OPENMAIL_TEST_POSTGRES` says where it is. Server, worker and client are one process: the requests
-//! go over loopback.
+//! `cargo bench -p openmail-tests --bench latency`. PostgreSQL is measured if
+//! `OPENMAIL_TEST_POSTGRES` is set to its URL. Server, worker and client are one process; the
+//! requests go over loopback.
 
 use std::{
     collections::HashMap,
@@ -33,13 +33,13 @@ use openmail_tower::{
 use tokio::{net::TcpListener, task::JoinSet, time::sleep_until};
 use tower::service_fn;
 
-/// Requests one after the other, with a pause between.
+/// The number of consecutive requests, with a pause between them.
 const IDLE: usize = 500;
 const PAUSE: Duration = Duration::from_millis(5);
-/// Requests at once, to find out how many are acknowledged in a second.
+/// The number of concurrent requests, to find the highest rate of acknowledgements.
 const AT_ONCE: usize = 64;
 const BURST: usize = 10_000;
-/// How long half of that is sent for.
+/// The duration for which half of that rate is sent.
 const LOAD: Duration = Duration::from_secs(5);
 
 /// When each event's request was sent, and how long its handler took to start.
@@ -58,7 +58,7 @@ impl Times {
         self.started.lock().expect("no panic").push(took.as_secs_f64());
     }
 
-    /// Waits for the handlers of all that was sent; returns how long each took to start.
+    /// Waits for the handlers of all requests. Returns how long each took to start.
     async fn finish(&self, count: usize) -> Vec<f64> {
         while self.started.lock().expect("no panic").len() < count {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -76,7 +76,7 @@ struct Sender {
 }
 
 impl Sender {
-    /// Sends a mail of about 1 KiB, of a thread of its own.
+    /// Sends a mail of about 1 KiB in its own thread.
     async fn send(&self) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let text = "lorem ipsum ".repeat(60);
@@ -140,7 +140,7 @@ async fn measure<St: QueueStore>(queue: Enqueue<St>, name: &str, table: &mut Tab
     let every = Duration::from_secs_f64(2.0 / rate);
     let (begun, mut tasks, mut number) = (tokio::time::Instant::now(), JoinSet::new(), 0);
     while begun.elapsed() < LOAD {
-        // Those that are due are sent, however late this task was woken.
+        // Due requests are sent even if this task was woken late.
         while begun + every * number <= tokio::time::Instant::now() {
             let sender = sender.clone();
             tasks.spawn(async move { sender.send().await });

@@ -1,4 +1,4 @@
-//! Events through a Dedupe: each is claimed, run and completed.
+//! Sends events through a `Dedupe`: each is claimed, run and completed.
 
 use std::time::{Duration, Instant};
 
@@ -13,16 +13,16 @@ use crate::{ROUNDS, load};
 
 const AT_ONCE: usize = 64;
 const EVENTS: usize = 10_000;
-/// How many events a store has at the end.
+/// The number of events in a store at the end.
 pub(crate) const KEPT: usize = EVENTS * (ROUNDS + 1);
 
-/// Rates a second, and the time each event took.
+/// Returns the rates per second, and the time of each event.
 pub(crate) async fn rounds<St: DedupeStore>(store: St) -> (Vec<f64>, Vec<f64>) {
     let events = service_fn(async |_: VerifiedEvent| Ok::<_, HandlerError>(Outcome::Done));
     let layer = DedupeLayer::new(store);
     let dedupe = layer.layer(events);
     let (mut rates, mut times) = (Vec::new(), Vec::new());
-    // The first is to warm up.
+    // The first round is a warm-up.
     for round in 0..=ROUNDS {
         let events = load::mails(EVENTS);
         let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! What the disk itself can do.
+//! Measures the disk itself.
 
 use std::{
     fs::File,
@@ -11,13 +11,14 @@ use std::{
 const PAGE: [u8; 4096] = [7; 4096];
 const PAGES: u32 = 1000;
 
-/// Lets the disk write all that it was given: one side's writes must not fall into another's time.
+/// Waits until the disk has written everything, so that one side's writes do not fall into
+/// another's time.
 pub(crate) fn settle() {
     assert!(Command::new("sync").status().is_ok_and(|status| status.success()), "sync failed");
 }
 
-/// How many pages a second it takes, each followed by a flush that it waits for; written over pages
-/// that are there, as a write-ahead log mostly is.
+/// Returns the number of pages per second that the disk writes with a flush after each. They
+/// overwrite existing pages, as a write-ahead log mostly does.
 pub(crate) fn flushes(folder: &Path) -> f64 {
     let mut file = File::create(folder.join("flushes")).expect("a file");
     for _ in 0..PAGES {

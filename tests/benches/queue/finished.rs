@@ -1,4 +1,4 @@
-//! Rows of events that were done: what a queue has after a while.
+//! Creates rows of finished events, as a queue has after a while.
 
 use std::path::Path;
 

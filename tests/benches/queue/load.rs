@@ -19,15 +19,15 @@ use openmail_tower::{
 use tokio::{sync::Notify, task::JoinSet};
 use tower::{Service, service_fn};
 
-/// How many events are written at once, and how many in a round.
+/// The number of concurrent writes, and the number of events per round.
 const ACKS: [(usize, usize); 3] = [(1, 200), (16, 2_000), (64, 5_000)];
-/// How many are run at once.
+/// The number of concurrent runs.
 const RUNS_AT_ONCE: usize = 64;
 
-/// What one round gave, or all of them.
+/// The figures of one round, or of all rounds.
 #[derive(Default)]
 pub(crate) struct Figures {
-    /// Rates a second, and the time each took; by how many at once.
+    /// Rates per second, and the time of each write, by concurrency.
     acks: [(Vec<f64>, Vec<f64>); ACKS.len()],
     runs: Vec<f64>,
 }
@@ -73,7 +73,7 @@ pub(crate) fn mails(count: usize) -> Vec<VerifiedEvent> {
     (0..count).map(mail).collect()
 }
 
-/// Hands the events over, so many at once; gives the seconds each took.
+/// Enqueues the events with this concurrency. Returns the seconds that each took.
 pub(crate) async fn enqueue<E>(service: &E, events: Vec<VerifiedEvent>, at_once: usize) -> Vec<f64>
 where
     E: Service<VerifiedEvent, Response = Outcome> + Clone + Send + 'static,
@@ -138,6 +138,6 @@ pub(crate) fn report(name: &str, count: u32, sides: &[Figures; 2], disk: &[f64])
     table.print(&format!("{name}; the disk alone: {flushes:.0} flushes a second"));
 }
 
-/// Of each of [`ACKS`].
+/// One function for each of [`ACKS`].
 const ACK_RATES: [fn(&Figures) -> &Vec<f64>; ACKS.len()] =
     [|figures| &figures.acks[0].0, |figures| &figures.acks[1].0, |figures| &figures.acks[2].0];

@@ -1,9 +1,9 @@
-//! How many events a queue takes over and runs in a second, on an empty table and on one with a
-//! million finished rows; and how many a Dedupe lets through.
+//! Measures how many events per second a queue accepts and runs, with an empty table and with a
+//! million finished rows, and how many a `Dedupe` lets through.
 //!
-//! `cargo bench -p openmail-tests --bench queue [-- FINISHED]`; PostgreSQL and Redis are measured
-//! where `OPENMAIL_TEST_POSTGRES` and `OPENMAIL_TEST_REDIS_SERVER` say where they are, as they do
-//! after `. .ci/services && start_services`.
+//! `cargo bench -p openmail-tests --bench queue [-- FINISHED]`. PostgreSQL and Redis are measured
+//! if `OPENMAIL_TEST_POSTGRES` and `OPENMAIL_TEST_REDIS_SERVER` are set, as they are after `.
+//! .ci/services && start_services`.
 
 mod dedupe;
 mod disk;
@@ -19,12 +19,12 @@ use openmail_tower::{
     queue::{Enqueue, PostgresStore, QueueStore},
 };
 
-/// How often each side is measured.
+/// The number of measurements of each side.
 const ROUNDS: usize = 10;
 
 #[tokio::main]
 async fn main() {
-    // First, while this process has no memory to use again.
+    // First, before this process has freed memory that it could reuse.
     let before = resident(process::id());
     let store = MemoryStore::new(10_000_000);
     let memory = dedupe::rounds(store.clone()).await;
@@ -83,7 +83,7 @@ async fn compare<St: QueueStore>(
 ) {
     let mut sides = [Figures::default(), Figures::default()];
     let mut disk = Vec::new();
-    // The first is to warm up.
+    // The first round is a warm-up.
     for round in 0..=ROUNDS {
         for place in [round % 2, (round + 1) % 2] {
             let queue = [empty, full][place];

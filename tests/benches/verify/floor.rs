@@ -1,4 +1,4 @@
-//! What cannot be saved: one HMAC with a ready-made key, and one pass of the parser.
+//! The lower bound: one HMAC with a prepared key, and one pass of the parser.
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};

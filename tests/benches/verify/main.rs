@@ -1,4 +1,5 @@
-//! What it costs to verify a request: against the floor, against others, by frames, and to refuse.
+//! Measures verification: against the lower bound, against other crates, by frames, and of refused
+//! requests.
 //!
 //! `cargo bench -p openmail-tests --bench verify`
 
@@ -19,16 +20,16 @@ use openmail_tests::{
     measure::{Comparison, Figure, Table, steady_allocator, time},
 };
 
-/// Sizes of bodies, with their names.
+/// The sizes of bodies, with their names.
 const SIZES: [(usize, &str); 4] =
     [(1 << 10, "1 KiB"), (8 << 10, "8 KiB"), (64 << 10, "64 KiB"), (1 << 20, "1 MiB")];
 
-/// How often each side is measured.
+/// The number of measurements of each side.
 const ROUNDS: usize = 41;
 
 fn main() {
     steady_allocator();
-    // A body in very many frames lets others have their turn, and then there is a timer.
+    // A body in very many frames yields to other tasks, which needs a timer.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.expect("a runtime");
     let _entered = runtime.enter();
@@ -43,7 +44,7 @@ fn row(table: &mut Table, size: &str, figure: &Figure) {
     table.row([size.into(), figure.name.clone(), time(figure.time), ratio]);
 }
 
-/// The whole way, from a request to an event in the hands of an inner service.
+/// From a request to an event in the inner service.
 fn against_floor_and_peers() {
     let mut table = Table::new(["body", "side", "median", "× floor"]);
     for (bytes, size) in SIZES {
@@ -65,7 +66,7 @@ fn against_floor_and_peers() {
     table.print("verify");
 }
 
-/// A body of many frames, that does not copy them.
+/// A body of many frames that does not copy them.
 #[derive(Clone)]
 struct Frames(Bytes, usize);
 
@@ -102,7 +103,7 @@ fn by_frames() {
     table.print("frames");
 }
 
-/// What the head alone gives away.
+/// Requests that are refused because of their head.
 fn refusals() {
     let body = Bytes::from(mail_of(8 << 10));
     let refused = |edit: fn(&mut http::HeaderMap)| {
@@ -142,7 +143,7 @@ fn insert(headers: &mut http::HeaderMap, name: &'static str, value: &'static str
     headers.insert(name, http::HeaderValue::from_static(value));
 }
 
-/// A signature of the right form that is not the body's.
+/// A signature of the right form that does not match the body.
 fn forged() {
     let mut table = Table::new(["body", "side", "median", "× HMAC"]);
     for (bytes, size) in SIZES {

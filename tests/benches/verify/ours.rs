@@ -1,4 +1,4 @@
-//! Our side: a request through `VerifyLayer` to a service that takes the event out.
+//! Our side: a request through `VerifyLayer` to a service that takes the event.
 
 use std::{
     convert::Infallible,
@@ -16,18 +16,18 @@ use openmail_tests::{measure::finish, secret, signed_at};
 use openmail_tower::{BoxError, VerifiedEvent, VerifyLayer, webhook::VerifiedBody};
 use tower::{Layer, Service};
 
-/// Now: no side is spared the clock.
+/// Returns the current time: every side reads the clock.
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970").as_secs()
 }
 
-/// Makes signed requests with a body of one frame.
+/// Creates signed requests with a body of one frame.
 pub(crate) fn requests(body: &Bytes) -> impl FnMut() -> Request<Full<Bytes>> + use<> {
     let frame = body.clone();
     prepared(body, move || Full::new(frame.clone()))
 }
 
-/// Makes signed requests; the signature is made once.
+/// Creates signed requests; they are signed only once.
 pub(crate) fn prepared<B, F: FnMut() -> B>(
     json: &[u8],
     mut body: F,

@@ -1,6 +1,6 @@
-//! Others at the same work: verify, judge freshness, parse into types, hand over.
+//! Other crates doing the same work: verify, check freshness, parse into types, pass on.
 //!
-//! Each gets a request in the form that it asks for, signed by its own scheme where it has one.
+//! Each gets a request in the form that it expects, signed with its own scheme if it has one.
 
 use std::{
     convert::Infallible,
@@ -28,7 +28,7 @@ use tower::{Layer, Service};
 
 use crate::ours::{now, prepared};
 
-/// What one writes for oneself after the documentation's example.
+/// What one would write following the documentation's example.
 #[derive(Debug, Deserialize)]
 #[allow(dead_code, reason = "what is parsed is the work")]
 pub(crate) struct Mail {
@@ -83,7 +83,7 @@ fn fresh(headers: &HeaderMap) -> bool {
     timestamp.is_some_and(|timestamp: u64| timestamp.abs_diff(now()) <= 300)
 }
 
-/// Behind a layer that has verified the body: reads it, parses it, takes the event.
+/// Inside a layer that has verified the body: reads it, parses it, takes the event.
 #[derive(Clone)]
 struct Parse {
     judge_freshness: bool,
@@ -135,7 +135,7 @@ impl Service<Request<Full<Bytes>>> for Parse {
     }
 }
 
-/// An axum handler of about twenty lines, as many have written it.
+/// An axum handler of about twenty lines, as people often write it.
 async fn handler(State(secret): State<Arc<str>>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let (Some(timestamp), Some(signature)) = (header("x-timestamp"), header("x-signature")) else {
@@ -211,7 +211,7 @@ pub(crate) fn standard_requests(body: &Bytes) -> impl FnMut() -> Request<Full<By
     }
 }
 
-/// It has no layer: a service that collects the body and calls it.
+/// It has no layer: a service collects the body and calls it.
 pub(crate) fn standardwebhooks() -> impl FnMut(Request<Full<Bytes>>) {
     let webhook = standardwebhooks::Webhook::from_bytes(SECRET.into()).expect("a key");
     let mut inner = Parse { judge_freshness: false };
@@ -238,7 +238,7 @@ pub(crate) fn github_requests(body: &Bytes) -> impl FnMut() -> Request<Full<Byte
     }
 }
 
-/// Its signature covers the body alone; freshness is judged behind it.
+/// Its signature covers only the body; freshness is checked afterwards.
 pub(crate) fn github_webhook() -> impl FnMut(Request<Full<Bytes>>) {
     let layer = tower_github_webhook::ValidateGitHubWebhookLayer::new(SECRET);
     let mut service = layer.layer(Parse { judge_freshness: true });

@@ -1,13 +1,13 @@
-//! OpenMail's REST API, which misbehaves on command.
+//! A fake of OpenMail's REST API that misbehaves on command.
 //!
-//! It prints its address and serves until its standard input ends. Everything that a client of the
-//! API sends is written down. Under `/_test/` it is told what to do:
+//! It prints its address and serves until its standard input ends. It records every request that an
+//! API client sends. It is controlled through requests under `/_test/`:
 //!
-//! - `POST /_test/faults`: a list of faults for requests to send, each taken once or `times`
-//! - `POST /_test/routes`: answers for paths, instead of its own
-//! - `POST /_test/messages`: messages of threads
+//! - `POST /_test/faults`: adds faults for requests to send, each used once or `times` times
+//! - `POST /_test/routes`: sets responses for paths, instead of its own
+//! - `POST /_test/messages`: adds messages to threads
 //! - `POST /_test/forget`: forgets idempotency keys, as OpenMail does after 24 h
-//! - `GET /_test/requests`: what was received
+//! - `GET /_test/requests`: lists the requests received
 
 use std::{
     collections::HashMap,
@@ -34,7 +34,7 @@ struct State {
     faults: Vec<Fault>,
     routes: HashMap<String, Route>,
     threads: HashMap<String, Vec<Value>>,
-    /// What was accepted with which key: the body, and the answer.
+    /// What was accepted with each key: the body, and the response.
     keys: HashMap<String, (Bytes, Value)>,
     requests: Vec<Seen>,
 }
@@ -53,7 +53,7 @@ async fn main() -> io::Result<()> {
             let shared = Arc::clone(&shared);
             tokio::spawn(async move {
                 let service = service_fn(move |request| answer(Arc::clone(&shared), request));
-                // An error of the service's closes the connection without an answer.
+                // An error of the service closes the connection without a response.
                 let _ = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new())
                     .serve_connection(TokioIo::new(stream), service)
                     .await;
@@ -176,11 +176,11 @@ fn take_fault(state: &mut State, inbox: &str) -> Option<Fault> {
             state.faults.remove(at);
         }
     }
-    // A fault for no times at all takes those before it back.
+    // A fault for 0 requests cancels those before it.
     Some(taken).filter(|fault| !fault.is_none())
 }
 
-/// One mail for each key, as OpenMail keeps it.
+/// Accepts one mail for each key, as OpenMail does.
 fn accept(state: &mut State, key: &str, body: &Bytes, number: usize) -> Response<Body> {
     if let Some((first, answer)) = state.keys.get(key) {
         if first != body {
@@ -190,7 +190,7 @@ fn accept(state: &mut State, key: &str, body: &Bytes, number: usize) -> Response
     }
     let answer = json!({"messageId": format!("out_{number}"), "status": "pending"});
     state.keys.insert(key.to_owned(), (body.clone(), answer.clone()));
-    // What was sent is in its thread.
+    // A sent mail appears in its thread.
     let mail: Value = serde_json::from_slice(body).unwrap_or_default();
     if let Some(messages) = mail["threadId"].as_str().and_then(|it| state.threads.get_mut(it)) {
         messages.push(json!({
@@ -208,7 +208,7 @@ fn routed(route: Route) -> Response<Body> {
         let (mut sender, channel) = Channel::new(1);
         tokio::spawn(async move {
             let _ = sender.send_data(body).await;
-            // Nothing more, for as long as the client waits.
+            // Sends nothing more for as long as the client waits.
             sleep(Duration::from_secs(3600)).await;
         });
         Response::new(Either::Right(channel))

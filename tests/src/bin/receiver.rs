@@ -1,10 +1,11 @@
-//! A receiver to be killed: a webhook before a queue, and a worker behind it.
+//! A receiver to be killed: a webhook in front of a queue, and a worker.
 //!
-//! `receiver DATABASE RUNS [worker|stuck|poisoned]`: the database is a file of SQLite or a `postgres://` URL;
-//! the file RUNS gets a line when a handler begins, and one when it fails. It prints its address, or
-//! only a line when it is but a worker, and ends when its standard input does. A worker that is stuck
-//! has the default settings, and handlers that never end; one that is poisoned has two attempts for
-//! each event, and aborts when it runs the event `poison`.
+//! `receiver DATABASE RUNS [worker|stuck|poisoned]`. The database is an SQLite file or a
+//! `postgres://` URL. A line is appended to the file RUNS when a handler begins, and another when
+//! it fails. The program prints its address (or an empty line if it is only a worker), and ends
+//! when its standard input does. A `stuck` worker has the default settings, and handlers that never
+//! end. A `poisoned` one has two attempts for each event, and aborts when it runs the event
+//! `poison`.
 
 use std::{
     env,
@@ -60,7 +61,7 @@ async fn receive<St: QueueStore>(
             if stuck {
                 std::future::pending::<()>().await;
             }
-            // Time to be killed in.
+            // Leaves time to be killed.
             tokio::time::sleep(Duration::from_millis(u64::from(fastrand::u8(..)) / 8)).await;
             if poisoned && id == "poison" {
                 std::process::abort();
@@ -92,7 +93,7 @@ async fn receive<St: QueueStore>(
         "none".to_owned()
     };
     writeln!(io::stdout(), "{address}")?;
-    // What it runs may take the process down, which is to have started before.
+    // The handlers may crash the process, so startup must be complete first.
     let stopped = Arc::clone(&stop);
     let worker = tokio::spawn(async move { worker.run(stopped.notified()).await });
     stdin().read_to_end(&mut Vec::new()).await?;

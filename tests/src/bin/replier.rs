@@ -1,8 +1,8 @@
-//! A receiver that answers each mail, to be killed or stopped.
+//! A receiver that answers each mail, to be killed or suspended.
 //!
-//! `replier DATABASE API [worker]`: the database is a file of SQLite or a `postgres://` URL; the API
-//! is a `fake_api`. It prints its address, or only a line when it is but a worker, and ends when its
-//! standard input does.
+//! `replier DATABASE API [worker]`. The database is an SQLite file or a `postgres://` URL; the API
+//! is a `fake_api`. The program prints its address (or an empty line if it is only a worker), and
+//! ends when its standard input does.
 
 use std::{
     env,
@@ -48,7 +48,7 @@ async fn receive<St: QueueStore>(
 ) -> Result<(), Failure> {
     let stop = Arc::new(Notify::new());
     let handler = service_fn(|_: VerifiedEvent| async {
-        // Time to be killed in. Each run writes another text, as a model does.
+        // Leaves time to be killed. Each run writes a different text, as a model would.
         tokio::time::sleep(Duration::from_millis(u64::from(fastrand::u8(..)) / 16)).await;
         if fastrand::u8(..) < 16 {
             return Err(HandlerError::failed("by chance"));

@@ -1,7 +1,7 @@
-//! A receiver in a process of its own, so that its memory can be measured.
+//! A receiver in its own process, so that its memory can be measured.
 //!
-//! Prints its address and ends when its standard input does. Holds each event for a second, and takes
-//! bodies however slow; with the argument `prompt`, does neither.
+//! It prints its address and ends when its standard input does. It holds each event for a second,
+//! and accepts bodies however slow; with the argument `prompt`, it does neither.
 
 use std::time::Duration;
 

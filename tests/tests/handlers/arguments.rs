@@ -25,7 +25,7 @@ async fn borrowed(
     log.add(format!("{inbox} {thread} {id} {attempt} {}", message.sender().unwrap()));
 }
 
-/// An extractor with a lifetime, of this test's own.
+/// A user's own extractor with a lifetime.
 struct Everything<'e>(#[allow(dead_code)] &'e VerifiedEvent);
 
 impl<'e, S> FromEvent<'e, S> for Everything<'e> {
@@ -73,7 +73,7 @@ async fn rest(event: &VerifiedEvent, inbox: Option<InboxId>, log: State<Log>) {
 }
 
 #[tokio::test]
-async fn everything_an_event_has_can_be_taken() {
+async fn handlers_can_take_everything_an_event_has() {
     let log = Log::default();
     let router = EventRouter::new()
         .handler(borrowed)
@@ -97,7 +97,7 @@ async fn everything_an_event_has_can_be_taken() {
 }
 
 #[tokio::test]
-async fn a_pods_event_has_no_inbox() {
+async fn event_of_a_pod_has_no_inbox() {
     let log = Log::default();
     let router = EventRouter::new().handler(lifecycle).with_state(log.clone());
     let stored =
@@ -108,7 +108,7 @@ async fn a_pods_event_has_no_inbox() {
     assert_eq!(log.take(), [format!("{id} false")]);
 }
 
-/// A payload type that the crate does not know, of an event that it does not know.
+/// A user's own payload for an event that the crate does not know.
 #[derive(serde::Deserialize)]
 struct Bounced {
     inbox_id: String,
@@ -120,21 +120,21 @@ async fn unlisted(Payload(bounced): Payload<Bounced>, news: &UnknownEvent, State
 }
 
 #[tokio::test]
-async fn an_unlisted_event_can_be_asked_for() {
+async fn handler_can_name_an_unlisted_event() {
     let log = Log::default();
     let router = EventRouter::new().handler(unlisted).with_state(log.clone());
     assert_eq!(run(router, named("message.sent")).await.unwrap(), Outcome::Done);
     assert_eq!(log.take(), ["message.sent inb_1"]);
 }
 
-// Of what is not known, nothing says that it is about no inbox.
+// An unknown event may have an inbox, even if its name begins with `pod.`.
 #[openmail_handler(event = "pod.inbox_added", unlisted, inbox = "inb_new")]
 async fn added(news: &UnknownEvent, State(log): State<Log>) {
     log.add(&news.event);
 }
 
 #[tokio::test]
-async fn an_unlisted_event_of_a_pod_may_be_of_an_inbox() {
+async fn unlisted_event_of_a_pod_may_have_an_inbox() {
     let log = Log::default();
     let router = EventRouter::new().handler(added).with_state(log.clone());
     let news = serde_json::json!({"event": "pod.inbox_added", "inbox_id": "inb_new"});
@@ -153,7 +153,7 @@ async fn cut(Payload(bounce): Payload<Cut>, State(log): State<Log>) {
 }
 
 #[tokio::test]
-async fn half_an_emoji_does_not_cost_the_event() {
+async fn keeps_an_event_with_half_an_emoji() {
     let log = Log::default();
     let router = EventRouter::new().handler(cut).with_state(log.clone());
     let json = r#"{"event":"message.bounced","text":"cut \ud83d"}"#;
@@ -171,7 +171,7 @@ struct Picky {
 }
 
 #[tokio::test]
-async fn a_payload_that_does_not_fit_is_tried_again() {
+async fn payload_that_does_not_fit_is_retried() {
     let error = run(EventRouter::new().handler(picky), mail("inb_1")).await.unwrap_err();
     assert_eq!(error.kind(), HandlerErrorKind::Failed);
     assert!(error.to_string().contains("nowhere"), "{error}");
@@ -181,7 +181,7 @@ async fn a_payload_that_does_not_fit_is_tried_again() {
 async fn threaded(_: ThreadId) {}
 
 #[tokio::test]
-async fn what_an_event_lacks_for_once_is_a_failure_and_not_for_good() {
+async fn missing_argument_is_a_failure_but_not_permanent() {
     let mail = event(&serde_json::json!({
         "event": "message.received", "event_id": "e", "inbox_id": "inb_1",
         "message": {"id": "m", "from": "a@example.com"},

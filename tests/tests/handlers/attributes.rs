@@ -20,13 +20,13 @@ pub(crate) async fn old(unused: &MessageReceived, State(log): State<Log>) {
 }
 
 #[test]
-fn cfg_removes_all_of_a_handler() {
+fn cfg_removes_a_handler_completely() {
     let _ = EventRouter::<()>::new().handler(absent);
 }
 
 #[test]
 #[expect(deprecated)]
-fn a_deprecated_handler_says_so_where_it_is_registered() {
+fn deprecated_handler_warns_where_it_is_registered() {
     let _ = EventRouter::<Log>::new().handler(old);
 }
 
@@ -70,7 +70,7 @@ impl std::io::Write for Writer {
     }
 }
 
-/// Has this thread write what it traces into the log.
+/// Writes the traces of this thread into the log.
 fn traced(log: &Log) -> tracing::subscriber::DefaultGuard {
     let writer = Writer(log.clone());
     let subscriber = tracing_subscriber::fmt()
@@ -83,7 +83,7 @@ fn traced(log: &Log) -> tracing::subscriber::DefaultGuard {
 }
 
 #[tokio::test]
-async fn an_instrumented_handler_keeps_its_spans_name() {
+async fn instrumented_handler_keeps_the_name_of_its_span() {
     let log = Log::default();
     let _guard = traced(&log);
     let router = EventRouter::new()
@@ -117,7 +117,7 @@ pub(crate) struct Numbers {
 }
 
 #[tokio::test]
-async fn the_function_stays_callable() {
+async fn function_stays_callable() {
     assert!(counted::call(Payload(Numbers { numbers: vec![1] })).await.is_ok());
     assert!(counted::call(Payload(Numbers { numbers: vec![] })).await.is_err());
     let (copy, name) = (counted, format!("{counted:?}"));

@@ -1,4 +1,4 @@
-//! What `#[openmail_handler]` takes, and that it runs.
+//! What `#[openmail_handler]` accepts, and that it runs.
 
 mod arguments;
 mod attributes;
@@ -21,7 +21,7 @@ use openmail_tower::{
 };
 use tower::ServiceExt;
 
-/// Where handlers leave what they saw.
+/// Where handlers record what they saw.
 #[derive(Debug, Clone, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);
 

@@ -1,4 +1,4 @@
-/// Named as the macro's own variables and types might be, and nothing imported by its own name.
+/// Uses the names that the macro's own variables and types might have, and imports nothing.
 #[allow(non_upper_case_globals)]
 mod hostile {
     use openmail_tower::handler::State as Of;
@@ -37,7 +37,7 @@ mod hostile {
     pub(super) async fn r#type(_: &openmail_tower::VerifiedEvent) {}
 }
 
-/// Names of the expansion's own.
+/// Uses the names of the expansion.
 #[allow(non_snake_case)]
 mod expanded {
     use openmail_tower::{MessageReceived, handler::State, openmail_handler};
@@ -49,7 +49,7 @@ mod expanded {
     pub(super) async fn __State(_: &MessageReceived, State(_): State<__This>) {}
 }
 
-/// In a module of its own, since another handler's variables would be this value.
+/// In its own module, since this value would clash with the variables of other handlers.
 #[allow(non_snake_case)]
 mod alone {
     use openmail_tower::handler::State;
@@ -75,7 +75,7 @@ macro_rules! with_body {
 with_body!(body_by_macro, { Err(String::from("from the macro")) });
 
 #[tokio::test]
-async fn a_body_can_come_from_a_macro() {
+async fn body_can_come_from_a_macro() {
     let router = openmail_tower::EventRouter::new().handler(body_by_macro);
     let error = super::run(router, super::mail("inb_body")).await.unwrap_err();
     assert_eq!(error.to_string(), "from the macro");
@@ -94,7 +94,7 @@ handlers! {
 }
 
 #[tokio::test]
-async fn a_macro_and_a_function_can_hold_handlers() {
+async fn macros_and_functions_can_contain_handlers() {
     #[openmail_tower::openmail_handler(event = "message.received")]
     async fn inner(_: openmail_tower::handler::RawBody) {}
 
@@ -112,19 +112,19 @@ async fn a_macro_and_a_function_can_hold_handlers() {
 async fn crate_elsewhere(_: elsewhere::tower::EventId) {}
 
 #[openmail_tower::openmail_handler(event = "pod.reactivated", crate = "self::elsewhere::tower")]
-async fn crate_in_a_string(_: elsewhere::tower::EventId) {}
+async fn crate_path_can_be_a_string(_: elsewhere::tower::EventId) {}
 
 mod elsewhere {
     pub(super) use openmail_tower as tower;
 }
 
 #[tokio::test]
-async fn no_name_gets_in_the_way() {
+async fn expansion_does_not_clash_with_user_names() {
     let router = openmail_tower::EventRouter::new()
         .handler(hostile::event)
         .handler(hostile::state)
         .handler(crate_elsewhere)
-        .handler(crate_in_a_string)
+        .handler(crate_path_can_be_a_string)
         .fallback(hostile::r#type)
         .with_state(hostile::S);
     for inbox in ["inb_check", "inb_name", "inb_1"] {
@@ -134,7 +134,7 @@ async fn no_name_gets_in_the_way() {
 }
 
 #[test]
-fn the_expansions_own_names_can_be_handlers() {
+fn handlers_can_have_the_names_of_the_expansion() {
     let _ = openmail_tower::EventRouter::new()
         .handler(expanded::__State)
         .handler(alone::__openmail_event)

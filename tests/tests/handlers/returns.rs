@@ -42,7 +42,7 @@ async fn opaque() -> impl openmail_tower::IntoOutcome {
 }
 
 #[tokio::test]
-async fn the_answer_becomes_an_outcome_or_an_error() {
+async fn return_value_becomes_an_outcome_or_an_error() {
     let router = EventRouter::new()
         .handler(own)
         .handler(boxed)

@@ -26,7 +26,7 @@ async fn others(State(log): State<Log>, inbox: InboxId) {
 }
 
 #[tokio::test]
-async fn inboxes_are_constants_or_lists_of_them() {
+async fn inboxes_can_be_constants_or_lists_of_them() {
     let log = Log::default();
     let router =
         EventRouter::new().handler(constant).handler(list).handler(others).with_state(log.clone());
@@ -48,7 +48,7 @@ async fn inboxes_are_constants_or_lists_of_them() {
 async fn twin() {}
 
 #[test]
-fn two_handlers_of_one_event_and_inbox_panic_with_both_places() {
+fn overlapping_handlers_panic_and_name_both() {
     let twins = || EventRouter::<Log>::new().handler(list).handler(twin);
     let panic = std::panic::catch_unwind(twins).unwrap_err();
     let text = panic.downcast_ref::<String>().unwrap();
@@ -58,15 +58,15 @@ fn two_handlers_of_one_event_and_inbox_panic_with_both_places() {
 }
 
 #[openmail_handler(event = "message.received", inbox = three())]
-async fn bound_at_start_up(State(log): State<Log>, inbox: InboxId) {
+async fn binds_an_inbox_at_start_up(State(log): State<Log>, inbox: InboxId) {
     log.add(inbox.as_str());
 }
 
 #[tokio::test]
-async fn ids_known_only_at_start_up_replace_the_attributes() {
+async fn id_given_at_start_up_replaces_the_attributes() {
     let log = Log::default();
     let id = String::from("inb_at_start_up");
-    let router = EventRouter::new().inbox(&id, bound_at_start_up).with_state(log.clone());
+    let router = EventRouter::new().inbox(&id, binds_an_inbox_at_start_up).with_state(log.clone());
     run(router.clone(), mail(&id)).await.unwrap();
     assert_eq!(log.take(), ["inb_at_start_up"]);
     assert_eq!(run(router, mail("inb_three")).await.unwrap(), Outcome::Unrouted);

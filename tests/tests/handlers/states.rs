@@ -12,7 +12,7 @@ impl FromRef<AppState> for Log {
     }
 }
 
-/// Can be taken from one state only.
+/// Can be extracted from one state only.
 struct Greeting(&'static str);
 
 impl<'e> FromEvent<'e, AppState> for Greeting {
@@ -36,14 +36,14 @@ async fn one_state(mail: &MessageReceived, State(log): State<Log>, Greeting(gree
     log.add(format!("{greeting} {}", mail.inbox_id));
 }
 
-// Which states it can be taken from need not be named.
+// The states from which an argument can be extracted need not be named.
 #[openmail_handler]
 async fn rest(event: EventKind, State(log): State<Log>, _: Greeting) {
     log.add(event.as_str());
 }
 
 #[tokio::test]
-async fn handlers_take_the_state_or_a_part_of_it() {
+async fn handlers_take_the_state_or_a_part() {
     let log = Log::default();
     let router = EventRouter::new()
         .handler(part)

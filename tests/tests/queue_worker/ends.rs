@@ -1,10 +1,10 @@
-//! How runs end: by a limit, by being put off, without a handler, as a dead letter that is reported.
+//! How runs end: by a time limit, postponed, without a handler, or as a reported dead letter.
 
 use openmail_tower::{EventRouter, queue::DeadLetter};
 
 use super::*;
 
-/// A mail of one thread.
+/// A mail in one thread.
 fn of_thread(id: &str) -> VerifiedEvent {
     event(format!(
         r#"{{"event":"message.received","event_id":"{id}","inbox_id":"i","thread_id":"t",
@@ -18,7 +18,7 @@ async fn last_error(folder: &TempDir) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_run_that_takes_too_long_fails_and_frees_its_lane() {
+async fn slow_run_fails_and_frees_its_lane() {
     let (queue, _folder) = queue().await;
     add(&queue, of_thread("hangs")).await;
     add(&queue, of_thread("next")).await;
@@ -38,7 +38,7 @@ async fn a_run_that_takes_too_long_fails_and_frees_its_lane() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_put_off_keeps_its_reason() {
+async fn released_event_keeps_its_reason() {
     let (queue, folder) = queue().await;
     add(&queue, mail("evt_1")).await;
     let seen = Seen::default();
@@ -59,7 +59,7 @@ async fn an_event_that_is_put_off_keeps_its_reason() {
 }
 
 #[tokio::test]
-async fn an_event_whose_handler_is_unavailable_for_too_long_becomes_a_dead_letter() {
+async fn event_whose_handler_is_unavailable_for_too_long_becomes_a_dead_letter() {
     let (queue, _folder) = queue().await;
     add(&queue, mail("evt_1")).await;
     let seen = Seen::default();
@@ -74,7 +74,7 @@ async fn an_event_whose_handler_is_unavailable_for_too_long_becomes_a_dead_lette
 }
 
 #[tokio::test]
-async fn an_event_that_waits_for_a_limit_outlasts_an_outage() {
+async fn event_that_waits_for_a_limit_outlasts_max_age() {
     let (queue, folder) = queue().await;
     add(&queue, mail("evt_1")).await;
     let seen = Seen::default();
@@ -98,7 +98,7 @@ async fn an_event_that_waits_for_a_limit_outlasts_an_outage() {
 }
 
 #[tokio::test]
-async fn an_event_that_no_handler_takes_becomes_a_dead_letter() {
+async fn event_without_a_handler_becomes_a_dead_letter() {
     let (queue, _folder) = queue().await;
     add(&queue, mail("evt_1")).await;
     add(&queue, event(r#"{"event":"setup.test"}"#)).await;
@@ -115,7 +115,7 @@ async fn an_event_that_no_handler_takes_becomes_a_dead_letter() {
 }
 
 #[tokio::test]
-async fn a_finished_event_keeps_its_key_and_not_its_mail() {
+async fn finished_event_keeps_its_key_but_not_its_mail() {
     let (queue, folder) = queue().await;
     let seen = Seen::default();
     let worker = Running::start(queue.worker(seeing(&seen, |_| Ok(Outcome::Done))));
@@ -128,9 +128,9 @@ async fn a_finished_event_keeps_its_key_and_not_its_mail() {
     assert_eq!(add(&queue, mail("evt_1")).await, Outcome::Duplicate);
 }
 
-/// A database that refuses whatever is not ASCII, as one in another encoding does.
+/// The database refuses everything that is not ASCII, like one with another encoding.
 #[tokio::test]
-async fn an_error_that_the_store_refuses_is_written_without_it() {
+async fn error_that_the_store_refuses_is_replaced() {
     let (queue, folder) = queue().await;
     let database = database(&folder).await;
     sqlx::query(
@@ -152,7 +152,7 @@ async fn an_error_that_the_store_refuses_is_written_without_it() {
 }
 
 #[tokio::test]
-async fn a_settlement_that_the_store_refuses_for_good_ends_as_a_dead_letter() {
+async fn refused_settlement_ends_as_a_dead_letter() {
     let (queue, folder) = queue().await;
     let database = database(&folder).await;
     sqlx::query(
@@ -174,7 +174,7 @@ async fn a_settlement_that_the_store_refuses_for_good_ends_as_a_dead_letter() {
 
 type Letters = Arc<Mutex<Vec<DeadLetter>>>;
 
-/// A service that keeps the dead letters it is called with, and fails the first `failures` times.
+/// A service that records the dead letters it is called with, and fails the first `failures` times.
 fn reporting(
     letters: &Letters,
     failures: usize,
@@ -223,7 +223,7 @@ async fn each_dead_letter_is_reported_once() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_is_reported_again_only_if_the_call_failed() {
+async fn dead_letter_is_reported_again_only_if_the_call_failed() {
     let (queue, folder) = queue().await;
     let database = database(&folder).await;
     let seen = Letters::default();
@@ -235,7 +235,7 @@ async fn a_dead_letter_is_reported_again_only_if_the_call_failed() {
     let calls = async |count: usize| {
         let reached = async {
             while seen.lock().unwrap().len() < count {
-                // The time after which it is tried again is over.
+                // As if the time before the next report had passed.
                 sqlx::query("UPDATE openmail_events SET report_at = 0 WHERE report_at IS NOT NULL")
                     .execute(&database)
                     .await

@@ -1,4 +1,4 @@
-//! One inbox, or one heavy mail, takes nothing from others.
+//! One inbox, or one large mail, cannot starve others.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn of(inbox: &str, id: &str, text: &str) -> VerifiedEvent {
     ))
 }
 
-/// Tells when events of an inbox begin; those of `flooded` never end.
+/// Reports when events of an inbox begin. Those of `flooded` never end.
 fn hanging(
     begun: &Arc<Semaphore>,
 ) -> impl Service<
@@ -42,7 +42,7 @@ async fn flood(queue: &Queue, mails: usize) {
     added.join_all().await;
 }
 
-/// Waits until so many events run.
+/// Waits until this many events run.
 async fn running(queue: &Queue, expected: u64) {
     let reached = async {
         while states(queue.store()).await.running != expected {
@@ -53,7 +53,7 @@ async fn running(queue: &Queue, expected: u64) {
 }
 
 #[tokio::test]
-async fn a_flooded_inbox_leaves_slots_to_others() {
+async fn flooded_inbox_leaves_slots_to_others() {
     let (queue, _folder) = queue().await;
     flood(&queue, 500).await;
     for limit in [None, Some(3)] {
@@ -70,20 +70,20 @@ async fn a_flooded_inbox_leaves_slots_to_others() {
         }
         let others = timeout(Duration::from_secs(30), begun.acquire_many(20)).await;
         others.expect("they do not wait for the flooded inbox").unwrap().forget();
-        // What has ended is written down a moment later.
+        // A finished event is settled a moment later.
         running(&queue, taken).await;
         assert_eq!(worker.stop().await, usize::try_from(taken).unwrap());
     }
 }
 
 #[tokio::test]
-async fn a_worker_holds_no_more_than_its_memory() {
+async fn worker_holds_no_more_than_its_memory() {
     let (queue, _folder) = queue().await;
     for number in 0..30 {
         add(&queue, of("flooded", &format!("heavy{number}"), &"x".repeat(100_000))).await;
     }
     let begun = Arc::new(Semaphore::new(0));
-    // Half of it is for one inbox: five mails of 100 kB and what is parsed from them.
+    // One inbox may use half of it: five mails of 100 kB with what is parsed from them.
     let worker = queue.worker(hanging(&begun)).concurrency(50).memory(2_100_000);
     let worker = Running::start(worker.grace(Duration::ZERO));
     running(&queue, 5).await;
@@ -98,7 +98,7 @@ async fn a_worker_holds_no_more_than_its_memory() {
 }
 
 #[tokio::test]
-async fn an_event_heavier_than_all_memory_runs_by_itself() {
+async fn event_that_exceeds_all_memory_runs_alone() {
     let (queue, _folder) = queue().await;
     for number in 0..3 {
         add(&queue, of(&format!("inb_{number}"), "e", &"x".repeat(100_000))).await;

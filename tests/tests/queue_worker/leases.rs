@@ -1,8 +1,8 @@
-//! Who runs an event, for how long, and how a worker stops.
+//! Leases of running events, and how a worker stops.
 
 use super::*;
 
-/// Holds its runs until it is told to let them go.
+/// Runs that wait until the gate lets them end.
 fn gated(
     begun: &Arc<Semaphore>,
     gate: &Arc<Semaphore>,
@@ -30,7 +30,7 @@ fn gates() -> [Arc<Semaphore>; 2] {
 }
 
 #[tokio::test]
-async fn it_stops_when_what_runs_has_ended_and_gives_back_the_rest() {
+async fn stops_once_runs_have_ended_and_gives_back_the_rest() {
     let (queue, _folder) = queue().await;
     for number in 0..8 {
         add(&queue, mail(&format!("evt_{number}"))).await;
@@ -52,7 +52,7 @@ async fn it_stops_when_what_runs_has_ended_and_gives_back_the_rest() {
 }
 
 #[tokio::test]
-async fn what_does_not_end_in_time_is_cut_off_and_runs_again() {
+async fn run_past_the_grace_is_cancelled_and_repeated() {
     let (queue, _folder) = queue().await;
     add(&queue, mail("evt_1")).await;
     let [begun, gate] = gates();
@@ -70,7 +70,7 @@ async fn what_does_not_end_in_time_is_cut_off_and_runs_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_blocks_its_thread_is_not_waited_for() {
+async fn does_not_wait_for_a_run_that_blocks_its_thread() {
     let (queue, _folder) = queue().await;
     for number in 0..2 {
         add(&queue, mail(&format!("evt_{number}"))).await;
@@ -96,13 +96,13 @@ async fn what_blocks_its_thread_is_not_waited_for() {
     let worker = Running::start(queue.worker(events).grace(grace).store_timeout(store));
     timeout(Duration::from_secs(60), begun.acquire_many(2)).await.unwrap().unwrap().forget();
     assert_eq!(worker.stop().await, 2);
-    // The other was cut off, and is given back.
+    // The other run was cancelled, and its event given back.
     counts(&queue, States { ready: 1, running: 1, ..States::default() }).await;
     drop(release);
 }
 
 #[tokio::test]
-async fn a_service_is_called_only_when_it_is_ready() {
+async fn service_is_called_only_when_it_is_ready() {
     let (queue, _folder) = queue().await;
     for number in 0..100 {
         add(&queue, mail(&format!("evt_{number}"))).await;
@@ -120,7 +120,7 @@ async fn a_service_is_called_only_when_it_is_ready() {
             }
         })
     };
-    // Two workers share its one place; it panics when it is called without having been ready.
+    // Two workers share its only place. It panics if it is called without having been polled ready.
     let events = ServiceBuilder::new().concurrency_limit(1).service(inner);
     let workers = [0, 1].map(|_| Running::start(queue.worker(events.clone())));
     counts(&queue, States::default()).await;
@@ -131,7 +131,7 @@ async fn a_service_is_called_only_when_it_is_ready() {
 }
 
 #[tokio::test]
-async fn a_running_event_is_renewed_and_a_lost_one_is_cut_off() {
+async fn running_event_is_renewed_and_a_lost_one_is_cancelled() {
     let (queue, folder) = queue().await;
     add(&queue, mail("evt_1")).await;
     let database = database(&folder).await;
@@ -165,7 +165,7 @@ async fn a_running_event_is_renewed_and_a_lost_one_is_cut_off() {
         }
     };
     timeout(Duration::from_secs(30), renewed).await.unwrap();
-    // Somebody else has it, for an hour.
+    // Another worker has claimed it, for an hour.
     sqlx::query("UPDATE openmail_events SET token = token + 1, due_at = due_at + 3600000")
         .execute(&database)
         .await
@@ -175,7 +175,7 @@ async fn a_running_event_is_renewed_and_a_lost_one_is_cut_off() {
     counts(&queue, States { running: 1, ..States::default() }).await;
 }
 
-/// An error whose text cannot be had.
+/// An error whose text cannot be rendered.
 #[derive(Debug)]
 struct Silent;
 
@@ -188,7 +188,7 @@ impl std::fmt::Display for Silent {
 impl std::error::Error for Silent {}
 
 #[tokio::test]
-async fn an_error_without_words_is_a_failure_too() {
+async fn error_without_a_text_is_a_failure() {
     let (queue, _folder) = queue().await;
     add(&queue, mail("evt_1")).await;
     let events = service_fn(async |_: VerifiedEvent| Err::<Outcome, _>(HandlerError::from(Silent)));
@@ -200,7 +200,7 @@ async fn an_error_without_words_is_a_failure_too() {
 }
 
 #[tokio::test]
-async fn waiting_for_ever_may_be_asked_for() {
+async fn maximum_durations_are_accepted() {
     let (queue, _folder) = queue().await;
     let seen = Seen::default();
     let worker = queue.worker(seeing(&seen, |_| Ok(Outcome::Done)));
@@ -210,14 +210,14 @@ async fn waiting_for_ever_may_be_asked_for() {
     assert_eq!(worker.stop().await, 0);
 }
 
-/// Has every lease and every back-off expire, as after a long time.
+/// Expires every lease and every back-off, as after a long time.
 async fn run_out(database: &SqlitePool) {
     let all = "UPDATE openmail_events SET due_at = 0 WHERE state = 'ready'";
     sqlx::query(all).execute(database).await.unwrap();
 }
 
 #[tokio::test]
-async fn an_event_that_runs_here_is_not_begun_again() {
+async fn event_that_runs_here_is_not_begun_again() {
     let (queue, folder) = queue().await;
     add(&queue, mail("evt_1")).await;
     let database = database(&folder).await;
@@ -226,7 +226,7 @@ async fn an_event_that_runs_here_is_not_begun_again() {
     let worker = Running::start(worker);
     begun.acquire().await.unwrap().forget();
     run_out(&database).await;
-    // Others are claimed and run meanwhile.
+    // Other events are claimed and run meanwhile.
     gate.add_permits(20);
     for number in 2..20 {
         add(&queue, mail(&format!("evt_{number}"))).await;
@@ -236,7 +236,7 @@ async fn an_event_that_runs_here_is_not_begun_again() {
     assert_eq!(begun.available_permits(), 18, "each was begun once");
 }
 
-/// A worker begins a run, and is gone in the midst of it.
+/// Begins a run in a worker, and drops the worker during it.
 async fn lose_a_worker(queue: &Queue) {
     let [begun, gate] = gates();
     let worker = queue.worker(gated(&begun, &gate)).poll_interval(Duration::from_millis(10));
@@ -247,7 +247,7 @@ async fn lose_a_worker(queue: &Queue) {
 }
 
 #[tokio::test]
-async fn an_event_whose_worker_is_lost_runs_again_and_uses_no_attempt() {
+async fn event_of_a_lost_worker_runs_again_without_using_an_attempt() {
     let (queue, folder) = queue().await;
     add(&queue, mail("evt_1")).await;
     for _ in 0..2 {
@@ -263,11 +263,11 @@ async fn an_event_whose_worker_is_lost_runs_again_and_uses_no_attempt() {
 }
 
 #[tokio::test]
-async fn an_event_that_takes_its_worker_down_each_time_is_buried() {
+async fn event_that_always_crashes_its_worker_is_buried() {
     let (queue, folder) = queue().await;
     let database = database(&folder).await;
     add(&queue, mail("evt_1")).await;
-    // Twice beside others, for all that is known, and twice alone.
+    // Twice beside other runs, as far as is known, and twice alone.
     for _ in 0..3 {
         lose_a_worker(&queue).await;
         run_out(&database).await;
@@ -291,7 +291,7 @@ async fn an_event_that_takes_its_worker_down_each_time_is_buried() {
 }
 
 #[tokio::test]
-async fn a_suspect_runs_alone() {
+async fn suspect_runs_alone() {
     let (queue, folder) = queue().await;
     let database = database(&folder).await;
     for number in 0..3 {
@@ -328,7 +328,7 @@ async fn a_suspect_runs_alone() {
 }
 
 #[tokio::test]
-async fn a_reactivated_inbox_releases_what_it_held() {
+async fn reactivated_inbox_releases_its_held_replies() {
     let (queue, folder) = queue().await;
     add(&queue, mail("evt_1")).await;
     let hold = "UPDATE openmail_events SET held = 1, due_at = due_at + 3600000";

@@ -1,4 +1,4 @@
-//! A worker, over SQLite.
+//! A worker on SQLite.
 
 mod ends;
 mod fairness;
@@ -44,7 +44,7 @@ async fn add(queue: &Queue, event: VerifiedEvent) -> Outcome {
     queue.clone().oneshot(event).await.unwrap()
 }
 
-/// A worker that runs until it is told to stop.
+/// A running worker that can be stopped.
 struct Running {
     stop: oneshot::Sender<()>,
     task: JoinHandle<usize>,
@@ -82,12 +82,12 @@ async fn counts(queue: &Queue, expected: States) {
     }
 }
 
-/// A back-off that does not wait.
+/// Returns a back-off without delay.
 fn at_once(attempts: u32) -> Backoff {
     Backoff::new(Duration::from_millis(1), Duration::from_millis(1)).attempts(attempts)
 }
 
-/// A service that keeps the events it gets, and answers as `answer` does.
+/// A service that records its events, and answers as `answer` does.
 fn seeing(
     seen: &Seen,
     answer: fn(&VerifiedEvent) -> Result<Outcome, HandlerError>,
@@ -107,7 +107,7 @@ fn seeing(
 }
 
 #[tokio::test]
-async fn each_event_is_run_once() {
+async fn each_event_runs_once() {
     let (queue, folder) = queue().await;
     let seen = Seen::default();
     let worker = Running::start(queue.worker(seeing(&seen, |_| Ok(Outcome::Done))));
@@ -127,7 +127,7 @@ async fn each_event_is_run_once() {
 }
 
 #[tokio::test]
-async fn two_events_of_one_mail_are_one_by_choice() {
+async fn message_key_merges_two_events_of_one_mail() {
     let (queue, _folder) = queue().await;
     assert_eq!(add(&queue, mail("evt_1")).await, Outcome::Queued);
     assert_eq!(add(&queue, mail("evt_2")).await, Outcome::Queued);
@@ -137,7 +137,7 @@ async fn two_events_of_one_mail_are_one_by_choice() {
 }
 
 #[tokio::test]
-async fn failures_and_panics_are_tried_again_and_the_last_is_a_dead_letter() {
+async fn failures_and_panics_are_retried_until_a_dead_letter() {
     let (queue, _folder) = queue().await;
     let seen = Seen::default();
     let events = seeing(&seen, |event| match event.attempt() {
@@ -152,7 +152,7 @@ async fn failures_and_panics_are_tried_again_and_the_last_is_a_dead_letter() {
     let letters = queue.store().dead_letters(None, 10).await.unwrap();
     assert_eq!((letters[0].attempts, &*letters[0].error), (3, "attempt 3"));
     assert_eq!(letters[0].event_id.as_deref(), Some("evt_1"));
-    // Whoever opens the store beside the worker may requeue it.
+    // Anyone who opens the store beside the worker can requeue it.
     assert!(queue.store().requeue(letters[0].id).await.unwrap());
     counts(&queue, States { dead: 1, ..States::default() }).await;
     worker.stop().await;
@@ -160,7 +160,7 @@ async fn failures_and_panics_are_tried_again_and_the_last_is_a_dead_letter() {
 }
 
 #[tokio::test]
-async fn what_would_fail_again_is_not_tried_again() {
+async fn permanent_failure_is_not_retried() {
     let (queue, _folder) = queue().await;
     let seen = Seen::default();
     let events = seeing(&seen, |_| Err(HandlerError::permanent("never")));
@@ -172,7 +172,7 @@ async fn what_would_fail_again_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_run_that_could_not_be_is_no_attempt() {
+async fn unavailable_run_is_not_an_attempt() {
     let (queue, _folder) = queue().await;
     let seen = Seen::default();
     let events = {
@@ -197,7 +197,7 @@ async fn a_run_that_could_not_be_is_no_attempt() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_buried_and_blocks_nothing() {
+async fn unreadable_event_is_buried_and_blocks_nothing() {
     let (queue, folder) = queue().await;
     for id in ["evt_1", "evt_2"] {
         let thread = format!(

@@ -1,9 +1,9 @@
-//! The worker and its store: what is kept, closed, or opened by several.
+//! The worker and its store: retention, closing, and several openers.
 
 use super::*;
 
 #[tokio::test]
-async fn what_is_done_is_kept_for_a_time() {
+async fn done_keys_are_kept_for_their_retention() {
     let (queue, folder) = queue().await;
     let seen = Seen::default();
     let worker = Running::start(queue.worker(seeing(&seen, |_| Ok(Outcome::Done))));
@@ -34,7 +34,7 @@ async fn what_is_done_is_kept_for_a_time() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_closed_or_busy_takes_nothing() {
+async fn closed_or_busy_store_accepts_nothing() {
     let (queue, folder) = queue().await;
     let mut busy = database(&folder).await.acquire().await.unwrap().detach();
     sqlx::query("BEGIN IMMEDIATE").execute(&mut busy).await.unwrap();
@@ -52,7 +52,7 @@ async fn a_store_that_is_closed_or_busy_takes_nothing() {
 }
 
 #[tokio::test]
-async fn several_open_a_new_file_at_once() {
+async fn several_processes_open_a_new_file_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inbox.db");
     let opened = Arc::new(Mutex::new(Vec::new()));
@@ -71,7 +71,7 @@ async fn several_open_a_new_file_at_once() {
 }
 
 #[tokio::test]
-async fn tables_of_a_later_version_are_left_alone() {
+async fn tables_of_a_later_version_are_refused() {
     let (queue, folder) = queue().await;
     queue.store().close().await;
     sqlx::query("INSERT INTO openmail_migrations VALUES (99, 0)")

@@ -1,8 +1,8 @@
-//! What is wrong with a configuration, and where.
+//! What is wrong with a configuration, and on which line.
 
 use std::{error, fmt, ops::Range, path::Path};
 
-/// Reads as `gateway.toml:12: the reason`. It never holds a secret.
+/// Reads as `gateway.toml:12: the reason`. It never contains a secret.
 #[derive(Debug)]
 pub(crate) struct ConfigError {
     place: String,
@@ -25,7 +25,7 @@ impl ConfigError {
         Self { place: format!("{}:{line}", path.display()), reason: reason.to_string() }
     }
 
-    /// The parser's own message shows the text it stumbled over, which may be a secret.
+    /// The parser's own message quotes the text, which may be a secret.
     pub(super) fn parser(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         let message = error.message();
         let reason = match message.split_once(": string \"") {
@@ -50,7 +50,7 @@ impl ConfigError {
     }
 }
 
-/// The key of the line in which something stands.
+/// Returns the key of the line at a position.
 fn key(text: &str, at: usize) -> Option<&str> {
     let start = text.get(..at)?.rfind('\n').map_or(0, |end| end + 1);
     let (key, _) = text[start..].lines().next()?.split_once('=')?;

@@ -1,4 +1,4 @@
-//! The file's form.
+//! The structure of the file.
 
 use std::num::{NonZeroU16, NonZeroU32};
 
@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::values::{LaneName, Length, Listen, Queue, SecretSource, Times, Url};
 
-/// All of the file.
+/// The whole file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {

@@ -1,4 +1,4 @@
-//! The configuration: a TOML file whose mistakes are told by line.
+//! The configuration: a TOML file whose mistakes are reported with their line.
 
 mod error;
 mod file;

@@ -1,4 +1,4 @@
-//! From the file to what the gateway runs with.
+//! Turns the file into the gateway's settings.
 
 use std::{
     collections::HashSet,
@@ -29,7 +29,7 @@ pub(crate) struct Settings {
     pub(crate) fallback: Option<Target>,
 }
 
-/// What takes a restart to change.
+/// Settings that require a restart to change.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Fixed {
     pub(crate) listen: Listen,
@@ -63,7 +63,7 @@ pub(crate) struct Inbox {
     pub(crate) target: Target,
 }
 
-/// Where events are forwarded to, and how.
+/// Where and how events are forwarded.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) url: Url,
@@ -72,7 +72,7 @@ pub(crate) struct Target {
     pub(crate) concurrency: usize,
 }
 
-/// Only where the queue is: whoever looks at dead letters need not have the secrets.
+/// Reads only where the queue is: to inspect dead letters, one need not have the secrets.
 pub(crate) fn queue(path: &Path) -> Result<Queue, ConfigError> {
     let source = Source::read(path)?;
     Ok(source.queue(source.parse()?.queue))
@@ -118,7 +118,7 @@ impl Settings {
     }
 }
 
-/// The file's text, and what is needed to tell where in it something is wrong.
+/// The text of the file, with what is needed to report a position in it.
 struct Source<'p> {
     path: &'p Path,
     text: String,
@@ -202,7 +202,7 @@ impl<'p> Source<'p> {
     }
 }
 
-/// The newline at the end of a file is an editor's, and not the secret's.
+/// The newline at the end of a file was added by an editor and does not belong to the secret.
 fn read_line(path: &Path) -> io::Result<String> {
     let mut text = fs::read_to_string(path)?;
     if text.ends_with('\n') {

@@ -1,4 +1,4 @@
-//! Values with a form of their own; what is wrong with one is told with its line.
+//! Values with a syntax of their own. Mistakes are reported with their line.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -71,7 +71,7 @@ impl Default for Times {
     }
 }
 
-/// Which events wait for each other.
+/// Which events run one at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LaneName {
@@ -88,7 +88,7 @@ pub(crate) enum LaneName {
 pub(crate) enum Queue {
     /// A file.
     Sqlite(PathBuf),
-    /// A URL, which may hold a password.
+    /// A URL, which may contain a password.
     Postgres(String),
 }
 
@@ -115,12 +115,12 @@ impl fmt::Debug for Queue {
     }
 }
 
-/// Where an agent listens.
+/// The URL of an agent.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Url(pub(crate) Uri);
 
-/// Without the query, which may hold a token.
+/// Omits the query, which may contain a token.
 impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(url) = self;
@@ -146,7 +146,7 @@ impl TryFrom<String> for Url {
     }
 }
 
-/// Where to listen: `host:port`, the host by address or by name.
+/// The address to listen on: `host:port`, where the host is an address or a name.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Listen(pub(crate) String);

@@ -22,20 +22,20 @@ use tokio::{
 
 use super::in_time;
 
-/// What an agent says to an event. When nothing was told, it says 200.
+/// An agent's response to an event. Default: 200.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// A status and, if it is not empty, `Retry-After`.
     Status(u16, &'static str),
-    /// None, ever.
+    /// No response, ever.
     Hang,
-    /// 200, once it is told to.
+    /// 200, once it is notified.
     Wait(Arc<Notify>),
     /// A redirect.
     Redirect(String),
 }
 
-/// What an agent got.
+/// An event that an agent received.
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) path: String,
@@ -64,7 +64,7 @@ impl Agent {
         Self::start_with(|listener| listener).await
     }
 
-    /// Starts one that listens through something else.
+    /// Starts an agent that listens through a wrapper, such as TLS.
     pub(crate) async fn start_with<L>(listen: impl FnOnce(TcpListener) -> L) -> Self
     where
         L: Listener,
@@ -100,19 +100,19 @@ impl Agent {
         in_time("the agent gets an event", self.received.recv()).await.unwrap()
     }
 
-    /// Whether it got anything that was not taken.
+    /// Returns whether there is nothing that was received and not yet taken by the test.
     pub(crate) fn is_idle(&mut self) -> bool {
         self.received.try_recv().is_err()
     }
 
-    /// Hangs up on everybody and listens no more.
+    /// Closes all connections and stops listening.
     pub(crate) async fn crash(&mut self) {
         let server = self.server.take().unwrap();
         server.abort();
         assert!(server.await.unwrap_err().is_cancelled());
     }
 
-    /// Listens again where it did before.
+    /// Listens on its previous port again.
     pub(crate) async fn come_back(&mut self) {
         let listener = TcpListener::bind(self.address).await.unwrap();
         self.serve(listener);

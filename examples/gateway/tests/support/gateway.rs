@@ -27,7 +27,7 @@ use super::{ACCOUNT, client, in_time, post};
 pub(crate) struct Gateway {
     folder: TempDir,
     queue: String,
-    /// A file of certificates that it trusts instead of the system's.
+    /// A file of certificates to trust instead of the system's.
     pub(crate) trusts: Option<PathBuf>,
     running: Option<Running>,
     pub(crate) client: Client,
@@ -41,14 +41,14 @@ struct Running {
     reader: JoinHandle<()>,
 }
 
-/// What every configuration here begins with: back-offs that take no time.
+/// The beginning of every configuration: back-offs that take no time.
 const HEAD: &str = r#"
 listen = "127.0.0.1:0"
 backoff = { first = "1ms", max = "2ms" }
 "#;
 
 impl Gateway {
-    /// A folder with a configuration, behind what all have in common; nothing runs yet.
+    /// Creates a folder with a configuration after the common beginning. Nothing runs yet.
     pub(crate) fn new(config: &str) -> Self {
         Self::with_queue("sqlite://gateway.db", config)
     }
@@ -119,7 +119,7 @@ impl Gateway {
         in_time("the command ends", command.output()).await.unwrap()
     }
 
-    /// What it lists, by line and column.
+    /// Returns what it lists, by line and column.
     pub(crate) async fn dead_letters(&self) -> Vec<Vec<String>> {
         let output = self.dead(&["list"]).await;
         assert!(output.status.success(), "{output:?}");
@@ -127,7 +127,7 @@ impl Gateway {
         text.lines().map(|line| line.split('\t').map(Into::into).collect()).collect()
     }
 
-    /// Waits until so many dead letters are there.
+    /// Waits until there are this many dead letters.
     pub(crate) async fn dead_letters_are(&self, count: usize) -> Vec<Vec<String>> {
         in_time("dead letters", async {
             loop {
@@ -140,7 +140,7 @@ impl Gateway {
         .await
     }
 
-    /// Starts it with a configuration that it must refuse, and gives what it says.
+    /// Starts it with an invalid configuration, and returns what it prints.
     pub(crate) async fn refused(&self) -> String {
         let mut command = self.command();
         command.arg("--config").arg(self.path("gateway.toml"));
@@ -157,7 +157,7 @@ impl Gateway {
         self.running().log.lock().unwrap().contains(text)
     }
 
-    /// Waits until its log holds a text, and gives all of the log.
+    /// Waits until its log contains a text, and returns the whole log.
     pub(crate) async fn logged(&self, text: &str) -> String {
         let running = self.running();
         let mut lines = running.lines.clone();
@@ -192,7 +192,7 @@ impl Gateway {
         kill(Pid::from_raw(pid.try_into().unwrap()), signal).unwrap();
     }
 
-    /// Waits for its end, and gives its log too.
+    /// Waits until it ends, and returns its log as well.
     pub(crate) async fn ended(&mut self) -> (ExitStatus, String) {
         let mut running = self.running.take().unwrap();
         let status = in_time("it ends", running.child.wait()).await.unwrap();

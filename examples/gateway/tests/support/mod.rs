@@ -1,4 +1,4 @@
-//! The built gateway, agents that do as they are told, and a sender.
+//! The built gateway, scripted agents, and a sender.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,7 +24,7 @@ pub(crate) use gateway::Gateway;
 /// The account's secret.
 pub(crate) const ACCOUNT: &str = "whsec_account";
 
-/// Long enough for any machine: only what hangs comes to its end.
+/// Long enough for any machine: only a hang reaches the limit.
 pub(crate) async fn in_time<T>(what: &str, wait: impl Future<Output = T>) -> T {
     let limit = Duration::from_secs(120);
     tokio::time::timeout(limit, wait).await.unwrap_or_else(|_| panic!("never: {what}"))
@@ -34,7 +34,7 @@ pub(crate) fn client() -> Client {
     Client::builder().no_proxy().build().unwrap()
 }
 
-/// A configuration with one inbox, of an account.
+/// A configuration with the account's secret and one inbox.
 pub(crate) fn one(agent: &Agent, more: &str) -> String {
     format!(
         "[account]\nsecrets = [\"env:GATEWAY_TEST_ACCOUNT\"]\n\
@@ -52,7 +52,7 @@ pub(crate) fn mail(inbox: &str, event: &str) -> String {
     .to_string()
 }
 
-/// Posts a body as OpenMail does, and gives the answer's status.
+/// Posts a body as OpenMail does, and returns the status of the response.
 pub(crate) async fn post(client: &Client, url: &str, secret: &str, body: &str) -> u16 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let signature = signature::sign(&Secret::new(secret).unwrap(), now, body.as_bytes());
