@@ -1,11 +1,12 @@
-//! Compiles the protobuf. protox does it in Rust, so that nobody has to install `protoc`.
+//! Compiles the protobuf with protox, which is written in Rust, so that nobody has to install
+//! `protoc`.
 
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     let files = protox::compile(["proto/agents.proto"], ["proto"])?;
-    // `Bytes` instead of `Vec<u8>`: an event that goes to several agents is not copied for each.
+    // `Bytes` instead of `Vec<u8>`: an event for several agents is not copied for each.
     tonic_prost_build::configure().bytes(".").compile_fds(files)?;
     Ok(())
 }

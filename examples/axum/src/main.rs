@@ -26,7 +26,7 @@ use serde::Serialize;
 use tokio::{net::TcpListener, time::sleep};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-/// Time for requests under way once the server is to stop.
+/// Maximum time for requests in progress to finish once the server is stopping.
 const GRACE: Duration = Duration::from_secs(15);
 
 #[tokio::main]
@@ -44,7 +44,7 @@ async fn main() -> anyhow::Result<()> {
     let (stopping, grace) = (stop(), stop());
     tracing::info!("listening on http://{}/webhooks", listener.local_addr()?);
     let server = axum::serve(listener, app).with_graceful_shutdown(stopping);
-    // A client that never finishes its request must not keep the program from ending.
+    // A client that never finishes its request must not prevent the program from ending.
     tokio::select! {
         served = server => served?,
         () = async { grace.await; sleep(GRACE).await } => {}
@@ -52,7 +52,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The application's state: what came in so far.
+/// The application's state: what has arrived so far.
 #[derive(Debug, Clone, Default)]
 struct Seen(Arc<Counts>);
 
@@ -83,8 +83,9 @@ async fn status(State(Seen(counts)): State<Seen>) -> Json<Status> {
     Json(Status { mails, others })
 }
 
-/// An ordinary axum handler. It runs for signed events only: without the layer, the extractor
-/// answers 500. Whatever it answers 2xx, OpenMail never sends again; so unknown events get that too.
+/// An ordinary axum handler. It only runs for signed events: without the layer, the extractor
+/// answers 500. OpenMail never sends an event again once it was answered with 2xx, so unknown
+/// events get that too.
 async fn receive(State(Seen(counts)): State<Seen>, event: VerifiedEvent) -> StatusCode {
     match event.event() {
         Event::MessageReceived(mail) => {
@@ -99,8 +100,8 @@ async fn receive(State(Seen(counts)): State<Seen>, event: VerifiedEvent) -> Stat
     StatusCode::NO_CONTENT
 }
 
-/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the call
-/// on, so that a signal that comes early is not lost.
+/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the
+/// time of the call, so that an early signal is not lost.
 fn stop() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     {

@@ -1,4 +1,4 @@
-//! Drives the application over a socket, as OpenMail and a browser do.
+//! Drives the application over a socket, as OpenMail and a browser would.
 
 use std::net::SocketAddr;
 
@@ -45,7 +45,7 @@ fn secret(text: &str) -> Secret {
 }
 
 #[tokio::test]
-async fn signed_events_are_counted() {
+async fn counts_signed_events() {
     let server = Server::start().await;
     for name in ["message.received", "setup.test", "thread.archived"] {
         assert_eq!(server.post(&TestEvent::new(name), &secret("whsec_test")).await, 204, "{name}");
@@ -54,7 +54,7 @@ async fn signed_events_are_counted() {
 }
 
 #[tokio::test]
-async fn forged_events_are_not() {
+async fn does_not_count_forged_events() {
     let server = Server::start().await;
     let mail = TestEvent::message_received();
     assert_eq!(server.post(&mail, &secret("whsec_other")).await, 401);
@@ -62,7 +62,7 @@ async fn forged_events_are_not() {
 }
 
 #[tokio::test]
-async fn the_other_routes_need_no_signature() {
+async fn other_routes_need_no_signature() {
     let server = Server::start().await;
     assert_eq!(server.get("/").await.status(), 200);
     assert_eq!(server.get("/nothing").await.status(), 404);

@@ -11,7 +11,7 @@ use openmail_tower::{
 
 /// Delivers events as OpenMail does: signed, with its retries, and twice or out of order on request.
 ///
-/// Exit status: 0 when every event was taken, 1 when not, 2 when the command is wrong.
+/// Exit status: 0 if every event was accepted, 1 if not, 2 if the command is wrong.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Arguments {
@@ -23,9 +23,10 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Tells what is wrong with an endpoint.
+    /// Finds out what is wrong with an endpoint.
     ///
     /// Sends test events, forgeries, bodies of many sizes and a few mails, which its handlers get
+    /// like any other: use it where that does no harm. Exit status: 0 if nothing is wrong.
     /// like any other: try it where that does no harm. Exit status: 0 when nothing is wrong.
     Check(Check),
 }
@@ -34,10 +35,11 @@ pub(crate) enum Command {
 #[derive(Args)]
 pub(crate) struct Target {
     /// The endpoint.
-    // Required, but for the top level where there is a subcommand.
+    // Required, except at the top level with a subcommand.
     #[arg(long, required = true, value_parser = url)]
     url: Option<Uri>,
-    /// The webhook secret. Others on this machine can see a command line: --secret-env is safer.
+    /// The webhook secret. Other users of this machine can see a command line: --secret-env is
+    /// safer.
     #[arg(long, value_name = "TEXT", conflicts_with = "secret_env")]
     secret: Option<String>,
     /// The environment variable that holds the webhook secret.
@@ -80,27 +82,27 @@ pub(crate) struct Deliver {
     /// The mail's text.
     #[arg(long)]
     pub(crate) text: Option<String>,
-    /// A file with the event's JSON; what other options set is changed in it.
+    /// A file with the event's JSON. Other options change their fields in it.
     #[arg(long, value_name = "PATH", conflicts_with = "event")]
     pub(crate) file: Option<PathBuf>,
     /// How many events to send.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) count: u64,
-    /// How many events to send a second, at most.
+    /// Maximum number of events to send per second.
     #[arg(long, value_name = "N", value_parser = |text: &str| number(text, 0.001, f64::MAX))]
     pub(crate) rate: Option<f64>,
-    /// Which share of the events to send twice, from 0 to 1.
+    /// The share of the events to send twice, from 0 to 1.
     #[arg(long, value_name = "SHARE", default_value = "0",
         value_parser = |text: &str| number(text, 0.0, 1.0))]
     pub(crate) duplicate: f64,
-    /// Mixes the events' order.
+    /// Shuffles the events.
     #[arg(long)]
     pub(crate) shuffle: bool,
-    /// How many times as fast OpenMail's schedule of retries runs.
+    /// The speed of OpenMail's schedule of retries: 2 halves each wait.
     #[arg(long, value_name = "FACTOR", default_value = "1",
         value_parser = |text: &str| number(text, 0.001, f64::MAX))]
     pub(crate) speed: f64,
-    /// Writes a JSON object a line: each attempt, then the summary.
+    /// Writes one JSON object per line: each attempt, then the summary.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -109,10 +111,10 @@ pub(crate) struct Deliver {
 pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// The inbox that the mails are for.
+    /// The inbox for the mails.
     #[arg(long, value_name = "ID", default_value = "inb_deliver_check")]
     pub(crate) inbox: String,
-    /// Writes a JSON object a line for each finding.
+    /// Writes one JSON object per line, for each finding.
     #[arg(long)]
     pub(crate) json: bool,
 }

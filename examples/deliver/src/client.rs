@@ -1,4 +1,4 @@
-//! The HTTP client: what OpenMail's is like from outside. No redirect is followed.
+//! The HTTP client, similar to OpenMail's: it follows no redirects.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -11,10 +11,11 @@ use rustls::{ClientConfig, RootCertStore};
 
 pub(crate) type Client = Legacy<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// A client that trusts whom this machine trusts, and keeps up to `idle` connections for later.
+/// Creates a client that trusts the certificates of this machine and keeps up to `idle` connections
+/// open.
 pub(crate) fn client(idle: usize) -> Client {
     let mut roots = RootCertStore::empty();
-    // A machine without certificates can still reach what is not encrypted.
+    // A machine without certificates can still reach plain HTTP.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     let connector =

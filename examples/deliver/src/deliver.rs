@@ -1,4 +1,4 @@
-//! Delivering.
+//! Delivers events.
 
 use std::{fs, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::{args::Deliver, client::client, output::Output};
 
 type Error = Box<dyn std::error::Error>;
 
-/// Delivers what the command line asks for; whether every event was taken.
+/// Delivers what the command line asks for. Returns whether every event was accepted.
 pub(crate) async fn deliver(args: &Deliver) -> Result<bool, Error> {
     let secret = args.target.secret()?;
     let template = template(args)?;
@@ -86,7 +86,8 @@ fn set(
     }
 }
 
-/// The file's event itself, then others like it: the same ids would be the same event.
+/// Returns the file's event first, then copies with other ids: the same ids would be the same
+/// event.
 fn numbered(event: TestEvent, place: u64) -> TestEvent {
     if place == 0 {
         return event;
@@ -96,7 +97,7 @@ fn numbered(event: TestEvent, place: u64) -> TestEvent {
     };
     let event_id = id(event.json().get("event_id"));
     let message_id = id(event.json().get("message").and_then(|message| message.get("id")));
-    // Parsed anew, so that `X-Event-Id` is another as well.
+    // Parsed again, so that `X-Event-Id` differs as well.
     let event = TestEvent::from_slice(&event.to_bytes()).unwrap_or(event);
     let event = match event_id {
         Some(id) => event.event_id(id),

@@ -1,4 +1,4 @@
-//! Delivers events as OpenMail does, and tells what is wrong with an endpoint.
+//! Delivers events as OpenMail does, and finds out what is wrong with an endpoint.
 
 mod args;
 mod check;

@@ -13,7 +13,7 @@ use openmail_tower::testing::{Delivery, DeliveryAttempt};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// After how long a run is a long one.
+/// A run that takes longer gets a progress bar.
 const LONG: Duration = Duration::from_secs(2);
 
 pub(crate) struct Output {
@@ -23,7 +23,7 @@ pub(crate) struct Output {
     tally: Mutex<Tally>,
 }
 
-/// What became of the events so far: kept as they go, since Ctrl-C may come at any time.
+/// The results so far, updated continuously, since Ctrl-C may come at any time.
 #[derive(Default)]
 struct Tally {
     events: usize,
@@ -46,7 +46,7 @@ impl Output {
         Self { json, started: Instant::now(), bar, tally: Mutex::default() }
     }
 
-    /// One row.
+    /// Writes one row.
     pub(crate) fn attempt(&self, delivery: &Delivery, attempt: &DeliveryAttempt) {
         let text = if self.json {
             row(delivery, attempt).to_string()
@@ -62,7 +62,7 @@ impl Output {
             format!("{event:<40} {number:>7} {status:>7} {ms:>9.1}{reason}{next}")
         };
         if self.bar.is_hidden() && self.started.elapsed() > LONG {
-            // It hides itself where there is no terminal.
+            // It hides itself if there is no terminal.
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
         self.bar.suspend(|| line(&text));
@@ -76,7 +76,7 @@ impl Output {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what became of the events so far; whether all that were begun are taken.
+    /// Writes the summary so far. Returns whether all events that were begun were accepted.
     pub(crate) fn summary(&self) -> bool {
         self.bar.finish_and_clear();
         let summary = Summary::of(&self.tally());
@@ -121,7 +121,7 @@ fn shown(wait: Duration) -> String {
     format!("{} s", wait.as_secs())
 }
 
-/// Whoever reads may stop at any line; the events are delivered all the same.
+/// The reader may close the pipe at any line; the events are delivered all the same.
 pub(crate) fn line(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
@@ -139,7 +139,7 @@ fn row(delivery: &Delivery, attempt: &DeliveryAttempt) -> Value {
     })
 }
 
-/// Why it was not taken: as the answer has it, or why there is none.
+/// Returns why it was not accepted: the code in the response, or why there was none.
 fn reason(attempt: &DeliveryAttempt) -> Option<String> {
     match &attempt.status {
         Err(error) => Some(error.to_string()),
@@ -148,7 +148,7 @@ fn reason(attempt: &DeliveryAttempt) -> Option<String> {
     }
 }
 
-/// The `error` of an answer in JSON.
+/// Returns the `error` of a JSON response.
 pub(crate) fn error_code(answer: &[u8]) -> Option<String> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
     answer.get("error")?.as_str().map(str::to_owned)
@@ -158,20 +158,20 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// What became of all events that were begun.
+/// The results of all events that were begun.
 #[derive(Debug, Serialize)]
 struct Summary {
     events: usize,
-    /// Events that were sent a second time on purpose.
+    /// Events sent as deliberate duplicates.
     duplicates: usize,
     taken: usize,
     lost: usize,
-    /// Those that would have been tried again.
+    /// Events that would have been retried.
     pending: usize,
     attempts: usize,
-    /// How often each status came, and each sort of no answer.
+    /// The number of responses with each status, and of each kind of failure.
     statuses: BTreeMap<String, usize>,
-    /// How long the answers took.
+    /// The times of the responses.
     ms: Option<Percentiles>,
 }
 
@@ -202,7 +202,7 @@ impl Summary {
 }
 
 impl Percentiles {
-    /// By the nearest rank.
+    /// Nearest-rank percentiles.
     fn of(sorted: &[f64]) -> Option<Self> {
         let max = *sorted.last()?;
         let rank = |percent: usize| sorted[(sorted.len() * percent).div_ceil(100) - 1];
@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_times_that_were_measured() {
+    fn percentiles_are_measured_times() {
         let times: Vec<_> = (1..=100).map(f64::from).collect();
         let Percentiles { p50, p90, p99, max } = Percentiles::of(&times).unwrap();
         assert_eq!([p50, p90, p99, max], [50.0, 90.0, 99.0, 100.0]);

@@ -1,4 +1,4 @@
-//! `deliver check` against a good server, and one with each fault.
+//! `deliver check` against a good server, and against one with each fault.
 
 mod common;
 
@@ -30,7 +30,7 @@ async fn check(url: &str) -> Output {
     run(["check", "--url", url]).await
 }
 
-/// That the program finds exactly these faults, each told in these words.
+/// Asserts that the program finds exactly these faults, with these words in their texts.
 async fn finds(app: Router, faults: &[(&str, &str)]) {
     let output = check(&serve(app).await).await;
     told(&output, faults);
@@ -46,7 +46,7 @@ fn told(output: &Output, faults: &[(&str, &str)]) {
     assert_eq!(output.status.code(), Some(i32::from(!faults.is_empty())), "{output:?}");
 }
 
-/// Whether the request is signed, as `VerifyLayer` would find.
+/// Returns the body if the request is validly signed, as `VerifyLayer` would.
 async fn signed(request: Request<Body>) -> Option<Vec<u8>> {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 8 << 20).await.ok()?;
@@ -58,7 +58,7 @@ async fn signed(request: Request<Body>) -> Option<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn nothing_is_wrong_with_a_good_endpoint() {
+async fn finds_nothing_wrong_with_a_good_endpoint() {
     let url = serve(deduplicating(layer(), NOTICEABLE)).await;
     let output = check(&url).await;
     told(&output, &[]);
@@ -75,7 +75,7 @@ async fn nothing_is_wrong_with_a_good_endpoint() {
 }
 
 #[tokio::test]
-async fn a_quick_one_may_deduplicate_or_not() {
+async fn quick_endpoint_may_deduplicate_or_not() {
     let output = check(&serve(app(layer(), |_| ready(Ok(Outcome::Done)))).await).await;
     told(&output, &[]);
     assert!(output.stdout.contains("?     duplicates: too quick to tell"), "{output:?}");
@@ -88,13 +88,13 @@ async fn not_reachable() {
 }
 
 #[tokio::test]
-async fn get_but_not_post() {
+async fn finds_a_route_for_get_only() {
     let app = Router::new().route("/webhooks", get(|| ready("hello")));
     finds(app, &[("method", "answers GET with 200 but POST with 405")]).await;
 }
 
 #[tokio::test]
-async fn nothing_at_the_path() {
+async fn finds_a_wrong_path() {
     finds(Router::new(), &[("method", "nothing is at this path")]).await;
 }
 
@@ -109,7 +109,7 @@ async fn a_wrong_secret() {
     let layer = VerifyLayer::new(Secret::new("another").unwrap());
     let wrong = [("secret", "wrong secret")];
     finds(deduplicating(layer, QUICK), &wrong).await;
-    // Told as well where the answer has no words.
+    // Reported even if the response has no text.
     let other = Secret::new("another").unwrap();
     let app = by_hand(move |request: Request<Body>| {
         let other = other.clone();
@@ -131,13 +131,13 @@ fn off(by: Duration) -> impl Fn() -> SystemTime + Clone + Send + Sync + 'static 
 }
 
 #[tokio::test]
-async fn a_clock_that_is_off() {
+async fn finds_a_wrong_clock() {
     let hour = Duration::from_secs(3600);
-    // hyper's Date header is the true time: only the answer's code tells.
+    // hyper's `Date` header has the true time, so only the code in the response reveals it.
     let app = deduplicating(layer().clock(off(hour)), QUICK);
     finds(app, &[("clock", "off by more than 300 s")]).await;
 
-    // Where the server tells its time, by how much.
+    // If the server sends its time, the report says by how much.
     let dated = |by: Duration| {
         let date = move |mut response: Response<Body>| {
             let date = httpdate::fmt_http_date(off(by)());
@@ -154,7 +154,7 @@ async fn a_clock_that_is_off() {
 }
 
 #[tokio::test]
-async fn a_body_limit_too_small() {
+async fn finds_a_body_limit_that_is_too_small() {
     let small = deduplicating(layer().body_limit(1 << 20), QUICK);
     finds(small, &[("size", "512 KiB are taken, 1 MiB are not (413 (body_too_large))")]).await;
     let tiny = deduplicating(layer().body_limit(10 << 10), QUICK);
@@ -162,9 +162,9 @@ async fn a_body_limit_too_small() {
 }
 
 #[tokio::test]
-async fn slower_than_15_seconds() {
+async fn finds_a_handler_slower_than_15_seconds() {
     let always = app(layer().body_limit(8 << 20), |_| pending());
-    // The endpoint's own deadline would come before.
+    // The endpoint's own deadline would come first.
     let hangs = by_hand(|_| pending());
     let mails = by_hand(async |request: Request<Body>| match signed(request).await {
         Some(body) if body.windows(16).any(|it| it == b"message.received") => pending().await,
@@ -190,8 +190,8 @@ async fn no_deduplication() {
 }
 
 #[tokio::test]
-async fn one_after_the_other_is_deduplication_too() {
-    // Waits for the first, as a lock would, instead of a 409.
+async fn recognises_deduplication_by_a_lock() {
+    // Waits for the first one, like a lock, instead of answering 409.
     let memory = std::sync::Arc::new(tokio::sync::Mutex::new(std::collections::HashSet::new()));
     let app = app(layer(), move |event: VerifiedEvent| {
         let memory = std::sync::Arc::clone(&memory);
@@ -212,7 +212,7 @@ async fn one_after_the_other_is_deduplication_too() {
 }
 
 #[tokio::test]
-async fn no_verification_at_all() {
+async fn finds_a_missing_verification() {
     let app = by_hand(async |request: Request<Body>| {
         to_bytes(request.into_body(), 8 << 20)
             .await
@@ -224,8 +224,8 @@ async fn no_verification_at_all() {
     assert!(output.stdout.contains("14 things are wrong"), "{output:?}");
 }
 
-/// A receiver that verifies as `judge` says: it gets the timestamp, the signature, the body, and
-/// what the signature should be if the timestamp is a number.
+/// A receiver that verifies with `judge`, which gets the timestamp, the signature, the body, and
+/// the signature that would be valid if the timestamp is a number.
 fn careless(judge: impl Fn(&str, &str, &[u8]) -> bool + Clone + Send + Sync + 'static) -> Router {
     by_hand(move |request: Request<Body>| {
         let judge = judge.clone();
@@ -243,8 +243,8 @@ fn careless(judge: impl Fn(&str, &str, &[u8]) -> bool + Clone + Send + Sync + 's
     })
 }
 
-/// The signature of a timestamp that need not be a number: what is behind its digits and a dot is
-/// signed as if it were the body's.
+/// Returns the signature for a timestamp that need not be a number: whatever follows its digits and
+/// a dot is signed as part of the body.
 fn expected(timestamp: &str, body: &[u8]) -> Option<String> {
     let (digits, rest) = match timestamp.split_once('.') {
         Some((digits, rest)) => (digits, [rest.as_bytes(), b".", body].concat()),
@@ -259,7 +259,7 @@ fn fresh(timestamp: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_signature_that_is_only_compared_as_far_as_it_goes() {
+async fn finds_a_comparison_of_prefixes() {
     let app = careless(|timestamp, signature, body| {
         fresh(timestamp) && expected(timestamp, body).is_some_and(|it| it.starts_with(signature))
     });
@@ -272,7 +272,7 @@ async fn a_signature_that_is_only_compared_as_far_as_it_goes() {
 }
 
 #[tokio::test]
-async fn a_timestamp_that_is_not_checked_or_only_where_it_is_a_number() {
+async fn finds_an_unchecked_timestamp() {
     let app = careless(|timestamp, signature, body| {
         expected(timestamp, body).is_some_and(|it| it == signature)
     });
@@ -282,7 +282,7 @@ async fn a_timestamp_that_is_not_checked_or_only_where_it_is_a_number() {
         ("forgery", "a timestamp that is no number"),
     ];
     finds(app, &stale).await;
-    // As JavaScript does: no comparison with NaN is true.
+    // As in JavaScript, where no comparison with NaN is true.
     let app = careless(|timestamp, signature, body| {
         (timestamp.parse::<u64>().is_err() || fresh(timestamp))
             && expected(timestamp, body).is_some_and(|it| it == signature)
@@ -291,7 +291,7 @@ async fn a_timestamp_that_is_not_checked_or_only_where_it_is_a_number() {
 }
 
 #[tokio::test]
-async fn json_that_was_written_again() {
+async fn finds_reserialised_json() {
     let app = careless(|timestamp, signature, body| {
         let Ok(json) = serde_json::from_slice::<Value>(body) else { return false };
         let again = serde_json::to_vec(&json).unwrap();
@@ -302,7 +302,7 @@ async fn json_that_was_written_again() {
 }
 
 #[tokio::test]
-async fn it_fails_where_it_should_refuse() {
+async fn finds_a_failure_instead_of_a_refusal() {
     let strict = |request: Request<Body>| async move {
         let signature = request.headers().get("x-signature").map(HeaderValue::as_bytes);
         match signature.is_none_or(|it| it.len() != 64) {
@@ -322,7 +322,7 @@ async fn it_fails_where_it_should_refuse() {
 }
 
 #[tokio::test]
-async fn news_and_tests_are_refused() {
+async fn finds_refused_unknown_and_test_events() {
     let refuses = |name: &'static [u8]| {
         by_hand(move |request: Request<Body>| async move {
             match signed(request).await {
@@ -340,11 +340,11 @@ async fn news_and_tests_are_refused() {
 }
 
 #[tokio::test]
-async fn it_hangs_up_on_what_is_too_large() {
+async fn finds_a_hang_up_on_a_large_body() {
     let inner = service_fn(|_: Request<openmail_tower::webhook::VerifiedBody>| {
         ready(Ok::<_, Infallible>(Response::new(Body::empty())))
     });
-    // Answers and closes before the body is read, so the sender may see no answer at all.
+    // Answers and closes before the body is read, so the sender may see no response at all.
     let service = ServiceBuilder::new().layer(layer().body_limit(100 << 10)).service(inner);
     let app = Router::new().route_service("/webhooks", service);
     finds(app, &[("size", "64 KiB are taken, 100 KiB are not")]).await;

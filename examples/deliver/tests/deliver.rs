@@ -27,7 +27,7 @@ fn rows(output: &Output) -> Vec<Vec<&str>> {
 }
 
 #[tokio::test]
-async fn a_mail_arrives_as_it_was_asked_for() {
+async fn delivers_the_requested_mail() {
     let (url, events) = keeper(0).await;
     let output = run([
         "--url",
@@ -65,7 +65,7 @@ async fn a_mail_arrives_as_it_was_asked_for() {
 }
 
 #[tokio::test]
-async fn it_comes_again_until_it_is_taken() {
+async fn retries_until_the_event_is_accepted() {
     let (url, events) = keeper(2).await;
     let output =
         run(["--url", &url, "--event", "pod.suspended", "--speed", "1000", "--json"]).await;
@@ -99,7 +99,7 @@ async fn it_comes_again_until_it_is_taken() {
 }
 
 #[tokio::test]
-async fn what_is_lost_is_the_exit_status() {
+async fn exit_status_reports_lost_events() {
     let (url, events) = keeper(usize::MAX).await;
     let output = run(["--url", &url, "--count", "3", "--speed", "100000"]).await;
     assert_eq!(output.status.code(), Some(1));
@@ -111,7 +111,7 @@ async fn what_is_lost_is_the_exit_status() {
 }
 
 #[tokio::test]
-async fn the_row_says_why() {
+async fn row_says_why_an_attempt_failed() {
     let url = serve(app(VerifyLayer::new(openmail_tower::Secret::new("other").unwrap()), |_| {
         ready(Ok(Outcome::Done))
     }))
@@ -127,8 +127,8 @@ async fn the_row_says_why() {
 }
 
 #[tokio::test]
-async fn twice_and_out_of_order_on_request() {
-    // At this speed the last attempt comes after 4.5 s: long after the first has been handled.
+async fn sends_duplicates_and_shuffles_on_request() {
+    // At this speed the last attempt comes after 4.5 s, long after the first has been handled.
     let url = serve(deduplicating(layer(), Duration::from_millis(5))).await;
     let output = run([
         "--url",
@@ -158,7 +158,7 @@ async fn twice_and_out_of_order_on_request() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn ctrl_c_ends_it_with_a_summary() {
+async fn ctrl_c_prints_the_summary() {
     use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
     let url = nowhere().await;
@@ -193,7 +193,7 @@ fn file(name: &str, content: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_file_is_sent_as_it_is_but_for_what_is_set() {
+async fn sends_a_file_with_only_the_given_fields_changed() {
     let (url, events) = keeper(0).await;
     let path = file(
         "payload.json",
@@ -219,7 +219,7 @@ async fn a_file_is_sent_as_it_is_but_for_what_is_set() {
 }
 
 #[tokio::test]
-async fn a_wrong_command_is_told_and_sends_nothing() {
+async fn wrong_command_is_reported_and_sends_nothing() {
     let (url, events) = keeper(0).await;
     let array = file("array.json", "[]");
     for (arguments, told) in [
@@ -245,7 +245,7 @@ async fn a_wrong_command_is_told_and_sends_nothing() {
 }
 
 #[tokio::test]
-async fn the_secret_comes_from_where_it_is_said() {
+async fn reads_the_secret_from_the_given_source() {
     let (url, _) = keeper(0).await;
     let other = ("OPENMAIL_WEBHOOK_SECRET", "other");
     for (arguments, variable) in [

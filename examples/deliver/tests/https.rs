@@ -1,4 +1,4 @@
-//! Over TLS, to a server whose certificate this machine trusts or does not.
+//! Delivers over TLS, to a server whose certificate this machine trusts or not.
 
 mod common;
 
@@ -15,7 +15,7 @@ use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-/// Serves with a certificate of its own; the URL, and the certificate's file.
+/// Serves with a self-signed certificate. Returns the URL, and the certificate's file.
 async fn serve() -> (String, PathBuf) {
     let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("certificate.pem");
@@ -43,7 +43,7 @@ async fn serve() -> (String, PathBuf) {
 }
 
 #[tokio::test]
-async fn a_certificate_must_be_trusted() {
+async fn certificate_must_be_trusted() {
     let (url, certificate) = serve().await;
     let arguments = ["--url", &url, "--secret", SECRET, "--speed", "100000"];
     let trusted = run_with(arguments, ("SSL_CERT_FILE", certificate.to_str().unwrap())).await;

@@ -1,5 +1,5 @@
-//! The application of the `durable` example: a webhook that writes each event down, and a worker
-//! beside it that has the agent answer.
+//! The application of the `durable` example: a webhook that stores each event, and a worker that
+//! lets the agent answer.
 
 mod server;
 pub mod telemetry;
@@ -25,7 +25,7 @@ use server::serve;
 use tokio::net::TcpListener;
 
 /// An agent, and what it has answered. A real one sends its answers with the event's id as
-/// `Idempotency-Key`: a run that a crash cut off is repeated.
+/// `Idempotency-Key`, since a run that is interrupted by a crash is repeated.
 #[derive(Debug, Clone, Default)]
 pub struct Agent(Arc<Mutex<Answers>>);
 
@@ -41,7 +41,7 @@ impl Agent {
         self.0.lock().await.by_event.get(event_id).cloned()
     }
 
-    /// Makes a run fail, to see what becomes of its event.
+    /// Makes the next run fail, to show what happens to its event.
     pub async fn fail_next(&self, error: HandlerError) {
         self.0.lock().await.failures.push_back(error);
     }
@@ -73,10 +73,10 @@ async fn answer(
     Ok(())
 }
 
-/// Serves the webhook and runs the worker until `stop`, then ends both in good order.
+/// Serves the webhook and runs the worker until `stop`, then stops both gracefully.
 ///
 /// # Errors
-/// As `axum::serve`.
+/// As for `axum::serve`.
 pub async fn run<St: QueueStore>(
     listener: TcpListener,
     layer: VerifyLayer,
@@ -92,15 +92,15 @@ pub async fn run<St: QueueStore>(
     let app = Router::new()
         .route("/ready", get(ready::<St>))
         .with_state(queue.store().clone())
-        // For Prometheus only: a proxy in front should not pass it on.
+        // For Prometheus only: a proxy in front should not expose it.
         .route("/metrics", get(async move || telemetry::scrape(&metrics)))
         .route_service("/webhooks", webhook(layer, queue));
     let served = tokio::select! {
         served = serve(listener, app, stop) => served,
-        // It has panicked; without it, events would be taken and never run.
+        // The worker has panicked. Without it, events would be accepted and never run.
         ended = &mut worker => bail!("the worker has ended: {ended:?}"),
     };
-    // What was taken until now may still be run.
+    // Events accepted until now may still be run.
     drop(end);
     let cut = worker.await?;
     if cut > 0 {
@@ -109,7 +109,7 @@ pub async fn run<St: QueueStore>(
     Ok(served?)
 }
 
-/// Whether events can be taken, for a load balancer.
+/// Returns whether events can be accepted, for a load balancer.
 async fn ready<St: QueueStore>(AppState(store): AppState<St>) -> StatusCode {
     match store.ping().await {
         Ok(()) => StatusCode::OK,

@@ -1,12 +1,12 @@
-//! A webhook that loses nothing: events are written down before they are answered.
+//! A webhook that loses nothing: events are stored before they are answered.
 //!
-//! `OPENMAIL_WEBHOOK_SECRET=… cargo run -p example-durable` keeps them in `inbox.db`, or where
-//! `DATABASE_URL` says: `sqlite:path`, or `postgres://…` for any number of machines.
+//! `OPENMAIL_WEBHOOK_SECRET=… cargo run -p example-durable` stores them in `inbox.db`, or in the
+//! database that `DATABASE_URL` names: `sqlite:path`, or `postgres://…` for any number of machines.
 //!
-//! `RUST_LOG` says what is logged; the default, `info`, and `grep evt_…` tell a mail's whole life.
-//! `/metrics` is for Prometheus, and `grafana.json` a dashboard of it. With
+//! `RUST_LOG` sets what is logged. With the default, `info`, `grep evt_…` shows everything that
+//! happened to a mail. `/metrics` is for Prometheus, and `grafana.json` is a dashboard for it. With
 //! `OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318`, one trace covers a mail from its arrival to
-//! the end of its last run, whatever processes those are in.
+//! the end of its last run, across processes.
 
 mod shutdown;
 
@@ -31,7 +31,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Exports what the program traces to its end.
+/// Exports the program's traces until it ends.
 async fn follow(program: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let traces = telemetry::log()?;
     let ended = program.await;

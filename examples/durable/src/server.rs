@@ -1,17 +1,17 @@
-//! A graceful end, within a limit.
+//! Graceful shutdown within a time limit.
 
 use std::{future::Future, io, time::Duration};
 
 use axum::Router;
 use tokio::{net::TcpListener, sync::oneshot, time::sleep};
 
-/// How long requests under way may take once the server is to stop.
+/// Maximum time for requests in progress to finish once the server is stopping.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// Serves until `stop`, then until the requests under way are answered.
+/// Serves until `stop`, then until the requests in progress are answered.
 ///
 /// # Errors
-/// As `axum::serve`.
+/// As for `axum::serve`.
 pub(crate) async fn serve(
     listener: TcpListener,
     app: Router,
@@ -22,7 +22,7 @@ pub(crate) async fn serve(
         stop.await;
         let _ = stopping.send(());
     });
-    // A client that never finishes its request must not keep the program from ending.
+    // A client that never finishes its request must not prevent the program from ending.
     let grace = async {
         if stopped.await.is_ok() {
             sleep(GRACE).await;

@@ -1,4 +1,4 @@
-//! What the program tells of itself: logs, traces and metrics.
+//! Logs, traces and metrics of the program.
 
 use std::{env, io};
 
@@ -10,11 +10,11 @@ use tracing_subscriber::{
     EnvFilter, filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
-/// Logs to stderr and, where `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector, exports traces to it
+/// Logs to stderr and, if `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector, exports traces to it
 /// until the provider is shut down.
 ///
 /// # Errors
-/// When the collector's address is none, or a subscriber is there already.
+/// If the collector's address is invalid, or a subscriber is already set.
 pub fn log() -> anyhow::Result<Option<SdkTracerProvider>> {
     let filter =
         EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
@@ -36,12 +36,12 @@ pub fn log() -> anyhow::Result<Option<SdkTracerProvider>> {
     Ok(provider)
 }
 
-/// Has every metric of the process collected for Prometheus.
+/// Collects all metrics of the process for Prometheus.
 ///
 /// # Errors
-/// When there is a recorder already.
+/// If a recorder is already set.
 pub fn metrics() -> Result<PrometheusHandle, BuildError> {
-    // From a health check's time to that of an agent that thinks, and to a night in the queue.
+    // From the time of a health check to that of a thinking agent, and to a night in the queue.
     const SECONDS: [f64; 12] =
         [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 3600.0, 28_800.0];
     const BYTES: [f64; 6] = [1e3, 1e4, 1e5, 1e6, 4e6, 8e6];
@@ -52,7 +52,7 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
         .install_recorder()
 }
 
-/// The metrics as Prometheus reads them.
+/// Returns the metrics in the format of Prometheus.
 pub(crate) fn scrape(metrics: &PrometheusHandle) -> String {
     metrics.run_upkeep();
     metrics.render()

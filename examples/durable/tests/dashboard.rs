@@ -1,5 +1,5 @@
-//! The dashboard against the program: what a panel asks for is exported, and what is exported is
-//! documented and shown.
+//! Compares the dashboard with the program: everything that a panel queries is exported, and
+//! everything exported is documented and shown.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -21,12 +21,12 @@ use serde_json::Value;
 
 use support::{Server, mail, until};
 
-/// What this program has no part for: it sends no replies and has no guard.
+/// Metrics of parts that this program does not have: it sends no replies and has no guard.
 const ELSEWHERE: [&str; 3] = [metric::REPLIES, metric::REPLY_DURATION, metric::GUARD];
 
 const DASHBOARD: &str = include_str!("../grafana.json");
 
-/// The names in an exposition, with their labels.
+/// Returns the names in an exposition, with their labels.
 fn exported(text: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut all = BTreeMap::<_, BTreeSet<_>>::new();
     for line in text.lines().filter(|line| line.starts_with("openmail_")) {
@@ -39,7 +39,7 @@ fn exported(text: &str) -> BTreeMap<String, BTreeSet<String>> {
     all
 }
 
-/// The queries of all panels, with their panels' titles.
+/// Returns the queries of all panels, with their titles.
 fn queries(dashboard: &Value) -> Vec<(String, String)> {
     let panels = dashboard["panels"].as_array().unwrap();
     let of = |panel: &Value| {
@@ -52,14 +52,14 @@ fn queries(dashboard: &Value) -> Vec<(String, String)> {
     panels.iter().flat_map(of).collect()
 }
 
-/// The words of a query: names, labels, functions.
+/// Returns the words of a query: names, labels, functions.
 fn words(query: &str) -> impl Iterator<Item = &str> {
     query
         .split(|char: char| !(char.is_ascii_alphanumeric() || char == '_'))
         .filter(|word| word.starts_with(|char: char| char.is_ascii_lowercase()))
 }
 
-/// The labels that a query groups by or selects.
+/// Returns the labels that a query groups by or selects.
 fn labels(query: &str) -> BTreeSet<&str> {
     let grouped = query.split("by (").skip(1).filter_map(|rest| rest.split_once(')'));
     let grouped = grouped.flat_map(|(labels, _)| labels.split(", "));
@@ -68,7 +68,7 @@ fn labels(query: &str) -> BTreeSet<&str> {
     grouped.chain(selected).collect()
 }
 
-/// The documented name that a series of this name belongs to.
+/// Returns the documented name to which a series of this name belongs.
 fn documented(name: &str) -> Option<&'static str> {
     let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
     let is = |all: &&&str| **all == name || Some(**all) == base;
@@ -87,7 +87,7 @@ async fn traffic(server: &Server, store: &SqliteStore, agent: &Agent) {
 }
 
 #[tokio::test]
-async fn every_panel_shows_what_the_program_exports() {
+async fn every_panel_shows_exported_metrics() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path().join("inbox.db")).await.unwrap();
     let agent = Agent::default();
@@ -122,9 +122,9 @@ async fn every_panel_shows_what_the_program_exports() {
     }
 }
 
-/// The table of `telemetry::metric` is what people read.
+/// People read the table in `telemetry::metric`.
 #[test]
-fn the_table_has_every_name_and_no_other() {
+fn table_lists_exactly_the_metrics() {
     let source = include_str!("../../../openmail-tower/src/telemetry/metric.rs");
     let table = source.lines().filter_map(|line| line.strip_prefix("//! | [`openmail_"));
     let names: BTreeSet<_> =

@@ -25,7 +25,7 @@ async fn drive<St: QueueStore>(open: impl AsyncFn() -> St) {
     assert_eq!(agent.answer_to("evt_1").await.as_deref(), Some("Re: Hello"));
     until(async || store.counts().await.unwrap().dead == 1).await;
     server.stop().await;
-    // What is known to it outlives it.
+    // Its answers survive restarts.
     let agent = Agent::default();
     let store = open().await;
     let server = Server::start(Enqueue::new(store.clone()), agent.clone()).await;

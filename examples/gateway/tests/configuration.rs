@@ -11,7 +11,7 @@ use support::{ACCOUNT, Agent, Gateway, in_time, mail};
 const OURS: &str = "[account]\nsecrets = [\"whsec_account\"]\n";
 
 #[tokio::test]
-async fn a_wrong_configuration_is_refused_with_its_line() {
+async fn wrong_configuration_is_refused_with_its_line() {
     let gateway = Gateway::new("");
     let inbox = |more: &str| format!("[[inbox]]\nid = \"A\"\nurl = \"http://a.test\"\n{more}");
     let cases = [
@@ -64,7 +64,7 @@ async fn a_wrong_configuration_is_refused_with_its_line() {
 }
 
 #[tokio::test]
-async fn it_tells_that_it_lives_and_whether_its_queue_does() {
+async fn health_checks_report_the_process_and_its_queue() {
     let mut gateway = Gateway::start(OURS).await;
     assert_eq!(gateway.get("/healthz").await, 200);
     assert_eq!(gateway.get("/readyz").await, 200);
@@ -84,7 +84,7 @@ async fn it_tells_that_it_lives_and_whether_its_queue_does() {
 }
 
 #[tokio::test]
-async fn a_hangup_reads_the_configuration_again() {
+async fn sighup_reloads_the_configuration() {
     let (mut a, mut b) = (Agent::start().await, Agent::start().await);
     let inbox = |id: &str, agent: &Agent, more: &str| {
         format!("[[inbox]]\nid = \"{id}\"\nurl = \"{}\"\n{more}\n", agent.url())
@@ -160,7 +160,7 @@ async fn tenant_cannot_forge_the_mail_of_others() {
 }
 
 #[tokio::test]
-async fn thousands_of_inboxes_are_added_while_events_come() {
+async fn adds_thousands_of_inboxes_while_events_arrive() {
     const INBOXES: usize = 10_000;
     let mut agent = Agent::start().await;
     let inboxes = |count: usize| -> String {

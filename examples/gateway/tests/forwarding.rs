@@ -18,7 +18,7 @@ use support::{Agent, Answer, Gateway, in_time, mail, one};
 use tokio::sync::Notify;
 
 #[tokio::test]
-async fn an_event_reaches_its_agent_as_it_was_signed() {
+async fn agent_gets_the_event_as_it_was_signed() {
     let (mut a, mut b, mut rest) =
         (Agent::start().await, Agent::start().await, Agent::start().await);
     let config = format!(
@@ -65,7 +65,7 @@ async fn an_event_reaches_its_agent_as_it_was_signed() {
 }
 
 #[tokio::test]
-async fn a_failing_agent_is_tried_again() {
+async fn failing_agent_is_retried() {
     let mut agent = Agent::start().await;
     let answers = [
         Answer::Status(500, ""),
@@ -85,7 +85,7 @@ async fn a_failing_agent_is_tried_again() {
 }
 
 #[tokio::test]
-async fn an_agent_that_is_still_busy_with_an_event_is_given_its_time() {
+async fn busy_agent_is_given_time() {
     let mut agent = Agent::start().await;
     // What the agent's own `Dedupe` answers while it runs.
     agent.tell([Answer::Status(409, "1"), Answer::Status(409, "1"), Answer::Status(409, "0")]);
@@ -106,7 +106,7 @@ async fn an_agent_that_is_still_busy_with_an_event_is_given_its_time() {
 }
 
 #[tokio::test]
-async fn an_agent_may_ask_for_time() {
+async fn agent_may_ask_for_time() {
     let mut agent = Agent::start().await;
     agent.tell([Answer::Status(503, "3600")]);
     let mut gateway = Gateway::start(&one(&agent, "")).await;
@@ -120,7 +120,7 @@ async fn an_agent_may_ask_for_time() {
 }
 
 #[tokio::test]
-async fn what_is_given_up_becomes_a_dead_letter_that_can_be_tried_again() {
+async fn given_up_event_is_a_dead_letter_that_can_be_retried() {
     let mut agent = Agent::start().await;
     agent.tell([Answer::Status(422, "")]);
     let mut gateway = Gateway::start(&one(&agent, "")).await;
@@ -157,7 +157,7 @@ async fn what_is_given_up_becomes_a_dead_letter_that_can_be_tried_again() {
 }
 
 #[tokio::test]
-async fn the_last_attempt_is_the_last() {
+async fn stops_after_the_last_attempt() {
     let mut agent = Agent::start().await;
     agent.tell((0..9).map(|_| Answer::Status(500, "")));
     let gateway = Gateway::new("");
@@ -178,7 +178,7 @@ async fn the_last_attempt_is_the_last() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed() {
+async fn redirect_is_not_followed() {
     let (mut agent, mut elsewhere) = (Agent::start().await, Agent::start().await);
     agent.tell([Answer::Redirect(elsewhere.url())]);
     let mut gateway = Gateway::start(&one(&agent, "")).await;
@@ -190,7 +190,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn an_agent_that_hangs_holds_up_nobody_else() {
+async fn hanging_agent_delays_nobody_else() {
     let (mut hangs, mut works) = (Agent::start().await, Agent::start().await);
     hangs.tell((0..200).map(|_| Answer::Hang));
     let config = one(&hangs, "timeout = \"1h\"\nconcurrency = 2");
@@ -212,7 +212,7 @@ async fn an_agent_that_hangs_holds_up_nobody_else() {
 }
 
 #[tokio::test]
-async fn an_agent_that_hangs_is_tried_again() {
+async fn hanging_agent_is_retried() {
     let mut agent = Agent::start().await;
     agent.tell([Answer::Hang]);
     let mut gateway = Gateway::start(&one(&agent, "timeout = \"100ms\"")).await;
@@ -223,7 +223,7 @@ async fn an_agent_that_hangs_is_tried_again() {
 }
 
 #[tokio::test]
-async fn an_agent_that_crashes_gets_its_mail_when_it_comes_back() {
+async fn crashed_agent_gets_its_mail_after_its_restart() {
     let mut agent = Agent::start().await;
     let gateway = Gateway::new("");
     gateway.configure(&format!("max_attempts = 4000000000\n{}", one(&agent, "")));
@@ -243,7 +243,7 @@ async fn an_agent_that_crashes_gets_its_mail_when_it_comes_back() {
 }
 
 #[tokio::test]
-async fn what_runs_when_it_is_stopped_comes_to_its_end() {
+async fn stopping_lets_runs_finish() {
     let mut agent = Agent::start().await;
     let done = Arc::new(Notify::new());
     agent.tell([Answer::Wait(Arc::clone(&done))]);

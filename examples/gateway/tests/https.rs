@@ -37,7 +37,7 @@ impl Listener for Tls {
 }
 
 #[tokio::test]
-async fn an_agents_certificate_must_be_trusted() {
+async fn agents_certificate_must_be_trusted() {
     let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(signed.signing_key.serialize_der().into());
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -52,14 +52,14 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How many connections there may be at once; more wait until one ends.
+/// Maximum number of concurrent connections. Further ones wait until one ends.
 const CONNECTIONS: usize = 1024;
 
-/// How long requests under way may take once the server is to stop: no event takes longer than
-/// `Endpoint`'s deadline, 12 s.
+/// Maximum time for requests in progress to finish once the server is stopping: no event takes
+/// longer than `Endpoint`'s deadline, 12 s.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// How many mails came in.
+/// The number of mails received.
 #[derive(Debug, Clone, Default)]
 struct Received(Arc<AtomicU64>);
 
@@ -69,8 +69,7 @@ async fn receive(mail: &Message, State(received): State<Received>) {
     tracing::info!(count, message_id = %mail.id, "mail");
 }
 
-/// Serves the webhook, at whatever path, until `stop`; then until the requests under way are
-/// answered.
+/// Serves the webhook, at any path, until `stop`; then until the requests in progress are answered.
 async fn serve(
     listener: TcpListener,
     layer: VerifyLayer,
@@ -80,7 +79,7 @@ async fn serve(
     let events = EventRouter::new().handler(receive).with_state(received);
     let service = TowerToHyperService::new(webhook(layer, events));
     let mut http = http1::Builder::new();
-    // The layer limits the time of a body; the time of a head is the server's to limit.
+    // The layer limits the time for a body; the server must limit the time for a head.
     http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
 
     let graceful = GracefulShutdown::new();
@@ -101,7 +100,7 @@ async fn serve(
                     });
                 }
                 Err(error) => {
-                    // Out of file handles, say: some come back as connections end.
+                    // Out of file handles, for example: some become free as connections end.
                     tracing::warn!(%error, "no connection accepted");
                     sleep(Duration::from_secs(1)).await;
                 }
@@ -115,8 +114,8 @@ async fn serve(
     }
 }
 
-/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the call
-/// on, so that a signal that comes early is not lost.
+/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the
+/// time of the call, so that an early signal is not lost.
 fn stop() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     {

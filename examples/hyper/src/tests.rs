@@ -1,4 +1,4 @@
-//! Drives the server over a socket, as OpenMail does.
+//! Drives the server over a socket, as OpenMail would.
 
 use std::{net::SocketAddr, sync::atomic::Ordering};
 
@@ -45,7 +45,7 @@ fn secret(text: &str) -> Secret {
 }
 
 #[tokio::test]
-async fn signed_mail_is_handled_and_nothing_else() {
+async fn handles_only_signed_mail() {
     let server = Server::start().await;
     let mail = TestEvent::message_received();
     assert_eq!(server.post(&mail, &secret("whsec_test")).await, 200);
@@ -57,7 +57,7 @@ async fn signed_mail_is_handled_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_request_under_way_is_answered_before_the_end() {
+async fn request_in_progress_is_answered_before_exit() {
     let server = Server::start().await;
     let mail = TestEvent::message_received();
     let signed = mail.sign::<Body>(&secret("whsec_test"));
@@ -71,7 +71,7 @@ async fn a_request_under_way_is_answered_before_the_end() {
     );
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
-    // It asks for the body, so it has begun with the request.
+    // It asks for the body, so it has begun to handle the request.
     let mut go_on = [0; 25];
     stream.read_exact(&mut go_on).await.unwrap();
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");

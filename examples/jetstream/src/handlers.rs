@@ -1,15 +1,15 @@
-//! What is done with each event.
+//! The handlers.
 
 use openmail_tower::{
     EventRouter, HandlerError, MessageReceived, VerifiedEvent, handler::Attempt, openmail_handler,
 };
 
-/// Which handler gets which event.
+/// Registers the handlers.
 pub fn events() -> EventRouter {
     EventRouter::new().handler(received).fallback(fallback)
 }
 
-/// An agent's work begins here. It may fail, take its time, and be run again.
+/// An agent's work begins here. It may fail, take long, and be repeated.
 #[openmail_handler(event = "message.received")]
 async fn received(mail: &MessageReceived, Attempt(attempt): Attempt) -> Result<(), HandlerError> {
     if mail.message.sender().is_none() {

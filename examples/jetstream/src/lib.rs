@@ -20,13 +20,14 @@ pub use publish::Publish;
 pub use stream::{CONSUMER, STREAM, connect, consumer, consumer_config, stream_config};
 pub use worker::work;
 
-/// Time for requests under way once the server is to stop: `Endpoint` answers within 12 s.
+/// Maximum time for requests in progress to finish once the server is stopping: `Endpoint` answers
+/// within 12 s.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// Receives events and runs them, until `signal`; then until what is under way is done.
+/// Receives and runs events until `signal`, then until everything in progress is done.
 ///
 /// # Errors
-/// When there is no consumer, or the HTTP server fails.
+/// If there is no consumer, or the HTTP server fails.
 pub async fn run(
     listener: TcpListener,
     layer: VerifyLayer,
@@ -55,15 +56,15 @@ pub async fn run(
     Ok(served?)
 }
 
-/// Serves until `stop`, then until the requests under way are answered.
+/// Serves until `stop`, then until the requests in progress are answered.
 ///
 /// # Errors
-/// As `axum::serve`.
+/// If the server fails.
 pub async fn serve(listener: TcpListener, app: Router, stop: CancellationToken) -> io::Result<()> {
     let server = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::select! {
         served = server => served,
-        // A client that never finishes its request must not keep the program from ending.
+        // A client that never finishes its request must not prevent the program from ending.
         () = async { stop.cancelled().await; sleep(GRACE).await } => Ok(()),
     }
 }

@@ -1,43 +1,44 @@
-//! NATS JetStream as the durable queue: an event is answered once the stream has it, and handled
-//! from there.
+//! NATS JetStream as the durable queue: an event is answered once the stream has stored it, and
+//! handled from there.
 //!
 //! ```sh
 //! nats-server -c examples/jetstream/nats.conf -js -sd DIR # DIR: where it is to keep its files
 //! OPENMAIL_WEBHOOK_SECRET=… cargo run -p example-jetstream
 //! ```
 //!
-//! `nats-server -a 127.0.0.1 -js -sd DIR` alone will do for events of up to 1 MiB; without `-sd` the
-//! files are in a temporary directory. Any server from 2.9 on. Whoever can publish to `openmail.>`
-//! speaks as OpenMail, since what comes from the stream is not verified again: give a server that
-//! others reach users and permissions.
+//! For events of up to 1 MiB, `nats-server -a 127.0.0.1 -js -sd DIR` is enough; without `-sd`, the
+//! files are in a temporary directory. Any server since 2.9 will do. Anyone who can publish to
+//! `openmail.>` can impersonate OpenMail, since events from the stream are not verified again: if
+//! others can reach the server, give it users and permissions.
 //!
 //! | variable | | default |
 //! |---|---|---|
 //! | `OPENMAIL_WEBHOOK_SECRET` | the webhook's secret | |
-//! | `OPENMAIL_WEBHOOK_SECRET_PREVIOUS` | the one before, while they change | |
-//! | `OPENMAIL_LISTEN` | where to listen | `127.0.0.1:3000` |
-//! | `NATS_URL` | the server, with user and password where it wants them | `nats://127.0.0.1:4222` |
+//! | `OPENMAIL_WEBHOOK_SECRET_PREVIOUS` | the previous secret, during a rotation | |
+//! | `OPENMAIL_LISTEN` | the address to listen on | `127.0.0.1:3000` |
+//! | `NATS_URL` | the server, with user and password if it needs them | `nats://127.0.0.1:4222` |
 //!
-//! # What holds
+//! # What is guaranteed
 //!
-//! | what happens | what becomes of the event |
+//! | if | the event |
 //! |---|---|
-//! | NATS is away or full, or gives no ack in 5 s | answered 503; OpenMail delivers it again, up to five times in some 7.5 minutes |
-//! | it is delivered again | answered 200 and not kept again, for 24 hours (`duplicate_window`) after the first. The stream tells by inbox and signed `event_id` (or, without one, the mail's `message.id`); an event with neither is kept each time |
-//! | the handler fails or panics | runs again after a random time up to 2 s, 4 s, 8 s … 1 h, and not before the error's `delay`; given up after 20 runs |
-//! | the handler fails for good, or the message is no event | given up at once |
-//! | it is given up | logged as an error with the number under which the stream has it: `nats stream get OPENMAIL NUMBER` |
-//! | the handler takes long | it is left to it: the server is told every 10 s that the run goes on |
-//! | this process dies, or the server does not hear of it | runs again 30 s (`ack_wait`) later, here or in another process: a handler may run twice. What it must not do twice needs a key of its own, such as `Idempotency-Key: <event_id>` for an answer, or a `DedupeLayer` around the router |
-//! | the process is told to stop | takes no more events, and waits up to 30 s for those under way; what was just on its way to it runs elsewhere after `ack_wait` |
-//! | `nats-server` is killed | nothing that was acknowledged is lost: it was written to the file system |
-//! | the machine of `nats-server` fails | **what was acknowledged in the last two minutes may be lost**: only so often does it sync its files. From 2.10 on, `jetstream { sync_interval: always }` syncs before each ack; three servers and `num_replicas: 3` help where one of them fails alone |
-//! | nobody handles it for seven days | the stream drops it (`max_age`) |
+//! | NATS is unreachable or full, or does not acknowledge within 5 s | is answered 503; OpenMail retries it, up to five attempts in about 7.5 minutes |
+//! | it is delivered again | is answered 200 and not stored again, for 24 hours (`duplicate_window`) after the first delivery. The stream recognises it by inbox and signed `event_id` or, without one, by the mail's `message.id`; an event with neither is stored each time |
+//! | the handler fails or panics | runs again after a random time of up to 2 s, 4 s, 8 s … 1 h, and not before the error's `delay`; it is given up after 20 runs |
+//! | the handler fails permanently, or the message is not an event | is given up at once |
+//! | it is given up | is logged as an error with its sequence number in the stream: `nats stream get OPENMAIL NUMBER` |
+//! | the handler takes long | keeps running: the server is told every 10 s that the run is in progress |
+//! | this process dies, or loses its connection to the server | runs again after 30 s (`ack_wait`), here or in another process, so a handler may run twice. What must not happen twice needs a key of its own, such as `Idempotency-Key: <event_id>` for an answer, or a `DedupeLayer` around the router |
+//! | the process is stopped | the process accepts no further events, and waits up to 30 s for those in progress; events that were just being fetched run elsewhere after `ack_wait` |
+//! | `nats-server` is killed | is not lost once it was acknowledged: it was written to the file system |
+//! | the machine of `nats-server` fails | **may be lost if it was acknowledged in the last two minutes**, since files are only synced that often. Since 2.10, `jetstream { sync_interval: always }` syncs before each acknowledgement; three servers and `num_replicas: 3` help if only one of them fails |
+//! | nothing handles it for seven days | is dropped by the stream (`max_age`) |
 //!
-//! Events run up to 16 at a time and in no order: those of one thread may overtake each other.
+//! Up to 16 events run at a time, in no particular order: those of one thread may overtake each
+//! other.
 //!
-//! Stream and consumer are made at the first start and left as they are from then on: change them by
-//! `nats stream edit OPENMAIL` and `nats consumer edit OPENMAIL agents`.
+//! The stream and the consumer are created at the first start and never changed afterwards: change
+//! them with `nats stream edit OPENMAIL` and `nats consumer edit OPENMAIL agents`.
 
 use std::{env, io, process::ExitCode};
 
@@ -74,8 +75,8 @@ async fn start() -> anyhow::Result<()> {
     run(listener, layer, context, events(), stopping).await
 }
 
-/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the call
-/// on, so that a signal that comes early is not lost.
+/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the
+/// time of the call, so that an early signal is not lost.
 fn stop() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     {

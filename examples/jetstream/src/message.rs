@@ -1,4 +1,4 @@
-//! How an event lies in the stream.
+//! How an event is stored in the stream.
 
 use anyhow::Context as _;
 use async_nats::jetstream::message::{OutboundMessage, PublishMessage};
@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 
 use crate::stream::STREAM;
 
-/// The header with the signed time, in Unix seconds. Its body is OpenMail's, to the byte.
+/// The header with the signed time, in Unix seconds. The message's body is exactly OpenMail's.
 const TIMESTAMP: &str = "OpenMail-Timestamp";
-/// The header with the inbox it belongs to, percent-encoded: not every event names it in its body.
+/// The header with the event's inbox, percent-encoded: not every event names it in its body.
 const INBOX: &str = "OpenMail-Inbox";
 
 pub(crate) fn write(event: VerifiedEvent) -> OutboundMessage {
@@ -30,8 +30,9 @@ pub(crate) fn write(event: VerifiedEvent) -> OutboundMessage {
     message.outbound_message(subject)
 }
 
-/// By what the stream knows an event again. It is hashed, since an id is of any length and a header
-/// is not; it holds the inbox, so that no inbox's mail passes for another's.
+/// Returns the key by which the stream recognises a duplicate. It is hashed, since an id may have
+/// any length and a header may not; it includes the inbox, so that events of different inboxes are
+/// never duplicates.
 fn key(event: &VerifiedEvent) -> Option<String> {
     let mail = || Some(event.event().message_received()?.message.id.as_str());
     let (what, id) = match event.event_id() {
@@ -39,7 +40,7 @@ fn key(event: &VerifiedEvent) -> Option<String> {
         None => ("message", mail()?),
     };
     let inbox = event.inbox_id().map_or("", |inbox| inbox.as_str());
-    // The length says where the inbox's id ends.
+    // The length marks the end of the inbox's id.
     let key = format!("{what}:{}:{inbox}:{id}", inbox.len());
     Some(hex::encode(Sha256::digest(key)))
 }
@@ -55,10 +56,10 @@ pub(crate) fn read(message: &async_nats::Message) -> anyhow::Result<VerifiedEven
     Ok(VerifiedEvent::from_stored(StoredEvent { raw_body, timestamp, inbox_id })?)
 }
 
-/// One for each inbox, so that `nats stream subjects` tells them apart and a consumer can be for
-/// one of them. What is routed by is in the body.
+/// Returns a subject for each inbox, so that `nats stream subjects` lists them separately and a
+/// consumer can select one. Routing uses the body.
 fn subject(inbox: Option<&InboxId>) -> String {
-    // The whole line in which it is sent may have 4096 bytes.
+    // The whole protocol line may have 4096 bytes.
     const LONGEST: usize = 1024;
     match inbox {
         Some(inbox) if !inbox.as_str().is_empty() => {
@@ -70,8 +71,8 @@ fn subject(inbox: Option<&InboxId>) -> String {
     }
 }
 
-/// Ids are opaque: one may hold what has a meaning in a subject (`.`, `*`, `>`, blanks) or cannot be
-/// in a header (line breaks).
+/// Escapes an id. Ids are opaque: one may contain characters with a meaning in a subject (`.`, `*`,
+/// `>`, spaces), or that a header cannot contain (line breaks).
 fn encode(id: &str) -> String {
     const UNSAFE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
     utf8_percent_encode(id, UNSAFE).to_string()
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_comes_back_as_it_was() {
+    fn stored_event_is_restored_unchanged() {
         let event = TestEvent::message_received().subject("Zażółć").verified();
         let read = read(&message(write(event.clone()))).unwrap();
         assert_eq!(read.raw_body(), event.raw_body());
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn any_id_makes_a_subject_and_a_header() {
+    fn any_id_fits_into_a_subject_and_a_header() {
         let ids = ["inb_1", "a.b", "*", ">", "a b", "x\r\ny", "é", "50%"];
         let mut seen = std::collections::HashSet::new();
         for id in ids {
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_short_and_of_one_inbox_and_event() {
+    fn key_is_short_and_unique_per_inbox_and_event() {
         let key = |inbox: &str, id: &str| {
             let event = TestEvent::message_received().inbox(inbox).event_id(id).verified();
             let key = write(event).headers.unwrap().get("Nats-Msg-Id").unwrap().as_str().to_owned();
@@ -135,14 +136,14 @@ mod tests {
     }
 
     #[test]
-    fn an_event_about_no_inbox_has_a_subject_and_one_without_an_id_no_header() {
+    fn event_without_an_inbox_has_a_subject_and_without_an_id_no_header() {
         let outbound = write(TestEvent::new("setup.test").verified());
         assert_eq!(outbound.subject.as_str(), "openmail.account");
         assert!(outbound.headers.unwrap().get("Nats-Msg-Id").is_none());
     }
 
     #[test]
-    fn what_is_no_event_is_told() {
+    fn message_that_is_not_an_event_is_reported() {
         let mut junk = message(write(TestEvent::message_received().verified()));
         junk.payload = "junk".into();
         assert!(read(&junk).is_err());

@@ -1,4 +1,4 @@
-//! From the webhook into the stream.
+//! Publishes events from the webhook to the stream.
 
 use std::{
     future::Future,
@@ -17,18 +17,19 @@ use tower::Service;
 
 use crate::message;
 
-/// How long to wait for the server's ack. `Endpoint` answers after 12 s at the latest.
+/// Maximum time to wait for the server's acknowledgement. `Endpoint` answers after 12 s at the
+/// latest.
 const ACK_LIMIT: Duration = Duration::from_secs(5);
 
-/// Resolves once the stream has the event: done, or a duplicate of one that it has. Where it does
-/// not, the error is answered with 503, and OpenMail delivers the event again.
+/// Resolves once the stream has stored the event: as done, or as a duplicate of a stored one. If
+/// that fails, the error is answered with 503, and OpenMail retries.
 #[derive(Debug, Clone)]
 pub struct Publish {
     context: jetstream::Context,
 }
 
 impl Publish {
-    /// Publishes to the stream of this connection.
+    /// Creates a service that publishes through this connection.
     pub fn new(context: jetstream::Context) -> Self {
         Self { context }
     }
@@ -46,7 +47,7 @@ impl Service<VerifiedEvent> for Publish {
     fn call(&mut self, event: VerifiedEvent) -> Self::Future {
         let context = self.context.clone();
         Box::pin(async move {
-            // Without a connection the client would put the message by and send it later on.
+            // Without a connection, the client would keep the message and send it later.
             if context.client().connection_state() != State::Connected {
                 return Err(HandlerError::unavailable("there is no connection to NATS"));
             }
@@ -55,7 +56,7 @@ impl Service<VerifiedEvent> for Publish {
                 Ok(Ok(ack)) if ack.duplicate => Ok(Outcome::Duplicate),
                 Ok(Ok(_)) => Ok(Outcome::Done),
                 Ok(Err(error)) => Err(HandlerError::unavailable(error)),
-                // It may be in the stream all the same. The next delivery is then a duplicate.
+                // It may have been stored all the same. The next delivery is then a duplicate.
                 Err(_) => Err(HandlerError::unavailable("no ack from JetStream in time")),
             }
         })

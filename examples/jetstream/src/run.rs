@@ -1,4 +1,4 @@
-//! One run: the handler, and what the server is told of it.
+//! Runs one message, and reports the result to the server.
 
 use std::{convert::Infallible, panic::AssertUnwindSafe, time::Duration};
 
@@ -14,10 +14,10 @@ use tracing::Instrument as _;
 
 use crate::{message, stream::MAX_AGE};
 
-/// How long to wait for the server to confirm that it knows, how often, and how long in between.
+/// The time to wait for the server's confirmation, the number of tries, and the delay between them.
 const CONFIRM: (Duration, u32, Duration) = (Duration::from_secs(5), 5, Duration::from_secs(1));
 
-/// Runs the message's event through `events` and tells the server what came of it.
+/// Runs the message's event through `events` and reports the result to the server.
 pub(crate) async fn run<E>(message: Message, events: E, ack_wait: Duration)
 where
     E: Service<VerifiedEvent, Response = Outcome>,
@@ -56,7 +56,7 @@ where
     }
 }
 
-/// Says every now and then that the event is being worked at, lest it be handed out again.
+/// Reports regularly that the event is in progress, so that the server does not hand it out again.
 async fn progress(message: &Message, interval: Duration) -> Infallible {
     loop {
         sleep(interval).await;
@@ -66,11 +66,11 @@ async fn progress(message: &Message, interval: Duration) -> Infallible {
     }
 }
 
-/// What to tell the server: what a queue's worker would do. What is given up stays in the stream
-/// under its sequence number.
+/// Returns what to tell the server, by the same policy as a queue's worker. Given-up events stay in
+/// the stream under their sequence number.
 fn answer(outcome: Result<Outcome, HandlerError>, delivered: u32) -> AckKind {
     let mut run = Run::attempt(delivered);
-    // The server counts all runs alike. For how long it keeps an event is its own limit.
+    // The server counts all runs alike, and limits itself how long it keeps an event.
     run.releases = delivered.saturating_sub(1);
     match RetryPolicy::default().settlement(outcome, run) {
         Settlement::Retry { after, error: reason, .. }
@@ -88,7 +88,7 @@ fn answer(outcome: Result<Outcome, HandlerError>, delivered: u32) -> AckKind {
     }
 }
 
-/// Tells the server until it confirms: an event of which it does not know runs again.
+/// Reports until the server confirms: otherwise the event would run again.
 async fn settle(message: &Message, answer: AckKind) {
     let (limit, attempts, pause) = CONFIRM;
     for _ in 0..attempts {
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_handled_is_acknowledged() {
+    fn handled_event_is_acknowledged() {
         for outcome in [Outcome::Done, Outcome::Duplicate] {
             assert!(matches!(answer(Ok(outcome), 1), AckKind::Ack));
         }
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_runs_again_until_the_last_run() {
+    fn failure_is_retried_until_the_last_run() {
         const LAST_RUN: u32 = 20;
         assert!(delay(HandlerError::failed("x"), LAST_RUN - 1).is_some());
         assert_eq!(delay(HandlerError::failed("x"), LAST_RUN), None);

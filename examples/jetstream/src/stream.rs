@@ -1,4 +1,4 @@
-//! The stream that keeps the events, and the consumer that hands them out.
+//! The stream that stores the events, and the consumer that hands them out.
 
 use std::time::Duration;
 
@@ -15,53 +15,54 @@ use async_nats::{
 /// The stream's name.
 pub const STREAM: &str = "OPENMAIL";
 
-/// The consumer's name: processes that use it share the events among them.
+/// The consumer's name. Processes that use it share the events.
 pub const CONSUMER: &str = "agents";
 
-/// How long an event is kept, handled or not.
+/// How long an event is kept, whether handled or not.
 pub(crate) const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How large an event may be: the body, as `VerifyLayer` takes it by default, and its headers.
+/// Maximum size of an event: the body, as accepted by `VerifyLayer` by default, and its headers.
 const LARGEST: usize = 8 * 1024 * 1024 + 4096;
 
-/// What the stream is made with, where there is none; whatever an operator changes stays.
+/// The configuration for a new stream. An existing one is left as the operator configured it.
 pub fn stream_config() -> stream::Config {
     stream::Config {
         name: STREAM.to_owned(),
         subjects: vec!["openmail.>".to_owned()],
         storage: StorageType::File,
-        // A work queue would forget the ids of events that are done when the server starts anew.
+        // A work queue would forget the ids of finished events when the server restarts.
         retention: RetentionPolicy::Limits,
         max_age: MAX_AGE,
-        // OpenMail's attempts spread over some 7.5 minutes; this is also for what somebody
-        // delivers anew by hand.
+        // OpenMail's attempts spread over about 7.5 minutes; this also covers events that are
+        // delivered again by hand.
         duplicate_window: Duration::from_secs(24 * 60 * 60),
-        // When full, it refuses what is new: the other policy drops what may not be handled yet.
+        // When full, the stream refuses new events: the other policy drops old ones, which may not
+        // have been handled.
         discard: DiscardPolicy::New,
         num_replicas: 1,
         ..Default::default()
     }
 }
 
-/// What the consumer is made with, where there is none; whatever an operator changes stays.
+/// The configuration for a new consumer. An existing one is left as the operator configured it.
 pub fn consumer_config() -> pull::Config {
     pull::Config {
         durable_name: Some(CONSUMER.to_owned()),
         ack_policy: AckPolicy::Explicit,
         ack_wait: Duration::from_secs(30),
-        // The worker gives up, and says so; the server would do it silently.
+        // The worker gives events up and logs that; the server would do it silently.
         max_deliver: -1,
-        // What waits for another run is pending, too: with a limit, a thousand of them would keep
-        // everything else from being handed out.
+        // Events that wait for a retry count as pending too: with a limit, a thousand of them would
+        // block everything else.
         max_ack_pending: -1,
         ..Default::default()
     }
 }
 
-/// Connects, and makes the stream if there is none.
+/// Connects, and creates the stream if it does not exist.
 ///
 /// # Errors
-/// When the server cannot be reached, or has no JetStream.
+/// If the server cannot be reached, or has no JetStream.
 pub async fn connect(url: &str) -> anyhow::Result<Context> {
     let client = ConnectOptions::new()
         .name("openmail")
@@ -85,10 +86,10 @@ pub async fn connect(url: &str) -> anyhow::Result<Context> {
     Ok(context)
 }
 
-/// The consumer, made if there is none.
+/// Returns the consumer, and creates it if it does not exist.
 ///
 /// # Errors
-/// When the server cannot be reached, or the stream is gone.
+/// If the server cannot be reached, or the stream is gone.
 pub async fn consumer(context: &Context) -> anyhow::Result<PullConsumer> {
     let stream = context.get_stream(STREAM).await?;
     Ok(stream.get_or_create_consumer(CONSUMER, consumer_config()).await?)

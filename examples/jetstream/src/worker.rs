@@ -1,4 +1,4 @@
-//! From the stream to the handlers.
+//! Fetches events from the stream and runs them.
 
 use std::time::Duration;
 
@@ -14,22 +14,22 @@ use tower::Service;
 
 use crate::run::run;
 
-/// How many events run at a time.
+/// Maximum number of concurrent runs.
 const CONCURRENCY: usize = 16;
 
-/// How long the server keeps a request for messages. After a lost connection it takes up to 5 s more
-/// until there is another.
+/// How long the server keeps a request for messages. After a lost connection, it takes up to 5 s
+/// more until the next request.
 const PULL: Duration = Duration::from_secs(5);
 
-/// How long to wait before asking again a server that could not be asked.
+/// The delay before an unreachable server is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How long events under way may take once the worker is to stop.
+/// Maximum time for runs in progress to finish once the worker is stopping.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Runs the events of the consumer through `events` until `stop`, and then to their end. Gives how
-/// many took too long for that and were cut off; they run again when the consumer's `ack_wait` is
-/// over, as does everything when the process dies.
+/// Runs the events of the consumer through `events` until `stop`, and then until those in progress
+/// have ended. Returns how many took too long for that and were cancelled; like everything in
+/// progress when the process dies, they run again after the consumer's `ack_wait`.
 pub async fn work<E>(consumer: PullConsumer, events: E, stop: CancellationToken) -> usize
 where
     E: Service<VerifiedEvent, Response = Outcome> + Clone + Send + 'static,
@@ -56,8 +56,8 @@ where
     cut
 }
 
-/// Asks for as many events as can run at once, and no more: the server counts the time from when it
-/// hands them out.
+/// Fetches as many events as can run at once, and no more: the server's time limit for an event
+/// starts when it is handed out.
 async fn fetch<E>(consumer: &PullConsumer, events: &E, runs: &mut JoinSet<()>) -> anyhow::Result<()>
 where
     E: Service<VerifiedEvent, Response = Outcome> + Clone + Send + 'static,

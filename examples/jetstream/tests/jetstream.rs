@@ -1,5 +1,5 @@
-//! From a signed request to its handler, through a NATS server: `OPENMAIL_TEST_NATS_SERVER` names
-//! the program.
+//! From a signed request to its handler, through a NATS server. `OPENMAIL_TEST_NATS_SERVER` is the
+//! path of the program.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -14,7 +14,7 @@ use futures_util::StreamExt as _;
 use tokio::{net::TcpStream, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-/// As an operator changes it.
+/// Changes the consumer, as an operator would.
 async fn with_ack_wait(context: &Context, ack_wait: Duration) {
     let stream = context.get_stream(STREAM).await.unwrap();
     stream.create_consumer(pull::Config { ack_wait, ..consumer_config() }).await.unwrap();
@@ -22,7 +22,7 @@ async fn with_ack_wait(context: &Context, ack_wait: Duration) {
 
 #[tokio::test]
 #[ignore = "needs OPENMAIL_TEST_NATS_SERVER"]
-async fn an_event_runs_once_however_often_it_is_delivered() {
+async fn event_runs_once_however_often_it_is_delivered() {
     let nats = Nats::start().await;
     let context = nats.connect().await;
     let mut handlers = Handlers::new();
@@ -40,10 +40,10 @@ async fn an_event_runs_once_however_often_it_is_delivered() {
 
 #[tokio::test]
 #[ignore = "needs OPENMAIL_TEST_NATS_SERVER"]
-async fn an_event_whose_handler_fails_or_panics_runs_again() {
+async fn event_runs_again_after_a_failure_or_panic() {
     let nats = Nats::start().await;
     let context = nats.connect().await;
-    // Left to itself, the server would hand them out again long after the test has failed.
+    // Otherwise the server would hand them out again only long after the test has failed.
     with_ack_wait(&context, Duration::from_secs(3600)).await;
     let mut handlers = Handlers::new();
     let app = App::start(context.clone(), handlers.events.clone()).await;
@@ -59,7 +59,7 @@ async fn an_event_whose_handler_fails_or_panics_runs_again() {
 
 #[tokio::test]
 #[ignore = "needs OPENMAIL_TEST_NATS_SERVER"]
-async fn what_is_of_no_use_is_given_up_and_kept() {
+async fn permanent_failure_is_given_up_and_kept() {
     let nats = Nats::start().await;
     let context = nats.connect().await;
     let mut handlers = Handlers::new();
@@ -80,7 +80,7 @@ async fn what_is_of_no_use_is_given_up_and_kept() {
 
 #[tokio::test]
 #[ignore = "needs OPENMAIL_TEST_NATS_SERVER"]
-async fn without_a_server_it_answers_503_and_what_was_answered_200_outlives_a_kill() {
+async fn answers_503_without_a_server_and_acknowledged_events_survive_a_kill() {
     let mut nats = Nats::start().await;
     let context = nats.connect().await;
     let app = App::receiver(context.clone()).await;
@@ -97,7 +97,7 @@ async fn without_a_server_it_answers_503_and_what_was_answered_200_outlives_a_ki
         }
     };
     assert_eq!(soon(delivered).await, 200);
-    // The server still knows it.
+    // The server still recognises it.
     assert_eq!(app.post(&mail("evt_1", "").attempt(2)).await, 200);
     assert_eq!(kept(&context).await, 2);
     app.stop().await;
@@ -116,7 +116,7 @@ async fn without_a_server_it_answers_503_and_what_was_answered_200_outlives_a_ki
 
 #[tokio::test]
 #[ignore = "needs OPENMAIL_TEST_NATS_SERVER"]
-async fn a_full_stream_refuses_and_drops_nothing() {
+async fn full_stream_refuses_events_and_drops_none() {
     let nats = Nats::start().await;
     let context = nats.connect().await;
     let full = stream::Config { max_messages: 1, ..stream_config() };
@@ -132,7 +132,7 @@ async fn a_full_stream_refuses_and_drops_nothing() {
 
 #[tokio::test]
 #[ignore = "needs OPENMAIL_TEST_NATS_SERVER"]
-async fn a_large_event_fits() {
+async fn large_event_fits() {
     let nats = Nats::start().await;
     let context = nats.connect().await;
     let mut handlers = Handlers::new();
@@ -145,7 +145,7 @@ async fn a_large_event_fits() {
 
 #[tokio::test]
 #[ignore = "needs OPENMAIL_TEST_NATS_SERVER"]
-async fn the_server_hears_that_a_long_run_goes_on() {
+async fn long_run_reports_progress() {
     let nats = Nats::start().await;
     let context = nats.connect().await;
     with_ack_wait(&context, Duration::from_secs(2)).await;
@@ -166,7 +166,7 @@ async fn the_server_hears_that_a_long_run_goes_on() {
 
 #[tokio::test]
 #[ignore = "needs OPENMAIL_TEST_NATS_SERVER"]
-async fn told_to_stop_it_lets_a_run_come_to_its_end() {
+async fn stopping_lets_a_run_finish() {
     let nats = Nats::start().await;
     let context = nats.connect().await;
     let mut handlers = Handlers::new();

@@ -28,7 +28,7 @@ fn program(nats: &str) -> Command {
 
 #[tokio::test]
 #[ignore = "needs OPENMAIL_TEST_NATS_SERVER"]
-async fn it_receives_and_handles_and_ends_when_told_to() {
+async fn receives_handles_and_stops() {
     let nats = Nats::start().await;
     let mut child = program(&nats.url).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -51,8 +51,8 @@ async fn it_receives_and_handles_and_ends_when_told_to() {
 }
 
 #[tokio::test]
-async fn without_a_server_it_says_what_to_do() {
-    // Nothing listens on a port that was just given back.
+async fn says_what_to_do_without_a_server() {
+    // Nothing listens on a port that was just released.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let output = soon(program(&format!("nats://user:pass@127.0.0.1:{port}")).output()).await;
     let output = output.unwrap();

@@ -1,5 +1,5 @@
-//! Runs the built program against an imitation of Lambda's runtime API, with events in the form of
-//! API Gateway and of function URLs.
+//! Runs the built program against a fake of Lambda's runtime API, with events as recorded from API
+//! Gateway and function URLs.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -30,7 +30,7 @@ const EVENTS: [(&str, &str); 3] = [
     ("function URL", include_str!("events/function_url.json")),
 ];
 
-/// The runtime API: hands out one event after another and takes the responses.
+/// A fake of the runtime API: hands out one event after another and receives the responses.
 struct Lambda {
     events: mpsc::Sender<Value>,
     responses: mpsc::Receiver<Value>,
@@ -98,7 +98,8 @@ async fn response(State(runtime): State<Runtime>, response: Bytes) -> (StatusCod
     (StatusCode::ACCEPTED, "{}")
 }
 
-/// A recorded event that carries this delivery: signed now, since the program checks the time.
+/// Returns a recorded event that carries this delivery, signed now, since the program checks the
+/// time.
 fn carrying(recorded: &str, event: &TestEvent, secret: &str) -> Value {
     let request = event.sign::<RawBody>(&Secret::new(secret).unwrap());
     let mut invocation: Value = serde_json::from_str(recorded).unwrap();
@@ -115,7 +116,7 @@ fn carrying(recorded: &str, event: &TestEvent, secret: &str) -> Value {
     invocation
 }
 
-/// A body as its bytes.
+/// A raw body.
 struct RawBody(Vec<u8>);
 
 impl<T: AsRef<[u8]>> From<T> for RawBody {
@@ -134,7 +135,7 @@ fn encode(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn signed_events_of_every_kind_of_trigger_are_answered_200() {
+async fn answers_200_to_signed_events_of_every_trigger() {
     let mut lambda = Lambda::start().await;
     for (trigger, recorded) in EVENTS {
         for name in ["message.received", "setup.test", "thread.archived"] {
@@ -147,7 +148,7 @@ async fn signed_events_of_every_kind_of_trigger_are_answered_200() {
 }
 
 #[tokio::test]
-async fn forged_events_and_other_methods_are_refused() {
+async fn refuses_forged_events_and_other_methods() {
     let mut lambda = Lambda::start().await;
     let mail = TestEvent::message_received();
     for (trigger, recorded) in EVENTS {
@@ -162,7 +163,7 @@ async fn forged_events_and_other_methods_are_refused() {
 }
 
 #[tokio::test]
-async fn outside_lambda_it_says_what_is_missing() {
+async fn says_what_is_missing_outside_lambda() {
     let program = Command::new(env!("CARGO_BIN_EXE_example-lambda"))
         .env_remove("AWS_LAMBDA_RUNTIME_API")
         .output()

@@ -1,4 +1,4 @@
-//! One service, several inboxes, a handler for each, and a state that they share.
+//! One service, several inboxes with a handler each, and a state that the handlers share.
 //!
 //! `OPENMAIL_WEBHOOK_SECRET=… BILLING_INBOX=inb_… cargo run -p example-multi_inbox`
 
@@ -18,7 +18,8 @@ use state::{AppState, Desks, Suspended};
 use tokio::{net::TcpListener, time::sleep};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-/// Time for requests under way once the server is to stop: `Endpoint` answers within 12 s.
+/// Maximum time for requests in progress to finish once the server is stopping: `Endpoint` answers
+/// within 12 s.
 const GRACE: Duration = Duration::from_secs(15);
 
 #[tokio::main]
@@ -41,7 +42,7 @@ async fn main() -> anyhow::Result<()> {
     let (stopping, grace) = (stop(), stop());
     tracing::info!("listening on http://{}/webhooks", listener.local_addr()?);
     let server = axum::serve(listener, app).with_graceful_shutdown(stopping);
-    // A client that never finishes its request must not keep the program from ending.
+    // A client that never finishes its request must not prevent the program from ending.
     tokio::select! {
         served = server => served?,
         () = async { grace.await; sleep(GRACE).await } => {}
@@ -55,8 +56,8 @@ async fn main() -> anyhow::Result<()> {
 const SALES_EU: &str = "inb_sales_eu";
 const SALES_US: &str = "inb_sales_us";
 
-/// The handlers. The id of the inbox for bills is not the same in every environment, so it is given
-/// here and not at the handler.
+/// Registers the handlers. The id of the billing inbox differs between environments, so it is given
+/// here and not in the attribute.
 fn events(billing_inbox: &str) -> EventRouter<AppState> {
     EventRouter::new()
         .handler(support)
@@ -73,7 +74,7 @@ async fn support(
     State(desks): State<Desks>,
     State(suspended): State<Suspended>,
 ) {
-    // Two agents that answer each other never stop, and a suspended inbox sends nothing.
+    // Two agents that answer each other never stop, and a suspended inbox cannot send.
     let for_agent = mail.message.may_auto_reply() && !suspended.contains(&mail.inbox_id);
     desks.add("support", for_agent);
 }
@@ -84,18 +85,19 @@ async fn sales(mail: &MessageReceived, State(desks): State<Desks>) {
     desks.add("sales", mail.message.may_auto_reply());
 }
 
-/// Without an inbox it would be for all others; `EventRouter::inbox` gives it its one.
+/// Without an inbox in the attribute it would handle all other inboxes; `EventRouter::inbox`
+/// restricts it to one.
 #[openmail_handler(event = "message.received")]
 async fn billing(mail: &MessageReceived, State(desks): State<Desks>) -> Result<(), HandlerError> {
     if mail.message.attachments.is_empty() {
-        // The next delivery of the same mail would have none either.
+        // The next delivery of the same mail would not have one either.
         return Err(HandlerError::permanent("no bill is attached"));
     }
     desks.add("billing", false);
     Ok(())
 }
 
-/// Mail to every inbox that no other handler names: also one that was created just now.
+/// Mail to every inbox that no other handler names, including inboxes created later.
 #[openmail_handler(event = "message.received")]
 async fn reception(State(desks): State<Desks>) {
     desks.add("reception", false);
@@ -107,14 +109,14 @@ async fn lifecycle(kind: EventKind, inbox: InboxId, State(suspended): State<Susp
     suspended.set(inbox, kind == EventKind::InboxSuspended);
 }
 
-/// Events that no handler names. Without a fallback they would be answered 200 all the same.
+/// Events that no handler names. Without a fallback they would also be answered 200.
 #[openmail_handler]
 async fn news(event: &VerifiedEvent) {
     tracing::info!("{} needs nothing done", event.kind());
 }
 
-/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the call
-/// on, so that a signal that comes early is not lost.
+/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the
+/// time of the call, so that an early signal is not lost.
 fn stop() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     {

@@ -1,4 +1,4 @@
-//! What the handlers share. Each takes the part that it needs.
+//! The state that the handlers share. Each takes the part that it needs.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -7,12 +7,12 @@ use std::{
 
 use openmail_tower::{InboxId, handler::FromRef};
 
-/// The whole state: cheap to clone, as its parts are.
+/// The whole state. Cheap to clone, since its parts are.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AppState {
-    /// What each desk has got.
+    /// The mails of each desk.
     pub(crate) desks: Desks,
-    /// Which inboxes are suspended.
+    /// The suspended inboxes.
     pub(crate) suspended: Suspended,
 }
 
@@ -28,12 +28,12 @@ impl FromRef<AppState> for Suspended {
     }
 }
 
-/// How many mails a desk has got, by whom they are for.
+/// The number of a desk's mails, by who answers them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Mails {
-    /// For the agent, which answers by itself.
+    /// Answered automatically by the agent.
     pub(crate) agent: u64,
-    /// For a person.
+    /// Left for a person.
     pub(crate) person: u64,
 }
 
@@ -53,13 +53,13 @@ impl Desks {
         tracing::info!(desk, for_agent, "mail");
     }
 
-    /// What each desk has got so far.
+    /// Returns the mails of each desk so far.
     pub(crate) fn mails(&self) -> BTreeMap<&'static str, Mails> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// The suspended inboxes: nothing can be sent from them.
+/// The suspended inboxes, from which nothing can be sent.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Suspended(Arc<Mutex<HashSet<InboxId>>>);
 
@@ -73,7 +73,7 @@ impl Suspended {
         };
     }
 
-    /// Whether this one is.
+    /// Returns whether an inbox is suspended.
     pub(crate) fn contains(&self, inbox: &InboxId) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(inbox)
     }

@@ -1,4 +1,4 @@
-//! Drives the service over a socket, as OpenMail does.
+//! Drives the service over a socket, as OpenMail would.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -31,7 +31,7 @@ impl Server {
         Self { address, client, state }
     }
 
-    /// Delivers an event; each of them is answered 200.
+    /// Delivers an event, and asserts that it is answered 200.
     async fn deliver(&self, event: TestEvent) {
         let mut request = event.sign::<Body>(&secret("whsec_test"));
         *request.uri_mut() = format!("http://{}/webhooks", self.address).parse().unwrap();
@@ -57,7 +57,7 @@ fn mails(agent: u64, person: u64) -> Mails {
 }
 
 #[tokio::test]
-async fn each_inbox_has_its_desk() {
+async fn each_inbox_has_its_own_desk() {
     let server = Server::start().await;
     server.deliver(mail("inb_support")).await;
     server.deliver(mail("inb_support").message_field("auto_replyable", false)).await;
@@ -76,14 +76,14 @@ async fn each_inbox_has_its_desk() {
 }
 
 #[tokio::test]
-async fn what_fails_for_good_is_not_asked_for_again() {
+async fn permanent_failure_is_not_redelivered() {
     let server = Server::start().await;
     server.deliver(mail("inb_of_this_environment")).await;
     assert_eq!(server.mails(), BTreeMap::new());
 }
 
 #[tokio::test]
-async fn one_handler_sees_what_another_has_left_in_the_state() {
+async fn handlers_share_the_state() {
     let server = Server::start().await;
     server.deliver(TestEvent::new("inbox.suspended").inbox("inb_support")).await;
     server.deliver(mail("inb_support")).await;

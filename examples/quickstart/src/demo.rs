@@ -1,4 +1,4 @@
-//! OpenMail's part, for whoever has no account yet: a secret, and deliveries signed with it.
+//! Plays OpenMail's part, for those without an account: a secret, and a delivery signed with it.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -7,7 +7,7 @@ use std::{
 
 use openmail_tower::{Secret, webhook::signature};
 
-/// Never the same twice, so that nothing is ever signed with a known secret.
+/// Different each time, so that nothing is ever signed with a known secret.
 pub(crate) fn make_up_secret() -> Result<String, getrandom::Error> {
     Ok(format!("whsec_{:016x}{:016x}", getrandom::u64()?, getrandom::u64()?))
 }
@@ -27,7 +27,7 @@ pub(crate) async fn run(listening: SocketAddr, secret: &str) {
     );
 }
 
-/// An address to connect to: `0.0.0.0` and `[::]` are none.
+/// Returns an address to connect to: `0.0.0.0` and `[::]` are none.
 fn reachable(listening: SocketAddr) -> SocketAddr {
     let ip = match listening.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -75,7 +75,7 @@ async fn deliver(
     Ok(response.status())
 }
 
-/// A shell command that signs and sends another event, with the time at which it is run.
+/// Returns a shell command that signs another event with the current time and sends it.
 fn curl(url: &str, secret: &str) -> String {
     let body = event("evt_%s");
     format!(

@@ -1,4 +1,4 @@
-//! What is done with each event.
+//! The handlers.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use openmail_tower::{EventRouter, Message, VerifiedEvent, openmail_handler};
 use serde::Serialize;
 use tokio::io::AsyncWriteExt;
 
-/// Which handler gets which event: each says so itself.
+/// Registers the handlers. Each names its own events.
 pub(crate) fn events() -> EventRouter {
     EventRouter::new()
         .handler(support)
@@ -35,7 +35,7 @@ async fn any_inbox(event: &VerifiedEvent) -> io::Result<()> {
     report("any_inbox", event).await
 }
 
-/// An inbox, or a pod of them, was suspended or is back.
+/// An inbox, or a pod of inboxes, was suspended or reactivated.
 #[openmail_handler(
     event = ["inbox.suspended", "inbox.reactivated", "pod.suspended", "pod.reactivated"]
 )]
@@ -43,14 +43,13 @@ async fn lifecycle(event: &VerifiedEvent) -> io::Result<()> {
     report("lifecycle", event).await
 }
 
-/// Everything else: "Test webhook", and events that are news to this program.
+/// Everything else: "Test webhook", and events that this program does not know.
 #[openmail_handler]
 async fn fallback(event: &VerifiedEvent) -> io::Result<()> {
     report("fallback", event).await
 }
 
-/// Writes a line to stdout. Where that fails, so does the handler, and the event is delivered
-/// again.
+/// Writes a line to stdout. If that fails, the handler fails, and the event is delivered again.
 async fn report(handler: &str, event: &VerifiedEvent) -> io::Result<()> {
     #[derive(Serialize)]
     struct Line<'a> {
@@ -69,7 +68,7 @@ async fn report(handler: &str, event: &VerifiedEvent) -> io::Result<()> {
         attempt: event.attempt(),
     })?;
     line.push(b'\n');
-    // tokio's stdout: a reader that is slow holds up this handler, not the thread it runs on.
+    // tokio's stdout: a slow reader delays this handler, not its thread.
     let mut stdout = tokio::io::stdout();
     stdout.write_all(&line).await?;
     stdout.flush().await

@@ -1,8 +1,8 @@
-//! The whole way of an event, from a signed POST to the handler of its inbox, in one command:
+//! The whole path of an event, from a signed POST to the handler of its inbox, in one command:
 //! `cargo run -p example-quickstart`.
 //!
-//! Listens on `OPENMAIL_LISTEN` (default `127.0.0.1:3000`) for webhooks signed with
-//! `OPENMAIL_WEBHOOK_SECRET`; without a secret it makes one up and delivers an event to itself.
+//! Listens on `OPENMAIL_LISTEN` (default: `127.0.0.1:3000`) for webhooks signed with
+//! `OPENMAIL_WEBHOOK_SECRET`. Without a secret, it generates one and delivers an event to itself.
 
 mod demo;
 mod handlers;
@@ -14,12 +14,13 @@ use openmail_tower::{Secret, VerifyLayer, webhook, webhook::SecretErrorKind};
 use tokio::{net::TcpListener, time::sleep};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-/// Time for requests under way once the server is to stop: `Endpoint` answers within 12 s.
+/// Maximum time for requests in progress to finish once the server is stopping: `Endpoint` answers
+/// within 12 s.
 const GRACE: Duration = Duration::from_secs(15);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Logs go to stderr: stdout is for what the handlers did.
+    // Logs go to stderr: stdout is for the handlers' output.
     let info = LevelFilter::INFO.into();
     let filter = EnvFilter::builder().with_default_directive(info).from_env_lossy();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
@@ -57,7 +58,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let serve = async {
         tokio::select! {
             served = server => served,
-            // A client that never finishes its request must not keep the program from ending.
+            // A client that never finishes its request must not prevent the program from ending.
             () = async { grace.await; sleep(GRACE).await } => Ok(()),
         }
     };
@@ -65,7 +66,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(served?)
 }
 
-/// Binds `OPENMAIL_LISTEN`; an error says what to change.
+/// Binds `OPENMAIL_LISTEN`. An error says what to change.
 async fn listen() -> Result<TcpListener, Box<dyn Error>> {
     let address = env::var_os("OPENMAIL_LISTEN").unwrap_or_else(|| "127.0.0.1:3000".into());
     let address = address.to_str().filter(|text| text.contains(':') && !text.starts_with(':'));
@@ -84,8 +85,8 @@ async fn listen() -> Result<TcpListener, Box<dyn Error>> {
     })
 }
 
-/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the call
-/// on, so that a signal that comes early is not lost.
+/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the
+/// time of the call, so that an early signal is not lost.
 fn stop() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     {

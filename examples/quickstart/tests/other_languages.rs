@@ -1,5 +1,5 @@
-//! An event that a client in another language has signed reaches the handler its inbox asks for:
-//! the signature is not only our own idea of it.
+//! Events signed by clients in other languages reach the handler of their inbox: the signature is
+//! not only our own idea of it.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -11,7 +11,7 @@ use common::{Quickstart, SECRET, soon};
 use serde_json::json;
 use tokio::{io::AsyncWriteExt, process::Command};
 
-/// Text of which a byte would differ after any re-encoding.
+/// Text that would change a byte if it were re-encoded.
 const SUBJECT: &str = "Zażółć gęślą jaźń \u{1f4ec} \"\\ \u{2028}";
 
 async fn delivers(program: &str, script: &str) {

@@ -64,7 +64,7 @@ async fn each_event_reaches_its_handler() {
 }
 
 #[tokio::test]
-async fn what_is_not_signed_reaches_none() {
+async fn unsigned_events_reach_no_handler() {
     let quickstart = Quickstart::with_secret().await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let body = mail("inb_support").to_string();
@@ -84,14 +84,14 @@ async fn without_a_secret_it_delivers_one_event_to_itself() {
     assert_eq!(handled["attempt"], 1);
     quickstart.log("OPENMAIL_WEBHOOK_SECRET is not set").await;
     quickstart.log("answered 200").await;
-    // Nobody else knows the secret that it made up.
+    // Nobody else knows the generated secret.
     assert_eq!(post(&quickstart.url, &mail("inb_support")).await, 401);
     quickstart.signal("TERM").await;
     quickstart.ended().await;
 }
 
 #[tokio::test]
-async fn made_up_secrets_differ() {
+async fn generated_secrets_differ() {
     let mut lines = Vec::new();
     for _ in 0..2 {
         let mut quickstart = Quickstart::start(&[]).await;
@@ -104,7 +104,7 @@ async fn made_up_secrets_differ() {
 
 #[tokio::test]
 #[ignore = "needs bash, curl and openssl"]
-async fn the_printed_command_sends_another() {
+async fn printed_command_sends_another_event() {
     let mut quickstart = Quickstart::start(&[("OPENMAIL_LISTEN", "0.0.0.0:0")]).await;
     quickstart.handled().await;
     let line = quickstart.log("curl").await;
@@ -119,7 +119,7 @@ async fn the_printed_command_sends_another() {
     quickstart.ended().await;
 }
 
-/// Exactly one line, whatever went wrong.
+/// Asserts that the output is exactly one line.
 fn assert_one_line(said: &str, parts: &[&str]) {
     assert!(said.starts_with("error: ") && said.trim_end().lines().count() == 1, "{said:?}");
     for part in parts {
@@ -128,7 +128,7 @@ fn assert_one_line(said: &str, parts: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_one_line_that_says_what_to_change() {
+async fn port_in_use_prints_one_line_with_what_to_change() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let said = failure(&[("OPENMAIL_LISTEN", &address)]).await;
@@ -136,18 +136,18 @@ async fn a_port_in_use_is_one_line_that_says_what_to_change() {
 }
 
 #[tokio::test]
-async fn a_bad_address_is_one_line() {
+async fn bad_address_prints_one_line() {
     for bad in ["", "3000", ":3000", "127.0.0.1", "127.0.0.1:99999", "two\nlines:1"] {
         let said = failure(&[("OPENMAIL_LISTEN", bad)]).await;
         assert_one_line(&said, &["OPENMAIL_LISTEN", "127.0.0.1:3000"]);
     }
-    // In the block kept for documentation: no machine has it.
+    // An address reserved for documentation, which no machine has.
     let said = failure(&[("OPENMAIL_LISTEN", "192.0.2.1:0")]).await;
     assert_one_line(&said, &["192.0.2.1", "OPENMAIL_LISTEN"]);
 }
 
 #[tokio::test]
-async fn a_bad_secret_is_one_line_that_names_its_variable() {
+async fn bad_secret_prints_one_line_with_its_variable() {
     let current = "OPENMAIL_WEBHOOK_SECRET";
     let previous = "OPENMAIL_WEBHOOK_SECRET_PREVIOUS";
     assert_one_line(&failure(&[(current, "")]).await, &[current, "empty"]);
@@ -163,7 +163,7 @@ async fn with_a_secret_it_only_serves() {
 }
 
 #[tokio::test]
-async fn a_request_under_way_is_answered_before_the_end() {
+async fn request_in_progress_is_answered_before_exit() {
     let mut quickstart = Quickstart::with_secret().await;
     let body = mail("inb_sales").to_string();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
@@ -176,7 +176,7 @@ async fn a_request_under_way_is_answered_before_the_end() {
         body.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    // Asking for the body, it has begun with the request.
+    // It asks for the body, so it has begun to handle the request.
     let mut go_on = [0; 25];
     soon(stream.read_exact(&mut go_on)).await.unwrap();
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");

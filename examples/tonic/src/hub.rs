@@ -10,21 +10,21 @@ use futures_util::future::join_all;
 use openmail_tower::{HandlerError, InboxId, VerifiedEvent};
 use tokio::sync::mpsc::{self, Receiver, Sender, error::SendTimeoutError};
 
-/// How long an agent may take to read one event before it is cut off: well under the 12 s after
-/// which the webhook is answered in any case.
+/// How long an agent may take to read one event before it is disconnected: well below the 12 s
+/// after which the webhook is answered in any case.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// When OpenMail may try again, should no agent have taken an event.
+/// When OpenMail should retry if no agent has received an event.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// Hands each event to the agents that listen to its inbox.
+/// Sends each event to the agents that listen to its inbox.
 ///
-/// Done (200) means that the event is on its way to at least one agent, and not that it has arrived:
-/// what is under way when a connection breaks is lost. If none listens, or all read too slowly,
-/// OpenMail is to come again (503), which it does for about seven minutes; HTTP/2's window holds
-/// some mail for an agent that does not read, and its channel one more. Whoever needs to know that an
-/// agent has done its work has it say so, by a call with the `event_id` that this handler waits for,
-/// and puts a queue before it for agents that are away for longer.
+/// Done (200) means that the event was sent to at least one agent, not that it has arrived: what is
+/// in transit when a connection breaks is lost. If none listens, or all read too slowly, OpenMail
+/// retries (503), which it does for about seven minutes. For an agent that does not read, HTTP/2's
+/// window holds some mail, and its channel one more. To know that an agent has finished, let it
+/// confirm with a call that carries the `event_id` and for which this handler waits; for agents
+/// that are offline for longer, put a queue in front.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hub(Arc<Mutex<Agents>>);
 
@@ -39,14 +39,14 @@ impl Hub {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The inbox's events from now on; none once the hub is closed.
+    /// Returns the inbox's events from now on; `None` once the hub is closed.
     pub(crate) fn subscribe(&self, inbox: InboxId) -> Option<Receiver<VerifiedEvent>> {
         let (sender, receiver) = mpsc::channel(1);
         let mut agents = self.lock();
         if agents.closed {
             return None;
         }
-        // Those who have left since.
+        // Agents that have disconnected since.
         agents.inboxes.retain(|_, senders| {
             senders.retain(|sender| !sender.is_closed());
             !senders.is_empty()
@@ -55,7 +55,7 @@ impl Hub {
         Some(receiver)
     }
 
-    /// Hands an event to all who listen to its inbox.
+    /// Sends an event to all agents that listen to its inbox.
     pub(crate) async fn publish(&self, event: &VerifiedEvent) -> Result<(), HandlerError> {
         let senders = {
             let agents = self.lock();
@@ -84,7 +84,7 @@ impl Hub {
         }
     }
 
-    /// Ends all subscriptions, for good.
+    /// Ends all subscriptions permanently.
     pub(crate) fn close(&self) {
         *self.lock() = Agents { closed: true, inboxes: HashMap::new() };
     }
@@ -107,9 +107,9 @@ mod tests {
         .unwrap()
     }
 
-    // The clock is paused: it goes on by itself where nothing else does.
+    // The clock is paused: it advances when nothing else can run.
     #[tokio::test(start_paused = true)]
-    async fn who_does_not_read_is_cut_off_and_the_others_go_on() {
+    async fn slow_agent_is_disconnected_and_others_continue() {
         let hub = Hub::default();
         let mut slow = hub.subscribe("inb_1".into()).unwrap();
         hub.publish(&event()).await.unwrap();
@@ -118,13 +118,13 @@ mod tests {
         let mut good = hub.subscribe("inb_1".into()).unwrap();
         hub.publish(&event()).await.unwrap();
         assert!(good.try_recv().is_ok());
-        // The slow one still has what it had room for, and then nothing.
+        // The slow one still gets the event that it had room for, and then nothing.
         assert!(slow.try_recv().is_ok());
         assert_eq!(slow.try_recv().unwrap_err(), TryRecvError::Disconnected);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_reads_in_time_misses_nothing() {
+    async fn agent_that_reads_in_time_misses_nothing() {
         let hub = Hub::default();
         let mut agent = hub.subscribe("inb_1".into()).unwrap();
         let publish = async {
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_has_left_takes_nothing_and_is_forgotten() {
+    async fn disconnected_agent_is_forgotten() {
         let hub = Hub::default();
         drop(hub.subscribe("inb_1".into()));
         hub.publish(&event()).await.unwrap_err();
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_hub_takes_nobody() {
+    async fn closed_hub_refuses_subscriptions() {
         let hub = Hub::default();
         hub.close();
         assert!(hub.subscribe("inb_1".into()).is_none());

@@ -15,20 +15,20 @@ use tonic::{
 
 use crate::{hub::Hub, proto::agents_server::AgentsServer, service::AgentsService, token::Token};
 
-/// How long requests under way may take once the server is to stop: no event takes longer than
-/// `Endpoint`'s deadline, 12 s.
+/// Maximum time for requests in progress to finish once the server is stopping: no event takes
+/// longer than `Endpoint`'s deadline, 12 s.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// Everything about an inbox goes to its agents; the rest needs nobody and is answered 200.
+/// Everything about an inbox goes to its agents; other events need no agent and are answered 200.
 #[openmail_handler(event = ["message.received", "inbox.suspended", "inbox.reactivated"])]
 async fn forward(event: &VerifiedEvent, State(hub): State<Hub>) -> Result<(), HandlerError> {
     hub.publish(event).await
 }
 
-/// Serves until `stop`, then until the requests under way are answered.
+/// Serves until `stop`, then until the requests in progress are answered.
 ///
 /// # Errors
-/// As tonic's server.
+/// As for tonic's server.
 pub async fn serve(
     listener: TcpListener,
     layer: VerifyLayer,
@@ -41,21 +41,21 @@ pub async fn serve(
     let router = Routes::new(agents)
         .into_axum_router()
         .route_service("/webhooks", webhook(layer, events))
-        // tonic's own fallback answers 200 and has the failure in a header: OpenMail, told a wrong
-        // path, would take its events for delivered.
+        // tonic's own fallback answers 200 with the failure in a header. With a wrong path,
+        // OpenMail would take its events for delivered.
         .fallback(async || StatusCode::NOT_FOUND);
 
     let (stopping, stopped) = oneshot::channel();
     let server = Server::builder()
-        // What OpenMail speaks, or the proxy before this server.
+        // For OpenMail, or the proxy in front of this server.
         .accept_http1(true)
-        // Agents that are gone without a word are noticed, and their events let go of.
+        // Notices agents that have silently disappeared, and releases their events.
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .add_routes(router.into())
         .serve_with_incoming_shutdown(TcpIncoming::from(listener), async {
             stop.await;
-            // The streams would never end by themselves.
+            // The streams would never end otherwise.
             hub.close();
             let _ = stopping.send(());
         });

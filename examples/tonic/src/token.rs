@@ -1,16 +1,16 @@
-//! What an agent shows to be let in: the port is open to the internet, for OpenMail's sake.
+//! The token that agents must present: the port is open to the internet, for OpenMail.
 
 use std::{fmt, sync::Arc};
 
 use subtle::ConstantTimeEq;
 use tonic::{Request, Status, service::Interceptor};
 
-/// The value of `authorization` that agents send.
+/// The value of the `authorization` header that agents send.
 #[derive(Clone)]
 pub struct Token(Arc<str>);
 
 impl Token {
-    /// Takes the token; an empty one is none.
+    /// Creates a token; `None` if it is empty.
     pub fn new(text: &str) -> Option<Self> {
         (!text.is_empty()).then(|| Self(format!("Bearer {text}").into()))
     }
@@ -25,7 +25,7 @@ impl fmt::Debug for Token {
 impl Interceptor for Token {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
         let shown = request.metadata().get("authorization").map(|value| value.as_encoded_bytes());
-        // In a time that does not tell how much of it was right.
+        // In constant time, which does not reveal how much of it was right.
         if shown.unwrap_or_default().ct_eq(self.0.as_bytes()).into() {
             Ok(request)
         } else {

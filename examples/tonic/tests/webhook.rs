@@ -1,4 +1,4 @@
-//! Drives both services over their one socket, as OpenMail and an agent do.
+//! Drives both services over their shared socket, as OpenMail and an agent would.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -60,7 +60,7 @@ impl Server {
     }
 }
 
-/// What the agent gets next; the limit is only so that a test that hangs fails.
+/// Returns the agent's next event. The limit only makes a hanging test fail.
 async fn next(agent: &mut Streaming<Event>) -> Result<Event, Status> {
     let message = timeout(Duration::from_secs(60), agent.message()).await.unwrap();
     message.map(|event| event.expect("a subscription ends with a status"))
@@ -98,20 +98,20 @@ async fn agents_get_the_events_of_their_inbox() {
 }
 
 #[tokio::test]
-async fn an_event_that_nobody_listens_for_is_asked_for_again() {
+async fn event_without_a_listener_is_retried() {
     let server = Server::start().await;
     let agent = server.subscribe("agent_token", "inb_sales").await.unwrap();
     let answer = server.deliver(&mail("inb_support")).await;
     assert_eq!(answer.status(), 503);
     assert_eq!(answer.headers()["retry-after"], "30");
-    // What is about no inbox needs nobody.
+    // An event without an inbox needs no agent.
     assert_eq!(server.deliver(&TestEvent::new("setup.test")).await.status(), 200);
     drop(agent);
     server.stop().await;
 }
 
 #[tokio::test]
-async fn only_who_knows_the_token_or_the_secret_is_let_in() {
+async fn requires_the_token_or_the_secret() {
     let server = Server::start().await;
     for token in ["", "agent", "agent_tokem", "agent_token2"] {
         let status = server.subscribe(token, "inb_support").await.unwrap_err();
@@ -124,7 +124,7 @@ async fn only_who_knows_the_token_or_the_secret_is_let_in() {
 }
 
 #[tokio::test]
-async fn a_wrong_path_is_not_taken_for_a_success() {
+async fn wrong_path_is_not_a_success() {
     let server = Server::start().await;
     let answer = server.post("/webhook", &mail("inb_support"), &secret("whsec_test")).await;
     assert_eq!(answer.status(), 404);

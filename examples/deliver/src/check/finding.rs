@@ -1,4 +1,4 @@
-//! What was found.
+//! The findings of a check.
 
 use serde::Serialize;
 use serde_json::json;
@@ -13,7 +13,7 @@ enum Verdict {
     Unclear,
 }
 
-/// The findings, written as they come.
+/// The findings, written as they arrive.
 #[derive(Debug)]
 pub(super) struct Findings {
     json: bool,
@@ -34,7 +34,7 @@ impl Findings {
         self.write(Verdict::Wrong, check, text.as_ref());
     }
 
-    /// What cannot be told from outside.
+    /// Reports something that cannot be determined from outside.
     pub(super) fn unclear(&self, check: &str, text: impl AsRef<str>) {
         self.write(Verdict::Unclear, check, text.as_ref());
     }
@@ -52,7 +52,7 @@ impl Findings {
         line(&format!("{mark:<6}{check}: {text}"));
     }
 
-    /// Says how it went; whether nothing is wrong.
+    /// Writes the summary. Returns whether nothing is wrong.
     pub(super) fn end(self) -> bool {
         if !self.json {
             let text = match self.wrong {

@@ -1,4 +1,4 @@
-//! What must be refused.
+//! Checks what must be refused.
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -11,7 +11,7 @@ use super::{
 
 const EVENT: &[u8] = br#"{"event":"setup.test"}"#;
 
-/// A good delivery, but for the secret.
+/// A valid delivery except for its secret.
 pub(super) fn forged(prober: &Prober) -> Probe {
     match Secret::new("deliver-check: not the secret") {
         Ok(secret) => Prober::signed_with(&secret, Bytes::from_static(EVENT), now()),
@@ -53,8 +53,8 @@ fn forgeries(prober: &Prober) -> Vec<(&'static str, Probe)> {
     let timestamp = |time| Probe { timestamp: Some(HeaderValue::from(time)), ..good.clone() };
     let last = if text.ends_with('0') { "1" } else { "0" };
 
-    // A timestamp and what was signed are told apart by a dot alone. What is signed here is `old`,
-    // a dot, and "x." before the event; what is sent reads as the time `old.x` and the event.
+    // Only a dot separates the timestamp from the body in what is signed. Here `old`, a dot, and
+    // "x." before the event is signed; the request reads as the time `old.x` and the event.
     let old = 1_000_000_000;
     let signed = prober.signed([b"x.", EVENT].concat().into(), old);
     let not_a_number = Probe {

@@ -1,4 +1,4 @@
-//! Mails: how fast they are taken, and what a second delivery of the same one does.
+//! Checks mails: how fast they are accepted, and what a second delivery of the same one does.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use super::{
     probe::{Answer, Prober, Silence},
 };
 
-/// Slower than this, and a bad day makes it too late.
+/// A response slower than this may be too late on a bad day.
 const SLOW: Duration = Duration::from_secs(8);
-/// By how much a mail must take longer than a test event for the time to tell what was done in it.
+/// How much longer than a test event a mail must take for its time to be meaningful.
 const TELLING: Duration = Duration::from_millis(100);
 
 const ROUNDS: usize = 3;
 
 pub(super) async fn check(prober: &Prober, inbox: &str, findings: &mut Findings) {
     let mail = mail(inbox);
-    // Both at once: whoever deduplicates does not run the second beside the first.
+    // Both at once: an endpoint that deduplicates does not run the second beside the first.
     let (one, other) = tokio::join!(
         prober.send(prober.event(&mail)),
         prober.send(prober.event(&mail.clone().attempt(2))),
@@ -60,8 +60,8 @@ pub(super) async fn check(prober: &Prober, inbox: &str, findings: &mut Findings)
     repeat(prober, inbox, findings).await;
 }
 
-/// One after the other: whoever knows a mail again has nothing to do for it. How long he has nothing
-/// to do is what a test event takes.
+/// One after the other: an endpoint that recognises the mail has nothing to do for it. A test event
+/// shows how long nothing takes.
 async fn repeat(prober: &Prober, inbox: &str, findings: &mut Findings) {
     let [mut idle, mut first, mut again] = [const { Vec::new() }; 3];
     for _ in 0..ROUNDS {

@@ -1,4 +1,4 @@
-//! What is wrong with an endpoint, in words.
+//! Reports in words what is wrong with an endpoint.
 
 mod finding;
 mod forgery;
@@ -15,13 +15,13 @@ use crate::{args::Check, client::client};
 use finding::Findings;
 use probe::Prober;
 
-/// Tries everything that is known to go wrong; whether nothing did.
+/// Tries everything that is known to go wrong. Returns whether nothing did.
 pub(crate) async fn check(args: &Check) -> Result<bool, Box<dyn Error>> {
-    // A connection each: whoever refuses a body may close it behind that, and the next request is
-    // not to suffer for it.
+    // One connection for each request: an endpoint that refuses a body may close its connection,
+    // which must not affect the next request.
     let prober = Prober::new(client(0), args.target.url(), args.target.secret()?);
     let mut findings = Findings::new(args.json);
-    // Where no signed event is taken, the rest would only say the same again.
+    // If no signed event is accepted, the other checks would only repeat that.
     if reach::check(&prober, &mut findings).await {
         taken::check(&prober, &mut findings).await;
         forgery::check(&prober, &mut findings).await;

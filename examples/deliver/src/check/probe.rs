@@ -1,4 +1,4 @@
-//! One request of our own making, and what came of it.
+//! One request of our own, and its result.
 
 use std::{
     error::Error,
@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use crate::{client::Client, output::error_code};
 
-/// A delivery, good until something is changed in it.
+/// A delivery, valid until something in it is changed.
 #[derive(Debug, Clone)]
 pub(super) struct Probe {
     pub(super) timestamp: Option<HeaderValue>,
@@ -28,17 +28,17 @@ pub(super) struct Probe {
     pub(super) body: Bytes,
 }
 
-/// What came back.
+/// The response.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    /// The `error` in the body, where it is JSON and has one.
+    /// The `error` in the body, if it is JSON and has one.
     pub(super) code: Option<String>,
     pub(super) elapsed: Duration,
 }
 
-/// Why nothing did.
+/// Why there was no response.
 #[derive(Debug)]
 pub(super) enum Silence {
     Late,
@@ -57,17 +57,17 @@ impl Prober {
         Self { client, url, secret }
     }
 
-    /// `setup.test`, signed now.
+    /// Returns a `setup.test`, signed now.
     pub(super) fn test_event(&self) -> Probe {
         self.event(&TestEvent::new("setup.test"))
     }
 
-    /// An event, signed now.
+    /// Returns an event, signed now.
     pub(super) fn event(&self, event: &TestEvent) -> Probe {
         self.signed(event.to_bytes(), now())
     }
 
-    /// Any bytes, signed with any time.
+    /// Returns any bytes, signed with any time.
     pub(super) fn signed(&self, body: Bytes, timestamp: u64) -> Probe {
         Self::signed_with(&self.secret, body, timestamp)
     }
@@ -119,7 +119,8 @@ impl Answer {
         self.status.is_success()
     }
 
-    /// By how many seconds the endpoint's clock is ahead of ours, by its own account.
+    /// Returns by how many seconds the endpoint's clock is ahead of ours, according to its `Date`
+    /// header.
     pub(super) fn ahead(&self) -> Option<i64> {
         let date = httpdate::parse_http_date(self.headers.get(DATE)?.to_str().ok()?).ok()?;
         let seconds = date.duration_since(UNIX_EPOCH).ok()?.as_secs();
@@ -127,7 +128,7 @@ impl Answer {
     }
 }
 
-/// As `401 (signature_mismatch)`.
+/// Such as `401 (signature_mismatch)`.
 impl std::fmt::Display for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.status.as_str())?;
@@ -151,7 +152,7 @@ pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// An error's text, with those of its sources behind colons.
+/// Returns the text of an error and its sources, separated by colons.
 fn told(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

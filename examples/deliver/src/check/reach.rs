@@ -1,4 +1,4 @@
-//! Whether the endpoint is there, and takes what is signed.
+//! Checks whether the endpoint exists and accepts signed events.
 
 use http::{StatusCode, header::LOCATION};
 
@@ -8,10 +8,10 @@ use super::{
     probe::{Answer, Prober, Silence, now},
 };
 
-/// How far two clocks may be apart without anybody's noticing.
+/// How far two clocks may differ without being reported, in seconds.
 const SLACK: i64 = 30;
 
-/// Whether a signed event is taken at all.
+/// Checks whether a signed event is accepted at all.
 pub(super) async fn check(prober: &Prober, findings: &mut Findings) -> bool {
     let answer = match prober.send(prober.test_event()).await {
         Ok(answer) => answer,
@@ -73,7 +73,7 @@ async fn no_post(prober: &Prober, post: &Answer) -> String {
     }
 }
 
-/// Why a signed event is refused.
+/// Finds out why a signed event is refused.
 async fn refused(prober: &Prober, answer: &Answer) -> (&'static str, String) {
     if let Some(ahead) = answer.ahead().filter(|ahead| ahead.abs() > SLACK) {
         let theirs = now().saturating_add_signed(ahead);

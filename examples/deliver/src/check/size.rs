@@ -1,15 +1,15 @@
-//! How large an event may be.
+//! Checks how large an event may be.
 
 use openmail_tower::testing::TestEvent;
 
 use super::{finding::Findings, probe::Prober};
 
-/// From the largest known event down to what every framework takes.
+/// From the largest known event down to what every framework accepts.
 const SIZES: [usize; 8] =
     [6 << 20, 4 << 20, 2 << 20, 1 << 20, 512 << 10, 256 << 10, 100 << 10, 64 << 10];
 
 pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
-    // The smallest size that is not taken, and what it got instead.
+    // The smallest size that was refused, and its response.
     let mut refused = None;
     for size in SIZES {
         let event = TestEvent::new("setup.test").field("padding", "x".repeat(size));
@@ -21,7 +21,7 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
                 };
             }
             Ok(answer) => answer.to_string(),
-            // Some hang up instead of an answer.
+            // Some endpoints hang up instead of answering.
             Err(error) => error.to_string(),
         };
         refused = Some((size, told));

@@ -1,4 +1,4 @@
-//! What must be taken although it looks unusual.
+//! Checks what must be accepted although it looks unusual.
 
 use bytes::Bytes;
 use openmail_tower::testing::TestEvent;
@@ -20,7 +20,7 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
         Err(error) => findings.wrong("new events", format!("an unknown event: {error}")),
     }
 
-    // Nobody who parses this and writes it again gets the same bytes.
+    // Parsing this and writing it again never gives the same bytes.
     let odd = br#"{ "z": "\u00e9\/", "event" : "setup.test","a": 1.0e0 }"#;
     match prober.send(prober.signed(Bytes::from_static(odd), now())).await {
         Ok(answer) if answer.taken() => {

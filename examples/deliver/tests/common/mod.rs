@@ -30,7 +30,7 @@ pub(crate) fn layer() -> VerifyLayer<Secrets> {
     VerifyLayer::new(secret())
 }
 
-/// Serves until the test's runtime ends; the URL of its webhook.
+/// Serves until the test's runtime ends. Returns the URL of its webhook.
 pub(crate) async fn serve(app: Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -38,13 +38,13 @@ pub(crate) async fn serve(app: Router) -> String {
     format!("http://{address}/webhooks")
 }
 
-/// A URL where nobody listens.
+/// Returns a URL on which nothing listens.
 pub(crate) async fn nowhere() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     format!("http://{}/webhooks", listener.local_addr().expect("an address"))
 }
 
-/// A webhook behind `layer`, whose events `handle` gets.
+/// A webhook behind `layer`, whose events go to `handle`.
 pub(crate) fn app<F>(
     layer: VerifyLayer,
     handle: impl Fn(VerifiedEvent) -> F + Clone + Send + Sync + 'static,
@@ -55,7 +55,7 @@ where
     Router::new().route_service("/webhooks", webhook(layer, service_fn(handle)))
 }
 
-/// A webhook behind `layer` that works on each event once, and for so long.
+/// A webhook behind `layer` that handles each event once, taking `work` for it.
 pub(crate) fn deduplicating(layer: VerifyLayer, work: Duration) -> Router {
     let handle = service_fn(move |_: VerifiedEvent| async move {
         tokio::time::sleep(work).await;
@@ -65,7 +65,7 @@ pub(crate) fn deduplicating(layer: VerifyLayer, work: Duration) -> Router {
     Router::new().route_service("/webhooks", webhook(layer, once))
 }
 
-/// A webhook that verifies nothing, or in a way of its own.
+/// A webhook that verifies nothing, or in its own way.
 pub(crate) fn by_hand<F>(
     answer: impl Fn(Request<Body>) -> F + Clone + Send + Sync + 'static,
 ) -> Router
@@ -75,12 +75,12 @@ where
     Router::new().route("/webhooks", axum::routing::post(answer))
 }
 
-/// What a server got.
+/// The events that a server received.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Events(Arc<Mutex<Vec<VerifiedEvent>>>);
 
 impl Events {
-    /// Keeps an event; how many there are now.
+    /// Adds an event. Returns how many there are now.
     pub(crate) fn push(&self, event: VerifiedEvent) -> usize {
         let mut all = self.0.lock().expect("no panic");
         all.push(event);
@@ -92,7 +92,7 @@ impl Events {
     }
 }
 
-/// What the program wrote.
+/// The output of the program.
 #[derive(Debug)]
 pub(crate) struct Output {
     pub(crate) status: ExitStatus,
@@ -101,7 +101,7 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Each line of its JSON.
+    /// Returns each line of its JSON.
     pub(crate) fn json(&self) -> Vec<Value> {
         self.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }

@@ -1,4 +1,4 @@
-//! What the tests share: the application on a socket, and mails for it.
+//! Shared by the tests: the application on a socket, and mails for it.
 
 use std::{
     sync::OnceLock,
@@ -16,7 +16,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::sleep};
 
-/// The recorder is the process's.
+/// There is one recorder for the whole process.
 fn metrics() -> PrometheusHandle {
     static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
     METRICS.get_or_init(|| telemetry::metrics().unwrap()).clone()

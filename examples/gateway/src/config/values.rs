@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_query_of_a_url_is_not_shown() {
+    fn query_of_a_url_is_not_shown() {
         let shown = |url: &str| format!("{:?}", Url::try_from(url.to_owned()).unwrap());
         assert_eq!(shown("https://a.test:1/mail?token=x"), "Url(https://a.test:1/mail?…)");
         assert_eq!(shown("http://a.test"), "Url(http://a.test/)");

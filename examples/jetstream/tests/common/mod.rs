@@ -1,4 +1,4 @@
-//! A NATS server of the test's own, the application, and handlers that do as a mail's subject says.
+//! A NATS server for one test, the application, and handlers that follow the subject of a mail.
 
 #![allow(dead_code, reason = "not every test file uses all of it")]
 
@@ -28,14 +28,14 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) const SECRET: &str = "whsec_jetstream_test";
 
-/// Only so that a test that hangs fails.
+/// Only makes a hanging test fail.
 const HANG: Duration = Duration::from_secs(60);
 
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     timeout(HANG, future).await.expect("it should not take so long")
 }
 
-/// `nats-server`, on a port and in a directory of its own.
+/// `nats-server`, with its own port and directory.
 pub(crate) struct Nats {
     pub(crate) url: String,
     directory: TempDir,
@@ -49,12 +49,12 @@ impl Nats {
         Self { url, directory, child }
     }
 
-    /// As a crash of the server does.
+    /// Kills it, like a crash.
     pub(crate) async fn kill(&mut self) {
         soon(self.child.kill()).await.unwrap();
     }
 
-    /// On the same port, with the same files.
+    /// Starts it on the same port, with the same files.
     pub(crate) async fn restart(&mut self) {
         let port = self.url.rsplit(':').next().unwrap();
         let (child, url) = spawn(&self.directory, port).await.unwrap();
@@ -106,7 +106,7 @@ async fn spawn(directory: &TempDir, port: &str) -> anyhow::Result<(Child, String
     Ok((child, url))
 }
 
-/// Which event ran, and which run of it.
+/// The event that ran, and the number of the run.
 pub(crate) type Ran = (String, u32);
 
 #[derive(Debug, Clone)]
@@ -137,7 +137,7 @@ async fn act(
 /// Handlers, and what the test sees of them.
 pub(crate) struct Handlers {
     pub(crate) events: EventRouter,
-    /// Lets as many mails go on that are to hold as it has permits.
+    /// Each permit lets one held mail continue.
     pub(crate) gate: Arc<Semaphore>,
     ran: mpsc::UnboundedReceiver<Ran>,
 }
@@ -171,7 +171,7 @@ impl App {
         Self::spawn(|listener, stop| run(listener, layer(), context, events, stop)).await
     }
 
-    /// It only receives: nothing is run.
+    /// Only receives: nothing is run.
     pub(crate) async fn receiver(context: jetstream::Context) -> Self {
         let webhook = webhook(layer(), Publish::new(context));
         let app = axum::Router::new().route_service("/webhooks", webhook);
@@ -226,13 +226,13 @@ pub(crate) fn mail(id: &str, subject: &str) -> TestEvent {
     TestEvent::message_received().event_id(id).subject(subject)
 }
 
-/// How many events the stream has.
+/// Returns how many events the stream has.
 pub(crate) async fn kept(context: &jetstream::Context) -> u64 {
     let stream: stream::Stream = context.get_stream(STREAM).await.unwrap();
     stream.cached_info().state.messages
 }
 
-/// How many events the server would hand out again, or for the first time.
+/// Returns how many events the server would hand out, again or for the first time.
 pub(crate) async fn open(context: &jetstream::Context) -> u64 {
     let stream = context.get_stream(STREAM).await.unwrap();
     let info = stream.consumer_info(CONSUMER).await.unwrap();

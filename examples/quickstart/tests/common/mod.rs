@@ -1,4 +1,4 @@
-//! Runs the built program as a user would, and ends it.
+//! Runs the built program as a user would, and stops it.
 
 #![allow(dead_code, reason = "not every test file uses all of it")]
 
@@ -13,14 +13,14 @@ use tokio::{
 
 pub(crate) const SECRET: &str = "whsec_quickstart_test";
 
-/// Only so that a test that hangs fails.
+/// Only makes a hanging test fail.
 const HANG: Duration = Duration::from_secs(60);
 
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     timeout(HANG, future).await.expect("it should not take so long")
 }
 
-/// The program, with nothing about OpenMail in its environment but what a test says.
+/// The program, with no OpenMail variables in its environment except those of the test.
 fn command(variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_example-quickstart"));
     command
@@ -69,7 +69,7 @@ impl Quickstart {
         }
     }
 
-    /// The next line of stdout.
+    /// Returns the next line of stdout.
     pub(crate) async fn handled(&mut self) -> Value {
         let line = soon(self.stdout.next_line()).await.unwrap().expect("stdout ended");
         serde_json::from_str(&line).unwrap()
@@ -82,8 +82,8 @@ impl Quickstart {
         assert!(Command::new("sh").args(kill).status().await.unwrap().success());
     }
 
-    /// The program, having been told to stop, must end by itself and successfully, with nothing
-    /// handled that the test has not seen. Returns the rest of the log.
+    /// Waits until the stopped program ends successfully, and asserts that it handled nothing that
+    /// the test has not seen. Returns the rest of the log.
     pub(crate) async fn ended(mut self) -> String {
         let status = soon(self.child.wait()).await.unwrap();
         assert!(status.success(), "{status}");
@@ -94,7 +94,7 @@ impl Quickstart {
     }
 }
 
-/// Runs the program to its end, which is to be a failure, and returns what it says of it.
+/// Runs the program until it fails, and returns what it prints.
 pub(crate) async fn failure(variables: &[(&str, &str)]) -> String {
     let mut child = command(variables).spawn().unwrap();
     let mut said = String::new();
