@@ -80,7 +80,7 @@ pub struct Claimed {
     pub was_lost: bool,
     /// Whether the entry was on hold for the maximum time.
     pub was_held: bool,
-    /// The number of releases and postponements since its last run.
+    /// How often it was released or put off since its last run.
     pub releases: u32,
     /// The time since the first of the most recent uninterrupted releases.
     pub released_for: Duration,

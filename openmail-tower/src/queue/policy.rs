@@ -48,7 +48,7 @@ pub struct RetryPolicy {
 pub struct Run {
     /// The number of the run, from 1. Runs that were released do not count.
     pub attempt: u32,
-    /// The number of releases and postponements since its last run.
+    /// How often it was released or put off since its last run.
     pub releases: u32,
     /// The time since the first of the most recent uninterrupted releases.
     pub released_for: Duration,

@@ -115,7 +115,7 @@ impl HandlerError {
     /// a person, such as a rate or a pause. It is retried after `delay`.
     ///
     /// A queue does not count such a run as an attempt, and gives up after 30 days. A layer can use
-    /// this to postpone an event.
+    /// this to put an event off.
     pub fn put_off(error: impl Into<BoxError>, delay: Duration) -> Self {
         Self::new(HandlerErrorKind::PutOff, error.into()).after(delay)
     }

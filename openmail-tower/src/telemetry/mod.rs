@@ -49,7 +49,7 @@
 //! | `run ended` | a run has ended, with `outcome`, `duration` and, if it failed, `error` and `retry_in` |
 //! | `reply ended` | an attempt to send a reply has ended, with the same fields |
 //! | `not handled` | the event of a delivery was not handled, for a reason that no run has logged |
-//! | `guarded` | a guard refused a mail, postponed it or withheld its reply, with `action`, `rule` and `reason` |
+//! | `guarded` | a guard refused a mail, put it off or withheld its reply, with `action`, `rule` and `reason` |
 //! | `dropped` | a delivery was dropped before it was answered: the sender hung up, or a timeout ended it |
 //! | `requests refused` | requests were refused; at most once a second for each reason, with the number since the last line |
 //!
