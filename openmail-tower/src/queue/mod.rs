@@ -9,7 +9,7 @@
 //! delivery ─► Verify ─► Endpoint ─► Enqueue ─► commit ─► 200
 //!                                                │ openmail_events
 //!               Worker ◄── lease ────────────────┘
-//!                  └─► EventRouter ─► handler ─► done │ again, after a back-off │ dead letter
+//!                  └─► EventRouter ─► handler ─► done │ retry, after a back-off │ dead letter
 //! ```
 //!
 #![cfg_attr(feature = "queue-sqlite", doc = "```no_run")]
@@ -33,23 +33,24 @@
 //! # }
 //! ```
 //!
-//! `SqliteStore` (feature `queue-sqlite`) is the embedded choice, `PostgresStore` (feature `queue-postgres`) the one of
-//! many machines; the worker may also be another process, or several. Whoever has an engine of his own
-//! implements [`QueueStore`], or a `Service<VerifiedEvent>` that resolves once the engine has the
-//! event ([`into_stored`](crate::VerifiedEvent::into_stored) is what to give it).
+//! `SqliteStore` (feature `queue-sqlite`) is the embedded store, `PostgresStore` (feature
+//! `queue-postgres`) the one for several machines. The worker may also run in another process, or in
+//! several. To use another engine, implement [`QueueStore`], or a `Service<VerifiedEvent>` that
+//! resolves once the engine has stored the event
+//! ([`into_stored`](crate::VerifiedEvent::into_stored) returns what to store).
 //!
 //! # Once, and in order
-//! An event is written once, by its inbox and signed `event_id`: the insert is the deduplication. It is run
-//! until a run has ended well or for good, or the last attempt has failed. A run whose process dies
-//! is repeated once its lease has run out, so a handler that sends an answer derives the
+//! An event is stored once, by its inbox and signed `event_id`: the insert deduplicates. It runs
+//! until a run succeeds or fails permanently, or until the last attempt has failed. If a process dies
+//! during a run, the run is repeated, so a handler that sends an answer should derive its
 //! `Idempotency-Key` from the event.
 //!
-//! Events of one [`Lane`], by default those of one thread, run one at a time in order of arrival,
-//! whatever processes they run in.
+//! Events in the same [`Lane`], by default those of one thread, run one at a time, in order of
+//! arrival, whichever processes run them.
 //!
 //! # Dead letters
-//! What failed for good stays until it is dropped or requeued; any program that opens the store
-//! beside the running one may do so:
+//! An event that failed permanently is kept until it is dropped or requeued. Any program can do so by
+//! opening the store beside the running one:
 //!
 #![cfg_attr(feature = "queue-sqlite", doc = "```no_run")]
 #![cfg_attr(not(feature = "queue-sqlite"), doc = "```ignore")]

@@ -20,7 +20,7 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// use openmail_tower::{HandlerError, HandlerErrorKind};
 ///
 /// fn answer(text: &str) -> Result<(), HandlerError> {
-///     let number: u32 = text.parse()?; // tried again
+///     let number: u32 = text.parse()?; // retried
 ///     match number {
 ///         0 => Err(HandlerError::permanent("there is no order 0")),
 ///         1 => Err(HandlerError::failed("the shop is closed").after(Duration::from_secs(600))),

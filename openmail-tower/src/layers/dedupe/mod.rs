@@ -5,10 +5,10 @@
 //! the event is *claimed* in a [`DedupeStore`], and afterwards it is *completed* or *released*:
 //!
 //! ```text
-//!                      ┌───────── released: error, panic, cut off ────────┐
+//!                      ┌───────── released: error, panic, cancelled ──────┐
 //!                      ▼                                                  │
-//! delivery ──► claim ──┬── nobody's ──► claimed for 30 s, renewed ──► run ┴─ ok ──► done for 24 h
-//!                      ├── in flight ─► 409, come back later
+//! delivery ──► claim ──┬── free ──────► claimed for 30 s, renewed ──► run ┴─ ok ──► done for 24 h
+//!                      ├── in flight ─► 409, retry later
 //!                      └── done ──────► 200, `Outcome::Duplicate`
 //! ```
 //!
