@@ -27,7 +27,6 @@ pub(crate) enum Command {
     ///
     /// Sends test events, forgeries, bodies of many sizes and a few mails, which its handlers get
     /// like any other: use it where that does no harm. Exit status: 0 if nothing is wrong.
-    /// like any other: try it where that does no harm. Exit status: 0 when nothing is wrong.
     Check(Check),
 }
 

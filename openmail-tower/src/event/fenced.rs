@@ -52,8 +52,8 @@ const ATTACHMENT_BUDGET: usize = 20_000;
 ///
 /// # What it does not do
 /// - It does not stop a model from obeying the text: a mail that asks for something in plain words
-///   still asks for it. Limit what the agent may do outside the model: which recipients, which
-///   tools, and a person's approval where it matters.
+///   still asks for it. Enforce limits outside the model: which recipients and tools the agent may
+///   use, and what needs a person's approval.
 /// - It does not remove look-alike letters, and it does not prove that a sender is who it claims to
 ///   be.
 /// - It does not shorten the text unless [`text_budget`](Self::text_budget) is set.

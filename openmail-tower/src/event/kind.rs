@@ -2,7 +2,7 @@
 
 use super::words::words;
 
-// A new one must also be added to `router::kinds` and to the list in `openmail-macros`.
+// A new one must also be added to `handler::kinds` and to the list in `openmail-macros`.
 words! {
     /// The name of an event, as in the body's field `event`.
     pub enum EventKind {

@@ -30,8 +30,8 @@ use crate::{
 /// Everything that can be borrowed can also be taken by value, which clones it.
 ///
 /// An argument that the handler's events do not have is a compile error at that argument. An event
-/// may still lack something that its kind usually has. A handler that takes the bare id or
-/// `Attempt` then fails, and the event is retried; with `Option`, the handler gets `None`.
+/// may still lack something that its kind usually has. A handler that takes it without `Option`
+/// then fails, and the event is retried; with `Option`, it gets `None`.
 ///
 /// # Implementing your own
 /// ```

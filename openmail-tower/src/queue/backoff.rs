@@ -48,7 +48,7 @@ impl Backoff {
     }
 }
 
-/// 2 s, growing up to an hour; 20 runs, which spread over about 4.5 hours on average.
+/// Starts at 2 s and grows to an hour; 20 runs, spread over about 4.5 hours on average.
 impl Default for Backoff {
     fn default() -> Self {
         Self { base: Duration::from_secs(2), cap: Duration::from_secs(3600), attempts: 20 }

@@ -27,6 +27,7 @@ pub enum Lane {
 
 impl Lane {
     /// Assigns lanes with a function. An event for which it returns `None` does not wait.
+    ///
     /// ```
     /// use openmail_tower::queue::Lane;
     ///

@@ -63,7 +63,7 @@ impl Settlement {
         Self::Done { replies: Vec::new() }
     }
 
-    /// Returns whether the entry will not run again without a person.
+    /// Returns whether the entry is finished: done or a dead letter.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Done { .. } | Self::Bury { .. })
     }

@@ -130,8 +130,8 @@ impl HandlerError {
         Self::new(HandlerErrorKind::Panicked, format!("the handler panicked: {text}").into())
     }
 
-    /// Sets the time to wait before the event is retried. Default: the sender of the event decides,
-    /// OpenMail by its schedule, a queue by its back-off.
+    /// Sets the time to wait before the event is retried. Without it, OpenMail follows its
+    /// schedule, and a queue its back-off.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.0.delay = Some(delay);

@@ -1,4 +1,4 @@
-//! Spans, log lines and metrics: what to follow one mail by, and what to build a dashboard from.
+//! Spans, log lines and metrics: to follow a single mail, and to build a dashboard.
 //!
 //! This module is the only place in the crate that logs or counts. With the features `tracing`,
 //! `metrics` and `opentelemetry` it does so through the crates of the same names; the program
@@ -34,8 +34,8 @@
 //! # One trace from arrival to reply
 //! A delivery belongs to the trace of the span around it or of its `traceparent` header, or
 //! otherwise to a new one ([`TraceContext`](crate::TraceContext)). A queue stores the trace with
-//! the event, and the run continues it in whichever process. With the feature `opentelemetry`, the
-//! spans are linked accordingly in [`tracing_opentelemetry`], with the attributes of
+//! the event, and the run continues it, even in another process. With the feature `opentelemetry`,
+//! the spans are linked accordingly in [`tracing_opentelemetry`], with the attributes of
 //! OpenTelemetry's messaging conventions (`messaging.system` is `openmail`); without it, `trace_id`
 //! shows what belongs together.
 //!

@@ -34,8 +34,8 @@ impl Refusals {
         }
     }
 
-    /// Counts a refusal. At most once a second for each reason, returns the number of refusals
-    /// since it last returned one, which is to be logged.
+    /// Counts a refusal. Returns the number to log, at most once a second for each reason: all
+    /// refusals since the last number was returned.
     pub(super) fn count(&self, reason: &'static str) -> Option<u64> {
         let begun = *self.begun.get_or_init(Instant::now);
         let now = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -12,7 +12,7 @@ use http::{
 
 use crate::seam::{HandlerError, HandlerErrorKind, Outcome};
 
-/// The `Retry-After` of responses that know nothing better.
+/// The default `Retry-After`.
 pub(crate) const RETRY_SOON: Duration = Duration::from_secs(5);
 
 /// Creates a refusal. Neither text is ever built from input or from a secret, nor contains a

@@ -30,7 +30,8 @@ use crate::{
     },
 };
 
-/// Builds a whole webhook: `events` inside an [`Endpoint`] inside the verification of `layer`.
+/// Builds a complete webhook service: `layer` verifies each request, and an [`Endpoint`] passes its
+/// event to `events`.
 ///
 /// In axum, mount it with `route_service`, not with `route` and `post(…)`: it is a service, not a
 /// handler, and it answers methods other than `POST` itself.

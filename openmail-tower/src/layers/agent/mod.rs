@@ -1,5 +1,5 @@
-//! Looks up the agent of an inbox when its events arrive: for inboxes that are created at run time
-//! and handlers that were written before.
+//! Looks up the agent of an inbox when its events arrive: for handlers that serve inboxes created
+//! at run time.
 
 mod extract;
 mod forgotten;

@@ -20,7 +20,7 @@ use crate::{
     seam::within,
 };
 
-/// Maximum time that a worker or a delivery waits for the database at once. After a failover, the
+/// Maximum time of a single wait for the database, by a worker or a delivery. After a failover, the
 /// old primary may leave its connections open and silent.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// Maximum time for work that nobody waits for.

@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// Maximum time to wait for the server at once.
+/// Maximum time of a single wait for the server.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The interval at which the connection is tested: it may be cut silently.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub(super) const CHANNEL: &str = "openmail_events";
 
 /// A dedicated connection on its own task, shared by all workers of a store. It is made once
-/// somebody listens or a worker registers. If it breaks, it is made again, and the locks are taken
+/// somebody listens or a worker registers. If it breaks, a new one is made, and the locks are taken
 /// again before anything else.
 ///
 /// Clones share the task, which ends with the last of them.

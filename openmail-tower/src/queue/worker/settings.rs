@@ -40,9 +40,9 @@ use super::{drive, replies::Replies, upkeep::Hook};
 /// # Leases
 /// While an event runs, its lease is renewed. When a worker's process dies, the operating system or
 /// the database drops a lock that it held; other workers notice this and run its events again at
-/// once. Without such a lock, they wait for the [lease](Self::lease) to expire. An event that was
-/// lost twice in a row may be what crashes the process. It then runs alone, and only runs that are
-/// lost while it runs alone count as attempts. A run whose lease is lost, or may be, makes no
+/// once. Without such a lock, the events wait for the [lease](Self::lease) to expire. An event that
+/// was lost twice in a row may be what crashes the process. It then runs alone, and only runs that
+/// are lost while it runs alone count as attempts. A run whose lease is lost, or may be, makes no
 /// further progress.
 #[derive(Clone)]
 #[must_use = "a worker does nothing until it is `run`"]
@@ -116,7 +116,7 @@ impl<St, E> Worker<St, E> {
         self.inbox_limits(InboxLimits::all(events))
     }
 
-    /// Sets the maximum number of concurrent runs for each inbox, by inbox.
+    /// Sets the maximum number of concurrent runs as a function of the inbox.
     pub fn inbox_limits(mut self, limits: InboxLimits) -> Self {
         self.settings.per_inbox = Some(limits);
         self

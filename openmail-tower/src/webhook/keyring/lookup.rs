@@ -1,4 +1,4 @@
-//! [`Keyring`], its questions and its answers.
+//! [`Keyring`], and the types of its methods.
 
 use std::{
     future::{Future, Ready, ready},
