@@ -19,7 +19,7 @@ use crate::{
     client::client,
     config::{Fixed, Listen, Settings},
     http, metrics,
-    signals::{Signals, Told},
+    signals::{Request, Signals},
     store::with_store,
 };
 
@@ -69,8 +69,8 @@ async fn serve<St: QueueStore>(
     loop {
         tokio::select! {
             told = signals.next() => match told {
-                Told::Reload => reload(&mut agents, &settings.fixed, &config).await,
-                Told::Stop => break,
+                Request::Reload => reload(&mut agents, &settings.fixed, &config).await,
+                Request::Stop => break,
             },
             ended = &mut working => bail!("the worker has ended: {ended:?}"),
             ended = &mut serving => bail!("the server has ended: {ended:?}"),

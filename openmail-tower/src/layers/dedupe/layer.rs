@@ -6,7 +6,7 @@ use tower_layer::Layer;
 
 use crate::seam::DedupeKey;
 
-use super::{room::Most, runs::Runs, service::Dedupe, store::DedupeStore};
+use super::{room::MaxRuns, runs::Runs, service::Dedupe, store::DedupeStore};
 
 /// Runs each event once, by wrapping a service of events in [`Dedupe`].
 ///
@@ -24,7 +24,7 @@ pub(super) struct Settings {
     pub(super) keep: Duration,
     pub(super) store_timeout: Duration,
     pub(super) run_timeout: Duration,
-    pub(super) most: Most,
+    pub(super) most: MaxRuns,
     pub(super) run_when_unavailable: bool,
 }
 
@@ -37,7 +37,7 @@ impl<St: DedupeStore> DedupeLayer<St> {
             keep: Duration::from_secs(24 * 60 * 60),
             store_timeout: Duration::from_secs(3),
             run_timeout: Duration::from_secs(5 * 60),
-            most: Most { all: 1024, of_one_inbox: 256 },
+            most: MaxRuns { all: 1024, of_one_inbox: 256 },
             run_when_unavailable: false,
         };
         Self { store: Arc::new(store), settings, runs: Runs::default() }

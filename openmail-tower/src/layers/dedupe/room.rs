@@ -19,7 +19,7 @@ struct Taken {
 
 /// The maximum number of concurrent runs.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Most {
+pub(super) struct MaxRuns {
     pub(super) all: usize,
     pub(super) of_one_inbox: usize,
 }
@@ -30,7 +30,7 @@ impl Room {
     }
 
     /// Takes a place, or returns why there is none.
-    pub(super) fn enter(&self, inbox: Option<&InboxId>, most: Most) -> Result<Place, String> {
+    pub(super) fn enter(&self, inbox: Option<&InboxId>, most: MaxRuns) -> Result<Place, String> {
         let mut taken = self.taken();
         if taken.all >= most.all {
             return Err(format!("{} events are running, which is the limit", taken.all));
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn one_inbox_takes_only_its_share_and_gives_it_back() {
         let room = Room::default();
-        let most = Most { all: 3, of_one_inbox: 2 };
+        let most = MaxRuns { all: 3, of_one_inbox: 2 };
         let [a, b] = ["a", "b"].map(InboxId::from);
         let first = room.enter(Some(&a), most).unwrap();
         let second = room.enter(Some(&a), most).unwrap();

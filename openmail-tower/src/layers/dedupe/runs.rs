@@ -7,7 +7,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::event::InboxId;
 
-use super::room::{Most, Room};
+use super::room::{MaxRuns, Room};
 
 /// The runs in progress, of a layer and all its clones.
 #[derive(Debug, Clone, Default)]
@@ -22,7 +22,7 @@ impl Runs {
     pub(super) fn spawn(
         &self,
         inbox: Option<&InboxId>,
-        most: Most,
+        most: MaxRuns,
         run: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), String> {
         // Counted before the check: either this sees that shutdown has begun, or shutdown waits for

@@ -116,8 +116,8 @@ struct Stop {
     cut: usize,
 }
 
-/// The next thing that happens.
-enum Next {
+/// What the main loop reacts to.
+enum Wakeup {
     Stop,
     Claimed(Result<Claims, QueueError>),
     Renewed(Renewed),
@@ -166,43 +166,43 @@ where
             }
             let wake = self.wake_at();
             let next = tokio::select! {
-                () = &mut shutdown, if self.stop.is_none() => Next::Stop,
+                () = &mut shutdown, if self.stop.is_none() => Wakeup::Stop,
                 claims = answer(&mut self.claiming), if self.claiming.is_some() => {
-                    Next::Claimed(claims)
+                    Wakeup::Claimed(claims)
                 }
                 renewed = answer(&mut self.renewing), if self.renewing.is_some() => {
-                    Next::Renewed(renewed)
+                    Wakeup::Renewed(renewed)
                 }
                 ready = ready(&mut self.events),
                     if !self.waiting.is_empty() && self.ready_at <= Instant::now() =>
                 {
-                    Next::Ready(ready)
+                    Wakeup::Ready(ready)
                 }
                 ended = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
-                    Next::Ended(ended)
+                    Wakeup::Ended(ended)
                 }
-                () = self.changed.notified() => Next::Changed,
-                () = sleep_until(wake) => Next::Time,
+                () = self.changed.notified() => Wakeup::Changed,
+                () = sleep_until(wake) => Wakeup::Time,
             };
             self.handle(next);
         }
     }
 
-    fn handle(&mut self, next: Next) {
+    fn handle(&mut self, next: Wakeup) {
         match next {
-            Next::Stop => self.stop(),
-            Next::Claimed(claims) => self.claimed(claims),
-            Next::Renewed((leases, lost)) => self.renewed(&leases, lost),
-            Next::Ready(Ok(())) => self.is_ready = true,
-            Next::Ready(Err(error)) => {
+            Wakeup::Stop => self.stop(),
+            Wakeup::Claimed(claims) => self.claimed(claims),
+            Wakeup::Renewed((leases, lost)) => self.renewed(&leases, lost),
+            Wakeup::Ready(Ok(())) => self.is_ready = true,
+            Wakeup::Ready(Err(error)) => {
                 telemetry::unready(&error);
                 // A service that has failed is not used again.
                 self.events = self.template.clone();
                 self.ready_at = Instant::now() + pause(3);
             }
-            Next::Ended(ended) => self.ended(ended),
-            Next::Changed => self.look.soon(),
-            Next::Time => {}
+            Wakeup::Ended(ended) => self.ended(ended),
+            Wakeup::Changed => self.look.soon(),
+            Wakeup::Time => {}
         }
     }
 
