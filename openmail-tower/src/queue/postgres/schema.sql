@@ -1,7 +1,7 @@
 CREATE TABLE openmail_events (
   -- in order of arrival
   id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  -- 0 a reply, 1 an event: in a lane, replies go first
+  -- 0: reply, 1: event; in a lane, replies go first
   role BIGINT NOT NULL DEFAULT 1,
   dedupe_key TEXT UNIQUE,
   lane TEXT,
@@ -17,10 +17,10 @@ CREATE TABLE openmail_events (
   worker BIGINT,
   token BIGINT NOT NULL DEFAULT 0,
   attempts BIGINT NOT NULL DEFAULT 0,
-  -- runs lost with their workers in a row; 3 says that the last claim was given as lost
+  -- number of consecutive runs lost with their workers; 3: the last claim had was_lost set
   losses BIGINT NOT NULL DEFAULT 0,
-  -- how often it was released or put off since its last run, when the first of the last releases in a
-  -- row was, and when it was first put off or on hold
+  -- how often it was released or put off since its last run, when the most recent uninterrupted
+  -- releases began, and when it was first put off or on hold
   releases BIGINT NOT NULL DEFAULT 0,
   released_at BIGINT,
   put_off_at BIGINT,
@@ -30,20 +30,20 @@ CREATE TABLE openmail_events (
   queued_at BIGINT NOT NULL,
   -- when it was done or buried
   ended_at BIGINT,
-  -- of a dead letter: when it is to be reported
+  -- dead letters only: when to report it
   report_at BIGINT,
   last_error TEXT,
   -- the signed time, in Unix seconds
   signed_at BIGINT NOT NULL,
-  -- in memory, in bytes
+  -- size in memory, in bytes
   weight BIGINT NOT NULL,
   body BYTEA NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02,
-        -- Each claim and each settlement writes the row anew: without its body, which stays where it is.
+        -- Each claim and each settlement rewrites the row, but not its body, which is stored separately.
         toast_tuple_target = 128);
 -- Compression costs more time than it saves for a body that is read once.
 ALTER TABLE openmail_events ALTER COLUMN body SET STORAGE EXTERNAL;
--- One at a time of each lane.
+-- In each lane, one entry at a time.
 CREATE UNIQUE INDEX openmail_events_lane ON openmail_events (lane) WHERE state = 'ready';
 CREATE INDEX openmail_events_due ON openmail_events (due_at, id)
   INCLUDE (inbox_id, role, losses, leased, weight) WHERE state = 'ready';
@@ -57,7 +57,7 @@ CREATE INDEX openmail_events_dead ON openmail_events (id) WHERE state = 'dead';
 CREATE INDEX openmail_events_dead_inbox ON openmail_events (inbox_id, id) WHERE state = 'dead';
 CREATE INDEX openmail_events_died ON openmail_events (ended_at) WHERE state = 'dead';
 CREATE INDEX openmail_events_report ON openmail_events (report_at) WHERE report_at IS NOT NULL;
--- Workers, each of which holds an advisory lock (of this table's oid and its own id) while it lives.
+-- Workers. Each holds an advisory lock (this table's oid and its own id) while it is alive.
 CREATE TABLE openmail_workers (
   id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   started_at TIMESTAMPTZ NOT NULL DEFAULT now()
