@@ -39,8 +39,6 @@ impl Process {
     pub fn start_with(program: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(program)
             .args(arguments)
-            // By default, glibc keeps large freed blocks; this measures what is really held.
-            .env("MALLOC_MMAP_THRESHOLD_", "131072")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -81,6 +81,8 @@ async fn serve(
     let mut http = http1::Builder::new();
     // The layer limits the time for a body; the server must limit the time for a head.
     http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
+    // The layer bounds the memory of bodies; the buffers of connections are the server's to bound.
+    http.max_buf_size(64 << 10);
 
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();

@@ -44,4 +44,5 @@ pub(crate) use timer::within;
 pub use trace::{InvalidTraceContext, TraceContext};
 #[cfg(feature = "agents")]
 pub(crate) use verified::ForFallback;
+pub(crate) use verified::OutcomeSlot;
 pub use verified::{StoredEvent, VerifiedEvent};

@@ -20,9 +20,10 @@ use std::{fmt, str};
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceContext {
-    trace_id: u128,
-    span_id: u64,
-    flags: u8,
+    // Bytes, since every event carries this and integers would have it padded to twice the size.
+    trace_id: [u8; 16],
+    span_id: [u8; 8],
+    is_sampled: bool,
 }
 
 /// The error of a text that is not a `traceparent`.
@@ -38,15 +39,21 @@ const SAMPLED: u8 = 1;
 impl TraceContext {
     /// Creates the context of a span. `None` if an id is 0, which means no id.
     pub fn new(trace_id: u128, span_id: u64, sampled: bool) -> Option<Self> {
-        let flags = if sampled { SAMPLED } else { 0 };
-        (trace_id != 0 && span_id != 0).then_some(Self { trace_id, span_id, flags })
+        (trace_id != 0 && span_id != 0).then_some(Self {
+            trace_id: trace_id.to_be_bytes(),
+            span_id: span_id.to_be_bytes(),
+            is_sampled: sampled,
+        })
     }
 
     /// Creates a new trace with random ids. It is marked as sampled, so that later processes that
     /// follow their parent's decision leave nothing out.
     pub(crate) fn random() -> Self {
-        let trace_id = (u128::from(fastrand::u64(1..)) << 64) | u128::from(fastrand::u64(1..));
-        Self { trace_id, span_id: fastrand::u64(1..), flags: SAMPLED }
+        Self {
+            trace_id: fastrand::u128(1..).to_be_bytes(),
+            span_id: fastrand::u64(1..).to_be_bytes(),
+            is_sampled: true,
+        }
     }
 
     /// Parses a header value.
@@ -74,17 +81,17 @@ impl TraceContext {
 
     /// Returns the id of the trace.
     pub fn trace_id(&self) -> u128 {
-        self.trace_id
+        u128::from_be_bytes(self.trace_id)
     }
 
     /// Returns the id of the span that caused the event.
     pub fn span_id(&self) -> u64 {
-        self.span_id
+        u64::from_be_bytes(self.span_id)
     }
 
     /// Returns whether the caller may have recorded its part of the trace.
     pub fn is_sampled(&self) -> bool {
-        self.flags & SAMPLED != 0
+        self.is_sampled
     }
 }
 
@@ -103,7 +110,8 @@ impl str::FromStr for TraceContext {
 /// Writes a `traceparent` header value.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { trace_id, span_id, flags } = self;
+        let (trace_id, span_id) = (self.trace_id(), self.span_id());
+        let flags = if self.is_sampled { SAMPLED } else { 0 };
         write!(f, "00-{trace_id:032x}-{span_id:016x}-{flags:02x}")
     }
 }

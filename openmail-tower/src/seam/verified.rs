@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -33,6 +33,34 @@ struct Inner {
     raw: Bytes,
     timestamp: SystemTime,
     signed_for: Option<InboxId>,
+    outcome: OnceLock<&'static str>,
+}
+
+/// Where the endpoint that answers a delivery leaves the label of its outcome, for the layer around
+/// it to read. It keeps the event's body in memory.
+#[derive(Clone)]
+pub(crate) struct OutcomeSlot(Arc<Inner>);
+
+impl OutcomeSlot {
+    /// Sets the label, unless it is set already.
+    pub(crate) fn set(&self, label: &'static str) {
+        let _ = self.0.outcome.set(label);
+    }
+
+    pub(crate) fn get(&self) -> Option<&'static str> {
+        self.0.outcome.get().copied()
+    }
+
+    /// The event's name.
+    pub(crate) fn event_name(&self) -> &str {
+        self.0.event.name()
+    }
+}
+
+impl fmt::Debug for OutcomeSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OutcomeSlot").field(&self.get()).finish()
+    }
 }
 
 impl VerifiedEvent {
@@ -52,7 +80,7 @@ impl VerifiedEvent {
     ) -> Result<Self, InvalidPayload> {
         let event = Event::from_slice(&raw)?;
         let attempt = event.attempt();
-        let inner = Arc::new(Inner { event, raw, timestamp, signed_for });
+        let inner = Arc::new(Inner { event, raw, timestamp, signed_for, outcome: OnceLock::new() });
         Ok(Self {
             inner,
             attempt,
@@ -84,6 +112,11 @@ impl VerifiedEvent {
     /// observed yet; a worker observes its own runs.
     pub(crate) fn begin_run(&mut self) -> bool {
         std::mem::take(&mut self.is_delivery)
+    }
+
+    /// Returns the place for the outcome of its delivery, shared by all clones.
+    pub(crate) fn outcome_slot(&self) -> OutcomeSlot {
+        OutcomeSlot(Arc::clone(&self.inner))
     }
 
     /// Returns the event with its payload.

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, OnceLock,
+        OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -15,107 +15,81 @@ use super::{
     Fields, log, metric,
     span::{Entered, Span},
 };
-use crate::seam::{HandlerError, Outcome, TraceContext};
+use crate::seam::{HandlerError, Outcome, OutcomeSlot, TraceContext, VerifiedEvent};
 
-/// An observed request, held by the service that answers it. If it is dropped earlier, the sender
-/// hung up or a timeout ended it.
+/// A request, observed from its arrival. If this is dropped before the request was answered, the
+/// request was dropped: by its sender or by a timeout.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    // `None` if nothing observes it.
-    shared: Option<Arc<Shared>>,
+    span: Span,
     trace: Option<TraceContext>,
+    begun: Instant,
+    /// Set once the event is verified.
+    outcome: OnceLock<OutcomeSlot>,
+    has_ended: AtomicBool,
 }
 
-/// A reference to the delivery in the request's extensions. Through it, the
-/// [`Endpoint`](crate::Endpoint) reports the outcome.
-#[derive(Debug, Clone)]
-pub(crate) struct Answer(Arc<Shared>);
-
-/// A delivery whose event is being handled. If it is dropped before it has an outcome, its run was
-/// dropped too, and the outcome is `dropped`.
+/// A delivery whose event is being handled. If this is dropped before it has an outcome, the run
+/// was dropped.
 #[derive(Debug)]
 pub(crate) struct Answering {
-    // `None` if nothing observes it, or once it has an outcome.
-    shared: Option<Arc<Shared>>,
-}
-
-#[derive(Debug)]
-struct Shared {
+    /// `None` without an event, and once the outcome is set.
+    outcome: Option<OutcomeSlot>,
     span: Span,
     begun: Instant,
-    /// The event's name, as a label.
-    event: OnceLock<&'static str>,
-    outcome: OnceLock<&'static str>,
-    has_ended: AtomicBool,
 }
 
 impl Delivery {
     /// Starts observing a request that has just arrived with this `traceparent`.
     pub(crate) fn begin(traceparent: Option<&[u8]>) -> Self {
         let trace = traceparent.and_then(TraceContext::from_bytes);
-        let span = Span::delivery(trace);
-        let observed = span.is_enabled() || cfg!(feature = "metrics");
-        let shared = observed.then(|| {
-            Arc::new(Shared {
-                span,
-                begun: Instant::now(),
-                event: OnceLock::new(),
-                outcome: OnceLock::new(),
-                has_ended: AtomicBool::new(false),
-            })
-        });
-        Self { shared, trace }
-    }
-
-    /// Enters the span on this thread until the guard is dropped.
-    pub(crate) fn enter(&self) -> Option<Entered<'_>> {
-        self.shared.as_ref().map(|shared| shared.span.enter())
-    }
-
-    /// Records that its event was verified. `bytes` is the length of the body, and `clock` the
-    /// number of seconds by which this machine's clock is ahead of the signed time. Returns the
-    /// event's trace.
-    pub(crate) fn received(&self, fields: Fields<'_>, bytes: usize, clock: f64) -> TraceContext {
-        let own = self.shared.as_ref().and_then(|shared| shared.span.trace_context());
-        let trace = own.or(self.trace).unwrap_or_else(TraceContext::random);
-        if let Some(shared) = &self.shared {
-            shared.span.record_fields(fields);
-            shared.span.record_trace(trace);
-            let _ = shared.event.set(metric::event_label(fields.kind));
-            log::received(bytes);
-            metric::received(bytes, clock);
+        Self {
+            span: Span::delivery(trace),
+            trace,
+            begun: Instant::now(),
+            outcome: OnceLock::new(),
+            has_ended: AtomicBool::new(false),
         }
+    }
+
+    /// Enters the span until the guard is dropped.
+    pub(crate) fn enter(&self) -> Entered<'_> {
+        self.span.enter()
+    }
+
+    /// The event was verified; its timestamp is `clock` seconds before this machine's time. Returns
+    /// the trace that the event belongs to.
+    pub(crate) fn received(&self, event: &VerifiedEvent, clock: f64) -> TraceContext {
+        let trace = self.span.trace_context().or(self.trace).unwrap_or_else(TraceContext::random);
+        let _ = self.outcome.set(event.outcome_slot());
+        if self.span.is_enabled() {
+            self.span.record_fields(Fields::from(event));
+            self.span.record_trace(trace);
+        }
+        let bytes = event.raw_body().len();
+        log::received(bytes);
+        metric::received(bytes, clock);
         trace
     }
 
-    /// Returns the reference through which the service of events reports the outcome.
-    pub(crate) fn answer(&self) -> Option<Answer> {
-        self.shared.clone().map(Answer)
-    }
-
-    /// Records that it was refused.
+    /// The request was refused.
     pub(crate) fn refused(&self, reason: &'static str, error: &dyn fmt::Display, status: u16) {
         log::refused(reason, error);
         metric::rejected(reason);
-        if let Some(shared) = &self.shared {
-            shared.record("rejected", Some(status));
-        }
+        self.end("rejected", Some(status));
     }
 
-    /// Records that it was answered. A service other than an [`Endpoint`](crate::Endpoint) has
-    /// reported no outcome, so the status decides.
+    /// The request was answered. Without an outcome from an [`Endpoint`](crate::Endpoint), the
+    /// status decides.
     pub(crate) fn answered(&self, status: u16) {
-        let Some(shared) = &self.shared else { return };
         let by_status = if status < 400 { "answered" } else { "failed" };
-        let outcome = *shared.outcome.get_or_init(|| by_status);
-        let duration = shared.record(outcome, Some(status));
+        let outcome = self.outcome.get().and_then(OutcomeSlot::get).unwrap_or(by_status);
+        let duration = self.end(outcome, Some(status));
         log::answered(outcome, status, duration);
-        metric::answered(shared.event.get().copied(), outcome, duration);
+        metric::answered(self.outcome.get().map(OutcomeSlot::event_name), outcome, duration);
     }
-}
 
-impl Shared {
-    fn record(&self, outcome: &'static str, status: Option<u16>) -> Duration {
+    fn end(&self, outcome: &'static str, status: Option<u16>) -> Duration {
         self.has_ended.store(true, Ordering::Relaxed);
         let duration = self.begun.elapsed();
         self.span.record_end(outcome, status, duration);
@@ -125,19 +99,18 @@ impl Shared {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        let Some(shared) = &self.shared else { return };
-        if shared.has_ended.load(Ordering::Relaxed) {
+        if *self.has_ended.get_mut() {
             return;
         }
-        let _entered = shared.span.enter();
-        let duration = shared.record("dropped", None);
-        match shared.event.get() {
-            Some(event) => {
-                // If its run was dropped with it, the run has logged that.
-                if shared.outcome.get().is_none() {
+        let _entered = self.span.enter();
+        let duration = self.end("dropped", None);
+        match self.outcome.get() {
+            Some(outcome) => {
+                // Otherwise `Answering` has logged it.
+                if outcome.get().is_none() {
                     log::dropped("handling", duration);
                 }
-                metric::dropped(event);
+                metric::answered(Some(outcome.event_name()), "dropped", duration);
             }
             None => {
                 log::refused("dropped", &"the sender hung up, or a timeout ended it");
@@ -148,8 +121,13 @@ impl Drop for Delivery {
 }
 
 impl Answering {
-    pub(crate) fn begin(answer: Option<Answer>) -> Self {
-        Self { shared: answer.map(|Answer(shared)| shared) }
+    /// Begins with the event, or without one where nothing has verified the request.
+    pub(crate) fn begin(event: Option<&VerifiedEvent>) -> Self {
+        Self {
+            outcome: event.map(VerifiedEvent::outcome_slot),
+            span: Span::current(),
+            begun: Instant::now(),
+        }
     }
 
     /// Records that the event need not be delivered again.
@@ -175,18 +153,21 @@ impl Answering {
         log::not_handled("late", &"the deadline has passed", None);
     }
 
-    fn end(&mut self, outcome: &'static str) -> Option<Arc<Shared>> {
-        let shared = self.shared.take()?;
-        let _ = shared.outcome.set(outcome);
-        Some(shared)
+    /// Sets the outcome. Returns whether there was none before.
+    fn end(&mut self, label: &'static str) -> bool {
+        let outcome = self.outcome.take();
+        if let Some(outcome) = &outcome {
+            outcome.set(label);
+        }
+        outcome.is_some()
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        if let Some(shared) = self.end("dropped") {
-            let _entered = shared.span.enter();
-            log::dropped("handling", shared.begun.elapsed());
+        if self.end("dropped") {
+            let _entered = self.span.enter();
+            log::dropped("handling", self.begun.elapsed());
         }
     }
 }

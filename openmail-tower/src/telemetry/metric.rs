@@ -42,6 +42,8 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "metrics")]
+use super::keys::Keys;
 use super::run::RunKind;
 
 macro_rules! names {
@@ -96,7 +98,8 @@ names! {
 }
 
 /// Returns the event's name if it is known, otherwise `other`, so that the label has few values.
-pub(super) fn event_label(kind: &str) -> &'static str {
+#[cfg(feature = "metrics")]
+fn event_label(kind: &str) -> &'static str {
     const KNOWN: [&str; 6] = [
         "message.received",
         "inbox.suspended",
@@ -160,39 +163,46 @@ pub(crate) fn budget_changed(before: usize, after: usize) {
 
 pub(super) fn rejected(reason: &'static str) {
     #[cfg(feature = "metrics")]
-    metrics::counter!(REJECTIONS, "reason" => reason).increment(1);
+    {
+        static KEYS: Keys<1> = Keys::new(REJECTIONS, ["reason"]);
+        KEYS.counter([reason]).increment(1);
+    }
     #[cfg(not(feature = "metrics"))]
     let _ = reason;
 }
 
-pub(super) fn answered(event: Option<&'static str>, outcome: &'static str, duration: Duration) {
+pub(super) fn answered(event: Option<&str>, outcome: &'static str, duration: Duration) {
     #[cfg(feature = "metrics")]
     {
-        let event = event.unwrap_or("other");
-        metrics::counter!(DELIVERIES, "event" => event, "outcome" => outcome).increment(1);
-        metrics::histogram!(ANSWER_DURATION, "outcome" => outcome).record(duration);
+        static COUNTS: Keys<2> = Keys::new(DELIVERIES, ["event", "outcome"]);
+        static DURATIONS: Keys<1> = Keys::new(ANSWER_DURATION, ["outcome"]);
+        COUNTS.counter([event.map_or("other", event_label), outcome]).increment(1);
+        // A delivery that was dropped has no answer.
+        if outcome != "dropped" {
+            DURATIONS.histogram([outcome]).record(duration);
+        }
     }
     #[cfg(not(feature = "metrics"))]
     let _ = (event, outcome, duration);
 }
 
-pub(super) fn dropped(event: &'static str) {
-    #[cfg(feature = "metrics")]
-    metrics::counter!(DELIVERIES, "event" => event, "outcome" => "dropped").increment(1);
-    #[cfg(not(feature = "metrics"))]
-    let _ = event;
-}
-
 pub(super) fn run_ended(kind: RunKind, outcome: &'static str, duration: Duration) {
     #[cfg(feature = "metrics")]
     {
+        type Pair = (Keys<1>, Keys<1>);
+        const fn pair(total: &'static str, durations: &'static str) -> Pair {
+            (Keys::new(total, ["outcome"]), Keys::new(durations, ["outcome"]))
+        }
+        static HANDLERS: Pair = pair(RUNS, RUN_DURATION);
+        #[cfg(any(feature = "api", feature = "queue"))]
+        static SENDS: Pair = pair(REPLIES, REPLY_DURATION);
         let (total, durations) = match kind {
-            RunKind::Handler => (RUNS, RUN_DURATION),
+            RunKind::Handler => &HANDLERS,
             #[cfg(any(feature = "api", feature = "queue"))]
-            RunKind::Reply => (REPLIES, REPLY_DURATION),
+            RunKind::Reply => &SENDS,
         };
-        metrics::counter!(total, "outcome" => outcome).increment(1);
-        metrics::histogram!(durations, "outcome" => outcome).record(duration);
+        total.counter([outcome]).increment(1);
+        durations.histogram([outcome]).record(duration);
     }
     #[cfg(not(feature = "metrics"))]
     let _ = (kind, outcome, duration);
@@ -214,7 +224,8 @@ pub(super) fn settled(settled: super::queue::Settled) {
         match settled {
             Settled::Retry => metrics::counter!(RETRIES).increment(1),
             Settled::Release(reason) => {
-                metrics::counter!(RELEASES, "reason" => reason).increment(1);
+                static KEYS: Keys<1> = Keys::new(RELEASES, ["reason"]);
+                KEYS.counter([reason]).increment(1);
             }
             Settled::DeadLetter => metrics::counter!(DEAD_LETTERS).increment(1),
         }
@@ -243,7 +254,10 @@ pub(super) fn depth(depth: super::queue::Depth) {
 #[cfg(feature = "guard")]
 pub(super) fn guarded(action: &'static str, rule: &'static str) {
     #[cfg(feature = "metrics")]
-    metrics::counter!(GUARD, "action" => action, "rule" => rule).increment(1);
+    {
+        static KEYS: Keys<2> = Keys::new(GUARD, ["action", "rule"]);
+        KEYS.counter([action, rule]).increment(1);
+    }
     #[cfg(not(feature = "metrics"))]
     let _ = (action, rule);
 }

@@ -62,6 +62,8 @@ mod delivery;
 mod fields;
 #[cfg(feature = "guard")]
 mod guard;
+#[cfg(feature = "metrics")]
+mod keys;
 mod log;
 pub mod metric;
 #[cfg(feature = "opentelemetry")]
@@ -77,7 +79,7 @@ mod text;
 
 #[cfg(feature = "api")]
 pub(crate) use delivery::reply_unauthorized;
-pub(crate) use delivery::{Answer, Answering, Delivery, not_handled, unverified};
+pub(crate) use delivery::{Answering, Delivery, not_handled, unverified};
 pub(crate) use fields::Fields;
 #[cfg(feature = "guard")]
 pub(crate) use guard::guarded;

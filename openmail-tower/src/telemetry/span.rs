@@ -105,6 +105,14 @@ impl Span {
         }
     }
 
+    /// Returns the span that is entered now, the crate's own or another.
+    pub(super) fn current() -> Self {
+        Self {
+            #[cfg(feature = "tracing")]
+            inner: tracing::Span::current(),
+        }
+    }
+
     /// Creates the span of a run.
     pub(super) fn run(fields: Fields<'_>, parent: Parent) -> Self {
         #[cfg(feature = "tracing")]

@@ -20,7 +20,7 @@ use tower_service::Service;
 
 use crate::{
     seam::{BoxError, CatchPanic, HandlerError, Oneshot, Outcome, Timer, VerifiedEvent},
-    telemetry::{self, Answer, Answering},
+    telemetry::{self, Answering},
     webhook::{
         answer::{MISFIT, failure, late, outcome, unsent, unverified},
         keyring::Keyring,
@@ -121,7 +121,7 @@ where
             let state = State::Unverified { discard: Discard::new(DISCARD_LIMIT), body };
             return EndpointFuture { state, unrouted, answering: Answering::begin(None) };
         };
-        let answering = Answering::begin(parts.extensions.remove::<Answer>());
+        let answering = Answering::begin(Some(&event));
         let unrouted = if event.event().misfit().is_some() { MISFIT } else { unrouted };
         let arrival = event.arrival().unwrap_or_else(Instant::now);
         let state = State::Running {

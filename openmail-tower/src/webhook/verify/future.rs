@@ -18,7 +18,7 @@ use tower_service::Service;
 use crate::{
     event::weight,
     seam::{BoxError, Timer},
-    telemetry::{Delivery, Fields},
+    telemetry::Delivery,
     webhook::keyring::{Asked, Keyring, Scope, peek_inbox_id},
 };
 
@@ -334,11 +334,8 @@ where
         let reading = Reading::new(&body, self.head.timestamp.time(), signer.inbox());
         let event = signer.admit(reading, &settings.keyring)?;
         let difference = self.head.clock_difference();
-        let trace = delivery.received(Fields::from(&event), body.len(), difference);
+        let trace = delivery.received(&event, difference);
         self.parts.extensions.insert(event.with_arrival(self.arrival).with_trace_context(trace));
-        if let Some(answer) = delivery.answer() {
-            self.parts.extensions.insert(answer);
-        }
         let request = Request::from_parts(self.parts, VerifiedBody::new(body));
         Ok(State::Inner { response: self.service.call(request) })
     }

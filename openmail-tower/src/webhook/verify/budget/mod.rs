@@ -14,8 +14,8 @@ mod part;
 use std::{
     mem,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
 };
@@ -42,6 +42,10 @@ struct Shared {
     small_size: usize,
     large_size: usize,
     next: AtomicU64,
+    /// The number of reservations.
+    held: AtomicUsize,
+    /// Pieces that bodies no longer need.
+    pieces: Mutex<Vec<Vec<u8>>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +65,8 @@ impl Budget {
                 small_size,
                 large_size,
                 next: AtomicU64::new(0),
+                held: AtomicUsize::new(0),
+                pieces: Mutex::default(),
             }),
         }
     }
@@ -70,6 +76,7 @@ impl Budget {
     pub(super) fn reservation(&self, declared: Option<usize>) -> Reservation {
         let which = self.shared.part_for(declared.unwrap_or(0));
         telemetry::body_in_flight(true);
+        self.shared.held.fetch_add(1, Ordering::Relaxed);
         Reservation {
             age: self.shared.next.fetch_add(1, Ordering::Relaxed),
             shared: Arc::clone(&self.shared),
@@ -80,11 +87,35 @@ impl Budget {
             wait: None,
         }
     }
+
+    /// Returns an empty piece of [`SMALL`] bytes, for which there is room already.
+    ///
+    /// Pieces are passed on from body to body, and freed when there is no body and no event left.
+    /// Left to the allocator, they would be kept for each thread, beyond the budget.
+    pub(super) fn piece(&self) -> Vec<u8> {
+        let left = self.shared.pieces().pop();
+        left.unwrap_or_else(|| Vec::with_capacity(SMALL))
+    }
+
+    #[cfg(test)]
+    pub(super) fn pieces_left(&self) -> usize {
+        self.shared.pieces().len()
+    }
+
+    /// Takes back a piece, for another body.
+    pub(super) fn leave_piece(&self, mut piece: Vec<u8>) {
+        piece.clear();
+        self.shared.pieces().push(piece);
+    }
 }
 
 impl Shared {
     fn part_for(&self, bytes: usize) -> Which {
         if bytes <= SMALL.min(self.small_size) { Which::Small } else { Which::Large }
+    }
+
+    fn pieces(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.pieces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs `change` under the lock of a part. Wakers are called after the lock is released, since
@@ -125,6 +156,10 @@ struct Wait {
 }
 
 impl Reservation {
+    pub(super) fn budget(&self) -> Budget {
+        Budget { shared: Arc::clone(&self.shared) }
+    }
+
     /// Returns the number of bytes that it holds.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
@@ -238,6 +273,15 @@ impl Reservation {
     /// Records the bytes taken from a part, and gives back those held in the other one.
     fn hold(&mut self, which: Which, total: usize) {
         telemetry::budget_changed(self.bytes, total);
+        if self.verified {
+            // An event's memory comes from the allocator, and not from pieces.
+            let taken = total.saturating_sub(self.bytes).div_ceil(SMALL);
+            let mut pieces = self.shared.pieces();
+            let left = pieces.len().saturating_sub(taken);
+            let freed = pieces.split_off(left);
+            drop(pieces);
+            drop(freed);
+        }
         if which == self.which {
             self.bytes = total;
             if self.parked {
@@ -261,6 +305,10 @@ impl Drop for Reservation {
             telemetry::budget_changed(self.bytes, 0);
             let (age, bytes, parked) = (self.age, self.bytes, self.parked);
             self.shared.with(self.which, |part| part.give(age, bytes, parked));
+        }
+        if self.shared.held.fetch_sub(1, Ordering::Relaxed) == 1 {
+            let pieces = mem::take(&mut *self.shared.pieces());
+            drop(pieces);
         }
     }
 }
