@@ -121,6 +121,18 @@ async fn unhandled_event_is_logged() {
     assert_eq!(told.len(), 1, "{}", log.text());
 }
 
+#[tokio::test]
+async fn logs_why_an_event_does_not_fit_its_name() {
+    let log = Log::default();
+    let _listening = log.listen(Level::INFO);
+    let events = EventRouter::new().handler(answer);
+    let json = r#"{"event":"message.received","event_id":"evt_8","inbox_id":"inb_1"}"#;
+    webhook(layer(), events).oneshot(event(json)).await.unwrap();
+    let words =
+        ["WARN", "event_id=evt_8", "event does not fit its name reason=`message` is missing"];
+    assert_eq!(log.lines(&words).len(), 1, "{}", log.text());
+}
+
 #[tokio::test(start_paused = true)]
 async fn delivery_dropped_by_its_sender_is_logged() {
     let log = Log::default();

@@ -160,6 +160,31 @@ async fn tenant_cannot_forge_the_mail_of_others() {
 }
 
 #[tokio::test]
+async fn event_without_an_inbox_stays_with_the_tenant_that_signed_it() {
+    let (mut a, mut b, mut rest) =
+        (Agent::start().await, Agent::start().await, Agent::start().await);
+    let inbox = |id: &str, agent: &Agent| {
+        let (url, secret) = (agent.url(), id.to_lowercase());
+        format!("[[inbox]]\nid = \"{id}\"\nurl = \"{url}\"\nsecrets = [\"whsec_{secret}\"]\n")
+    };
+    let fallback = format!("[fallback]\nurl = \"{}\"\n", rest.url());
+    let gateway =
+        Gateway::start(&[OURS, &inbox("A", &a), &inbox("B", &b), &fallback].concat()).await;
+    for (number, path) in ["/webhooks/A", "/webhooks", "/webhooks/B"].into_iter().enumerate() {
+        let id = format!("evt_{number}");
+        let nameless = mail("A", &id).replace("\"inbox_id\"", "\"inbox\"");
+        let status = gateway.post(path, "whsec_a", &nameless).await;
+        if status == 200 {
+            assert_eq!(a.next().await.header("x-event-id"), Some(&*id), "{path}");
+        } else {
+            assert_eq!(status, 401, "{path}");
+        }
+        assert_eq!(status == 200, path == "/webhooks/A", "{path}: {status}");
+    }
+    assert!(a.is_idle() && b.is_idle() && rest.is_idle());
+}
+
+#[tokio::test]
 async fn adds_thousands_of_inboxes_while_events_arrive() {
     const INBOXES: usize = 10_000;
     let mut agent = Agent::start().await;

@@ -68,6 +68,9 @@ impl Delivery {
         }
         let bytes = event.raw_body().len();
         log::received(bytes);
+        if let Some(misfit) = event.event().misfit() {
+            log::misfit(&misfit);
+        }
         metric::received(bytes, clock);
         trace
     }

@@ -36,6 +36,14 @@ pub(super) fn received(bytes: usize) {
     let _ = bytes;
 }
 
+/// A verified event lacks what its name promises, so no handler of that name can run.
+pub(super) fn misfit(reason: &dyn fmt::Display) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(target: TARGET, %reason, "event does not fit its name");
+    #[cfg(not(feature = "tracing"))]
+    let _ = reason;
+}
+
 /// A secret is short enough to guess. Logged once: a keyring may create secrets for each request.
 pub(crate) fn short_secret(bytes: usize) {
     #[cfg(feature = "tracing")]

@@ -45,6 +45,7 @@
 //! | line | meaning |
 //! |---|---|
 //! | `received` | an event was verified |
+//! | `event does not fit its name` | a verified event lacks a field or has one of another type, as `reason` says; no handler of that name runs |
 //! | `queued` | an event was stored in the queue |
 //! | `run ended` | a run has ended, with `outcome`, `duration` and, if it failed, `error` and `retry_in` |
 //! | `reply ended` | an attempt to send a reply has ended, with the same fields |

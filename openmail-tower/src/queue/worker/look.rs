@@ -76,10 +76,10 @@ impl Look {
     }
 }
 
-/// Returns how long to wait for a store that was unreachable `failures` times in a row: 0.1 s to 5
+/// Returns how long to wait for a store that was unreachable `failures` times in a row: 0.1 s to 2
 /// s, partly random, so that workers do not retry together.
 pub(super) fn pause(failures: u32) -> Duration {
-    let longest = Duration::from_millis(100 << failures.min(6)).min(Duration::from_secs(5));
+    let longest = Duration::from_millis(100 << failures.min(5)).min(Duration::from_secs(2));
     longest.mul_f64(0.5 + 0.5 * fastrand::f64())
 }
 

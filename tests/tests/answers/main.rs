@@ -1,6 +1,8 @@
 //! One test for each row of the table of responses: the status, the code, whether the handler ran,
 //! and whether the body was read.
 
+mod budget;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -234,120 +236,6 @@ async fn refuses_a_body_that_breaks_off() {
     let body = ScriptedBody::new([Step::Data(Bytes::from(json.clone())), Step::Fail]);
     let Answer { status, code, ran, .. } = answer(layer(), signed(&json, body)).await;
     assert_eq!((status.as_u16(), &*code, ran), (400, "body_incomplete", false));
-}
-
-/// Returns a budget in which events can use this many bytes: an eighth is reserved for small
-/// bodies.
-fn budget_for(bytes: usize) -> usize {
-    (bytes * 8).div_ceil(7)
-}
-
-/// Holds its event forever.
-fn hold<B: Send>() -> impl tower::Service<
-    Request<B>,
-    Response = http::Response<String>,
-    Error = BoxError,
-    Future = impl Future<Output = Result<http::Response<String>, BoxError>>,
-> + Clone {
-    service_fn(async |request: Request<B>| {
-        std::future::pending::<()>().await;
-        drop(request);
-        Ok::<_, BoxError>(http::Response::new(String::new()))
-    })
-}
-
-#[tokio::test(start_paused = true)]
-async fn budget_is_held_until_the_response_and_no_longer() {
-    let length = fixture("message.received").len();
-    let layer = layer().body_budget(budget_for(2 * length));
-    let request = good().map(|(body, _)| body);
-    let mut held = by_hand(layer.clone().layer(hold()).oneshot(request));
-    assert!(held.poll().is_pending());
-    let started = tokio::time::Instant::now();
-    let refused = answer(layer.clone(), good()).await;
-    assert_eq!((refused.status.as_u16(), &*refused.code, refused.ran), (503, "overloaded", false));
-    assert_eq!(refused.headers[header::RETRY_AFTER], "5");
-    assert_eq!(started.elapsed().as_secs(), 2, "it waits for room");
-    drop(held);
-    for _ in 0..3 {
-        assert_eq!(answer(layer.clone(), good()).await.status, 200);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn waits_for_room_in_the_budget() {
-    let length = fixture("message.received").len();
-    let layer = layer().body_budget(budget_for(2 * length));
-    let request = good().map(|(body, _)| body);
-    let mut held = by_hand(layer.clone().layer(hold()).oneshot(request));
-    assert!(held.poll().is_pending());
-    let freed = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        drop(held);
-    };
-    let (waited, ()) = tokio::join!(answer(layer, good()), freed);
-    assert_eq!(waited.status, 200);
-}
-
-#[tokio::test]
-async fn event_evicts_an_unfinished_body() {
-    let length = fixture("message.received").len();
-    let layer = layer().body_budget(budget_for(2 * length));
-    let body = ScriptedBody::new([
-        Step::Data(Bytes::from(vec![0; length])),
-        Step::Yield,
-        Step::Yield,
-        Step::Hang,
-    ]);
-    // Its rest is read for a moment, as for every refusal.
-    let stuck = tokio::spawn(answer(layer.clone(), signed(b"", body)));
-    tokio::task::yield_now().await;
-    assert_eq!(answer(layer.clone(), good()).await.status, 200);
-    let refused = stuck.await.unwrap();
-    assert_eq!((refused.status.as_u16(), &*refused.code, refused.ran), (503, "overloaded", false));
-}
-
-#[tokio::test(start_paused = true)]
-async fn budget_is_held_while_a_clone_of_the_event_or_its_bytes_lives() {
-    let length = fixture("message.received").len();
-    let layer = layer().body_budget(budget_for(2 * length));
-    let (inner, seen) = inner();
-    let service = layer.clone().layer(inner);
-    let request = || good().map(|(body, _)| body);
-    assert_eq!(service.clone().oneshot(request()).await.unwrap().status(), 200);
-    // The recorder still holds the event.
-    assert_eq!(answer(layer.clone(), good()).await.code, "overloaded");
-    let bytes = seen.take().pop().unwrap().raw_body().clone();
-    assert_eq!(answer(layer.clone(), good()).await.code, "overloaded");
-    drop(bytes);
-    assert_eq!(answer(layer, good()).await.status, 200);
-}
-
-#[tokio::test]
-async fn budget_counts_the_event_and_its_body() {
-    let length = fixture("message.received").len();
-    let enough = budget_for(2 * length);
-    for (budget, expected) in [(enough, (200, "")), (enough - 2, (503, "overloaded"))] {
-        let Answer { status, code, .. } = answer(layer().body_budget(budget), good()).await;
-        assert_eq!((status.as_u16(), &*code), expected, "{budget}");
-    }
-    // Nothing is parsed from a request that is not OpenMail's.
-    let forged =
-        with("x-signature", "00000000000000000000000000000000000000000000000000000000000000ff");
-    assert_eq!(answer(layer().body_budget(budget_for(length)), forged).await.status, 401);
-}
-
-/// Wraps a future, to poll it by hand.
-fn by_hand<F: Future>(future: F) -> Task<F> {
-    Task(Box::pin(future))
-}
-
-struct Task<F>(std::pin::Pin<Box<F>>);
-
-impl<F: Future> Task<F> {
-    fn poll(&mut self) -> std::task::Poll<F::Output> {
-        self.0.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
-    }
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! The delivery emulator, against services that fail, hang, or are real.
 
+mod recorder;
+
 use std::{
-    collections::HashMap,
     convert::Infallible,
     future::{Future, pending, ready},
     sync::{
@@ -14,7 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use openmail_tests::{NOW, ScriptedBody, Step, inner, secret};
 use openmail_tower::{
     EventRouter, Secret, Secrets, VerifyLayer,
@@ -25,6 +26,8 @@ use openmail_tower::{
 use serde_json::Value;
 use tokio::time::Instant;
 use tower::{Layer, Service, limit::ConcurrencyLimit, service_fn};
+
+use recorder::recorder;
 
 type Answer = Result<Response<Full<Bytes>>, Infallible>;
 
@@ -37,57 +40,6 @@ fn answer(status: u16) -> Answer {
 fn clock() -> impl Fn() -> SystemTime + Send + Sync + 'static {
     let start = Instant::now();
     move || UNIX_EPOCH + Duration::from_secs(NOW) + start.elapsed()
-}
-
-/// The requests received, and when.
-#[derive(Debug, Clone)]
-struct Got {
-    after: Duration,
-    id: String,
-    timestamp: u64,
-    signature: String,
-    body: Bytes,
-}
-
-impl Got {
-    fn json(&self) -> HashMap<String, Value> {
-        serde_json::from_slice(&self.body).expect("JSON")
-    }
-}
-
-/// A service that records its requests and answers with the `status` for the count so far.
-#[expect(clippy::type_complexity, reason = "a service is one")]
-fn recorder<F: Future<Output = Answer>>(
-    respond: impl Fn(usize) -> F + Clone,
-) -> (
-    impl Service<Request<Full<Bytes>>, Response = Response<Full<Bytes>>, Error = Infallible> + Clone,
-    Arc<Mutex<Vec<Got>>>,
-) {
-    let (start, all) = (Instant::now(), Arc::new(Mutex::new(Vec::<Got>::new())));
-    let record = Arc::clone(&all);
-    let service = service_fn(move |request: Request<Full<Bytes>>| {
-        let (record, respond) = (Arc::clone(&record), respond.clone());
-        async move {
-            let (parts, body) = request.into_parts();
-            assert_eq!((parts.method.as_str(), parts.uri.path()), ("POST", "/webhooks"));
-            assert_eq!(parts.headers["content-type"], "application/json");
-            let header = |name| parts.headers[name].to_str().expect("text").to_owned();
-            let got = Got {
-                after: start.elapsed(),
-                id: header("x-event-id"),
-                timestamp: header("x-timestamp").parse().expect("seconds"),
-                signature: header("x-signature"),
-                body: body.collect().await.expect("a body").to_bytes(),
-            };
-            let count = {
-                let mut record = record.lock().expect("no panic");
-                record.push(got);
-                record.len()
-            };
-            respond(count).await
-        }
-    });
-    (service, all)
 }
 
 #[tokio::test(start_paused = true)]
