@@ -4,7 +4,7 @@ mod recorder;
 
 use std::{
     convert::Infallible,
-    future::{Future, pending, ready},
+    future::{pending, ready},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
