@@ -78,9 +78,11 @@ pub mod span;
 #[cfg(feature = "tracing")]
 mod text;
 
+#[cfg(feature = "dedupe")]
+pub(crate) use delivery::not_handled;
 #[cfg(feature = "api")]
 pub(crate) use delivery::reply_unauthorized;
-pub(crate) use delivery::{Answering, Delivery, not_handled, unverified};
+pub(crate) use delivery::{Answering, Delivery, unverified};
 pub(crate) use fields::Fields;
 #[cfg(feature = "guard")]
 pub(crate) use guard::guarded;

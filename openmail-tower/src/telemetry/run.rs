@@ -17,7 +17,9 @@ use super::{
     metric,
     span::{Entered, Parent, Span},
 };
-use crate::seam::{HandlerError, Outcome, TraceContext};
+#[cfg(any(feature = "api", feature = "queue"))]
+use crate::seam::TraceContext;
+use crate::seam::{HandlerError, Outcome};
 
 /// An observed run. If it is dropped before it [ends](Self::end), something around it dropped it,
 /// or it has panicked.

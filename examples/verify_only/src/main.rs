@@ -1,0 +1,119 @@
+//! Verification alone, in a framework without tower: actix-web hands over headers and body, and
+//! `VerifiedEvent::verify` does the rest.
+//!
+//! `OPENMAIL_WEBHOOK_SECRET=… cargo run -p example-verify_only`
+
+#[cfg(test)]
+mod tests;
+
+use std::{env, io, net::TcpListener, time::Duration};
+
+use actix_web::{
+    App, HttpRequest, HttpResponse, HttpServer,
+    dev::Server,
+    http::StatusCode,
+    rt::time::timeout,
+    web::{self, Bytes, Data, Payload},
+};
+use anyhow::Context as _;
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use openmail_tower::{
+    Event, Secrets, VerifiedEvent,
+    webhook::{Rejection, RejectionKind},
+};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+
+/// The largest body that is read: as much as `VerifiedEvent::verify` accepts.
+const BODY_LIMIT: usize = 8 * 1024 * 1024;
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many seconds requests may take to finish after Ctrl-C or SIGTERM.
+const GRACE: u64 = 15;
+
+#[actix_web::main]
+async fn main() -> anyhow::Result<()> {
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.from_env_lossy())
+        .with_writer(io::stderr)
+        .init();
+    let secrets = Secrets::from_env()?;
+    let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
+    let listener = TcpListener::bind(&address)
+        .with_context(|| format!("cannot listen on {address}; set OPENMAIL_LISTEN to another"))?;
+    tracing::info!("listening on http://{}/webhooks", listener.local_addr()?);
+    serve(listener, secrets)?.await?;
+    Ok(())
+}
+
+/// Serves the webhook until Ctrl-C or SIGTERM, which actix-web listens for.
+fn serve(listener: TcpListener, secrets: Secrets) -> io::Result<Server> {
+    let secrets = Data::new(secrets);
+    let app =
+        move || App::new().app_data(secrets.clone()).route("/webhooks", web::post().to(webhook));
+    Ok(HttpServer::new(app).listen(listener)?.shutdown_timeout(GRACE).run())
+}
+
+async fn webhook(request: HttpRequest, body: Payload, secrets: Data<Secrets>) -> HttpResponse {
+    let verified = match read(body).await {
+        Ok(body) => VerifiedEvent::verify(&secrets, &headers(&request), body),
+        Err(rejection) => Err(rejection),
+    };
+    match verified {
+        Ok(event) => {
+            receive(&event);
+            HttpResponse::Ok().finish()
+        }
+        Err(rejection) => {
+            tracing::warn!(code = rejection.code(), %rejection, "refused");
+            answer(&rejection.to_response())
+        }
+    }
+}
+
+/// An agent's work begins here. An answer within 15 s keeps OpenMail from trying again.
+fn receive(event: &VerifiedEvent) {
+    match event.event() {
+        Event::MessageReceived(mail) => {
+            tracing::info!(inbox_id = %mail.inbox_id, message_id = %mail.message.id, "mail");
+        }
+        // "Test webhook", and events that are news to this program.
+        _ => tracing::info!(kind = %event.kind(), "other event"),
+    }
+}
+
+async fn read(body: Payload) -> Result<Bytes, Rejection> {
+    match timeout(BODY_TIMEOUT, body.to_bytes_limited(BODY_LIMIT)).await {
+        Err(_) => Err(RejectionKind::BodyTimeout.into()),
+        Ok(Err(_)) => Err(RejectionKind::BodyTooLarge.into()),
+        Ok(Ok(Err(_))) => Err(RejectionKind::BodyIncomplete.into()),
+        Ok(Ok(Ok(body))) => Ok(body),
+    }
+}
+
+/// The headers in the types of `http` 1; actix-web has its own. Each value is kept, since a header
+/// given twice is refused.
+fn headers(request: &HttpRequest) -> HeaderMap {
+    let headers = request.headers().iter().filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+        Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+    });
+    // `collect` would keep the last value of a name alone.
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.append(name, value);
+    }
+    map
+}
+
+/// The same answer in actix-web's types.
+fn answer(response: &Response<Bytes>) -> HttpResponse {
+    let status = StatusCode::from_u16(response.status().as_u16());
+    let mut builder = HttpResponse::build(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    for (name, value) in response.headers() {
+        builder.append_header((name.as_str(), value.as_bytes()));
+    }
+    builder.body(response.body().clone())
+}
