@@ -1,6 +1,6 @@
 //! Answers from a model, by OpenAI's chat completions, which many servers speak.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use openmail_tower::api::{Direction, Thread};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -54,7 +54,11 @@ impl Model {
         let mut roots = RootCertStore::empty();
         // A machine without certificates still reaches a model of its own.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring has what TLS 1.2 and 1.3 need")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()

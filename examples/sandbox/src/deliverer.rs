@@ -19,7 +19,7 @@ use openmail_tower::{
     Secret,
     testing::{self, Emulator, TestEvent},
 };
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use serde_json::Value;
 use tokio::{sync::oneshot, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -46,7 +46,11 @@ impl Deliverer {
         let mut roots = RootCertStore::empty();
         // A machine without certificates still reaches what is not encrypted.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring has what TLS 1.2 and 1.3 need")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
