@@ -10,12 +10,14 @@ pub(crate) enum Settled {
     /// It failed and will be retried.
     Retry,
     /// It could not run, for this reason, and was postponed.
+    #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "only metrics tell it"))]
     Release(&'static str),
     /// It became a dead letter.
     DeadLetter,
 }
 
 /// The state of a queue, for its gauges.
+#[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "only metrics tell it"))]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Depth {
     pub(crate) states: [(&'static str, u64); 6],

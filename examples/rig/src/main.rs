@@ -1,0 +1,72 @@
+//! Mail answered by a rig agent, with the mail's thread as its memory.
+//!
+//! ```sh
+//! cd examples/rig
+//! OPENMAIL_WEBHOOK_SECRET=… OPENMAIL_API_KEY=… OPENAI_API_KEY=… cargo run
+//! ```
+//!
+//! `cargo run -p example-sandbox -- --webhook http://127.0.0.1:3000/webhooks` prints the first two
+//! for a local OpenMail, and `OPENMAIL_API_URL`. `OPENAI_BASE_URL` (up to and including `/v1`) and
+//! `AGENT_MODEL` name another server and model that speak OpenAI's chat completions.
+
+use std::{env, io, process::ExitCode};
+
+use anyhow::Context as _;
+use example_rig::{Assistant, run};
+use openmail_tower::{VerifyLayer, api::OpenMail, queue::SqliteStore};
+use rig_core::providers::openai::{self, OpenAI};
+use tokio::net::TcpListener;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let info = LevelFilter::INFO.into();
+    let filter = EnvFilter::builder().with_default_directive(info).from_env_lossy();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    match start().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn start() -> anyhow::Result<()> {
+    let verify = VerifyLayer::from_env()?;
+    let openmail = OpenMail::from_env()?;
+    let provider = OpenAI::from_env()?;
+    let model = env::var("AGENT_MODEL").unwrap_or_else(|_| openai::GPT_5_2.into());
+    let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
+    let listener = TcpListener::bind(&address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; set OPENMAIL_LISTEN to another"))?;
+    let store = SqliteStore::open("rig.db").await.context("cannot open rig.db")?;
+    let stopping = stop();
+    tracing::info!("listening on http://{}/webhooks", listener.local_addr()?);
+    let assistant = Assistant::new(&provider, &model, openmail.clone());
+    let ended = run(listener, verify, assistant, openmail, store.clone(), stopping).await;
+    store.close().await;
+    ended
+}
+
+/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the call
+/// on, so that a signal that comes early is not lost.
+fn stop() -> impl Future<Output = ()> + Send + 'static {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut interrupt = signal(SignalKind::interrupt()).expect("a handler of SIGINT");
+        let mut terminate = signal(SignalKind::terminate()).expect("a handler of SIGTERM");
+        async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    async {
+        tokio::signal::ctrl_c().await.expect("a handler of Ctrl-C");
+    }
+}
