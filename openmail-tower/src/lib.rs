@@ -18,28 +18,20 @@
 //! Each is an ordinary tower [`Layer`](tower_layer::Layer) or [`Service`](tower_service::Service),
 //! so tower's own go between them. `Dedupe` and `Enqueue` are there where you put them.
 //!
-#![cfg_attr(feature = "macros", doc = "```")]
-#![cfg_attr(not(feature = "macros"), doc = "```ignore")]
-//! use openmail_tower::{EventRouter, MessageReceived, VerifyLayer, openmail_handler, webhook};
-//!
-//! /// Handles the mail of one inbox.
-//! #[openmail_handler(event = "message.received", inbox = "inb_support")]
-//! async fn support(mail: &MessageReceived) -> Result<(), std::io::Error> {
-//!     println!("{:?}: {:?}", mail.message.from, mail.message.subject);
-//!     Ok(())
-//! }
-//!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let layer = VerifyLayer::new(openmail_tower::Secret::new("whsec_0123456789")?);
-//! let events = EventRouter::new().handler(support);
-//! let app: axum::Router = axum::Router::new().route_service("/webhooks", webhook(layer, events));
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! [`VerifyLayer::from_env`] takes the secret from `OPENMAIL_WEBHOOK_SECRET`. What a handler may take
-//! is listed at [`FromEvent`], what it may return at [`IntoOutcome`], how that is answered at
-//! [`Endpoint`].
+#![cfg_attr(
+    all(
+        feature = "agents",
+        feature = "api",
+        feature = "axum",
+        feature = "dedupe-memory",
+        feature = "forward",
+        feature = "guard",
+        feature = "macros",
+        feature = "queue-sqlite",
+        feature = "test-util"
+    ),
+    doc = include_str!("../docs/steps.md")
+)]
 //!
 //! # What it stands on
 //!
@@ -61,6 +53,7 @@
 //! | `opentelemetry` | links between the spans of several processes, by the crate `tracing-opentelemetry` | |
 //! | `agents` | [`layers::AgentResolver`]: the agent behind an inbox, looked up and remembered | |
 //! | `forward` | [`layers::Forward`]: events handed on over HTTP | |
+//! | `guard` | `layers::guard`: which mails run a handler, and which replies are sent | |
 //! | `api` | `api`: OpenMail's REST API, with a client over hyper and rustls; `reply`: handlers that answer mails | |
 //! | `idn` | [`event::Address`]: domains in Unicode equal their form in ASCII | |
 //! | `axum` | [`VerifiedEvent`] as an axum extractor | |
@@ -86,8 +79,11 @@ pub mod event;
 // The pages name items of every feature.
 #[cfg(all(
     any(doc, doctest),
+    feature = "agents",
     feature = "api",
+    feature = "axum",
     feature = "dedupe-memory",
+    feature = "forward",
     feature = "guard",
     feature = "macros",
     feature = "queue-sqlite",
@@ -127,11 +123,9 @@ pub use webhook::{Endpoint, Secret, Secrets, VerifyLayer, webhook};
 #[cfg(all(
     doctest,
     feature = "api",
-    feature = "axum",
-    feature = "dedupe-memory",
+    feature = "guard",
     feature = "macros",
-    feature = "queue-sqlite",
-    feature = "test-util"
+    feature = "queue-sqlite"
 ))]
 #[doc = include_str!("../../README.md")]
 struct Readme;

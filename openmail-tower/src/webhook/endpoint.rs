@@ -52,16 +52,7 @@ pub fn webhook<E, K: Keyring>(layer: VerifyLayer<K>, events: E) -> Verify<Endpoi
 /// Turns a service of events into an HTTP service: takes the [`VerifiedEvent`] from the request's
 /// extensions, calls the service, and turns the outcome into the response.
 ///
-/// | outcome | response |
-/// |---|---|
-/// | handled, handled before, or no handler matches | 200 |
-/// | the handler failed or panicked | 500 `handler_failed` |
-/// | the handler asked for a later retry | 503 `retry_later` |
-/// | the handler failed permanently | 200, and logged: another delivery would be no use |
-/// | the same event is being handled | 409 `in_flight` |
-/// | a store, a queue or a lookup is unreachable | 503 `unavailable` |
-/// | no outcome before the deadline | 503 `deadline_exceeded` |
-/// | no [`VerifyLayer`] is around it, or nothing inside it sends the handler's reply | 500 `missing_layer` |
+/// The [module](crate::webhook#responses) lists the responses.
 ///
 /// The text of an error goes into the log, never into the response.
 #[derive(Debug, Clone)]

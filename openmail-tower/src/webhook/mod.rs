@@ -4,6 +4,27 @@
 //! [`VerifyLayer`] checks a request: its head, its body, its signature, and its event. [`Endpoint`]
 //! calls the service of events and turns its outcome into the response. [`webhook()`] is both in
 //! one call.
+//!
+//! # Responses
+//!
+//! | what | status | `error` |
+//! |---|---|---|
+//! | handled; finished duplicate; refused by a guard; unknown event, `setup.test`, or no handler asks for it; failed for good, which is logged | 200 | |
+//! | not `POST` | 405, `Allow: POST` | `method_not_allowed` |
+//! | `X-Timestamp` or `X-Signature` missing, given twice, malformed | 400 | `missing_header`, `ambiguous_header`, `malformed_timestamp`, `malformed_signature` |
+//! | outside the window (default: 300 s) | 400 | `stale_timestamp` |
+//! | declared or actual size over the limit (default: 8 MiB) | 413 | `body_too_large` |
+//! | body not complete in time (default: 10 s), or slower than the minimum rate; broken off | 408; 400 | `body_timeout`; `body_incomplete` |
+//! | the shared budget for bodies is used up | 503, `Retry-After` | `overloaded` |
+//! | no secret verifies; verified by another inbox's secret | 401 | `signature_mismatch`, `inbox_mismatch` |
+//! | signed, but not a JSON object with a string `event`; or a known event that does not fit its type and that nothing takes | 422 | `invalid_payload` |
+//! | duplicate of a running event | 409, `Retry-After` | `in_flight` |
+//! | handler failed or panicked | 500 | `handler_failed` |
+//! | handler asks for time; deadline passed (default: 12 s); secrets, store or queue unreachable | 503, `Retry-After` | `retry_later`, `deadline_exceeded`, `unavailable` |
+//! | wired without [`VerifyLayer`]; a reply that nothing sends | 500 | `missing_layer` |
+//!
+//! The body is `{"error":"<code>","message":"<one sentence>"}`. It never holds a secret, an expected
+//! signature or a handler's error text; the log says what helps to mend the matter.
 
 mod answer;
 #[cfg(feature = "axum")]

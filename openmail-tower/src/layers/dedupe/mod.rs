@@ -42,8 +42,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! # What is guaranteed
-#![doc = include_str!("../../../docs/guarantees.md")]
+//! What is guaranteed when a handler, a process, a machine or the store fails is listed at
+//! [`guide::guarantees`](https://docs.rs/openmail-tower/latest/openmail_tower/guide/guarantees/).
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod contract;
