@@ -52,7 +52,7 @@ pub fn webhook<E, K: Keyring>(layer: VerifyLayer<K>, events: E) -> Verify<Endpoi
 /// Turns a service of events into an HTTP service: takes the [`VerifiedEvent`] from the request's
 /// extensions, calls the service, and turns the outcome into the response.
 ///
-/// The [module](crate::webhook#responses) lists the responses.
+/// The [module](mod@crate::webhook#responses) lists the responses.
 ///
 /// The text of an error goes into the log, never into the response.
 #[derive(Debug, Clone)]
