@@ -25,6 +25,8 @@ use hyper_util::{
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tower_service::Service;
 
+use crate::seam::BoxError;
+
 use super::{
     config::{ConfigError, ConfigErrorKind},
     guarded::{PublicResolver, Untrusted},
@@ -105,10 +107,10 @@ where
 
 impl Service<Request<Full<Bytes>>> for Client {
     type Response = Response<Incoming>;
-    type Error = PooledError;
+    type Error = BoxError;
     type Future = ClientFuture;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), PooledError>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
 
@@ -132,10 +134,10 @@ impl fmt::Debug for Client {
 pub struct ClientFuture(ResponseFuture);
 
 impl Future for ClientFuture {
-    type Output = Result<Response<Incoming>, PooledError>;
+    type Output = Result<Response<Incoming>, BoxError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx)
+        Pin::new(&mut self.0).poll(cx).map_err(Into::into)
     }
 }
 
