@@ -127,5 +127,5 @@ pub use webhook::{Endpoint, Secret, Secrets, VerifyLayer, webhook};
     feature = "macros",
     feature = "queue-sqlite"
 ))]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;
