@@ -241,6 +241,27 @@ async fn the_third_of_nearly_the_same_text_is_muted() {
     assert_eq!(rule(&run(&guard, &mail).await.unwrap()), ("pass", ""));
 }
 
+/// Each mail of a loop quotes all those before it, so that no two are alike as a whole.
+#[tokio::test(start_paused = true)]
+async fn a_quoted_history_does_not_hide_a_loop() {
+    let (guard, _) = guarded(&GuardLayer::default());
+    let words =
+        ["amber birch cedar", "delta ember fjord", "grove haven inlet", "jetty knoll larch"];
+    let (mut history, mut seen) = (String::new(), Vec::new());
+    for (number, words) in words.iter().enumerate() {
+        let text =
+            format!("Thank you for your message. We will come back to you soon.\n\n{history}");
+        let mail = mail().thread(format!("thr_{number}")).text(&text);
+        seen.push(rule(&run(&guard, &mail).await.unwrap()).1);
+        // What was answered to it, in other words each time.
+        let reply = format!("I have read it, {words}, {words} and once more {words}.\n\n{text}");
+        let quoted: String = reply.lines().map(|line| format!("> {line}\n")).collect();
+        history =
+            format!("On Tue, 24 Nov 2026 at 10:05, Agent <agent@us.example> wrote:\n{quoted}");
+    }
+    assert_eq!(seen, ["", "", "loop", "loop"]);
+}
+
 #[tokio::test]
 async fn a_pause_puts_off_until_it_is_resumed() {
     let pause = Pause::default();

@@ -75,7 +75,7 @@ fn answer(outcome: Result<Outcome, HandlerError>, delivered: u32) -> AckKind {
     match RetryPolicy::default().settlement(outcome, run) {
         Settlement::Retry { after, error: reason, .. }
         | Settlement::Release { after, reason }
-        | Settlement::PutOff { after, reason } => {
+        | Settlement::PutOff { after, reason, .. } => {
             let delay = after.min(MAX_AGE);
             tracing::warn!(?delay, "will run again: {reason}");
             AckKind::Nak(Some(delay))

@@ -48,6 +48,8 @@ pub(crate) use mailbox::{addresses, single_address};
 pub(crate) use mend::mending;
 pub use message::{Attachment, Category, ExtractionMethod, Message, MessageReceived, Verdict};
 pub use misfit::Misfit;
+#[cfg(feature = "guard")]
+pub(crate) use new_text::new_text;
 pub use parse::Event;
 pub use pattern::{AddressPattern, InvalidPattern};
 pub(crate) use unfit::Unfit;

@@ -17,7 +17,7 @@ use super::{backoff::Backoff, lease::Claimed, settlement::Settlement, text};
 /// | a failure, a panic | [`Retry`](Settlement::Retry) after the back-off; after the last attempt, `Bury` |
 /// | a permanent failure | `Bury` |
 /// | unavailable, in flight | [`Release`](Settlement::Release) after the back-off, which grows with each release in a row; after [`max_age`](Self::max_age), `Bury` |
-/// | put off | [`PutOff`](Settlement::PutOff) after that back-off; after [`max_put_off`](Self::max_put_off), `Bury` |
+/// | put off | [`PutOff`](Settlement::PutOff) for as long as the error says, or for that back-off; after [`max_put_off`](Self::max_put_off), `Bury` |
 ///
 /// No run begins before the error's [`delay`](HandlerError::delay) has passed. A [`Worker`] has
 /// such a policy. A consumer of other sources, such as a message broker, can apply the same one:
@@ -147,7 +147,10 @@ impl RetryPolicy {
                 too_long("put off", self.max_put_off, &error)
             }
             HandlerErrorKind::PutOff => {
-                Settlement::PutOff { after: self.pause(run, delay), reason: error }
+                // A limit's end is known; a back-off would outlast a pause that ends soon.
+                let after = failure.delay().unwrap_or_else(|| self.pause(run, delay));
+                let holds_lane = !failure.steps_aside();
+                Settlement::PutOff { after, reason: error, holds_lane }
             }
             HandlerErrorKind::Failed | HandlerErrorKind::Panicked
                 if self.backoff.is_last(run.attempt) =>
@@ -276,7 +279,8 @@ mod tests {
         let run = |put_off_for| Run { releases: 9, put_off_for, ..Run::attempt(99) };
         let limit = || Err(HandlerError::put_off("paused", DAY));
         let settled = policy().settlement(limit(), run(30 * DAY - Duration::from_secs(1)));
-        assert_eq!(settled, Settlement::PutOff { after: DAY, reason: "paused".into() });
+        let reason = "paused".to_owned();
+        assert_eq!(settled, Settlement::PutOff { after: DAY, reason, holds_lane: true });
         let settled = policy().settlement(limit(), run(30 * DAY));
         assert!(matches!(settled, Settlement::Bury { .. }));
         assert_eq!(settled.reason(), Some("put off for 720 h: paused"));

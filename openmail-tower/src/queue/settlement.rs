@@ -32,12 +32,14 @@ pub enum Settlement {
         reason: String,
     },
     /// It must wait for a limit that ends by itself or is lifted by a person. It runs again without
-    /// using an attempt, and its lane waits for it. This ends a series of releases.
+    /// using an attempt. This ends a series of releases.
     PutOff {
         /// The delay before the next run.
         after: Duration,
         /// What it waits for.
         reason: String,
+        /// Whether its lane waits for it. If not, other entries of the lane may run before it.
+        holds_lane: bool,
     },
     /// It was claimed but not run. The lease is given back as if it had never been taken.
     GiveBack,
@@ -111,10 +113,10 @@ impl Settlement {
         match self {
             Self::Done { .. } => ("done", None),
             Self::Bury { .. } => ("dead", None),
-            Self::Release { after, .. } | Self::PutOff { after, .. } => ("ready", Some(*after)),
+            Self::Release { after, .. } => ("ready", Some(*after)),
             Self::Hold { at_most, .. } => ("ready", Some(*at_most)),
             Self::GiveBack => ("ready", Some(Duration::ZERO)),
-            Self::Retry { after, holds_lane, .. } => {
+            Self::Retry { after, holds_lane, .. } | Self::PutOff { after, holds_lane, .. } => {
                 let state = if *holds_lane || lease.lane.is_none() { "ready" } else { "aside" };
                 (state, Some(*after))
             }

@@ -1,7 +1,11 @@
 //! [`QueueStore`]: stores queued events.
 
+#[cfg(feature = "guard")]
+use std::sync::Arc;
 use std::{future::Future, time::Duration};
 
+#[cfg(feature = "guard")]
+use crate::seam::CountStore;
 use crate::seam::StoredEvent;
 
 use super::{
@@ -138,6 +142,13 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
     /// Requeues all dead letters of an inbox. Returns how many.
     fn requeue_inbox(&self, inbox_id: &str)
     -> impl Future<Output = Result<u64, QueueError>> + Send;
+
+    /// Returns where the guards of this store's workers count, so that replicas count together and a
+    /// restart forgets nothing. Default: `None`, and each guard counts in memory.
+    #[cfg(feature = "guard")]
+    fn count_store(&self) -> Option<Arc<dyn CountStore>> {
+        None
+    }
 
     /// Removes a dead letter and its key. Returns `false` if there is none.
     fn drop_dead_letter(

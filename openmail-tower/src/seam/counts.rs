@@ -1,13 +1,13 @@
 //! [`CountStore`]: counts that replicas share and that survive a restart.
 
-use std::{fmt, future::Future, pin::Pin, time::Duration};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use super::error::BoxError;
 
 /// Counts what happened under a key within a window of time.
 ///
-/// By default, a guard counts in the memory of its process. To let replicas count together and to
-/// keep the counts across restarts, implement this over a database that they share.
+/// Behind a queue, a guard counts in the queue's database; otherwise, in the memory of its process.
+/// To count elsewhere, implement this and give it to the guard.
 pub trait CountStore: fmt::Debug + Send + Sync + 'static {
     /// Checks and counts in one atomic step: no other call may come between.
     fn count<'a>(&'a self, request: &'a CountRequest) -> CountFuture<'a>;
@@ -61,6 +61,11 @@ pub struct Counted {
     pub full: Option<(usize, Duration)>,
     /// The first limit of `check` that is full.
     pub over: Option<usize>,
-    /// The notes under the note's key within its window, without the new one.
+    /// The notes under the note's key within its window, without the new one. A store may leave out
+    /// all but the latest 256.
     pub notes: Vec<String>,
 }
+
+/// The counts that a worker offers to the guards inside of it: an extension of the event.
+#[derive(Debug, Clone)]
+pub(crate) struct OfferedCounts(pub(crate) Arc<dyn CountStore>);

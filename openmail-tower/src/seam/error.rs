@@ -49,6 +49,8 @@ struct Inner {
     delay: Option<Duration>,
     /// Whether it has been logged: it passes several places that would log it.
     logged: bool,
+    /// Of an event that is put off: whether others of its lane may run before it.
+    steps_aside: bool,
     /// `Some` until it is dropped, which may panic.
     source: Option<BoxError>,
 }
@@ -89,7 +91,8 @@ impl HandlerErrorKind {
 
 impl HandlerError {
     fn new(kind: HandlerErrorKind, source: BoxError) -> Self {
-        Self(Box::new(Inner { kind, delay: None, logged: false, source: Some(source) }))
+        let source = Some(source);
+        Self(Box::new(Inner { kind, delay: None, logged: false, steps_aside: false, source }))
     }
 
     /// Creates a failure after which the event is retried.
@@ -120,6 +123,19 @@ impl HandlerError {
         Self::new(HandlerErrorKind::PutOff, error.into()).after(delay)
     }
 
+    /// Lets others of its lane run before an event that is put off.
+    #[cfg(feature = "guard")]
+    pub(crate) fn stepping_aside(mut self) -> Self {
+        self.0.steps_aside = true;
+        self
+    }
+
+    /// Returns whether others of its lane may run before an event that is put off.
+    #[cfg(feature = "queue")]
+    pub(crate) fn steps_aside(&self) -> bool {
+        self.0.steps_aside
+    }
+
     /// Creates an error for an event of which another run is in progress. Its result should be
     /// known after `delay`.
     pub fn in_flight(delay: Duration) -> Self {
@@ -146,7 +162,8 @@ impl HandlerError {
             Err(error) => {
                 let said = said(&*error);
                 let (kind, delay) = said.unwrap_or((HandlerErrorKind::Failed, None));
-                Self(Box::new(Inner { kind, delay, logged: false, source: Some(error) }))
+                let source = Some(error);
+                Self(Box::new(Inner { kind, delay, logged: false, steps_aside: false, source }))
             }
         }
     }

@@ -25,6 +25,8 @@ mod verified;
 #[cfg(feature = "api")]
 pub(crate) use advice::Advice;
 #[cfg(feature = "guard")]
+pub(crate) use counts::OfferedCounts;
+#[cfg(feature = "guard")]
 pub use counts::{CountFuture, CountLimit, CountNote, CountRequest, CountStore, Counted};
 pub use error::{BoxError, HandlerError, HandlerErrorKind};
 pub use future::OutcomeFuture;

@@ -285,3 +285,16 @@ pub(super) fn guarded(action: &'static str, rule: &'static str, reason: &'static
     #[cfg(not(feature = "tracing"))]
     let _ = (action, rule, reason);
 }
+
+/// The store of a guard's counts failed, and a reply was counted in memory.
+#[cfg(feature = "guard")]
+pub(super) fn uncounted(error: &dyn std::error::Error) {
+    #[cfg(feature = "tracing")]
+    {
+        let reason = error.source().map(|source| display(text::error(source)));
+        let error = display(text::error(error));
+        tracing::warn!(target: TARGET, error, reason, "guard counts a reply in memory");
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = error;
+}

@@ -85,7 +85,7 @@ pub(crate) use delivery::reply_unauthorized;
 pub(crate) use delivery::{Answering, Delivery, unverified};
 pub(crate) use fields::Fields;
 #[cfg(feature = "guard")]
-pub(crate) use guard::guarded;
+pub(crate) use guard::{guarded, uncounted};
 #[cfg(any(feature = "api", feature = "queue"))]
 pub(crate) use log::Next;
 #[cfg(feature = "dedupe")]

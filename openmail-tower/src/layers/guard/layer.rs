@@ -16,6 +16,7 @@ use super::{
     rates::{Rate, Rates},
     rule::{Action, Actions, Rule},
     service::Guard,
+    waiting::Waiting,
 };
 
 /// Decides for each mail whether its handler runs and whether its reply is sent. The module's docs
@@ -42,6 +43,7 @@ pub(super) struct Settings {
     pub(super) hook: Option<Hook>,
     pub(super) memory: Arc<MemoryCounts>,
     pub(super) counts: Option<Arc<dyn CountStore>>,
+    pub(super) waiting: Arc<Waiting>,
 }
 
 /// What a guard did with a mail.
@@ -143,8 +145,8 @@ impl GuardLayer {
         self
     }
 
-    /// Sets where the rates are counted, so that replicas count together and a restart forgets
-    /// nothing. Default: in the memory of this process.
+    /// Sets where the rates are counted. Default: behind a queue, in the queue's database, so that
+    /// replicas count together and a restart forgets nothing; otherwise, in the memory of this process.
     #[must_use]
     pub fn counts(mut self, store: impl CountStore) -> Self {
         self.settings.counts = Some(Arc::new(store));

@@ -2,15 +2,17 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    fmt, future,
+    fmt,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use crate::seam::{CountFuture, CountLimit, CountRequest, CountStore, Counted};
+use crate::seam::{CountLimit, CountRequest, Counted};
 
+/// How many notes there are at most under a key, the latest.
+const NOTES: usize = 256;
 /// How many keys there are at least before old ones are looked for.
 const FEW: usize = 1024;
 
@@ -83,7 +85,11 @@ impl Keys {
 }
 
 impl MemoryCounts {
-    fn count_now(&self, request: &CountRequest, now: Instant) -> Counted {
+    pub(super) fn count_now(&self, request: &CountRequest) -> Counted {
+        self.count_at(request, Instant::now())
+    }
+
+    fn count_at(&self, request: &CountRequest, now: Instant) -> Counted {
         let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut counted = Counted::default();
         let mut limits = request.take.iter().enumerate();
@@ -102,14 +108,12 @@ impl MemoryCounts {
             let within = entries.filter(|entry| now.duration_since(entry.at) < note.window);
             counted.notes = within.map(|entry| entry.id.clone()).collect();
             keys.add(&note.key, &note.text, now, note.window);
+            if let Some(notes) = keys.by_key.get_mut(&note.key) {
+                let surplus = notes.len().saturating_sub(NOTES);
+                notes.drain(..surplus);
+            }
         }
         counted
-    }
-}
-
-impl CountStore for MemoryCounts {
-    fn count<'a>(&'a self, request: &'a CountRequest) -> CountFuture<'a> {
-        Box::pin(future::ready(Ok(self.count_now(request, Instant::now()))))
     }
 }
 
@@ -138,7 +142,7 @@ mod tests {
     #[test]
     fn an_id_counts_under_every_key_or_under_none() {
         let (counts, now) = (MemoryCounts::default(), Instant::now());
-        let at = |id, limits: &[_], now| counts.count_now(&take(id, limits), now).full;
+        let at = |id, limits: &[_], now| counts.count_at(&take(id, limits), now).full;
         assert_eq!(at("1", &[("a", 2), ("b", 1)], now), None);
         assert_eq!(at("2", &[("a", 2), ("b", 1)], now), Some((1, HOUR)));
         // The refusal did not count under `a`.
@@ -157,12 +161,15 @@ mod tests {
         let note = |text: &str, now| {
             let note = CountNote { key: "n".to_owned(), text: text.to_owned(), window: HOUR };
             let request = CountRequest { note: Some(note), ..CountRequest::default() };
-            counts.count_now(&request, now).notes
+            counts.count_at(&request, now).notes
         };
         assert!(note("a", now).is_empty());
         assert_eq!(note("b", now), ["a"]);
         assert_eq!(note("b", now), ["a", "b"]);
         assert!(note("c", now + HOUR).is_empty());
+        for number in 0..1000 {
+            assert!(note(&number.to_string(), now + HOUR).len() <= NOTES);
+        }
     }
 
     #[test]
@@ -170,7 +177,7 @@ mod tests {
         let (counts, mut now) = (MemoryCounts::default(), Instant::now());
         for id in 0..100_000_u32 {
             now += Duration::from_secs(10);
-            counts.count_now(&take("1", &[(&id.to_string(), 1)]), now);
+            counts.count_at(&take("1", &[(&id.to_string(), 1)]), now);
         }
         assert!(counts.0.lock().unwrap().by_key.len() <= 2 * FEW);
     }

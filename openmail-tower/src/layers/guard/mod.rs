@@ -27,8 +27,9 @@
 //!
 //! Events other than `message.received` pass.
 //!
-//! The rates are counted in the memory of the process: each replica counts its own, and a restart
-//! forgets. [`GuardLayer::counts`] takes a [`CountStore`] that they share.
+//! Inside a queue's worker, the rates are counted in the queue's database: replicas count together,
+//! and a restart forgets nothing. Elsewhere they are counted in the memory of the process, unless
+//! [`GuardLayer::counts`] gives a [`CountStore`] that is shared.
 //!
 #![cfg_attr(feature = "macros", doc = "```")]
 #![cfg_attr(not(feature = "macros"), doc = "```ignore")]
@@ -57,6 +58,7 @@ mod rates;
 mod rule;
 mod service;
 mod sketch;
+mod waiting;
 
 pub use crate::seam::{CountFuture, CountLimit, CountNote, CountRequest, CountStore, Counted};
 pub use extract::Guarded;

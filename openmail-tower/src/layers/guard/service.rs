@@ -12,8 +12,8 @@ use tower_service::Service;
 use crate::{
     event::{Address, MessageReceived},
     seam::{
-        BoxError, CountRequest, CountStore, Counted, HandlerError, Oneshot, Outcome, OutcomeFuture,
-        VerifiedEvent, within,
+        BoxError, CountRequest, Counted, HandlerError, OfferedCounts, Oneshot, Outcome,
+        OutcomeFuture, VerifiedEvent, within,
     },
     telemetry,
 };
@@ -23,12 +23,13 @@ use super::{
     layer::{Guarding, Settings},
     rule::{Action, Fired, Rule},
     sketch::Sketch,
+    waiting::LONGEST,
 };
 
 /// How soon a mail that a pause put off is looked at again.
 const PAUSED_FOR: Duration = Duration::from_secs(10);
-/// The longest time for which a rate puts a mail off before it is looked at again.
-const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// The reason of a rate of runs that one sender has used up.
+const OF_SENDER: &str = "sender";
 /// The longest wait for the store of the counts.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -90,16 +91,16 @@ impl Settings {
             .message
             .no_reply_reason()
             .and_then(|reason| self.fire(true, Rule::AutoReply, reason.as_str()));
-        let text = mail.message.body_text.as_deref().unwrap_or_default();
-        let sketch = Sketch::of(text);
+        let sketch = Sketch::of_new_text(&mail.message);
         let attempt = event.attempt().unwrap_or(1);
         let request = self.rates.before_run(mail, sender, attempt, sketch.as_ref());
-        let counted = self.count(&request).await?;
+        let counted = self.count(&event, &request).await.map_err(HandlerError::unavailable)?;
         if let Some((at, free_in)) = counted.full {
             let of_sender = request.take.len() == 2 && at == 0;
-            let reason = if of_sender { "sender" } else { "inbox" };
+            let reason = if of_sender { OF_SENDER } else { "inbox" };
             if let Some(fired) = self.fire(true, Rule::RunRate, reason) {
-                return self.act(fired, event, Some(free_in)).await;
+                let later = self.waiting.delay(&request.take[at], free_in);
+                return self.act(fired, event, Some(later)).await;
             }
         }
         if let (Some(note), Some(sketch)) = (&request.note, &sketch) {
@@ -118,7 +119,7 @@ impl Settings {
             return Ok(outcome);
         }
         if muted.is_none() {
-            let full = self.count(&replies).await?.full.is_some();
+            let full = self.counted_reply(&event, &replies).await.full.is_some();
             muted = self.fire(full, Rule::ReplyRate, "replies");
         }
         match muted {
@@ -176,7 +177,10 @@ impl Settings {
         self.tell(fired, &event);
         if fired.action == Action::PutOff {
             let later = later.unwrap_or(LONGEST).min(LONGEST);
-            return Err(HandlerError::put_off(PutOff(fired), later));
+            let error = HandlerError::put_off(PutOff(fired), later);
+            // Others of its thread must not wait for one sender's flood.
+            let is_of_sender = fired.rule == Rule::RunRate && fired.reason == OF_SENDER;
+            return Err(if is_of_sender { error.stepping_aside() } else { error });
         }
         if let Some(divert) = &self.divert {
             divert(event).await?;
@@ -191,14 +195,31 @@ impl Settings {
         }
     }
 
-    async fn count(&self, request: &CountRequest) -> Result<Counted, HandlerError> {
-        let counts: &dyn CountStore = match &self.counts {
-            Some(counts) => &**counts,
-            None => &*self.memory,
+    /// Counts in the store that was given, in that of the worker around, or in memory.
+    async fn count(
+        &self,
+        event: &VerifiedEvent,
+        request: &CountRequest,
+    ) -> Result<Counted, BoxError> {
+        let offered = event.extensions().get::<OfferedCounts>();
+        let Some(counts) = self.counts.as_ref().or(offered.map(|OfferedCounts(counts)| counts))
+        else {
+            return Ok(self.memory.count_now(request));
         };
-        let late = || BoxError::from("the counts were not there in time");
-        let counted = within(COUNT_TIMEOUT, counts.count(request), late).await;
-        counted.map_err(HandlerError::unavailable)
+        let late = || BoxError::from("the guard's counts did not answer in time");
+        within(COUNT_TIMEOUT, counts.count(request), late).await
+    }
+
+    /// Counts a reply. The handler has run: if the store fails now, a second run would pay for the
+    /// answer again, so the process counts on its own.
+    async fn counted_reply(&self, event: &VerifiedEvent, request: &CountRequest) -> Counted {
+        match self.count(event, request).await {
+            Ok(counted) => counted,
+            Err(error) => {
+                telemetry::uncounted(&*error);
+                self.memory.count_now(request)
+            }
+        }
     }
 }
 

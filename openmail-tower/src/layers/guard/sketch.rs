@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::event::beginning;
+use crate::event::{Message, beginning, new_text};
 
 /// The hashes that a sketch keeps: the smallest of all.
 const SIZE: usize = 12;
@@ -10,6 +10,9 @@ const SIZE: usize = 12;
 const ALIKE: usize = 9;
 /// The bytes of a text that are looked at.
 const LONGEST: usize = 4 << 10;
+/// The bytes of a mail in which its new text is looked for: answers stand above what they quote, or
+/// between it.
+const LONGEST_MAIL: usize = 16 << 10;
 
 /// The smallest hashes of a text's words, which near-identical texts mostly share.
 ///
@@ -19,8 +22,15 @@ const LONGEST: usize = 4 << 10;
 pub(super) struct Sketch(Vec<u32>);
 
 impl Sketch {
+    /// Returns the sketch of what a mail adds to its conversation: a history that it quotes would make
+    /// each mail of a loop another text.
+    pub(super) fn of_new_text(mail: &Message) -> Option<Self> {
+        let text = mail.body_text.as_deref().unwrap_or_default();
+        Self::of(&new_text(beginning(text, LONGEST_MAIL), mail.subject.as_deref()))
+    }
+
     /// `None` where the text has no words.
-    pub(super) fn of(text: &str) -> Option<Self> {
+    fn of(text: &str) -> Option<Self> {
         const FNV_OFFSET: u32 = 0x811c_9dc5;
         let mut smallest: Vec<u32> = Vec::with_capacity(SIZE + 1);
         let mut hash = FNV_OFFSET;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::queue::{entry::Counts, store::QueueStore};
+use crate::queue::{entry::Counts, settlement::Settlement, store::QueueStore};
 
 use super::probe::{LONG, Probe, SHORT};
 
@@ -91,9 +91,15 @@ async fn several_step_aside<St: QueueStore>(probe: &Probe<St>) {
     for _ in 0..5 {
         probe.add(Some("several")).await;
     }
-    for _ in 0..5 {
+    for number in 0..5 {
         let claimed = probe.next(LONG).await;
-        probe.retry(&claimed, LONG, false).await;
+        if number % 2 == 0 {
+            probe.retry(&claimed, LONG, false).await;
+        } else {
+            let (after, reason) = (LONG, "limit".to_owned());
+            let put_off = Settlement::PutOff { after, reason, holds_lane: false };
+            assert!(probe.settle(&claimed.lease, put_off).await, "the lease is held");
+        }
         aside.push(claimed.lease.id);
     }
     assert!(probe.is_idle().await, "none is due");

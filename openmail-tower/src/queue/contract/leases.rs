@@ -94,7 +94,7 @@ async fn a_lease_that_ran_out<St: QueueStore>(probe: &Probe<St>) {
         Settlement::done(),
         Settlement::Bury { error: "x".into() },
         Settlement::Release { after: Duration::ZERO, reason: "x".into() },
-        Settlement::PutOff { after: Duration::ZERO, reason: "x".into() },
+        Settlement::PutOff { after: Duration::ZERO, reason: "x".into(), holds_lane: true },
         Settlement::GiveBack,
         Settlement::Hold { reason: "x".into(), at_most: LONG },
         Settlement::Retry { after: Duration::ZERO, error: "x".into(), holds_lane: false },

@@ -176,7 +176,7 @@ async fn releases_are_counted<St: QueueStore>(probe: &Probe<St>) {
 
 async fn being_put_off_counts_from_the_first_time<St: QueueStore>(probe: &Probe<St>) {
     const DELAY: Duration = Duration::from_millis(20);
-    let put_off = || Settlement::PutOff { after: DELAY, reason: "limit".into() };
+    let put_off = || Settlement::PutOff { after: DELAY, reason: "limit".into(), holds_lane: true };
     let release = || Settlement::Release { after: DELAY, reason: "away".into() };
     probe.add(None).await;
     let claimed = probe.next(LONG).await;

@@ -184,6 +184,8 @@ pub(super) async fn prune(
     .bind(limit)
     .execute(&mut *work)
     .await?;
+    #[cfg(feature = "guard")]
+    super::counts::prune(&mut work, crate::queue::sql::counts::PAGE).await?;
     work.commit().await?;
     Ok(pruned.rows_affected())
 }

@@ -1,6 +1,8 @@
 //! [`PostgresStore`].
 
 mod claim;
+#[cfg(feature = "guard")]
+mod counts;
 mod database;
 mod dead;
 mod insert;

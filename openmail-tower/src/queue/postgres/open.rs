@@ -15,7 +15,7 @@ use crate::queue::{
 use super::database::{Database, failed, quoted};
 
 /// One script for each version, starting with 1. Released ones never change.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("counts.sql")];
 
 /// "openmail" in ASCII: the key of the migration locks.
 pub(super) const LOCKS: i64 = 0x6f70_656e_6d61_696c;

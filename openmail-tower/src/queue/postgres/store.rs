@@ -12,6 +12,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+#[cfg(feature = "guard")]
+use crate::seam::CountStore;
 use crate::{
     queue::{
         enqueue::Enqueue,
@@ -55,12 +57,12 @@ const GRACE: Duration = Duration::from_millis(500);
 /// a pooler in between must be in session mode. The store uses at most 8 connections by default,
 /// and one more for its session. All times are those of the database.
 ///
-/// Only the store's own tables are used: `openmail_events`, `openmail_workers` and
-/// `openmail_migrations`, in the first schema of the connection's search path or in the
+/// Only the store's own tables are used: `openmail_events`, `openmail_counts`, `openmail_workers`
+/// and `openmail_migrations`, in the first schema of the connection's search path or in the
 /// [given](PostgresOptions::schema) one. Clones share the store.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
-    database: Database,
+    pub(super) database: Database,
     inserter: Batcher<Inserter>,
     settler: Batcher<Settler>,
     session: Session,
@@ -362,6 +364,11 @@ impl QueueStore for PostgresStore {
                 None => return Ok(count),
             }
         }
+    }
+
+    #[cfg(feature = "guard")]
+    fn count_store(&self) -> Option<Arc<dyn CountStore>> {
+        Some(Arc::new(self.clone()))
     }
 
     async fn drop_dead_letter(&self, id: EntryId) -> Result<bool, QueueError> {

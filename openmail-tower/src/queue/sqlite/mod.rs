@@ -2,6 +2,8 @@
 
 mod claim;
 mod clock;
+#[cfg(feature = "guard")]
+mod counts;
 mod dead;
 mod file;
 mod insert;

@@ -22,7 +22,7 @@ use super::file;
 const BUSY: Duration = Duration::from_secs(5);
 
 /// One script for each version, starting with 1. Released ones never change.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("counts.sql")];
 
 /// Refuses paths that do not name a file.
 pub(super) fn check_path(path: &Path) -> Result<(), QueueError> {

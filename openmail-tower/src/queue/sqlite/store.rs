@@ -10,6 +10,8 @@ use std::{
 use sqlx::SqlitePool;
 use tokio::{sync::watch, task::spawn_blocking, time::Instant};
 
+#[cfg(feature = "guard")]
+use crate::seam::CountStore;
 use crate::{
     queue::{
         enqueue::Enqueue,
@@ -52,7 +54,7 @@ const SWEEP: Duration = Duration::from_secs(5);
 /// a directory beside the database, `inbox.db-workers` for `inbox.db`: when its process dies, the
 /// next worker takes over its entries at once. On a file system without locks, the leases decide.
 ///
-/// Only the store's own tables are used: `openmail_events`, `openmail_clock` and
+/// Only the store's own tables are used: `openmail_events`, `openmail_counts`, `openmail_clock` and
 /// `openmail_migrations`. Clones share the store.
 ///
 /// A program that also uses `rusqlite` must choose a version of it with the same `libsqlite3-sys`
@@ -133,7 +135,7 @@ impl SqliteStore {
         self.readers.close().await;
     }
 
-    async fn ask(&self, op: Op) -> Result<Answer, QueueError> {
+    pub(super) async fn ask(&self, op: Op) -> Result<Answer, QueueError> {
         match self.writer.ask(op).await? {
             Answer::Failed(error) => Err(error),
             answer => Ok(answer),
@@ -370,6 +372,11 @@ impl QueueStore for SqliteStore {
                 None => return Ok(count),
             }
         }
+    }
+
+    #[cfg(feature = "guard")]
+    fn count_store(&self) -> Option<Arc<dyn CountStore>> {
+        Some(Arc::new(self.clone()))
     }
 
     async fn drop_dead_letter(&self, id: EntryId) -> Result<bool, QueueError> {

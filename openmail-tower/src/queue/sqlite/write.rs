@@ -11,6 +11,14 @@ use crate::queue::{
     sql::batch::Apply,
 };
 
+#[cfg(feature = "guard")]
+use crate::{
+    queue::sql::counts::PAGE,
+    seam::{CountRequest, Counted},
+};
+
+#[cfg(feature = "guard")]
+use super::counts;
 use super::{
     claim,
     clock::{Clock, Source},
@@ -24,20 +32,40 @@ use super::{
 #[derive(Debug)]
 pub(super) enum Op {
     Insert(NewEntry),
-    Settle { lease: Lease, settlement: Settlement },
+    Settle {
+        lease: Lease,
+        settlement: Settlement,
+    },
     Claim(ClaimRequest),
-    Renew { leases: Vec<Lease>, lease: i64 },
+    Renew {
+        leases: Vec<Lease>,
+        lease: i64,
+    },
     TakeOver(Vec<WorkerId>),
     Sweep(String),
-    Prune { retention: Retention, limit: i64 },
-    Requeue { which: Which, limit: i64 },
-    ReleaseHeld { inbox_id: Option<String>, limit: i64 },
+    Prune {
+        retention: Retention,
+        limit: i64,
+    },
+    Requeue {
+        which: Which,
+        limit: i64,
+    },
+    ReleaseHeld {
+        inbox_id: Option<String>,
+        limit: i64,
+    },
     ReleaseEntry(EntryId),
-    Unreported { limit: i64, lease: i64 },
+    Unreported {
+        limit: i64,
+        lease: i64,
+    },
     Reported(Lease),
     Drop(EntryId),
     Migrate,
     Ping,
+    #[cfg(feature = "guard")]
+    Count(CountRequest),
 }
 
 #[derive(Debug)]
@@ -48,6 +76,8 @@ pub(super) enum Answer {
     Page(Page),
     Swept(Option<String>, u64),
     Reports(Vec<DeadReport>),
+    #[cfg(feature = "guard")]
+    Counted(Counted),
     /// It was not acknowledged, whatever happened to the others.
     Failed(QueueError),
 }
@@ -223,6 +253,8 @@ async fn run(
             Answer::Swept(last, promoted)
         }
         Op::Prune { retention, limit } => {
+            #[cfg(feature = "guard")]
+            counts::prune(connection, PAGE, now).await?;
             Answer::Changed(dead::prune(connection, *retention, *limit, now).await?)
         }
         Op::Requeue { which, limit } => {
@@ -237,5 +269,7 @@ async fn run(
         }
         Op::Reported(lease) => Answer::Changed(dead::reported(connection, lease).await?),
         Op::Drop(id) => Answer::Changed(dead::drop_dead(connection, *id).await?),
+        #[cfg(feature = "guard")]
+        Op::Count(request) => Answer::Counted(counts::count(connection, request, now).await?),
     })
 }

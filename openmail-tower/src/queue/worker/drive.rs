@@ -54,7 +54,14 @@ where
         () = &mut shutdown => return 0,
     };
     let (changed, died) = (Notify::new(), Notify::new());
-    let shared = Arc::new(Shared { store, settings, replies, registration });
+    let shared = Arc::new(Shared {
+        #[cfg(feature = "guard")]
+        counts: store.count_store(),
+        store,
+        settings,
+        replies,
+        registration,
+    });
     let (store, settings, worker) = (&shared.store, &shared.settings, shared.registration.worker());
     let never = tokio::select! {
         cut = Driver::new(&shared, events, &changed, &died).run(shutdown) => return cut,

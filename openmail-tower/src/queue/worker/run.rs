@@ -32,6 +32,9 @@ use crate::{
     telemetry::{self, Fields, Next},
 };
 
+#[cfg(feature = "guard")]
+use crate::seam::{CountStore, OfferedCounts};
+
 use super::{
     replies::{Replies, Sent},
     settings::Settings,
@@ -47,6 +50,9 @@ pub(super) struct Shared<St> {
     pub(super) store: St,
     pub(super) settings: Settings,
     pub(super) replies: Option<Arc<dyn Replies>>,
+    /// Where guards inside the service count.
+    #[cfg(feature = "guard")]
+    pub(super) counts: Option<Arc<dyn CountStore>>,
     /// Keeps the worker registered as alive until its last run has ended.
     pub(super) registration: Registration,
 }
@@ -158,6 +164,10 @@ where
     };
     if let Some(trace) = trace {
         event = event.with_trace_context(trace);
+    }
+    #[cfg(feature = "guard")]
+    if let Some(counts) = &shared.counts {
+        event.extensions_mut().insert(OfferedCounts(Arc::clone(counts)));
     }
     if let Err(error) = release_held(shared, &event).await {
         return judged(policy, Err(HandlerError::unavailable(error)), past);

@@ -84,8 +84,8 @@ fn plain(settlement: Settlement, refusals: u32) -> Option<Settlement> {
         (Settlement::Release { after, reason }, 1) => {
             Some(Settlement::Release { after, reason: ascii(reason) })
         }
-        (Settlement::PutOff { after, reason }, 1) => {
-            Some(Settlement::PutOff { after, reason: ascii(reason) })
+        (Settlement::PutOff { after, reason, holds_lane }, 1) => {
+            Some(Settlement::PutOff { after, reason: ascii(reason), holds_lane })
         }
         (Settlement::Hold { reason, at_most }, 1) => {
             Some(Settlement::Hold { reason: ascii(reason), at_most })

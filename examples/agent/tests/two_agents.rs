@@ -1,0 +1,141 @@
+//! Two agents of ours, each of which answers whatever the other writes.
+
+use std::{
+    future::IntoFuture,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::Router;
+use openmail_tower::{
+    EventRouter, MessageReceived, Secret, VerifyLayer,
+    api::{ApiKey, OpenMail},
+    handler::State,
+    layers::guard::{Action, GuardLayer, Rule},
+    openmail_handler,
+    queue::{Enqueue, QueueStore},
+    reply::Reply,
+    webhook,
+};
+use sandbox::{Options, Sandbox};
+use tokio::{
+    net::TcpListener,
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tower::Layer;
+
+/// Longer than anything here takes, on any machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What the two write: the same each time, or something else.
+#[derive(Debug, Clone)]
+struct Agents {
+    varies: bool,
+    answers: Arc<AtomicUsize>,
+}
+
+#[openmail_handler(event = "message.received")]
+async fn answer(_: &MessageReceived, State(agents): State<Agents>) -> Reply {
+    const WORDS: [&str; 8] =
+        ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven"];
+    let number = agents.answers.fetch_add(1, Ordering::SeqCst);
+    if !agents.varies {
+        return Reply::text("Thank you for your message. We will come back to you soon.");
+    }
+    let word = |place: usize| WORDS[(number >> (3 * place)) % 8];
+    Reply::text(format!("About {} and {}, {}.", word(0), word(1), word(2)))
+}
+
+/// Has one write to the other. Returns how many answers were sent, and what ended it.
+async fn converse(guard: GuardLayer, varies: bool) -> (usize, (Action, Rule)) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let mut options = Options::default();
+    options.listen = ([127, 0, 0, 1], 0).into();
+    options.webhook = Some(format!("http://{}/webhooks", listener.local_addr().unwrap()));
+    options.inboxes = ["inb_one=one@sandbox.test", "inb_two=two@sandbox.test"]
+        .map(|inbox| inbox.parse().unwrap())
+        .into();
+    // Nothing but the guard is to stop them.
+    options.send_limits = false;
+    let sandbox = Sandbox::bind(options).await.unwrap();
+    let openmail = OpenMail::at(ApiKey::new(sandbox.api_key()).unwrap(), sandbox.url()).unwrap();
+    let verify = VerifyLayer::new(Secret::new(sandbox.webhook_secret()).unwrap());
+
+    let agents = Agents { varies, answers: Arc::default() };
+    let stopped = Arc::new(Mutex::new(None));
+    let guard = guard.on_action({
+        let stopped = Arc::clone(&stopped);
+        move |guarding| {
+            stopped.lock().unwrap().get_or_insert((guarding.action, guarding.rule));
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let queue = Enqueue::sqlite(folder.path().join("agents.db")).await.unwrap();
+    let events = guard.layer(EventRouter::new().handler(answer).with_state(agents));
+    let end = CancellationToken::new();
+    let worker = queue.worker(events).replies(openmail.clone()).run(end.clone().cancelled_owned());
+    let worker = AbortOnDropHandle::new(tokio::spawn(worker));
+    let app = Router::new().route_service("/webhooks", webhook(verify, queue.clone()));
+    let server = axum::serve(listener, app).with_graceful_shutdown(end.clone().cancelled_owned());
+    let server = AbortOnDropHandle::new(tokio::spawn(server.into_future()));
+
+    sandbox
+        .receive("Two <two@sandbox.test>", "one@sandbox.test", "Hello", "Are you there?")
+        .unwrap();
+    let local = AbortOnDropHandle::new(tokio::spawn(sandbox.serve(end.clone().cancelled_owned())));
+    let ends = async {
+        loop {
+            let counts = queue.store().counts().await.unwrap();
+            let left = counts.ready + counts.waiting + counts.running + counts.blocked;
+            // The mail that was not answered was the last one there is.
+            if stopped.lock().unwrap().is_some() && left == 0 {
+                return counts;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let counts = timeout(PATIENCE, ends).await.expect("they stop");
+    assert_eq!((counts.dead, counts.held), (0, 0));
+    let mut sent = 0;
+    for inbox in ["inb_one", "inb_two"] {
+        sent += outbound(&openmail, inbox).await;
+    }
+    end.cancel();
+    worker.await.unwrap();
+    server.await.unwrap().unwrap();
+    local.await.unwrap().unwrap();
+    queue.store().close().await;
+    let ended_by = stopped.lock().unwrap().expect("it has stopped them");
+    (sent, ended_by)
+}
+
+async fn outbound(openmail: &OpenMail, inbox: &str) -> usize {
+    use futures_util::TryStreamExt as _;
+    use openmail_tower::api::Direction;
+
+    let messages: Vec<_> = openmail.messages(&inbox.into()).try_collect().await.unwrap();
+    messages.iter().filter(|message| message.direction == Some(Direction::Outbound)).count()
+}
+
+#[tokio::test]
+async fn they_stop_after_five_answers_each() {
+    let (sent, ended_by) = converse(GuardLayer::default(), true).await;
+    assert_eq!((sent, ended_by), (10, (Action::Mute, Rule::ReplyRate)));
+}
+
+#[tokio::test]
+async fn they_stop_sooner_where_they_repeat_themselves() {
+    let (sent, ended_by) = converse(GuardLayer::default(), false).await;
+    assert_eq!((sent, ended_by), (5, (Action::Mute, Rule::Loop)));
+}
+
+#[tokio::test]
+async fn they_do_not_begin_where_the_guard_knows_both() {
+    let ours = ["one@sandbox.test", "two@sandbox.test"].map(|address| address.parse().unwrap());
+    let (sent, ended_by) = converse(GuardLayer::default().own_addresses(ours), true).await;
+    assert_eq!((sent, ended_by), (0, (Action::Refuse, Rule::OwnAddress)));
+}

@@ -1,0 +1,96 @@
+//! When mails come back that a rate has put off.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::seam::CountLimit;
+
+/// The longest time after which a mail is looked at again.
+pub(super) const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// How many keys there are at least before old ones are looked for.
+const FEW: usize = 1024;
+
+/// How many mails wait for each rate, as far as this process knows.
+///
+/// As many as the rate allows come back when it has room. Of a flood, the others are spread over the
+/// time until then: to look at all of them at the same moment would keep other mails waiting.
+#[derive(Debug, Default)]
+pub(super) struct Waiting(Mutex<Keys>);
+
+#[derive(Debug, Default)]
+struct Keys {
+    /// The beginning of a window, and how many were put off within it.
+    by_key: HashMap<String, (Instant, u32)>,
+    /// The number of keys at which those of the past are removed.
+    sweep_at: usize,
+}
+
+impl Waiting {
+    /// Returns when to look at a mail again for which a limit has no room before `free_in`.
+    pub(super) fn delay(&self, limit: &CountLimit, free_in: Duration) -> Duration {
+        let place = self.place(limit, Instant::now());
+        let longest = limit.window.min(LONGEST);
+        if place <= limit.most {
+            return free_in.min(longest);
+        }
+        longest / 2 + (longest / 2).mul_f64(fastrand::f64())
+    }
+
+    fn place(&self, limit: &CountLimit, now: Instant) -> u32 {
+        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if keys.by_key.len() >= keys.sweep_at.max(FEW) {
+            keys.by_key.retain(|_, (since, _)| now.duration_since(*since) < LONGEST);
+            keys.by_key.shrink_to(FEW);
+            keys.sweep_at = 2 * keys.by_key.len();
+        }
+        let (since, place) = keys.by_key.entry(limit.key.clone()).or_insert((now, 0));
+        if now.duration_since(*since) >= limit.window.min(LONGEST) {
+            (*since, *place) = (now, 0);
+        }
+        *place = place.saturating_add(1);
+        *place
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limit(key: &str, most: u32) -> CountLimit {
+        CountLimit { key: key.to_owned(), most, window: LONGEST }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_comes_back_a_few_at_a_time() {
+        let waiting = Waiting::default();
+        let limit = limit("a", 30);
+        let free_in = LONGEST - Duration::from_secs(60);
+        let delays: Vec<_> = (0..10_000).map(|_| waiting.delay(&limit, free_in)).collect();
+        assert!(delays[..30].iter().all(|delay| *delay == free_in), "they may run then");
+        let rest = &delays[30..];
+        assert!(rest.iter().all(|delay| *delay >= LONGEST / 2 && *delay <= LONGEST));
+        for minute in 30..60 {
+            let within = |delay: &&Duration| delay.as_secs() / 60 == minute;
+            let count = rest.iter().filter(within).count();
+            assert!((100..700).contains(&count), "{count} of some 330 in minute {minute}");
+        }
+        assert_eq!(waiting.delay(&self::limit("b", 1), free_in), free_in, "of another sender");
+        tokio::time::advance(LONGEST).await;
+        assert_eq!(waiting.delay(&limit, free_in), free_in, "they are counted anew");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_of_the_past_take_no_memory() {
+        let waiting = Waiting::default();
+        for number in 0..10_000_u32 {
+            tokio::time::advance(Duration::from_secs(10)).await;
+            waiting.delay(&limit(&number.to_string(), 1), LONGEST);
+        }
+        assert!(waiting.0.lock().unwrap().by_key.len() <= 2 * FEW);
+    }
+}

@@ -1,0 +1,11 @@
+-- What a guard counts: an id under a key, until the window is over. Keys are hashes, since they name
+-- senders.
+CREATE TABLE openmail_counts (
+  name TEXT NOT NULL,
+  id TEXT NOT NULL,
+  counted_at BIGINT NOT NULL,
+  counts_until BIGINT NOT NULL,
+  PRIMARY KEY (name, id)
+);
+CREATE INDEX openmail_counts_window ON openmail_counts (name, counted_at, id);
+CREATE INDEX openmail_counts_over ON openmail_counts (counts_until);

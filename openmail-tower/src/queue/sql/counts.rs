@@ -1,0 +1,179 @@
+//! What a guard counts, as either database holds it: one statement asks, one writes.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use sqlx::{ColumnIndex, Decode, Row, Type};
+
+use crate::{
+    queue::text,
+    seam::{CountLimit, CountRequest, Counted},
+};
+
+use super::millis;
+
+/// How many notes are read at most, the latest.
+pub(in crate::queue) const NOTES: i64 = 256;
+/// How many counts whose windows are over are removed by each request that counts: more than it adds.
+pub(in crate::queue) const PRUNED: i64 = 16;
+/// How many are removed beside the entries that are [pruned](crate::queue::QueueStore::prune).
+pub(in crate::queue) const PAGE: i64 = 1_000;
+
+/// The question. `$1` is the id, `$2` the name of the notes, `$3` their window; the limits have the
+/// columns `number`, `name` and `length`, the clock the column `ms`.
+macro_rules! seen {
+    ($limits:literal, $clock:literal) => {
+        concat!(
+            "SELECT number,
+               (SELECT counted_at FROM openmail_counts AS mine
+                WHERE mine.name = limits.name AND mine.id = $1 AND counted_at > ms - length),
+               (SELECT count(*) FROM openmail_counts AS counted
+                WHERE counted.name = limits.name AND counted_at > ms - length),
+               (SELECT min(counted_at) FROM openmail_counts AS counted
+                WHERE counted.name = limits.name AND counted_at > ms - length),
+               CAST(NULL AS TEXT), ms
+             FROM ",
+            $limits,
+            " CROSS JOIN ",
+            $clock,
+            " UNION ALL
+             SELECT * FROM (
+               SELECT -1, CAST(NULL AS BIGINT), 0, CAST(NULL AS BIGINT), id, ms
+               FROM openmail_counts CROSS JOIN ",
+            $clock,
+            " WHERE name = $2 AND counted_at > ms - $3
+               ORDER BY counted_at DESC LIMIT $4) AS notes
+             UNION ALL
+             SELECT -1, CAST(NULL AS BIGINT), 0, CAST(NULL AS BIGINT), CAST(NULL AS TEXT), ms FROM ",
+            $clock
+        )
+    };
+}
+
+/// Counts what was not counted yet. The counts have the columns `name`, `id` and `length`.
+macro_rules! add {
+    ($counts:literal, $now:literal) => {
+        concat!(
+            "INSERT INTO openmail_counts (name, id, counted_at, counts_until)
+             SELECT name, id, ",
+            $now,
+            ", ",
+            $now,
+            " + length FROM ",
+            $counts,
+            " WHERE true
+             ON CONFLICT (name, id) DO UPDATE
+             SET counted_at = excluded.counted_at, counts_until = excluded.counts_until
+             WHERE openmail_counts.counts_until <= excluded.counted_at"
+        )
+    };
+}
+
+pub(in crate::queue) use {add, seen};
+
+/// A request as the columns hold it.
+#[derive(Debug)]
+pub(in crate::queue) struct Columns {
+    pub(in crate::queue) id: String,
+    /// First those that are taken, then those that are checked.
+    pub(in crate::queue) names: Vec<String>,
+    pub(in crate::queue) lengths: Vec<i64>,
+    pub(in crate::queue) notes: String,
+    pub(in crate::queue) notes_length: i64,
+}
+
+/// What is to be counted.
+#[derive(Debug, Default)]
+pub(in crate::queue) struct New {
+    pub(in crate::queue) names: Vec<String>,
+    pub(in crate::queue) ids: Vec<String>,
+    pub(in crate::queue) lengths: Vec<i64>,
+}
+
+/// What there is under a limit's key.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    is_counted: bool,
+    count: i64,
+    oldest: Option<i64>,
+}
+
+/// A key in place of itself: it names a sender, and is any text.
+pub(in crate::queue) fn name(key: &str) -> String {
+    hex::encode(&Sha256::digest(key)[..16])
+}
+
+impl Columns {
+    pub(in crate::queue) fn of(request: &CountRequest) -> Self {
+        let limits = || request.take.iter().chain(&request.check);
+        let note = request.note.as_ref();
+        Self {
+            id: name(&request.id),
+            names: limits().map(|limit| name(&limit.key)).collect(),
+            lengths: limits().map(|limit| millis(limit.window)).collect(),
+            notes: note.map(|note| name(&note.key)).unwrap_or_default(),
+            notes_length: note.map_or(0, |note| millis(note.window)),
+        }
+    }
+
+    /// Returns the answer, what is to be counted, and the database's time.
+    pub(in crate::queue) fn judge<'r, R>(
+        self,
+        request: &CountRequest,
+        rows: &'r [R],
+    ) -> sqlx::Result<(Counted, New, i64)>
+    where
+        R: Row,
+        usize: ColumnIndex<R>,
+        i64: Decode<'r, R::Database> + Type<R::Database>,
+        String: Decode<'r, R::Database> + Type<R::Database>,
+    {
+        let none = Seen { is_counted: false, count: 0, oldest: None };
+        let mut seen = vec![none; self.names.len()];
+        let (mut counted, mut now) = (Counted::default(), 0);
+        for row in rows {
+            now = row.try_get(5)?;
+            match usize::try_from(row.try_get::<i64, _>(0)?) {
+                Ok(number) if number < seen.len() => {
+                    let is_counted = row.try_get::<Option<i64>, _>(1)?.is_some();
+                    seen[number] =
+                        Seen { is_counted, count: row.try_get(2)?, oldest: row.try_get(3)? };
+                }
+                _ => counted.notes.extend(row.try_get::<Option<String>, _>(4)?),
+            }
+        }
+        let (taken, checked) = seen.split_at(request.take.len());
+        let mut taken = request.take.iter().zip(taken).enumerate();
+        counted.full = taken.find_map(|(at, (limit, seen))| Some((at, seen.full(limit, now)?)));
+        let mut checked = request.check.iter().zip(checked);
+        counted.over = checked.position(|(limit, seen)| seen.full(limit, now).is_some());
+        if counted.full.is_some() {
+            counted.notes.clear();
+            return Ok((counted, New::default(), now));
+        }
+        let mut new = New::default();
+        for (name, length) in self.names.into_iter().zip(self.lengths).take(request.take.len()) {
+            new.names.push(name);
+            new.ids.push(self.id.clone());
+            new.lengths.push(length);
+        }
+        if let Some(note) = &request.note {
+            new.names.push(self.notes);
+            new.ids.push(text::column(&note.text));
+            new.lengths.push(self.notes_length);
+        }
+        Ok((counted, new, now))
+    }
+}
+
+impl Seen {
+    /// Returns the time until a limit has room; `None` where it has.
+    fn full(self, limit: &CountLimit, now: i64) -> Option<Duration> {
+        if self.is_counted || self.count < i64::from(limit.most) {
+            return None;
+        }
+        let passed = now.saturating_sub(self.oldest.unwrap_or(now));
+        let passed = Duration::from_millis(u64::try_from(passed).unwrap_or(0));
+        Some(limit.window.saturating_sub(passed))
+    }
+}

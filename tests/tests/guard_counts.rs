@@ -1,0 +1,325 @@
+//! The guard's counts in the queue's database: shared by replicas, and kept across a restart.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use openmail_tests::PostgresSchema;
+use openmail_tower::{
+    HandlerError, Outcome, VerifiedEvent,
+    layers::guard::{CountLimit, CountNote, CountRequest, CountStore, Counted, GuardLayer, Rate},
+    queue::{Enqueue, Lane, PostgresStore, QueueStore, SqliteStore},
+    testing::TestEvent,
+};
+use tokio::{
+    sync::oneshot,
+    task::{JoinHandle, JoinSet},
+    time::{sleep, timeout},
+};
+use tower::{Layer, ServiceExt, service_fn};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn limit(key: &str, most: u32) -> CountLimit {
+    CountLimit { key: key.to_owned(), most, window: HOUR }
+}
+
+fn take(id: &str, limits: &[(&str, u32)]) -> CountRequest {
+    let mut request = CountRequest::default();
+    request.id = id.to_owned();
+    request.take = limits.iter().map(|(key, most)| limit(key, *most)).collect();
+    request
+}
+
+fn note(text: &str) -> CountRequest {
+    let mut request = CountRequest::default();
+    let window = HOUR;
+    request.note = Some(CountNote { key: "notes".to_owned(), text: text.to_owned(), window });
+    request
+}
+
+async fn count(store: &impl CountStore, request: CountRequest) -> Counted {
+    store.count(&request).await.expect("it is counted")
+}
+
+/// What every store of counts does.
+async fn check(store: &impl CountStore) {
+    let full = async |id, limits: &[_]| count(store, take(id, limits)).await.full;
+    // Under every key or under none.
+    assert_eq!(full("1", &[("a", 2), ("b", 1)]).await, None);
+    let (at, free_in) = full("2", &[("a", 2), ("b", 1)]).await.expect("`b` is full");
+    assert!(at == 1 && free_in <= HOUR && free_in > HOUR / 2, "{at} {free_in:?}");
+    assert_eq!(full("3", &[("a", 2)]).await, None, "the refusal did not count");
+    assert_eq!(full("4", &[("a", 2)]).await.map(|(at, _)| at), Some(0));
+    assert_eq!(full("3", &[("a", 2)]).await, None, "the same id is the same");
+    assert_eq!(full("5", &[("none", 0)]).await, Some((0, HOUR)));
+    // A look counts nothing.
+    for _ in 0..3 {
+        let mut look = take("6", &[]);
+        look.check = vec![limit("c", 1), limit("a", 2)];
+        assert_eq!(count(store, look).await.over, Some(1));
+    }
+    // Keys are any text, and no two of them meet.
+    let odd = ["", " ", "\0", "a\0b", "'; DROP TABLE openmail_counts; --", "\u{1f48c}"];
+    for key in odd.into_iter().chain([&*"x".repeat(255)]) {
+        assert_eq!(full("7", &[(key, 1)]).await, None, "{key:?}");
+        assert!(full("8", &[(key, 1)]).await.is_some(), "{key:?}");
+    }
+    // Notes, each once.
+    let notes = async |text| count(store, note(text)).await.notes;
+    assert!(notes("x").await.is_empty());
+    assert_eq!(notes("y").await, ["x"]);
+    let mut both = notes("y").await;
+    both.sort_unstable();
+    assert_eq!(both, ["x", "y"]);
+    let mut refused = note("z");
+    refused.take = vec![limit("b", 1)];
+    assert!(count(store, refused).await.full.is_some());
+    assert_eq!(notes("y").await.len(), 2, "with what is refused, no note is kept");
+    // A window ends.
+    let mut short = take("9", &[("short", 1)]);
+    short.take[0].window = Duration::from_millis(1);
+    assert_eq!(count(store, short.clone()).await.full, None);
+    short.id = "10".to_owned();
+    let has_room = async {
+        while count(store, short.clone()).await.full.is_some() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, has_room).await.expect("the window ends");
+}
+
+/// Two stores count at the same time.
+async fn no_more_than_the_limit<C: CountStore + Clone>(stores: [C; 2]) {
+    let mut asked = JoinSet::new();
+    for number in 0..200 {
+        let store = stores[number % 2].clone();
+        asked.spawn(async move {
+            let limits = [("shared", 30), (if number % 3 == 0 { "odd" } else { "even" }, 1000)];
+            count(&store, take(&format!("{number}"), &limits)).await.full.is_none()
+        });
+    }
+    let counted = asked.join_all().await.into_iter().filter(|counted| *counted).count();
+    assert_eq!(counted, 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_counts_across_processes_and_restarts() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || SqliteStore::open(folder.path().join("inbox.db"));
+    let stores = [open().await.unwrap(), open().await.unwrap()];
+    check(&stores[0]).await;
+    no_more_than_the_limit(stores.clone()).await;
+    for store in stores {
+        store.close().await;
+    }
+    let store = open().await.unwrap();
+    assert!(count(&store, take("new", &[("shared", 30)])).await.full.is_some());
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES"]
+async fn postgres_counts_across_processes_and_restarts() {
+    let schema = PostgresSchema::new().await;
+    let open = || PostgresStore::connect(schema.url());
+    let stores = [open().await.unwrap(), open().await.unwrap()];
+    check(&stores[0]).await;
+    no_more_than_the_limit(stores.clone()).await;
+    for store in stores {
+        store.close().await;
+    }
+    let store = open().await.unwrap();
+    assert!(count(&store, take("new", &[("shared", 30)])).await.full.is_some());
+    store.close().await;
+    schema.drop().await;
+}
+
+/// Old counts go while new ones come: the table does not grow with time.
+#[tokio::test]
+async fn counts_whose_windows_are_over_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("inbox.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    for number in 0..500 {
+        let mut request = take("1", &[(&format!("{number}"), 1)]);
+        request.take[0].window = Duration::from_millis(1);
+        count(&store, request).await;
+    }
+    let fewer = async {
+        while rows(&path).await > 20 {
+            count(&store, take("1", &[("one", 1)])).await;
+        }
+    };
+    timeout(PATIENCE, fewer).await.expect("they are removed");
+    assert!(rows(&path).await >= 1, "the one that is not over is there");
+    store.close().await;
+}
+
+async fn rows(path: &Path) -> i64 {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let rows = sqlx::query_scalar("SELECT count(*) FROM openmail_counts");
+    let rows = rows.fetch_one(&pool).await.unwrap();
+    pool.close().await;
+    rows
+}
+
+/// One process: a worker with a guard of its own, as after a restart.
+struct Replica<St> {
+    queue: Enqueue<St>,
+    stop: oneshot::Sender<()>,
+    worker: JoinHandle<usize>,
+}
+
+/// How many mails ran and how many were put off, over all replicas.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    ran: Arc<AtomicU32>,
+    put_off: Arc<AtomicU32>,
+}
+
+impl Seen {
+    fn counts(&self) -> (u32, u32) {
+        (self.ran.load(Ordering::SeqCst), self.put_off.load(Ordering::SeqCst))
+    }
+
+    async fn reach(&self, counts: (u32, u32)) {
+        let reached = async {
+            while self.counts() != counts {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let reached = timeout(PATIENCE, reached).await;
+        reached.unwrap_or_else(|_| panic!("{:?}, not {counts:?}", self.counts()));
+    }
+}
+
+impl<St: QueueStore> Replica<St> {
+    fn start(store: St, seen: &Seen) -> Self {
+        let queue = Enqueue::new(store).lane(Lane::None);
+        let Seen { ran, put_off } = seen.clone();
+        let handler = service_fn(move |_: VerifiedEvent| {
+            ran.fetch_add(1, Ordering::SeqCst);
+            async { Ok::<_, HandlerError>(Outcome::Done) }
+        });
+        let guard =
+            GuardLayer::default().runs_for_sender(Rate::new(4, HOUR)).on_action(move |_| {
+                put_off.fetch_add(1, Ordering::SeqCst);
+            });
+        let (stop, stopped) = oneshot::channel::<()>();
+        let worker = queue.worker(guard.layer(handler)).poll_interval(Duration::from_millis(20));
+        let worker = tokio::spawn(worker.run(async { drop(stopped.await) }));
+        Self { queue, stop, worker }
+    }
+
+    async fn add(&self, number: u32) {
+        let mail = TestEvent::message_received().event_id(format!("evt_{number}"));
+        let mail = mail.from("ada@example.org").text(format!("mail {number}")).verified();
+        assert_eq!(self.queue.clone().oneshot(mail).await.unwrap(), Outcome::Queued);
+    }
+
+    async fn stop(self) -> Enqueue<St> {
+        drop(self.stop);
+        assert_eq!(self.worker.await.unwrap(), 0);
+        self.queue
+    }
+}
+
+/// Two replicas beside each other, and another after both.
+async fn replicas_share_their_counts<St: QueueStore>(open: impl AsyncFn() -> St) {
+    let seen = Seen::default();
+    let replicas = [Replica::start(open().await, &seen), Replica::start(open().await, &seen)];
+    for number in 0..10 {
+        replicas[number as usize % 2].add(number).await;
+    }
+    seen.reach((4, 6)).await;
+    for replica in replicas {
+        drop(replica.stop().await);
+    }
+    let after = Replica::start(open().await, &seen);
+    after.add(10).await;
+    seen.reach((4, 7)).await;
+    drop(after.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guards_of_workers_count_together_in_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("inbox.db");
+    replicas_share_their_counts(async || SqliteStore::open(&path).await.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES"]
+async fn the_guards_of_workers_count_together_in_postgresql() {
+    let schema = PostgresSchema::new().await;
+    replicas_share_their_counts(async || PostgresStore::connect(schema.url()).await.unwrap()).await;
+    schema.drop().await;
+}
+
+/// Fails as it is told to: at the question before a run, or at the one before a reply.
+#[derive(Debug, Clone, Default)]
+struct Failing {
+    before_runs: Arc<AtomicU32>,
+    replies: bool,
+}
+
+impl CountStore for Failing {
+    fn count<'a>(
+        &'a self,
+        request: &'a CountRequest,
+    ) -> openmail_tower::layers::guard::CountFuture<'a> {
+        let is_reply = request.check.is_empty();
+        let fails = if is_reply {
+            self.replies
+        } else {
+            let left = self.before_runs.load(Ordering::SeqCst);
+            self.before_runs.store(left.saturating_sub(1), Ordering::SeqCst);
+            left > 0
+        };
+        Box::pin(async move {
+            if fails { Err("the database is away".into()) } else { Ok(Counted::default()) }
+        })
+    }
+}
+
+#[tokio::test]
+async fn counts_that_fail_neither_lose_nor_double_a_mail() {
+    use openmail_tower::{
+        EventRouter, HandlerErrorKind, handler::State, openmail_handler, reply::Reply,
+    };
+
+    #[derive(Clone, Default)]
+    struct Runs(Arc<AtomicU32>);
+
+    #[openmail_handler(event = "message.received")]
+    async fn answer(State(Runs(runs)): State<Runs>) -> Reply {
+        runs.fetch_add(1, Ordering::SeqCst);
+        Reply::text("Thank you.")
+    }
+    let failing = Failing { before_runs: Arc::new(2.into()), replies: true };
+    let limit = Rate::new(1, HOUR);
+    let guard = GuardLayer::default().counts(failing).replies_to_sender(limit);
+    let runs = Runs::default();
+    let guarded = guard.layer(EventRouter::new().handler(answer).with_state(runs.clone()));
+    let run = async |id: &str| {
+        let mail = TestEvent::message_received().message_field("id", id);
+        guarded.clone().oneshot(mail.from("ada@example.org").verified()).await
+    };
+    for _ in 0..2 {
+        let error = run("msg_1").await.unwrap_err();
+        assert_eq!(error.kind(), HandlerErrorKind::Unavailable, "it runs later");
+    }
+    assert_eq!(runs.0.load(Ordering::SeqCst), 0, "nothing ran that was not counted");
+    // The handler has run, so its reply goes out, as far as this process knows the limit.
+    assert!(matches!(run("msg_1").await.unwrap(), Outcome::Replies(_)));
+    assert!(matches!(run("msg_2").await.unwrap(), Outcome::Muted { rule: "reply_rate" }));
+    assert_eq!(runs.0.load(Ordering::SeqCst), 2);
+}

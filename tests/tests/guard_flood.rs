@@ -1,0 +1,149 @@
+//! A flood by one sender, from HTTP through the queue to the handler.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use openmail_tests::{States, states};
+use openmail_tower::{
+    MessageReceived, Secret, VerifyLayer,
+    handler::State,
+    layers::guard::{Action, GuardLayer, Rule},
+    openmail_handler,
+    queue::{Enqueue, QueueStore},
+    testing::TestEvent,
+    webhook,
+};
+use tokio::{
+    sync::oneshot,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tower::{Layer, ServiceExt};
+
+const FLOOD: usize = 10_000;
+const FLOODER: &str = "flood@example.net";
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The senders whose mails ran, in order.
+#[derive(Debug, Clone, Default)]
+struct Ran(Arc<Mutex<Vec<String>>>);
+
+impl Ran {
+    fn of_the_flood(&self) -> usize {
+        self.0.lock().unwrap().iter().filter(|sender| *sender == FLOODER).count()
+    }
+
+    fn of_others(&self) -> usize {
+        self.0.lock().unwrap().iter().filter(|sender| *sender != FLOODER).count()
+    }
+}
+
+#[openmail_handler(event = "message.received")]
+async fn keep(mail: &MessageReceived, State(Ran(ran)): State<Ran>) {
+    ran.lock().unwrap().push(mail.message.sender().unwrap().address.to_string());
+}
+
+fn mail(number: usize, sender: &str, thread: &str) -> TestEvent {
+    TestEvent::message_received()
+        .event_id(format!("evt_{number}"))
+        .message_field("id", format!("msg_{number}"))
+        .thread(thread)
+        .from(sender)
+}
+
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !holds().await {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_costs_thirty_runs_in_an_hour_and_delays_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = Enqueue::sqlite(folder.path().join("inbox.db")).await.unwrap();
+    // A delivery waits longer on a machine that does much else.
+    let queue = queue.timeout(PATIENCE);
+    let secret = Secret::new("whsec_guard_tests_only").unwrap();
+    let webhook = webhook(VerifyLayer::new(secret.clone()), queue.clone());
+    let deliver = |mail: TestEvent| {
+        let request = mail.sign::<Full<Bytes>>(&secret);
+        let webhook = webhook.clone();
+        async move { webhook.oneshot(request).await.unwrap().status() }
+    };
+
+    // A third of the flood is in one thread, in which others write as well.
+    let thread = |number: usize| match number % 3 {
+        0 => "thr_shared".to_owned(),
+        _ => format!("thr_{number}"),
+    };
+    let mut deliveries = JoinSet::new();
+    for number in 0..FLOOD {
+        deliveries.spawn(deliver(mail(number, FLOODER, &thread(number))));
+        if deliveries.len() == 200 {
+            assert_eq!(deliveries.join_next().await.unwrap().unwrap(), 200);
+        }
+    }
+    // Behind all of it.
+    let others = ["ada@example.org", "bob@example.org", "cyd@example.org"];
+    for (place, sender) in others.into_iter().enumerate() {
+        let shared = mail(FLOOD + 2 * place, sender, "thr_shared");
+        let own = mail(FLOOD + 2 * place + 1, sender, &format!("thr_{sender}"));
+        deliveries.spawn(deliver(shared));
+        deliveries.spawn(deliver(own));
+    }
+    let statuses = deliveries.join_all().await;
+    assert!(statuses.iter().all(|status| *status == 200), "each is acknowledged");
+    let everything = FLOOD + 2 * others.len();
+    let counts = queue.store().counts().await.unwrap();
+    assert_eq!(counts.ready + counts.blocked, everything as u64);
+
+    let ran = Ran::default();
+    let (put_off, questions) =
+        (Arc::new(Mutex::new(HashSet::new())), Arc::new(AtomicUsize::new(0)));
+    let guard = GuardLayer::default().on_action({
+        let (put_off, questions) = (Arc::clone(&put_off), Arc::clone(&questions));
+        move |guarding| {
+            assert_eq!((guarding.action, guarding.rule), (Action::PutOff, Rule::RunRate));
+            let id = guarding.event.event_id().unwrap().to_string();
+            put_off.lock().unwrap().insert(id);
+            questions.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let router = openmail_tower::EventRouter::new().handler(keep).with_state(ran.clone());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let worker = queue.worker(guard.layer(router));
+    let worker = tokio::spawn(worker.run(async { drop(stopped.await) }));
+    until("all others ran", async || ran.of_others() == 2 * others.len()).await;
+    until("each of the flood was looked at", async || {
+        ran.of_the_flood() + put_off.lock().unwrap().len() == FLOOD
+    })
+    .await;
+    assert_eq!(ran.of_the_flood(), 30, "in the first hour");
+    // Each waits, and was looked at once: nothing is asked again and again.
+    assert_eq!(questions.load(Ordering::SeqCst), FLOOD - 30);
+    let waiting = States { ready: (FLOOD - 30) as u64, ..States::default() };
+    until("all wait", async || states(queue.store()).await == waiting).await;
+
+    // One more, while the flood waits: it runs at once, also in the thread of the flood.
+    for (number, thread) in [(everything, "thr_shared"), (everything + 1, "thr_new")] {
+        assert_eq!(deliver(mail(number, "dan@example.org", thread)).await, 200);
+    }
+    until("it ran", async || ran.of_others() == 2 * others.len() + 2).await;
+    assert_eq!(ran.of_the_flood(), 30);
+    assert_eq!(questions.load(Ordering::SeqCst), FLOOD - 30, "before the flood came back");
+    drop(stop);
+    assert_eq!(worker.await.unwrap(), 0);
+    queue.store().close().await;
+}
