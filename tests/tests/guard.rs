@@ -45,7 +45,8 @@ fn mail() -> TestEvent {
     let words = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven"];
     let number = NUMBER.fetch_add(1, Ordering::Relaxed) as usize;
     let word = |place: u32| words[(number / 8_usize.pow(place)) % 8];
-    let text = format!("{} {} {} {} {}", word(0), word(1), word(2), word(3), word(4));
+    // A word is another one in each place, so that no two texts have the same words.
+    let text = format!("{}a {}b {}c {}d {}e", word(0), word(1), word(2), word(3), word(4));
     TestEvent::message_received().text(&text).from("Ada <ada@example.org>")
 }
 
