@@ -21,12 +21,18 @@ impl Agent {
     }
 
     async fn answer(&self, mail: &MessageReceived) -> Result<String, HandlerError> {
-        let (Some(model), Some(thread)) = (&self.model, &mail.thread_id) else {
-            return Ok(orders::answer(&mail.message));
+        let Some(model) = &self.model else { return Ok(orders::answer(&mail.message)) };
+        let mut history = match &mail.thread_id {
+            Some(thread) => self.openmail.thread(thread).await?.messages,
+            None => Vec::new(),
         };
-        let thread = self.openmail.thread(thread).await?;
+        // What came after it is answered by itself.
+        if let Some(index) = history.iter().position(|earlier| earlier.id == mail.message.id) {
+            history.truncate(index);
+        }
         // The model may be available again later.
-        model.answer(&thread).await.map_err(|error| HandlerError::from_boxed(error.into()))
+        let said = model.answer(&mail.message, &history).await;
+        said.map_err(|error| HandlerError::from_boxed(error.into()))
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use axum::Router;
 use openmail_tower::{
     Secret, VerifyLayer,
-    api::{ApiKey, Client, OpenMail},
+    api::{ApiKey, OpenMail},
     layers::guard::GuardLayer,
     queue::{Enqueue, PostgresStore, QueueStore, SqliteStore},
     webhook,
@@ -14,11 +14,11 @@ use openmail_tower::{
 use sandbox::{Options, Sandbox};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use tower::{Layer, util::option_layer};
+use tower::{Layer, service_fn, util::option_layer};
 
 use crate::{
     answer::{Agent, handlers},
-    report::{Ledger, Report, Watch},
+    report::report,
     settings::{Settings, Store},
 };
 
@@ -46,17 +46,12 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> anyhow::
         }
         None => None,
     };
-    let ledger = Ledger::default();
     let (verify, openmail) = match &sandbox {
         Some(sandbox) => {
             let verify = VerifyLayer::new(Secret::new(sandbox.webhook_secret())?);
-            (verify, client(ApiKey::new(sandbox.api_key())?, sandbox.url(), &ledger)?)
+            (verify, OpenMail::at(ApiKey::new(sandbox.api_key())?, sandbox.url())?)
         }
-        None => {
-            let url = std::env::var("OPENMAIL_API_URL");
-            let url = url.unwrap_or_else(|_| "https://api.openmail.sh".to_owned());
-            (VerifyLayer::from_env()?, client(ApiKey::from_env()?, &url, &ledger)?)
-        }
+        None => (VerifyLayer::from_env()?, OpenMail::from_env()?),
     };
     let parts = Parts {
         agent: Agent::new(openmail.clone(), settings.model),
@@ -64,7 +59,6 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> anyhow::
         verify,
         openmail,
         sandbox,
-        ledger,
         guard: settings.guard.then(GuardLayer::default),
     };
     tracing::info!(url, "receiving webhooks");
@@ -85,18 +79,12 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> anyhow::
     }
 }
 
-fn client(key: ApiKey, url: &str, ledger: &Ledger) -> anyhow::Result<OpenMail> {
-    let watch = Watch { inner: Client::new()?, ledger: ledger.clone() };
-    Ok(OpenMail::with_client(watch, key, url)?)
-}
-
 struct Parts {
     agent: Agent,
     listener: TcpListener,
     verify: VerifyLayer,
     openmail: OpenMail,
     sandbox: Option<Sandbox>,
-    ledger: Ledger,
     guard: Option<GuardLayer>,
 }
 
@@ -105,7 +93,7 @@ async fn serve<St: QueueStore>(
     queue: Enqueue<St>,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let Parts { agent, listener, verify, openmail, sandbox, ledger, guard } = parts;
+    let Parts { agent, listener, verify, openmail, sandbox, guard } = parts;
     if let Some(sandbox) = &sandbox {
         introduce(sandbox)?;
     }
@@ -113,9 +101,9 @@ async fn serve<St: QueueStore>(
     let [stop_webhook, stop_worker, stop_sandbox] = [(); 3].map(|()| CancellationToken::new());
     // Spam, loops and floods do not reach the agent, whatever they say to it.
     let events = option_layer(guard).layer(handlers(agent));
-    let events = Report { inner: events, ledger };
     // Each reply is written down with its event's completion, then sent until OpenMail takes it.
-    let worker = queue.worker(events).replies(openmail).run(stop_worker.clone().cancelled_owned());
+    let worker = queue.worker(events).replies(openmail).on_reply(service_fn(report));
+    let worker = worker.run(stop_worker.clone().cancelled_owned());
     let mut worker = AbortOnDropHandle::new(tokio::spawn(worker));
     let app = Router::new().route_service("/webhooks", webhook(verify, queue));
     let server = axum::serve(listener, app)

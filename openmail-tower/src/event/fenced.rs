@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::{
     clean::{beginning, is_invisible, one_line},
     mailbox::Mailbox,
-    message::Message,
+    message::{Attachment, Message},
 };
 
 /// Maximum number of attachments that are listed.
@@ -81,23 +81,23 @@ pub struct Fenced<'a> {
 
 /// The parts of a mail that are rendered.
 #[derive(Clone)]
-pub(crate) struct Content<'a> {
-    pub(crate) from: Option<Mailbox>,
-    pub(crate) subject: Option<&'a str>,
-    pub(crate) date: Option<Timestamp>,
-    pub(crate) text: &'a str,
+struct Content<'a> {
+    from: Option<Mailbox>,
+    subject: Option<&'a str>,
+    date: Option<Timestamp>,
+    text: &'a str,
     /// The number of attachments; `files` holds the first hundred.
-    pub(crate) count: usize,
-    pub(crate) files: Vec<File<'a>>,
+    count: usize,
+    files: Vec<File<'a>>,
 }
 
 /// An attachment.
 #[derive(Clone)]
-pub(crate) struct File<'a> {
-    pub(crate) name: Option<&'a str>,
-    pub(crate) content_type: Option<&'a str>,
-    pub(crate) size: Option<u64>,
-    pub(crate) text: Option<&'a str>,
+struct File<'a> {
+    name: Option<&'a str>,
+    content_type: Option<&'a str>,
+    size: Option<u64>,
+    text: Option<&'a str>,
 }
 
 impl Message {
@@ -130,25 +130,36 @@ impl Message {
 
     /// Returns the mail rendered for a model's prompt.
     pub fn fenced(&self) -> Fenced<'_> {
-        let files = self.attachments.iter().map(|file| File {
+        let [from, subject, text] = [&self.from, &self.subject, &self.body_text];
+        let texts = [from, subject, text].map(Option::as_deref);
+        Fenced::of(texts, self.received_at, &self.attachments)
+    }
+}
+
+impl<'a> Fenced<'a> {
+    /// Renders a mail of this `from`, subject and text.
+    pub(crate) fn of(
+        [from, subject, text]: [Option<&'a str>; 3],
+        date: Option<Timestamp>,
+        attachments: &'a [Attachment],
+    ) -> Self {
+        let files = attachments.iter().map(|file| File {
             name: file.filename.as_deref(),
             content_type: file.content_type.as_deref(),
             size: file.size,
             text: file.parsed_text.as_deref(),
         });
-        Fenced::new(Content {
-            from: self.sender(),
-            subject: self.subject.as_deref(),
-            date: self.received_at,
-            text: self.body_text.as_deref().unwrap_or_default(),
-            count: self.attachments.len(),
+        Self::new(Content {
+            from: from.and_then(Mailbox::single),
+            subject,
+            date,
+            text: text.unwrap_or_default(),
+            count: attachments.len(),
             files: files.take(MOST_FILES).collect(),
         })
     }
-}
 
-impl<'a> Fenced<'a> {
-    pub(crate) fn new(content: Content<'a>) -> Self {
+    fn new(content: Content<'a>) -> Self {
         Self { content, marker: marker(), attachments: ATTACHMENT_BUDGET, text: usize::MAX }
     }
 

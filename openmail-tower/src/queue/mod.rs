@@ -80,6 +80,7 @@ mod lease;
 mod policy;
 #[cfg(feature = "queue-postgres")]
 mod postgres;
+mod report;
 mod request;
 mod settlement;
 #[cfg(any(test, feature = "queue-postgres", feature = "queue-sqlite"))]
@@ -101,6 +102,7 @@ pub use lease::{Claimed, Claims, DeadReport, Lease, Registration, WorkerId};
 pub use policy::{RetryPolicy, Run};
 #[cfg(feature = "queue-postgres")]
 pub use postgres::{PostgresChanges, PostgresOptions, PostgresStore};
+pub use report::{ReplyReport, ReplyState};
 pub use request::{Choice, ClaimRequest, InboxLimits, InboxShare};
 pub use settlement::Settlement;
 #[cfg(feature = "queue-sqlite")]

@@ -109,6 +109,12 @@ impl FileHead {
 }
 
 impl Written {
+    /// The mail that it answers.
+    #[cfg(feature = "queue")]
+    pub(crate) fn message(&self) -> &MessageId {
+        &self.message
+    }
+
     pub(super) fn files(&self) -> impl Iterator<Item = File> {
         self.files.iter().zip(&self.contents).map(|(head, bytes)| {
             File::new(head.name.clone(), bytes.clone()).content_type(head.content_type.clone())

@@ -255,6 +255,15 @@ pub(super) fn unreported(id: &dyn fmt::Display, error: &dyn fmt::Display) {
     let _ = (id, error);
 }
 
+/// A service could not be told what became of a reply.
+#[cfg(feature = "queue")]
+pub(super) fn untold(key: &str, error: &dyn fmt::Display) {
+    #[cfg(feature = "tracing")]
+    tracing::error!(target: TARGET, key, error = %text::error(error), "reply not reported");
+    #[cfg(not(feature = "tracing"))]
+    let _ = (key, error);
+}
+
 /// The store cannot be reached.
 #[cfg(feature = "queue")]
 pub(super) fn store_away(error: &dyn std::error::Error) {

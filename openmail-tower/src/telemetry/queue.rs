@@ -68,6 +68,11 @@ pub(crate) fn unreported(id: impl fmt::Display, error: &dyn fmt::Display) {
     log::unreported(&id, error);
 }
 
+/// What became of the reply with this key could not be told.
+pub(crate) fn untold(key: &str, error: &dyn fmt::Display) {
+    log::untold(key, error);
+}
+
 /// The store cannot be reached.
 pub(crate) fn away(error: &dyn Error) {
     log::store_away(error);

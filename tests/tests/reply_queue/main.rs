@@ -1,6 +1,7 @@
 //! Replies that the queue's worker writes down and sends.
 
 mod limits;
+mod reports;
 mod setup;
 
 use std::{sync::atomic::Ordering, time::Duration};

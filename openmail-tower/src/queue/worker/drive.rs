@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    future::{Future, poll_fn},
+    future::Future,
     mem,
     pin::{Pin, pin},
     sync::Arc,
@@ -22,9 +22,10 @@ use crate::{
         error::QueueError,
         lease::{Claimed, Claims, Lease},
         policy::Run,
+        settlement::Settlement,
         store::QueueStore,
     },
-    seam::{BoxError, CatchPanic, HandlerError, Outcome, VerifiedEvent, within},
+    seam::{BoxError, HandlerError, Outcome, VerifiedEvent, within},
     telemetry::queue as telemetry,
 };
 
@@ -36,6 +37,7 @@ use super::{
     settings::Worker,
     settle::settle,
     upkeep,
+    wakeup::{Pending, Renewed, Step, Stop, Wakeup, answer, ready},
 };
 
 /// Does everything that a worker does concurrently. Only its runs have tasks of their own, which
@@ -47,7 +49,7 @@ where
     E::Error: Into<BoxError>,
     E::Future: Send + 'static,
 {
-    let Worker { store, events, settings, dead_letters, replies } = worker;
+    let Worker { store, events, settings, dead_letters, replies, reports } = worker;
     let mut shutdown = pin!(shutdown);
     let registration = tokio::select! {
         registration = upkeep::register(&store, &settings) => registration,
@@ -60,6 +62,7 @@ where
         store,
         settings,
         replies,
+        reports,
         registration,
     });
     let (store, settings, worker) = (&shared.store, &shared.settings, shared.registration.worker());
@@ -96,42 +99,6 @@ struct Driver<'w, St, E> {
     /// A suspect is due: nothing else is begun until it has run alone.
     suspects: bool,
     stop: Option<Stop>,
-}
-
-/// A request to the store, and when it was made.
-struct Pending<T> {
-    asked: Instant,
-    limit: usize,
-    answer: Pin<Box<dyn Future<Output = T> + Send>>,
-}
-
-/// The leases that were to be renewed, and the result: those that were lost.
-type Renewed = (Vec<Lease>, Result<Vec<EntryId>, QueueError>);
-
-/// The result of a task.
-enum Step {
-    Ran(Lease, Ended),
-    Settled(Lease, bool),
-}
-
-/// The worker is stopping.
-struct Stop {
-    /// When the runs in progress are cancelled.
-    cut_at: Instant,
-    /// When the worker no longer waits for anything.
-    end_at: Instant,
-    cut: usize,
-}
-
-/// What the main loop reacts to.
-enum Wakeup {
-    Stop,
-    Claimed(Result<Claims, QueueError>),
-    Renewed(Renewed),
-    Ready(Result<(), HandlerError>),
-    Ended(Option<Result<(tokio::task::Id, Step), JoinError>>),
-    Changed,
-    Time,
 }
 
 impl<'w, St, E> Driver<'w, St, E>
@@ -353,7 +320,7 @@ where
         }
         let error = HandlerError::panicked("while the run was dropped");
         let settlement = self.shared.settings.policy.settlement(Err(error), past);
-        Ended { outcome: "panicked", settlement, observed: None }
+        Ended { outcome: "panicked", settlement, observed: None, reports: None }
     }
 
     /// Settles an entry, if it is still held.
@@ -363,9 +330,15 @@ where
         }
         let shared = Arc::clone(self.shared);
         self.tasks.spawn(async move {
-            let Ended { outcome, settlement, observed } = ended;
+            let Ended { outcome, settlement, observed, reports } = ended;
             let limit = shared.settings.store_timeout;
-            let settling = settle(&shared.store, &lease, (outcome, settlement), limit);
+            let settling = async {
+                let written = settle(&shared.store, &lease, (outcome, settlement), limit).await;
+                if let (Some(reports), Some(written)) = (reports, &written) {
+                    reports.tell(written).await;
+                }
+                matches!(written, Some(Settlement::Bury { .. }))
+            };
             let is_dead = match &observed {
                 Some(run) => run.scope(settling).await,
                 None => settling.await,
@@ -415,24 +388,5 @@ where
         for claimed in mem::take(&mut self.waiting) {
             self.settle(claimed.lease, Ended::given_back());
         }
-    }
-}
-
-async fn answer<T>(pending: &mut Option<Pending<T>>) -> T {
-    match pending {
-        Some(pending) => pending.answer.as_mut().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits until the service is ready for an event.
-async fn ready<E>(events: &mut E) -> Result<(), HandlerError>
-where
-    E: Service<VerifiedEvent>,
-    E::Error: Into<BoxError>,
-{
-    match CatchPanic::new(|| poll_fn(|cx| events.poll_ready(cx))).await {
-        Ok(ready) => ready.map_err(|error| HandlerError::from_boxed(error.into())),
-        Err(panic) => Err(HandlerError::panicked(panic)),
     }
 }

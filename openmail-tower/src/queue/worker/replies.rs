@@ -2,6 +2,8 @@
 
 use std::{fmt, future::Future, pin::Pin};
 
+use bytes::Bytes;
+
 use crate::{
     queue::{entry::NewReply, lease::Claimed},
     seam::{HandlerError, Outcome, VerifiedEvent},
@@ -15,6 +17,9 @@ pub(crate) trait Replies: Send + Sync + 'static {
         event: &VerifiedEvent,
         outcome: &Outcome,
     ) -> Result<Vec<NewReply>, HandlerError>;
+
+    /// Returns the id of the mail that a stored reply answers. `None` if it cannot be read.
+    fn answered(&self, written: &Bytes) -> Option<String>;
 
     /// Sends a stored reply.
     fn send(&self, reply: Claimed) -> Pin<Box<dyn Future<Output = Sent> + Send>>;

@@ -37,6 +37,7 @@ use crate::seam::{CountStore, OfferedCounts};
 
 use super::{
     replies::{Replies, Sent},
+    reports::{Prepared, Reports},
     settings::Settings,
 };
 
@@ -50,6 +51,7 @@ pub(super) struct Shared<St> {
     pub(super) store: St,
     pub(super) settings: Settings,
     pub(super) replies: Option<Arc<dyn Replies>>,
+    pub(super) reports: Option<Reports>,
     /// Where guards inside the service count.
     #[cfg(feature = "guard")]
     pub(super) counts: Option<Arc<dyn CountStore>>,
@@ -64,12 +66,14 @@ pub(super) struct Ended {
     pub(super) outcome: &'static str,
     pub(super) settlement: Settlement,
     pub(super) observed: Option<telemetry::Run>,
+    /// What to tell once it is written down.
+    pub(super) reports: Option<Prepared>,
 }
 
 impl Ended {
     /// The result of a run that was not begun, or was cancelled by its worker.
     pub(super) fn given_back() -> Self {
-        Self { outcome: "dropped", settlement: Settlement::GiveBack, observed: None }
+        Self { outcome: "dropped", settlement: Settlement::GiveBack, observed: None, reports: None }
     }
 }
 
@@ -95,6 +99,8 @@ where
     if claimed.role == Role::Event && claimed.attempt == 1 && claimed.releases == 0 {
         telemetry::queue::waited(claimed.age);
     }
+    let (role, replies) = (claimed.role, shared.replies.as_deref());
+    let reports = shared.reports.as_ref().map(|it| (it, Reports::begin(&claimed, replies)));
     let failed = |error| (HandlerErrorKind::Failed.label(), policy.settlement(Err(error), past));
     let trace = observed.trace_context().or(trace);
     let work = async {
@@ -122,7 +128,8 @@ where
     };
     let error = settlement.reason();
     observed.end(outcome, error.as_ref().map(|it| it as _), next(&settlement));
-    Ended { outcome, settlement, observed: Some(observed) }
+    let reports = reports.map(|(it, about)| it.prepare(role, about, &settlement, replies));
+    Ended { outcome, settlement, observed: Some(observed), reports }
 }
 
 /// Runs the service.

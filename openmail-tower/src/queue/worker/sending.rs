@@ -2,6 +2,8 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
+use bytes::Bytes;
+
 use crate::{
     api::OpenMail,
     queue::{entry::NewReply, lease::Claimed},
@@ -61,6 +63,10 @@ impl Replies for Sender {
         };
         let entry = |Keyed { key, name, written }| NewReply::new(key, name, written.to_bytes());
         Ok(all.into_iter().map(entry).collect())
+    }
+
+    fn answered(&self, written: &Bytes) -> Option<String> {
+        Written::from_bytes(written.clone()).map(|written| written.message().to_string())
     }
 
     fn send(&self, reply: Claimed) -> Pin<Box<dyn Future<Output = Sent> + Send>> {

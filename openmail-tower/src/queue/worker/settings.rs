@@ -10,13 +10,14 @@ use crate::{
         backoff::Backoff,
         entry::{DeadLetter, Retention},
         policy::RetryPolicy,
+        report::ReplyReport,
         request::InboxLimits,
         store::QueueStore,
     },
     seam::{BoxError, Outcome, VerifiedEvent},
 };
 
-use super::{drive, replies::Replies, upkeep::Hook};
+use super::{drive, hook::Hook, replies::Replies, reports::Reports};
 
 /// Runs the events of a queue through a service, usually an [`EventRouter`](crate::EventRouter).
 ///
@@ -50,8 +51,9 @@ pub struct Worker<St, E> {
     pub(super) store: St,
     pub(super) events: E,
     pub(super) settings: Settings,
-    pub(super) dead_letters: Option<Hook>,
+    pub(super) dead_letters: Option<Hook<DeadLetter>>,
     pub(super) replies: Option<Arc<dyn Replies>>,
+    pub(super) reports: Option<Reports>,
 }
 
 #[derive(Debug, Clone)]
@@ -92,7 +94,7 @@ impl<St, E> Worker<St, E> {
             grace: Duration::from_secs(30),
             store_timeout: Duration::from_secs(10),
         };
-        Self { store, events, settings, dead_letters: None, replies: None }
+        Self { store, events, settings, dead_letters: None, replies: None, reports: None }
     }
 
     /// Sets the maximum number of concurrent runs. Default: 16.
@@ -250,6 +252,41 @@ impl<St, E> Worker<St, E> {
         S::Future: Send,
     {
         self.dead_letters = Some(Arc::new(Mutex::new(service)));
+        self
+    }
+
+    /// Calls a service for each reply that was queued, sent, put on hold, or failed for good, once that
+    /// is committed.
+    ///
+    /// The worker that changed the reply's state calls it, once: if its process is killed between the
+    /// commit and the call, that change is not reported. A worker reports that a reply was queued
+    /// before it reports anything else about it. A call that takes longer than 30 s is dropped. The
+    /// worker waits for these calls before it ends, and claims no more while many are in progress.
+    ///
+    #[cfg_attr(all(feature = "api", feature = "queue-sqlite"), doc = "```no_run")]
+    #[cfg_attr(not(all(feature = "api", feature = "queue-sqlite")), doc = "```ignore")]
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use openmail_tower::{EventRouter, api::OpenMail, queue::{Enqueue, ReplyReport}};
+    /// use tower::service_fn;
+    ///
+    /// let queue = Enqueue::sqlite("inbox.db").await?;
+    /// let router: EventRouter = EventRouter::new();
+    /// let worker = queue.worker(router).replies(OpenMail::from_env()?).on_reply(service_fn(
+    ///     async |reply: ReplyReport| {
+    ///         println!("{:?}: {}", reply.message_id, reply.state.as_str());
+    ///         Ok::<_, std::io::Error>(())
+    ///     },
+    /// ));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_reply<S>(mut self, service: S) -> Self
+    where
+        S: Service<ReplyReport> + Send + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+    {
+        self.reports = Some(Reports::new(Arc::new(Mutex::new(service))));
         self
     }
 

@@ -17,7 +17,7 @@ use crate::{
 
 use super::look::pause;
 
-/// Settles an entry, and returns whether it is now a dead letter.
+/// Settles an entry, and returns what was written down; `None` if the lease was lost or let go.
 ///
 /// If the store is unreachable, this waits for it: the event has run, and losing the result would
 /// mean running it again. What the store refuses permanently is not repeated forever: it is tried
@@ -27,7 +27,7 @@ pub(super) async fn settle<St: QueueStore>(
     lease: &Lease,
     (outcome, mut settlement): (&'static str, Settlement),
     limit: Duration,
-) -> bool {
+) -> Option<Settlement> {
     let (mut failures, mut refusals) = (0, 0);
     loop {
         let answer = store.settle(lease, settlement.clone());
@@ -36,19 +36,16 @@ pub(super) async fn settle<St: QueueStore>(
                 if let Some(settled) = settled(outcome, &settlement) {
                     telemetry::settled(settled);
                 }
-                return matches!(settlement, Settlement::Bury { .. });
+                return Some(settlement);
             }
             Ok(false) => {
                 telemetry::lost(lease.id);
-                return false;
+                return None;
             }
             Err(error) if error.kind() == QueueErrorKind::Refused => {
                 telemetry::refused(lease.id, &error);
                 refusals += 1;
-                match plain(settlement, refusals) {
-                    Some(plain) => settlement = plain,
-                    None => return false,
-                }
+                settlement = plain(settlement, refusals)?;
                 continue;
             }
             Err(error) => telemetry::away(&error),

@@ -1,18 +1,11 @@
 //! What a worker does beside its runs.
 
-use std::{
-    convert::Infallible,
-    future::{Future, pending, poll_fn},
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, future::pending, time::Duration};
 
 use tokio::{
-    sync::{Mutex, Notify},
+    sync::Notify,
     time::{sleep, timeout},
 };
-use tower_service::Service;
 
 use crate::{
     queue::{
@@ -21,11 +14,15 @@ use crate::{
         lease::{Registration, WorkerId},
         store::{Changes, QueueStore},
     },
-    seam::{BoxError, CatchPanic, within},
+    seam::within,
     telemetry::queue as telemetry,
 };
 
-use super::{look::pause, settings::Settings};
+use super::{
+    hook::{self, Hook},
+    look::pause,
+    settings::Settings,
+};
 
 /// Registers the worker. If the store is unreachable, this waits for it.
 pub(super) async fn register<St: QueueStore>(store: &St, settings: &Settings) -> Registration {
@@ -80,65 +77,27 @@ pub(super) async fn prune<St: QueueStore>(store: &St, settings: &Settings) -> In
     }
 }
 
-/// The service to which dead letters are reported.
-pub(super) type Hook = Arc<dyn Report>;
-
-pub(super) trait Report: Send + Sync {
-    fn report(
-        &self,
-        letter: DeadLetter,
-    ) -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + '_>>;
-}
-
-/// Each report waits for the previous one, so the service need not be `Sync`.
-impl<S> Report for Mutex<S>
-where
-    S: Service<DeadLetter> + Send,
-    S::Error: Into<BoxError>,
-    S::Future: Send,
-{
-    fn report(
-        &self,
-        letter: DeadLetter,
-    ) -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + '_>> {
-        Box::pin(async move {
-            let mut service = self.lock().await;
-            poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
-            let call = service.call(letter);
-            drop(service);
-            call.await.map(drop).map_err(Into::into)
-        })
-    }
-}
-
 /// Reports each dead letter after it was committed. One that could not be reported is returned
 /// again once the lease of its report has expired.
 pub(super) async fn report<St: QueueStore>(
     store: &St,
-    hook: Option<&Hook>,
+    hook: Option<&Hook<DeadLetter>>,
     settings: &Settings,
     died: &Notify,
 ) -> Infallible {
-    /// The maximum duration of a call, and the delay before a failed one is repeated.
-    const LIMITS: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(60)];
+    /// The delay before a failed call is repeated; longer than any call.
+    const AGAIN: Duration = Duration::from_secs(60);
     let Some(hook) = hook else { return pending().await };
     loop {
-        let letters = store.unreported_dead_letters(1, LIMITS[1]);
+        let letters = store.unreported_dead_letters(1, AGAIN);
         let letters = within(settings.store_timeout, letters, QueueError::late).await;
         let letters = letters.unwrap_or_default();
         let more = !letters.is_empty();
         for dead in letters {
             let id = dead.letter.id;
-            let call = CatchPanic::new(|| hook.report(dead.letter));
-            let error = match timeout(LIMITS[0], call).await {
-                Ok(Ok(Ok(()))) => None,
-                Ok(Ok(Err(error))) => Some(error.to_string()),
-                Ok(Err(panic)) => Some(panic.to_string()),
-                Err(_) => Some("no answer in time".to_owned()),
-            };
-            match error {
-                Some(error) => telemetry::unreported(id, &error),
-                None => {
+            match hook::call(hook, dead.letter).await {
+                Err(error) => telemetry::unreported(id, &error),
+                Ok(()) => {
                     let reported = store.reported(&dead.lease);
                     let reported = within(settings.store_timeout, reported, QueueError::late);
                     if let Err(error) = reported.await {

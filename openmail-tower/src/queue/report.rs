@@ -1,0 +1,49 @@
+//! [`ReplyReport`]: what became of a reply.
+
+/// What became of a reply, for [`Worker::on_reply`](super::Worker::on_reply).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReplyReport {
+    /// What became of it.
+    pub state: ReplyState,
+    /// The `Idempotency-Key`.
+    pub key: String,
+    /// The reply's name; `reply` where it has none.
+    pub name: String,
+    /// The signed `event_id` of the event that it answers.
+    pub event_id: Option<String>,
+    /// The inbox that it is sent from.
+    pub inbox_id: Option<String>,
+    /// The thread that it belongs to.
+    pub thread_id: Option<String>,
+    /// The mail that it answers. `None` where the reply cannot be read.
+    pub message_id: Option<String>,
+    /// Why it is on hold or has failed.
+    pub error: Option<String>,
+}
+
+/// The state of a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ReplyState {
+    /// It was written down, together with the completion of its event.
+    Queued,
+    /// OpenMail has taken it, now or at an earlier try.
+    Sent,
+    /// It is on hold until its inbox or pod is reactivated, or until it is released.
+    Held,
+    /// It is a dead letter.
+    Failed,
+}
+
+impl ReplyState {
+    /// Returns the state in one word: `queued`, `sent`, `held` or `failed`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sent => "sent",
+            Self::Held => "held",
+            Self::Failed => "failed",
+        }
+    }
+}

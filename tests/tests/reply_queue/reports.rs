@@ -1,0 +1,109 @@
+//! `Worker::on_reply` tells what became of each reply.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use openmail_tests::fake_api::Fault;
+use openmail_tower::queue::{QueueStore, ReplyReport, ReplyState};
+use tokio::{task::JoinHandle, time::sleep};
+use tower::service_fn;
+
+use crate::setup::{Setup, accepted};
+
+type Told = Arc<Mutex<Vec<ReplyReport>>>;
+
+/// Runs a worker whose hook fails, after it has taken its time with each reply that was queued.
+fn work(setup: &Setup, told: &Told) -> JoinHandle<usize> {
+    let told = Arc::clone(told);
+    let hook = service_fn(move |report: ReplyReport| {
+        let told = Arc::clone(&told);
+        async move {
+            if report.state == ReplyState::Queued {
+                sleep(Duration::from_millis(200)).await;
+            }
+            told.lock().unwrap().push(report);
+            Err::<(), _>(std::io::Error::other("full"))
+        }
+    });
+    let worker = setup.worker(setup.api.openmail()).on_reply(hook);
+    tokio::spawn(worker.run(std::future::pending()))
+}
+
+async fn until(told: &Told, count: usize) {
+    while told.lock().unwrap().len() < count {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn each_state_of_a_reply_is_told_with_its_ids_also_by_another_worker() {
+    let setup = Setup::new().await;
+    let told = Told::default();
+    let inbox = |fault: Fault, inbox| fault.times(1).inbox(inbox);
+    let faults = [
+        inbox(Fault::refusal(403, "reputation_suspended"), "inb_held"),
+        inbox(Fault::refusal(422, "no_mx_records"), "inb_failed"),
+        inbox(Fault::refusal(500, "internal"), "inb_sent"),
+    ];
+    setup.api.faults(faults).await;
+    let worker = work(&setup, &told);
+    for name in ["held", "failed", "sent"] {
+        setup.mail(&format!("inb_{name}"), &format!("thr_{name}"), &format!("msg_{name}")).await;
+    }
+    until(&told, 6).await;
+    worker.abort();
+    let _ = worker.await;
+    // What follows is told by a worker that knows nothing of the one before.
+    let worker = work(&setup, &told);
+    assert_eq!(setup.store.release_held(None).await.unwrap(), 1);
+    until(&told, 7).await;
+    setup.until_done().await;
+    worker.abort();
+
+    let told = told.lock().unwrap().clone();
+    let sends = setup.api.sends().await;
+    for (name, states) in [
+        ("held", &[ReplyState::Queued, ReplyState::Held, ReplyState::Sent][..]),
+        ("failed", &[ReplyState::Queued, ReplyState::Failed]),
+        ("sent", &[ReplyState::Queued, ReplyState::Sent]),
+    ] {
+        let message = format!("msg_{name}");
+        let of: Vec<_> =
+            told.iter().filter(|it| it.message_id.as_deref() == Some(&message)).collect();
+        assert_eq!(of.iter().map(|it| it.state).collect::<Vec<_>>(), states, "{name}");
+        for report in of {
+            assert_eq!(report.inbox_id, Some(format!("inb_{name}")));
+            assert_eq!(report.thread_id, Some(format!("thr_{name}")));
+            assert!(report.event_id.is_some());
+            assert_eq!(report.name, "reply");
+            let is_sent = |seen: &openmail_tests::fake_api::Seen| {
+                seen.key.as_ref() == Some(&report.key) && seen.body.contains(&message)
+            };
+            assert!(sends.iter().any(is_sent), "the key is the one that is sent");
+            let error = report.error.as_deref().unwrap_or_default();
+            match report.state {
+                ReplyState::Held => assert!(error.contains("reputation_suspended"), "{error}"),
+                ReplyState::Failed => assert!(error.contains("no_mx_records"), "{error}"),
+                _ => assert_eq!(report.error, None),
+            }
+        }
+    }
+    assert_eq!(accepted(&sends), 2);
+}
+
+#[tokio::test]
+async fn a_reply_that_waits_for_a_limit_is_told_once_it_is_sent() {
+    let setup = Setup::new().await;
+    let limit = Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "0").times(3);
+    setup.api.faults([limit]).await;
+    let told = Told::default();
+    let worker = work(&setup, &told);
+    setup.mail("inb_1", "thr_1", "msg_1").await;
+    until(&told, 2).await;
+    worker.abort();
+    let states: Vec<_> = told.lock().unwrap().iter().map(|it| it.state).collect();
+    assert_eq!(states, [ReplyState::Queued, ReplyState::Sent]);
+    assert_eq!(setup.api.sends().await.len(), 4);
+}
