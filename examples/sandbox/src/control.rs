@@ -58,9 +58,9 @@ pub(crate) struct Outside {
 }
 
 impl Outside {
-    /// Reads the form that the page sends.
-    pub(crate) async fn from_form(mut form: Multipart) -> Result<Self, Refusal> {
-        let mut mail = Self::default();
+    /// Reads the form that the page sends. Where that fails, what was read before is kept.
+    pub(crate) async fn fill_in(&mut self, mut form: Multipart) -> Result<(), Refusal> {
+        let mail = self;
         let refuse = |error: axum::extract::multipart::MultipartError| {
             Refusal::bad_request(error.body_text())
         };
@@ -92,7 +92,7 @@ impl Outside {
                 _ => {}
             }
         }
-        Ok(mail)
+        Ok(())
     }
 
     /// Takes the mail in. Returned are the ids of the mails it became.
@@ -134,7 +134,9 @@ async fn receive(State(app): State<App>, request: Request) -> Answer<(StatusCode
     let is_form = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/form-data"));
     let mail = if is_form {
         let form = Multipart::from_request(request, &app).await;
-        Outside::from_form(form.map_err(|error| Refusal::bad_request(error.body_text()))?).await?
+        let mut mail = Outside::default();
+        mail.fill_in(form.map_err(|error| Refusal::bad_request(error.body_text()))?).await?;
+        mail
     } else {
         let Json(mail) = Json::from_request(request, &app).await?;
         mail

@@ -189,17 +189,36 @@ async fn settings_suspend_an_inbox_test_a_webhook_and_set_faults() {
 #[tokio::test]
 async fn a_mistake_in_the_form_is_said_and_what_was_written_stays() {
     let local = Local::start().await;
-    let form = reqwest::multipart::Form::new()
-        .text("from", "nobody")
-        .text("to", "support@sandbox.test")
-        .text("subject", "Order <42>")
-        .text("text", "Where is it?");
-    let response = local.client.post(format!("{}/page/mail", local.url)).multipart(form);
-    let response = response.send().await.unwrap();
-    assert_eq!(response.status(), 422);
-    let page = response.text().await.unwrap();
-    assert!(page.contains("role=\"alert\"") && page.contains("Order &lt;42&gt;"));
-    assert!(page.contains("Where is it?"));
+    let form = || {
+        reqwest::multipart::Form::new()
+            .text("from", "nobody")
+            .text("to", "support@sandbox.test")
+            .text("subject", "Order <42>")
+            .text("text", "Where is it?")
+            .text("category", "automated")
+            .text("verdict", "")
+            .text("autoReplyable", "false")
+            .text("replyToMessage", "msg_7")
+    };
+    let post = async |form| {
+        let response = local.client.post(format!("{}/page/mail", local.url)).multipart(form);
+        let response = response.send().await.unwrap();
+        assert_eq!(response.status(), 422);
+        response.text().await.unwrap()
+    };
+    let again = "choose them again";
+    let page = post(form()).await;
+    assert!(!page.contains(again), "there were none");
+    let file = reqwest::multipart::Part::text("x").file_name("a.txt");
+    let page_of_files = post(form().part("files", file)).await;
+    assert!(page_of_files.contains(again));
+    for page in [page, page_of_files] {
+        assert!(page.contains("role=\"alert\"") && page.contains("Order &lt;42&gt;"));
+        assert!(page.contains("Where is it?") && page.contains("value=\"msg_7\""));
+        for chosen in ["automated\" selected", "\" selected>Not said", "false\" selected"] {
+            assert!(page.contains(chosen), "{chosen}");
+        }
+    }
     local.stop().await;
 }
 

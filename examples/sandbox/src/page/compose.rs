@@ -57,7 +57,10 @@ pub(super) fn page(view: &View<'_>, draft: Option<&Outside>, error: Option<&str>
                             textarea id="text" name="text" rows="9" { (value(|it| &it.text, "")) }
                         }
                     }
-                    (more("new"))
+                    @if let Some(id) = draft.and_then(|it| it.reply_to_message.as_deref()) {
+                        input type="hidden" name="replyToMessage" value=(id);
+                    }
+                    (more("new", draft))
                     div class="actions" { button class="primary" { "Send" } }
                 }
             }
@@ -66,14 +69,24 @@ pub(super) fn page(view: &View<'_>, draft: Option<&Outside>, error: Option<&str>
 }
 
 /// What OpenMail says of a mail, and its files.
-fn more(id: &str) -> Markup {
+fn more(id: &str, draft: Option<&Outside>) -> Markup {
     let id = |name: &str| format!("{id}-{name}");
+    let chosen = |of: fn(&Outside) -> &Option<String>, default| {
+        draft.map_or(default, |it| of(it).as_deref().unwrap_or_default())
+    };
+    let replyable = match draft.map(|it| it.auto_replyable) {
+        None | Some(Some(true)) => "true",
+        Some(Some(false)) => "false",
+        Some(None) => "",
+    };
     html! {
         div class="fields pairs" {
-            (parts::select(&id("category"), "category", "Category", "personal", &CATEGORIES))
-            (parts::select(&id("verdict"), "verdict", "Verdict", "clean", &VERDICTS))
+            (parts::select(&id("category"), "category", "Category",
+                chosen(|it| &it.category, "personal"), &CATEGORIES))
+            (parts::select(&id("verdict"), "verdict", "Verdict",
+                chosen(|it| &it.verdict, "clean"), &VERDICTS))
             (parts::select(&id("replyable"), "autoReplyable", "May be answered automatically",
-                "true", &REPLYABLE))
+                replyable, &REPLYABLE))
             div {
                 label for=(id("files")) { "Files" }
                 input type="file" id=(id("files")) name="files" multiple;
@@ -106,7 +119,7 @@ pub(super) fn reply(view: &View<'_>, selected: &Mail) -> Markup {
                 summary { "Cc, files, category and verdict" }
                 div class="stack" {
                     (parts::input("reply-cc", "cc", "Cc", ""))
-                    (more("reply"))
+                    (more("reply", None))
                 }
             }
             div class="actions" { button class="primary" { "Send reply" } }

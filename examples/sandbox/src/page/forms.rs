@@ -49,26 +49,31 @@ pub(super) async fn mail(State(app): State<App>, request: Request) -> Response {
         Ok(form) => form,
         Err(error) => return error.into_response(),
     };
-    let mail = match Outside::from_form(form).await {
-        Ok(mail) => mail,
-        Err(refusal) => return refusal.into_response(),
-    };
+    let mut mail = Outside::default();
+    let read = mail.fill_in(form).await;
+    let had_files = read.is_err() || !mail.files.is_empty();
     let draft = Outside {
         from: mail.from.clone(),
         to: mail.to.clone(),
         cc: mail.cc.clone(),
         subject: mail.subject.clone(),
         text: mail.text.clone(),
-        ..Outside::default()
+        category: mail.category.clone(),
+        verdict: mail.verdict.clone(),
+        auto_replyable: mail.auto_replyable,
+        reply_to_message: mail.reply_to_message.clone(),
+        files: Vec::new(),
     };
-    match mail.send(&app) {
+    match read.and_then(|()| mail.send(&app)) {
         Ok(mails) => {
             let first =
                 mails.first().and_then(|id| app.state.read(|data| data.mail(id).cloned().ok()));
             Redirect::to(&first.map_or("/".to_owned(), |mail| mail_address(&mail))).into_response()
         }
         Err(refusal) => {
-            let page = with_error(&app, &draft, &refusal.message);
+            // No page can put files into a form.
+            let again = if had_files { " The files are not kept: choose them again." } else { "" };
+            let page = with_error(&app, &draft, &format!("{}{again}", refusal.message));
             (StatusCode::UNPROCESSABLE_ENTITY, page).into_response()
         }
     }
