@@ -41,7 +41,12 @@ fn summary(file: &Attachment) -> String {
     };
     let (words, lines) = (text.split_whitespace().count(), text.lines().count());
     let first: String = text.lines().next().unwrap_or_default().chars().take(80).collect();
-    format!("{name} has {lines} lines and {words} words. It begins with \"{first}\".")
+    let (lines, words) = (count(lines, "line"), count(words, "word"));
+    format!("{name} has {lines} and {words}. It begins with \"{first}\".")
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -68,6 +73,8 @@ mod tests {
         assert!(
             answer_to(&mail).contains("a.txt has 2 lines and 2 words. It begins with \"one\".")
         );
+        let mail = TestEvent::message_received().attachment("b.txt", "one two");
+        assert!(answer_to(&mail).contains("b.txt has 1 line and 2 words."));
     }
 
     #[test]
