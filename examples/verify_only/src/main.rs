@@ -29,7 +29,7 @@ const BODY_LIMIT: usize = 8 * 1024 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many seconds requests may take to finish after Ctrl-C or SIGTERM.
+/// How many seconds requests may take to finish after SIGTERM. After Ctrl-C, actix-web ends at once.
 const GRACE: u64 = 15;
 
 #[actix_web::main]
