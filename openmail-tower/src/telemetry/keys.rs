@@ -1,13 +1,13 @@
-//! [`Keys`]: the keys of a metric with labels.
+//! [`Keys`]: the keys of a metric.
 
 use std::sync::OnceLock;
 
-use metrics::{Counter, Histogram, Key, Label, Level, Metadata, with_recorder};
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, with_recorder};
 
 /// The keys of one metric, by the values of its labels.
 ///
-/// Building a key allocates, so each is built once, when its values first occur. Values beyond the
-/// number of slots, which bounded labels do not reach, have their key built each time.
+/// Building a key hashes and allocates, so each is built once, when its values first occur. Values
+/// beyond the number of slots, which bounded labels do not reach, have their key built each time.
 #[derive(Debug)]
 pub(super) struct Keys<const LABELS: usize> {
     name: &'static str,
@@ -25,6 +25,10 @@ impl<const LABELS: usize> Keys<LABELS> {
 
     pub(super) fn counter(&self, values: [&'static str; LABELS]) -> Counter {
         self.with(values, |key| with_recorder(|it| it.register_counter(key, &METADATA)))
+    }
+
+    pub(super) fn gauge(&self, values: [&'static str; LABELS]) -> Gauge {
+        self.with(values, |key| with_recorder(|it| it.register_gauge(key, &METADATA)))
     }
 
     pub(super) fn histogram(&self, values: [&'static str; LABELS]) -> Histogram {

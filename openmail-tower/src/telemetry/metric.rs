@@ -133,9 +133,11 @@ pub(super) fn is_failure(outcome: &str) -> bool {
 pub(super) fn received(bytes: usize, clock: f64) {
     #[cfg(feature = "metrics")]
     {
+        static BODIES: Keys<0> = Keys::new(BODY_SIZE, []);
+        static CLOCK: Keys<0> = Keys::new(CLOCK_DIFFERENCE, []);
         #[expect(clippy::cast_precision_loss, reason = "bodies are small")]
-        metrics::histogram!(BODY_SIZE).record(bytes as f64);
-        metrics::gauge!(CLOCK_DIFFERENCE).set(clock);
+        BODIES.histogram([]).record(bytes as f64);
+        CLOCK.gauge([]).set(clock);
     }
     #[cfg(not(feature = "metrics"))]
     let _ = (bytes, clock);
@@ -144,7 +146,10 @@ pub(super) fn received(bytes: usize, clock: f64) {
 /// Counts a body that gets a reservation of the memory budget, or gives it back.
 pub(crate) fn body_in_flight(is_begun: bool) {
     #[cfg(feature = "metrics")]
-    metrics::gauge!(BODIES_IN_FLIGHT).increment(if is_begun { 1.0 } else { -1.0 });
+    {
+        static KEYS: Keys<0> = Keys::new(BODIES_IN_FLIGHT, []);
+        KEYS.gauge([]).increment(if is_begun { 1.0 } else { -1.0 });
+    }
     #[cfg(not(feature = "metrics"))]
     let _ = is_begun;
 }
@@ -155,7 +160,8 @@ pub(crate) fn budget_changed(before: usize, after: usize) {
     {
         #[expect(clippy::cast_precision_loss, reason = "a budget is smaller than 2^52 bytes")]
         let change = after as f64 - before as f64;
-        metrics::gauge!(BODY_BUDGET_USED).increment(change);
+        static KEYS: Keys<0> = Keys::new(BODY_BUDGET_USED, []);
+        KEYS.gauge([]).increment(change);
     }
     #[cfg(not(feature = "metrics"))]
     let _ = (before, after);
@@ -211,7 +217,10 @@ pub(super) fn run_ended(kind: RunKind, outcome: &'static str, duration: Duration
 #[cfg(feature = "queue")]
 pub(super) fn waited(duration: Duration) {
     #[cfg(feature = "metrics")]
-    metrics::histogram!(QUEUE_WAIT).record(duration);
+    {
+        static KEYS: Keys<0> = Keys::new(QUEUE_WAIT, []);
+        KEYS.histogram([]).record(duration);
+    }
     #[cfg(not(feature = "metrics"))]
     let _ = duration;
 }
@@ -221,13 +230,15 @@ pub(super) fn settled(settled: super::queue::Settled) {
     #[cfg(feature = "metrics")]
     {
         use super::queue::Settled;
+        static RETRIED: Keys<0> = Keys::new(RETRIES, []);
+        static DIED: Keys<0> = Keys::new(DEAD_LETTERS, []);
         match settled {
-            Settled::Retry => metrics::counter!(RETRIES).increment(1),
+            Settled::Retry => RETRIED.counter([]).increment(1),
             Settled::Release(reason) => {
                 static KEYS: Keys<1> = Keys::new(RELEASES, ["reason"]);
                 KEYS.counter([reason]).increment(1);
             }
-            Settled::DeadLetter => metrics::counter!(DEAD_LETTERS).increment(1),
+            Settled::DeadLetter => DIED.counter([]).increment(1),
         }
     }
     #[cfg(not(feature = "metrics"))]
@@ -238,14 +249,17 @@ pub(super) fn settled(settled: super::queue::Settled) {
 pub(super) fn depth(depth: super::queue::Depth) {
     #[cfg(feature = "metrics")]
     {
+        static ENTRIES: Keys<1> = Keys::new(QUEUE_ENTRIES, ["state"]);
+        static OLDEST: Keys<0> = Keys::new(QUEUE_OLDEST_AGE, []);
+        static WORKERS: Keys<0> = Keys::new(QUEUE_WORKERS, []);
         let super::queue::Depth { states, oldest, workers } = depth;
         #[expect(clippy::cast_precision_loss, reason = "a gauge is no exact number")]
         let count = |count: u64| count as f64;
         for (state, entries) in states {
-            metrics::gauge!(QUEUE_ENTRIES, "state" => state).set(count(entries));
+            ENTRIES.gauge([state]).set(count(entries));
         }
-        metrics::gauge!(QUEUE_OLDEST_AGE).set(oldest.unwrap_or_default());
-        metrics::gauge!(QUEUE_WORKERS).set(count(workers));
+        OLDEST.gauge([]).set(oldest.unwrap_or_default());
+        WORKERS.gauge([]).set(count(workers));
     }
     #[cfg(not(feature = "metrics"))]
     let _ = depth;
