@@ -55,6 +55,11 @@ impl Process {
         self.address
     }
 
+    /// Returns its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Returns its memory, as Linux reports it.
     ///
     /// # Panics
