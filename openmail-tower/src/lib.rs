@@ -1,8 +1,8 @@
-//! [OpenMail](https://openmail.sh)'s webhooks as a tower service: one verified, typed event, handed
-//! to the right inbox's handler exactly as often as it should be, and never lost once answered with
-//! 2xx.
+//! Receives [OpenMail](https://openmail.sh)'s webhooks as a tower service. Each delivery is
+//! verified and becomes a typed event for the handler of its inbox. Events can be deduplicated and
+//! stored in a durable queue, so that none is lost once it was answered with 2xx.
 //!
-//! # The way of an event
+//! # The path of an event
 //!
 //! ```text
 //! http::Request
@@ -15,8 +15,9 @@
 //!   └ handler        #[openmail_handler] async fn
 //! ```
 //!
-//! Each is an ordinary tower [`Layer`](tower_layer::Layer) or [`Service`](tower_service::Service),
-//! so tower's own go between them. `Dedupe` and `Enqueue` are there where you put them.
+//! Each part is an ordinary tower [`Layer`](tower_layer::Layer) or
+//! [`Service`](tower_service::Service), so tower's own layers can be added in between. `Dedupe` and
+//! `Enqueue` are optional.
 //!
 #![cfg_attr(
     all(
@@ -33,14 +34,14 @@
     doc = include_str!("../docs/steps.md")
 )]
 //!
-//! # What it stands on
+//! # Design principles
 //!
-//! - *Verified is a type.* Only this crate's sources make a [`VerifiedEvent`]; what has not been
-//!   verified cannot reach a handler, whatever the wiring.
-//! - *Only what is signed is trusted.* Routing and identity come from the signed body. `X-Event-Id`
-//!   is not signed: it is reported and never used.
-//! - *News never fails.* Unknown events, fields and words parse and are kept.
-//! - *An outcome is about the next delivery.* A handler's error means "try again" unless it says
+//! - *Verification is a type.* Only this crate can create a [`VerifiedEvent`]. An event that has
+//!   not been verified cannot reach a handler, however the services are combined.
+//! - *Only signed data is trusted.* Routing and identity come from the signed body. `X-Event-Id` is
+//!   not signed: it is reported, but never used.
+//! - *Unknown data is never an error.* Unknown events, fields and values are parsed and kept.
+//! - *An outcome decides about the next delivery.* A handler's error means "retry" unless it says
 //!   otherwise; see [`HandlerError`].
 //!
 //! # Features
@@ -49,26 +50,26 @@
 //! |---|---|---|
 //! | `macros` | `#[openmail_handler]` | yes |
 //! | `tracing` | [spans and log lines](telemetry) | yes |
-//! | `metrics` | [metrics](telemetry::metric) by the crate `metrics` | |
-//! | `opentelemetry` | links between the spans of several processes, by the crate `tracing-opentelemetry` | |
-//! | `agents` | [`layers::AgentResolver`]: the agent behind an inbox, looked up and remembered | |
-//! | `forward` | [`layers::Forward`]: events handed on over HTTP | |
-//! | `guard` | `layers::guard`: which mails run a handler, and which replies are sent | |
+//! | `metrics` | [metrics](telemetry::metric) through the crate `metrics` | |
+//! | `opentelemetry` | links between the spans of several processes, through the crate `tracing-opentelemetry` | |
+//! | `agents` | [`layers::AgentResolver`]: looks up the agent behind an inbox and remembers it | |
+//! | `forward` | [`layers::Forward`]: forwards events over HTTP | |
+//! | `guard` | `layers::guard`: decides which mails run a handler, and which replies are sent | |
 //! | `api` | `api`: OpenMail's REST API, with a client over hyper and rustls; `reply`: handlers that answer mails | |
-//! | `idn` | [`event::Address`]: domains in Unicode equal their form in ASCII | |
+//! | `idn` | [`event::Address`]: treats a domain in Unicode and its ASCII form as equal | |
 //! | `axum` | [`VerifiedEvent`] as an axum extractor | |
-//! | `anyhow` | [`HandlerError`] into `anyhow::Error` by `?` | |
-//! | `dedupe` | `dedupe`: one run an event, with a store of your own | |
-//! | `dedupe-memory` | the same with a store in memory | |
-//! | `dedupe-redis` | the same with a store in Redis | |
-//! | `queue` | `queue`: a durable queue, with a store of your own | |
-//! | `queue-sqlite` | the same with a store in SQLite | |
-//! | `queue-postgres` | the same with a store in PostgreSQL | |
-//! | `queue-postgres-tls` | and TLS to it, by rustls and the system's roots | |
-//! | `test-util` | `testing`: events to build and sign, and OpenMail's deliveries; `dedupe::contract`, `queue::contract`: tests for a store of your own | |
+//! | `anyhow` | converts [`HandlerError`] into `anyhow::Error` with `?` | |
+//! | `dedupe` | `dedupe`: runs each event once, with your own store | |
+//! | `dedupe-memory` | `dedupe` with a store in memory | |
+//! | `dedupe-redis` | `dedupe` with a store in Redis | |
+//! | `queue` | `queue`: a durable queue, with your own store | |
+//! | `queue-sqlite` | `queue` with a store in SQLite | |
+//! | `queue-postgres` | `queue` with a store in PostgreSQL | |
+//! | `queue-postgres-tls` | TLS to PostgreSQL, with rustls and the system's roots | |
+//! | `test-util` | `testing`: builds and signs events, and delivers them as OpenMail does; `dedupe::contract`, `queue::contract`: tests for your own store | |
 //!
-//! The default features need Rust 1.88; `dedupe` and `test-util` need 1.89, `queue-sqlite` and
-//! `queue-postgres` 1.94, since their dependencies do.
+//! The default features need Rust 1.88. `dedupe` and `test-util` need 1.89; `queue-sqlite` and
+//! `queue-postgres` need 1.94. Their dependencies set these versions.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
@@ -76,7 +77,7 @@
 #[cfg(feature = "api")]
 pub mod api;
 pub mod event;
-// The pages name items of every feature.
+// The pages link to items of every feature.
 #[cfg(all(
     any(doc, doctest),
     feature = "agents",
@@ -92,7 +93,7 @@ pub mod event;
 pub mod guide;
 pub mod handler;
 pub mod layers;
-// As sqlx, which its stores are built on.
+// The same as sqlx, on which its stores are built.
 #[cfg(feature = "queue")]
 #[clippy::msrv = "1.94"]
 pub mod queue;

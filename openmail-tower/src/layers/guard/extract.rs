@@ -7,9 +7,9 @@ use crate::{
 
 use super::rule::{Fired, Rule};
 
-/// What the guard said of this mail: an argument of a handler.
+/// What the guard decided about this mail. A handler can take it as an argument.
 ///
-/// Without a guard, and for events that are no mail, nothing is withheld.
+/// Without a guard, and for events that are not mails, no reply is withheld.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Guarded {
     muted: Option<Fired>,
@@ -20,13 +20,13 @@ impl Guarded {
         Self { muted }
     }
 
-    /// Returns whether the handler's reply will be withheld. A reply may still be withheld where this
-    /// is false, if other replies use up the rate meanwhile.
+    /// Returns whether the handler's reply will be withheld. Even if this returns `false`, the
+    /// reply is withheld if other replies use up the rate meanwhile.
     pub fn withholds_replies(&self) -> bool {
         self.muted.is_some()
     }
 
-    /// Returns the rule by which the reply will be withheld.
+    /// Returns the rule that will withhold the reply.
     pub fn rule(&self) -> Option<Rule> {
         self.muted.map(|fired| fired.rule)
     }

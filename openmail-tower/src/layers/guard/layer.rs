@@ -19,10 +19,10 @@ use super::{
     waiting::Waiting,
 };
 
-/// Decides for each mail whether its handler runs and whether its reply is sent. The module's docs
-/// have [the rules](super) and their defaults.
+/// Decides for each mail whether its handler runs and whether its reply is sent. The
+/// [module](super) lists the rules and their defaults.
 ///
-/// Everything that one layer and its clones wrap shares its counts and its settings.
+/// All services that one layer and its clones wrap share their counts and settings.
 #[derive(Clone, Default)]
 pub struct GuardLayer {
     pub(super) settings: Settings,
@@ -50,11 +50,11 @@ pub(super) struct Settings {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Guarding<'e> {
-    /// What it did. Never [`Action::Pass`].
+    /// What the guard did. Never [`Action::Pass`].
     pub action: Action,
     /// The rule that fired.
     pub rule: Rule,
-    /// Why it fired, in one word.
+    /// Why the rule fired, in one word.
     pub reason: &'static str,
     /// The event.
     pub event: &'e VerifiedEvent,
@@ -68,19 +68,19 @@ impl GuardLayer {
         self
     }
 
-    /// Names addresses of ours beside the inbox's own, so that agents do not talk to each other.
-    /// Default: none.
+    /// Sets your own addresses besides that of the inbox, so that your agents do not answer each
+    /// other. Default: none.
     #[must_use]
     pub fn own_addresses(mut self, addresses: impl IntoIterator<Item = Address>) -> Self {
         self.settings.own = addresses.into_iter().collect();
         self
     }
 
-    /// Sets the only senders that run a handler: addresses, domains, `*.` and a domain. A mail
-    /// without a readable sender is none of them. Default: everybody.
+    /// Sets the only senders whose mail runs a handler. A pattern is an address, a domain, or `*.`
+    /// and a domain. A mail without a readable sender does not match. Default: all senders.
     ///
     /// # Errors
-    /// When a text is not an [`AddressPattern`].
+    /// If a text is not an [`AddressPattern`].
     pub fn allow<T: AsRef<str>>(
         mut self,
         senders: impl IntoIterator<Item = T>,
@@ -89,10 +89,10 @@ impl GuardLayer {
         Ok(self)
     }
 
-    /// Sets senders that run no handler, also if they are allowed. Default: nobody.
+    /// Sets senders whose mail runs no handler, even if they are on the allow-list. Default: none.
     ///
     /// # Errors
-    /// As [`allow`](Self::allow).
+    /// As for [`allow`](Self::allow).
     pub fn block<T: AsRef<str>>(
         mut self,
         senders: impl IntoIterator<Item = T>,
@@ -101,44 +101,44 @@ impl GuardLayer {
         Ok(self)
     }
 
-    /// Sets the rate of runs for one sender in one inbox. Default: 30 an hour.
+    /// Sets the rate of runs for each sender in an inbox. Default: 30 an hour.
     #[must_use]
     pub fn runs_for_sender(mut self, rate: Rate) -> Self {
         self.settings.rates.runs_for_sender = rate;
         self
     }
 
-    /// Sets the rate of runs of an inbox. Default: 500 an hour.
+    /// Sets the rate of runs for each inbox. Default: 500 an hour.
     #[must_use]
     pub fn runs_of_inbox(mut self, rate: Rate) -> Self {
         self.settings.rates.runs_of_inbox = rate;
         self
     }
 
-    /// Sets the rate of mails answered in one thread. Default: 5 an hour.
+    /// Sets the rate of answered mails for each thread. Default: 5 an hour.
     #[must_use]
     pub fn replies_to_thread(mut self, rate: Rate) -> Self {
         self.settings.rates.replies_to_thread = rate;
         self
     }
 
-    /// Sets the rate of mails of one sender that are answered. Default: 20 a day.
+    /// Sets the rate of answered mails for each sender in an inbox. Default: 20 a day.
     #[must_use]
     pub fn replies_to_sender(mut self, rate: Rate) -> Self {
         self.settings.rates.replies_to_sender = rate;
         self
     }
 
-    /// Sets the rate of mails of an inbox that are answered. Default: 150 a day; OpenMail's own limit
-    /// is 200.
+    /// Sets the rate of answered mails for each inbox. Default: 150 a day; OpenMail's own limit is
+    /// 200.
     #[must_use]
     pub fn replies_of_inbox(mut self, rate: Rate) -> Self {
         self.settings.rates.replies_of_inbox = rate;
         self
     }
 
-    /// Sets which repetition of nearly the same text by one sender is a loop. Default: the third
-    /// within an hour.
+    /// Sets how often one sender must send nearly the same text for it to count as a loop. Default:
+    /// the third time within an hour.
     #[must_use]
     pub fn repeats(mut self, rate: Rate) -> Self {
         self.settings.rates.repeats = rate;
@@ -146,22 +146,23 @@ impl GuardLayer {
     }
 
     /// Sets where the rates are counted. Default: behind a queue, in the queue's database, so that
-    /// replicas count together and a restart forgets nothing; otherwise, in the memory of this process.
+    /// replicas share the counts and a restart does not reset them; otherwise, in the memory of
+    /// this process.
     #[must_use]
     pub fn counts(mut self, store: impl CountStore) -> Self {
         self.settings.counts = Some(Arc::new(store));
         self
     }
 
-    /// Obeys a switch.
+    /// Sets the switch that pauses everything or single inboxes. Default: none.
     #[must_use]
     pub fn pause(mut self, pause: &Pause) -> Self {
         self.settings.pause = pause.clone();
         self
     }
 
-    /// Sends refused mail to another service, such as the handler of a person's inbox. If it fails,
-    /// the event is tried again.
+    /// Sets a service that receives refused mail, such as one that passes it on to a person. If the
+    /// service fails, the event is retried. Default: none.
     #[must_use]
     pub fn divert<E>(mut self, service: E) -> Self
     where
@@ -178,7 +179,8 @@ impl GuardLayer {
         self
     }
 
-    /// Calls a function whenever a rule acts. It runs on the event's task: it should return at once.
+    /// Sets a function that is called whenever a rule acts. It runs on the event's task, so it
+    /// should return at once.
     #[must_use]
     pub fn on_action(mut self, hook: impl Fn(&Guarding<'_>) + Send + Sync + 'static) -> Self {
         self.settings.hook = Some(Arc::new(hook));
@@ -206,7 +208,7 @@ impl fmt::Debug for GuardLayer {
     }
 }
 
-/// No address is shown: it may be a customer's.
+/// Shows no addresses, since they may be customers'.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use crate::seam::{CountLimit, CountRequest, Counted};
 
-/// How many notes there are at most under a key, the latest.
+/// The maximum number of notes kept for a key; the oldest are dropped.
 const NOTES: usize = 256;
-/// How many keys there are at least before old ones are looked for.
+/// The minimum number of keys before expired ones are removed.
 const FEW: usize = 1024;
 
 /// The counts of one process.
@@ -23,7 +23,7 @@ pub(super) struct MemoryCounts(Mutex<Keys>);
 #[derive(Default)]
 struct Keys {
     by_key: HashMap<String, VecDeque<Entry>>,
-    /// The number of keys at which those that are over are removed.
+    /// The number of keys at which expired ones are removed.
     sweep_at: usize,
 }
 
@@ -34,7 +34,7 @@ struct Entry {
 }
 
 impl Keys {
-    /// Returns the time until a limit has room for `id`; `None` where it has.
+    /// Returns the time until a limit has room for `id`; `None` if it has room now.
     fn full(&self, limit: &CountLimit, id: &str, now: Instant) -> Option<Duration> {
         let entries = self.by_key.get(&limit.key);
         let within = |entry: &&Entry| now.duration_since(entry.at) < limit.window;
@@ -73,7 +73,7 @@ impl Keys {
         }
     }
 
-    /// Removes the keys whose windows are over, each time their number has doubled.
+    /// Removes the keys whose windows have ended, each time the number of keys has doubled.
     fn sweep(&mut self, now: Instant) {
         if self.by_key.len() < self.sweep_at.max(FEW) {
             return;
@@ -145,10 +145,10 @@ mod tests {
         let at = |id, limits: &[_], now| counts.count_at(&take(id, limits), now).full;
         assert_eq!(at("1", &[("a", 2), ("b", 1)], now), None);
         assert_eq!(at("2", &[("a", 2), ("b", 1)], now), Some((1, HOUR)));
-        // The refusal did not count under `a`.
+        // The refused request did not count under `a`.
         assert_eq!(at("3", &[("a", 2)], now), None);
         assert_eq!(at("4", &[("a", 2)], now), Some((0, HOUR)));
-        // The same id again is the same.
+        // The same id does not count twice.
         assert_eq!(at("3", &[("a", 2)], now), None);
         let later = now + HOUR / 2;
         assert_eq!(at("4", &[("a", 2)], later), Some((0, HOUR / 2)));

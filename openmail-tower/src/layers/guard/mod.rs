@@ -1,18 +1,18 @@
 //! Safety that does not depend on the model: [`GuardLayer`] decides which mails run a handler and
 //! which replies are sent.
 //!
-//! Most mail is not from a person. Spam costs money for every run, two agents answer each other until
-//! somebody stops them, and a text can talk an agent into things. A guard sees each
-//! `message.received` before its handler does:
+//! Most mail is not from a person. Each run for spam costs money, two agents answer each other
+//! until somebody stops them, and a text can talk an agent into things. A guard sees each
+//! `message.received` before its handler does, and takes one of these actions:
 //!
 //! | action | the handler | its reply | OpenMail is answered |
 //! |---|---|---|---|
 //! | [pass](Action::Pass) | runs | is sent | as the handler's outcome says |
 //! | [mute](Action::Mute) | runs | is withheld | 200 |
-//! | [put off](Action::PutOff) | runs later; no attempt is used | | behind a queue 200, else 503 |
+//! | [put off](Action::PutOff) | runs later; no attempt is used | | behind a queue 200, otherwise 503 |
 //! | [refuse](Action::Refuse) | does not run | | 200 |
 //!
-//! Each rule has an action of its own, which [`GuardLayer::on`] changes:
+//! Each rule has its own action, which [`GuardLayer::on`] changes:
 //!
 //! | rule | fires for | default |
 //! |---|---|---|
@@ -20,21 +20,21 @@
 //! | [`AutoReply`](Rule::AutoReply) | mail that [may not be answered automatically](crate::Message::no_reply_reason) | mute |
 //! | [`OwnAddress`](Rule::OwnAddress) | mail whose sender is the inbox itself, or an address given to [`own_addresses`](GuardLayer::own_addresses) | refuse |
 //! | [`Sender`](Rule::Sender) | senders outside the allow-list or on the block-list | refuse; there are no lists by default |
-//! | [`ReplyRate`](Rule::ReplyRate) | more than 5 replies to a thread an hour, 20 to a sender a day, 150 of an inbox a day | mute |
-//! | [`RunRate`](Rule::RunRate) | more than 30 runs for a sender an hour, 500 of an inbox an hour | put off; without a queue, refuse |
-//! | [`Loop`](Rule::Loop) | the third of nearly the same text by one sender within an hour | mute |
+//! | [`ReplyRate`](Rule::ReplyRate) | more answered mails than 5 an hour in a thread, 20 a day for a sender, or 150 a day for an inbox | mute |
+//! | [`RunRate`](Rule::RunRate) | more runs than 30 an hour for a sender, or 500 an hour for an inbox | put off; without a queue, refuse |
+//! | [`Loop`](Rule::Loop) | the third time within an hour that a sender writes nearly the same text | mute |
 //! | [`Pause`](Rule::Pause) | everything while a [`Pause`] is on | put off |
 //!
 //! Events other than `message.received` pass.
 //!
-//! Inside a queue's worker, the rates are counted in the queue's database: replicas count together,
-//! and a restart forgets nothing. Elsewhere they are counted in the memory of the process, unless
-//! [`GuardLayer::counts`] gives a [`CountStore`] that is shared.
+//! Inside a queue's worker, the rates are counted in the queue's database: replicas share the
+//! counts, and a restart does not reset them. Elsewhere, they are counted in the memory of the
+//! process, unless [`GuardLayer::counts`] sets a shared [`CountStore`].
 //!
 #![cfg_attr(feature = "macros", doc = "```")]
 #![cfg_attr(not(feature = "macros"), doc = "```ignore")]
-//! use openmail_tower::{EventRouter, MessageReceived, layers::guard::{GuardLayer, Guarded}, openmail_handler};
-//! use tower::Layer;
+//! use openmail_tower::{EventRouter, MessageReceived, layers::guard::{GuardLayer, Guarded},
+//! openmail_handler}; use tower::Layer;
 //!
 //! #[openmail_handler(event = "message.received")]
 //! async fn agent(mail: &MessageReceived, guarded: Guarded) {

@@ -13,8 +13,9 @@ use crate::event::InboxId;
 
 /// A switch that stops everything, or single inboxes, while the program runs.
 ///
-/// Mails that come meanwhile are put off until it is resumed; no attempt is used. Clones are the same
-/// switch: give one to [`GuardLayer::pause`](super::GuardLayer::pause) and keep another.
+/// Mails that arrive during a pause are put off until it ends, without using an attempt. Clones
+/// share the same switch: pass one to [`GuardLayer::pause`](super::GuardLayer::pause) and keep
+/// another.
 ///
 /// ```
 /// use openmail_tower::layers::guard::{GuardLayer, Pause};
@@ -40,7 +41,7 @@ impl Pause {
         self.0.everything.store(true, Ordering::Release);
     }
 
-    /// Resumes everything; inboxes that were paused on their own remain so.
+    /// Ends [`pause`](Self::pause). Inboxes that were paused individually stay paused.
     pub fn resume(&self) {
         self.0.everything.store(false, Ordering::Release);
     }
@@ -50,12 +51,12 @@ impl Pause {
         self.0.inboxes.write().unwrap_or_else(PoisonError::into_inner).insert(inbox.into());
     }
 
-    /// Resumes one inbox. Returns whether it was paused on its own.
+    /// Resumes one inbox. Returns whether it was paused individually.
     pub fn resume_inbox(&self, inbox: impl AsRef<str>) -> bool {
         self.0.inboxes.write().unwrap_or_else(PoisonError::into_inner).remove(inbox.as_ref())
     }
 
-    /// Returns whether events of an inbox, or those without one, are paused.
+    /// Returns whether the events of an inbox are paused; with `None`, whether everything is.
     pub fn is_paused(&self, inbox: Option<&InboxId>) -> bool {
         self.0.everything.load(Ordering::Acquire)
             || inbox.is_some_and(|inbox| {

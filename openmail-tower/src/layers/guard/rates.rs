@@ -12,7 +12,7 @@ use super::sketch::Sketch;
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// At most so many in so long a time: `Rate::new(5, Duration::from_secs(3600))`.
+/// A maximum number within a window of time: `Rate::new(5, Duration::from_secs(3600))`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     most: u32,
@@ -20,7 +20,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// Allows `most` within any `window`. A longer window than 30 days counts as 30 days.
+    /// Allows `most` within any `window`. A window longer than 30 days counts as 30 days.
     pub fn new(most: u32, window: Duration) -> Self {
         Self { most, window: window.min(30 * DAY) }
     }
@@ -61,7 +61,7 @@ impl Default for Rates {
 }
 
 impl Rates {
-    /// What to count before a run. A retry is a run of its own.
+    /// Returns what to count before a run. Each retry counts as another run.
     pub(super) fn before_run(
         &self,
         mail: &MessageReceived,
@@ -79,7 +79,8 @@ impl Rates {
             && self.repeats.most < u32::MAX
         {
             let key = bounded_key(of_sender("text", mail, sender));
-            // The message makes the note its own: the same mail again is no repetition.
+            // The message id is part of the note, so that a retry of the same mail is not a
+            // repetition.
             let message = bounded_key(mail.message.id.to_string());
             let message: String = message.chars().take(96).collect();
             let text = format!("{}/{message}", sketch.to_hex());
@@ -88,7 +89,7 @@ impl Rates {
         request
     }
 
-    /// What to count once there is a reply.
+    /// Returns what to count once there is a reply.
     pub(super) fn before_reply(
         &self,
         mail: &MessageReceived,
@@ -101,7 +102,8 @@ impl Rates {
         }
     }
 
-    /// Returns whether a text is one too many among the notes of its sender.
+    /// Returns whether the notes of a sender contain nearly the same text often enough to be a
+    /// loop.
     pub(super) fn is_repeated(&self, note: &CountNote, sketch: &Sketch, notes: &[String]) -> bool {
         let others = notes.iter().filter(|other| **other != note.text);
         let alike = others.filter(|other| {

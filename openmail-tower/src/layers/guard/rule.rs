@@ -1,6 +1,6 @@
-//! [`Rule`] and [`Action`]: what a guard looks at, and what it does.
+//! [`Rule`] and [`Action`]: what a guard checks, and what it does.
 
-/// What a guard does with a mail. Later ones are stronger.
+/// What a guard does with a mail. Each action is stronger than the previous one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Action {
@@ -26,23 +26,23 @@ impl Action {
     }
 }
 
-/// A reason for which a guard acts. The table at [`guard`](super) has the defaults.
+/// A reason for which a guard acts. The [module](super) lists the defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Rule {
-    /// OpenMail's filters call it spam or malicious.
+    /// OpenMail's filters classify the mail as spam or malicious.
     Verdict,
-    /// It may not be answered automatically.
+    /// The mail may not be answered automatically.
     AutoReply,
-    /// Its sender is an address of ours.
+    /// The sender is one of your own addresses.
     OwnAddress,
-    /// Its sender is not on the allow-list, or on the block-list.
+    /// The sender is not on the allow-list, or is on the block-list.
     Sender,
-    /// Too many replies went to its thread, to its sender or out of its inbox.
+    /// Too many mails were answered in this thread, for this sender, or in this inbox.
     ReplyRate,
-    /// Too many mails of its sender or its inbox ran.
+    /// Too many mails of this sender or this inbox were run.
     RunRate,
-    /// Its sender wrote nearly the same text before.
+    /// The sender has written nearly the same text repeatedly.
     Loop,
     /// A [`Pause`](super::Pause) is on.
     Pause,
@@ -104,7 +104,7 @@ impl Actions {
     }
 }
 
-/// A rule that fired: what it does, and in one word why.
+/// A rule that fired, its action, and the reason in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fired {
     pub(super) rule: Rule,

@@ -26,14 +26,14 @@ use super::{
     waiting::LONGEST,
 };
 
-/// How soon a mail that a pause put off is looked at again.
+/// The delay after which a mail that was put off by a pause is checked again.
 const PAUSED_FOR: Duration = Duration::from_secs(10);
-/// The reason of a rate of runs that one sender has used up.
+/// The reason given when a sender has used up its rate of runs.
 const OF_SENDER: &str = "sender";
-/// The longest wait for the store of the counts.
+/// The maximum time for the store of the counts to answer.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Decides for each mail whether its handler runs and whether its reply is sent. Made by
+/// Decides for each mail whether its handler runs and whether its reply is sent. Created by
 /// [`GuardLayer`](super::GuardLayer).
 #[derive(Clone)]
 pub struct Guard<E> {
@@ -57,7 +57,7 @@ where
     type Error = HandlerError;
     type Future = OutcomeFuture;
 
-    /// Always ready: a mail that is refused takes no place in the inner service.
+    /// Always ready, so that a refused mail does not use capacity of the inner service.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
         Poll::Ready(Ok(()))
     }
@@ -108,7 +108,7 @@ impl Settings {
             muted = muted.or(self.fire(repeated, Rule::Loop, "repeated"));
         }
         muted = muted.or(self.fire(counted.over.is_some(), Rule::ReplyRate, "replies"));
-        // A rule whose action was changed may do more than mute.
+        // If `GuardLayer::on` changed a rule's action, the rule may do more than mute.
         if let Some(fired) = muted.filter(|fired| fired.action > Action::Mute) {
             return self.act(fired, event, Some(LONGEST)).await;
         }
@@ -131,7 +131,7 @@ impl Settings {
         }
     }
 
-    /// The first rule that refuses a mail by what it is.
+    /// Returns the first rule that fires because of the mail itself: its verdict or its sender.
     fn refusal(&self, mail: &MessageReceived, sender: Option<&Address>) -> Option<Fired> {
         let message = &mail.message;
         self.fire(!message.is_trustworthy(), Rule::Verdict, "verdict")
@@ -147,8 +147,8 @@ impl Settings {
             })
     }
 
-    /// Whether a mail comes from an address of ours: one given to the guard, or the only recipient,
-    /// which is the inbox.
+    /// Returns whether a mail comes from one of our own addresses: either one given to the guard,
+    /// or the mail's only recipient, which is the inbox.
     fn is_own(&self, mail: &MessageReceived, sender: Option<&Address>) -> bool {
         let Some(sender) = sender else { return false };
         let recipients = mail.message.recipients();
@@ -168,8 +168,8 @@ impl Settings {
         event: VerifiedEvent,
         later: Option<Duration>,
     ) -> Result<Outcome, HandlerError> {
-        // OpenMail tries five times within 7.5 minutes: a rate would only lose the mail. A pause may
-        // be shorter.
+        // OpenMail tries five times within 7.5 minutes, and most rates take longer to have room:
+        // the mail would be lost anyway. A pause may end sooner.
         let is_delivery = event.arrival().is_some();
         if is_delivery && fired.action == Action::PutOff && fired.rule != Rule::Pause {
             fired.action = Action::Refuse;
@@ -178,7 +178,7 @@ impl Settings {
         if fired.action == Action::PutOff {
             let later = later.unwrap_or(LONGEST).min(LONGEST);
             let error = HandlerError::put_off(PutOff(fired), later);
-            // Others of its thread must not wait for one sender's flood.
+            // Mail from others in the thread must not wait for one sender's flood.
             let is_of_sender = fired.rule == Rule::RunRate && fired.reason == OF_SENDER;
             return Err(if is_of_sender { error.stepping_aside() } else { error });
         }
@@ -195,7 +195,8 @@ impl Settings {
         }
     }
 
-    /// Counts in the store that was given, in that of the worker around, or in memory.
+    /// Counts in the store given to the layer, else in the store of the surrounding worker, else in
+    /// memory.
     async fn count(
         &self,
         event: &VerifiedEvent,
@@ -210,8 +211,8 @@ impl Settings {
         within(COUNT_TIMEOUT, counts.count(request), late).await
     }
 
-    /// Counts a reply. The handler has run: if the store fails now, a second run would pay for the
-    /// answer again, so the process counts on its own.
+    /// Counts a reply. The handler has already run, and another run would pay for the answer again.
+    /// So if the store fails now, the reply is counted in memory instead.
     async fn counted_reply(&self, event: &VerifiedEvent, request: &CountRequest) -> Counted {
         match self.count(event, request).await {
             Ok(counted) => counted,
@@ -235,7 +236,7 @@ where
     Oneshot::new(events, event).await.map_err(|error| HandlerError::from_boxed(error.into()))
 }
 
-/// The error of a mail that runs later.
+/// The error with which a mail is put off.
 #[derive(Debug, thiserror::Error)]
 #[error("put off by the guard's rule {} ({})", .0.rule.as_str(), .0.reason)]
 struct PutOff(Fired);

@@ -1,35 +1,35 @@
-//! Near-identical texts: a small sketch of a text's words.
+//! Recognises near-identical texts by a small sketch of their words.
 
 use std::fmt::Write as _;
 
 use crate::event::{Message, beginning, new_text};
 
-/// The hashes that a sketch keeps: the smallest of all.
+/// The number of hashes in a sketch: the smallest ones of a text.
 const SIZE: usize = 12;
-/// Of these, how many two near-identical texts share at least.
+/// The minimum number of hashes that two near-identical texts share.
 const ALIKE: usize = 9;
-/// The bytes of a text that are looked at.
+/// The maximum number of bytes of a text that are read.
 const LONGEST: usize = 4 << 10;
-/// The bytes of a mail in which its new text is looked for: answers stand above what they quote, or
-/// between it.
+/// The maximum number of bytes of a mail that are searched for its new text, which stands above or
+/// between the quotes.
 const LONGEST_MAIL: usize = 16 << 10;
 
 /// The smallest hashes of a text's words, which near-identical texts mostly share.
 ///
-/// Digits, punctuation and the case of letters are left out: a counter or a date in an automatic
-/// answer does not make it another text.
+/// Digits, punctuation and the case of letters are ignored, so that a counter or a date does not
+/// make an automatic answer a different text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sketch(Vec<u32>);
 
 impl Sketch {
-    /// Returns the sketch of what a mail adds to its conversation: a history that it quotes would make
-    /// each mail of a loop another text.
+    /// Returns the sketch of what a mail adds to its conversation. With the quoted history, each
+    /// mail of a loop would be a different text.
     pub(super) fn of_new_text(mail: &Message) -> Option<Self> {
         let text = mail.body_text.as_deref().unwrap_or_default();
         Self::of(&new_text(beginning(text, LONGEST_MAIL), mail.subject.as_deref()))
     }
 
-    /// `None` where the text has no words.
+    /// Returns the sketch of a text; `None` if the text has no words.
     fn of(text: &str) -> Option<Self> {
         const FNV_OFFSET: u32 = 0x811c_9dc5;
         let mut smallest: Vec<u32> = Vec::with_capacity(SIZE + 1);
@@ -47,7 +47,7 @@ impl Sketch {
         (!smallest.is_empty()).then_some(Self(smallest))
     }
 
-    /// Reads what `Display` wrote.
+    /// Parses the output of [`to_hex`](Self::to_hex).
     pub(super) fn parse(text: &str) -> Option<Self> {
         let bytes = hex::decode(text).ok()?;
         let hashes = bytes.chunks_exact(4).map(|four| four.try_into().map(u32::from_be_bytes));
@@ -70,7 +70,8 @@ impl Sketch {
     }
 }
 
-/// FNV of short words differs mostly in its lower bits, and the smallest are chosen by the upper ones.
+/// Spreads a hash over all of its bits. FNV hashes of short words differ mostly in the lower bits,
+/// but the upper bits decide which hashes are the smallest.
 fn scrambled(hash: u32) -> u32 {
     let hash = (hash ^ (hash >> 16)).wrapping_mul(0x85eb_ca6b);
     let hash = (hash ^ (hash >> 13)).wrapping_mul(0xc2b2_ae35);

@@ -1,4 +1,4 @@
-//! When mails come back that a rate has put off.
+//! Decides when mails that were put off by a rate are checked again.
 
 use std::{
     collections::HashMap,
@@ -10,28 +10,30 @@ use tokio::time::Instant;
 
 use crate::seam::CountLimit;
 
-/// The longest time after which a mail is looked at again.
+/// The maximum delay after which a mail is checked again.
 pub(super) const LONGEST: Duration = Duration::from_secs(60 * 60);
-/// How many keys there are at least before old ones are looked for.
+/// The minimum number of keys before expired ones are removed.
 const FEW: usize = 1024;
 
-/// How many mails wait for each rate, as far as this process knows.
+/// The number of mails that wait for each rate, as far as this process knows.
 ///
-/// As many as the rate allows come back when it has room. Of a flood, the others are spread over the
-/// time until then: to look at all of them at the same moment would keep other mails waiting.
+/// As many mails as the rate allows come back when it has room. If there are more, as in a flood,
+/// the others come back at random times: checking all of them at the same moment would delay other
+/// mails.
 #[derive(Debug, Default)]
 pub(super) struct Waiting(Mutex<Keys>);
 
 #[derive(Debug, Default)]
 struct Keys {
-    /// The beginning of a window, and how many were put off within it.
+    /// The start of a window, and the number of mails put off within it.
     by_key: HashMap<String, (Instant, u32)>,
-    /// The number of keys at which those of the past are removed.
+    /// The number of keys at which expired ones are removed.
     sweep_at: usize,
 }
 
 impl Waiting {
-    /// Returns when to look at a mail again for which a limit has no room before `free_in`.
+    /// Returns the delay after which to check a mail again if a limit has no room for it before
+    /// `free_in`.
     pub(super) fn delay(&self, limit: &CountLimit, free_in: Duration) -> Duration {
         let place = self.place(limit, Instant::now());
         let longest = limit.window.min(LONGEST);
