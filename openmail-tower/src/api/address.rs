@@ -1,10 +1,10 @@
-//! Which addresses a download may lead to.
+//! The addresses that a download may connect to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-/// Whether a URL names this machine.
+/// Returns whether a URL names this machine.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => {
@@ -17,8 +17,8 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Whether an address is one of the public internet. Everything else could be a service of the
-/// receiver's own network, such as a cloud's metadata service.
+/// Returns whether an address belongs to the public internet. Any other address could be a service
+/// in the receiver's own network, such as a cloud's metadata service.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -49,12 +49,12 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         Ipv4Addr::new(a, b, c, d)
     };
     match segments {
-        // IPv4-mapped, IPv4-compatible, NAT64: what counts is the address inside.
+        // IPv4-mapped, NAT64: the embedded address counts.
         [0, 0, 0, 0, 0, 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => is_public_v4(v4_at(6)),
         // protocol assignments (Teredo and ORCHID among them), documentation, 6to4
         [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x2002, ..] => false,
         [0x3fff, 0..=0xfff, ..] => false,
-        // Only this eighth is given out as global unicast.
+        // Only this eighth of the address space is allocated as global unicast.
         [0x2000..=0x3fff, ..] => true,
         _ => false,
     }

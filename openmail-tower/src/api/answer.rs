@@ -1,4 +1,4 @@
-//! What an answer of OpenMail's says.
+//! Interprets OpenMail's error responses.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,14 +9,13 @@ use crate::seam::retry_after;
 
 use super::error::{ApiError, ApiErrorKind};
 
-/// A code is short; anything longer is cut.
+/// The maximum length of a code; anything longer is cut.
 const CODE: usize = 64;
 const MESSAGE: usize = 500;
-/// How soon to ask again where OpenMail is still working on the same key.
+/// The delay before the next attempt if OpenMail is still processing a request with the same key.
 const SOON: Duration = Duration::from_secs(2);
 
-/// The body of every error of OpenMail's. An answer without a text in `error` came from something
-/// in between.
+/// The body of OpenMail's errors. A response without a string `error` came from a proxy in between.
 #[derive(Deserialize)]
 struct Refusal {
     error: String,
@@ -24,7 +23,7 @@ struct Refusal {
     message: serde_json::Value,
 }
 
-/// Reads an answer whose status is not 2xx.
+/// Converts a response whose status is not 2xx.
 pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiError {
     let delay = retry_after(headers, SystemTime::now());
     let Ok(Refusal { error, message }) = serde_json::from_slice(body) else {
@@ -39,7 +38,7 @@ pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> A
     let kind = kind(status, &code, &message);
     let is_busy = kind == ApiErrorKind::Unavailable && status.is_client_error();
     let maybe = matches!(kind, ApiErrorKind::Unavailable | ApiErrorKind::KeyReused);
-    // Whatever stands in `error` goes into logs, so only what looks like a code does.
+    // The code goes into logs, so anything that does not look like a code is left out.
     let is_code = code.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
     let shown = if is_code { code.as_str() } else { "with a code that is none" };
     ApiError::new(kind, format!("OpenMail answered {} {shown}", status.as_u16()))
@@ -71,7 +70,7 @@ fn kind(status: StatusCode, code: &str, message: &str) -> ApiErrorKind {
         StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY
             if speaks_of_the_key(code, message) =>
         {
-            // The first request with the key has not ended yet: nothing is known of it.
+            // The first request with the key is still in progress; its result is not known yet.
             if is_in_progress(code, message) { Kind::Unavailable } else { Kind::KeyReused }
         }
         StatusCode::BAD_REQUEST => Kind::BadRequest,
@@ -86,7 +85,8 @@ fn kind(status: StatusCode, code: &str, message: &str) -> ApiErrorKind {
     }
 }
 
-/// How OpenMail says that a key was used with another body is not documented.
+/// Returns whether an error is about the idempotency key. How OpenMail reports a key that was used
+/// with another body is not documented.
 fn speaks_of_the_key(code: &str, message: &str) -> bool {
     [code, message].iter().any(|text| text.to_ascii_lowercase().contains("idempot"))
 }
@@ -99,7 +99,7 @@ fn is_in_progress(code: &str, message: &str) -> bool {
     })
 }
 
-/// On one line, and of bounded length.
+/// Returns a text without control characters, cut to `longest` characters.
 fn plain(text: &str, longest: usize) -> String {
     text.chars().filter(|c| !c.is_control()).take(longest).collect()
 }

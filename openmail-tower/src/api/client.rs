@@ -25,14 +25,14 @@ use super::{
 };
 
 const USER: &str = concat!("openmail-tower/", env!("CARGO_PKG_VERSION"));
-/// An error's body is read up to so many bytes.
+/// The maximum number of bytes read of an error's body.
 const REFUSAL: usize = 64 * 1024;
 
 /// A client of OpenMail's REST API.
 ///
-/// Cheap to clone; clones share connections. The API key goes to the API's host only, and nowhere
-/// along with a redirect. Answers are bounded in size and time, and nothing is retried: see
-/// [`ApiError`] for what a handler does with an error.
+/// Cheap to clone; clones share connections. The API key is sent to the API's host only, never to
+/// the target of a redirect. Responses are bounded in size and time. Nothing is retried: see
+/// [`ApiError`] for what an error means in a handler.
 #[derive(Clone)]
 pub struct OpenMail {
     http: Arc<dyn Http>,
@@ -42,20 +42,20 @@ pub struct OpenMail {
 }
 
 impl OpenMail {
-    /// A client as the environment says: the key from `OPENMAIL_API_KEY`, and the API's URL from
-    /// `OPENMAIL_API_URL` (default: `https://api.openmail.sh`; plain `http` to loopback only).
+    /// Creates a client from the environment: the key from `OPENMAIL_API_KEY`, and the API's URL
+    /// from `OPENMAIL_API_URL` (default: `https://api.openmail.sh`; plain `http` to loopback only).
     ///
     /// # Errors
-    /// When the key is missing or malformed, the URL is not valid, or the system has no trusted
+    /// If the key is missing or malformed, the URL is not valid, or the system has no trusted
     /// certificates.
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::connect(ApiKey::from_env()?, Base::from_env()?)
     }
 
-    /// A client of `https://api.openmail.sh`.
+    /// Creates a client for `https://api.openmail.sh`.
     ///
     /// # Errors
-    /// When the system has no trusted certificates.
+    /// If the system has no trusted certificates.
     pub fn new(key: ApiKey) -> Result<Self, ConfigError> {
         Self::connect(key, Base::new(API_URL)?)
     }
@@ -65,14 +65,14 @@ impl OpenMail {
         Ok(Self::over(Arc::new(Over::new(client)), key, base))
     }
 
-    /// A client over a tower service of HTTP requests, such as a hyper-util client with layers of
-    /// your own.
+    /// Creates a client that sends its requests through a tower service, such as a hyper-util
+    /// client with your own layers.
     ///
-    /// The service should follow no redirects, and connect to public addresses only for requests
-    /// whose extensions have [`Untrusted`](super::Untrusted).
+    /// The service should not follow redirects. For requests whose extensions contain
+    /// [`Untrusted`](super::Untrusted), it should connect to public addresses only.
     ///
     /// # Errors
-    /// When `url` is no `https` URL, nor plain `http` to loopback.
+    /// If `url` is neither an `https` URL nor plain `http` to loopback.
     ///
     /// ```
     /// use openmail_tower::api::{ApiKey, Client, OpenMail};
@@ -102,11 +102,11 @@ impl OpenMail {
         Ok(Self::over(Arc::new(Over::new(client)), key, Base::new(url)?))
     }
 
-    /// Uses the API at another URL, as a local one for tests.
+    /// Creates a client for the API at another URL, such as a local one for tests.
     ///
     /// # Errors
-    /// When `url` is no `https` URL, nor plain `http` to loopback; or when the system has no trusted
-    /// certificates.
+    /// If `url` is neither an `https` URL nor plain `http` to loopback, or if the system has no
+    /// trusted certificates.
     pub fn at(key: ApiKey, url: &str) -> Result<Self, ConfigError> {
         Self::connect(key, Base::new(url)?)
     }
@@ -115,8 +115,8 @@ impl OpenMail {
         Self { http, key, base, timeout: Duration::from_secs(30) }
     }
 
-    /// Maximum time for one request and its answer, except for downloads. Files that are sent get 1 s
-    /// more for each 256 KiB. Default: 30 s.
+    /// Sets the maximum time for a request and its response, except for downloads. Each 256 KiB of
+    /// a mail that is sent adds 1 s. Default: 30 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -137,7 +137,7 @@ impl OpenMail {
             .ok_or_else(|| ApiError::new(ApiErrorKind::Invalid, "an id is empty, `.` or `..`"))
     }
 
-    /// One request to a URL; it has the key only if the URL is the API's.
+    /// Sends a request to a URL. The key is included only if the URL belongs to the API.
     pub(super) async fn answer(
         &self,
         mut request: Request<Full<Bytes>>,
@@ -159,7 +159,7 @@ impl OpenMail {
         }
     }
 
-    /// One request to the API that is answered with JSON of at most `limit` bytes.
+    /// Sends a request to the API, and reads a JSON response of at most `limit` bytes.
     pub(super) async fn json<T: DeserializeOwned>(
         &self,
         request: Request<Full<Bytes>>,
@@ -169,7 +169,7 @@ impl OpenMail {
         self.json_within(self.timeout, request, url, limit).await
     }
 
-    /// As [`json`](Self::json), with a time limit of its own.
+    /// Like [`json`](Self::json), with a separate time limit.
     pub(super) async fn json_within<T: DeserializeOwned>(
         &self,
         time_limit: Duration,
@@ -186,8 +186,8 @@ impl OpenMail {
         let (head, body) = answer.into_parts();
         let body = read(body, limit, until).await?;
         serde_json::from_slice(&body).map_err(|error| {
-            // A captive portal and the like answer 200 with a page. What has no form of JSON at all
-            // did not come from OpenMail.
+            // A captive portal or a proxy may answer 200 with a page. A body that is not JSON at
+            // all did not come from OpenMail.
             let kind = if serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
                 ApiErrorKind::Unavailable
             } else {
@@ -201,7 +201,7 @@ impl OpenMail {
     }
 }
 
-/// Where an answer could not be read. The parser's own words may quote mail.
+/// The position at which a response cannot be parsed. The parser's own message may quote mail.
 #[derive(Debug, thiserror::Error)]
 #[error("it cannot be read from line {line} column {column} on")]
 struct Shapeless {
@@ -209,10 +209,10 @@ struct Shapeless {
     column: usize,
 }
 
-/// Reads an answer that is no success.
+/// Reads a response whose status is not 2xx.
 pub(super) async fn refused(answer: Answer, until: Instant) -> ApiError {
     let (head, body) = answer.into_parts();
-    // One that cannot be read is none of OpenMail's.
+    // A body that cannot be read is treated as not OpenMail's.
     let body = read(body, REFUSAL, until).await.unwrap_or_default();
     refusal(head.status, &head.headers, &body)
 }

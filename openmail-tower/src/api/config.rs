@@ -1,4 +1,4 @@
-//! The API key and the API's address.
+//! The API key and the API's URL.
 
 use std::{env, ffi::OsString, fmt, sync::Arc};
 
@@ -14,9 +14,9 @@ pub const API_URL_VARIABLE: &str = "OPENMAIL_API_URL";
 
 pub(super) const API_URL: &str = "https://api.openmail.sh";
 
-/// An API key of OpenMail's, as in `om_…`.
+/// An API key of OpenMail, such as `om_…`.
 ///
-/// Cheap to clone. `Debug` does not show it, and it is wiped from memory with its last clone.
+/// Cheap to clone. `Debug` does not show the key, and dropping the last clone wipes it from memory.
 ///
 /// ```
 /// use openmail_tower::api::{ApiKey, ConfigErrorKind};
@@ -31,7 +31,7 @@ pub struct ApiKey {
     authorization: HeaderValue,
 }
 
-/// What a header's value keeps until its last clone is gone.
+/// The memory of a header value, wiped when the last clone of the value is dropped.
 struct Wiped(Zeroizing<Vec<u8>>);
 
 impl AsRef<[u8]> for Wiped {
@@ -41,16 +41,16 @@ impl AsRef<[u8]> for Wiped {
 }
 
 impl ApiKey {
-    /// Takes the key's text.
+    /// Creates a key from its text.
     ///
     /// # Errors
-    /// When the key is empty, or holds a blank, a quote or a character that cannot be sent.
+    /// If the key is empty, or contains a blank, a quote or a character that cannot be sent.
     pub fn new(text: impl AsRef<str>) -> Result<Self, ConfigError> {
         let text = text.as_ref();
         if text.trim().is_empty() {
             return Err(ConfigErrorKind::KeyMissing.into());
         }
-        // Quotes are those of an env file that was read as it is.
+        // Quotes come from an env file whose reader does not remove them.
         if !text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'`".contains(&byte)) {
             return Err(ConfigErrorKind::KeyMalformed.into());
         }
@@ -66,7 +66,7 @@ impl ApiKey {
     /// Reads the key from `OPENMAIL_API_KEY`.
     ///
     /// # Errors
-    /// When the variable is not set, and as [`ApiKey::new`].
+    /// If the variable is not set, and as for [`ApiKey::new`].
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::from_variable(env::var_os(API_KEY_VARIABLE))
     }
@@ -88,14 +88,14 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// Where the API is.
+/// The URL of the API.
 #[derive(Clone)]
 pub(super) struct Base {
     url: Arc<Url>,
 }
 
 impl Base {
-    /// Reads a URL: `https`, or plain `http` to this machine only.
+    /// Parses a URL: `https`, or plain `http` to this machine only.
     pub(super) fn new(text: &str) -> Result<Self, ConfigError> {
         let mut url = Url::parse(text.trim()).map_err(|_| ConfigErrorKind::UrlInvalid)?;
         let has_credentials = !url.username().is_empty() || url.password().is_some();
@@ -124,12 +124,13 @@ impl Base {
         super::address::is_loopback(&self.url)
     }
 
-    /// Whether a URL belongs to the API itself, so that the key may go there.
+    /// Returns whether a URL belongs to the API itself, so that the key may be sent there.
     pub(super) fn owns(&self, url: &Url) -> bool {
         url.origin() == self.url.origin()
     }
 
-    /// The URL of a path. Segments are encoded; `None` for one that would lead elsewhere.
+    /// Returns the URL of a path. Its segments are encoded; returns `None` if a segment is empty or
+    /// would lead to another path.
     pub(super) fn at(&self, segments: &[&str]) -> Option<Url> {
         if segments.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
             return None;
@@ -139,7 +140,7 @@ impl Base {
         Some(url)
     }
 
-    /// A URL as it stands in an answer: absolute, or relative to the API.
+    /// Resolves a URL from a response: absolute, or relative to the API.
     pub(super) fn resolve(&self, text: &str) -> Option<Url> {
         self.url.join(text).ok()
     }
@@ -151,8 +152,8 @@ impl fmt::Debug for Base {
     }
 }
 
-/// Why an [`OpenMail`](super::OpenMail) cannot be made. Its `Debug` is its `Display`, because that
-/// is what a `main` that returns it prints.
+/// Why an [`OpenMail`](super::OpenMail) cannot be created. Its `Debug` output equals its `Display`
+/// output, since a `main` that returns the error prints the former.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}")]
 pub struct ConfigError {
@@ -160,7 +161,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// What is wrong.
+    /// Returns what is wrong.
     pub fn kind(&self) -> ConfigErrorKind {
         self.kind
     }
@@ -182,19 +183,19 @@ impl From<ConfigErrorKind> for ConfigError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigErrorKind {
-    /// The API key is not set or empty.
+    /// The API key is not set, or is empty.
     #[error("OPENMAIL_API_KEY is not set; create a key in OpenMail's settings")]
     KeyMissing,
-    /// The API key holds a blank, a quote or a character that cannot be sent.
+    /// The API key contains a blank, a quote or a character that cannot be sent.
     #[error("the OpenMail API key holds a blank, a quote or another character that no key has")]
     KeyMalformed,
-    /// The API's URL is no `http` or `https` URL, or has credentials or a query.
+    /// The API's URL is not an `http` or `https` URL, or contains credentials or a query.
     #[error("the OpenMail API's URL is not valid; the default is https://api.openmail.sh")]
     UrlInvalid,
-    /// The API's URL is plain `http`, and not to this machine.
+    /// The API's URL is plain `http`, and not on this machine.
     #[error("the OpenMail API's URL must be https; plain http is allowed to loopback only")]
     UrlNotSecure,
-    /// The system has no trusted certificates, so that no `https` URL can be reached.
+    /// The system has no trusted certificates, so no `https` URL can be reached.
     #[error("the system has no trusted certificates; install them (often `ca-certificates`)")]
     NoCertificates,
 }

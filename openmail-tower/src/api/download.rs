@@ -1,4 +1,4 @@
-//! [`Download`]: an attachment's bytes.
+//! [`Download`]: downloads an attachment.
 
 use std::{collections::HashSet, fmt, time::Duration};
 
@@ -28,13 +28,13 @@ use super::{
 const LARGEST: u64 = 25 * 1024 * 1024;
 const REDIRECTS: usize = 5;
 
-/// Which message an attachment belongs to: from a [`MessageReceived`] or a [`Message`].
+/// The message that an attachment belongs to. Converts from a [`MessageReceived`] or a [`Message`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MessageRef {
-    /// The message's thread, if it is known.
+    /// The id of the message's thread, if known.
     pub thread: Option<ThreadId>,
-    /// The message.
+    /// The id of the message.
     pub message: MessageId,
 }
 
@@ -51,12 +51,12 @@ impl From<&Message> for MessageRef {
 }
 
 impl OpenMail {
-    /// Prepares the download of an attachment; [`bytes`](Download::bytes),
-    /// [`copy_to`](Download::copy_to) or [`save_in`](Download::save_in) starts it.
+    /// Prepares the download of an attachment. Start it with [`bytes`](Download::bytes),
+    /// [`copy_to`](Download::copy_to) or [`save_in`](Download::save_in).
     ///
-    /// The attachment's URL is followed as it stands, through up to 5 redirects. The API key goes to
-    /// the API's host only. Redirects must be `https` and lead to public addresses; an API on this
-    /// machine may also lead to this machine.
+    /// The download follows the attachment's URL and up to 5 redirects. The API key is sent to the
+    /// API's host only. Redirects must be `https` and lead to public addresses; if the API is on
+    /// this machine, they may also lead to this machine.
     ///
     /// ```no_run
     /// use openmail_tower::{MessageReceived, api::{ApiError, OpenMail}};
@@ -94,26 +94,27 @@ pub struct Download {
 }
 
 impl Download {
-    /// Says which message it belongs to. With that, an expired URL is renewed once by reading the
-    /// message again.
+    /// Sets the message that the attachment belongs to. With it, an expired URL is renewed once by
+    /// reading the message again. Default: none.
     pub fn of(mut self, message: impl Into<MessageRef>) -> Self {
         self.message = Some(message.into());
         self
     }
 
-    /// Maximum size in bytes. Default: the size that the attachment states, and at most 25 MiB.
+    /// Sets the maximum size in bytes. Default: the size that the attachment states, at most 25
+    /// MiB.
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.max_size = Some(bytes);
         self
     }
 
-    /// Maximum time for the whole download. Default: 5 min.
+    /// Sets the maximum time for the whole download. Default: 5 min.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Maximum time in which nothing arrives. Default: 30 s.
+    /// Sets the maximum time without receiving a byte. Default: 30 s.
     pub fn stall_timeout(mut self, timeout: Duration) -> Self {
         self.stall = timeout;
         self
@@ -122,7 +123,8 @@ impl Download {
     /// Downloads the attachment into memory.
     ///
     /// # Errors
-    /// See [`ApiErrorKind`]: expired, too large, stalled, leading astray, or as for any request.
+    /// If the URL has expired or leads to a forbidden address, if the file is too large, if the
+    /// download stalls, or as for any request; see [`ApiErrorKind`].
     pub async fn bytes(self) -> Result<Bytes, ApiError> {
         let mut body = self.open().await?;
         let mut all = BytesMut::new();
@@ -135,17 +137,17 @@ impl Download {
         Ok(all.freeze())
     }
 
-    /// Downloads the attachment into a writer, flushes it, and returns how many bytes that were.
+    /// Downloads the attachment into a writer, flushes it, and returns the number of bytes.
     ///
     /// # Errors
-    /// As [`bytes`](Self::bytes); [`Disk`](ApiErrorKind::Disk) when the writer fails. A part may be
-    /// written then.
+    /// As for [`bytes`](Self::bytes), and [`Disk`](ApiErrorKind::Disk) if the writer fails. After
+    /// an error, part of the file may have been written.
     pub async fn copy_to<W: AsyncWrite + Unpin>(self, writer: &mut W) -> Result<u64, ApiError> {
         let mut body = self.open().await?;
         body.copy_to(writer).await
     }
 
-    /// Follows the URL to the file itself.
+    /// Follows the URL until the file itself is found.
     pub(super) async fn open(&self) -> Result<Incoming, ApiError> {
         let until = deadline(self.timeout);
         let old = match &self.attachment.url {
@@ -153,7 +155,7 @@ impl Download {
             None => return self.follow(&self.renewed(until).await?, until).await,
         };
         match self.follow(&old, until).await {
-            // Signed URLs live for 15 minutes, and say so with whatever status.
+            // Signed URLs expire after 15 minutes. Hosts answer expired ones with various statuses.
             Err(error) if is_gone(&error) && self.can_renew() => {
                 self.follow(&self.renewed(until).await?, until).await
             }
@@ -203,7 +205,7 @@ impl Download {
         self.message.as_ref().is_some_and(|of| of.thread.is_some())
     }
 
-    /// Reads the message again for a fresh URL.
+    /// Reads the message again, and returns the new URL.
     async fn renewed(&self, until: Instant) -> Result<String, ApiError> {
         let none = |what| Err(ApiError::new(ApiErrorKind::Expired, what));
         let Some(MessageRef { thread: Some(thread), message }) = &self.message else {
@@ -218,7 +220,8 @@ impl Download {
         found.map_or_else(|| none("its message has no such attachment"), Ok)
     }
 
-    /// Two files of one message may share a name: then the URL tells them apart, or nothing does.
+    /// Finds the attachment among those of its message. Two files of a message may have the same
+    /// name; then only the URL can distinguish them.
     fn find<'a>(&self, among: &'a [Attachment]) -> Option<&'a Attachment> {
         let path = |it: &Attachment| {
             let url = it.url.as_deref().and_then(|url| self.openmail.base().resolve(url))?;
@@ -256,7 +259,7 @@ fn is_gone(error: &ApiError) -> bool {
     error.status().is_some_and(|status| matches!(status.as_u16(), 401 | 403 | 404 | 410))
 }
 
-/// An answer of a host that holds files: only its status is understood.
+/// Converts the response of a host that stores files. Only its status is known to have a meaning.
 fn failed(status: StatusCode) -> ApiError {
     let kind = match status.as_u16() {
         400 | 401 | 403 | 404 | 410 => ApiErrorKind::Expired,
@@ -269,7 +272,7 @@ fn stalled() -> ApiError {
     ApiError::new(ApiErrorKind::Stalled, "nothing arrived for too long")
 }
 
-/// A file on its way.
+/// A file being downloaded.
 pub(super) struct Incoming {
     body: UnsyncBoxBody<Bytes, BoxError>,
     limit: u64,

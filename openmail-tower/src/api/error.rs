@@ -8,14 +8,14 @@ use crate::seam::{Advice, BoxError, HandlerErrorKind};
 
 /// A failed request to OpenMail's API.
 ///
-/// In a handler, `?` turns it into the right [`HandlerError`](crate::HandlerError), also when it is
-/// the source of an error of your own:
+/// In a handler, `?` converts it into the right [`HandlerError`](crate::HandlerError), even if it
+/// is the source of your own error type:
 ///
 /// | kind | the event |
 /// |---|---|
 /// | [`RateLimited`], [`ColdOutreachLimit`], [`SpendCapPaused`], [`StorageLimitExceeded`], [`AccountBanned`], [`ReputationSuspended`], [`Unauthorized`] | waits, and uses no attempt |
 /// | [`Unavailable`], [`TimedOut`], [`UnexpectedAnswer`], [`Stalled`], [`Expired`], [`ForbiddenAddress`], [`InsecureRedirect`], [`TooManyRedirects`], [`Disk`] | is retried |
-/// | every other | fails for good |
+/// | any other | fails permanently |
 ///
 /// `Display` and `Debug` show the status and OpenMail's code, but not OpenMail's
 /// [`message`](Self::message), which may name an address.
@@ -51,7 +51,7 @@ struct Inner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ApiErrorKind {
-    /// The request breaks a rule of OpenMail's and was not sent.
+    /// The request breaks one of OpenMail's rules and was not sent.
     Invalid,
     /// 400: OpenMail does not understand the request.
     BadRequest,
@@ -59,23 +59,25 @@ pub enum ApiErrorKind {
     Unauthorized,
     /// 402 `spend_cap_paused`: the account's spending limit is reached.
     SpendCapPaused,
-    /// 403 `account_banned`.
+    /// 403 `account_banned`: the account is banned.
     AccountBanned,
-    /// 403 `reputation_suspended`: the inbox, or its pod, may not send until OpenMail reactivates it.
+    /// 403 `reputation_suspended`: the inbox, or its pod, may not send until OpenMail reactivates
+    /// it.
     ReputationSuspended,
     /// 403: the API key's scope does not cover this.
     Forbidden,
-    /// 403 `feature_requires_paid_plan`.
+    /// 403 `feature_requires_paid_plan`: the request needs a paid plan.
     PaidPlanRequired,
     /// 404: there is no such inbox, thread or attachment.
     NotFound,
-    /// 409 or 422: the idempotency key was used before with another body, so a mail was sent with it.
+    /// 409 or 422: the idempotency key was used before with another body, so a mail was already
+    /// sent with it.
     KeyReused,
     /// 422 `recipient_suppressed`: the recipient bounced, complained or unsubscribed.
     RecipientSuppressed,
-    /// 422 `unsafe_content` or `phishing_detected`.
+    /// 422 `unsafe_content` or `phishing_detected`: OpenMail refuses the mail's content.
     UnsafeContent,
-    /// 422 `no_mx_records`: the recipient's domain takes no mail.
+    /// 422 `no_mx_records`: the recipient's domain does not accept mail.
     NoMxRecords,
     /// 422 `storage_limit_exceeded`: the account's storage is full.
     StorageLimitExceeded,
@@ -85,34 +87,35 @@ pub enum ApiErrorKind {
     ColdOutreachLimit,
     /// Any other refusal by OpenMail.
     Rejected,
-    /// No answer, a 5xx, or the error page of a proxy.
+    /// There is no response, or it is a 5xx or the error page of a proxy.
     Unavailable,
-    /// No complete answer in time.
+    /// There is no complete response in time.
     TimedOut,
-    /// An answer that is too large or cannot be read.
+    /// The response is too large or cannot be parsed.
     UnexpectedAnswer,
     /// The attachment is larger than allowed, or larger than its message says.
     FileTooLarge,
-    /// The attachment's URL has expired, and its message gives no other.
+    /// The attachment's URL has expired, and its message has no new one.
     Expired,
-    /// The attachment's URL leads from `https` to plain `http`, or to no web address at all.
+    /// The attachment's URL leads to plain `http`, or to something that is not a web address.
     InsecureRedirect,
     /// The attachment's URL leads to an address that is not public.
     ForbiddenAddress,
-    /// The attachment's URL leads in a circle or through too many redirects.
+    /// The attachment's URL redirects in a loop, or too many times.
     TooManyRedirects,
-    /// The download delivered nothing for too long.
+    /// The download received nothing for too long.
     Stalled,
-    /// The file, or the writer, could not be written.
+    /// Writing to the file or the writer failed.
     Disk,
 }
 
-/// How long to wait where OpenMail does not say it.
+/// How long to wait if OpenMail does not say.
 const WAIT: Duration = Duration::from_secs(60);
 const WAIT_FOR_PEOPLE: Duration = Duration::from_secs(15 * 60);
 
 impl ApiErrorKind {
-    /// What it means for the event whose handler fails with it, and how long to wait by default.
+    /// Returns what the error means for the event whose handler fails with it, and how long to wait
+    /// by default.
     fn advice(self) -> (HandlerErrorKind, Option<Duration>) {
         use HandlerErrorKind::{Failed, Permanent, PutOff};
         match self {
@@ -179,7 +182,8 @@ impl ApiErrorKind {
 }
 
 impl ApiError {
-    /// `detail` continues the kind's text in a log; it must hold no mail text and no address.
+    /// Creates an error. `detail` follows the kind's text in a log, so it must not contain text or
+    /// addresses of a mail.
     pub(super) fn new(kind: ApiErrorKind, detail: impl Into<Cow<'static, str>>) -> Self {
         let (handler, delay) = kind.advice();
         let advice = Advice::new(handler, delay, detail);
@@ -217,35 +221,36 @@ impl ApiError {
         self
     }
 
-    /// What went wrong.
+    /// Returns what went wrong.
     pub fn kind(&self) -> ApiErrorKind {
         self.0.kind
     }
 
-    /// The HTTP status, if OpenMail answered.
+    /// Returns the HTTP status, if there was a response.
     pub fn status(&self) -> Option<StatusCode> {
         self.0.status
     }
 
-    /// OpenMail's code, as in `recipient_suppressed`.
+    /// Returns OpenMail's code, such as `recipient_suppressed`.
     pub fn code(&self) -> Option<&str> {
         self.0.code.as_deref()
     }
 
-    /// OpenMail's message. It may name addresses, so it is in no log line and not in `Debug`.
+    /// Returns OpenMail's message. It may contain addresses, so neither log lines nor `Debug` show
+    /// it.
     pub fn message(&self) -> Option<&str> {
         self.0.message.as_deref()
     }
 
-    /// The time to wait before the next try: OpenMail's `Retry-After` (at most 24 h) or, for errors
-    /// that time alone can mend, 1 min or 15 min. `None` where waiting is no help or up to the
-    /// caller's back-off.
+    /// Returns how long to wait before the next attempt: OpenMail's `Retry-After` (at most 24 h)
+    /// or, for errors that make an event wait, 1 min or 15 min. `None` if waiting does not help, or
+    /// if the caller's back-off decides.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.advice.delay
     }
 
-    /// Whether the mail may have been sent although this error came back. If so, try again with the
-    /// same idempotency key and the same mail, and it is sent once.
+    /// Returns whether the mail may have been sent despite this error. If so, retry with the same
+    /// idempotency key and the same mail: it is then sent once.
     pub fn may_have_been_sent(&self) -> bool {
         self.0.may_have_been_sent
     }

@@ -1,16 +1,17 @@
-//! Names for files on disk, made of what a stranger wrote.
+//! Safe names for files on disk, derived from names that a stranger wrote.
 
 use sanitize_filename::{Options, sanitize_with_options};
 
-/// Room for a number and for what file systems add; most take 255 bytes.
+/// The maximum length of a name, in bytes. Most file systems allow 255; this leaves room for a
+/// number.
 const LONGEST: usize = 200;
 const FALLBACK: &str = "attachment";
 
-/// A name that is one plain file in its directory, on every system: no separators, no control or
-/// formatting characters, no reserved names, not hidden, and of bounded length.
+/// Returns a name that is a plain file in its directory on every system: without separators,
+/// control or formatting characters, not reserved, not hidden, and of bounded length.
 pub(super) fn safe(name: &str) -> String {
     let visible: String = name.chars().filter(|c| !is_invisible(*c)).collect();
-    // A leading dot hides a file, a leading dash makes an option of it.
+    // A leading dot hides a file; a leading dash makes it look like an option.
     let bare = visible.trim_start_matches(|c: char| c.is_whitespace() || ".-~".contains(c));
     let bare = bare.trim_end_matches(|c: char| c.is_whitespace() || c == '.');
     let options = Options { windows: true, truncate: false, replacement: "_" };
@@ -18,7 +19,7 @@ pub(super) fn safe(name: &str) -> String {
     if short.chars().all(|c| c == '_') { FALLBACK.to_owned() } else { short }
 }
 
-/// The name of another file beside one that is there already, as in `invoice-2.pdf`.
+/// Returns a name with a number, such as `invoice-2.pdf`, for a file whose name is taken.
 pub(super) fn numbered(name: &str, number: u32) -> String {
     match split(name) {
         (stem, Some(ending)) => format!("{stem}-{number}.{ending}"),
@@ -26,7 +27,7 @@ pub(super) fn numbered(name: &str, number: u32) -> String {
     }
 }
 
-/// Characters that show nothing, or that turn the order of those around them.
+/// Returns whether a character is invisible, or changes the direction of the text around it.
 fn is_invisible(c: char) -> bool {
     let is_format = matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -34,7 +35,7 @@ fn is_invisible(c: char) -> bool {
     c.is_control() || is_format
 }
 
-/// Cut before the ending, which says what the file is.
+/// Returns a name of bounded length. It is cut before the extension, which says what the file is.
 fn shortened(name: &str) -> String {
     if name.len() <= LONGEST {
         return name.to_owned();

@@ -1,7 +1,7 @@
 //! `multipart/form-data`, as browsers write it.
 //!
-//! Written here because the bytes of a mail must be the same at every try: the crates that were
-//! looked at choose a random boundary for each body, and write file names without escaping them.
+//! This is a separate implementation because the bytes of a mail must be the same at every attempt.
+//! The crates considered choose a random boundary for each body, and do not escape file names.
 
 use bytes::{BufMut, BytesMut};
 use sha2::{Digest, Sha256};
@@ -55,7 +55,8 @@ fn parts(fields: &Fields) -> Vec<(&'static str, &str)> {
     parts
 }
 
-/// Derived from all that it separates: nobody who writes a part can know it beforehand.
+/// Returns the boundary. It is derived from everything that it separates, so the author of a part
+/// cannot know it in advance.
 fn boundary(parts: &[(&str, &str)], files: &[File]) -> String {
     let mut hash = Sha256::new();
     let mut add = |bytes: &[u8]| {
@@ -74,7 +75,7 @@ fn boundary(parts: &[(&str, &str)], files: &[File]) -> String {
     format!("openmail-{}", hex::encode(&hash.finalize()[..20]))
 }
 
-/// The three characters that would end a file's name, as the HTML standard has them written.
+/// Escapes the three characters that would end a file's name, as the HTML standard requires.
 fn escaped(name: &str) -> String {
     let plain: String = name.chars().filter(|c| !c.is_control() || "\r\n".contains(*c)).collect();
     plain.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")

@@ -14,17 +14,17 @@ use tower_service::Service;
 
 use super::address::is_public;
 
-/// Marks, in a request's extensions, a URL that OpenMail's answer has chosen and not the program.
+/// Marks a request, in its extensions, whose URL comes from a response and not from the program.
 ///
-/// Such a request carries no API key. The [`Client`](super::Client) of this crate connects to public
-/// addresses only for it. Another client should do the same: the URL's own text has been checked, but
-/// not what its host name resolves to.
+/// Such a request carries no API key. For it, the [`Client`](super::Client) of this crate connects
+/// to public addresses only. Another client should do the same: the text of the URL has been
+/// checked, but not the addresses that its host name resolves to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Untrusted;
 
-/// Resolves host names to public addresses. What is connected to is what was checked: no second
-/// look-up could give another answer.
+/// Resolves host names to public addresses only. The connection uses the checked addresses, so a
+/// second look-up cannot return others.
 #[derive(Clone)]
 pub(super) struct PublicResolver {
     inner: GaiResolver,
@@ -71,7 +71,7 @@ impl fmt::Display for NotPublic {
 
 impl Error for NotPublic {}
 
-/// Whether an error of the client's comes from [`PublicResolver`].
+/// Returns whether an error of the client comes from [`PublicResolver`].
 pub(super) fn refused(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {

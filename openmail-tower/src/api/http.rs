@@ -1,4 +1,4 @@
-//! HTTP over whatever service the user has: requests, bounded answers, time limits.
+//! HTTP over a service of any type: requests, bounded responses, time limits.
 
 use std::{
     future::{Future, poll_fn},
@@ -21,12 +21,13 @@ use super::error::{ApiError, ApiErrorKind};
 pub(super) type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
 pub(super) type Call = Pin<Box<dyn Future<Output = Result<Answer, BoxError>> + Send>>;
 
-/// A client of whatever type.
+/// An HTTP client of any type.
 pub(super) trait Http: Send + Sync {
     fn call(&self, request: Request<Full<Bytes>>) -> Call;
 }
 
-/// Cloned for each request. The lock is for services that are not `Sync`.
+/// A tower service as a client. It is cloned for each request; the lock is for services that are
+/// not `Sync`.
 pub(super) struct Over<C>(Mutex<C>);
 
 impl<C> Over<C> {
@@ -80,7 +81,7 @@ pub(super) async fn read(
             let detail = format!("it is larger than {limit} bytes");
             return Err(ApiError::new(ApiErrorKind::UnexpectedAnswer, detail).maybe_sent(true));
         }
-        // Most answers are one frame, and need no copy.
+        // Most responses are one frame, which needs no copy.
         if first.is_empty() && rest.is_empty() {
             first = data;
         } else {
@@ -94,7 +95,7 @@ pub(super) async fn read(
     Ok(if rest.is_empty() { first } else { rest.freeze() })
 }
 
-/// The end of a time limit; far away where that lies beyond what time can say.
+/// Returns the end of a time limit; a year from now if the limit is too long for an [`Instant`].
 pub(super) fn deadline(limit: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(limit).unwrap_or_else(|| now + Duration::from_secs(365 * 24 * 60 * 60))
@@ -104,7 +105,7 @@ pub(super) fn late() -> ApiError {
     ApiError::new(ApiErrorKind::TimedOut, "the request's time limit is over").maybe_sent(true)
 }
 
-/// The client could not do it.
+/// Converts an error of the client.
 pub(super) fn unreachable(error: BoxError) -> ApiError {
     let kind = if super::guarded::refused(&*error) {
         ApiErrorKind::ForbiddenAddress

@@ -1,4 +1,4 @@
-//! Lists that are read page by page while they grow.
+//! Reads lists page by page, even while they grow.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -16,20 +16,20 @@ use super::{
 };
 
 const PAGE: usize = 50;
-/// How far each page goes back into the one before, so that nothing is missed when up to so many
-/// entries were removed in between.
+/// The number of entries by which each page overlaps the previous one, so that nothing is missed if
+/// up to this number of entries are removed in between.
 const OVERLAP: usize = 10;
 const ANSWER: usize = 32 * 1024 * 1024;
 
 impl OpenMail {
-    /// The threads of an inbox, the newest first.
+    /// Returns the threads of an inbox, newest first.
     ///
-    /// Read page by page as the stream is polled. Pages overlap, and what they have in common is
-    /// yielded once: a list that grows or shrinks a little while it is read is read completely. The
-    /// ids that were yielded are kept for this while the stream lives.
+    /// The list is read page by page as the stream is polled. Pages overlap, and duplicates are
+    /// skipped, so a list that grows or shrinks a little meanwhile is still read completely. To
+    /// skip duplicates, the stream remembers the ids it has yielded.
     ///
     /// # Errors
-    /// An item is an error when a page cannot be read; the stream then ends.
+    /// If a page cannot be read, the stream yields the error and ends.
     pub fn threads(
         &self,
         inbox: &InboxId,
@@ -37,11 +37,11 @@ impl OpenMail {
         pages(self.clone(), inbox.clone(), "threads")
     }
 
-    /// The messages of an inbox, received and sent, the newest first. Read as
-    /// [`threads`](Self::threads) are.
+    /// Returns the received and sent messages of an inbox, newest first. They are read like
+    /// [`threads`](Self::threads).
     ///
     /// # Errors
-    /// An item is an error when a page cannot be read; the stream then ends.
+    /// If a page cannot be read, the stream yields the error and ends.
     ///
     /// ```no_run
     /// use std::pin::pin;
@@ -95,7 +95,7 @@ struct Reading<T: Listed> {
     what: &'static str,
     next: VecDeque<T>,
     seen: HashSet<T::Id>,
-    /// The end of what was read, counted from the newest.
+    /// The number of entries read so far, from the newest.
     read: usize,
     is_over: bool,
 }
@@ -137,7 +137,7 @@ impl<T: Listed> Reading<T> {
         let Page { data, total } =
             self.openmail.json::<Page<T>>(Request::default(), &url, ANSWER).await?;
         let end = offset + data.len();
-        // A page that goes no further is the last, whatever the total says.
+        // A page without further entries is the last, whatever the total says.
         let is_last = match total {
             Some(total) => u64::try_from(end).unwrap_or(u64::MAX) >= total,
             None => data.len() < PAGE,

@@ -1,7 +1,7 @@
 //! OpenMail's REST API: sending, threads, messages and attachments.
 //!
-//! [`OpenMail`] is the client. It works over any tower service of HTTP requests and comes with a
-//! pooled one of its own, so that one line is enough:
+//! [`OpenMail`] is the client. It works over any tower service of HTTP requests. By default, it
+//! uses a built-in one with pooled connections:
 //!
 //! ```no_run
 //! use openmail_tower::{InboxId, api::{OpenMail, Outgoing}};
@@ -14,9 +14,9 @@
 //! # }
 //! ```
 //!
-//! Nothing is retried here: a handler that fails with an [`ApiError`] runs again later, and `?`
-//! tells the queue how (see [`ApiError`]). Replies to a mail are better returned from its handler
-//! than sent from within it.
+//! The client does not retry. A handler that fails with an [`ApiError`] runs again later; the error
+//! tells the queue whether and when (see [`ApiError`]). To reply to a mail, return the reply from
+//! the handler instead of sending it there.
 
 mod address;
 mod answer;

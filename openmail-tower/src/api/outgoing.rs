@@ -20,9 +20,9 @@ const FILE_NAME: usize = 255;
 
 /// A mail to be sent by [`OpenMail::send`](super::OpenMail::send).
 ///
-/// OpenMail takes one recipient and any number of copies; there are no blind copies. A mail with
-/// [`in_thread`](Self::in_thread) is a reply: it has the thread's subject, and the headers that make
-/// mail programs show it there.
+/// OpenMail accepts one recipient and any number of copies, but no blind copies. A mail with
+/// [`in_thread`](Self::in_thread) is a reply: it has the thread's subject, and headers that make
+/// mail programs show it in the thread.
 ///
 /// ```
 /// use openmail_tower::api::{File, Outgoing};
@@ -39,7 +39,8 @@ pub struct Outgoing {
     files: Vec<File>,
 }
 
-/// As OpenMail names them. Their order is that of the bytes, which are the same for the same mail.
+/// The fields, as OpenMail names them. They are encoded in this order, so that the same mail always
+/// has the same bytes.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Fields {
@@ -60,7 +61,7 @@ pub(super) struct Fields {
 }
 
 impl Outgoing {
-    /// A mail to one address, without a display name.
+    /// Creates a mail to one address, without a display name.
     pub fn to(address: impl Into<String>) -> Self {
         let fields = Fields {
             to: address.into(),
@@ -82,8 +83,8 @@ impl Outgoing {
         self
     }
 
-    /// Sets the body: 1 to 100,000 characters. OpenMail recognises HTML and makes a text
-    /// version of it.
+    /// Sets the body: 1 to 100,000 characters. OpenMail recognises HTML and creates a text version
+    /// of it.
     pub fn text(mut self, text: impl Into<String>) -> Self {
         self.fields.body = text.into();
         self
@@ -95,31 +96,31 @@ impl Outgoing {
         self
     }
 
-    /// Adds the address of someone who gets a copy.
+    /// Adds an address that receives a copy.
     pub fn cc(mut self, address: impl Into<String>) -> Self {
         self.fields.cc.push(address.into());
         self
     }
 
-    /// Sets the address that answers go to. On the free plan it must be one of your own inboxes.
+    /// Sets the address for replies. On the free plan, it must be one of your own inboxes.
     pub fn reply_to(mut self, address: impl Into<String>) -> Self {
         self.fields.reply_to = Some(address.into());
         self
     }
 
-    /// Makes it a reply within a thread. OpenMail then marks the thread as read.
+    /// Makes the mail a reply within a thread. OpenMail then marks the thread as read.
     pub fn in_thread(mut self, thread: ThreadId) -> Self {
         self.fields.thread_id = Some(thread);
         self
     }
 
-    /// Leaves out the quoted previous message that OpenMail otherwise appends to a reply.
+    /// Omits the quoted previous message, which OpenMail otherwise appends to a reply.
     pub fn without_quote(mut self) -> Self {
         self.fields.include_quote = Some(false);
         self
     }
 
-    /// Adds a file. All files together: up to 25 MiB.
+    /// Adds a file. All files together may have up to 25 MiB.
     pub fn attach(mut self, file: File) -> Self {
         self.files.push(file);
         self
@@ -162,7 +163,7 @@ impl Outgoing {
         Ok(())
     }
 
-    /// The body of the request, and its type. The same mail always makes the same bytes.
+    /// Returns the body of the request and its media type. The same mail always has the same bytes.
     pub(crate) fn prepare(&self) -> Result<Prepared, ApiError> {
         self.check()?;
         if self.files.is_empty() {
@@ -176,19 +177,19 @@ impl Outgoing {
     }
 }
 
-/// Whether a text is one bare address: no display name, no list, nothing around it.
+/// Returns whether a text is exactly one address, without a display name.
 fn is_address(text: &str) -> bool {
     text.parse::<Address>().is_ok_and(|address| address.as_str() == text)
 }
 
-/// What a request to send consists of.
+/// The body of a request to send, and its media type.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Prepared {
     pub(crate) content_type: String,
     pub(crate) body: Bytes,
 }
 
-/// Sizes only: the rest is mail.
+/// Shows sizes only, since the rest is mail.
 impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outgoing")
@@ -208,14 +209,14 @@ pub struct File {
 }
 
 impl File {
-    /// A file by its name, whose ending decides the media type, and its content.
+    /// Creates a file from its name and content. The name's extension determines the media type.
     pub fn new(name: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
         let name = name.into();
         let content_type = mime_guess::from_path(&name).first_or_octet_stream().to_string();
         Self { name, content_type, bytes: bytes.into() }
     }
 
-    /// Sets the media type. One that cannot stand in a header becomes `application/octet-stream`.
+    /// Sets the media type. If it is not valid in a header, it becomes `application/octet-stream`.
     #[must_use]
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         let text = content_type.into();

@@ -12,7 +12,7 @@ use super::{
     records::{AttachmentText, Thread},
 };
 
-/// A thread comes with all its messages at once.
+/// The maximum size of a thread, whose messages all come in one response.
 const THREAD: usize = 32 * 1024 * 1024;
 const TEXT: usize = 4 * 1024 * 1024;
 const ANSWER: usize = 64 * 1024;
@@ -21,16 +21,16 @@ impl OpenMail {
     /// Reads a thread with all its messages.
     ///
     /// # Errors
-    /// When there is no such thread, or the API cannot be reached.
+    /// If there is no such thread, or the API cannot be reached.
     pub async fn thread(&self, thread: &ThreadId) -> Result<Thread, ApiError> {
         let url = self.url(&["v1", "threads", thread.as_str(), "messages"])?;
         self.json(Request::default(), &url, THREAD).await
     }
 
-    /// Marks a thread as read. Sending a reply also does.
+    /// Marks a thread as read. Sending a reply does so, too.
     ///
     /// # Errors
-    /// When there is no such thread, or the API cannot be reached.
+    /// If there is no such thread, or the API cannot be reached.
     pub async fn mark_read(&self, thread: &ThreadId) -> Result<(), ApiError> {
         self.mark(thread, r#"{"is_read":true}"#).await
     }
@@ -38,7 +38,7 @@ impl OpenMail {
     /// Marks a thread as unread.
     ///
     /// # Errors
-    /// As [`mark_read`](Self::mark_read).
+    /// As for [`mark_read`](Self::mark_read).
     pub async fn mark_unread(&self, thread: &ThreadId) -> Result<(), ApiError> {
         self.mark(thread, r#"{"is_read":false}"#).await
     }
@@ -51,14 +51,14 @@ impl OpenMail {
         self.json::<IgnoredAny>(request, &url, ANSWER).await.map(drop)
     }
 
-    /// Reads the text of an attachment. OpenMail reads PDF and office files, tables, and images by
-    /// OCR, and gives up to 50,000 characters.
+    /// Reads the text of an attachment, up to 50,000 characters. OpenMail extracts it from PDF and
+    /// office files, tables, and, by OCR, images.
     ///
-    /// Events of [`message.received`](crate::MessageReceived) often hold that text already, in
+    /// [`message.received`](crate::MessageReceived) events often contain this text already, in
     /// [`parsed_text`](crate::event::Attachment::parsed_text).
     ///
     /// # Errors
-    /// When there is no such attachment ([`NotFound`](super::ApiErrorKind::NotFound)), or OpenMail
+    /// If there is no such attachment ([`NotFound`](super::ApiErrorKind::NotFound)), or OpenMail
     /// finds no text in it ([`Rejected`](super::ApiErrorKind::Rejected)).
     pub async fn attachment_text(
         &self,

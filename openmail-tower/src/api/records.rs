@@ -1,5 +1,4 @@
-//! What the API answers with. Optional fields in a form that is not understood are absent, unknown
-//! ones are kept.
+//! The API's responses. Optional fields that cannot be parsed are absent; unknown fields are kept.
 
 use std::fmt;
 
@@ -16,7 +15,7 @@ macro_rules! words {
         #[non_exhaustive]
         pub enum $name {
             $($(#[$word_doc])* $word,)*
-            /// A word that this crate does not know.
+            /// A value that this crate does not know.
             Other(Box<str>),
         }
 
@@ -32,36 +31,36 @@ macro_rules! words {
 }
 
 words! {
-    /// Which way a message went.
+    /// The direction of a message.
     pub enum Direction {
-        /// It was received.
+        /// The message was received.
         Inbound = "inbound",
-        /// It was sent.
+        /// The message was sent.
         Outbound = "outbound",
     }
 
     /// How an inbox was addressed.
     pub enum DeliveryRole {
-        /// The message was written to it.
+        /// The message was addressed to the inbox.
         To = "to",
-        /// It got a copy.
+        /// The inbox was copied.
         Cc = "cc",
     }
 
-    /// What became of a message.
+    /// The status of a message.
     pub enum MessageStatus {
-        /// It is about to be sent.
+        /// The message is about to be sent.
         Pending = "pending",
-        /// It was sent.
+        /// The message was sent.
         Sent = "sent",
-        /// It was received.
+        /// The message was received.
         Received = "received",
-        /// It could not be sent.
+        /// The message could not be sent.
         Failed = "failed",
     }
 }
 
-/// What OpenMail says of a mail that it has taken.
+/// OpenMail's response to a mail that it has accepted.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -72,10 +71,10 @@ pub struct Sent {
     /// The thread it belongs to.
     #[serde(default, deserialize_with = "text")]
     pub thread_id: Option<ThreadId>,
-    /// The id of the mail at OpenMail's provider.
+    /// The id that OpenMail's provider gave the mail.
     #[serde(default, deserialize_with = "text")]
     pub provider_message_id: Option<String>,
-    /// What became of it so far.
+    /// The status so far.
     #[serde(default, deserialize_with = "text")]
     pub status: Option<MessageStatus>,
     /// Every other field.
@@ -97,7 +96,7 @@ pub struct Thread {
     /// Whether the thread was marked as read. A reply marks it, too.
     #[serde(default, deserialize_with = "boolean")]
     pub is_read: Option<bool>,
-    /// The messages, the oldest first.
+    /// The messages, oldest first.
     #[serde(rename = "data")]
     pub messages: Vec<Message>,
     /// Every other field.
@@ -118,7 +117,7 @@ pub struct ThreadSummary {
     /// Whether the thread was marked as read. A reply marks it, too.
     #[serde(default, deserialize_with = "boolean")]
     pub is_read: Option<bool>,
-    /// When its newest message came in or went out.
+    /// When its newest message was received or sent.
     #[serde(default, deserialize_with = "time")]
     pub last_message_at: Option<Timestamp>,
     /// When it began.
@@ -132,7 +131,7 @@ pub struct ThreadSummary {
     pub extra: Map<String, Value>,
 }
 
-/// A message that OpenMail keeps: one that was received, or one that was sent.
+/// A received or sent message.
 #[derive(Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -142,23 +141,23 @@ pub struct Message {
     /// The thread it belongs to.
     #[serde(default, deserialize_with = "text")]
     pub thread_id: Option<ThreadId>,
-    /// Which way it went.
+    /// The direction.
     #[serde(default, deserialize_with = "text")]
     pub direction: Option<Direction>,
     /// The sender.
     #[serde(default, deserialize_with = "text")]
     pub from_addr: Option<String>,
-    /// The inbox's own address, if it was received; the recipient, if it was sent.
+    /// The inbox's own address for a received message; the recipient for a sent one.
     #[serde(default, deserialize_with = "text")]
     pub to_addr: Option<String>,
-    /// The addresses that the sender wrote to, with commas between them.
+    /// The addresses in the `To` header, separated by commas.
     #[serde(default, deserialize_with = "text")]
     pub header_to: Option<String>,
-    /// How the inbox was addressed. If it was only copied, an answer goes to
+    /// How the inbox was addressed. If it was only copied, a reply goes to
     /// [`header_to`](Self::header_to).
     #[serde(default, deserialize_with = "text")]
     pub delivery_role: Option<DeliveryRole>,
-    /// The addresses that got a copy.
+    /// The addresses that received a copy.
     #[serde(default, deserialize_with = "texts")]
     pub cc: Vec<String>,
     /// The subject.
@@ -173,16 +172,16 @@ pub struct Message {
     /// The files that came with it.
     #[serde(default, deserialize_with = "attachments")]
     pub attachments: Vec<Attachment>,
-    /// What became of it.
+    /// The status.
     #[serde(default, deserialize_with = "text")]
     pub status: Option<MessageStatus>,
-    /// When it came in or went out.
+    /// When it was received or sent.
     #[serde(default, deserialize_with = "time")]
     pub created_at: Option<Timestamp>,
-    /// The sort of mail that OpenMail takes it for.
+    /// The category that OpenMail assigned to it.
     #[serde(default, deserialize_with = "text")]
     pub category: Option<Category>,
-    /// Whether OpenMail says that it may be answered automatically.
+    /// Whether it may be answered automatically, according to OpenMail.
     #[serde(default, deserialize_with = "boolean")]
     pub auto_replyable: Option<bool>,
     /// The verdict of OpenMail's filters.
@@ -194,8 +193,8 @@ pub struct Message {
 }
 
 impl Message {
-    /// Returns the message rendered for a model's prompt, as [`Message::fenced`] does for a mail that
-    /// was just received.
+    /// Returns the message rendered for a model's prompt, as [`Message::fenced`] does for a mail
+    /// that was just received.
     ///
     /// [`Message::fenced`]: crate::Message::fenced
     pub fn fenced(&self) -> Fenced<'_> {
@@ -215,7 +214,7 @@ pub struct AttachmentText {
     /// The file's media type.
     #[serde(default, deserialize_with = "text")]
     pub content_type: Option<String>,
-    /// How the text was found, as in `pdf` or `ocr`.
+    /// How the text was extracted, such as `pdf` or `ocr`.
     #[serde(default, deserialize_with = "text")]
     pub extraction_method: Option<String>,
     /// The text, up to 50,000 characters.
@@ -256,7 +255,7 @@ fn attachments<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Attachment>, D:
     Ok(items.into_iter().filter_map(|item| serde_json::from_value(item).ok()).collect())
 }
 
-/// Ids and states only: the rest is mail.
+/// Shows ids and states only, since the rest is mail.
 macro_rules! debug {
     ($($name:ident: $($field:ident)*;)*) => {$(
         impl fmt::Debug for $name {

@@ -1,4 +1,4 @@
-//! Which URLs a download may follow.
+//! The URLs that a download may follow.
 
 use url::{Host, Url};
 
@@ -13,13 +13,13 @@ use super::{
 pub(super) enum Place {
     /// To the API itself.
     Api,
-    /// To this machine, as the API is.
+    /// To this machine, where the API also is.
     Local,
-    /// To somewhere on the internet.
+    /// To another host on the internet.
     Elsewhere,
 }
 
-/// Judges a URL by its text. What its host resolves to is for the client to judge.
+/// Checks a URL by its text. The client checks the addresses that its host resolves to.
 pub(super) fn judge(url: &Url, base: &Base) -> Result<Place, ApiError> {
     let forbidden = |kind, what| Err(ApiError::new(kind, what));
     if !matches!(url.scheme(), "http" | "https") {

@@ -1,4 +1,4 @@
-//! Attachments saved as files.
+//! Saves attachments as files.
 
 use std::{
     io,
@@ -14,20 +14,20 @@ use super::{
     file_name::{numbered, safe},
 };
 
-/// So many files of one name may be in a directory.
+/// The maximum number of files with the same name in a directory.
 const SAME: u32 = 1000;
 
 impl Download {
     /// Downloads the attachment into a file in `dir`, and returns its path.
     ///
-    /// The file has the attachment's name without whatever could lead out of `dir` or deceive a
-    /// reader; if there is a file of that name, a number is added. It appears under its name only
-    /// once it is complete and written to disk: until then it is a temporary file in `dir`, and
-    /// removed if the download fails or is dropped. On Unix, only its owner can read it.
+    /// The file has the attachment's name, without anything that could lead out of `dir` or deceive
+    /// a reader. If the name is taken, a number is added. The file gets its name only once it is
+    /// complete and on disk. Until then, it is a temporary file in `dir`, which is removed if the
+    /// download fails or is dropped. On Unix, only its owner can read it.
     ///
     /// # Errors
-    /// As [`bytes`](Self::bytes); [`Disk`](ApiErrorKind::Disk) when the file cannot be written, as
-    /// when `dir` is not there.
+    /// As for [`bytes`](Self::bytes), and [`Disk`](ApiErrorKind::Disk) if the file cannot be
+    /// written, for example because `dir` does not exist.
     pub async fn save_in(self, dir: impl AsRef<Path>) -> Result<PathBuf, ApiError> {
         let dir = dir.as_ref().to_owned();
         let name = safe(self.attachment.filename.as_deref().unwrap_or_default());
@@ -43,7 +43,7 @@ impl Download {
         let file = file.into_std().await;
         blocking(move || {
             let saved = place(NamedTempFile::from_parts(file, path).into_temp_path(), &dir, &name)?;
-            // The name is part of the directory.
+            // The file's name is stored in the directory, so the directory is synced as well.
             #[cfg(unix)]
             std::fs::File::open(&dir)?.sync_all()?;
             Ok(saved)
@@ -52,7 +52,7 @@ impl Download {
     }
 }
 
-/// Gives a complete file its name, without replacing another.
+/// Gives a complete file its name, without replacing another file.
 fn place(mut file: TempPath, dir: &Path, name: &str) -> io::Result<PathBuf> {
     for number in 1..=SAME {
         let to = if number == 1 { dir.join(name) } else { dir.join(numbered(name, number)) };

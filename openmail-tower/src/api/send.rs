@@ -1,4 +1,4 @@
-//! Sending.
+//! Sends mail.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::{
 
 const KEY: usize = 255;
 const ANSWER: usize = 1024 * 1024;
-/// Files add to the time limit as if they were sent at this rate, in bytes a second.
+/// The rate, in bytes a second, at which the size of a mail adds to the time limit.
 const SLOWEST: u64 = 256 * 1024;
 
 fn slow_upload(size: usize) -> Duration {
@@ -27,15 +27,15 @@ fn slow_upload(size: usize) -> Duration {
 impl OpenMail {
     /// Sends a mail from an inbox.
     ///
-    /// OpenMail sends one mail for each `idempotency_key` of the account and remembers keys for 24 h.
-    /// Derive the key from what the mail is about, as in `order-4711-shipped`, and a retry with the
-    /// same mail sends nothing twice. A key has 1 to 255 visible ASCII characters.
+    /// OpenMail sends one mail for each `idempotency_key` of the account, and remembers keys for 24
+    /// h. If you derive the key from what the mail is about, as in `order-4711-shipped`, a retry
+    /// with the same mail does not send it twice. A key has 1 to 255 visible ASCII characters.
     ///
     /// # Errors
-    /// When the mail breaks a rule of OpenMail's ([`Invalid`](ApiErrorKind::Invalid), nothing is
-    /// sent), when OpenMail refuses it, or when no answer comes. See
+    /// If the mail breaks one of OpenMail's rules ([`Invalid`](ApiErrorKind::Invalid); nothing is
+    /// sent), if OpenMail refuses it, or if there is no response. After an error, check
     /// [`may_have_been_sent`](ApiError::may_have_been_sent). [`KeyReused`](ApiErrorKind::KeyReused)
-    /// says that another mail was sent with this key before.
+    /// means that another mail was sent with this key before.
     pub async fn send(
         &self,
         inbox: &InboxId,
@@ -45,7 +45,7 @@ impl OpenMail {
         self.send_prepared(inbox, idempotency_key, &mail.prepare()?).await
     }
 
-    /// One try to send bytes that were made before.
+    /// Sends a mail whose bytes are already prepared.
     pub(crate) async fn send_prepared(
         &self,
         inbox: &InboxId,
@@ -66,7 +66,7 @@ impl OpenMail {
         *request.method_mut() = Method::POST;
         request.headers_mut().insert("idempotency-key", key);
         request.headers_mut().insert(CONTENT_TYPE, content_type);
-        // A status of 2xx with a body that is none of OpenMail's came from a proxy.
+        // A 2xx whose body is not OpenMail's came from a proxy.
         let limit = self.time_limit() + slow_upload(mail.body.len());
         self.json_within(limit, request, &url, ANSWER).await
     }

@@ -35,10 +35,11 @@ use super::{
 const CONNECT: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(30);
 
-/// The default client: HTTP/1.1, pooled connections, TLS by rustls with the system's certificates.
+/// The default client: HTTP/1.1, pooled connections, and TLS by rustls with the system's
+/// certificates.
 ///
-/// It follows no redirect. For a request that is marked [`Untrusted`] it connects to public addresses
-/// only. Connecting may take 10 s; idle connections are closed after 30 s.
+/// It does not follow redirects. For a request marked [`Untrusted`], it connects to public
+/// addresses only. The timeout for connecting is 10 s; idle connections are closed after 30 s.
 #[derive(Clone)]
 pub struct Client {
     any: Pooled<HttpsConnector<HttpConnector<GaiResolver>>, Full<Bytes>>,
@@ -46,16 +47,17 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of its own connections.
+    /// Creates a client with its own connections.
     ///
     /// # Errors
-    /// When the system has no trusted certificates.
+    /// If the system has no trusted certificates.
     pub fn new() -> Result<Self, ConfigError> {
         let client = Self::with_roots(&system_roots())?;
         Ok(client)
     }
 
-    /// A client for an API on this machine: without certificates it does plain HTTP only.
+    /// Creates a client for an API on this machine. Without certificates, it supports plain HTTP
+    /// only.
     pub(super) fn local() -> Self {
         Self::over(system_roots())
     }
@@ -141,7 +143,7 @@ impl Future for ClientFuture {
     }
 }
 
-/// Whether the client never got as far as to send anything.
+/// Returns whether the request was never sent because connecting failed.
 pub(super) fn never_connected(error: &(dyn Error + 'static)) -> bool {
     error.downcast_ref::<PooledError>().is_some_and(PooledError::is_connect)
 }

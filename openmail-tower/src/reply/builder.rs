@@ -8,9 +8,9 @@ use crate::{
     seam::{HandlerError, Outcome, Replies},
 };
 
-/// An answer to the mail that a handler was called with.
+/// A reply to the mail that a handler was called with.
 ///
-/// Return it from the handler, alone or in an `Option`, a `Vec` or a `Result`:
+/// Return it from the handler, directly or in an `Option`, a `Vec` or a `Result`:
 ///
 #[cfg_attr(feature = "macros", doc = "```")]
 #[cfg_attr(not(feature = "macros"), doc = "```ignore")]
@@ -24,8 +24,8 @@ use crate::{
 /// }
 /// ```
 ///
-/// It goes to the sender of the mail; if the inbox only got a copy, it goes to the addresses that the
-/// mail was written to, and OpenMail copies the sender. `Debug` shows sizes only.
+/// The reply goes to the sender of the mail. If the inbox was only copied, the reply goes to the
+/// addresses in the mail's `To` header, and OpenMail copies the sender. `Debug` shows sizes only.
 #[derive(Clone, PartialEq, Eq)]
 #[must_use = "a reply is sent only if the handler returns it"]
 pub struct Reply {
@@ -41,38 +41,38 @@ impl Reply {
         Self { body, files: Vec::new(), to_all: false, quote: true, name: None }
     }
 
-    /// A reply in plain text: 1 to 100,000 characters.
+    /// Creates a reply in plain text: 1 to 100,000 characters.
     pub fn text(text: impl Into<String>) -> Self {
         Self::new(text.into())
     }
 
-    /// A reply in HTML: 1 to 100,000 characters. OpenMail adds a text version.
+    /// Creates a reply in HTML: 1 to 100,000 characters. OpenMail adds a text version.
     pub fn html(html: impl Into<String>) -> Self {
         Self::new(html.into())
     }
 
-    /// Adds a file. All files together: up to 25 MiB.
+    /// Adds a file. All files together may have up to 25 MiB.
     pub fn attach(mut self, file: File) -> Self {
         self.files.push(file);
         self
     }
 
-    /// Also sends it to everyone else who got the mail, except the inbox itself: 20 recipients at
-    /// most, the sender first. Default: the sender only.
+    /// Sends the reply to everyone else who received the mail as well, except the inbox itself: at
+    /// most 20 recipients, starting with the sender. Default: the sender only.
     pub fn to_all(mut self) -> Self {
         self.to_all = true;
         self
     }
 
-    /// Leaves out the quoted mail. Default: OpenMail appends it.
+    /// Omits the quoted mail. Default: OpenMail appends it.
     pub fn without_quote(mut self) -> Self {
         self.quote = false;
         self
     }
 
-    /// Names it, for a handler that returns several replies to one mail. The name is part of the
-    /// `Idempotency-Key`: each name is sent once for each mail. Without names, replies go by their
-    /// order.
+    /// Names the reply, for a handler that returns several replies to one mail. The name is part of
+    /// the `Idempotency-Key`: for each mail, one reply of each name is sent. Replies without a name
+    /// are distinguished by their order.
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
@@ -110,14 +110,14 @@ impl IntoOutcome for Vec<Reply> {
         }
         let mut names = HashSet::new();
         if !self.iter().filter_map(|reply| reply.name.as_deref()).all(|name| names.insert(name)) {
-            // They would have one key, and the second would never be sent.
+            // They would have the same key, and the second one would never be sent.
             return Err(HandlerError::failed("two replies of one run have the same name"));
         }
         Ok(Outcome::Replies(Replies::new(self)))
     }
 }
 
-/// The replies of an outcome.
+/// Returns the replies of an outcome.
 pub(crate) fn replies(replies: &Replies) -> &[Reply] {
     replies.get::<Vec<Reply>>().map_or(&[], Vec::as_slice)
 }

@@ -1,4 +1,4 @@
-//! One try to send a reply.
+//! One attempt to send a reply.
 
 use std::time::Duration;
 
@@ -14,33 +14,34 @@ use super::{
     written::Written,
 };
 
-/// OpenMail forgets keys after 24 h. Before that, a reply that may have been sent is looked for.
+/// The age from which a reply may no longer be protected by its key: its thread is searched for it
+/// before it is sent again. OpenMail forgets keys after 24 h.
 const KEYS_LIVE: Duration = Duration::from_secs(23 * 60 * 60);
-/// A mail may be announced a moment before it can be read. After so many tries it is answered
-/// without.
+/// The number of attempts that wait until the mail can be read, since its event may arrive a moment
+/// earlier. After that, the mail is answered without being read.
 const UNREADABLE: u32 = 3;
-/// Clocks differ.
+/// The maximum difference between clocks, in seconds.
 const SKEW: i64 = 120;
 
-/// What became of one try.
+/// The result of one attempt.
 #[derive(Debug)]
 pub(crate) enum Fate {
-    /// The reply is sent.
+    /// The reply was sent.
     Sent,
-    /// It was sent by an earlier try.
+    /// The reply was already sent by an earlier attempt.
     SentBefore,
-    /// Nothing was sent, and a later try may succeed. It counts as an attempt.
+    /// The attempt failed, and a later one may succeed. It counts as an attempt.
     Retry(Failure),
-    /// OpenMail wants it later. It counts as no attempt.
+    /// OpenMail accepts the reply only later. This does not count as an attempt.
     Wait(Failure),
     /// OpenMail has suspended the inbox. Nothing is sent until it is reactivated.
     Hold(Failure),
-    /// It can never be sent.
+    /// The reply can never be sent.
     Failed(Failure),
 }
 
 impl Fate {
-    /// The fate in one word, for logs and metrics.
+    /// Returns the result in one word, for logs and metrics.
     pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Sent => "sent",
@@ -69,15 +70,16 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Whether nothing will be sent until a person changes the API key.
+    /// Returns whether nothing will be sent until a person changes the API key.
     pub(crate) fn is_key(&self) -> bool {
         matches!(self, Self::Api(error) if error.kind() == ApiErrorKind::Unauthorized)
     }
 }
 
-/// Tries to send a reply: `tries` times before, the first one at most `age` ago.
+/// Attempts to send a reply, after `tries` earlier attempts of which the first was at most `age`
+/// ago.
 ///
-/// May be dropped at any `.await`: the next try has the same key and the same bytes.
+/// May be dropped at any `.await`: the next attempt has the same key and the same bytes.
 pub(crate) async fn deliver(
     openmail: &OpenMail,
     key: &str,
@@ -139,11 +141,11 @@ async fn read_thread(
     }
 }
 
-/// What an error of the API means for a reply.
+/// Returns what an error of the API means for a reply.
 fn fate(error: ApiError) -> Fate {
     use ApiErrorKind as Kind;
     match error.kind() {
-        // A mail with this key was sent; it can only have been an earlier try of this one.
+        // A mail was sent with this key, which can only have been an earlier attempt of this reply.
         Kind::KeyReused => Fate::SentBefore,
         Kind::RateLimited
         | Kind::ColdOutreachLimit
@@ -158,8 +160,8 @@ fn fate(error: ApiError) -> Fate {
     }
 }
 
-/// Whether a thread holds an answer to the mail already. With several replies to one mail, only one
-/// with the same text counts.
+/// Returns whether a thread already has a reply to the mail. If the handler returned several
+/// replies, only one with the same text counts.
 fn is_answered(written: &Written, thread: &Thread, mail: Option<&Message>) -> bool {
     let delivered = i64::try_from(written.delivered_at).unwrap_or(i64::MAX).saturating_sub(SKEW);
     let since =
@@ -177,7 +179,7 @@ fn is_answered(written: &Written, thread: &Thread, mail: Option<&Message>) -> bo
     })
 }
 
-/// A text without what mail programs change.
+/// Returns the letters and digits of a text, which mail programs do not change.
 fn letters(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).collect()
 }

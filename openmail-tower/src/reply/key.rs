@@ -2,20 +2,20 @@
 
 use sha2::{Digest, Sha256};
 
-/// Tells the replies to one mail apart.
+/// Distinguishes the replies to one mail.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Which<'n> {
     /// By the name that the handler gave it.
     Named(&'n str),
-    /// By its place among those without a name, from 0.
+    /// By its position among the replies without a name, from 0.
     Nth(usize),
 }
 
-/// The same for every delivery of a mail, and another for every other mail or reply. It tells
-/// nothing of the ids, which may hold any character.
+/// Returns the key of a reply. It is the same for every delivery of a mail, and different for every
+/// other mail and reply. It is a hash, since the ids may contain any character.
 pub(super) fn key(inbox: &str, message: &str, which: Which<'_>) -> String {
     let mut hash = Sha256::new();
-    // Each part by its length and its bytes: no two lists of parts make the same text.
+    // Each part is preceded by its length, so that different lists of parts have different hashes.
     let mut add = |part: &[u8]| {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);

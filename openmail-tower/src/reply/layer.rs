@@ -1,4 +1,4 @@
-//! [`ReplyLayer`]: replies are sent before their event counts as done.
+//! [`ReplyLayer`]: sends replies before their event counts as done.
 
 use std::{
     mem,
@@ -20,19 +20,20 @@ use super::{
     written::{Keyed, write},
 };
 
-/// Sends the replies that a handler returns, before its event counts as done. For receivers without a
-/// queue; with one, `queue::Worker::replies` does more.
+/// Sends the replies that a handler returns before its event counts as done. This is for receivers
+/// without a queue; with a queue, use `queue::Worker::replies`, which does more.
 ///
 /// | OpenMail | the event |
 /// |---|---|
-/// | takes the reply, or took it before | done |
-/// | cannot be reached, wants it later, or has suspended the inbox | fails, so that OpenMail delivers it again and the handler runs again; the reply keeps its key |
-/// | refuses the reply for good, or it cannot be addressed | done; the reply is lost, and the error is logged |
+/// | accepts the reply, or accepted it before | is done |
+/// | cannot be reached, accepts the reply only later, or has suspended the inbox | fails, so that OpenMail delivers it again and the handler runs again; the reply keeps its key |
+/// | refuses the reply permanently; or the reply cannot be addressed | is done; the reply is lost, and the error is logged |
 ///
-/// A delivery is one attempt of OpenMail's five within 7.5 minutes. A limit that lasts longer loses
-/// the mail, as every failure of a receiver without a queue does.
+/// OpenMail delivers an event at most five times, within 7.5 minutes. If a limit lasts longer, the
+/// mail is lost, as after any lasting failure of a receiver without a queue.
 ///
-/// It goes inside a [`DedupeLayer`](crate::layers::DedupeLayer), so that a claim covers the sending.
+/// Put this layer inside a [`DedupeLayer`](crate::layers::DedupeLayer), so that the claim also
+/// covers the sending.
 ///
 /// ```
 /// use openmail_tower::{EventRouter, api::OpenMail, reply::ReplyLayer};
@@ -50,7 +51,7 @@ pub struct ReplyLayer {
 }
 
 impl ReplyLayer {
-    /// Sends replies through this client.
+    /// Creates a layer that sends replies through this client.
     #[must_use]
     pub fn new(openmail: OpenMail) -> Self {
         Self { openmail }
@@ -114,7 +115,7 @@ async fn send_all(
     let tries = event.attempt().unwrap_or(1).saturating_sub(1);
     for Keyed { key, written, .. } in &replies {
         let mut sending = Run::of_reply(Fields::from(event), None);
-        // OpenMail's attempts end long before it forgets a key.
+        // OpenMail's attempts end long before it forgets a key, so the age does not matter.
         let fate = sending.scope(deliver(openmail, key, written, tries, Duration::ZERO)).await;
         let outcome = fate.label();
         match fate {

@@ -1,13 +1,14 @@
 //! Replies: a handler returns one, and OpenMail sends it once.
 //!
 //! A [`Reply`] goes to the people of the mail's thread and to nobody else: the recipients are read
-//! from the thread, never from what a model wrote. For a mail to anyone else, use
+//! from the thread, never from what a model wrote. To send mail to anyone else, use
 //! [`OpenMail::send`](crate::api::OpenMail::send).
 //!
-//! However often a mail is delivered, by whatever road, its reply has the same `Idempotency-Key`: it
-//! is derived from the signed inbox id and message id. OpenMail sends one mail for each key.
+//! The reply to a mail always has the same `Idempotency-Key`, however often and to whichever
+//! process the mail is delivered: the key is derived from the signed inbox id and message id.
+//! OpenMail sends one mail for each key.
 //!
-//! [`ReplyLayer`] sends replies before their event counts as done, for receivers without a queue.
+//! For receivers without a queue, [`ReplyLayer`] sends replies before their event counts as done.
 #![cfg_attr(all(feature = "macros", feature = "test-util"), doc = "```no_run")]
 #![cfg_attr(not(all(feature = "macros", feature = "test-util")), doc = "```ignore")]
 //! use openmail_tower::{

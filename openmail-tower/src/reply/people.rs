@@ -1,4 +1,4 @@
-//! Who gets a reply.
+//! The recipients of a reply.
 
 use std::collections::HashSet;
 
@@ -9,17 +9,17 @@ use crate::{
 
 use super::written::Written;
 
-/// The most recipients of one reply.
+/// The maximum number of recipients of a reply.
 const MOST: usize = 20;
 
-/// The recipients of a reply: one, and copies.
+/// The recipients of a reply: one in `To`, the others in `Cc`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct People {
     pub(super) to: String,
     pub(super) cc: Vec<String>,
 }
 
-/// Why nobody can be answered.
+/// Why there is nobody to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Nobody {
     #[error("the mail has no sender that can be answered")]
@@ -28,13 +28,14 @@ pub(crate) enum Nobody {
     OwnAddress,
 }
 
-/// By the signed sender, for a mail without a thread or with one that does not show it.
+/// Returns the signed sender, for a mail without a thread or one that its thread does not contain.
 pub(super) fn of_event(written: &Written) -> Result<People, Nobody> {
     let to = written.sender.clone().ok_or(Nobody::NoSender)?;
     Ok(People { to, cc: Vec::new() })
 }
 
-/// By OpenMail's record of the mail, which alone says how the inbox was addressed.
+/// Returns the recipients according to OpenMail's record of the mail. Only the record says whether
+/// the inbox was addressed or copied.
 pub(super) fn of_message(
     written: &Written,
     thread: &Thread,
@@ -67,7 +68,8 @@ pub(super) fn of_message(
     Ok(People { to: to.to_string(), cc: all.map(|it| it.to_string()).collect() })
 }
 
-/// The inbox's own addresses: where the mail was delivered, and what the inbox has sent from.
+/// Returns the inbox's own addresses: the one the mail was delivered to, and those it has sent
+/// from.
 fn own_addresses(thread: &Thread, mail: &Message) -> HashSet<Address> {
     let sent = thread.messages.iter().filter(|it| it.direction == Some(Direction::Outbound));
     let from = sent.filter_map(|it| it.from_addr.as_deref());
@@ -131,7 +133,7 @@ mod tests {
         assert_eq!(people(reply(), &mail("bob@b.c, dan@b.c")), to("bob@b.c", &["dan@b.c"]));
         let all = people(reply().to_all(), &mail("bob@b.c"));
         assert_eq!(all, to("bob@b.c", &["ada@b.c", "carol@b.c"]));
-        // Nobody else was addressed, or nobody knows who.
+        // Nobody else was addressed, or the other recipients are unknown.
         assert_eq!(people(reply(), &mail("agent@openmail.sh")), to("ada@b.c", &[]));
         assert_eq!(people(reply(), &mail("undisclosed-recipients:;")), to("ada@b.c", &[]));
     }

@@ -2,7 +2,7 @@
 
 const LONGEST: usize = 998;
 
-/// `Re:` and the mail's subject, on one line.
+/// Returns `Re:` and the mail's subject, on one line.
 pub(super) fn answer_to(subject: Option<&str>) -> String {
     let plain: String = subject.unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
     let plain = plain.trim();

@@ -1,4 +1,4 @@
-//! [`Written`]: a reply and the mail that it answers, as they are kept until it is sent.
+//! [`Written`]: a reply, as it is stored until it is sent.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,22 +20,22 @@ use super::{
 
 /// A reply to be sent.
 ///
-/// What is sent depends on this and on OpenMail's record of the mail that it answers, which does not
-/// change: so the bytes are the same at every try.
+/// What is sent depends only on this and on OpenMail's record of the answered mail. Neither
+/// changes, so the bytes are the same at every attempt.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Written {
-    /// The version of this form.
+    /// The version of this format.
     version: u32,
     pub(super) inbox: InboxId,
     pub(super) thread: Option<ThreadId>,
     pub(super) message: MessageId,
-    /// The signed sender, if it is one address.
+    /// The signed sender, if it is a single address.
     pub(super) sender: Option<String>,
     pub(super) subject: Option<String>,
     pub(super) body: String,
     pub(super) to_all: bool,
     pub(super) quote: bool,
-    /// How many replies the handler returned.
+    /// The number of replies that the handler returned, including this one.
     pub(super) siblings: usize,
     /// When OpenMail delivered the mail, in Unix seconds.
     pub(super) delivered_at: u64,
@@ -53,7 +53,7 @@ struct FileHead {
     size: usize,
 }
 
-/// A reply, its key, and its name for people.
+/// A reply, its key, and its name for display.
 pub(crate) struct Keyed {
     pub(crate) key: String,
     #[cfg_attr(not(feature = "queue"), expect(dead_code, reason = "for the queue"))]
@@ -63,7 +63,8 @@ pub(crate) struct Keyed {
 
 const VERSION: u32 = 1;
 
-/// Writes down the replies to an event. `None` if the event is no mail: there is nobody to answer.
+/// Converts the replies to an event. Returns `None` if the event is not a mail, since there is
+/// nobody to answer.
 pub(crate) fn write(event: &VerifiedEvent, outcome: &Replies) -> Option<Vec<Keyed>> {
     let mail = event.event().message_received()?;
     let all = replies(outcome);
@@ -109,7 +110,7 @@ impl FileHead {
 }
 
 impl Written {
-    /// The mail that it answers.
+    /// Returns the id of the answered mail.
     #[cfg(feature = "queue")]
     pub(crate) fn message(&self) -> &MessageId {
         &self.message
@@ -121,7 +122,8 @@ impl Written {
         })
     }
 
-    /// As it is stored: a length, the fields as JSON, then the files one behind the other.
+    /// Encodes the reply: the length of the JSON, the fields as JSON, then the files one after
+    /// another.
     #[cfg(any(test, feature = "queue"))]
     pub(crate) fn to_bytes(&self) -> Bytes {
         let head = serde_json::to_vec(self).expect("texts and numbers");
@@ -133,7 +135,7 @@ impl Written {
         bytes.freeze()
     }
 
-    /// Reads what [`to_bytes`](Self::to_bytes) gave. `None` if it is anything else.
+    /// Decodes the output of [`to_bytes`](Self::to_bytes). Returns `None` for anything else.
     #[cfg(any(test, feature = "queue"))]
     pub(crate) fn from_bytes(mut bytes: Bytes) -> Option<Self> {
         let length = usize::try_from(bytes.try_get_u64().ok()?).ok()?;
