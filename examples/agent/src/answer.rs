@@ -1,4 +1,4 @@
-//! The agent: what it answers to a mail.
+//! The agent, which answers mails.
 
 use openmail_tower::{
     EventRouter, HandlerError, MessageReceived, api::OpenMail, handler::State, openmail_handler,
@@ -7,7 +7,7 @@ use openmail_tower::{
 
 use crate::{model::Model, orders, settings::ModelSettings};
 
-/// Answers mail: by a model, or by a few rules.
+/// Answers mail with a model, or with a few built-in rules.
 #[derive(Debug, Clone)]
 pub struct Agent {
     openmail: OpenMail,
@@ -15,7 +15,7 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// An agent that reads its threads from `openmail`.
+    /// Creates an agent that reads threads from `openmail`.
     pub fn new(openmail: OpenMail, model: Option<ModelSettings>) -> Self {
         Self { openmail, model: model.map(Model::new) }
     }
@@ -26,7 +26,7 @@ impl Agent {
             Some(thread) => self.openmail.thread(thread).await?.messages,
             None => Vec::new(),
         };
-        // What came after it is answered by itself.
+        // Later mails are answered separately.
         if let Some(index) = history.iter().position(|earlier| earlier.id == mail.message.id) {
             history.truncate(index);
         }
@@ -36,7 +36,7 @@ impl Agent {
     }
 }
 
-/// Mail to every inbox. The reply goes to the people of the thread.
+/// Handles mail to every inbox. The reply goes to the people of the thread.
 #[openmail_handler(event = "message.received")]
 async fn answer(
     mail: &MessageReceived,
@@ -49,7 +49,7 @@ async fn answer(
     Ok(Some(Reply::text(agent.answer(mail).await?)))
 }
 
-/// "Test webhook", suspensions, and events that this program does not know.
+/// Handles "Test webhook", suspensions, and unknown events.
 #[openmail_handler]
 async fn other(event: &openmail_tower::VerifiedEvent) {
     tracing::info!(event = event.kind().as_str(), "nothing to answer");

@@ -1,5 +1,5 @@
 //! The application of the `agent` example: a webhook with a queue, an agent that answers each mail,
-//! and the replies on their way to OpenMail. See [`run`].
+//! and a worker that sends the replies to OpenMail. See [`run`].
 
 mod answer;
 mod model;

@@ -1,7 +1,7 @@
 //! An agent that answers mail: `cargo run -p example-agent`.
 //!
-//! Without `OPENMAIL_API_KEY` it starts a local OpenMail, puts one mail in, and prints the address of
-//! the page to watch it on.
+//! Without `OPENMAIL_API_KEY`, it starts a local OpenMail, sends one mail to the agent, and prints
+//! the address of a page that shows both.
 
 mod shutdown;
 
@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Logs go to stderr: stdout has a line of JSON for each reply.
+    // Logs go to stderr, since stdout has a line of JSON for each reply.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(filter).init();
     let ended = async {

@@ -1,4 +1,4 @@
-//! Answers from a model, by OpenAI's chat completions, which many servers speak.
+//! Gets answers from a model through OpenAI's chat completions API, which many servers support.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,9 +21,10 @@ use crate::settings::ModelSettings;
 
 const TIME_LIMIT: Duration = Duration::from_secs(120);
 const ANSWER_LIMIT: usize = 1 << 20;
-/// How many mails of a thread the model reads.
+/// The maximum number of mails of a thread that the model reads.
 const HISTORY: usize = 20;
-/// How many characters of each mail it reads, and of all attachments of each.
+/// The maximum number of characters that the model reads of each mail, and of its attachments
+/// together.
 const LONGEST: usize = 20_000;
 
 const TASK: &str = "You answer mail for a small shop. Answer the last mail in plain text, briefly and \
@@ -56,7 +57,7 @@ struct Said {
 impl Model {
     pub(crate) fn new(settings: ModelSettings) -> Self {
         let mut roots = RootCertStore::empty();
-        // A machine without certificates still reaches a model of its own.
+        // A machine without certificates can still reach a local model.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -71,7 +72,7 @@ impl Model {
         Self { client: Client::builder(TokioExecutor::new()).build(connector), settings }
     }
 
-    /// The answer to a mail, given what was written in its thread before.
+    /// Returns the answer to a mail, given the earlier mails of its thread.
     pub(crate) async fn answer(
         &self,
         mail: &openmail_tower::Message,

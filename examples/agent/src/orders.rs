@@ -1,15 +1,15 @@
-//! The built-in answers, for those who have no model at hand.
+//! The built-in answers, for use without a model.
 
 use openmail_tower::{Message, event::Attachment};
 
-/// What became of the shop's orders.
+/// The status of the shop's orders.
 const ORDERS: [(&str, &str); 3] = [
     ("7", "was delivered on Monday"),
     ("42", "left our warehouse this morning and should reach you on Friday"),
     ("1843", "is being built: engines of this size take their time"),
 ];
 
-/// Answers about orders and attachments; anything else is for a person.
+/// Answers questions about orders and attachments; anything else is left to a person.
 pub(crate) fn answer(mail: &Message) -> String {
     let text = mail.body_text.as_deref().unwrap_or_default();
     let subject = mail.subject.as_deref().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! One JSON line on stdout for each reply: what became of it.
+//! Prints the result of each reply as a line of JSON on stdout.
 
 use std::io;
 
@@ -15,7 +15,7 @@ struct Line<'a> {
     key: &'a str,
 }
 
-/// Writes the line of a reply.
+/// Prints the line of a reply.
 pub(crate) async fn report(reply: ReplyReport) -> io::Result<()> {
     let mut line = serde_json::to_vec(&Line {
         event_id: reply.event_id.as_deref(),

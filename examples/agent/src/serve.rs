@@ -1,4 +1,4 @@
-//! The whole agent: webhook, queue, worker, replies, and the local OpenMail where there is one.
+//! The whole agent: webhook, queue, worker, replies, and the local OpenMail if there is one.
 
 use std::{future::IntoFuture, time::Duration};
 
@@ -22,15 +22,15 @@ use crate::{
     settings::{Settings, Store},
 };
 
-/// How long webhooks under way may take once the agent is to stop: none takes longer than the
-/// endpoint's deadline, 12 s.
+/// The maximum time for webhook requests in progress to finish once the agent is stopping. None
+/// takes longer than the endpoint's deadline of 12 s.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// Runs until `stop`, then ends everything in order: no more webhooks, the runs under way, the local
-/// OpenMail.
+/// Runs until `stop`, then shuts down in order: it accepts no more webhooks, finishes the runs in
+/// progress, and stops the local OpenMail.
 ///
 /// # Errors
-/// When a port is in use, the store cannot be opened, or OpenMail's settings are missing.
+/// If a port is in use, the store cannot be opened, or OpenMail's settings are missing.
 pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("cannot listen on {}; set OPENMAIL_LISTEN to another address", settings.listen)
@@ -99,9 +99,9 @@ async fn serve<St: QueueStore>(
     }
     // The webhook stops first; then the worker, which may still send; the sandbox last.
     let [stop_webhook, stop_worker, stop_sandbox] = [(); 3].map(|()| CancellationToken::new());
-    // Spam, loops and floods do not reach the agent, whatever they say to it.
+    // Spam, loops and floods do not reach the agent, whatever their text says.
     let events = option_layer(guard).layer(handlers(agent));
-    // Each reply is written down with its event's completion, then sent until OpenMail takes it.
+    // Each reply is stored with its event's completion, then retried until OpenMail accepts it.
     let worker = queue.worker(events).replies(openmail).on_reply(service_fn(report));
     let worker = worker.run(stop_worker.clone().cancelled_owned());
     let mut worker = AbortOnDropHandle::new(tokio::spawn(worker));
@@ -112,7 +112,7 @@ async fn serve<St: QueueStore>(
     let mut server = AbortOnDropHandle::new(tokio::spawn(server));
 
     let in_order = async {
-        // Whatever happens here, the sandbox ends after it.
+        // Whatever happens here, the sandbox stops afterwards.
         let _stop_sandbox = stop_sandbox.clone().drop_guard();
         tokio::select! {
             () = stop => {}
@@ -120,7 +120,7 @@ async fn serve<St: QueueStore>(
             ended = &mut worker => bail!("the worker has ended: {ended:?}"),
         }
         stop_webhook.cancel();
-        // A sender that never ends its request must not keep the program from ending.
+        // A sender that never finishes its request must not keep the program from ending.
         if let Ok(served) = timeout(GRACE, server).await {
             served??;
         }
@@ -141,7 +141,7 @@ async fn serve<St: QueueStore>(
     ended.and(local)
 }
 
-/// Puts one mail in, and says where to see its answer.
+/// Sends one mail to the agent, and prints where to see the answer.
 fn introduce(sandbox: &Sandbox) -> anyhow::Result<()> {
     let inboxes = sandbox.inboxes();
     let (_, address) = inboxes.first().context("the sandbox has no inbox")?;

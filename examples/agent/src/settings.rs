@@ -1,29 +1,29 @@
-//! What the environment says.
+//! Settings from the environment.
 
 use std::{env, fmt, net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context as _, bail};
 use http::Uri;
 
-/// How the agent is set up.
+/// The settings of the agent.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where webhooks are received: `OPENMAIL_LISTEN`. Default: `127.0.0.1:3000`.
+    /// The address for webhooks: `OPENMAIL_LISTEN`. Default: `127.0.0.1:3000`.
     pub listen: SocketAddr,
-    /// Where the local OpenMail is: `SANDBOX_LISTEN`. Default: `127.0.0.1:4010`. `None` where
-    /// `OPENMAIL_API_KEY` is set: the agent then works for OpenMail itself.
+    /// The address of the local OpenMail: `SANDBOX_LISTEN`. Default: `127.0.0.1:4010`. `None` if
+    /// `OPENMAIL_API_KEY` is set: the agent then uses the real OpenMail.
     pub sandbox: Option<SocketAddr>,
     /// Where mail is kept until it is answered: `AGENT_STORE`. Default: `sqlite://agent.db`.
     pub store: Store,
     /// The model that answers: `AGENT_MODEL_URL`, `AGENT_MODEL`, `AGENT_MODEL_KEY`. Default: none;
-    /// a few built-in answers.
+    /// the agent then has a few built-in answers.
     pub model: Option<ModelSettings>,
     /// Whether mail passes a guard before the agent sees it: `AGENT_GUARD`, `on` or `off`. Default:
     /// `on`.
     pub guard: bool,
 }
 
-/// Where the queue is.
+/// Where the queue is stored.
 #[derive(Debug, Clone)]
 pub enum Store {
     /// A file.
@@ -32,10 +32,10 @@ pub enum Store {
     Postgres(String),
 }
 
-/// An endpoint that speaks OpenAI's chat completions.
+/// An endpoint that supports OpenAI's chat completions API.
 #[derive(Clone)]
 pub struct ModelSettings {
-    /// Up to and including the version, as in `https://api.openai.com/v1`.
+    /// The URL up to and including the version, such as `https://api.openai.com/v1`.
     pub url: Uri,
     /// The model's name.
     pub model: String,
@@ -57,7 +57,7 @@ impl Settings {
     /// Reads the environment.
     ///
     /// # Errors
-    /// When a variable cannot be used; the error names it.
+    /// If a variable is invalid; the error names it.
     pub fn from_env() -> anyhow::Result<Self> {
         let sandbox = match variable("OPENMAIL_API_KEY")? {
             Some(_) => None,
@@ -77,7 +77,7 @@ impl Settings {
     }
 }
 
-/// A variable that is set and not empty.
+/// Returns a variable if it is set and not empty.
 fn variable(name: &str) -> anyhow::Result<Option<String>> {
     match env::var(name) {
         Ok(text) if text.is_empty() => Ok(None),
@@ -93,12 +93,12 @@ fn address(name: &str, port: u16) -> anyhow::Result<SocketAddr> {
         .with_context(|| format!("{name} is {text:?}; set it to address:port, as 127.0.0.1:{port}"))
 }
 
-/// The URL's scheme says which store it is.
+/// Parses the URL of a store. Its scheme determines the kind of store.
 fn store(url: &str) -> anyhow::Result<Store> {
     match url.split_once("://") {
         Some(("sqlite", path)) if !path.is_empty() => Ok(Store::Sqlite(path.into())),
         Some(("postgres" | "postgresql", _)) => Ok(Store::Postgres(url.to_owned())),
-        // Not the text itself: it may hold a password.
+        // Does not show the text itself, which may contain a password.
         _ => bail!("AGENT_STORE must begin with sqlite:// or postgres://"),
     }
 }

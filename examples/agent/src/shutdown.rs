@@ -1,8 +1,9 @@
-//! When to stop: on Ctrl-C (SIGINT), or on SIGTERM, which service managers send.
+//! Stops the program on Ctrl-C (SIGINT) or on SIGTERM, which service managers send.
 
 use std::{future::Future, io};
 
-/// Listens from the call on, so that a signal that comes before the first poll is not lost.
+/// Completes on a signal. It listens from the call on, so that a signal before the first poll is
+/// not lost.
 #[cfg(unix)]
 pub(crate) fn signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -1,5 +1,5 @@
-//! Which agent gets the events of an inbox, and who may sign for it: as the configuration says,
-//! updated whenever it changes.
+//! The agent that receives the events of each inbox, and the secrets that verify them. Both follow
+//! the configuration whenever it changes.
 
 use std::{
     collections::HashMap,
@@ -18,7 +18,7 @@ use crate::{
     logged::Logged,
 };
 
-/// Gets the events of inboxes that are not configured. They become dead letters, except those of
+/// Handles the events of inboxes that are not configured. They become dead letters, except those of
 /// "Test webhook".
 #[openmail_handler]
 pub(crate) async fn no_agent(event: EventKind) -> Result<(), HandlerError> {
@@ -62,9 +62,9 @@ impl Agents {
         })
     }
 
-    /// While the configuration changes, every event reaches either its inbox's old agent or its new
-    /// one: a new agent is bound before its secret is accepted, and a removed inbox is refused
-    /// before it is unbound.
+    /// Applies a new configuration. Meanwhile, every event reaches either the old or the new agent
+    /// of its inbox: a new agent is bound before its secret is accepted, and the secret of a
+    /// removed inbox is refused before its agent is unbound.
     pub(crate) fn apply(&mut self, settings: &Settings) -> anyhow::Result<()> {
         let fallback = settings.fallback.as_ref().map(|target| self.service(target));
         self.inboxes.set_fallback(fallback);

@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Listens from the time it is created.
+/// Receives signals from the time of its creation.
 #[derive(Debug)]
 pub(crate) struct Signals {
     reload: Signal,

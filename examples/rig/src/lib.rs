@@ -19,13 +19,14 @@ use tower::Layer;
 
 pub use assistant::Assistant;
 
-/// Time for requests under way once the server is to stop: `Endpoint` answers within 12 s.
+/// The maximum time for requests in progress to finish once the server is stopping. `Endpoint`
+/// answers within 12 s.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// Receives mail and answers it until `stop`; then finishes the requests and runs under way.
+/// Receives mail and answers it until `stop`, then finishes the requests and runs in progress.
 ///
 /// # Errors
-/// When the server or the worker fails.
+/// If the server or the worker fails.
 pub async fn run(
     listener: TcpListener,
     verify: VerifyLayer,
@@ -35,10 +36,10 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let [stop_server, stop_worker] = [(); 2].map(|()| CancellationToken::new());
-    // A model takes longer than the 15 s that OpenMail waits: mail is written down first.
+    // A model may take longer than the 15 s that OpenMail waits, so the mail is stored first.
     let queue = Enqueue::new(store);
     let events = GuardLayer::default().layer(assistant::handlers(assistant));
-    // A reply is written down with its event's completion: the model is asked once.
+    // A reply is stored with its event's completion, so the model is asked only once.
     let worker = queue.worker(events).replies(openmail).run(stop_worker.clone().cancelled_owned());
     let mut worker = AbortOnDropHandle::new(tokio::spawn(worker));
     let app = Router::new().route_service("/webhooks", webhook(verify, queue));

@@ -5,9 +5,10 @@
 //! OPENMAIL_WEBHOOK_SECRET=… OPENMAIL_API_KEY=… OPENAI_API_KEY=… cargo run
 //! ```
 //!
-//! `cargo run -p example-sandbox -- --webhook http://127.0.0.1:3000/webhooks` prints the first two
-//! for a local OpenMail, and `OPENMAIL_API_URL`. `OPENAI_BASE_URL` (up to and including `/v1`) and
-//! `AGENT_MODEL` name another server and model that speak OpenAI's chat completions.
+//! For a local OpenMail, `cargo run -p example-sandbox -- --webhook http://127.0.0.1:3000/webhooks`
+//! prints the first two variables and `OPENMAIL_API_URL`. Set `OPENAI_BASE_URL` (up to and
+//! including `/v1`) and `AGENT_MODEL` to use another server or model that supports OpenAI's chat
+//! completions API.
 
 use std::{env, io, process::ExitCode};
 
@@ -50,8 +51,8 @@ async fn start() -> anyhow::Result<()> {
     ended
 }
 
-/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the call
-/// on, so that a signal that comes early is not lost.
+/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the
+/// call on, so that a signal that comes early is not lost.
 fn stop() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     {

@@ -1,4 +1,4 @@
-//! What every request handler shares.
+//! The state shared by all request handlers.
 
 use std::{
     collections::VecDeque,
@@ -24,15 +24,16 @@ pub(crate) struct App {
     pub(crate) deliverer: Deliverer,
     pub(crate) files: Arc<Signer>,
     pub(crate) notices: Arc<Notices>,
-    /// Where the API and the page are, without a slash at the end.
+    /// The URL of the API and the page, without a slash at the end.
     pub(crate) api_url: Arc<str>,
-    /// The domain of addresses that are made up.
+    /// The domain of generated addresses.
     pub(crate) domain: Arc<str>,
     pub(crate) stop: CancellationToken,
 }
 
 impl App {
-    /// Takes a mail in and starts its deliveries. Returned are the ids of the mails it became.
+    /// Receives a mail and starts its deliveries. Returns the ids of the resulting mails, one for
+    /// each inbox.
     pub(crate) fn receive(&self, incoming: Incoming) -> Result<Vec<String>, Refusal> {
         let (mails, deliveries) = self.state.change(|data| {
             let mails = data.receive(incoming)?;
@@ -51,8 +52,8 @@ impl fmt::Debug for App {
     }
 }
 
-/// Lines for the page to show once after a form was sent. Its address names one by number, so that a
-/// link from elsewhere cannot put words into the page.
+/// Messages that the page shows once after a form was submitted. The page's URL refers to a message
+/// by number, so that a link from elsewhere cannot put text into the page.
 #[derive(Default)]
 pub(crate) struct Notices(Mutex<(u64, VecDeque<String>)>);
 
@@ -78,7 +79,7 @@ impl Notices {
     }
 }
 
-/// An API key, a webhook secret: `prefix` and 32 hex digits that nobody can guess.
+/// Returns `prefix` and 32 hex digits that nobody can guess, for an API key or a webhook secret.
 pub(crate) fn made_up(prefix: &str) -> String {
     let bytes = random();
     format!("{prefix}_{}", hex::encode(&bytes[..16]))
@@ -90,7 +91,8 @@ pub(crate) fn random() -> [u8; 32] {
     bytes
 }
 
-/// A URL's beginning for a socket: `0.0.0.0` and `[::]` are no addresses to connect to.
+/// Returns the base URL for a socket. `0.0.0.0` and `[::]` are replaced, since they are not
+/// addresses to connect to.
 pub(crate) fn base_url(address: SocketAddr) -> String {
     let ip = match address.ip() {
         ip if !ip.is_unspecified() => ip,

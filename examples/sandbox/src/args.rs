@@ -5,24 +5,24 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::Parser;
 use sandbox::{InboxOption, Options};
 
-/// A local OpenMail: its API, its deliveries, and a page to watch an agent in.
+/// A local OpenMail: its API, its deliveries, and a page on which to watch an agent.
 #[derive(Parser)]
 #[command(version)]
 pub(crate) struct Args {
-    /// Where the API and the page are
+    /// The address of the API and the page
     #[arg(long, env = "SANDBOX_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:4010")]
     listen: SocketAddr,
-    /// The account's webhook: where events go whose inbox has no webhook of its own
+    /// The account's webhook, which receives the events of inboxes without their own webhook
     #[arg(long, env = "SANDBOX_WEBHOOK", value_name = "URL", value_parser = url)]
     webhook: Option<String>,
-    /// The secret of the account's webhook; made up if not given
+    /// The secret of the account's webhook; generated if not given
     #[arg(long, env = "SANDBOX_SECRET", hide_env_values = true, value_parser = secret)]
     secret: Option<String>,
-    /// The account's API key; made up if not given
+    /// The account's API key; generated if not given
     #[arg(long, env = "SANDBOX_API_KEY", value_name = "KEY", hide_env_values = true,
         value_parser = api_key)]
     api_key: Option<String>,
-    /// An inbox, perhaps with a webhook of its own; may be given several times
+    /// An inbox, optionally with its own webhook; may be given several times
     #[arg(
         long = "inbox",
         env = "SANDBOX_INBOXES",
@@ -30,17 +30,17 @@ pub(crate) struct Args {
         value_delimiter = ' '
     )]
     inboxes: Vec<InboxOption>,
-    /// How many times as fast as OpenMail's the schedule of retries runs
+    /// Speeds up OpenMail's retry schedule by this factor
     #[arg(long, env = "SANDBOX_SPEED", value_name = "FACTOR", default_value = "1",
         value_parser = speed)]
     speed: f64,
-    /// A SQLite file that keeps the state; without it the state ends with the program
+    /// A SQLite file that keeps the state; without it, the state is lost when the program ends
     #[arg(long, env = "SANDBOX_STATE", value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Lets other machines in, and with them everybody on them: there is no password
+    /// Accepts requests from other machines; anybody there has access, since there is no password
     #[arg(long, env = "SANDBOX_ALLOW_REMOTE")]
     allow_remote: bool,
-    /// Sends without OpenMail's limits of 10 a minute and 200 a day an inbox
+    /// Lifts OpenMail's limits of 10 mails a minute and 200 a day for each inbox
     #[arg(long, env = "SANDBOX_NO_LIMITS")]
     no_limits: bool,
 }
@@ -49,7 +49,7 @@ impl From<Args> for Options {
     fn from(args: Args) -> Self {
         let mut options = Self::default();
         options.listen = args.listen;
-        // An empty variable, as compose files pass it, can only mean none.
+        // Compose files pass an unset variable as an empty one.
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         options.webhook = given(args.webhook);
         options.secret = given(args.secret);

@@ -1,4 +1,5 @@
-//! `/sandbox`: what OpenMail has no API for. Mail from outside, faults, suspensions, deliveries.
+//! `/sandbox`: operations for which OpenMail has no API. Mail from outside, faults, suspensions,
+//! deliveries.
 
 use axum::{
     Json as Body, Router,
@@ -51,14 +52,14 @@ pub(crate) struct Outside {
     pub(crate) category: Option<String>,
     pub(crate) verdict: Option<String>,
     pub(crate) auto_replyable: Option<bool>,
-    /// The id of the mail that it answers.
+    /// The id of the answered mail.
     pub(crate) reply_to_message: Option<String>,
     #[serde(skip)]
     pub(crate) files: Vec<crate::state::File>,
 }
 
 impl Outside {
-    /// Reads the form that the page sends. Where that fails, what was read before is kept.
+    /// Reads the form that the page submits. If that fails, the fields read before are kept.
     pub(crate) async fn fill_in(&mut self, mut form: Multipart) -> Result<(), Refusal> {
         let mail = self;
         let refuse = |error: axum::extract::multipart::MultipartError| {
@@ -95,7 +96,7 @@ impl Outside {
         Ok(())
     }
 
-    /// Takes the mail in. Returned are the ids of the mails it became.
+    /// Receives the mail. Returns the ids of the resulting mails, one for each inbox.
     pub(crate) fn send(self, app: &App) -> Answer<Vec<String>> {
         if !text::is_address(text::bare_address(&self.from)) {
             return Err(Refusal::bad_request("\"from\" must be an address, perhaps with a name."));
@@ -160,7 +161,7 @@ async fn send_again(
     Ok((StatusCode::CREATED, Body(json!({"messageId": again}))))
 }
 
-/// Sends a received mail once more. Returned is the id of the new mail.
+/// Sends a received mail once more. Returns the id of the new mail.
 pub(crate) fn again(app: &App, id: &str) -> Answer<String> {
     let (again, deliveries) = app.state.change(|data| {
         let again = data.receive_again(id)?;
@@ -193,7 +194,7 @@ struct Why {
 
 const DEFAULT_REASON: &str = "manual_review";
 
-/// Suspends an inbox, or reactivates it where there is no reason, and says so to its webhook.
+/// Suspends an inbox, or reactivates it if there is no reason, and notifies its webhook.
 pub(crate) fn suspend(app: &App, inbox: &str, reason: Option<String>) -> Answer<()> {
     let delivery = app.state.change(|data| data.suspend_inbox(inbox, reason))?;
     app.deliverer.start(delivery);

@@ -26,7 +26,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::state::{Attempt, Data, Progress, State, Target, waits_left};
 
-/// How long an event that is to be overtaken waits for the one behind it.
+/// The maximum time that an event waits to be overtaken by the next one.
 const OVERTAKEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Owns the tasks that deliver. Clones share them.
@@ -35,7 +35,7 @@ pub(crate) struct Deliverer {
     state: State,
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     speed: f64,
-    /// The event that waits to be overtaken.
+    /// Releases the event that waits to be overtaken.
     overtaken: Arc<Mutex<Option<oneshot::Sender<()>>>>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -44,7 +44,7 @@ pub(crate) struct Deliverer {
 impl Deliverer {
     pub(crate) fn new(state: State, speed: f64) -> Self {
         let mut roots = RootCertStore::empty();
-        // A machine without certificates still reaches what is not encrypted.
+        // A machine without certificates can still deliver over plain HTTP.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -68,7 +68,7 @@ impl Deliverer {
         }
     }
 
-    /// Starts deliveries that were planned.
+    /// Starts planned deliveries.
     pub(crate) fn start(&self, ids: impl IntoIterator<Item = String>) {
         for id in ids {
             let deliverer = self.clone();
@@ -83,7 +83,7 @@ impl Deliverer {
         }
     }
 
-    /// Sends one `setup.test`, once. `Err` says why it was not taken.
+    /// Sends a `setup.test` in a single attempt. `Err` says why it was not accepted.
     pub(crate) async fn test(&self, target: &Target) -> Result<(), String> {
         let (uri, secret) = parse(target).ok_or("the webhook's URL or secret is not usable")?;
         let event = TestEvent::new("setup.test");
@@ -99,7 +99,8 @@ impl Deliverer {
         }
     }
 
-    /// Ends what is under way and waits for it. With a state file it goes on at the next start.
+    /// Stops the deliveries in progress and waits for them. With a state file, they continue at the
+    /// next start.
     pub(crate) async fn shut_down(&self) {
         self.stop.cancel();
         self.tasks.close();
@@ -129,7 +130,7 @@ impl Deliverer {
             (self.state.clone(), id.to_owned()),
         );
         let emulator = Emulator::new(secret.clone())
-            // A secret that is rotated, or a URL that is corrected, counts from the next attempt on.
+            // A rotated secret or a corrected URL takes effect at the next attempt.
             .target(move || {
                 let target = lookup.read(|data| data.target(inbox.as_deref()));
                 target.as_ref().and_then(parse).unwrap_or((uri.clone(), secret.clone()))
@@ -149,8 +150,9 @@ impl Deliverer {
         emulator.deliver(self.client.clone(), [event]).await;
     }
 
-    /// Waits until the event behind this one has been tried, if none waits already. Otherwise
-    /// returns the one that waits, to be released after this one's first attempt.
+    /// Waits until the next event has been attempted, if no other event is waiting already.
+    /// Otherwise, returns the sender that releases the waiting event, for use after this event's
+    /// first attempt.
     async fn wait_to_be_overtaken(&self) -> Option<oneshot::Sender<()>> {
         let (sender, overtaken) = oneshot::channel();
         {
@@ -164,7 +166,7 @@ impl Deliverer {
         None
     }
 
-    /// Returns once the delivery was cancelled or forgotten.
+    /// Completes once the delivery was cancelled or removed.
     async fn cancelled(&self, id: &str) {
         let mut versions = self.state.versions();
         loop {

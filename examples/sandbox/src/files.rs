@@ -1,4 +1,4 @@
-//! Attachments' bytes: on a port of their own, under URLs that are signed and expire.
+//! Serves the bytes of attachments on a separate port, at signed URLs that expire.
 
 use std::{
     fmt,
@@ -22,10 +22,10 @@ use crate::{
     text::segment,
 };
 
-/// How long a signed URL lives.
+/// The duration after which a signed URL expires.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
-/// Signs the URLs of attachments' bytes.
+/// Signs the URLs of attachments.
 pub(crate) struct Signer {
     base_url: String,
     key: Mutex<[u8; 32]>,
@@ -36,7 +36,7 @@ impl Signer {
         Self { base_url, key: Mutex::new(random()) }
     }
 
-    /// A URL that works for [`LIFETIME`].
+    /// Returns a URL that is valid for [`LIFETIME`].
     pub(crate) fn url(&self, file: &str, filename: &str) -> String {
         let lifetime = i64::try_from(LIFETIME.as_secs()).unwrap_or(i64::MAX);
         let expires = (Timestamp::now().as_second() + lifetime).to_string();
@@ -45,7 +45,7 @@ impl Signer {
         format!("{base}/files/{file}/{filename}?expires={expires}&signature={signature}")
     }
 
-    /// Makes every URL so far expire.
+    /// Expires all URLs signed so far.
     pub(crate) fn expire(&self) {
         *self.key.lock().unwrap_or_else(PoisonError::into_inner) = random();
     }
@@ -68,7 +68,7 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// What is served on the files' port.
+/// The service on the port for files.
 pub(crate) fn router(app: App) -> Router {
     Router::new().route("/files/{file}/{filename}", get(download)).with_state(app)
 }
@@ -92,7 +92,7 @@ async fn download(
     let Some(bytes) = app.state.read(|data| data.file(&file)) else {
         return (StatusCode::NOT_FOUND, "The file is gone.\n").into_response();
     };
-    // Never shown by a browser: it is a stranger's file.
+    // A browser must not display the file, since it comes from a stranger.
     let disposition = format!("attachment; filename*=UTF-8''{}", segment(&filename));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),

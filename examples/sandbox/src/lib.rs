@@ -1,19 +1,19 @@
-//! A local OpenMail: develop and watch an agent without an account.
+//! A local OpenMail for developing and watching an agent without an account.
 //!
-//! It answers OpenMail's REST API, delivers signed events to a webhook as OpenMail does, and has a
-//! page on which to write mails and to see what becomes of them. [`Sandbox`] runs it inside another
-//! program, as a test or a demo.
+//! It serves OpenMail's REST API, delivers signed events to a webhook as OpenMail does, and has a
+//! page for writing mails and following their deliveries and replies. [`Sandbox`] runs it inside
+//! another program, such as a test or a demo.
 //!
-//! What OpenMail has no API for is under `/sandbox`, in JSON and without a key:
+//! Operations for which OpenMail has no API are under `/sandbox`, in JSON and without a key:
 //!
 //! | request | does |
 //! |---|---|
-//! | `POST /sandbox/mails` | puts a mail in: `from`, `to`, `cc`, `subject`, `text`, `category`, `verdict`, `autoReplyable`, `replyToMessage`; as a form also `files` |
-//! | `POST /sandbox/mails/{id}/again` | the same mail again, with the same `Message-ID` |
-//! | `GET /sandbox/deliveries?messageId=` | deliveries and their attempts |
+//! | `POST /sandbox/mails` | receives a mail: `from`, `to`, `cc`, `subject`, `text`, `category`, `verdict`, `autoReplyable`, `replyToMessage`; as a form, also `files` |
+//! | `POST /sandbox/mails/{id}/again` | receives the same mail again, with the same `Message-ID` |
+//! | `GET /sandbox/deliveries?messageId=` | lists deliveries and their attempts |
 //! | `POST /sandbox/deliveries/{id}/again` | delivers the same event again |
-//! | `POST /sandbox/inboxes/{id}/suspend`, `…/reactivate`; `/sandbox/pods/…` | suspends (`reason`) or reactivates, and says so to the webhook |
-//! | `GET`, `PUT /sandbox/faults` | `requests` (`answer`: `429`, `402`, `500` or `cut`; `count`; `scope`: `all` or `send`), `deliverTwice`, `outOfOrder`, `clockOffsetSeconds`, `sendLimits` |
+//! | `POST /sandbox/inboxes/{id}/suspend`, `…/reactivate`; `/sandbox/pods/…` | suspends (`reason`) or reactivates, and notifies the webhook |
+//! | `GET`, `PUT /sandbox/faults` | reads or sets faults: `requests` (`answer`: `429`, `402`, `500` or `cut`; `count`; `scope`: `all` or `send`), `deliverTwice`, `outOfOrder`, `clockOffsetSeconds`, `sendLimits` |
 //! | `POST /sandbox/attachments/expire` | makes every signed attachment URL expire |
 
 mod api;

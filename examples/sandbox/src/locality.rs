@@ -1,7 +1,9 @@
-//! Keeps other machines out, and pages of other sites that are open in this machine's browser.
+//! Refuses requests from other machines, and from pages of other sites that are open in a browser
+//! on this machine.
 //!
-//! A page elsewhere can have its host's name resolve to this machine (DNS rebinding): the `Host`
-//! header tells. It can also send a form here: `Sec-Fetch-Site` and `Origin` tell.
+//! A page elsewhere can make its host name resolve to this machine (DNS rebinding), which the
+//! `Host` header reveals. It can also submit a form to this machine, which `Sec-Fetch-Site` and
+//! `Origin` reveal.
 
 use std::net::IpAddr;
 

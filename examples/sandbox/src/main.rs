@@ -30,7 +30,7 @@ async fn run(args: Args) -> Result<(), SandboxError> {
     sandbox.serve(stop).await
 }
 
-/// What the receiver needs, on stdout: `eval` can read it.
+/// Prints the receiver's settings to stdout, in a form that `eval` can read.
 fn print_settings(sandbox: &Sandbox) {
     println!("export OPENMAIL_API_URL={}", sandbox.url());
     println!("export OPENMAIL_API_KEY={}", sandbox.api_key());
@@ -41,7 +41,7 @@ fn print_settings(sandbox: &Sandbox) {
     println!("# page: {}/", sandbox.url());
 }
 
-/// Ends on Ctrl-C (SIGINT), or on SIGTERM, which service managers send.
+/// Completes on Ctrl-C (SIGINT) or on SIGTERM, which service managers send.
 fn stop_signal() -> impl Future<Output = ()> {
     #[cfg(unix)]
     let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());

@@ -23,30 +23,31 @@ use crate::{
     text,
 };
 
-/// The domain of addresses that are made up.
+/// The domain of generated addresses.
 const DOMAIN: &str = "sandbox.test";
 
-/// How a sandbox is set up.
+/// The settings of a sandbox.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// Where the API and the page are. Default: `127.0.0.1:4010`.
+    /// The address of the API and the page. Default: `127.0.0.1:4010`.
     pub listen: SocketAddr,
     /// The account's webhook. Default: none.
     pub webhook: Option<String>,
-    /// The secret of the account's webhook. Default: made up.
+    /// The secret of the account's webhook. Default: generated.
     pub secret: Option<String>,
-    /// The account's API key. Default: made up.
+    /// The account's API key. Default: generated.
     pub api_key: Option<String>,
-    /// The inboxes to begin with. Default: one, `inb_support`.
+    /// The inboxes that exist at the start. Default: one, `inb_support`.
     pub inboxes: Vec<InboxOption>,
-    /// How many times as fast as OpenMail's the schedule of retries runs. Default: 1.
+    /// The factor by which OpenMail's retry schedule is sped up. Default: 1.
     pub speed: f64,
-    /// The SQLite file that keeps the state. Default: none; the state ends with the program.
+    /// The SQLite file that keeps the state. Default: none; the state is lost when the program
+    /// ends.
     pub state: Option<PathBuf>,
     /// Whether other machines may use the sandbox. Default: no.
     pub allow_remote: bool,
-    /// Whether sends are limited to 10 a minute and 200 a day an inbox. Default: yes.
+    /// Whether each inbox may send at most 10 mails a minute and 200 a day. Default: yes.
     pub send_limits: bool,
 }
 
@@ -81,15 +82,15 @@ impl fmt::Debug for Options {
     }
 }
 
-/// An inbox to begin with: `ID=address` or `ID=address=URL`.
+/// An inbox that exists at the start: `ID=address` or `ID=address=URL`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InboxOption {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// Its address.
+    /// The address.
     pub address: String,
-    /// The URL of its own webhook.
+    /// The URL of the inbox's own webhook.
     pub webhook: Option<String>,
 }
 
@@ -114,7 +115,7 @@ impl std::str::FromStr for InboxOption {
     }
 }
 
-/// Why a sandbox cannot start, or did not end well.
+/// Why a sandbox cannot start, or failed.
 #[derive(Debug)]
 pub struct SandboxError {
     what: String,
@@ -150,12 +151,12 @@ impl fmt::Display for SandboxError {
 
 impl Error for SandboxError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        // Its text is in this one's already.
+        // The text of this error already contains that of its source.
         self.source.as_ref().and_then(|source| source.source())
     }
 }
 
-/// A local OpenMail that listens already. [`serve`](Self::serve) lets it answer.
+/// A local OpenMail that is already listening. [`serve`](Self::serve) makes it respond.
 #[derive(Debug)]
 pub struct Sandbox {
     app: App,
@@ -171,14 +172,14 @@ impl Sandbox {
     /// Opens the state and the ports.
     ///
     /// # Errors
-    /// When a port is in use, or the state file cannot be read or written.
+    /// If a port is in use, or the state file cannot be read or written.
     pub async fn bind(options: Options) -> Result<Self, SandboxError> {
         let listen = |address| async move {
             let listener = TcpListener::bind(address).await;
             listener.map_err(|error| SandboxError::listen(address, error))
         };
         let api = listen(options.listen).await?;
-        // OpenMail's attachments come from another host; here, from another port.
+        // OpenMail serves attachments from another host; the sandbox, from another port.
         let files = listen(SocketAddr::new(options.listen.ip(), 0)).await?;
         let state = match &options.state {
             Some(path) => {
@@ -204,31 +205,31 @@ impl Sandbox {
         Ok(Self { app, api, files, allow_remote, state_file, unfinished })
     }
 
-    /// The address of the API and the page.
+    /// Returns the URL of the API and the page.
     pub fn url(&self) -> &str {
         &self.app.api_url
     }
 
-    /// The account's API key.
+    /// Returns the account's API key.
     pub fn api_key(&self) -> String {
         self.app.state.read(|data| data.account().api_key.clone())
     }
 
-    /// The secret of the account's webhook.
+    /// Returns the secret of the account's webhook.
     pub fn webhook_secret(&self) -> String {
         self.app.state.read(|data| data.account().webhook_secret.clone())
     }
 
-    /// The inboxes' ids and addresses.
+    /// Returns the ids and addresses of the inboxes.
     pub fn inboxes(&self) -> Vec<(String, String)> {
         let pair = |inbox: &crate::state::Inbox| (inbox.id.clone(), inbox.address.clone());
         self.app.state.read(|data| data.inboxes().into_iter().map(pair).collect())
     }
 
-    /// Puts a mail in, as if somebody had sent it.
+    /// Receives a mail, as if somebody had sent it.
     ///
     /// # Errors
-    /// When no inbox has the address.
+    /// If no inbox has the address.
     pub fn receive(
         &self,
         from: &str,
@@ -249,10 +250,10 @@ impl Sandbox {
         mail.send(&self.app).map(drop).map_err(|refusal| SandboxError::refused(&refusal))
     }
 
-    /// Serves until `stop`, then ends what is under way, in 5 s at most.
+    /// Serves until `stop`, then finishes requests and deliveries in progress, within 5 s.
     ///
     /// # Errors
-    /// When the state file cannot be written.
+    /// If the state file cannot be written.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), SandboxError> {
         let Self { app, api, files, allow_remote, state_file, unfinished } = self;
         app.deliverer.start(unfinished);
@@ -281,7 +282,7 @@ impl Sandbox {
     }
 }
 
-/// Makes the account, the default pod and the inboxes that are not there yet.
+/// Creates the account, the default pod and the inboxes, unless they already exist.
 fn set_up(app: &App, options: &Options) -> Result<(), Refusal> {
     app.state.change(|data| {
         data.faults.send_limits = options.send_limits;

@@ -17,20 +17,20 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// How long a client may take over its request's head.
+/// The maximum time for a client to send the head of its request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long requests under way may take once the server stops.
+/// The maximum time for requests in progress to finish once the server stops.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// In a response's extensions: closes the connection instead of sending it.
 #[derive(Debug, Clone)]
 pub(crate) struct Cut;
 
-/// In a request's extensions: where it comes from.
+/// In a request's extensions: the address of the client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-/// Serves until `stop`, then until the requests under way are answered, for 5 s at most.
+/// Serves until `stop`, then until the requests in progress are answered, for 5 s at most.
 pub(crate) async fn serve(listener: TcpListener, app: Router, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -44,7 +44,7 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, stop: Cancellation
                     connections.spawn(connection(stream, peer, app.clone(), watcher));
                 }
                 Err(error) => {
-                    // Out of file descriptors, as a rule: some will be free in a moment.
+                    // Usually out of file descriptors; some will be free in a moment.
                     tracing::warn!(error = %error, "cannot accept a connection");
                     sleep(Duration::from_millis(100)).await;
                 }
@@ -72,6 +72,6 @@ async fn connection(stream: TcpStream, peer: SocketAddr, app: Router, watcher: W
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service);
-    // That a client goes away is its own affair.
+    // A client may close its connection at any time, so this is not reported.
     let _ = watcher.watch(connection).await;
 }

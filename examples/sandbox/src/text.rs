@@ -1,4 +1,4 @@
-//! Texts: addresses, subjects, quotes, HTML, and what can be read in a file.
+//! Texts: addresses, subjects, quotes, HTML, and the text of files.
 
 use email_address::{EmailAddress, Options};
 use jiff::Timestamp;
@@ -9,27 +9,27 @@ use crate::state::{File, Mail};
 
 /// Files above this size are not read.
 const READ_LIMIT: usize = 10 << 20;
-/// How many characters of a file's text are kept.
+/// The maximum number of characters kept of a file's text.
 const TEXT_LIMIT: usize = 50_000;
 
-/// As JavaScript writes it.
+/// Formats a time as JavaScript does.
 pub(crate) fn time(time: Timestamp) -> String {
     format!("{time:.3}")
 }
 
-/// Whether it is one address and nothing else.
+/// Returns whether a text is exactly one address.
 pub(crate) fn is_address(text: &str) -> bool {
     let options = Options::default().without_display_text().without_domain_literal();
     EmailAddress::parse_with_options(text, options).is_ok()
 }
 
-/// The address in `Name <address>`, or the text itself.
+/// Returns the address in `Name <address>`, or the text itself.
 pub(crate) fn bare_address(text: &str) -> &str {
     let address = text.trim().strip_suffix('>').and_then(|text| text.rsplit_once('<'));
     address.map_or(text, |(_, address)| address).trim()
 }
 
-/// The addresses of a list, each perhaps with a name. A comma in a quoted name does not end one.
+/// Splits a list of addresses, which may have names. A comma in a quoted name does not separate.
 pub(crate) fn address_list(text: &str) -> Vec<String> {
     let mut quoted = false;
     let parts = text.split(|c: char| {
@@ -50,7 +50,7 @@ pub(crate) fn to_html(text: &str) -> String {
     text_to_html(text)
 }
 
-/// A mail's text and HTML, with the quoted mail below.
+/// Returns a mail's text and HTML, with the quoted mail below.
 pub(crate) fn bodies(body: &str, html: Option<&str>, quoted: Option<&Mail>) -> (String, String) {
     let (mut text, mut html) = match html {
         Some(html) => (body.to_owned(), html.to_owned()),
@@ -88,14 +88,14 @@ fn looks_like_html(text: &str) -> bool {
     })
 }
 
-/// A file's text, or why there is none.
+/// A file's text, or the reason why there is none.
 pub(crate) struct Found {
     pub(crate) text: Option<String>,
     pub(crate) method: &'static str,
 }
 
-/// Reads plain text, CSV, JSON and HTML. Other formats, as PDF, would need a parser that this
-/// example does not carry.
+/// Extracts the text of plain text, CSV, JSON and HTML. Other formats, such as PDF, would need a
+/// parser that this example does not include.
 pub(crate) fn of_file(file: &File) -> Found {
     if file.bytes.len() > READ_LIMIT {
         return Found { text: None, method: "skipped_too_large" };
@@ -114,8 +114,8 @@ pub(crate) fn of_file(file: &File) -> Found {
     Found { text: Some(text.chars().take(TEXT_LIMIT).collect()), method }
 }
 
-/// Where an attachment is fetched. Two files of one mail can share a name: the second one's URL
-/// says which it is.
+/// Returns the URL of an attachment. If two files of a mail have the same name, the URL of the
+/// second one contains its position.
 pub(crate) fn attachment_url(api_url: &str, mail: &Mail, place: usize) -> String {
     let filename = &mail.attachments[place].filename;
     let same = |it: &crate::state::Attachment| it.filename == *filename;
@@ -125,7 +125,7 @@ pub(crate) fn attachment_url(api_url: &str, mail: &Mail, place: usize) -> String
     format!("{api_url}/v1/attachments/{id}/{filename}{part}")
 }
 
-/// A path's segment.
+/// Encodes a segment of a path.
 pub(crate) fn segment(text: &str) -> String {
     const UNRESERVED: &AsciiSet =
         &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

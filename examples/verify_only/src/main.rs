@@ -1,5 +1,5 @@
-//! Verification alone, in a framework without tower: actix-web hands over headers and body, and
-//! `VerifiedEvent::verify` does the rest.
+//! Verification alone, in a framework without tower: actix-web passes the headers and the body to
+//! `VerifiedEvent::verify`.
 //!
 //! `OPENMAIL_WEBHOOK_SECRET=… cargo run -p example-verify_only`
 
@@ -23,13 +23,14 @@ use openmail_tower::{
 };
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-/// The largest body that is read: as much as `VerifiedEvent::verify` accepts.
+/// The maximum size of a body, the same as that of `VerifiedEvent::verify`.
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
 
-/// How long a body may take to arrive.
+/// The maximum time for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many seconds requests may take to finish after SIGTERM. After Ctrl-C, actix-web ends at once.
+/// The maximum time for requests to finish after SIGTERM, in seconds. After Ctrl-C, actix-web ends
+/// at once.
 const GRACE: u64 = 15;
 
 #[actix_web::main]
@@ -73,13 +74,13 @@ async fn webhook(request: HttpRequest, body: Payload, secrets: Data<Secrets>) ->
     }
 }
 
-/// An agent's work begins here. An answer within 15 s keeps OpenMail from trying again.
+/// The agent's work starts here. OpenMail retries unless it gets a response within 15 s.
 fn receive(event: &VerifiedEvent) {
     match event.event() {
         Event::MessageReceived(mail) => {
             tracing::info!(inbox_id = %mail.inbox_id, message_id = %mail.message.id, "mail");
         }
-        // "Test webhook", and events that are news to this program.
+        // "Test webhook" and unknown events.
         _ => tracing::info!(kind = %event.kind(), "other event"),
     }
 }
@@ -93,14 +94,14 @@ async fn read(body: Payload) -> Result<Bytes, Rejection> {
     }
 }
 
-/// The headers in the types of `http` 1; actix-web has its own. Each value is kept, since a header
-/// given twice is refused.
+/// Converts actix-web's headers to those of `http` 1. All values of a header are kept, since a
+/// header given twice is refused.
 fn headers(request: &HttpRequest) -> HeaderMap {
     let headers = request.headers().iter().filter_map(|(name, value)| {
         let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
         Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
     });
-    // `collect` would keep the last value of a name alone.
+    // `collect` would keep only the last value of a name.
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         map.append(name, value);
@@ -108,7 +109,7 @@ fn headers(request: &HttpRequest) -> HeaderMap {
     map
 }
 
-/// The same answer in actix-web's types.
+/// Converts a response to actix-web's types.
 fn answer(response: &Response<Bytes>) -> HttpResponse {
     let status = StatusCode::from_u16(response.status().as_u16());
     let mut builder = HttpResponse::build(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));

@@ -1,4 +1,4 @@
-//! Drives the server over a socket, as OpenMail does.
+//! Sends requests to the server over a socket, as OpenMail does.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -73,7 +73,7 @@ async fn a_signature_given_twice_is_refused() {
 async fn a_body_over_the_limit_is_refused_before_its_end() {
     let server = Running::start();
     let mut stream = TcpStream::connect(server.address).await.unwrap();
-    // More than the limit is promised, and only a little more than the limit is sent.
+    // Declares a much larger body, but sends only a little more than the limit.
     let length = 4 * BODY_LIMIT;
     let head =
         format!("POST /webhooks HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");

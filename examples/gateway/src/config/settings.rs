@@ -72,7 +72,7 @@ pub(crate) struct Target {
     pub(crate) concurrency: usize,
 }
 
-/// Reads only where the queue is: to inspect dead letters, one need not have the secrets.
+/// Reads only the queue's location, since inspecting dead letters does not require the secrets.
 pub(crate) fn queue(path: &Path) -> Result<Queue, ConfigError> {
     let source = Source::read(path)?;
     Ok(source.queue(source.parse()?.queue))

@@ -16,7 +16,7 @@ use crate::{
 
 #[derive(Deserialize)]
 pub(super) struct Which {
-    /// Which file of the mail, from 1, where two share a name.
+    /// The position of the file in the mail, from 1, if two files have the same name.
     part: Option<usize>,
 }
 

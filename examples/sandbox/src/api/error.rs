@@ -1,4 +1,4 @@
-//! Refusals as OpenMail answers them.
+//! Error responses in OpenMail's format.
 
 use axum::{
     Json,
@@ -32,8 +32,8 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Gives OpenMail's form to what the framework refuses in its own words: a path that is not UTF-8, a
-/// query that cannot be read, a request that took too long.
+/// Converts the framework's own error responses to OpenMail's format: for a path that is not UTF-8,
+/// an invalid query, or a request that took too long.
 pub(super) async fn in_form(response: Response) -> Response {
     let status = response.status();
     let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|it| it == "application/json");

@@ -1,4 +1,4 @@
-//! What handlers take from a request.
+//! Extractors for the handlers of the API.
 
 use axum::{
     extract::{FromRequest, FromRequestParts, Multipart, Query, Request, rejection::JsonRejection},
@@ -33,7 +33,7 @@ impl FromRequestParts<App> for Holder {
 }
 
 impl Holder {
-    /// Refuses every key but the account's.
+    /// Refuses all keys except the account's.
     pub(crate) fn account_only(&self) -> Result<(), Refusal> {
         match self {
             Self::Account => Ok(()),
@@ -41,7 +41,7 @@ impl Holder {
         }
     }
 
-    /// The inbox, if this key reaches it.
+    /// Returns the inbox, if this key has access to it.
     pub(crate) fn inbox<'a>(&self, data: &'a Data, id: &str) -> Result<&'a Inbox, Refusal> {
         let inbox = data.inbox(id)?;
         let reaches = match self {
@@ -81,13 +81,13 @@ impl FromRequestParts<App> for Page {
 }
 
 impl Page {
-    /// This page of all items.
+    /// Returns this page of all items.
     pub(crate) fn of<T>(self, all: impl IntoIterator<Item = T>) -> Vec<T> {
         all.into_iter().skip(self.offset).take(self.limit).collect()
     }
 }
 
-/// A JSON body. Unlike axum's, it is refused in OpenMail's form.
+/// A JSON body. Unlike axum's extractor, it rejects in OpenMail's format.
 #[derive(Debug)]
 pub(crate) struct Json<T>(pub(crate) T);
 
@@ -114,7 +114,7 @@ fn too_large() -> Refusal {
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", message)
 }
 
-/// Tells a field that is `null` from one that is absent.
+/// Distinguishes a field that is `null` from one that is absent.
 pub(crate) fn nullable<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
     D: serde::Deserializer<'de>,
@@ -143,7 +143,7 @@ enum Addresses {
     One(String),
 }
 
-/// Reads a mail to send, in either of its forms.
+/// Reads a mail to send, as JSON or as a form.
 pub(crate) async fn read_draft(request: Request, app: &App) -> Result<Draft, Refusal> {
     let kind = request.headers().get(header::CONTENT_TYPE);
     let kind = kind.and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -208,7 +208,7 @@ async fn read_form(mut form: Multipart) -> Result<Draft, Refusal> {
     Ok(draft)
 }
 
-/// A file, its type guessed from its name where the client does not say.
+/// Reads a file. If the client does not state its type, the type is guessed from the name.
 pub(crate) fn new_file(
     filename: String,
     content_type: Option<String>,

@@ -1,4 +1,4 @@
-//! Answers requests with the faults that were asked for.
+//! Answers requests with the configured faults.
 
 use axum::{
     extract::{Request, State},
@@ -15,7 +15,7 @@ use crate::{
 
 pub(super) async fn inject(State(app): State<App>, request: Request, next: Next) -> Response {
     let is_send = request.method() == Method::POST && request.uri().path().ends_with("/send");
-    // Looked at first: taking one is a change, and shows on the page.
+    // Checked first, since taking a fault is a change, which updates the page.
     if app.state.read(|data| data.faults.requests.is_none()) {
         return next.run(request).await;
     }

@@ -42,7 +42,7 @@ pub(super) struct Filter {
     pod_id: Option<String>,
 }
 
-/// A webhook's URL; an empty one is none.
+/// Reads a webhook's URL; an empty one means none.
 pub(crate) fn webhook_url(text: Option<String>) -> Result<Option<String>, Refusal> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
     let uri = text.parse::<Uri>().ok();

@@ -24,7 +24,7 @@ pub(super) struct New {
     name: Option<String>,
 }
 
-/// A pod's id, and an inbox's where the keys are an inbox's.
+/// The id of a pod and, for the keys of an inbox, the id of the inbox.
 type Owner = (String, Option<String>);
 
 fn pod(data: &Data, id: &str) -> Result<Owner, Refusal> {

@@ -31,7 +31,7 @@ pub(super) struct ReadState {
     is_read: bool,
 }
 
-/// The thread, if the key reaches its inbox.
+/// Returns the thread, if the key has access to its inbox.
 fn reach<'a>(holder: &Holder, data: &'a Data, id: &str) -> Result<&'a Thread, Refusal> {
     let thread = data.thread(id)?;
     holder.inbox(data, &thread.inbox_id)?;

@@ -31,7 +31,7 @@ pub(crate) use inboxes::webhook_url;
 const BODY_LIMIT: usize = 4 << 20;
 /// The largest request with files: OpenMail takes 25 MB of them.
 pub(crate) const FILES_LIMIT: usize = 26 << 20;
-/// How long a request may take.
+/// The maximum time for a request.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) fn router(app: App) -> Router {
@@ -66,7 +66,7 @@ pub(crate) fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// Answers only once what the request changed is in the state file.
+/// Delays the response until the changes of the request are in the state file.
 pub(crate) async fn saved(State(app): State<App>, request: Request, next: Next) -> Response {
     let reads = request.method().is_safe();
     let response = next.run(request).await;
@@ -83,7 +83,7 @@ async fn method_not_allowed() -> Refusal {
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }
 
-/// The answer to a path that does not exist.
+/// The response for a path that does not exist.
 pub(crate) async fn not_found() -> Refusal {
     Refusal::not_found("resource")
 }

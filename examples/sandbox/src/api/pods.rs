@@ -38,7 +38,7 @@ impl Change {
     }
 }
 
-/// The pod, if the key reaches it.
+/// Returns the pod, if the key has access to it.
 fn reach<'a>(holder: &Holder, data: &'a Data, id: &str) -> Result<&'a Pod, Refusal> {
     let pod = data.pod(id)?;
     match holder {

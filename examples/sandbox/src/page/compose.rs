@@ -1,4 +1,4 @@
-//! The forms to write a mail as a person outside.
+//! The forms for writing a mail as a person outside.
 
 use maud::{Markup, html};
 
@@ -68,7 +68,7 @@ pub(super) fn page(view: &View<'_>, draft: Option<&Outside>, error: Option<&str>
     }
 }
 
-/// What OpenMail says of a mail, and its files.
+/// The fields for OpenMail's classification of a mail, and for its files.
 fn more(id: &str, draft: Option<&Outside>) -> Markup {
     let id = |name: &str| format!("{id}-{name}");
     let chosen = |of: fn(&Outside) -> &Option<String>, default| {
@@ -100,7 +100,7 @@ pub(super) fn reply(view: &View<'_>, selected: &Mail) -> Markup {
     let mails = view.data.thread_mails(&selected.thread_id);
     let outside = mails.iter().rev().find(|mail| mail.direction == Direction::Inbound);
     let (Some(last), Some(inbox)) = (mails.last(), view.inbox) else { return html! {} };
-    // Where only the agent has written so far, the one it wrote to answers.
+    // If only the agent has written so far, the reply comes from the person it wrote to.
     let from = outside.map(|mail| &*mail.from).or(last.to.first().map(|to| &**to));
     let from = from.unwrap_or("ada@example.com");
     html! {

@@ -1,4 +1,4 @@
-//! Middle: the conversation.
+//! The middle column: the conversation.
 
 use maud::{Markup, html};
 
@@ -131,7 +131,7 @@ fn status(view: &View<'_>, mail: &Mail, selected: bool) -> Markup {
     }
 }
 
-/// A mail's own text, and the quoted mail below it.
+/// A mail's new text, and the quoted mail below it.
 fn split_quote(text: &str) -> (&str, Option<&str>) {
     let quote = text.match_indices("\n\nOn ").find(|(at, _)| {
         let mut lines = text[at + 2..].lines();
@@ -152,7 +152,7 @@ fn size(bytes: usize) -> String {
     }
 }
 
-/// What to do first.
+/// The first steps for a new user.
 fn empty(view: &View<'_>) -> Markup {
     let account = view.data.account();
     let own = view.inbox.and_then(|inbox| inbox.webhook_url.as_ref());

@@ -1,4 +1,4 @@
-//! Right: the deliveries of the selected mail.
+//! The right column: the deliveries of the selected mail.
 
 use maud::{Markup, html};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use crate::{
 
 use super::{meaning, parts, view::View};
 
-/// How many deliveries without a mail are listed.
+/// The maximum number of deliveries without a mail that are listed.
 const LISTED: usize = 10;
 
 pub(super) fn render(view: &View<'_>) -> Markup {
@@ -145,7 +145,7 @@ fn request(delivery: &Delivery, attempt: &Attempt) -> Markup {
     }
 }
 
-/// The request as a shell command. Its signature is accepted for 5 minutes.
+/// Returns the request as a shell command. Its signature is valid for 5 minutes.
 fn as_curl(delivery: &Delivery, attempt: &Attempt) -> String {
     let quote = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let headers = attempt

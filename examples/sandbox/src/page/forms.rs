@@ -1,4 +1,4 @@
-//! What the page's forms do. Each comes back to the page.
+//! Handles the page's forms. Each form returns to the page.
 
 use axum::{
     Form,
@@ -21,7 +21,7 @@ use super::{
     view::{mail_address, with_error},
 };
 
-/// Where to come back to.
+/// Where to return to.
 #[derive(Deserialize)]
 pub(super) struct Back {
     #[serde(default)]
@@ -29,7 +29,7 @@ pub(super) struct Back {
 }
 
 impl Back {
-    /// Back to the page, never to another host.
+    /// Redirects to the page, never to another host.
     fn go(&self, app: &App, notice: Option<String>) -> Response {
         let (place, anchor) = self.back.split_once('#').unwrap_or((&self.back, ""));
         let place = if place.starts_with("/?") { place } else { "/?" };
@@ -38,7 +38,7 @@ impl Back {
         Redirect::to(&format!("{place}{}{anchor}", notice.unwrap_or_default())).into_response()
     }
 
-    /// Back, with what went wrong where something did.
+    /// Redirects to the page, with the error if there was one.
     fn done<T>(&self, app: &App, result: Result<T, Refusal>) -> Response {
         self.go(app, result.err().map(|refusal| refusal.message))
     }
@@ -71,7 +71,7 @@ pub(super) async fn mail(State(app): State<App>, request: Request) -> Response {
             Redirect::to(&first.map_or("/".to_owned(), |mail| mail_address(&mail))).into_response()
         }
         Err(refusal) => {
-            // No page can put files into a form.
+            // A page cannot fill in the files of a form.
             let again = if had_files { " The files are not kept: choose them again." } else { "" };
             let page = with_error(&app, &draft, &format!("{}{again}", refusal.message));
             (StatusCode::UNPROCESSABLE_ENTITY, page).into_response()

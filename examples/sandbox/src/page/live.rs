@@ -1,4 +1,4 @@
-//! Says that something changed, as server-sent events.
+//! Reports changes as server-sent events.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use crate::app::App;
 
-/// Changes closer together than this are one.
+/// Changes within this time are reported as one.
 const PACE: Duration = Duration::from_millis(100);
 
 pub(super) async fn events(

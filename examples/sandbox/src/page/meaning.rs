@@ -1,8 +1,8 @@
-//! What a receiver's answer means.
+//! Explains what a receiver's response means.
 
 use crate::state::Attempt;
 
-/// One sentence on an attempt that failed.
+/// Explains a failed attempt in one sentence.
 pub(super) fn of(attempt: &Attempt) -> &'static str {
     if let Some(meaning) = attempt.error.as_deref().and_then(of_code) {
         return meaning;

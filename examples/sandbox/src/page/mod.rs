@@ -1,7 +1,7 @@
-//! The page: `/`. Rendered here; a small script fetches it again after each change.
+//! The page at `/`. It is rendered here; a small script fetches it again after each change.
 //!
-//! Every text is escaped by maud, and the Content-Security-Policy allows no script and no style but
-//! the page's own files.
+//! maud escapes all text, and the Content-Security-Policy allows no scripts or styles except the
+//! page's own files.
 
 mod compose;
 mod conversation;

@@ -1,4 +1,4 @@
-//! Small pieces that several parts of the page share.
+//! Small elements shared by several parts of the page.
 
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -15,7 +15,7 @@ pub(super) fn time(at: Timestamp, style: &str) -> Markup {
     }
 }
 
-/// How a mail's newest delivery has come along.
+/// The state of a mail's newest delivery.
 pub(super) fn mail_badge(data: &Data, mail: &Mail) -> Markup {
     if mail.direction == Direction::Outbound {
         return html! { span class="badge accent" { "Sent" } };
@@ -37,7 +37,7 @@ pub(super) fn badge(delivery: &Delivery) -> Markup {
     html! { span class=(class) { (text) } }
 }
 
-/// A button that posts, and comes back to this page.
+/// A button that posts a form and returns to this page.
 pub(super) fn post_button(action: &str, back: &str, class: &str, text: &str) -> Markup {
     html! {
         form method="post" action=(action) {
@@ -51,7 +51,7 @@ pub(super) fn copy_button(of: &str, text: &str) -> Markup {
     html! { button type="button" class="small" data-copy=(of) { (text) } }
 }
 
-/// The name in `Name <address>`, or the address.
+/// Returns the name in `Name <address>`, or the address.
 pub(super) fn name(from: &str) -> &str {
     let name = from.rsplit_once('<').map_or("", |(name, _)| name.trim());
     let name = name.trim_matches('"').trim();

@@ -1,4 +1,4 @@
-//! Left: inboxes and their threads.
+//! The left column: inboxes and their threads.
 
 use maud::{Markup, html};
 
@@ -12,7 +12,7 @@ use super::{
     view::{View, subject},
 };
 
-/// How many threads of an inbox are listed.
+/// The maximum number of threads listed for each inbox.
 const LISTED: usize = 100;
 
 pub(super) fn render(view: &View<'_>) -> Markup {

@@ -1,4 +1,4 @@
-//! Which part of the state the page shows.
+//! Selects the part of the state that the page shows.
 
 use axum::extract::{Query, State};
 use maud::{Markup, html};
@@ -13,7 +13,7 @@ use crate::{
 
 use super::{compose, conversation, deliveries, layout, settings, sidebar};
 
-/// The page's address.
+/// The query of the page's URL.
 #[derive(Deserialize, Default, Clone)]
 pub(super) struct Place {
     inbox: Option<String>,
@@ -23,7 +23,7 @@ pub(super) struct Place {
     notice: Option<u64>,
 }
 
-/// What is shown in the middle.
+/// What the middle column shows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Middle {
     Conversation,
@@ -31,7 +31,7 @@ pub(super) enum Middle {
     Settings,
 }
 
-/// The state, and what of it was chosen.
+/// The state, and the reader's selection.
 pub(super) struct View<'a> {
     pub(super) app: &'a App,
     pub(super) data: &'a Data,
@@ -40,7 +40,7 @@ pub(super) struct View<'a> {
     pub(super) thread: Option<&'a Thread>,
     /// The mail whose deliveries are shown.
     pub(super) mail: Option<&'a Mail>,
-    /// Whether the reader chose the thread, or just opened the page.
+    /// Whether the reader selected the thread, rather than just opening the page.
     pub(super) chosen: bool,
     pub(super) notice: Option<String>,
 }
@@ -66,7 +66,7 @@ impl<'a> View<'a> {
         Self { app, data, middle, inbox, thread, mail, chosen, notice }
     }
 
-    /// This place, for a form to come back to.
+    /// Returns the URL of this view, so that a form can return to it.
     pub(super) fn address(&self) -> String {
         match (self.middle, self.mail, self.inbox) {
             (Middle::Settings, _, _) => "/?view=settings".to_owned(),
@@ -106,7 +106,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// The newest mail from outside, since that is what is delivered.
+/// Returns the newest mail from outside, since only such mail is delivered.
 fn newest_mail<'a>(data: &'a Data, thread: &Thread) -> Option<&'a Mail> {
     let mails = data.thread_mails(&thread.id);
     let inbound = |mail: &&&Mail| mail.direction == crate::state::Direction::Inbound;
@@ -125,7 +125,7 @@ pub(super) async fn show(State(app): State<App>, Query(place): Query<Place>) -> 
     app.state.read(|data| View::new(&app, data, &place).render(None, None))
 }
 
-/// The page with the form for a new mail as it was filled in, and what is wrong with it.
+/// Renders the page with the form for a new mail as it was submitted, and the error in it.
 pub(super) fn with_error(app: &App, draft: &Outside, error: &str) -> Markup {
     let place = Place { view: Some("compose".to_owned()), ..Place::default() };
     app.state.read(|data| View::new(app, data, &place).render(Some(draft), Some(error)))

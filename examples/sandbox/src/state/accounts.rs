@@ -8,10 +8,10 @@ use super::{
     refusal::Refusal,
 };
 
-/// How many keys a pod or an inbox may have.
+/// The maximum number of keys of a pod or an inbox.
 const MAX_KEYS: usize = 10;
 
-/// Who holds an API key, and so what it may do.
+/// The holder of an API key, which determines what the key may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Holder {
     Account,
@@ -33,7 +33,7 @@ impl Data {
         self.pods.values().filter(default).chain(self.pods.values().filter(|pod| !pod.is_default))
     }
 
-    /// A pod by its id, or by the account's own name for it.
+    /// Returns a pod by its id, or by the account's own name for it.
     pub(crate) fn pod(&self, id: &str) -> Result<&Pod, Refusal> {
         let by_client = || self.pods.values().find(|pod| pod.client_id.as_deref() == Some(id));
         self.pods.get(id).or_else(by_client).ok_or_else(|| Refusal::not_found("pod"))
@@ -97,7 +97,7 @@ impl Data {
         }
     }
 
-    /// The inboxes, oldest first.
+    /// Returns the inboxes, oldest first.
     pub(crate) fn inboxes(&self) -> Vec<&Inbox> {
         let mut inboxes: Vec<_> = self.inboxes.values().collect();
         inboxes.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
@@ -112,7 +112,7 @@ impl Data {
         self.inboxes.values().find(|inbox| inbox.address.eq_ignore_ascii_case(address))
     }
 
-    /// Adds an inbox. `id` is made up where it is `None`.
+    /// Adds an inbox. `id` is generated if it is `None`.
     pub(crate) fn create_inbox(
         &mut self,
         id: Option<String>,
@@ -156,8 +156,8 @@ impl Data {
             .ok_or_else(|| Refusal::not_found("inbox"))
     }
 
-    /// Sets or clears the webhook's URL. The first one comes with `secret`; returned is whether it
-    /// was taken.
+    /// Sets or clears the webhook's URL. With the first URL, `secret` is set as well. Returns
+    /// whether `secret` was used.
     pub(crate) fn set_webhook(
         &mut self,
         id: &str,
@@ -184,7 +184,7 @@ impl Data {
         Ok(())
     }
 
-    /// Deletes the inbox, its mail and its keys. Deliveries that are under way are cancelled.
+    /// Deletes the inbox, its mail and its keys. Deliveries in progress are cancelled.
     pub(crate) fn delete_inbox(&mut self, id: &str) -> Result<(), Refusal> {
         self.inbox(id)?;
         let of_inbox = |inbox: &String| inbox == id;
@@ -214,7 +214,7 @@ impl Data {
         Ok(())
     }
 
-    /// Who holds this key.
+    /// Returns the holder of a key.
     pub(crate) fn holder(&self, token: &str) -> Option<Holder> {
         if self.account().api_key == token {
             return Some(Holder::Account);
@@ -233,7 +233,7 @@ impl Data {
         }
     }
 
-    /// The keys of an inbox, or those of a pod that are not an inbox's.
+    /// Returns the keys of an inbox, or the keys of a pod that do not belong to an inbox.
     pub(crate) fn keys(&self, pod: &str, inbox: Option<&str>) -> Vec<ApiKey> {
         let of = |key: &&ApiKey| key.pod_id == pod && key.inbox_id.as_deref() == inbox;
         self.api_keys.values().filter(of).cloned().collect()

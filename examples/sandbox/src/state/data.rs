@@ -1,4 +1,4 @@
-//! [`Data`]: everything in memory, and what changed of it.
+//! [`Data`]: the state in memory, and its changes.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(crate) enum Change {
     RemoveFile { id: String },
 }
 
-/// The account and all that belongs to it.
+/// The account and everything that belongs to it.
 #[derive(Default)]
 pub(crate) struct Data {
     pub(super) accounts: BTreeMap<String, Account>,
@@ -30,7 +30,7 @@ pub(crate) struct Data {
     pub(super) deliveries: BTreeMap<String, Delivery>,
     pub(super) answers: BTreeMap<String, Answer>,
     pub(super) files: BTreeMap<String, Bytes>,
-    /// Not kept: a program starts without faults.
+    /// Not kept in the state file: the program starts without faults.
     pub(crate) faults: Faults,
     pub(super) changes: Vec<Change>,
 }
@@ -46,7 +46,7 @@ impl Data {
         R::table(self).insert(row.id().to_owned(), row);
     }
 
-    /// Changes a row, if it is there.
+    /// Changes a row, if it exists.
     pub(super) fn edit<R: Row>(&mut self, id: &str, edit: impl FnOnce(&mut R)) -> Option<R> {
         let mut row = R::table(self).get(id)?.clone();
         edit(&mut row);

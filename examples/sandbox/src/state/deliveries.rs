@@ -1,4 +1,4 @@
-//! Deliveries: which event goes where, and how far it has come.
+//! Deliveries: where each event goes, and its progress.
 
 use jiff::{SignedDuration, Timestamp};
 use openmail_tower::testing::{self, TestEvent};
@@ -10,7 +10,7 @@ use super::{
     refusal::Refusal,
 };
 
-/// How many deliveries are kept. The oldest finished ones go first.
+/// The maximum number of deliveries kept. The oldest finished ones are removed first.
 const KEPT: usize = 2000;
 
 /// A webhook's URL and secret.
@@ -25,18 +25,18 @@ impl Data {
         self.deliveries.get(id).ok_or_else(|| Refusal::not_found("delivery"))
     }
 
-    /// A mail's deliveries, newest first.
+    /// Returns a mail's deliveries, newest first.
     pub(crate) fn deliveries_of(&self, mail: &str) -> Vec<&Delivery> {
         let of_mail = |it: &&Delivery| it.mail_id.as_deref() == Some(mail);
         self.deliveries.values().rev().filter(of_mail).collect()
     }
 
-    /// All deliveries, newest first.
+    /// Returns all deliveries, newest first.
     pub(crate) fn deliveries(&self) -> impl Iterator<Item = &Delivery> {
         self.deliveries.values().rev()
     }
 
-    /// Where the events of an inbox go: to its own webhook, else to the account's.
+    /// Returns the target of an inbox's events: its own webhook, or else the account's.
     pub(crate) fn target(&self, inbox: Option<&str>) -> Option<Target> {
         let own = inbox.and_then(|id| self.inboxes.get(id)).and_then(|inbox| {
             let (url, secret) = (inbox.webhook_url.clone()?, inbox.webhook_secret.clone()?);
@@ -49,7 +49,7 @@ impl Data {
         })
     }
 
-    /// Plans the delivery of an event. `None` where there is no webhook for it.
+    /// Plans the delivery of an event. Returns `None` if there is no webhook for it.
     pub(crate) fn plan(
         &mut self,
         inbox: Option<&str>,
@@ -76,7 +76,7 @@ impl Data {
         Some(delivery.id)
     }
 
-    /// Plans the delivery of a mail's `message.received`: once, or twice where that is set.
+    /// Plans the delivery of a mail's `message.received`: once, or twice if that fault is set.
     pub(crate) fn plan_mail(&mut self, mail: &str, api_url: &str) -> Vec<String> {
         let Ok(mail) = self.mail(mail).cloned() else { return Vec::new() };
         let event = self.received(&mail, api_url);
@@ -85,7 +85,7 @@ impl Data {
         (0..times).filter_map(plan).collect()
     }
 
-    /// Plans another delivery of the same event, from the first attempt on.
+    /// Plans another delivery of the same event, starting with the first attempt.
     pub(crate) fn plan_again(&mut self, id: &str) -> Result<Option<String>, Refusal> {
         let delivery = self.delivery(id)?;
         let (inbox, mail) = (delivery.inbox_id.clone(), delivery.mail_id.clone());
@@ -94,7 +94,7 @@ impl Data {
         Ok(self.plan(inbox.as_deref(), mail.as_deref(), &event))
     }
 
-    /// Writes an attempt down. `next` is when the one after it is due.
+    /// Records an attempt. `next` is when the next attempt is due.
     pub(crate) fn record(&mut self, id: &str, attempt: Attempt, next: Option<Timestamp>) {
         self.edit(id, |delivery: &mut Delivery| {
             if delivery.progress == Progress::Pending {
@@ -109,7 +109,7 @@ impl Data {
         });
     }
 
-    /// Gives a delivery up that nothing can take.
+    /// Cancels a delivery that nothing can receive.
     pub(crate) fn cancel(&mut self, id: &str) {
         self.edit(id, |delivery: &mut Delivery| {
             delivery.progress = Progress::Cancelled;
@@ -117,13 +117,13 @@ impl Data {
         });
     }
 
-    /// The deliveries that an earlier run of the program left unfinished.
+    /// Returns the deliveries that an earlier run of the program left unfinished.
     pub(crate) fn unfinished(&self) -> Vec<String> {
         let pending = |it: &&Delivery| it.progress == Progress::Pending;
         self.deliveries.values().filter(pending).map(|it| it.id.clone()).collect()
     }
 
-    /// Suspends or reactivates an inbox, and plans to say so.
+    /// Suspends or reactivates an inbox, and plans the delivery of that event.
     pub(crate) fn suspend_inbox(
         &mut self,
         id: &str,
@@ -139,8 +139,8 @@ impl Data {
         Ok(self.plan(Some(id), None, &event))
     }
 
-    /// Suspends or reactivates a pod, and plans to say so: to the account's webhook, else to that
-    /// of each inbox in the pod.
+    /// Suspends or reactivates a pod, and plans the delivery of that event: to the account's
+    /// webhook, or else to the webhook of each inbox in the pod.
     pub(crate) fn suspend_pod(
         &mut self,
         id: &str,
@@ -172,7 +172,7 @@ fn lifecycle(of: &str, reason: Option<String>) -> TestEvent {
     TestEvent::new(format!("{of}.{what}").as_str()).field("reason", reason)
 }
 
-/// The waits before the attempts that are left of a delivery, at the schedule's own speed.
+/// Returns the delays before the remaining attempts of a delivery, before the schedule is sped up.
 pub(crate) fn waits_left(
     delivery: &Delivery,
     now: Timestamp,
@@ -180,7 +180,7 @@ pub(crate) fn waits_left(
 ) -> Vec<std::time::Duration> {
     let done = delivery.attempts.len();
     let mut waits: Vec<_> = testing::SCHEDULE.iter().skip(done).copied().collect();
-    // The first of them has begun already.
+    // The first delay has already begun.
     if let (Some(first), Some(due)) = (waits.first_mut(), delivery.due) {
         let left = due.duration_since(now).max(SignedDuration::ZERO);
         *first = left.unsigned_abs().mul_f64(speed);

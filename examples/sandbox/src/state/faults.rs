@@ -1,8 +1,8 @@
-//! What goes wrong on command.
+//! Faults on command.
 
 use serde::{Deserialize, Serialize};
 
-/// How a request is answered instead.
+/// A response that replaces the usual one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Fault {
     /// `rate_limit_exceeded`.
@@ -14,7 +14,7 @@ pub(crate) enum Fault {
     /// `internal_error`.
     #[serde(rename = "500")]
     Internal,
-    /// The request is carried out, then the connection is closed without an answer.
+    /// The request is carried out, then the connection is closed without a response.
     #[serde(rename = "cut")]
     Cut,
 }
@@ -37,7 +37,7 @@ impl Fault {
     }
 }
 
-/// Which requests a fault is for.
+/// The requests that a fault applies to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Scope {
@@ -60,7 +60,7 @@ impl Scope {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RequestFault {
     pub(crate) answer: Fault,
-    /// How many requests are left to answer so.
+    /// The number of requests that are still to be answered with the fault.
     pub(crate) count: u32,
     #[serde(default)]
     pub(crate) scope: Scope,
@@ -72,11 +72,11 @@ pub(crate) struct Faults {
     pub(crate) requests: Option<RequestFault>,
     /// Each mail's event is delivered twice.
     pub(crate) deliver_twice: bool,
-    /// Each second mail's event overtakes the one before it.
+    /// The event of every second mail overtakes the previous one.
     pub(crate) out_of_order: bool,
-    /// How far the clock that stamps deliveries is off, in seconds.
+    /// The error of the clock that stamps deliveries, in seconds.
     pub(crate) clock_offset_seconds: i64,
-    /// Whether sends are limited to 10 a minute and 200 a day an inbox.
+    /// Whether each inbox may send at most 10 mails a minute and 200 a day.
     pub(crate) send_limits: bool,
 }
 
@@ -93,7 +93,7 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// The fault for a request that comes in now, if there is one.
+    /// Takes the fault for a request that arrives now, if there is one.
     pub(crate) fn take(&mut self, is_send: bool) -> Option<Fault> {
         let fault = self.requests.as_mut()?;
         if fault.scope == Scope::Send && !is_send {
@@ -107,7 +107,7 @@ impl Faults {
         Some(answer)
     }
 
-    /// Whether anything is set to go wrong.
+    /// Returns whether any fault is set.
     pub(crate) fn any(&self) -> bool {
         let none = Self { send_limits: self.send_limits, ..Self::default() };
         *self != none

@@ -1,7 +1,7 @@
-//! The state file: SQLite, one table of rows and one of attachments' bytes.
+//! The state file: an SQLite database with a table for rows and one for the bytes of attachments.
 //!
-//! One task owns the connection. It writes the changes in the order in which they come, all that
-//! wait in one transaction.
+//! One task owns the connection. It writes the changes in order; all changes that are waiting go
+//! into one transaction.
 
 use std::{
     collections::BTreeMap,
@@ -57,7 +57,7 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Opens the file, or makes it, and reads what is in it.
+    /// Opens or creates the file, and reads its content.
     pub(crate) async fn open(path: &Path) -> Result<(Self, Data), JournalError> {
         create_private(path).map_err(JournalError::new)?;
         let options = SqliteConnectOptions::new()
@@ -101,14 +101,15 @@ impl Journal {
     }
 
     fn send(&self, entry: Entry) {
-        // Once it is closed, nothing more is kept.
+        // After it was closed, further changes are not kept.
         if let Some(entries) = &*self.entries.lock().unwrap_or_else(PoisonError::into_inner) {
             let _ = entries.send(entry);
         }
     }
 }
 
-/// Makes the file, if it is not there, readable to its owner alone: it holds mail and secrets.
+/// Creates the file if it does not exist. Only its owner can read it, since it contains mail and
+/// secrets.
 fn create_private(path: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.read(true).append(true).create(true);
@@ -150,8 +151,8 @@ fn restore<R: Row>(
     Ok(())
 }
 
-/// Writes until every sender is gone. The first failure ends it: later changes may build on those
-/// that are missing.
+/// Writes until every sender is dropped, or until the first failure: later changes may depend on
+/// those that could not be written.
 async fn write(
     mut connection: SqliteConnection,
     mut entries: mpsc::UnboundedReceiver<Entry>,

@@ -1,4 +1,4 @@
-//! Mail that arrives.
+//! Incoming mail.
 
 use std::time::SystemTime;
 
@@ -15,10 +15,10 @@ use super::{
     refusal::Refusal,
 };
 
-/// How many bytes of attachments the sandbox keeps in all.
+/// The maximum number of bytes that the sandbox keeps for all attachments.
 const STORAGE: usize = 512 << 20;
 
-/// A file that comes with a mail.
+/// A file attached to a mail.
 pub(crate) struct File {
     pub(crate) filename: String,
     pub(crate) content_type: String,
@@ -36,7 +36,7 @@ pub(crate) struct Incoming {
     pub(crate) text: String,
     pub(crate) html: Option<String>,
     pub(crate) files: Vec<File>,
-    /// Made up where it is `None`.
+    /// Generated if it is `None`.
     pub(crate) rfc_message_id: Option<String>,
     pub(crate) in_reply_to: Option<String>,
     pub(crate) references: Vec<String>,
@@ -46,7 +46,7 @@ pub(crate) struct Incoming {
 }
 
 impl Data {
-    /// Puts a mail into each inbox that it is addressed to. Returned are the new mails' ids.
+    /// Puts a mail into each inbox that it is addressed to. Returns the ids of the new mails.
     pub(crate) fn receive(&mut self, incoming: Incoming) -> Result<Vec<String>, Refusal> {
         let attachments = self.keep(incoming.files)?;
         let rfc_message_id =
@@ -66,8 +66,8 @@ impl Data {
                 Some(id) => id,
                 None => self.begin_thread(&inbox.id, &incoming.subject),
             };
-            // Two inboxes share the bytes of an attachment's file; each mail has its own copy, so
-            // that either can be deleted.
+            // Each mail has its own copy of the attachments, so that either mail can be deleted.
+            // The copies share the bytes of the files.
             let attachments =
                 if ids.is_empty() { attachments.clone() } else { self.copy(&attachments) };
             let mail = Mail {
@@ -107,8 +107,8 @@ impl Data {
         Ok(ids)
     }
 
-    /// The same mail once more, as when its sender presses "send" twice: the same `Message-ID`,
-    /// but a mail and an event of its own.
+    /// Receives the same mail once more, as if its sender had pressed "send" twice: with the same
+    /// `Message-ID`, but as another mail with its own event.
     pub(crate) fn receive_again(&mut self, id: &str) -> Result<String, Refusal> {
         let mail = self.mail(id)?.clone();
         if mail.direction == Direction::Outbound {
@@ -128,7 +128,7 @@ impl Data {
         self.mails.get(id).ok_or_else(|| Refusal::not_found("message"))
     }
 
-    /// Takes the files in, with their text.
+    /// Stores the files, and extracts their text.
     pub(super) fn keep(&mut self, files: Vec<File>) -> Result<Vec<Attachment>, Refusal> {
         let kept: usize = self.files.values().map(Bytes::len).sum();
         let more: usize = files.iter().map(|file| file.bytes.len()).sum();
@@ -162,7 +162,7 @@ impl Data {
         copies.collect()
     }
 
-    /// The `message.received` of a mail.
+    /// Returns the `message.received` event of a mail.
     pub(crate) fn received(&self, mail: &Mail, api_url: &str) -> TestEvent {
         let inbox = self.inboxes.get(&mail.inbox_id);
         let mut event = TestEvent::message_received()

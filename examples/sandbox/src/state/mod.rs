@@ -1,5 +1,5 @@
-//! The state: typed operations over what is in memory, each change also written to the state file
-//! where there is one.
+//! The state: typed operations on the data in memory. Each change is also written to the state
+//! file, if there is one.
 
 mod accounts;
 mod data;
@@ -44,12 +44,12 @@ struct Shared {
 }
 
 impl State {
-    /// State that ends with the program.
+    /// Creates a state that is lost when the program ends.
     pub(crate) fn in_memory() -> Self {
         Self::new(Data::default(), None)
     }
 
-    /// State kept in a SQLite file, with what is in it already.
+    /// Opens a state that is kept in an SQLite file.
     pub(crate) async fn in_file(path: &Path) -> Result<Self, JournalError> {
         let (journal, data) = Journal::open(path).await?;
         Ok(Self::new(data, Some(journal)))
@@ -64,14 +64,14 @@ impl State {
         read(&self.lock())
     }
 
-    /// Changes the state. The change is on its way to the state file when this returns;
-    /// [`saved`](Self::saved) waits until it is there.
+    /// Changes the state. When this returns, the change is queued for the state file;
+    /// [`saved`](Self::saved) waits until it is written.
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut Data) -> R) -> R {
         let result = {
             let mut data = self.lock();
             let result = change(&mut data);
             let changes = std::mem::take(&mut data.changes);
-            // Under the lock: the file gets the changes in the order in which they were made.
+            // While the lock is held, so that the file receives the changes in their order.
             if let Some(journal) = &self.0.journal {
                 journal.write(changes);
             }
@@ -89,7 +89,7 @@ impl State {
         }
     }
 
-    /// Writes what is left and closes the state file.
+    /// Writes the remaining changes and closes the state file.
     pub(crate) async fn close(&self) -> Result<(), JournalError> {
         match &self.0.journal {
             Some(journal) => journal.close().await,
@@ -97,13 +97,13 @@ impl State {
         }
     }
 
-    /// A number that grows with each change.
+    /// Returns a number that grows with each change.
     pub(crate) fn versions(&self) -> watch::Receiver<u64> {
         self.0.version.subscribe()
     }
 
     fn lock(&self) -> MutexGuard<'_, Data> {
-        // A panic between two changes leaves rows that are each whole.
+        // Even after a panic between two changes, each row is complete.
         self.0.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! What the sandbox keeps.
+//! The data that the sandbox keeps.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 use super::data::Data;
 
-/// A new id. Ids of one prefix sort in the order in which they were made.
+/// Returns a new id. Ids with the same prefix sort in the order of their creation.
 pub(crate) fn new_id(prefix: &str) -> String {
     format!("{prefix}_{}", Uuid::now_v7().simple())
 }
 
-/// Something that is kept under an id and written to the state file as JSON.
+/// A value that is kept under an id and written to the state file as JSON.
 pub(crate) trait Row: Clone + Serialize + DeserializeOwned {
     /// Its name in the state file.
     const KIND: &'static str;
@@ -49,7 +49,7 @@ row!(Mail, "mail", mails, id);
 row!(Delivery, "delivery", deliveries, id);
 row!(Answer, "answer", answers, key);
 
-/// The one account. Its webhook gets the events of inboxes without one of their own.
+/// The only account. Its webhook receives the events of inboxes without their own webhook.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Account {
     pub(crate) id: String,
@@ -83,7 +83,7 @@ pub(crate) struct Inbox {
     pub(crate) created_at: Timestamp,
 }
 
-/// A key for one pod or one inbox. The account's key is the account's.
+/// A key for a pod or an inbox. The account's key is part of the [`Account`].
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct ApiKey {
     pub(crate) id: String,
@@ -112,14 +112,14 @@ pub(crate) enum Direction {
     Outbound,
 }
 
-/// One mail in one inbox. A mail that two inboxes get is two of these.
+/// A mail in one inbox. A mail that two inboxes receive is stored twice.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Mail {
     pub(crate) id: String,
     pub(crate) inbox_id: String,
     pub(crate) thread_id: String,
     pub(crate) direction: Direction,
-    /// An address, perhaps with a name.
+    /// An address, optionally with a name.
     pub(crate) from: String,
     /// The addresses in the `To` header.
     pub(crate) to: Vec<String>,
@@ -148,11 +148,11 @@ pub(crate) struct Attachment {
     /// The key of its bytes.
     pub(crate) file: String,
     pub(crate) text: Option<String>,
-    /// How the text was found, or why there is none.
+    /// How the text was extracted, or why there is none.
     pub(crate) extraction_method: String,
 }
 
-/// One event on its way to a webhook.
+/// The delivery of an event to a webhook.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Delivery {
     pub(crate) id: String,
@@ -171,12 +171,12 @@ pub(crate) struct Delivery {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Progress {
-    /// An attempt is due or under way.
+    /// An attempt is due or in progress.
     Pending,
     Delivered,
     /// Every attempt has failed.
     Failed,
-    /// Its inbox or webhook is gone.
+    /// Its inbox or webhook no longer exists.
     Cancelled,
 }
 
@@ -185,12 +185,12 @@ pub(crate) struct Attempt {
     pub(crate) number: u32,
     pub(crate) at: Timestamp,
     pub(crate) status: Option<u16>,
-    /// Why there was no answer.
+    /// Why there was no response.
     pub(crate) failure: Option<String>,
     pub(crate) elapsed_ms: u64,
-    /// The `error` of the receiver's answer.
+    /// The `error` in the receiver's response.
     pub(crate) error: Option<String>,
-    /// The beginning of the answer's body.
+    /// The beginning of the response's body.
     pub(crate) answer: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
@@ -202,11 +202,11 @@ impl Attempt {
     }
 }
 
-/// What a send was answered, kept for its `Idempotency-Key`.
+/// The response to a request to send, kept for its `Idempotency-Key`.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Answer {
     pub(crate) key: String,
-    /// A hash of inbox and body.
+    /// A hash of the inbox and the body.
     pub(crate) fingerprint: String,
     pub(crate) mail_id: String,
     pub(crate) thread_id: String,

@@ -1,16 +1,16 @@
-//! [`Refusal`]: why a request is not carried out, in OpenMail's words.
+//! [`Refusal`]: why a request is refused, with OpenMail's codes.
 
 use http::StatusCode;
 
-/// A status and a code of OpenMail's, with a sentence for people.
+/// A status and a code as OpenMail uses them, with a sentence for people.
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) code: &'static str,
     pub(crate) message: String,
-    /// Seconds until it makes sense to try again.
+    /// The number of seconds after which a retry makes sense.
     pub(crate) retry_after: Option<i64>,
-    /// The limit that was reached, a minute or a day.
+    /// The limit that was reached, for a minute or a day.
     pub(crate) limit: Option<usize>,
 }
 

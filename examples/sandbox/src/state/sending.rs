@@ -1,4 +1,4 @@
-//! Mail that an inbox sends.
+//! Outgoing mail.
 
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
@@ -18,7 +18,7 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 const PER_MINUTE: usize = 10;
 const PER_DAY: usize = 200;
 
-/// What a program asks to be sent.
+/// A mail that a program wants to send.
 #[derive(Default)]
 pub(crate) struct Draft {
     pub(crate) to: String,
@@ -33,7 +33,7 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// What tells two sends of one `Idempotency-Key` apart.
+    /// Returns a hash that distinguishes different mails with the same `Idempotency-Key`.
     fn fingerprint(&self, inbox: &str) -> String {
         let mut hash = Sha256::new();
         let mut part = |bytes: &[u8]| {
@@ -96,14 +96,14 @@ impl Draft {
     }
 }
 
-/// A mail that was sent, and what it became in other inboxes of the sandbox.
+/// A mail that was sent, and its copies in other inboxes of the sandbox.
 pub(crate) struct Sent {
     pub(crate) answer: Answer,
     pub(crate) arrived: Vec<String>,
 }
 
 impl Data {
-    /// Sends a mail, or finds that it was sent before under this key.
+    /// Sends a mail, or returns the earlier response if it was already sent with this key.
     pub(crate) fn send(
         &mut self,
         inbox: &str,
@@ -167,7 +167,7 @@ impl Data {
                 .collect();
             if sent.len() >= limit {
                 sent.sort_unstable();
-                // Once this one is out of the window, there is room for another.
+                // There is room for another mail once this one is out of the window.
                 let oldest = sent[sent.len() - limit];
                 let wait = (within - now.duration_since(oldest)).as_secs() + 1;
                 return Err(Refusal::rate_limit(limit, wait));
@@ -176,7 +176,7 @@ impl Data {
         Ok(())
     }
 
-    /// Writes the mail down and hands it to those of its recipients that are inboxes here.
+    /// Stores the mail, and delivers it to those of its recipients that are inboxes of the sandbox.
     fn write_and_post(
         &mut self,
         inbox: &Inbox,
@@ -190,7 +190,7 @@ impl Data {
             None => draft.subject.clone().unwrap_or_default(),
         };
         let mut cc = draft.cc;
-        // Where the inbox was only copied, its reply goes to the others, and the sender is copied.
+        // If the inbox was only copied, its reply goes to the others, and the sender is copied.
         if let Some(copied) = last.as_ref().filter(|mail| mail.copied) {
             let sender = text::bare_address(&copied.from);
             let known = cc.iter().chain([&draft.to]).any(|it| it.eq_ignore_ascii_case(sender));
@@ -261,7 +261,7 @@ impl Data {
             references: mail.references.clone(),
             ..Incoming::default()
         };
-        // The mail is sent, even where the sandbox has no room for its recipients' copies.
+        // The mail counts as sent even if the sandbox has no room for its recipients' copies.
         let arrived = self.receive(arrived).unwrap_or_default();
         Ok((mail, arrived))
     }

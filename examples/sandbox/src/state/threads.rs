@@ -1,4 +1,4 @@
-//! Threads: which mail belongs to which, and whether it was read.
+//! Threads: which mails belong together, and which are read.
 
 use jiff::Timestamp;
 
@@ -13,7 +13,7 @@ impl Data {
         self.threads.get(id).ok_or_else(|| Refusal::not_found("thread"))
     }
 
-    /// An inbox's threads, the one with the newest mail first.
+    /// Returns an inbox's threads, the one with the newest mail first.
     pub(crate) fn threads(&self, inbox: &str) -> Vec<&Thread> {
         let of_inbox = |thread: &&Thread| thread.inbox_id == inbox;
         let mut threads: Vec<_> = self.threads.values().filter(of_inbox).collect();
@@ -21,12 +21,12 @@ impl Data {
         threads
     }
 
-    /// A thread's mails, oldest first.
+    /// Returns a thread's mails, oldest first.
     pub(crate) fn thread_mails(&self, thread: &str) -> Vec<&Mail> {
         self.mails.values().filter(|mail| mail.thread_id == thread).collect()
     }
 
-    /// An inbox's mails, newest first.
+    /// Returns an inbox's mails, newest first.
     pub(crate) fn mails(&self, inbox: &str) -> Vec<&Mail> {
         self.mails.values().rev().filter(|mail| mail.inbox_id == inbox).collect()
     }
@@ -51,7 +51,7 @@ impl Data {
         thread.id
     }
 
-    /// The thread of an inbox that holds one of these `Message-ID`s.
+    /// Returns the thread of an inbox that contains one of these `Message-ID`s.
     pub(super) fn thread_of<'a>(
         &self,
         inbox: &str,

@@ -1,4 +1,4 @@
-//! What the REST API shows of each row.
+//! The JSON that the REST API shows for each row.
 
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ impl Pod {
 }
 
 impl Inbox {
-    /// Without the secret: it is shown once, where it is made.
+    /// Omits the secret, which is shown only when it is created.
     pub(crate) fn json(&self) -> Value {
         json!({
             "id": self.id,
@@ -36,7 +36,7 @@ impl Inbox {
 }
 
 impl ApiKey {
-    /// Without the token: it is shown once, where it is made.
+    /// Omits the token, which is shown only when it is created.
     pub(crate) fn json(&self) -> Value {
         let (prefix, last4) = (self.token.get(..7), self.token.len().checked_sub(4));
         json!({
