@@ -37,7 +37,7 @@ pub enum Step {
 pub struct Polls(Arc<AtomicUsize>);
 
 impl Polls {
-    /// The count so far.
+    /// Returns the count so far.
     pub fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }

@@ -36,12 +36,12 @@ impl PostgresDatabase {
         this
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its URL.
+    /// Returns its URL.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -73,7 +73,7 @@ impl PostgresDatabase {
 }
 
 impl PostgresRole {
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> &str {
         &self.name
     }

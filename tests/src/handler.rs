@@ -1,4 +1,4 @@
-//! A handler that waits until the test tells it what to answer.
+//! A handler that waits until the test sets its result.
 
 use std::{
     future::Future,

@@ -32,7 +32,7 @@ pub fn listen(subscriber: impl Subscriber + Send + Sync + 'static) -> DefaultGua
 pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// A layer that writes here, also a line `close` at the end of each span.
+    /// Returns a layer that writes here, including a line `close` at the end of each span.
     pub fn layer<S>(&self) -> impl Layer<S> + Send + Sync + use<S>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -44,19 +44,19 @@ impl Log {
             .with_writer(self.clone())
     }
 
-    /// Has this thread log here, down to `level`.
+    /// Makes this thread log here, down to `level`.
     pub fn listen(&self, level: tracing::Level) -> DefaultGuard {
         let level = LevelFilter::from_level(level);
         listen(Registry::default().with(level).with(self.layer()))
     }
 
-    /// All of it.
+    /// Returns the whole log.
     pub fn text(&self) -> String {
         let bytes = self.0.lock().expect("no test has panicked");
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// The lines that have all of these words in them.
+    /// Returns the lines that contain all of these words.
     pub fn lines(&self, words: &[&str]) -> Vec<String> {
         let text = self.text();
         let lines = text.lines().filter(|line| words.iter().all(|word| line.contains(word)));

@@ -19,11 +19,12 @@ const PAGE: usize = 100;
 /// What to do with dead letters.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Dead {
-    /// Lists them, separated by tabs: id, time, attempts, event, inbox, event_id, error.
+    /// Lists dead letters with their fields separated by tabs: id, time, attempts, event, inbox,
+    /// event_id, error.
     List,
-    /// Shows one of them, and its event as it was signed.
+    /// Shows a dead letter, and its event as it was signed.
     Show { id: i64 },
-    /// Retries some of them, with all their attempts.
+    /// Retries dead letters, with all their attempts.
     #[command(arg_required_else_help = true)]
     Retry {
         ids: Vec<i64>,
@@ -31,7 +32,7 @@ pub(crate) enum Dead {
         #[arg(long, conflicts_with = "ids")]
         inbox: Option<String>,
     },
-    /// Deletes some of them.
+    /// Deletes dead letters.
     Drop {
         #[arg(required = true)]
         ids: Vec<i64>,

@@ -34,7 +34,7 @@ pub(crate) struct Args {
     #[arg(long, env = "SANDBOX_SPEED", value_name = "FACTOR", default_value = "1",
         value_parser = speed)]
     speed: f64,
-    /// A SQLite file that keeps the state; without it, the state is lost when the program ends
+    /// An SQLite file that keeps the state; without it, the state is lost when the program ends
     #[arg(long, env = "SANDBOX_STATE", value_name = "FILE")]
     state: Option<PathBuf>,
     /// Accepts requests from other machines; anybody there has access, since there is no password

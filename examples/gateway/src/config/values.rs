@@ -1,4 +1,4 @@
-//! Values with a syntax of their own. Mistakes are reported with their line.
+//! Values that have their own syntax. Mistakes are reported with their line.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -82,7 +82,7 @@ pub(crate) enum LaneName {
     None,
 }
 
-/// Where the queue is.
+/// Where the queue is stored.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) enum Queue {

@@ -15,7 +15,7 @@ use crate::{
 
 pub(super) async fn inject(State(app): State<App>, request: Request, next: Next) -> Response {
     let is_send = request.method() == Method::POST && request.uri().path().ends_with("/send");
-    // Checked first, since taking a fault is a change, which updates the page.
+    // Checked first: taking a fault is a change, and every change updates the page.
     if app.state.read(|data| data.faults.requests.is_none()) {
         return next.run(request).await;
     }

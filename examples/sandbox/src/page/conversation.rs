@@ -131,7 +131,7 @@ fn status(view: &View<'_>, mail: &Mail, selected: bool) -> Markup {
     }
 }
 
-/// A mail's new text, and the quoted mail below it.
+/// Splits a mail's text into the new text and the quoted mail below it.
 fn split_quote(text: &str) -> (&str, Option<&str>) {
     let quote = text.match_indices("\n\nOn ").find(|(at, _)| {
         let mut lines = text[at + 2..].lines();

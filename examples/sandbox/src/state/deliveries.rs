@@ -172,7 +172,7 @@ fn lifecycle(of: &str, reason: Option<String>) -> TestEvent {
     TestEvent::new(format!("{of}.{what}").as_str()).field("reason", reason)
 }
 
-/// Returns the delays before the remaining attempts of a delivery, before the schedule is sped up.
+/// Returns the delays before the remaining attempts of a delivery, not yet divided by `speed`.
 pub(crate) fn waits_left(
     delivery: &Delivery,
     now: Timestamp,
