@@ -168,8 +168,9 @@ impl Settings {
         event: VerifiedEvent,
         later: Option<Duration>,
     ) -> Result<Outcome, HandlerError> {
-        // OpenMail tries five times within 7.5 minutes, and most rates take longer to have room:
-        // the mail would be lost anyway. A pause may end sooner.
+        // Without a queue, a mail that is put off is answered 503, and OpenMail gives up after 7.5
+        // minutes. A rate usually lasts longer, so the mail would be lost anyway. A pause may end
+        // sooner.
         let is_delivery = event.arrival().is_some();
         if is_delivery && fired.action == Action::PutOff && fired.rule != Rule::Pause {
             fired.action = Action::Refuse;
