@@ -20,7 +20,7 @@ use super::{
     written::{Keyed, write},
 };
 
-/// Sends the replies that a handler returns before its event counts as done. This is for receivers
+/// Sends the replies that a handler returns, before its event counts as done. This is for receivers
 /// without a queue; with a queue, use `queue::Worker::replies`, which does more.
 ///
 /// | OpenMail | the event |
