@@ -250,7 +250,8 @@ impl Sandbox {
         mail.send(&self.app).map(drop).map_err(|refusal| SandboxError::refused(&refusal))
     }
 
-    /// Serves until `stop`, then finishes requests and deliveries in progress, within 5 s.
+    /// Serves until `stop`, then finishes the requests in progress, within 5 s, and stops the
+    /// deliveries.
     ///
     /// # Errors
     /// If the state file cannot be written.

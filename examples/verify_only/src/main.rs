@@ -74,7 +74,7 @@ async fn webhook(request: HttpRequest, body: Payload, secrets: Data<Secrets>) ->
     }
 }
 
-/// The agent's work starts here. OpenMail retries unless it gets a response within 15 s.
+/// The agent's work starts here. OpenMail retries unless it gets a 2xx within 15 s.
 fn receive(event: &VerifiedEvent) {
     match event.event() {
         Event::MessageReceived(mail) => {

@@ -67,7 +67,7 @@ impl Data {
                 None => self.begin_thread(&inbox.id, &incoming.subject),
             };
             // Each mail has its own copy of the attachments, so that either mail can be deleted.
-            // The copies share the bytes of the files.
+            // The copies share the bytes of the files in memory.
             let attachments =
                 if ids.is_empty() { attachments.clone() } else { self.copy(&attachments) };
             let mail = Mail {
