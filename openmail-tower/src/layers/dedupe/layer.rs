@@ -43,7 +43,7 @@ impl<St: DedupeStore> DedupeLayer<St> {
         Self { store: Arc::new(store), settings, runs: Runs::default() }
     }
 
-    /// Sets how two deliveries are recognised as the same event. Default: by `event_id`.
+    /// Sets how two deliveries are recognised as the same event. Default: by inbox and `event_id`.
     #[must_use]
     pub fn key(mut self, key: DedupeKey) -> Self {
         self.settings.key = key;

@@ -23,7 +23,7 @@
 //! | [`ReplyRate`](Rule::ReplyRate) | more answered mails than 5 an hour in a thread, 20 a day for a sender, or 150 a day for an inbox | mute |
 //! | [`RunRate`](Rule::RunRate) | more runs than 30 an hour for a sender, or 500 an hour for an inbox | put off; without a queue, refuse |
 //! | [`Loop`](Rule::Loop) | the third time within an hour that a sender writes nearly the same text | mute |
-//! | [`Pause`](Rule::Pause) | everything while a [`Pause`] is on | put off |
+//! | [`Pause`](Rule::Pause) | every mail, or those of single inboxes, while a [`Pause`] is on | put off |
 //!
 //! Events other than `message.received` pass.
 //!

@@ -11,7 +11,7 @@ use std::{
 
 use crate::event::InboxId;
 
-/// A switch that stops everything, or single inboxes, while the program runs.
+/// A switch that stops all mail, or the mail of single inboxes, while the program runs.
 ///
 /// Mails that arrive during a pause are put off until it ends, without using an attempt. Clones
 /// share the same switch: pass one to [`GuardLayer::pause`](super::GuardLayer::pause) and keep
@@ -36,7 +36,7 @@ struct Switch {
 }
 
 impl Pause {
-    /// Pauses everything.
+    /// Pauses the mail of all inboxes.
     pub fn pause(&self) {
         self.0.everything.store(true, Ordering::Release);
     }
