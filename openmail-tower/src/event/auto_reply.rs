@@ -67,6 +67,11 @@ impl Message {
     /// If `verdict`, `category` or `auto_replyable` came in a form that is not understood, and so
     /// was kept in `extra`, the mail is not answered either.
     pub fn no_reply_reason(&self) -> Option<NoReplyReason> {
+        self.no_reply_reason_for(self.sender().map(|sender| sender.address).as_ref())
+    }
+
+    /// Like [`no_reply_reason`](Self::no_reply_reason), with the mail's sender as already parsed.
+    pub(crate) fn no_reply_reason_for(&self, sender: Option<&Address>) -> Option<NoReplyReason> {
         if matches!(self.verdict, Some(Verdict::Spam | Verdict::Malicious))
             || self.is_odd("verdict")
         {
@@ -88,9 +93,9 @@ impl Message {
         if self.auto_replyable == Some(false) || self.is_odd("auto_replyable") {
             return Some(NoReplyReason::NotReplyable);
         }
-        match self.sender() {
+        match sender {
             None => Some(NoReplyReason::NoSender),
-            Some(sender) => is_robot(&sender.address).then_some(NoReplyReason::RobotSender),
+            Some(sender) => is_robot(sender).then_some(NoReplyReason::RobotSender),
         }
     }
 

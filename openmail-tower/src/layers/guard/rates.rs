@@ -61,6 +61,11 @@ impl Default for Rates {
 }
 
 impl Rates {
+    /// Returns whether repeated texts are looked for.
+    pub(super) fn has_repeats(&self) -> bool {
+        self.repeats.most < u32::MAX
+    }
+
     /// Returns what to count before a run. Each retry counts as another run.
     pub(super) fn before_run(
         &self,
@@ -76,14 +81,14 @@ impl Rates {
             note: None,
         };
         if let (Some(sketch), Some(sender)) = (sketch, sender)
-            && self.repeats.most < u32::MAX
+            && self.has_repeats()
         {
             let key = bounded_key(of_sender("text", mail, sender));
             // The message id is part of the note, so that a retry of the same mail is not a
             // repetition.
-            let message = bounded_key(mail.message.id.to_string());
+            let message = bounded_key(mail.message.id.as_str().to_owned());
             let message: String = message.chars().take(96).collect();
-            let text = format!("{}/{message}", sketch.to_hex());
+            let text = [&sketch.to_hex(), "/", &message].concat();
             request.note = Some(CountNote { key, text, window: self.repeats.window });
         }
         request
@@ -96,7 +101,7 @@ impl Rates {
         sender: Option<&Address>,
     ) -> CountRequest {
         CountRequest {
-            id: bounded_key(mail.message.id.to_string()),
+            id: bounded_key(mail.message.id.as_str().to_owned()),
             take: self.replies(mail, sender),
             ..CountRequest::default()
         }
@@ -115,24 +120,29 @@ impl Rates {
 
     fn runs(&self, mail: &MessageReceived, sender: Option<&Address>) -> Vec<CountLimit> {
         let sender = sender.and_then(|it| self.runs_for_sender.limit(of_sender("run", mail, it)));
-        let inbox = self.runs_of_inbox.limit(format!("runs:{}", mail.inbox_id));
+        let inbox = self.runs_of_inbox.limit(["runs:", mail.inbox_id.as_str()].concat());
         sender.into_iter().chain(inbox).collect()
     }
 
     fn replies(&self, mail: &MessageReceived, sender: Option<&Address>) -> Vec<CountLimit> {
         let thread = mail.thread_id.as_ref().and_then(|thread| {
-            let inbox = mail.inbox_id.as_str();
-            self.replies_to_thread.limit(format!("thread:{}:{inbox}:{thread}", inbox.len()))
+            self.replies_to_thread.limit(in_inbox("thread", mail, thread.as_str()))
         });
         let sender =
             sender.and_then(|it| self.replies_to_sender.limit(of_sender("reply", mail, it)));
-        let inbox = self.replies_of_inbox.limit(format!("replies:{}", mail.inbox_id));
+        let inbox = self.replies_of_inbox.limit(["replies:", mail.inbox_id.as_str()].concat());
         thread.into_iter().chain(sender).chain(inbox).collect()
     }
 }
 
 /// The key of a sender within its inbox.
 fn of_sender(what: &str, mail: &MessageReceived, sender: &Address) -> String {
+    in_inbox(what, mail, sender.canonical())
+}
+
+/// The key of something within its inbox. An id may contain any character, so the length marks where
+/// the inbox's ends.
+fn in_inbox(what: &str, mail: &MessageReceived, id: &str) -> String {
     let inbox = mail.inbox_id.as_str();
-    format!("{what}:{}:{inbox}:{}", inbox.len(), sender.canonical())
+    [what, ":", &inbox.len().to_string(), ":", inbox, ":", id].concat()
 }

@@ -89,9 +89,10 @@ impl Settings {
         }
         let mut muted = mail
             .message
-            .no_reply_reason()
+            .no_reply_reason_for(sender)
             .and_then(|reason| self.fire(true, Rule::AutoReply, reason.as_str()));
-        let sketch = Sketch::of_new_text(&mail.message);
+        let detects_loops = self.actions.of(Rule::Loop) > Action::Pass && self.rates.has_repeats();
+        let sketch = detects_loops.then(|| Sketch::of_new_text(&mail.message)).flatten();
         let attempt = event.attempt().unwrap_or(1);
         let request = self.rates.before_run(mail, sender, attempt, sketch.as_ref());
         let counted = self.count(&event, &request).await.map_err(HandlerError::unavailable)?;
@@ -112,13 +113,13 @@ impl Settings {
         if let Some(fired) = muted.filter(|fired| fired.action > Action::Mute) {
             return self.act(fired, event, Some(LONGEST)).await;
         }
-        let replies = self.rates.before_reply(mail, sender);
         event.extensions_mut().insert(Guarded::new(muted));
         let outcome = run(events, event.clone()).await?;
         if !matches!(outcome, Outcome::Replies(_)) {
             return Ok(outcome);
         }
-        if muted.is_none() {
+        if let (None, Some(mail)) = (muted, event.event().message_received()) {
+            let replies = self.rates.before_reply(mail, sender);
             let full = self.counted_reply(&event, &replies).await.full.is_some();
             muted = self.fire(full, Rule::ReplyRate, "replies");
         }

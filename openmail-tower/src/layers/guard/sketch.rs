@@ -1,7 +1,5 @@
 //! Recognises near-identical texts by a small sketch of their words.
 
-use std::fmt::Write as _;
-
 use crate::event::{Message, beginning, new_text};
 
 /// The number of hashes in a sketch: the smallest ones of a text.
@@ -55,11 +53,7 @@ impl Sketch {
     }
 
     pub(super) fn to_hex(&self) -> String {
-        let mut text = String::with_capacity(self.0.len() * 8);
-        for hash in &self.0 {
-            let _ = write!(text, "{hash:08x}");
-        }
-        text
+        hex::encode(self.0.iter().flat_map(|hash| hash.to_be_bytes()).collect::<Vec<_>>())
     }
 
     pub(super) fn is_like(&self, other: &Self) -> bool {
