@@ -49,7 +49,7 @@ impl Receiver {
     /// # Panics
     /// If it has already ended.
     pub fn kill(mut self) {
-        assert!(self.process.try_wait().expect("it is ours").is_none(), "it has ended by itself");
+        assert!(self.process.try_wait().expect("it is ours").is_none(), "it has ended unasked");
         self.process.kill().expect("it is ours");
         self.process.wait().expect("it is ours");
     }

@@ -108,7 +108,7 @@ async fn uploads_beyond_the_budget_are_refused_and_take_no_memory() {
     let count = |answer: &str| answers.get(answer).copied().unwrap_or_default();
     let (taken, refused) = (count("HTTP/1.1 200 OK"), count("HTTP/1.1 503 Service Unavailable"));
     assert!(taken >= 1 && refused >= 1);
-    assert_eq!(taken + refused, UPLOADS, "each was told what became of it");
+    assert_eq!(taken + refused, UPLOADS, "each got an answer");
     // The budget, plus read buffers of at most 0.4 MiB for each of 200 connections.
     assert!(after.peak < before.peak + (64 + 88) * 1024, "{before:?}, {after:?}");
 }

@@ -1,14 +1,14 @@
-//! [`ReplyReport`]: what became of a reply.
+//! [`ReplyReport`]: a reply's state.
 
-/// What became of a reply, for [`Worker::on_reply`](super::Worker::on_reply).
+/// A reply and its state, for [`Worker::on_reply`](super::Worker::on_reply).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReplyReport {
-    /// What became of it.
+    /// The state.
     pub state: ReplyState,
     /// The `Idempotency-Key`.
     pub key: String,
-    /// The reply's name; `reply` where it has none.
+    /// The reply's name; `reply` if it has none.
     pub name: String,
     /// The signed `event_id` of the event that it answers.
     pub event_id: Option<String>,
@@ -16,7 +16,7 @@ pub struct ReplyReport {
     pub inbox_id: Option<String>,
     /// The thread that it belongs to.
     pub thread_id: Option<String>,
-    /// The mail that it answers. `None` where the reply cannot be read.
+    /// The mail that it answers. `None` if the reply cannot be read.
     pub message_id: Option<String>,
     /// Why it is on hold or has failed.
     pub error: Option<String>,
@@ -26,9 +26,9 @@ pub struct ReplyReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReplyState {
-    /// It was written down, together with the completion of its event.
+    /// It was stored, together with the completion of its event.
     Queued,
-    /// OpenMail has taken it, now or at an earlier try.
+    /// OpenMail has accepted it, now or in an earlier attempt.
     Sent,
     /// It is on hold until its inbox or pod is reactivated, or until it is released.
     Held,

@@ -31,8 +31,8 @@ pub enum Settlement {
         /// Why it could not run.
         reason: String,
     },
-    /// It must wait for a limit that ends by itself or is lifted by a person. It runs again without
-    /// using an attempt. This ends a series of releases.
+    /// It must wait for a limit that time or a person will lift. It runs again without using an
+    /// attempt. This ends a series of releases.
     PutOff {
         /// The delay before the next run.
         after: Duration,

@@ -70,8 +70,8 @@ pub enum HandlerErrorKind {
     /// A store, a queue or a lookup before the handler is unreachable or full. No handler ran:
     /// retry later.
     Unavailable,
-    /// A limit applies that ends by itself or is lifted by a person, such as a rate, a pause or a
-    /// suspension: retry later, however often.
+    /// A limit applies, such as a rate, a pause or a suspension, which time or a person will lift:
+    /// retry later, however often.
     PutOff,
 }
 
@@ -114,8 +114,8 @@ impl HandlerError {
         Self::new(HandlerErrorKind::Unavailable, error.into())
     }
 
-    /// Creates an error for an event that must wait for a limit which ends by itself or is lifted by
-    /// a person, such as a rate or a pause. It is retried after `delay`.
+    /// Creates an error for an event that must wait for a limit, such as a rate or a pause, which
+    /// time or a person will lift. It is retried after `delay`.
     ///
     /// A queue does not count such a run as an attempt, and gives up after 30 days. A layer can use
     /// this to put an event off.

@@ -255,7 +255,7 @@ pub(super) fn unreported(id: &dyn fmt::Display, error: &dyn fmt::Display) {
     let _ = (id, error);
 }
 
-/// A service could not be told what became of a reply.
+/// The hook for replies failed.
 #[cfg(feature = "queue")]
 pub(super) fn untold(key: &str, error: &dyn fmt::Display) {
     #[cfg(feature = "tracing")]

@@ -1,6 +1,6 @@
 //! The form of our own responses: a status, a code for machines, a sentence for people.
 //!
-//! Nothing here logs or counts: that is up to whoever sends the response.
+//! Nothing here logs or counts: that is up to the code that sends the response.
 
 use std::time::Duration;
 

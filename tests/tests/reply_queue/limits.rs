@@ -95,7 +95,7 @@ async fn a_reply_that_was_held_for_thirty_days_is_a_dead_letter() {
     setup.mail("inb_1", "thr_1", "m1").await;
     let worker = setup.work();
     setup.until("held", |counts| counts.held == 1).await;
-    // It is released and held again: that does not begin the time anew.
+    // It is released and held again: that does not restart the time.
     setup.change("put_off_at = put_off_at - 2592000000").await;
     assert_eq!(setup.store.release_held(None).await.unwrap(), 1);
     setup.until_done().await;

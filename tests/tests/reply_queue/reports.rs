@@ -1,4 +1,4 @@
-//! `Worker::on_reply` tells what became of each reply.
+//! `Worker::on_reply` reports each reply's state.
 
 use std::{
     sync::{Arc, Mutex},

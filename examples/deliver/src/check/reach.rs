@@ -95,7 +95,7 @@ async fn refused(prober: &Prober, answer: &Answer) -> (&'static str, String) {
     if same && answer.status.is_client_error() {
         let text = format!(
             "wrong secret: what is signed with ours is answered {answer}, as is a forgery; take \
-             the secret from OpenMail's webhook settings anew, without blanks around it"
+             the secret from OpenMail's webhook settings again, without blanks around it"
         );
         return ("secret", text);
     }

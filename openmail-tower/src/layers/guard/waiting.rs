@@ -83,7 +83,7 @@ mod tests {
         }
         assert_eq!(waiting.delay(&self::limit("b", 1), free_in), free_in, "of another sender");
         tokio::time::advance(LONGEST).await;
-        assert_eq!(waiting.delay(&limit, free_in), free_in, "they are counted anew");
+        assert_eq!(waiting.delay(&limit, free_in), free_in, "the count starts again");
     }
 
     #[tokio::test(start_paused = true)]

@@ -104,9 +104,9 @@ async fn each_is_reported_once<St: QueueStore>(probe: &Probe<St>) {
     let claimed = probe.next(LONG).await;
     assert!(probe.settle(&claimed.lease, Settlement::Bury { error: "again".into() }).await);
     assert!(!reported(&again[0]).await, "that was another death");
-    let anew = reports(LONG).await;
-    assert_eq!((anew.len(), &*anew[0].letter.error), (1, "again"));
-    assert!(reported(&anew[0]).await);
+    let later = reports(LONG).await;
+    assert_eq!((later.len(), &*later[0].letter.error), (1, "again"));
+    assert!(reported(&later[0]).await);
     assert!(probe.store.drop_dead_letter(claimed.lease.id).await.expect("it is dropped"));
 }
 

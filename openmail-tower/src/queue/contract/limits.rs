@@ -62,5 +62,5 @@ async fn no_more_is_claimed_than_fits<St: QueueStore>(probe: &Probe<St>) {
     let (weights, limited) = claim(60, false).await;
     assert_eq!((weights, limited), (vec![], true), "it would not fit");
     let (weights, limited) = claim(60, true).await;
-    assert_eq!((weights, limited), (vec![100], false), "it runs by itself");
+    assert_eq!((weights, limited), (vec![100], false), "it runs alone");
 }

@@ -201,6 +201,6 @@ async fn being_put_off_counts_from_the_first_time<St: QueueStore>(probe: &Probe<
     probe.bury(&claimed, "put off for too long").await;
     assert!(probe.store.requeue(claimed.lease.id).await.expect("it is requeued"));
     let claimed = probe.next(LONG).await;
-    assert_eq!(claimed.put_off_for, Duration::ZERO, "it begins anew");
+    assert_eq!(claimed.put_off_for, Duration::ZERO, "it starts again from zero");
     probe.done(&claimed).await;
 }

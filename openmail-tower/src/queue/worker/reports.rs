@@ -1,4 +1,4 @@
-//! [`Worker::on_reply`](super::Worker::on_reply): tells what became of replies.
+//! [`Worker::on_reply`](super::Worker::on_reply): reports on replies.
 
 use std::{
     collections::HashMap,
@@ -23,14 +23,14 @@ use super::{
     replies::Replies,
 };
 
-/// Who is told what became of replies.
+/// Reports on replies to the hook.
 #[derive(Clone)]
 pub(super) struct Reports {
     hook: Hook<ReplyReport>,
     queued: Arc<Queued>,
 }
 
-/// The replies that were not told to be queued yet, by key. Each channel closes once it was.
+/// The replies not yet reported as queued, by key. Each channel closes once its reply is.
 type Queued = Mutex<HashMap<String, watch::Receiver<()>>>;
 
 impl Reports {
@@ -38,7 +38,7 @@ impl Reports {
         Self { hook, queued: Arc::default() }
     }
 
-    /// A report on an entry that is about to run.
+    /// Returns a report on an entry that is about to run.
     pub(super) fn begin(claimed: &Claimed, replies: Option<&dyn Replies>) -> ReplyReport {
         let message_id = match claimed.role {
             Role::Reply => replies.and_then(|it| it.answered(&claimed.stored.raw_body)),
@@ -56,8 +56,8 @@ impl Reports {
         }
     }
 
-    /// What to tell once the settlement of a run is written down. A reply may be sent before its
-    /// event's settlement is told of: then it is told after that.
+    /// Prepares the reports to send once the settlement of a run is stored. If a reply is sent
+    /// before it was reported as queued, its report waits for that one.
     pub(super) fn prepare(
         &self,
         role: Role,

@@ -167,8 +167,8 @@ pub trait Keyring: Clone + Send + Sync + 'static {
     fn scope(&self, request: &Parts) -> Scope;
 
     /// Returns the secrets for an inbox. The inbox is `None` if the scope is [`Scope::Account`] or
-    /// the body has no `inbox_id`. An event that carries another inbox is refused, whoever owns
-    /// these secrets.
+    /// the body has no `inbox_id`. An event of another inbox is refused, even if these secrets
+    /// verify it.
     fn keys(&self, inbox: Option<InboxId>) -> Self::Future;
 
     /// Returns whether the account's secrets may also sign for this inbox. Called once they have
