@@ -74,6 +74,7 @@ impl Program {
                 if page.text().await.expect("text").contains(text) {
                     return;
                 }
+                // The page is another process's; the timeout below limits the wait.
                 sleep(Duration::from_millis(50)).await;
             }
         };

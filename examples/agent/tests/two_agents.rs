@@ -95,6 +95,7 @@ async fn converse(guard: GuardLayer, varies: bool) -> (usize, (Action, Rule)) {
             if stopped.lock().unwrap().is_some() && left == 0 {
                 return counts;
             }
+            // A store announces new entries, not that none is left.
             sleep(Duration::from_millis(20)).await;
         }
     };

@@ -1,8 +1,8 @@
 //! A gateway: receives the webhooks of all inboxes, queues their events durably, and forwards each
 //! to its agent over HTTP.
 //!
-//! Run it with `cargo run -p example-gateway -- --config gateway.toml`, and beside it
-//! `example-gateway dead list|show|retry|drop --config gateway.toml`.
+//! Run it with `cargo run -p example-gateway -- --config gateway.toml`. While it runs,
+//! `example-gateway dead list|show|retry|drop --config gateway.toml` manages its dead letters.
 
 mod agents;
 mod client;

@@ -68,6 +68,7 @@ async fn permanent_failure_is_given_up_and_kept() {
     assert_eq!(app.post(&mail("evt_1", "fail for good")).await, 200);
     assert_eq!(handlers.ran().await, ("evt_1".to_owned(), 1));
     soon(async {
+        // The consumer's state can only be polled.
         while open(&context).await > 0 {
             sleep(Duration::from_millis(10)).await;
         }
@@ -91,6 +92,7 @@ async fn answers_503_without_a_server_and_acknowledged_events_survive_a_kill() {
     let delivered = async {
         loop {
             match app.post(&mail("evt_2", "")).await.as_u16() {
+                // As OpenMail does: it tries again.
                 503 => sleep(Duration::from_millis(10)).await,
                 status => break status,
             }

@@ -73,6 +73,7 @@ async fn mail(
             if thread.messages.len() == count {
                 return thread;
             }
+            // The API can only be polled; the timeout below limits the wait.
             sleep(Duration::from_millis(50)).await;
         }
     };

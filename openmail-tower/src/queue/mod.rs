@@ -50,7 +50,7 @@
 //!
 //! # Dead letters
 //! An event that failed permanently is kept until it is dropped or requeued. Any program can do so by
-//! opening the store beside the running one:
+//! opening the store while the worker runs:
 //!
 #![cfg_attr(feature = "queue-sqlite", doc = "```no_run")]
 #![cfg_attr(not(feature = "queue-sqlite"), doc = "```ignore")]

@@ -39,7 +39,7 @@ use super::{
 /// - An expired lease makes its entry due. Until another worker claims it, its holder may still
 ///   renew or settle it; afterwards its token no longer changes anything.
 /// - A run that is lost with its worker uses no attempt the first two times: entries that ran
-///   beside the one that crashed the worker must not pay for it. After the second time in a row the
+///   at the same time as the one that crashed the worker must not pay for it. After the second time in a row the
 ///   entry is a [suspect](super::Claimed::suspect) and runs alone. If it is lost again, that run
 ///   counts ([`was_lost`](super::Claimed::was_lost)). Once its worker settles it, it is an ordinary
 ///   entry again, except after a claim that `was_lost`.

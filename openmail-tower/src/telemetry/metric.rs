@@ -27,7 +27,7 @@
 //! Each worker refreshes the gauges of its queue every 15 s with one query. Every process reports
 //! the same values, because they describe the whole queue: aggregate them with `max`, not `sum`.
 //!
-//! The values of each label are bounded, whatever is sent:
+//! No sender can add values to a label. The values of each label:
 //!
 //! | label | values |
 //! |---|---|

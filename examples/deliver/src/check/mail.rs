@@ -18,7 +18,7 @@ const ROUNDS: usize = 3;
 
 pub(super) async fn check(prober: &Prober, inbox: &str, findings: &mut Findings) {
     let mail = mail(inbox);
-    // Both at once: an endpoint that deduplicates does not run the second beside the first.
+    // Both at once: an endpoint that deduplicates does not run both.
     let (one, other) = tokio::join!(
         prober.send(prober.event(&mail)),
         prober.send(prober.event(&mail.clone().attempt(2))),

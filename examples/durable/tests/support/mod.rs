@@ -73,6 +73,7 @@ pub(crate) fn mail(id: &str, subject: &str) -> Value {
     })
 }
 
+/// Polls another process or its database until `what` holds, for 30 s at least.
 pub(crate) async fn until(what: impl AsyncFn() -> bool) {
     for _ in 0..3000 {
         if what().await {

@@ -99,6 +99,7 @@ async fn spawn(directory: &TempDir, port: &str) -> anyhow::Result<(Child, String
                     return Ok(url.to_owned());
                 }
             }
+            // The server writes its port into a file, and says so in no other way.
             sleep(Duration::from_millis(10)).await;
         }
     };

@@ -110,6 +110,7 @@ pub(crate) async fn text_with(client: &Client, selector: &str, part: &str) -> St
             if text.contains(part) {
                 return text;
             }
+            // WebDriver has no wait for a text; the timeout below limits this one.
             sleep(Duration::from_millis(50)).await;
         }
     };

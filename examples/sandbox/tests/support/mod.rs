@@ -17,7 +17,12 @@ use openmail_tower::{Secret, Secrets, webhook::signature};
 use reqwest::{Client, RequestBuilder, Response, redirect};
 use sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::{oneshot, watch},
+    task::JoinHandle,
+    time::timeout,
+};
 
 /// Longer than anything here takes, on any machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -126,6 +131,7 @@ impl Local {
                 if wanted(&all) {
                     return all;
                 }
+                // The API can only be polled.
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
@@ -197,7 +203,7 @@ impl Got {
 #[derive(Clone, Default)]
 pub(crate) struct Receiver {
     answers: Arc<Mutex<VecDeque<(u16, Value)>>>,
-    got: Arc<Mutex<Vec<Got>>>,
+    got: Arc<watch::Sender<Vec<Got>>>,
 }
 
 impl Receiver {
@@ -217,17 +223,13 @@ impl Receiver {
     }
 
     pub(crate) fn got(&self) -> Vec<Got> {
-        self.got.lock().expect("no panic").clone()
+        self.got.borrow().clone()
     }
 
     pub(crate) async fn got_at_least(&self, count: usize) -> Vec<Got> {
-        let wait = async {
-            while self.got().len() < count {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            self.got()
-        };
-        timeout(PATIENCE, wait).await.expect("the deliveries arrive")
+        let mut got = self.got.subscribe();
+        let arrived = timeout(PATIENCE, got.wait_for(|got| got.len() >= count)).await;
+        arrived.expect("the deliveries arrive").expect("the receiver lives").clone()
     }
 }
 
@@ -237,7 +239,7 @@ async fn take(
     bytes: Bytes,
 ) -> impl IntoResponse {
     let json = serde_json::from_slice(&bytes).expect("JSON");
-    receiver.got.lock().expect("no panic").push(Got { headers, bytes, json });
+    receiver.got.send_modify(|got| got.push(Got { headers, bytes, json }));
     let answer = receiver.answers.lock().expect("no panic").pop_front();
     let (status, body) = answer.unwrap_or((200, json!({})));
     (StatusCode::from_u16(status).expect("a status"), axum::Json(body))

@@ -78,6 +78,7 @@ async fn lanes_hold_for_all<St: QueueStore>(probe: &Probe<St>) {
                 let request = ClaimRequest::new(WorkerId(worker), 3, LONG);
                 let claims = store.claim(request).await.expect("it is claimed");
                 if claims.entries.is_empty() {
+                    // The other workers hold what is due: their settlements make the next ready.
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
                 for (number, claimed) in (0..).zip(claims.entries) {

@@ -16,7 +16,7 @@ use super::millis;
 pub(in crate::queue) const NOTES: i64 = 256;
 /// How many counts whose windows are over are removed by each request that counts: more than it adds.
 pub(in crate::queue) const PRUNED: i64 = 16;
-/// How many are removed beside the entries that are [pruned](crate::queue::QueueStore::prune).
+/// How many are removed along with the entries that are [pruned](crate::queue::QueueStore::prune).
 pub(in crate::queue) const PAGE: i64 = 1_000;
 
 /// The question. `$1` is the id, `$2` the name of the notes, `$3` their window; the limits have the

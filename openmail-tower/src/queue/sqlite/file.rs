@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use crate::queue::error::{QueueError, QueueErrorKind};
 
 /// Creates the file if it is missing, readable only by its owner, since it contains mail. SQLite
-/// gives the files beside it the same permissions.
+/// gives its write-ahead log and index the same permissions.
 pub(super) fn create(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

@@ -71,7 +71,7 @@ impl SqliteOptions {
             .idle_timeout(Duration::from_secs(60))
             .connect_lazy_with(options.clone().create_if_missing(false));
         let mut file = Watched::new(path);
-        // From here on, whatever is at this path counts as the database that was opened.
+        // From here on, the file at this path is the database; if it is replaced, writes fail.
         file.look().await;
         let writer = Writer::new(options.create_if_missing(false), connection, file, self.clock);
         Ok(SqliteStore::over(writer, readers, path))

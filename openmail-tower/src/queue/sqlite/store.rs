@@ -51,7 +51,7 @@ const SWEEP: Duration = Duration::from_secs(5);
 /// A new file is readable only by its owner. If the file is deleted or replaced while it is open,
 /// no further event is acknowledged; those already acknowledged still run. Back-offs and leases do
 /// not depend on the machine's clock, which may be set back or forward. Each worker locks a file in
-/// a directory beside the database, `inbox.db-workers` for `inbox.db`: when its process dies, the
+/// a directory next to the database, `inbox.db-workers` for `inbox.db`: when its process dies, the
 /// next worker takes over its entries at once. On a file system without locks, the leases decide.
 ///
 /// Only the store's own tables are used: `openmail_events`, `openmail_counts`, `openmail_clock` and

@@ -232,7 +232,7 @@ where
         let mut request = self.leases.request(self.shared.registration.worker(), settings);
         request.replies = self.shared.replies.is_some();
         if self.suspects {
-            // It may crash everything that runs beside it.
+            // It may crash the process, and with it every other run.
             if !self.leases.is_empty() {
                 return;
             }

@@ -271,7 +271,7 @@ async fn release_held<St: QueueStore>(
 }
 
 /// Polls a run only while its lease is known to hold: a process that was suspended for longer than
-/// that must not continue beside the new holder.
+/// that must not continue while the new holder runs the same entry.
 async fn while_held<F: Future>(mut until: watch::Receiver<Instant>, run: F) -> F::Output {
     let mut run = pin!(run);
     loop {

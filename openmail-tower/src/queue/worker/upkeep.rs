@@ -1,4 +1,4 @@
-//! What a worker does beside its runs.
+//! A worker's upkeep: registration, recovery, pruning and reports.
 
 use std::{convert::Infallible, future::pending, time::Duration};
 
