@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn median_and_quantile() {
+    fn computes_the_median_and_percentiles() {
         let values = || (0..101).rev().map(f64::from);
         assert_eq!((median(values()), percentile(values(), 0.99)), (50.0, 99.0));
     }

@@ -63,7 +63,7 @@ async fn thousand_deliveries_at_two_receivers_run_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_REDIS, the URL of a Redis"]
-async fn prefixes_are_apart() {
+async fn prefixes_do_not_share_claims() {
     let (handler, told) = told();
     let id = fresh("prefix");
     for prefix in ["openmail:test:a:", "openmail:test:b:"] {

@@ -50,7 +50,7 @@ async fn inner_service_can_read_the_raw_body() {
 }
 
 #[tokio::test]
-async fn a_received_message() {
+async fn parses_a_received_message() {
     let event = through_the_layer(&fixture("message.received")).await;
     assert_eq!(event.event_id().unwrap(), &"evt_abc123");
     assert_eq!(event.inbox_id().unwrap(), &"inb_92ma0001");
@@ -111,7 +111,7 @@ async fn reads_attachments_of_both_forms() {
 }
 
 #[tokio::test]
-async fn lifecycle_events() {
+async fn parses_the_lifecycle_events() {
     let reason = async |name: &str| {
         let event = through_the_layer(&fixture(name)).await;
         let lifecycle = event.event().lifecycle().unwrap().clone();
@@ -129,7 +129,7 @@ async fn lifecycle_events() {
 }
 
 #[tokio::test]
-async fn news_is_kept() {
+async fn unknown_events_and_fields_are_kept() {
     let event = through_the_layer(&fixture("unknown")).await;
     assert_eq!(event.kind(), EventKind::Other("thread.archived".into()));
     assert_eq!(event.inbox_id().unwrap(), &"inb_92ma0001");

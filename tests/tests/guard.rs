@@ -89,7 +89,7 @@ async fn each_rule_has_its_default_action() {
 }
 
 #[tokio::test]
-async fn a_rule_can_be_changed_and_switched_off() {
+async fn rules_can_be_changed_and_switched_off() {
     let off =
         GuardLayer::default().on(Rule::Verdict, Action::Pass).on(Rule::AutoReply, Action::Pass);
     let (guard, _) = guarded(&off);
@@ -103,7 +103,7 @@ async fn a_rule_can_be_changed_and_switched_off() {
 }
 
 #[tokio::test]
-async fn other_events_pass() {
+async fn events_without_a_mail_pass() {
     let (guard, _) = guarded(&GuardLayer::default().allow(["nobody.example"]).unwrap());
     for name in ["inbox.suspended", "setup.test", "thread.archived"] {
         let outcome = run(&guard, &TestEvent::new(name)).await.unwrap();
@@ -112,7 +112,7 @@ async fn other_events_pass() {
 }
 
 #[tokio::test]
-async fn lists_go_by_the_address_and_by_nothing_else() {
+async fn lists_match_only_the_senders_address() {
     let guard = GuardLayer::default()
         .allow(["ada@example.org", "bücher.example", "*.partner.example"])
         .unwrap()
@@ -153,7 +153,7 @@ async fn lists_go_by_the_address_and_by_nothing_else() {
 }
 
 #[tokio::test]
-async fn addresses_of_ours_are_not_answered() {
+async fn mail_from_own_addresses_is_refused() {
     let ours = ["bot@us.example".parse().unwrap()];
     let (guard, runs) = guarded(&GuardLayer::default().own_addresses(ours));
     let outcome = run(&guard, &mail().from("Agent <BOT@us.example>")).await.unwrap();
@@ -161,7 +161,7 @@ async fn addresses_of_ours_are_not_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thread_gets_five_replies_an_hour() {
+async fn thread_gets_five_replies_an_hour() {
     let (guard, runs) = guarded(&GuardLayer::default());
     let in_thread = || mail().thread("thr_1");
     for _ in 0..5 {
@@ -175,7 +175,7 @@ async fn a_thread_gets_five_replies_an_hour() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_mail_counts_as_one_reply() {
+async fn repeated_delivery_counts_as_one_reply() {
     let (guard, _) = guarded(&GuardLayer::default());
     let mail = mail().thread("thr_1");
     for _ in 0..20 {
@@ -184,7 +184,7 @@ async fn the_same_mail_counts_as_one_reply() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flood_costs_thirty_runs_and_delays_nobody_else() {
+async fn flood_runs_thirty_times_and_delays_no_other_sender() {
     let (guard, runs) = guarded(&GuardLayer::default());
     let (mut put_off, mut others) = (0, 0);
     for number in 0..10_000 {
@@ -207,7 +207,7 @@ async fn a_flood_costs_thirty_runs_and_delays_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_inbox_has_a_rate_of_its_own() {
+async fn each_inbox_has_its_own_rate() {
     let guard = GuardLayer::default().runs_of_inbox(Rate::new(3, Duration::from_secs(60)));
     let (guard, runs) = guarded(&guard);
     for number in 0..5 {
@@ -221,7 +221,7 @@ async fn an_inbox_has_a_rate_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_third_of_nearly_the_same_text_is_muted() {
+async fn third_mail_with_nearly_the_same_text_is_muted() {
     let (guard, _) = guarded(&GuardLayer::default());
     let text = |number: u32| {
         format!(
@@ -244,7 +244,7 @@ async fn the_third_of_nearly_the_same_text_is_muted() {
 
 /// Each mail of a loop quotes all those before it, so that no two are alike as a whole.
 #[tokio::test(start_paused = true)]
-async fn a_quoted_history_does_not_hide_a_loop() {
+async fn quoted_history_does_not_hide_a_loop() {
     let (guard, _) = guarded(&GuardLayer::default());
     let words =
         ["amber birch cedar", "delta ember fjord", "grove haven inlet", "jetty knoll larch"];
@@ -264,7 +264,7 @@ async fn a_quoted_history_does_not_hide_a_loop() {
 }
 
 #[tokio::test]
-async fn a_pause_puts_off_until_it_is_resumed() {
+async fn paused_inbox_runs_again_once_resumed() {
     let pause = Pause::default();
     let (guard, runs) = guarded(&GuardLayer::default().pause(&pause));
     pause.pause_inbox("inb_test");
@@ -280,7 +280,7 @@ async fn a_pause_puts_off_until_it_is_resumed() {
 }
 
 #[tokio::test]
-async fn a_handler_is_told_that_its_reply_will_be_withheld() {
+async fn handler_learns_that_its_reply_would_be_muted() {
     #[openmail_handler(event = "message.received")]
     async fn ask(guarded: Guarded, mail: &Message) -> Option<Reply> {
         assert_eq!(guarded.withholds_replies(), !mail.may_auto_reply());
@@ -294,7 +294,7 @@ async fn a_handler_is_told_that_its_reply_will_be_withheld() {
 }
 
 #[tokio::test]
-async fn refused_mail_is_diverted_and_the_hook_is_told() {
+async fn refused_mail_is_diverted_and_reported_to_the_hook() {
     #[openmail_handler(event = "message.received")]
     async fn person(mail: &MessageReceived) -> Result<(), HandlerError> {
         match mail.message.subject.as_deref() {
@@ -321,7 +321,7 @@ async fn refused_mail_is_diverted_and_the_hook_is_told() {
 }
 
 #[tokio::test]
-async fn without_a_queue_the_rate_of_runs_refuses() {
+async fn without_a_queue_the_run_rate_refuses_mail() {
     let guard = GuardLayer::default().runs_for_sender(Rate::new(1, Duration::from_secs(60)));
     let secret = Secret::new("whsec_guard_tests_only").unwrap();
     let runs = Runs::default();

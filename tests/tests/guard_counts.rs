@@ -143,7 +143,7 @@ async fn postgres_counts_across_processes_and_restarts() {
 
 /// Old counts go while new ones come: the table does not grow with time.
 #[tokio::test]
-async fn counts_whose_windows_are_over_are_removed() {
+async fn expired_counts_are_removed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inbox.db");
     let store = SqliteStore::open(&path).await.unwrap();
@@ -250,7 +250,7 @@ async fn replicas_share_their_counts<St: QueueStore>(open: impl AsyncFn() -> St)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_guards_of_workers_count_together_in_sqlite() {
+async fn workers_share_their_counts_in_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inbox.db");
     replicas_share_their_counts(async || SqliteStore::open(&path).await.unwrap()).await;
@@ -258,7 +258,7 @@ async fn the_guards_of_workers_count_together_in_sqlite() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
-async fn the_guards_of_workers_count_together_in_postgresql() {
+async fn workers_share_their_counts_in_postgres() {
     let schema = PostgresSchema::new().await;
     replicas_share_their_counts(async || PostgresStore::connect(schema.url()).await.unwrap()).await;
     schema.drop().await;
@@ -291,7 +291,7 @@ impl CountStore for Failing {
 }
 
 #[tokio::test]
-async fn counts_that_fail_neither_lose_nor_double_a_mail() {
+async fn failing_count_store_neither_loses_nor_doubles_a_mail() {
     use openmail_tower::{
         EventRouter, HandlerErrorKind, handler::State, openmail_handler, reply::Reply,
     };

@@ -70,7 +70,7 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_costs_thirty_runs_in_an_hour_and_delays_nobody_else() {
+async fn flood_runs_thirty_times_an_hour_and_delays_no_other_sender() {
     let folder = tempfile::tempdir().unwrap();
     let queue = Enqueue::sqlite(folder.path().join("inbox.db")).await.unwrap();
     // A delivery waits longer on a machine that does much else.

@@ -38,7 +38,7 @@ async fn send(address: SocketAddr, request: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn thousand_slow_senders_delay_nobody() {
+async fn thousand_slow_senders_delay_no_other_sender() {
     rlimit::increase_nofile_limit(8192).unwrap();
     let server = Process::start(SERVER);
     let json = fixture("message.received");

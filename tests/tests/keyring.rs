@@ -115,7 +115,7 @@ async fn each_secret_signs_only_for_its_own() {
 }
 
 #[tokio::test]
-async fn tenant_cannot_forge_the_mail_of_others() {
+async fn tenant_cannot_forge_mail_of_other_tenants() {
     let bodies = [
         of("B"),
         of("C"),

@@ -48,7 +48,7 @@ async fn answers_done_duplicate_and_unrouted() {
 }
 
 #[tokio::test]
-async fn unrouted_by_choice() {
+async fn refuse_unrouted_answers_404() {
     let unrouted = service_fn(async |_: VerifiedEvent| Ok::<_, HandlerError>(Outcome::Unrouted));
     let endpoint = Endpoint::new(unrouted).refuse_unrouted();
     let response = layer().layer(endpoint).oneshot(good()).await.unwrap();
@@ -57,7 +57,7 @@ async fn unrouted_by_choice() {
 }
 
 #[tokio::test]
-async fn failed_or_panicked() {
+async fn answers_500_to_failures_and_panics() {
     let failed = outcome(async |_| Err(HandlerError::failed("hunter2"))).await;
     assert_eq!(failed, row(500, "handler_failed", None));
     let panicked = outcome(async |_| panic!("hunter2")).await;
@@ -67,7 +67,7 @@ async fn failed_or_panicked() {
 }
 
 #[tokio::test]
-async fn failed_for_good() {
+async fn answers_200_to_permanent_failures() {
     assert_eq!(outcome(async |_| Err(HandlerError::permanent("no"))).await, row(200, "", None));
 }
 

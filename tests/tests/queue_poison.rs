@@ -13,7 +13,7 @@ use tower::ServiceExt;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_receiver");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_the_event_that_aborts_its_process_is_buried() {
+async fn only_the_event_that_aborts_its_process_becomes_a_dead_letter() {
     const INNOCENTS: usize = 50;
     let folder = tempfile::tempdir().unwrap();
     let (file, runs) = (folder.path().join("inbox.db"), folder.path().join("runs"));

@@ -126,7 +126,7 @@ async fn until_done<St: QueueStore>(store: &St) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_receiver_is_killed_and_every_mail_is_answered_once() {
+async fn killed_receiver_answers_every_mail_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("inbox.db");
     let database = file.to_str().unwrap();
@@ -158,7 +158,7 @@ fn signal(receiver: &Receiver, name: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
-async fn workers_are_killed_or_stopped_while_another_takes_over() {
+async fn killed_or_stopped_worker_is_replaced_and_every_mail_answered_once() {
     let schema = PostgresSchema::new().await;
     let api = Arc::new(misbehaving().await);
     let receiver = start(schema.url(), &api, &[]);

@@ -64,7 +64,7 @@ fn sent(body: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_handlers_reply_goes_to_the_sender_within_the_thread() {
+async fn reply_goes_to_the_sender_within_the_thread() {
     let api = api();
     let event = mail();
     known(&api, &event, &[]).await;
@@ -79,7 +79,7 @@ async fn the_handlers_reply_goes_to_the_sender_within_the_thread() {
 }
 
 #[tokio::test]
-async fn an_inbox_that_got_a_copy_answers_those_the_mail_was_written_to() {
+async fn reply_of_a_copied_inbox_goes_to_the_original_recipients() {
     let api = api();
     let event = mail();
     let more = [("deliveryRole", json!("cc")), ("headerTo", json!("Bob <bob@example.com>"))];
@@ -93,7 +93,7 @@ async fn an_inbox_that_got_a_copy_answers_those_the_mail_was_written_to() {
 }
 
 #[tokio::test]
-async fn a_mail_without_a_thread_is_answered_by_its_signed_sender() {
+async fn reply_without_a_thread_goes_to_the_signed_sender() {
     let api = api();
     let event = mail().field("thread_id", Value::Null);
     let reply = || Reply::text("Hello.").attach(File::new("a.txt", "x")).into_outcome();
@@ -106,7 +106,7 @@ async fn a_mail_without_a_thread_is_answered_by_its_signed_sender() {
 }
 
 #[tokio::test]
-async fn five_deliveries_by_two_replicas_make_one_mail() {
+async fn five_deliveries_to_two_replicas_send_one_reply() {
     let api = api();
     let event = mail();
     known(&api, &event, &[]).await;
@@ -136,7 +136,7 @@ async fn five_deliveries_by_two_replicas_make_one_mail() {
 }
 
 #[tokio::test]
-async fn after_a_lost_response_the_next_delivery_has_the_same_key_and_bytes() {
+async fn delivery_after_a_lost_response_sends_the_same_key_and_bytes() {
     let api = api();
     let event = mail();
     known(&api, &event, &[]).await;
@@ -150,7 +150,7 @@ async fn after_a_lost_response_the_next_delivery_has_the_same_key_and_bytes() {
 }
 
 #[tokio::test]
-async fn what_openmail_says_decides_over_the_delivery() {
+async fn response_of_the_api_decides_the_response_to_the_delivery() {
     let api = api();
     let reused = Fault::refusal(422, "idempotency_key_reused");
     for (fault, status, code) in [
@@ -173,7 +173,7 @@ async fn what_openmail_says_decides_over_the_delivery() {
 }
 
 #[tokio::test]
-async fn a_mail_that_cannot_be_answered_fails_the_reply_and_not_the_event() {
+async fn unanswerable_mail_fails_the_reply_but_not_the_event() {
     let api = api();
     let own = mail();
     known(&api, &own, &[("fromAddr", json!("agent@openmail.sh"))]).await;
@@ -188,7 +188,7 @@ async fn a_mail_that_cannot_be_answered_fails_the_reply_and_not_the_event() {
 }
 
 #[tokio::test]
-async fn a_mail_that_cannot_be_read_yet_is_answered_later_and_then_without() {
+async fn mail_missing_from_its_thread_is_answered_after_three_retries() {
     let api = api();
     let event = mail();
     let reply = || Reply::text("Hello.").into_outcome();
@@ -207,7 +207,7 @@ async fn a_mail_that_cannot_be_read_yet_is_answered_later_and_then_without() {
 }
 
 #[tokio::test]
-async fn several_replies_are_sent_in_their_order_and_a_retry_repeats_none() {
+async fn replies_are_sent_in_order_and_a_retry_repeats_none() {
     let api = api();
     let event = mail();
     known(&api, &event, &[]).await;
@@ -226,14 +226,14 @@ async fn several_replies_are_sent_in_their_order_and_a_retry_repeats_none() {
 }
 
 #[tokio::test]
-async fn a_reply_that_nothing_takes_is_a_wiring_error() {
+async fn reply_that_nothing_sends_is_a_wiring_error() {
     let events = service_fn(async |_: VerifiedEvent| Reply::text("Hello.").into_outcome());
     let answer = answered(webhook(layer(), events), &mail()).await;
     assert_eq!(answer, (500, "missing_layer".into()));
 }
 
 #[tokio::test]
-async fn each_try_to_send_is_told_with_its_event_and_without_what_it_says() {
+async fn each_send_is_logged_with_its_event_but_without_its_text() {
     let log = Log::default();
     let _listening = log.listen(tracing::Level::INFO);
     let api = api();

@@ -42,7 +42,7 @@ async fn connection_that_breaks_in_mid_body_reaches_no_handler() {
 }
 
 #[tokio::test]
-async fn expect_continue() {
+async fn refused_head_is_not_asked_for_its_body() {
     let (address, seen, server) = serve().await;
     let json = fixture("message.received");
     let length = format!("content-length: {}\r\nexpect: 100-continue\r\n", json.len());

@@ -128,26 +128,26 @@ async fn good_mail_gets_through(attack: Attack) {
 const FAST: usize = 100_000_000 / 8;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn eight_connections_that_hold_large_bodies() {
+async fn eight_connections_with_large_bodies_starve_nobody() {
     good_mail_gets_through(Attack { connections: 8, body: 8 * MIB, rate: FAST }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sixty_four_connections_that_hold_large_bodies() {
+async fn sixty_four_connections_with_large_bodies_starve_nobody() {
     good_mail_gets_through(Attack { connections: 64, body: 8 * MIB, rate: FAST }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_hundred_connections_that_hold_large_bodies() {
+async fn five_hundred_connections_with_large_bodies_starve_nobody() {
     good_mail_gets_through(Attack { connections: 512, body: 8 * MIB, rate: FAST }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_hundred_connections_that_drip() {
+async fn five_hundred_dripping_connections_starve_nobody() {
     good_mail_gets_through(Attack { connections: 512, body: 8 * MIB, rate: 512 * 1000 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_hundred_connections_that_hold_small_bodies() {
+async fn five_hundred_connections_with_small_bodies_starve_nobody() {
     good_mail_gets_through(Attack { connections: 512, body: 64 << 10, rate: FAST }).await;
 }

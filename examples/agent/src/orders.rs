@@ -61,13 +61,13 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_looked_up_by_its_number() {
+    fn looks_up_an_order_by_its_number() {
         let mail = TestEvent::message_received().text("Where is my order no. 42? I paid 10 euros.");
         assert!(answer_to(&mail).contains("Your order 42 left our warehouse"));
     }
 
     #[test]
-    fn an_attachment_is_summed_up() {
+    fn describes_an_attachment() {
         let mail =
             TestEvent::message_received().text("See the list.").attachment("a.txt", "one\ntwo");
         assert!(
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_for_a_person() {
+    fn leaves_other_questions_to_a_person() {
         for text in ["Hello", "Order 99?", "42"] {
             let mail = TestEvent::message_received().text(text);
             assert!(answer_to(&mail).contains("I pass this on to a person"), "{text}");

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scheme_says_which_store_it_is() {
+    fn url_scheme_selects_the_database() {
         assert!(
             matches!(store("sqlite://agent.db"), Ok(Store::Sqlite(path)) if path.ends_with("agent.db"))
         );

@@ -83,7 +83,7 @@ impl Program {
 }
 
 #[tokio::test]
-async fn a_mail_is_answered_once_with_nothing_but_the_command() {
+async fn answers_a_mail_once_without_any_setup() {
     let mut program = Program::start(&[]).await;
     let queued = program.line().await;
     assert_eq!(queued["reply"], "queued");
@@ -110,7 +110,7 @@ async fn a_mail_is_answered_once_with_nothing_but_the_command() {
 }
 
 #[tokio::test]
-async fn a_reply_of_a_suspended_inbox_is_held_until_it_is_reactivated() {
+async fn suspended_inbox_sends_its_reply_once_reactivated() {
     let mut program = Program::start(&[]).await;
     for reply in ["queued", "sent"] {
         assert_eq!(program.line().await["reply"], reply);
@@ -138,7 +138,7 @@ async fn a_reply_of_a_suspended_inbox_is_held_until_it_is_reactivated() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn it_ends_in_order_when_it_is_interrupted() {
+async fn interrupt_exits_with_success() {
     let mut program = Program::start(&[]).await;
     program.line().await;
     let id = program.child.id().expect("it runs").to_string();
@@ -149,7 +149,7 @@ async fn it_ends_in_order_when_it_is_interrupted() {
 }
 
 #[tokio::test]
-async fn a_model_reads_each_mail_of_the_thread_inside_a_fence() {
+async fn model_sees_each_mail_of_the_thread_inside_a_fence() {
     type Asked = Arc<Mutex<Vec<Value>>>;
 
     async fn complete(State(asked): State<Asked>, body: Bytes) -> String {
@@ -206,7 +206,7 @@ async fn a_model_reads_each_mail_of_the_thread_inside_a_fence() {
 }
 
 #[tokio::test]
-async fn a_mail_from_its_own_address_is_answered_only_without_the_guard() {
+async fn guard_refuses_mail_from_the_agents_own_address() {
     for (guard, subject) in [("on", "Another"), ("off", "Loop")] {
         let mut program = Program::start(&[("AGENT_GUARD", guard)]).await;
         for reply in ["queued", "sent"] {
@@ -235,7 +235,7 @@ async fn a_mail_from_its_own_address_is_answered_only_without_the_guard() {
 }
 
 #[tokio::test]
-async fn a_variable_that_cannot_be_used_is_named_in_one_line() {
+async fn invalid_variable_is_named_in_one_line() {
     for (name, value) in [
         ("OPENMAIL_LISTEN", "localhost"),
         ("AGENT_STORE", "mysql://localhost"),

@@ -123,19 +123,19 @@ async fn outbound(openmail: &OpenMail, inbox: &str) -> usize {
 }
 
 #[tokio::test]
-async fn they_stop_after_five_answers_each() {
+async fn two_agents_stop_after_five_replies_each() {
     let (sent, ended_by) = converse(GuardLayer::default(), true).await;
     assert_eq!((sent, ended_by), (10, (Action::Mute, Rule::ReplyRate)));
 }
 
 #[tokio::test]
-async fn they_stop_sooner_where_they_repeat_themselves() {
+async fn two_agents_stop_sooner_when_they_repeat_themselves() {
     let (sent, ended_by) = converse(GuardLayer::default(), false).await;
     assert_eq!((sent, ended_by), (5, (Action::Mute, Rule::Loop)));
 }
 
 #[tokio::test]
-async fn they_do_not_begin_where_the_guard_knows_both() {
+async fn two_agents_never_start_when_the_guard_knows_both_addresses() {
     let ours = ["one@sandbox.test", "two@sandbox.test"].map(|address| address.parse().unwrap());
     let (sent, ended_by) = converse(GuardLayer::default().own_addresses(ours), true).await;
     assert_eq!((sent, ended_by), (0, (Action::Refuse, Rule::OwnAddress)));

@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_measured_times() {
+    fn percentiles_are_times_that_were_measured() {
         let times: Vec<_> = (1..=100).map(f64::from).collect();
         let Percentiles { p50, p90, p99, max } = Percentiles::of(&times).unwrap();
         assert_eq!([p50, p90, p99, max], [50.0, 90.0, 99.0, 100.0]);

@@ -82,7 +82,7 @@ async fn quick_endpoint_may_deduplicate_or_not() {
 }
 
 #[tokio::test]
-async fn not_reachable() {
+async fn finds_an_unreachable_endpoint() {
     let output = check(&nowhere().await).await;
     told(&output, &[("reachable", "refused")]);
 }
@@ -99,13 +99,13 @@ async fn finds_a_wrong_path() {
 }
 
 #[tokio::test]
-async fn a_redirect() {
+async fn finds_a_redirect() {
     let app = Router::new().route("/webhooks", post(|| ready(Redirect::permanent("/hooks"))));
     finds(app, &[("reachable", "it redirects to /hooks")]).await;
 }
 
 #[tokio::test]
-async fn a_wrong_secret() {
+async fn finds_a_wrong_secret() {
     let layer = VerifyLayer::new(Secret::new("another").unwrap());
     let wrong = [("secret", "wrong secret")];
     finds(deduplicating(layer, QUICK), &wrong).await;
@@ -179,7 +179,7 @@ async fn finds_a_handler_slower_than_15_seconds() {
 }
 
 #[tokio::test]
-async fn no_deduplication() {
+async fn finds_missing_deduplication() {
     let app = app(layer(), async |event: VerifiedEvent| {
         if event.event().message_received().is_some() {
             tokio::time::sleep(NOTICEABLE).await;

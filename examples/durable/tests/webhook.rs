@@ -48,7 +48,7 @@ async fn drive<St: QueueStore>(open: impl AsyncFn() -> St) {
 }
 
 #[tokio::test]
-async fn nothing_is_lost_or_answered_twice() {
+async fn no_mail_is_lost_or_answered_twice() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inbox.db");
     drive(async || SqliteStore::open(Path::new(&path)).await.unwrap()).await;

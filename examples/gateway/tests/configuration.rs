@@ -133,7 +133,7 @@ async fn sighup_reloads_the_configuration() {
 }
 
 #[tokio::test]
-async fn tenant_cannot_forge_the_mail_of_others() {
+async fn tenant_cannot_forge_mail_of_other_tenants() {
     let mut agent = Agent::start().await;
     let inbox = |id: &str, secrets: &str| {
         format!("[[inbox]]\nid = \"{id}\"\nurl = \"{}\"\nsecrets = [{secrets}]\n", agent.url())

@@ -20,7 +20,7 @@ async fn execute(statement: &str) {
 
 #[tokio::test]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES and OPENMAIL_TEST_POSTGRES_CA"]
-async fn nothing_is_lost_when_gateway_and_agent_die() {
+async fn kills_of_the_gateway_and_the_agent_lose_no_event() {
     let schema = format!("gateway_{}", process::id());
     execute(&format!("CREATE SCHEMA {schema}")).await;
     let server = env::var("OPENMAIL_TEST_POSTGRES").unwrap();

@@ -51,12 +51,12 @@ async fn delivers(program: &str, script: &str) {
 
 #[tokio::test]
 #[ignore = "needs python3"]
-async fn python() {
+async fn python_delivers_an_accepted_event() {
     delivers("python3", "send.py").await;
 }
 
 #[tokio::test]
 #[ignore = "needs node"]
-async fn node() {
+async fn node_delivers_an_accepted_event() {
     delivers("node", "send.mjs").await;
 }

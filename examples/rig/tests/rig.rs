@@ -81,7 +81,7 @@ async fn mail(
 }
 
 #[tokio::test]
-async fn the_agent_answers_each_mail_once_and_remembers_its_thread() {
+async fn agent_answers_each_mail_once_and_remembers_its_thread() {
     let asked = Asked::default();
     let mut config = OpenAIConfig::new("sk-test");
     config.base_url = model(asked.clone()).await;
@@ -138,7 +138,7 @@ async fn the_agent_answers_each_mail_once_and_remembers_its_thread() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_said_in_one_line() {
+async fn missing_settings_are_named_in_one_line() {
     let mut given = Vec::new();
     for (name, value) in [
         ("OPENMAIL_WEBHOOK_SECRET", "whsec_0123456789"),

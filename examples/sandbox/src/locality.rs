@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_could_be_rebound_is_not_local() {
+    fn host_name_that_dns_could_rebind_is_not_local() {
         for host in ["localhost", "localhost:4010", "127.0.0.1:4010", "[::1]:4010", "a.localhost"] {
             assert!(is_local(host), "{host}");
         }

@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_one_address_without_a_name() {
+    fn accepts_only_a_single_bare_address() {
         assert!(is_address("ada@example.com"));
         for text in
             ["", "ada", "Ada <ada@example.com>", "a@b.example, c@d.example", "a b@c.example"]
@@ -147,14 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn a_comma_in_a_quoted_name_does_not_end_an_address() {
+    fn comma_in_a_quoted_name_does_not_end_an_address() {
         let list = address_list("\"Lovelace, Ada\" <ada@example.com>, bob@example.com; ");
         assert_eq!(list, ["\"Lovelace, Ada\" <ada@example.com>", "bob@example.com"]);
         assert_eq!(bare_address(&list[0]), "ada@example.com");
     }
 
     #[test]
-    fn a_reply_has_one_re() {
+    fn subject_of_a_reply_has_one_re() {
         assert_eq!(reply_subject("Order"), "Re: Order");
         assert_eq!(reply_subject("RE: Order"), "RE: Order");
         assert_eq!(reply_subject("é"), "Re: é");

@@ -20,7 +20,7 @@ async fn with_webhook(url: String, speed: f64) -> Local {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs chromium"]
-async fn a_mail_is_written_delivered_and_answered_in_sight() {
+async fn page_shows_a_mail_its_delivery_and_its_reply() {
     let (receiver, url) = Receiver::start().await;
     let local = with_webhook(url, 1.0).await;
     in_browser(1400, async |browser| {
@@ -58,7 +58,7 @@ async fn a_mail_is_written_delivered_and_answered_in_sight() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs chromium"]
-async fn a_failing_receivers_attempts_their_meaning_and_the_next_one_are_shown() {
+async fn page_explains_failed_attempts_and_shows_the_next_one() {
     let (receiver, url) = Receiver::start().await;
     receiver.answer(401, "signature_mismatch");
     receiver.answer(500, "handler_failed");
@@ -86,7 +86,7 @@ async fn a_failing_receivers_attempts_their_meaning_and_the_next_one_are_shown()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs chromium"]
-async fn a_script_in_a_mail_stays_text() {
+async fn script_in_a_mail_is_shown_as_text() {
     let (_, url) = Receiver::start().await;
     let local = with_webhook(url, 1.0).await;
     in_browser(1400, async |browser| {
@@ -118,7 +118,7 @@ async fn a_script_in_a_mail_stays_text() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs chromium"]
-async fn it_works_at_400_px_and_by_keyboard() {
+async fn page_works_at_400_px_and_by_keyboard() {
     let (receiver, url) = Receiver::start().await;
     let local = with_webhook(url, 1.0).await;
     in_browser(400, async |browser| {
@@ -187,7 +187,7 @@ async fn settings_suspend_an_inbox_test_a_webhook_and_set_faults() {
 }
 
 #[tokio::test]
-async fn a_mistake_in_the_form_is_said_and_what_was_written_stays() {
+async fn form_error_is_shown_and_keeps_the_input() {
     let local = Local::start().await;
     let form = || {
         reqwest::multipart::Form::new()
@@ -223,7 +223,7 @@ async fn a_mistake_in_the_form_is_said_and_what_was_written_stays() {
 }
 
 #[tokio::test]
-async fn a_form_comes_back_to_the_page_and_to_no_other_host() {
+async fn form_redirects_only_to_the_page_itself() {
     let local = Local::start().await;
     for back in ["//evil.example/", "https://evil.example/", "/\\evil.example", ""] {
         let url = format!("{}/page/attachments/expire", local.url);

@@ -16,7 +16,7 @@ fn client(local: &Local) -> OpenMail {
 }
 
 #[tokio::test]
-async fn it_lists_reads_replies_and_downloads() {
+async fn client_lists_reads_replies_and_downloads() {
     let local = Local::start().await;
     let openmail = client(&local);
     let inbox = InboxId::from("inb_support");
@@ -59,7 +59,7 @@ async fn it_lists_reads_replies_and_downloads() {
 }
 
 #[tokio::test]
-async fn it_tells_each_of_the_sandboxes_refusals_apart() {
+async fn client_recognises_each_refusal_of_the_sandbox() {
     let local = Local::start().await;
     let openmail = client(&local);
     let inbox = InboxId::from("inb_support");

@@ -13,7 +13,7 @@ async fn with_webhook(url: &str) -> Local {
 }
 
 #[tokio::test]
-async fn a_mail_is_delivered_signed_with_the_accounts_secret() {
+async fn delivery_is_signed_with_the_accounts_secret() {
     let (receiver, url) = Receiver::start().await;
     let local = with_webhook(&url).await;
     let mut letter = mail("Order 42");
@@ -40,7 +40,7 @@ async fn a_mail_is_delivered_signed_with_the_accounts_secret() {
 }
 
 #[tokio::test]
-async fn a_failing_receiver_gets_five_attempts_each_of_them_recorded() {
+async fn failing_receiver_gets_five_recorded_attempts() {
     let (receiver, url) = Receiver::start().await;
     for _ in 0..5 {
         receiver.answer(500, "handler_failed");
@@ -72,7 +72,7 @@ async fn a_failing_receiver_gets_five_attempts_each_of_them_recorded() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_does_not_listen_is_a_failed_attempt_with_a_reason() {
+async fn refused_connection_is_a_failed_attempt_with_its_reason() {
     let local = with_webhook("http://127.0.0.1:1/webhooks").await;
     let id = local.receive(mail("Order 42")).await;
     let all = local.deliveries(&id, |all| !all[0]["attempts"].as_array().unwrap().is_empty()).await;
@@ -82,7 +82,7 @@ async fn a_receiver_that_does_not_listen_is_a_failed_attempt_with_a_reason() {
 }
 
 #[tokio::test]
-async fn an_inbox_with_a_webhook_of_its_own_has_a_secret_of_its_own() {
+async fn inbox_with_its_own_webhook_has_its_own_secret() {
     let (account, account_url) = Receiver::start().await;
     let (own, own_url) = Receiver::start().await;
     let local = with_webhook(&account_url).await;
@@ -96,7 +96,7 @@ async fn an_inbox_with_a_webhook_of_its_own_has_a_secret_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_rotated_secret_signs_the_attempts_that_are_left() {
+async fn rotated_secret_signs_the_remaining_attempts() {
     let (receiver, url) = Receiver::start().await;
     // Slow enough for the rotation to come between two attempts.
     let local = Local::with(|options| {
@@ -118,7 +118,7 @@ async fn a_rotated_secret_signs_the_attempts_that_are_left() {
 }
 
 #[tokio::test]
-async fn a_suspended_inbox_and_pod_say_so_and_send_nothing() {
+async fn suspended_inbox_or_pod_announces_it_and_refuses_sends() {
     let (receiver, url) = Receiver::start().await;
     let local = with_webhook(&url).await;
     let why = json!({"reason": "high_bounce_rate"});
@@ -147,7 +147,7 @@ async fn a_suspended_inbox_and_pod_say_so_and_send_nothing() {
 }
 
 #[tokio::test]
-async fn requests_fail_as_often_as_asked_and_a_cut_one_was_carried_out() {
+async fn faults_apply_as_often_as_set_and_a_cut_request_is_carried_out() {
     let local = Local::start().await;
     let letter = json!({"to": "ada@example.com", "subject": "Hello", "body": "Hello"});
     for (answer, want) in [("429", 429), ("402", 402), ("500", 500)] {
@@ -172,7 +172,7 @@ async fn requests_fail_as_often_as_asked_and_a_cut_one_was_carried_out() {
 }
 
 #[tokio::test]
-async fn an_event_can_come_twice_out_of_order_and_from_a_clock_that_is_off() {
+async fn events_can_be_duplicated_shuffled_and_signed_by_a_wrong_clock() {
     let (receiver, url) = Receiver::start().await;
     let local = with_webhook(&url).await;
     local.control(Method::PUT, "/sandbox/faults", json!({"deliverTwice": true})).await;
@@ -199,7 +199,7 @@ async fn an_event_can_come_twice_out_of_order_and_from_a_clock_that_is_off() {
 }
 
 #[tokio::test]
-async fn a_mail_sent_again_is_another_mail_with_the_same_message_id() {
+async fn resent_mail_is_a_new_mail_with_the_same_message_id() {
     let (receiver, url) = Receiver::start().await;
     let local = with_webhook(&url).await;
     let id = local.receive(mail("Order 42")).await;
@@ -213,7 +213,7 @@ async fn a_mail_sent_again_is_another_mail_with_the_same_message_id() {
 }
 
 #[tokio::test]
-async fn the_state_file_keeps_mail_keys_and_deliveries_that_are_not_finished() {
+async fn state_file_keeps_mail_keys_and_unfinished_deliveries() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state.db");
     let (receiver, url) = Receiver::start().await;
@@ -249,7 +249,7 @@ async fn the_state_file_keeps_mail_keys_and_deliveries_that_are_not_finished() {
 }
 
 #[tokio::test]
-async fn a_page_elsewhere_and_a_rebound_name_are_refused() {
+async fn refuses_requests_from_other_origins_and_rebound_names() {
     let local = Local::start().await;
     let url = format!("{}/sandbox/faults", local.url);
     let put = || local.client.put(&url).json(&json!({}));

@@ -17,7 +17,7 @@ fn one_line(output: &Output) -> String {
 }
 
 #[test]
-fn a_wrong_option_is_named_and_exits_with_2() {
+fn wrong_option_is_named_and_exits_with_2() {
     for (args, part) in [
         (&["--listen", "localhost"][..], "--listen"),
         (&["--webhook", "example.com"], "http://"),
@@ -35,7 +35,7 @@ fn a_wrong_option_is_named_and_exits_with_2() {
 }
 
 #[test]
-fn a_port_in_use_is_one_line_and_exits_with_1() {
+fn port_in_use_prints_one_line_and_exits_with_1() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
     let output = run(&["--listen", &address]);
@@ -45,7 +45,7 @@ fn a_port_in_use_is_one_line_and_exits_with_1() {
 }
 
 #[test]
-fn a_state_file_that_cannot_be_written_is_one_line_and_exits_with_1() {
+fn unwritable_state_file_prints_one_line_and_exits_with_1() {
     let folder = tempfile::tempdir().expect("a folder");
     let missing = folder.path().join("missing/state.db");
     let no_database = folder.path().join("text.db");

@@ -14,7 +14,7 @@ fn letter() -> Value {
 }
 
 #[tokio::test]
-async fn inboxes_are_created_listed_changed_and_deleted() {
+async fn creates_lists_changes_and_deletes_inboxes() {
     let local = Local::start().await;
     let new = json!({"mailboxName": "sales", "displayName": "Sales"});
     let (status, inbox) = local.call(Method::POST, "/v1/inboxes", Some(new.clone())).await;
@@ -45,7 +45,7 @@ async fn inboxes_are_created_listed_changed_and_deleted() {
 }
 
 #[tokio::test]
-async fn an_inbox_is_refused_for_what_is_wrong_with_it() {
+async fn invalid_inbox_is_refused_with_its_code() {
     let local = Local::start().await;
     for (new, want, code) in [
         (json!({"mailboxName": "ab"}), 400, "bad_request"),
@@ -65,7 +65,7 @@ async fn an_inbox_is_refused_for_what_is_wrong_with_it() {
 }
 
 #[tokio::test]
-async fn pods_hold_inboxes_and_answer_to_the_accounts_own_name_for_them() {
+async fn pod_holds_inboxes_and_is_found_by_its_client_id() {
     let local = Local::start().await;
     let (status, pod) =
         local.call(Method::POST, "/v1/pods", Some(json!({"clientId": "acme"}))).await;
@@ -95,7 +95,7 @@ async fn pods_hold_inboxes_and_answer_to_the_accounts_own_name_for_them() {
 }
 
 #[tokio::test]
-async fn a_key_of_an_inbox_reads_and_sends_there_and_does_nothing_else() {
+async fn key_of_an_inbox_reads_and_sends_only_there() {
     let mut local = Local::start().await;
     let (_, other) = local.call(Method::POST, "/v1/inboxes", Some(json!({}))).await;
     let other = format!("/v1/inboxes/{}", other["id"].as_str().unwrap());
@@ -130,7 +130,7 @@ async fn a_key_of_an_inbox_reads_and_sends_there_and_does_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_send_needs_a_key_and_is_done_once_for_each() {
+async fn send_requires_a_key_and_happens_once_per_key() {
     let local = Local::start().await;
     let (status, body) = local.call(Method::POST, &format!("{INBOX}/send"), Some(letter())).await;
     assert_eq!((status, &body["error"]), (400, &json!("missing_idempotency_key")));
@@ -148,7 +148,7 @@ async fn a_send_needs_a_key_and_is_done_once_for_each() {
 }
 
 #[tokio::test]
-async fn sends_at_the_same_time_with_one_key_are_one_send() {
+async fn concurrent_sends_with_one_key_are_one_send() {
     let local = Local::start().await;
     let sends = (0..8).map(|_| local.send("inb_support", "once", letter()));
     let answers = futures_util::future::join_all(sends).await;
@@ -158,7 +158,7 @@ async fn sends_at_the_same_time_with_one_key_are_one_send() {
 }
 
 #[tokio::test]
-async fn a_send_is_refused_for_what_is_wrong_with_it() {
+async fn invalid_send_is_refused_with_its_code() {
     let local = Local::start().await;
     let long = "x".repeat(100_001);
     for (field, value, want) in [
@@ -184,7 +184,7 @@ async fn a_send_is_refused_for_what_is_wrong_with_it() {
 }
 
 #[tokio::test]
-async fn ten_mails_a_minute_are_sent_and_the_eleventh_says_when() {
+async fn eleventh_mail_in_a_minute_is_refused_with_retry_after() {
     let local = Local::start().await;
     for number in 0..10 {
         assert_eq!(local.send("inb_support", &number.to_string(), letter()).await.0, 200);
@@ -207,7 +207,7 @@ async fn ten_mails_a_minute_are_sent_and_the_eleventh_says_when() {
 }
 
 #[tokio::test]
-async fn a_reply_joins_its_thread_quotes_it_and_marks_it_read() {
+async fn reply_joins_its_thread_quotes_it_and_marks_it_read() {
     let local = Local::start().await;
     let id = local.receive(mail("Order 42")).await;
     let threads = local.get(&format!("{INBOX}/threads?is_read=false")).await;
@@ -241,7 +241,7 @@ async fn a_reply_joins_its_thread_quotes_it_and_marks_it_read() {
 }
 
 #[tokio::test]
-async fn a_mail_to_another_inbox_arrives_there_and_its_answer_comes_back_to_the_thread() {
+async fn mail_between_inboxes_arrives_and_its_reply_joins_the_thread() {
     let (receiver, url) = Receiver::start().await;
     let local = Local::with(|options| {
         options.inboxes =
@@ -268,7 +268,7 @@ async fn a_mail_to_another_inbox_arrives_there_and_its_answer_comes_back_to_the_
 }
 
 #[tokio::test]
-async fn a_copied_inbox_learns_whom_to_answer_and_its_reply_copies_the_sender() {
+async fn reply_of_a_copied_inbox_copies_the_sender() {
     let local = Local::start().await;
     let mut copied = mail("Order 42");
     copied["to"] = json!("Bob <bob@example.com>");
@@ -288,7 +288,7 @@ async fn a_copied_inbox_learns_whom_to_answer_and_its_reply_copies_the_sender() 
 }
 
 #[tokio::test]
-async fn attachments_are_sent_as_a_form_and_fetched_from_another_port_until_they_expire() {
+async fn attachments_are_sent_as_a_form_and_downloaded_until_they_expire() {
     let local = Local::start().await;
     let part = |text: &str| Part::text(text.to_owned()).file_name("order list.csv");
     let form = Form::new()
@@ -343,7 +343,7 @@ async fn attachments_are_sent_as_a_form_and_fetched_from_another_port_until_they
 }
 
 #[tokio::test]
-async fn a_wrong_key_a_wrong_path_and_a_wrong_method_are_refused_in_openmails_form() {
+async fn refuses_wrong_keys_paths_and_methods_as_openmail_does() {
     let mut local = Local::start().await;
     let key = std::mem::replace(&mut local.key, "om_wrong".to_owned());
     let (status, body) = local.call(Method::GET, "/v1/inboxes", None).await;
@@ -366,7 +366,7 @@ async fn a_wrong_key_a_wrong_path_and_a_wrong_method_are_refused_in_openmails_fo
 }
 
 #[tokio::test]
-async fn the_webhook_test_says_whether_the_receiver_takes_it() {
+async fn webhook_test_reports_whether_the_receiver_accepts_it() {
     let (receiver, url) = Receiver::start().await;
     let local = Local::start().await;
     let path = format!("{INBOX}/webhook/test");

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_public_addresses_are_public() {
+    fn recognises_addresses_that_are_not_public() {
         for text in [
             "0.0.0.0",
             "10.0.0.1",
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_has_many_spellings() {
+    fn recognises_every_spelling_of_loopback() {
         for text in [
             "http://localhost",
             "http://LOCALHOST:9",

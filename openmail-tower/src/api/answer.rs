@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn each_row_of_the_table_has_its_kind() {
+    fn each_status_and_code_has_its_error_kind() {
         for (status, code, kind) in [
             (400, "missing_idempotency_key", Kind::BadRequest),
             (400, "bad_request", Kind::BadRequest),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_was_used_with_another_body_is_recognised() {
+    fn recognises_a_key_used_with_another_body() {
         for (status, code, message) in [
             (409, "idempotency_conflict", ""),
             (422, "IDEMPOTENCY_KEY_REUSED", ""),
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_proxy_answers_is_unavailable() {
+    fn response_of_a_proxy_means_unavailable() {
         for status in [400, 401, 403, 404, 413, 422, 429, 502] {
             for body in
                 ["<html>no</html>", "", "{}", "[]", r#"{"error":{"code":7}}"#, r#"{"error":null}"#]
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_that_is_none_stays_out_of_the_log() {
+    fn text_that_is_not_a_code_is_not_logged() {
         let error = read(422, r#"{"error":"ada@example.com\n bounced"}"#);
         assert_eq!(error.code(), None);
         let shown = format!("{error:?}");

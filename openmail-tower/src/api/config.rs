@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_that_cannot_work_are_refused() {
+    fn invalid_keys_are_refused() {
         for (text, kind) in [
             ("", ConfigErrorKind::KeyMissing),
             (" \n", ConfigErrorKind::KeyMissing),
@@ -220,14 +220,14 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_not_shown() {
+    fn debug_shows_no_key() {
         let key = ApiKey::new("om_secret").unwrap();
         assert!(!format!("{key:?} {:?}", key.authorization()).contains("om_secret"));
         assert_eq!(key.authorization().to_str().unwrap(), "Bearer om_secret");
     }
 
     #[test]
-    fn plain_http_goes_to_loopback_only() {
+    fn plain_http_is_allowed_only_to_loopback() {
         for text in [
             "https://api.openmail.sh",
             "http://127.0.0.1:4000",
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_cannot_lead_to_another_path() {
+    fn ids_cannot_change_the_path() {
         let base = Base::new("https://api.openmail.sh/").unwrap();
         let at = |id: &str| base.at(&["v1", "threads", id, "messages"]).map(String::from);
         assert_eq!(

@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_renewed_attachment_is_recognised_by_url_or_by_what_is_unique() {
+    fn recognises_a_renewed_attachment_by_its_url_or_a_unique_field() {
         let openmail = OpenMail::at(ApiKey::new("k").unwrap(), "http://127.0.0.1:9").unwrap();
         let find = |wanted: &str, among: &[Attachment]| {
             let found = openmail.download(&attachment(wanted)).find(among).cloned();

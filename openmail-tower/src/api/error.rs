@@ -290,7 +290,7 @@ mod tests {
     struct AgentError(#[from] ApiError);
 
     #[test]
-    fn a_handler_that_fails_with_it_waits_or_retries_or_fails_for_good() {
+    fn each_error_kind_becomes_the_right_handler_error() {
         let limited =
             || ApiError::new(ApiErrorKind::RateLimited, "429").after(Some(Duration::from_secs(7)));
         let wrapped: HandlerError = AgentError(limited()).into();
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_debug_nor_display_shows_the_message() {
+    fn debug_and_display_omit_the_message() {
         let error = ApiError::new(ApiErrorKind::RecipientSuppressed, "OpenMail answered 422")
             .answered(
                 StatusCode::UNPROCESSABLE_ENTITY,

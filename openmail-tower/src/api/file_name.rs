@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_name_leaves_its_directory_or_deceives() {
+    fn no_name_escapes_its_directory_or_misleads() {
         for (name, safe_name) in [
             ("invoice.pdf", "invoice.pdf"),
             ("Zażółć 1.pdf", "Zażółć 1.pdf"),
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_keeps_its_ending() {
+    fn long_name_keeps_its_extension() {
         let name = safe(&format!("{}.pdf", "ż".repeat(300)));
         assert!(name.len() <= LONGEST && name.ends_with("ż.pdf"), "{name}");
         assert!(safe(&"x".repeat(5000)).len() <= LONGEST);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_go_before_the_ending() {
+    fn numbers_go_before_the_extension() {
         assert_eq!(numbered("a.tar.gz", 2), "a.tar-2.gz");
         assert_eq!(numbered("a", 2), "a-2");
     }

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_are_those_of_the_form() {
+    fn writes_the_documented_multipart_form() {
         let (content_type, body) = encoded(&mail("list.csv"));
         let boundary = content_type.strip_prefix("multipart/form-data; boundary=").unwrap();
         let part = |name: &str, value: &str| {
@@ -119,13 +119,13 @@ mod tests {
     }
 
     #[test]
-    fn the_same_mail_makes_the_same_bytes_and_another_mail_another_boundary() {
+    fn same_mail_gives_the_same_bytes_and_another_mail_another_boundary() {
         assert_eq!(encoded(&mail("a.csv")), encoded(&mail("a.csv")));
         assert_ne!(encoded(&mail("a.csv")).0, encoded(&mail("b.csv")).0);
     }
 
     #[test]
-    fn a_file_name_cannot_add_a_header() {
+    fn file_name_cannot_add_a_header() {
         let (_, body) = encoded(&mail("a\"\r\nContent-Type: text/html\r\n\r\n<b>\0.csv"));
         assert!(body.contains("filename=\"a%22%0D%0AContent-Type: text/html%0D%0A%0D%0A<b>.csv\""));
     }

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_name_of_this_machine_is_refused() {
+    async fn name_of_this_machine_is_refused() {
         let mut resolver = PublicResolver::new();
         let error = resolver.call("localhost".parse().unwrap()).await.unwrap_err();
         assert!(refused(&error));

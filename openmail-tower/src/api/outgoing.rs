@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_openmail_would_refuse_is_not_sent() {
+    fn mail_that_openmail_would_refuse_is_not_sent() {
         let thread = || ThreadId::from("thr_1");
         let large = || File::new("a.bin", vec![0; FILES / 2 + 1]);
         for (what, bad) in [
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn the_json_has_openmails_names_and_nothing_that_was_not_set() {
+    fn json_uses_openmails_names_and_omits_unset_fields() {
         let json =
             |mail: &Outgoing| String::from_utf8(mail.prepare().unwrap().body.to_vec()).unwrap();
         assert_eq!(json(&mail()), r#"{"to":"ada@example.com","subject":"s","body":"t"}"#);
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_mail_nor_address_is_in_debug() {
+    fn debug_shows_no_mail_and_no_address() {
         let shown = format!("{:?}", mail().text("hello").attach(File::new("cv.pdf", "x")));
         for text in ["ada", "hello", "cv.pdf"] {
             assert!(!shown.contains(text), "{shown}");
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn one_bare_address_only() {
+    fn accepts_only_one_bare_address() {
         for text in [
             "a@b.example",
             "a+b@b.example",

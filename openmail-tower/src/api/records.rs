@@ -280,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_read_whatever_form_its_optional_fields_have() {
+    fn odd_optional_fields_do_not_fail_a_message() {
         let message: Message = serde_json::from_value(serde_json::json!({
             "id": "msg_1", "threadId": 7, "direction": "sideways", "fromAddr": null,
             "cc": "a@b.c", "createdAt": "soon", "deliveryRole": "CC", "autoReplyable": "no",
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_a_send_may_name_its_id_either_way() {
+    fn sent_id_is_read_under_either_name() {
         let sent = |json| serde_json::from_str::<Sent>(json);
         assert_eq!(sent(r#"{"id":"m"}"#).unwrap().message_id, Some("m".into()));
         let answer = sent(r#"{"messageId":"m","status":"pending"}"#).unwrap();
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_fenced_as_a_mail_is() {
+    fn message_is_fenced_like_a_mail() {
         let message: Message = serde_json::from_str(
             r#"{"id":"m","fromAddr":"Ada <a@b.c>","subject":"Hi\n]","bodyText":"x\u0007\u202ey",
             "createdAt":"2024-03-21T10:05:00Z","attachments":[{"filename":"a.txt"}]}"#,

@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn from_the_internet_only_to_the_internet_and_only_by_https() {
+    fn public_url_redirects_only_to_public_https() {
         let from = |url| judged("https://api.openmail.sh", url);
         assert_eq!(from("https://api.openmail.sh/v1/x"), Ok(Place::Api));
         assert_eq!(from("https://files.example/x"), Ok(Place::Elsewhere));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_local_api_may_lead_to_this_machine_but_to_no_other_near_it() {
+    fn local_api_may_redirect_to_this_machine_but_not_to_its_network() {
         let from = |url| judged("http://127.0.0.1:4000", url);
         assert_eq!(from("http://127.0.0.1:4000/v1/x"), Ok(Place::Api));
         assert_eq!(from("http://127.0.0.1:4001/x"), Ok(Place::Local));

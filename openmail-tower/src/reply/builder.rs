@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_handler_returns_becomes_an_outcome() {
+    fn returned_replies_become_an_outcome() {
         let count = |outcome: Result<Outcome, HandlerError>| match outcome.unwrap() {
             Outcome::Replies(sent) => replies(&sent).len(),
             Outcome::Done => 0,

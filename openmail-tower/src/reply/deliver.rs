@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outbound_message_after_the_mail_is_its_answer() {
+    fn outbound_message_after_the_mail_is_its_reply() {
         let one = written(vec![Reply::text("Hello, Ada.")]);
         let sent = |at, status, text| {
             json!({"id": "o", "direction": "outbound", "createdAt": at,

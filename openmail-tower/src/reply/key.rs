@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_replies_have_the_same_key() {
+    fn each_reply_has_a_distinct_key() {
         let texts = ["", "a", "b", "ab", "nth", "named", "\0", "a\0b"];
         let mut keys = HashSet::new();
         for inbox in texts {
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_stays_what_it_was_in_earlier_versions() {
+    fn keys_do_not_change_between_versions() {
         let first = key("inb_1", "msg_1", Which::Nth(0));
         assert_eq!(first, KEY);
         assert!(first.bytes().all(|byte| byte.is_ascii_graphic()) && first.len() <= 64);

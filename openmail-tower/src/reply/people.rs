@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sender_is_answered() {
+    fn reply_goes_to_the_sender() {
         let mail = json!({
             "id": "m", "fromAddr": "Ada <ada@b.c>", "toAddr": "agent@openmail.sh",
             "headerTo": "agent@openmail.sh, bob@b.c", "deliveryRole": "to", "cc": ["carol@b.c"],
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inbox_that_got_a_copy_answers_those_the_mail_was_written_to() {
+    fn reply_of_a_copied_inbox_goes_to_the_original_recipients() {
         let mail = |header_to| {
             json!({
                 "id": "m", "fromAddr": "ada@b.c", "toAddr": "agent@openmail.sh",
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_inbox_does_not_answer_itself_or_nobody() {
+    fn inbox_answers_neither_itself_nor_a_missing_sender() {
         let from = |from: &str| json!({"id": "m", "fromAddr": from, "toAddr": "agent@openmail.sh"});
         for own in ["agent@openmail.sh", "Agent <AGENT@openmail.sh>", "me@openmail.sh"] {
             assert_eq!(people(reply(), &from(own)), Err(Nobody::OwnAddress), "{own}");
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_is_at_most_twenty_and_each_once() {
+    fn reply_to_all_has_at_most_twenty_distinct_recipients() {
         let cc: Vec<_> = (0..30).map(|it| format!("p{it}@b.c")).chain(["ADA@b.c".into()]).collect();
         let mail = json!({"id": "m", "fromAddr": "ada@b.c", "toAddr": "a@openmail.sh", "cc": cc});
         let (first, others) = people(reply().to_all(), &mail).unwrap();

@@ -16,7 +16,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_subject_is_marked_once() {
+    fn subject_gets_one_re() {
         assert_eq!(answer_to(Some("Help")), "Re: Help");
         assert_eq!(answer_to(Some("RE: Help")), "RE: Help");
         assert_eq!(answer_to(Some(" a\r\nBcc: b@c.d ")), "Re: aBcc: b@c.d");

@@ -173,7 +173,7 @@ mod tests {
         "thread_id":"t","message":{"id":"m","from":"Ada <a@b.c>","subject":"s"}}"#;
 
     #[test]
-    fn a_reply_is_read_as_it_was_written() {
+    fn stored_reply_is_read_back_unchanged() {
         let file = || File::new("a.bin", vec![0, 1, 2]).content_type("x/y");
         let reply = Reply::text("t").attach(file()).attach(File::new("b", "")).to_all();
         let [keyed] = &written(MAIL, vec![reply]).unwrap()[..] else { panic!() };
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_that_of_the_mail_and_of_the_replys_name_or_place() {
+    fn key_depends_on_the_mail_and_on_the_replys_name_or_position() {
         let keys = |mail, replies| -> Vec<String> {
             written(mail, replies).unwrap().into_iter().map(|it| it.key).collect()
         };

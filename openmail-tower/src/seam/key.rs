@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn only_by_message_are_two_events_about_one_mail_the_same() {
+    fn events_about_one_mail_are_duplicates_only_by_message() {
         let (a, b) = (mail("1", "i", "m"), mail("2", "i", "m"));
         assert_ne!(DedupeKey::EventId.of(&a), DedupeKey::EventId.of(&b));
         assert_eq!(DedupeKey::Message.of(&a), DedupeKey::Message.of(&b));

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_window_is_closed_at_both_ends() {
+    fn timestamps_at_either_end_of_the_window_verify() {
         for (timestamp, fresh) in
             [(NOW - 301, false), (NOW - 300, true), (NOW + 300, true), (NOW + 301, false)]
         {

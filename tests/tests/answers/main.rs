@@ -79,7 +79,7 @@ async fn handles_a_good_request() {
 }
 
 #[tokio::test]
-async fn other_methods() {
+async fn answers_405_to_other_methods() {
     for method in ["GET", "HEAD", "PUT", "OPTIONS", "post"] {
         let mut request = good();
         *request.method_mut() = method.parse().unwrap();
@@ -100,7 +100,7 @@ async fn refuses_missing_or_repeated_headers() {
 }
 
 #[tokio::test]
-async fn headers_malformed() {
+async fn refuses_malformed_headers() {
     for text in ["", "now", "-1", "+1711015500", "1711015500.0", "0x65fc0b8c", "1e9"] {
         assert_refused(layer(), with("x-timestamp", text), (400, "malformed_timestamp")).await;
     }
@@ -239,7 +239,7 @@ async fn refuses_a_body_that_breaks_off() {
 }
 
 #[tokio::test]
-async fn no_secret_verifies() {
+async fn answers_401_if_no_secret_verifies() {
     let forged =
         with("x-signature", "00000000000000000000000000000000000000000000000000000000000000ff");
     let Answer { status, code, ran, .. } = answer(layer(), forged).await;

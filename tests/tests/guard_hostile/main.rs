@@ -104,7 +104,7 @@ fn check_fence(hostile: &Hostile, message: &Message) {
 }
 
 #[tokio::test]
-async fn sixty_hostile_mails_come_to_nothing() {
+async fn each_hostile_mail_is_judged_and_fenced() {
     let all: Vec<Hostile> = [senders(), own_and_robots(), texts()].into_iter().flatten().collect();
     assert!(all.len() >= 60, "{}", all.len());
     let mut wrong = Vec::new();
@@ -124,7 +124,7 @@ async fn sixty_hostile_mails_come_to_nothing() {
 
 /// A mail that quotes the fence of an earlier one does not know the next one's.
 #[test]
-fn a_fence_that_is_quoted_ends_nothing() {
+fn quoted_fence_does_not_end_the_fence() {
     let message = |text: &str| -> Message {
         let json: Value = json!({"id": "msg_1", "from": "eve@evil.example", "body_text": text});
         serde_json::from_value(json).unwrap()

@@ -188,7 +188,7 @@ impl std::fmt::Display for Silent {
 impl std::error::Error for Silent {}
 
 #[tokio::test]
-async fn error_without_a_text_is_a_failure() {
+async fn error_without_a_text_counts_as_a_failure() {
     let (queue, _folder) = queue().await;
     add(&queue, mail("evt_1")).await;
     let events = service_fn(async |_: VerifiedEvent| Err::<Outcome, _>(HandlerError::from(Silent)));
@@ -263,7 +263,7 @@ async fn event_of_a_lost_worker_runs_again_without_using_an_attempt() {
 }
 
 #[tokio::test]
-async fn event_that_always_crashes_its_worker_is_buried() {
+async fn event_that_always_crashes_its_worker_becomes_a_dead_letter() {
     let (queue, folder) = queue().await;
     let database = database(&folder).await;
     add(&queue, mail("evt_1")).await;

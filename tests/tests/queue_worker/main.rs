@@ -197,7 +197,7 @@ async fn unavailable_run_is_not_an_attempt() {
 }
 
 #[tokio::test]
-async fn unreadable_event_is_buried_and_blocks_nothing() {
+async fn unreadable_event_becomes_a_dead_letter_and_blocks_nothing() {
     let (queue, folder) = queue().await;
     for id in ["evt_1", "evt_2"] {
         let thread = format!(

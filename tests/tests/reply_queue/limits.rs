@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use crate::setup::{Setup, accepted, to};
 
 #[tokio::test]
-async fn a_limit_is_waited_for_and_only_its_thread_waits() {
+async fn limited_reply_waits_and_delays_only_its_thread() {
     let setup = Setup::new().await;
     let limits = [Fault::refusal(429, "rate_limit_exceeded")
         .header("retry-after", "1")
@@ -34,7 +34,7 @@ async fn a_limit_is_waited_for_and_only_its_thread_waits() {
 }
 
 #[tokio::test]
-async fn each_limit_is_waited_for_as_long_as_it_takes_up_to_thirty_days() {
+async fn limited_reply_waits_up_to_thirty_days() {
     const DAY: u64 = 24 * 3600 * 1000;
     let setup = Setup::new().await;
     // An outage would not be waited for at all.
@@ -89,7 +89,7 @@ async fn each_limit_is_waited_for_as_long_as_it_takes_up_to_thirty_days() {
 }
 
 #[tokio::test]
-async fn a_reply_that_was_held_for_thirty_days_is_a_dead_letter() {
+async fn reply_held_for_thirty_days_becomes_a_dead_letter() {
     let setup = Setup::new().await;
     setup.api.faults([Fault::refusal(403, "reputation_suspended").times(2)]).await;
     setup.mail("inb_1", "thr_1", "m1").await;
@@ -113,7 +113,7 @@ async fn a_reply_that_was_held_for_thirty_days_is_a_dead_letter() {
 }
 
 #[tokio::test]
-async fn a_suspended_inbox_holds_its_replies_until_it_is_reactivated() {
+async fn suspended_inbox_holds_its_replies_until_reactivated() {
     let setup = Setup::new().await;
     let worker = setup.work();
     for (id, released_by) in
@@ -141,7 +141,7 @@ async fn a_suspended_inbox_holds_its_replies_until_it_is_reactivated() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_loses_nothing_and_a_restart_with_another_goes_on() {
+async fn wrong_key_loses_nothing_and_a_new_key_continues() {
     let setup = Setup::new().await;
     let unauthorized = Fault::refusal(401, "unauthorized").header("retry-after", "1").times(2);
     setup.api.faults([unauthorized]).await;

@@ -18,7 +18,7 @@ use tower::service_fn;
 use setup::{Setup, accepted};
 
 #[tokio::test]
-async fn a_reply_is_sent_once_and_a_model_is_asked_once() {
+async fn reply_is_sent_once_and_its_handler_runs_once() {
     let setup = Setup::new().await;
     setup
         .api
@@ -36,7 +36,7 @@ async fn a_reply_is_sent_once_and_a_model_is_asked_once() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_used_with_another_body_counts_as_sent() {
+async fn key_used_with_another_body_counts_as_sent() {
     let setup = Setup::new().await;
     let worker = setup.work();
     for (id, status, code) in
@@ -52,7 +52,7 @@ async fn a_key_that_was_used_with_another_body_counts_as_sent() {
 }
 
 #[tokio::test]
-async fn a_refusal_for_good_is_a_dead_letter_with_openmails_code() {
+async fn permanent_refusal_becomes_a_dead_letter_with_its_code() {
     let setup = Setup::new().await;
     let worker = setup.work();
     for (id, code) in
@@ -72,7 +72,7 @@ async fn a_refusal_for_good_is_a_dead_letter_with_openmails_code() {
 }
 
 #[tokio::test]
-async fn a_reply_first_tried_a_day_ago_is_looked_for_before_it_is_sent_again() {
+async fn day_old_reply_is_looked_up_before_it_is_sent_again() {
     let setup = Setup::new().await;
     // The answer is lost, and then the API is away for a day.
     let limit = Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "3600").times(1);
@@ -96,7 +96,7 @@ async fn a_reply_first_tried_a_day_ago_is_looked_for_before_it_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_reply_that_the_worker_is_not_to_send_is_not_lost() {
+async fn reply_of_a_worker_without_replies_becomes_a_dead_letter() {
     let setup = Setup::new().await;
     setup.mail("inb_1", "thr_1", "m1").await;
     let handler = service_fn(async |_: VerifiedEvent| Reply::text("Hello.").into_outcome());

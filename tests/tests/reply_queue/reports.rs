@@ -38,7 +38,7 @@ async fn until(told: &Told, count: usize) {
 }
 
 #[tokio::test]
-async fn each_state_of_a_reply_is_told_with_its_ids_also_by_another_worker() {
+async fn each_state_of_a_reply_is_reported_even_by_another_worker() {
     let setup = Setup::new().await;
     let told = Told::default();
     let inbox = |fault: Fault, inbox| fault.times(1).inbox(inbox);
@@ -94,7 +94,7 @@ async fn each_state_of_a_reply_is_told_with_its_ids_also_by_another_worker() {
 }
 
 #[tokio::test]
-async fn a_reply_that_waits_for_a_limit_is_told_once_it_is_sent() {
+async fn reply_that_waited_for_a_limit_is_reported_once_sent() {
     let setup = Setup::new().await;
     let limit = Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "0").times(3);
     setup.api.faults([limit]).await;

@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quoted_mail_is_told_from_a_mails_own_text() {
+    fn separates_quoted_text_from_new_text() {
         let text = "Yes.\n\nOn 2026-11-25 10:00 UTC, Ada wrote:\n> Are\n> you?";
         let (own, quote) = split_quote(text);
         assert_eq!(own, "Yes.");
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_rounded_up_to_what_people_read() {
+    fn sizes_are_shown_in_rounded_units() {
         assert_eq!([size(999), size(1001), size(2_350_000)], ["999 B", "2 kB", "2.3 MB"]);
     }
 }

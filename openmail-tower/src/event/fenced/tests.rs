@@ -12,7 +12,7 @@ fn render(json: &serde_json::Value) -> String {
 }
 
 #[test]
-fn a_mail_is_rendered_field_by_field() {
+fn renders_a_mail_field_by_field() {
     let text = render(&serde_json::json!({
         "id": "m", "from": "Ada <ada@b.example>", "subject": "Invoice",
         "received_at": "2024-03-21T10:05:00.000Z", "body_text": "Please pay.\r\nThanks",

@@ -7,7 +7,7 @@ fn check(text: &str, right: Option<&str>) {
 }
 
 #[test]
-fn sender_is_the_address_at_the_end_or_none() {
+fn sender_is_the_address_at_the_end() {
     const SHAPES: &[(&str, &str)] = &[
         // plain
         ("user@host.example", "user@host.example"),
@@ -95,7 +95,7 @@ fn sender_is_the_address_at_the_end_or_none() {
 }
 
 #[test]
-fn no_sender_without_a_single_address_at_the_end() {
+fn text_without_a_single_address_at_the_end_has_no_sender() {
     const SHAPES: &[&str] = &[
         // nothing
         "",

@@ -142,7 +142,7 @@ mod tests {
     use crate::layers::dedupe::contract;
 
     #[tokio::test]
-    async fn keeps_its_contract() {
+    async fn keeps_the_contract() {
         contract::check(MemoryStore::new(10_000)).await;
     }
 

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_counts_under_every_key_or_under_none() {
+    fn id_counts_under_every_key_or_none() {
         let (counts, now) = (MemoryCounts::default(), Instant::now());
         let at = |id, limits: &[_], now| counts.count_at(&take(id, limits), now).full;
         assert_eq!(at("1", &[("a", 2), ("b", 1)], now), None);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_are_kept_for_their_window() {
+    fn notes_expire_after_their_window() {
         let (counts, now) = (MemoryCounts::default(), Instant::now());
         let note = |text: &str, now| {
             let note = CountNote { key: "n".to_owned(), text: text.to_owned(), window: HOUR };
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_the_past_take_no_memory() {
+    fn expired_keys_free_their_memory() {
         let (counts, mut now) = (MemoryCounts::default(), Instant::now());
         for id in 0..100_000_u32 {
             now += Duration::from_secs(10);

@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_rule_has_its_place_among_the_actions() {
+    fn every_rule_has_an_action() {
         let mut actions = Actions::default();
         assert_eq!(actions.of(Rule::Pause), Action::PutOff);
         assert_eq!(actions.of(Rule::Verdict), Action::Refuse);

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_differ_in_numbers_case_or_a_word_are_alike() {
+    fn texts_that_differ_in_numbers_case_or_a_word_match() {
         assert!(alike(ANSWER, ANSWER));
         assert!(alike(ANSWER, &ANSWER.replace("4711", "4712, 25 11 2026")));
         assert!(alike(ANSWER, &ANSWER.to_uppercase()));
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_not_alike() {
+    fn different_texts_do_not_match() {
         let other = "Hello, I ordered an engine in 1843 and it has not arrived. Could you please look \
             into this and tell me when I may expect it? The invoice is attached. Kind regards, Ada";
         assert!(!alike(ANSWER, other));
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sketch_is_read_back_and_small() {
+    fn sketch_is_small_and_survives_storage() {
         let sketch = Sketch::of(ANSWER).unwrap();
         assert_eq!(Sketch::parse(&sketch.to_hex()).unwrap(), sketch);
         let long = Sketch::of(&"many different words, ".repeat(1 << 20)).unwrap();

@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_flood_comes_back_a_few_at_a_time() {
+    async fn postponed_events_return_a_few_at_a_time() {
         let waiting = Waiting::default();
         let limit = limit("a", 30);
         let free_in = LONGEST - Duration::from_secs(60);
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn keys_of_the_past_take_no_memory() {
+    async fn expired_keys_free_their_memory() {
         let waiting = Waiting::default();
         for number in 0..10_000_u32 {
             tokio::time::advance(Duration::from_secs(10)).await;

@@ -383,7 +383,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
-    async fn it_keeps_the_contract() {
+    async fn keeps_the_contract() {
         let url = std::env::var("OPENMAIL_TEST_POSTGRES").unwrap();
         let schema = format!("contract_{:016x}", fastrand::u64(..));
         let admin = PgPool::connect(&url).await.unwrap();

@@ -390,7 +390,7 @@ mod tests {
     use crate::queue::contract;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn it_keeps_the_contract() {
+    async fn keeps_the_contract() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path().join("inbox.db")).await.unwrap();
         contract::check(store.clone()).await;

