@@ -2,41 +2,14 @@
 //!
 //! `.ci/instructions` counts its instructions.
 
-use std::{
-    convert::Infallible,
-    env,
-    future::{Ready, ready},
-    hint::black_box,
-    task::{Context, Poll},
-};
+use std::env;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Request;
 use http_body_util::Full;
-use openmail_tests::{layer, mail_of, measure::finish, signed};
-use openmail_tower::{
-    VerifiedEvent,
-    webhook::{VerifiedBody, Verify},
-};
+use openmail_tests::{Take, layer, mail_of, measure::finish, signed};
+use openmail_tower::webhook::Verify;
 use tower::{Layer, Service};
-
-#[derive(Clone)]
-struct Take;
-
-impl Service<Request<VerifiedBody>> for Take {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, mut request: Request<VerifiedBody>) -> Self::Future {
-        black_box(request.extensions_mut().remove::<VerifiedEvent>().expect("an event"));
-        ready(Ok(Response::default()))
-    }
-}
 
 fn main() {
     let mut numbers = env::args().skip(1).filter_map(|text| text.parse::<usize>().ok());

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::Process;
 
-/// What goes wrong with a request to send.
+/// A fault for requests to send.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Fault {

@@ -4,7 +4,33 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::{Arc, RwLock},
 };
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::{client::legacy, rt::TokioExecutor};
+use tower::{Service, service_fn};
+
+/// Returns a service that sends each request to the receiver's current address, which changes when
+/// the receiver is restarted.
+pub fn receiver_at(
+    address: Arc<RwLock<String>>,
+) -> impl Service<
+    Request<Full<Bytes>>,
+    Response = Response<Incoming>,
+    Error = legacy::Error,
+    Future: Send,
+> + Clone {
+    let client = legacy::Client::builder(TokioExecutor::new()).build_http();
+    service_fn(move |mut request: Request<Full<Bytes>>| {
+        let uri = format!("http://{}/webhooks", address.read().expect("no panic"));
+        *request.uri_mut() = uri.parse().expect("a URL");
+        client.request(request)
+    })
+}
 
 /// A running `receiver`, killed on drop.
 #[derive(Debug)]

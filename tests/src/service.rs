@@ -1,8 +1,9 @@
-//! Services that record what reaches them.
+//! HTTP services that record or take what reaches them.
 
 use std::{
     convert::Infallible,
     future::{Ready, ready},
+    hint::black_box,
     sync::{Arc, Mutex},
     task::{Context, Poll},
 };
@@ -64,6 +65,27 @@ impl Service<Request<VerifiedBody>> for Recorder {
 
     fn call(&mut self, request: Request<VerifiedBody>) -> Self::Future {
         self.0.push(request.extensions().get::<VerifiedEvent>().expect("an event").clone());
+        ready(Ok(Response::default()))
+    }
+}
+
+/// An HTTP service that takes its event, and does nothing else: what it costs is the layer's.
+#[derive(Debug, Clone)]
+pub struct Take;
+
+impl Service<Request<VerifiedBody>> for Take {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    #[inline]
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    #[inline]
+    fn call(&mut self, mut request: Request<VerifiedBody>) -> Self::Future {
+        black_box(request.extensions_mut().remove::<VerifiedEvent>().expect("an event"));
         ready(Ok(Response::default()))
     }
 }

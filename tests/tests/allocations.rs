@@ -1,37 +1,11 @@
 //! Fixes the number of allocations and copies of a request. In a file of its own, since the
 //! counting allocator is global, although it counts by thread.
 
-use std::{
-    convert::Infallible,
-    future::{Ready, ready},
-    task::{Context, Poll},
-};
-
 use bytes::Bytes;
-use http::{Request, Response};
 use http_body_util::Full;
-use openmail_tests::{ScriptedBody, layer, mail_of, measure::finish, signed};
-use openmail_tower::{BoxError, MessageReceived, VerifiedEvent, webhook::VerifiedBody};
+use openmail_tests::{ScriptedBody, Take, layer, mail_of, measure::finish, signed};
+use openmail_tower::{BoxError, MessageReceived};
 use tower::{Layer, Service};
-
-/// Takes the event and nothing else.
-#[derive(Clone)]
-struct Take;
-
-impl Service<Request<VerifiedBody>> for Take {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, mut request: Request<VerifiedBody>) -> Self::Future {
-        request.extensions_mut().remove::<VerifiedEvent>().expect("an event");
-        ready(Ok(Response::default()))
-    }
-}
 
 /// Returns the number of allocations of this thread while `run` runs, and their bytes.
 fn count<T>(run: impl FnOnce() -> T) -> (u64, u64) {
@@ -61,7 +35,7 @@ async fn request_allocates_little_beyond_its_event() {
         // The allocation of the event, the map of extensions, its table, and the event's entry.
         let one_frame = request(&json, Full::new(Bytes::from(json.clone())));
         let (allocations, bytes) = (one_frame.0 - parse.0, one_frame.1 - parse.1);
-        println!("{size}: {allocations} allocations, {bytes} bytes beside the event's");
+        println!("{size}: {allocations} allocations, {bytes} bytes in addition to the event's");
         assert!(allocations <= 4, "{size}: {allocations}");
         assert!(bytes <= 900, "{size}: {bytes}, so the body was copied");
 

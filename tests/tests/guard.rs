@@ -1,4 +1,4 @@
-//! The guard: what runs, what is answered, what waits.
+//! The guard: which mails run, which are answered, and which wait.
 
 use std::{
     sync::{
@@ -39,18 +39,18 @@ fn guarded(guard: &GuardLayer) -> (Guard<EventRouter>, Runs) {
     (guard.layer(EventRouter::new().handler(answer).with_state(runs.clone())), runs)
 }
 
-/// A mail by a person; each has another text.
+/// Returns a mail by a person. Each has a different text.
 fn mail() -> TestEvent {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let words = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven"];
     let number = NUMBER.fetch_add(1, Ordering::Relaxed) as usize;
     let word = |place: u32| words[(number / 8_usize.pow(place)) % 8];
-    // A word is another one in each place, so that no two texts have the same words.
+    // A suffix for each place, so that no two texts have the same words.
     let text = format!("{}a {}b {}c {}d {}e", word(0), word(1), word(2), word(3), word(4));
     TestEvent::message_received().text(&text).from("Ada <ada@example.org>")
 }
 
-/// As a queue's worker brings it.
+/// Runs a mail as a queue's worker does.
 async fn run(guard: &Guard<EventRouter>, mail: &TestEvent) -> Result<Outcome, HandlerError> {
     let event = VerifiedEvent::from_stored(mail.verified().into_stored()).unwrap();
     guard.clone().oneshot(event.with_attempt(1)).await
@@ -208,7 +208,7 @@ async fn flood_runs_thirty_times_and_delays_no_other_sender() {
 
 #[tokio::test(start_paused = true)]
 async fn each_inbox_has_its_own_rate() {
-    let guard = GuardLayer::default().runs_of_inbox(Rate::new(3, Duration::from_secs(60)));
+    let guard = GuardLayer::default().runs_per_inbox(Rate::new(3, Duration::from_secs(60)));
     let (guard, runs) = guarded(&guard);
     for number in 0..5 {
         let mail = mail().from(format!("sender{number}@example.net"));
@@ -254,7 +254,7 @@ async fn quoted_history_does_not_hide_a_loop() {
             format!("Thank you for your message. We will come back to you soon.\n\n{history}");
         let mail = mail().thread(format!("thr_{number}")).text(&text);
         seen.push(rule(&run(&guard, &mail).await.unwrap()).1);
-        // What was answered to it, in other words each time.
+        // The reply to it, in different words each time.
         let reply = format!("I have read it, {words}, {words} and once more {words}.\n\n{text}");
         let quoted: String = reply.lines().map(|line| format!("> {line}\n")).collect();
         history =
@@ -304,11 +304,10 @@ async fn refused_mail_is_diverted_and_reported_to_the_hook() {
     }
     let seen = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&seen);
-    let guard = GuardLayer::default().divert(EventRouter::new().handler(person)).on_action(
-        move |guarding| {
-            hook.lock().unwrap().push((guarding.action, guarding.rule, guarding.reason));
-        },
-    );
+    let guard =
+        GuardLayer::default().divert(EventRouter::new().handler(person)).on_action(move |report| {
+            hook.lock().unwrap().push((report.action, report.rule, report.reason));
+        });
     let (guard, runs) = guarded(&guard);
     let spam = || mail().message_field("verdict", "spam");
     assert_eq!(rule(&run(&guard, &spam()).await.unwrap()), ("refuse", "verdict"));
@@ -322,7 +321,7 @@ async fn refused_mail_is_diverted_and_reported_to_the_hook() {
 
 #[tokio::test]
 async fn without_a_queue_the_run_rate_refuses_mail() {
-    let guard = GuardLayer::default().runs_for_sender(Rate::new(1, Duration::from_secs(60)));
+    let guard = GuardLayer::default().runs_per_sender(Rate::new(1, Duration::from_secs(60)));
     let secret = Secret::new("whsec_guard_tests_only").unwrap();
     let runs = Runs::default();
     #[openmail_handler(event = "message.received")]

@@ -48,10 +48,10 @@ async fn count(store: &impl CountStore, request: CountRequest) -> Counted {
     store.count(&request).await.expect("it is counted")
 }
 
-/// What every store of counts does.
+/// Checks what every store of counts must do.
 async fn check(store: &impl CountStore) {
     let full = async |id, limits: &[_]| count(store, take(id, limits)).await.full;
-    // Under every key or under none.
+    // An id counts under every key or under none.
     assert_eq!(full("1", &[("a", 2), ("b", 1)]).await, None);
     let (at, free_in) = full("2", &[("a", 2), ("b", 1)]).await.expect("`b` is full");
     assert!(at == 1 && free_in <= HOUR && free_in > HOUR / 2, "{at} {free_in:?}");
@@ -59,19 +59,19 @@ async fn check(store: &impl CountStore) {
     assert_eq!(full("4", &[("a", 2)]).await.map(|(at, _)| at), Some(0));
     assert_eq!(full("3", &[("a", 2)]).await, None, "the same id is the same");
     assert_eq!(full("5", &[("none", 0)]).await, Some((0, HOUR)));
-    // A look counts nothing.
+    // A check counts nothing.
     for _ in 0..3 {
         let mut look = take("6", &[]);
         look.check = vec![limit("c", 1), limit("a", 2)];
         assert_eq!(count(store, look).await.over, Some(1));
     }
-    // Keys are any text, and no two of them meet.
+    // Any text can be a key, and different keys never share a count.
     let odd = ["", " ", "\0", "a\0b", "'; DROP TABLE openmail_counts; --", "\u{1f48c}"];
     for key in odd.into_iter().chain([&*"x".repeat(255)]) {
         assert_eq!(full("7", &[(key, 1)]).await, None, "{key:?}");
         assert!(full("8", &[(key, 1)]).await.is_some(), "{key:?}");
     }
-    // Notes, each once.
+    // Each note is kept once.
     let notes = async |text| count(store, note(text)).await.notes;
     assert!(notes("x").await.is_empty());
     assert_eq!(notes("y").await, ["x"]);
@@ -95,7 +95,7 @@ async fn check(store: &impl CountStore) {
     timeout(PATIENCE, has_room).await.expect("the window ends");
 }
 
-/// Two stores count at the same time.
+/// Counts in two stores at the same time.
 async fn no_more_than_the_limit<C: CountStore + Clone>(stores: [C; 2]) {
     let mut asked = JoinSet::new();
     for number in 0..200 {
@@ -109,39 +109,42 @@ async fn no_more_than_the_limit<C: CountStore + Clone>(stores: [C; 2]) {
     assert_eq!(counted, 30);
 }
 
+/// Counts in two stores, and then in another one that is opened after both are closed.
+async fn counts_across_processes_and_restarts<St>(
+    open: impl AsyncFn() -> St,
+    close: impl AsyncFn(&St),
+) where
+    St: CountStore + Clone,
+{
+    let stores = [open().await, open().await];
+    check(&stores[0]).await;
+    no_more_than_the_limit(stores.clone()).await;
+    for store in &stores {
+        close(store).await;
+    }
+    let store = open().await;
+    assert!(count(&store, take("new", &[("shared", 30)])).await.full.is_some());
+    close(&store).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sqlite_counts_across_processes_and_restarts() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || SqliteStore::open(folder.path().join("inbox.db"));
-    let stores = [open().await.unwrap(), open().await.unwrap()];
-    check(&stores[0]).await;
-    no_more_than_the_limit(stores.clone()).await;
-    for store in stores {
-        store.close().await;
-    }
-    let store = open().await.unwrap();
-    assert!(count(&store, take("new", &[("shared", 30)])).await.full.is_some());
-    store.close().await;
+    let path = folder.path().join("inbox.db");
+    let open = async || SqliteStore::open(&path).await.unwrap();
+    counts_across_processes_and_restarts(open, SqliteStore::close).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
 async fn postgres_counts_across_processes_and_restarts() {
     let schema = PostgresSchema::new().await;
-    let open = || PostgresStore::connect(schema.url());
-    let stores = [open().await.unwrap(), open().await.unwrap()];
-    check(&stores[0]).await;
-    no_more_than_the_limit(stores.clone()).await;
-    for store in stores {
-        store.close().await;
-    }
-    let store = open().await.unwrap();
-    assert!(count(&store, take("new", &[("shared", 30)])).await.full.is_some());
-    store.close().await;
+    let open = async || PostgresStore::connect(schema.url()).await.unwrap();
+    counts_across_processes_and_restarts(open, PostgresStore::close).await;
     schema.drop().await;
 }
 
-/// Old counts go while new ones come: the table does not grow with time.
+/// Old counts are removed as new ones arrive, so the table does not grow over time.
 #[tokio::test]
 async fn expired_counts_are_removed() {
     let folder = tempfile::tempdir().unwrap();
@@ -171,14 +174,14 @@ async fn rows(path: &Path) -> i64 {
     rows
 }
 
-/// One process: a worker with a guard of its own, as after a restart.
+/// One process: a worker with its own guard.
 struct Replica<St> {
     queue: Enqueue<St>,
     stop: oneshot::Sender<()>,
     worker: JoinHandle<usize>,
 }
 
-/// How many mails ran and how many were put off, over all replicas.
+/// The number of mails that ran and that were put off, in all replicas.
 #[derive(Debug, Clone, Default)]
 struct Seen {
     ran: Arc<AtomicU32>,
@@ -210,7 +213,7 @@ impl<St: QueueStore> Replica<St> {
             async { Ok::<_, HandlerError>(Outcome::Done) }
         });
         let guard =
-            GuardLayer::default().runs_for_sender(Rate::new(4, HOUR)).on_action(move |_| {
+            GuardLayer::default().runs_per_sender(Rate::new(4, HOUR)).on_action(move |_| {
                 put_off.fetch_add(1, Ordering::SeqCst);
             });
         let (stop, stopped) = oneshot::channel::<()>();
@@ -232,7 +235,7 @@ impl<St: QueueStore> Replica<St> {
     }
 }
 
-/// Two replicas beside each other, and another after both.
+/// Runs two replicas at the same time, and another one after both.
 async fn replicas_share_their_counts<St: QueueStore>(open: impl AsyncFn() -> St) {
     let seen = Seen::default();
     let replicas = [Replica::start(open().await, &seen), Replica::start(open().await, &seen)];
@@ -264,7 +267,7 @@ async fn workers_share_their_counts_in_postgres() {
     schema.drop().await;
 }
 
-/// Fails as it is told to: at the question before a run, or at the one before a reply.
+/// Fails on command: the check before a run, or the one before a reply.
 #[derive(Debug, Clone, Default)]
 struct Failing {
     before_runs: Arc<AtomicU32>,
@@ -306,7 +309,7 @@ async fn failing_count_store_neither_loses_nor_doubles_a_mail() {
     }
     let failing = Failing { before_runs: Arc::new(2.into()), replies: true };
     let limit = Rate::new(1, HOUR);
-    let guard = GuardLayer::default().counts(failing).replies_to_sender(limit);
+    let guard = GuardLayer::default().counts(failing).replies_per_sender(limit);
     let runs = Runs::default();
     let guarded = guard.layer(EventRouter::new().handler(answer).with_state(runs.clone()));
     let run = async |id: &str| {
@@ -318,7 +321,7 @@ async fn failing_count_store_neither_loses_nor_doubles_a_mail() {
         assert_eq!(error.kind(), HandlerErrorKind::Unavailable, "it runs later");
     }
     assert_eq!(runs.0.load(Ordering::SeqCst), 0, "nothing ran that was not counted");
-    // The handler has run, so its reply goes out, as far as this process knows the limit.
+    // The handler has run, so its reply is sent if the counts of this process allow it.
     assert!(matches!(run("msg_1").await.unwrap(), Outcome::Replies(_)));
     assert!(matches!(run("msg_2").await.unwrap(), Outcome::Muted { rule: "reply_rate" }));
     assert_eq!(runs.0.load(Ordering::SeqCst), 2);

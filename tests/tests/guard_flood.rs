@@ -73,7 +73,7 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 async fn flood_runs_thirty_times_an_hour_and_delays_no_other_sender() {
     let folder = tempfile::tempdir().unwrap();
     let queue = Enqueue::sqlite(folder.path().join("inbox.db")).await.unwrap();
-    // A delivery waits longer on a machine that does much else.
+    // On a busy machine, a delivery waits longer.
     let queue = queue.timeout(PATIENCE);
     let secret = Secret::new("whsec_guard_tests_only").unwrap();
     let webhook = webhook(VerifyLayer::new(secret.clone()), queue.clone());
@@ -83,7 +83,7 @@ async fn flood_runs_thirty_times_an_hour_and_delays_no_other_sender() {
         async move { webhook.oneshot(request).await.unwrap().status() }
     };
 
-    // A third of the flood is in one thread, in which others write as well.
+    // A third of the flood is in one thread, in which others write too.
     let thread = |number: usize| match number % 3 {
         0 => "thr_shared".to_owned(),
         _ => format!("thr_{number}"),
@@ -95,7 +95,7 @@ async fn flood_runs_thirty_times_an_hour_and_delays_no_other_sender() {
             assert_eq!(deliveries.join_next().await.unwrap().unwrap(), 200);
         }
     }
-    // Behind all of it.
+    // Mail of other senders, behind the whole flood.
     let others = ["ada@example.org", "bob@example.org", "cyd@example.org"];
     for (place, sender) in others.into_iter().enumerate() {
         let shared = mail(FLOOD + 2 * place, sender, "thr_shared");
@@ -114,9 +114,9 @@ async fn flood_runs_thirty_times_an_hour_and_delays_no_other_sender() {
         (Arc::new(Mutex::new(HashSet::new())), Arc::new(AtomicUsize::new(0)));
     let guard = GuardLayer::default().on_action({
         let (put_off, questions) = (Arc::clone(&put_off), Arc::clone(&questions));
-        move |guarding| {
-            assert_eq!((guarding.action, guarding.rule), (Action::PutOff, Rule::RunRate));
-            let id = guarding.event.event_id().unwrap().to_string();
+        move |report| {
+            assert_eq!((report.action, report.rule), (Action::PutOff, Rule::RunRate));
+            let id = report.event.event_id().unwrap().to_string();
             put_off.lock().unwrap().insert(id);
             questions.fetch_add(1, Ordering::SeqCst);
         }
@@ -131,12 +131,12 @@ async fn flood_runs_thirty_times_an_hour_and_delays_no_other_sender() {
     })
     .await;
     assert_eq!(ran.of_the_flood(), 30, "in the first hour");
-    // Each waits, and was looked at once: nothing is asked again and again.
+    // Each of them waits and was judged once, not repeatedly.
     assert_eq!(questions.load(Ordering::SeqCst), FLOOD - 30);
     let waiting = States { ready: (FLOOD - 30) as u64, ..States::default() };
     until("all wait", async || states(queue.store()).await == waiting).await;
 
-    // One more, while the flood waits: it runs at once, also in the thread of the flood.
+    // While the flood waits, another mail runs at once, even in a thread of the flood.
     for (number, thread) in [(everything, "thr_shared"), (everything + 1, "thr_new")] {
         assert_eq!(deliver(mail(number, "dan@example.org", thread)).await, 200);
     }

@@ -13,11 +13,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::Request;
-use http_body_util::Full;
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use openmail_tests::{PostgresSchema, PostgresServer, Receiver, clock, secret};
+use openmail_tests::{PostgresSchema, PostgresServer, Receiver, clock, receiver_at, secret};
 use openmail_tower::{
     queue::{PostgresStore, QueueStore, SqliteStore},
     testing::{Emulator, Report, TestEvent},
@@ -28,7 +24,6 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::{sleep, timeout},
 };
-use tower::service_fn;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_receiver");
 
@@ -39,12 +34,7 @@ fn kills() -> usize {
 /// Delivers by OpenMail's rules, 200 times as fast, until it is stopped, to the current address of
 /// the receiver.
 async fn deliver(address: Arc<RwLock<String>>, stop: Arc<AtomicBool>) -> Vec<Report> {
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let service = service_fn(move |mut request: Request<Full<Bytes>>| {
-        let uri = format!("http://{}/webhooks", address.read().unwrap());
-        *request.uri_mut() = uri.parse().unwrap();
-        client.request(request)
-    });
+    let service = receiver_at(address);
     let mut reports = Vec::new();
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -55,7 +45,7 @@ async fn deliver(address: Arc<RwLock<String>>, stop: Arc<AtomicBool>) -> Vec<Rep
         });
         number += 40;
         let emulator = Emulator::new(secret()).clock(clock(0)).speed(200.0).concurrency(16);
-        let emulator = emulator.duplicates(0.2).shuffle().time_limit(Duration::from_secs(10));
+        let emulator = emulator.duplicates(0.2).shuffle().timeout(Duration::from_secs(10));
         reports.push(emulator.deliver(service.clone(), events).await);
     }
     reports
@@ -71,7 +61,7 @@ fn delivering(address: &Arc<RwLock<String>>, stop: &Arc<AtomicBool>) -> JoinHand
 fn check(reports: &[Report], done: &[String], runs: &Path) {
     let deliveries = || reports.iter().flat_map(|report| &report.deliveries);
     let id = |delivery: &openmail_tower::testing::Delivery| delivery.event_id.clone().unwrap();
-    let taken: HashSet<_> = deliveries().filter(|it| it.taken()).map(id).collect();
+    let taken: HashSet<_> = deliveries().filter(|it| it.is_accepted()).map(id).collect();
     let sent: HashSet<_> = deliveries().map(id).collect();
     let distinct: HashSet<_> = done.iter().cloned().collect();
     assert_eq!(done.len(), distinct.len(), "an event is there once");
@@ -152,7 +142,7 @@ async fn worker_takes_over_from_a_killed_one() {
     }
     stop.store(true, Ordering::Relaxed);
     let reports = delivering.await.unwrap();
-    assert!(reports.iter().all(Report::all_taken), "the receiver was there all the time");
+    assert!(reports.iter().all(Report::all_accepted), "the receiver was there all the time");
     let store = PostgresStore::connect(schema.url()).await.unwrap();
     until_done(&store).await;
     store.close().await;

@@ -1,6 +1,6 @@
 //! Processes that are killed or stopped while they answer mails.
 //!
-//! `OPENMAIL_TEST_KILLS` says how often (20 by default).
+//! `OPENMAIL_TEST_KILLS` is the number of kills. Default: 20.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,14 +14,10 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::Request;
-use http_body_util::Full;
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use openmail_tests::{
     FakeApi, PostgresSchema, Receiver, clock,
     fake_api::{Fault, Seen},
-    secret,
+    receiver_at, secret,
 };
 use openmail_tower::{
     queue::{PostgresStore, QueueStore, SqliteStore},
@@ -29,7 +25,6 @@ use openmail_tower::{
 };
 use serde_json::json;
 use tokio::time::{sleep, timeout};
-use tower::service_fn;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_replier");
 
@@ -41,7 +36,7 @@ fn start(database: &str, api: &FakeApi, rest: &[&str]) -> Receiver {
     Receiver::start(PROGRAM, database, Path::new(&api.url()), rest)
 }
 
-/// Answers get lost, and the API has bad moments.
+/// Starts an API that loses responses and refuses some requests.
 async fn misbehaving() -> FakeApi {
     let api = FakeApi::start(env!("CARGO_BIN_EXE_fake_api"));
     let good = || Fault { times: Some(7), ..Fault::default() };
@@ -53,18 +48,13 @@ async fn misbehaving() -> FakeApi {
     api
 }
 
-/// Delivers mails by OpenMail's rules, 200 times as fast, until it is told to stop.
+/// Delivers mails by OpenMail's rules, 200 times as fast, until it is stopped.
 async fn deliver(
     api: Arc<FakeApi>,
     address: Arc<RwLock<String>>,
     stop: Arc<AtomicBool>,
 ) -> Vec<Report> {
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let service = service_fn(move |mut request: Request<Full<Bytes>>| {
-        let uri = format!("http://{}/webhooks", address.read().unwrap());
-        *request.uri_mut() = uri.parse().unwrap();
-        client.request(request)
-    });
+    let service = receiver_at(address);
     let mut reports = Vec::new();
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -79,17 +69,17 @@ async fn deliver(
         }
         number += 20;
         let emulator = Emulator::new(secret()).clock(clock(0)).speed(200.0).concurrency(16);
-        let emulator = emulator.duplicates(0.2).shuffle().time_limit(Duration::from_secs(10));
+        let emulator = emulator.duplicates(0.2).shuffle().timeout(Duration::from_secs(10));
         reports.push(emulator.deliver(service.clone(), events).await);
     }
     reports
 }
 
-/// Every mail that was taken has one accepted answer, with one key and one body.
+/// Asserts that every accepted mail has one accepted reply, with one key and one body.
 fn check(reports: &[Report], sends: &[Seen]) {
     let deliveries = reports.iter().flat_map(|report| &report.deliveries);
     let taken: HashSet<String> = deliveries
-        .filter(|it| it.taken())
+        .filter(|it| it.is_accepted())
         .map(|it| it.event_id.as_ref().unwrap().replace("evt_", "msg_"))
         .collect();
     let mut keys = HashMap::<String, HashSet<&str>>::new();
@@ -150,7 +140,8 @@ async fn killed_receiver_answers_every_mail_once() {
     check(&reports, &api.sends().await);
 }
 
-/// With `SIGSTOP` a worker sleeps past its lease, and wakes while another has taken over.
+/// A worker that is suspended with `SIGSTOP` sleeps past its lease, and wakes after another one has
+/// taken over.
 fn signal(receiver: &Receiver, name: &str) {
     let status = Command::new("kill").args([name, &receiver.id().to_string()]).status().unwrap();
     assert!(status.success());

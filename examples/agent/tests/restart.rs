@@ -1,10 +1,8 @@
 //! The program is killed while a reply is on hold.
 
-use std::{
-    process::Stdio,
-    sync::{Arc, RwLock},
-    time::Duration,
-};
+mod support;
+
+use std::sync::{Arc, RwLock};
 
 use axum::{
     Router,
@@ -15,56 +13,17 @@ use axum::{
 };
 use sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
-    net::TcpListener,
-    process::{Child, ChildStdout, Command},
-    time::timeout,
-};
+use tokio::net::TcpListener;
 
-/// Longer than anything here takes, on any machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+use support::Program;
 
-struct Program {
-    child: Child,
-    stdout: Lines<BufReader<ChildStdout>>,
-    webhook: String,
-}
-
-impl Program {
-    async fn start(variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_example-agent"))
-            .env_clear()
-            .env("OPENMAIL_LISTEN", "127.0.0.1:0")
-            .envs(variables.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("it starts");
-        let mut stderr = BufReader::new(child.stderr.take().expect("it is piped")).lines();
-        let webhook = async {
-            loop {
-                let line = stderr.next_line().await.expect("text").expect("it says its address");
-                let address = line.find("http://127").map(|at| &line[at..]);
-                if let Some(address) =
-                    address.and_then(|rest| rest.find("/webhooks").map(|end| &rest[..end]))
-                {
-                    return format!("{address}/webhooks");
-                }
-            }
-        };
-        let webhook = timeout(PATIENCE, webhook).await.expect("it starts in time");
-        // A full pipe would hold the program up.
-        tokio::spawn(async move { while let Ok(Some(_)) = stderr.next_line().await {} });
-        let stdout = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        Self { child, stdout, webhook }
-    }
-
-    async fn line(&mut self) -> Value {
-        let line = timeout(PATIENCE, self.stdout.next_line()).await.expect("a reply in time");
-        serde_json::from_str(&line.expect("text").expect("a line")).expect("JSON")
-    }
+/// Starts the program, whose webhook is at its address.
+async fn start(variables: &[(&str, &str)]) -> Program {
+    let webhook = |line: &str| {
+        let url = &line[line.find("http://127")?..];
+        Some(url[..url.find("/webhooks")?].to_owned() + "/webhooks")
+    };
+    Program::start(variables, webhook).await
 }
 
 /// Passes deliveries on to the program, wherever it listens now.
@@ -116,8 +75,8 @@ async fn log_lines_keep_their_ids_after_a_restart() {
     };
 
     post(format!("/sandbox/inboxes/{}/suspend", inbox.0), json!({})).await;
-    let mut program = Program::start(&variables).await;
-    program.webhook.clone_into(&mut address.write().unwrap());
+    let mut program = start(&variables).await;
+    program.address.clone_into(&mut address.write().unwrap());
     let mail = json!({
         "from": "bob@example.com", "to": inbox.1, "subject": "Hi", "text": "Order 7?",
         "category": "personal", "autoReplyable": true,
@@ -140,8 +99,8 @@ async fn log_lines_keep_their_ids_after_a_restart() {
     assert_eq!(program.line().await, with("held"));
     program.child.kill().await.unwrap();
 
-    let mut program = Program::start(&variables).await;
-    program.webhook.clone_into(&mut address.write().unwrap());
+    let mut program = start(&variables).await;
+    program.address.clone_into(&mut address.write().unwrap());
     post(format!("/sandbox/inboxes/{}/reactivate", inbox.0), json!({})).await;
     assert_eq!(program.line().await, with("sent"));
 }

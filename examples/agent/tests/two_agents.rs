@@ -1,4 +1,4 @@
-//! Two agents of ours, each of which answers whatever the other writes.
+//! Two of our agents, each of which answers every mail of the other.
 
 use std::{
     future::IntoFuture,
@@ -31,7 +31,7 @@ use tower::Layer;
 /// Longer than anything here takes, on any machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What the two write: the same each time, or something else.
+/// What the two agents write: the same text each time, or different ones.
 #[derive(Debug, Clone)]
 struct Agents {
     varies: bool,
@@ -50,7 +50,7 @@ async fn answer(_: &MessageReceived, State(agents): State<Agents>) -> Reply {
     Reply::text(format!("About {} and {}, {}.", word(0), word(1), word(2)))
 }
 
-/// Has one write to the other. Returns how many answers were sent, and what ended it.
+/// Makes one agent write to the other. Returns how many replies were sent, and what stopped them.
 async fn converse(guard: GuardLayer, varies: bool) -> (usize, (Action, Rule)) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let mut options = Options::default();
@@ -59,7 +59,7 @@ async fn converse(guard: GuardLayer, varies: bool) -> (usize, (Action, Rule)) {
     options.inboxes = ["inb_one=one@sandbox.test", "inb_two=two@sandbox.test"]
         .map(|inbox| inbox.parse().unwrap())
         .into();
-    // Nothing but the guard is to stop them.
+    // Only the guard may stop them.
     options.send_limits = false;
     let sandbox = Sandbox::bind(options).await.unwrap();
     let openmail = OpenMail::at(ApiKey::new(sandbox.api_key()).unwrap(), sandbox.url()).unwrap();
@@ -69,8 +69,8 @@ async fn converse(guard: GuardLayer, varies: bool) -> (usize, (Action, Rule)) {
     let stopped = Arc::new(Mutex::new(None));
     let guard = guard.on_action({
         let stopped = Arc::clone(&stopped);
-        move |guarding| {
-            stopped.lock().unwrap().get_or_insert((guarding.action, guarding.rule));
+        move |report| {
+            stopped.lock().unwrap().get_or_insert((report.action, report.rule));
         }
     });
     let folder = tempfile::tempdir().unwrap();
@@ -91,11 +91,11 @@ async fn converse(guard: GuardLayer, varies: bool) -> (usize, (Action, Rule)) {
         loop {
             let counts = queue.store().counts().await.unwrap();
             let left = counts.ready + counts.waiting + counts.running + counts.blocked;
-            // The mail that was not answered was the last one there is.
+            // The mail that was not answered is the last one.
             if stopped.lock().unwrap().is_some() && left == 0 {
                 return counts;
             }
-            // A store announces new entries, not that none is left.
+            // A store notifies of new entries, not of its last one.
             sleep(Duration::from_millis(20)).await;
         }
     };

@@ -99,7 +99,7 @@ impl Tally {
         if attempt.status.is_ok() {
             self.times.push(milliseconds(attempt.elapsed));
         }
-        if attempt.taken() {
+        if attempt.is_accepted() {
             self.taken += 1;
         } else if attempt.next_in.is_none() {
             self.lost += 1;
@@ -144,7 +144,7 @@ fn reason(attempt: &DeliveryAttempt) -> Option<String> {
     match &attempt.status {
         Err(error) => Some(error.to_string()),
         Ok(status) if status.is_success() => None,
-        Ok(_) => error_code(&attempt.answer),
+        Ok(_) => error_code(&attempt.response_body),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The whole program with a local OpenMail, and a model that answers as it is told.
+//! The whole program with a local OpenMail, and a model that answers on command.
 
 use std::{
     sync::{Arc, Mutex},
@@ -54,7 +54,7 @@ async fn model(asked: Asked) -> String {
     url
 }
 
-/// Puts a mail in; returns its thread once the thread has `count` messages.
+/// Receives a mail, and returns its thread once the thread has `count` messages.
 async fn mail(
     client: &Client,
     openmail: &OpenMail,

@@ -204,7 +204,7 @@ fn shifted(seconds: i64) -> SystemTime {
 }
 
 fn write_down(data: &mut Data, id: &str, attempt: &testing::DeliveryAttempt) {
-    let answer: Option<Value> = serde_json::from_slice(&attempt.answer).ok();
+    let answer: Option<Value> = serde_json::from_slice(&attempt.response_body).ok();
     let error = answer.as_ref().and_then(|answer| answer.get("error")?.as_str());
     let elapsed = SignedDuration::try_from(attempt.elapsed).unwrap_or(SignedDuration::MAX);
     let now = Timestamp::now();
@@ -216,7 +216,7 @@ fn write_down(data: &mut Data, id: &str, attempt: &testing::DeliveryAttempt) {
         failure: attempt.status.as_ref().err().map(ToString::to_string),
         elapsed_ms: u64::try_from(attempt.elapsed.as_millis()).unwrap_or(u64::MAX),
         error: error.map(str::to_owned),
-        answer: String::from_utf8_lossy(&attempt.answer).into_owned(),
+        answer: String::from_utf8_lossy(&attempt.response_body).into_owned(),
         headers: headers(&attempt.headers),
         body: String::from_utf8_lossy(&attempt.body).into_owned(),
     };

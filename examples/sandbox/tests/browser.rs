@@ -1,4 +1,4 @@
-//! The page in a browser. `.ci/services` installs what these need.
+//! The page in a browser. `.ci/services` installs what these tests need.
 
 mod support;
 
@@ -62,7 +62,7 @@ async fn page_explains_failed_attempts_and_shows_the_next_one() {
     let (receiver, url) = Receiver::start().await;
     receiver.answer(401, "signature_mismatch");
     receiver.answer(500, "handler_failed");
-    // The second attempt comes after 3 s, the third after 6 s more.
+    // The second attempt comes after 3 s, the third one 6 s later.
     let local = with_webhook(url, 10.0).await;
     in_browser(1400, async |browser| {
         local.receive(mail("Order 42")).await;
@@ -102,7 +102,7 @@ async fn script_in_a_mail_is_shown_as_text() {
         assert_eq!(heading, attack);
         text_with(browser, ".mail .text", attack).await;
         text_with(browser, "#left", attack).await;
-        // Live, the regions are put in by the page's script.
+        // The page's script adds the regions that announce changes.
         local.receive(mail("Another")).await;
         text_with(browser, "#left", "Another").await;
         let found =
@@ -140,7 +140,7 @@ async fn page_works_at_400_px_and_by_keyboard() {
         let hidden = "return getComputedStyle(document.querySelector('.left')).display";
         assert_eq!(script(browser, hidden).await, json!("none"));
 
-        // The first stop of the Tab key is the link past the bar.
+        // The first Tab reaches the link that skips the bar.
         let body = browser.active_element().await.unwrap();
         body.send_keys("\u{e004}").await.unwrap();
         let focused = script(browser, "return document.activeElement.textContent").await;

@@ -1,4 +1,4 @@
-//! The REST API. Every answer is checked against the shapes that OpenMail describes.
+//! The REST API. Every response is checked against the shapes that OpenMail documents.
 
 mod support;
 
@@ -198,7 +198,7 @@ async fn eleventh_mail_in_a_minute_is_refused_with_retry_after() {
     assert_eq!(response.headers()["x-ratelimit-limit"], "10");
     let (status, body) = checked(&Method::POST, &path, response).await;
     assert_eq!((status, &body["error"]), (429, &json!("rate_limit_exceeded")));
-    // A key that was used is answered all the same.
+    // A key that was used before is answered even so.
     assert_eq!(local.send("inb_support", "3", letter()).await.0, 200);
 
     local.control(Method::PUT, "/sandbox/faults", json!({"sendLimits": false})).await;

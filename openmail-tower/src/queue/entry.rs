@@ -112,7 +112,8 @@ impl DeadLetter {
         kind: String,
         attempts: u32,
         error: String,
-        [queued_at, buried_at]: [SystemTime; 2],
+        queued_at: SystemTime,
+        buried_at: SystemTime,
     ) -> Self {
         Self {
             id,

@@ -103,12 +103,12 @@ impl Emulator {
                 }
             };
             let mut attempt = self.attempt(&mut service, &mut event, number).await;
-            if !attempt.taken() {
+            if !attempt.is_accepted() {
                 attempt.next_in = waits.peek().map(|(_, wait)| self.scaled(**wait));
             }
             delivery.attempts.push(attempt.clone());
             (self.observe)(&delivery, &attempt);
-            if attempt.taken() {
+            if attempt.is_accepted() {
                 break;
             }
         }
@@ -135,7 +135,7 @@ impl Emulator {
         let mut request = request.map(Full::new);
         *request.uri_mut() = uri;
         let started = Instant::now();
-        let limit = started + self.time_limit;
+        let limit = started + self.timeout;
         let response = timeout_at(limit, async {
             poll_fn(|cx| service.poll_ready(cx)).await?;
             // The service that was polled ready must be the one that is called; the clone is for
@@ -148,7 +148,7 @@ impl Emulator {
             Err(_) => Err(AttemptError::timeout()),
         };
         let elapsed = started.elapsed();
-        let (status, answer) = match response {
+        let (status, response_body) = match response {
             Ok(response) => (Ok(response.status()), read(response, limit).await),
             Err(error) => (Err(error), Bytes::new()),
         };
@@ -159,7 +159,7 @@ impl Emulator {
             body,
             status,
             elapsed,
-            answer,
+            response_body,
             next_in: None,
         }
     }

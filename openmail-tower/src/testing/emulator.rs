@@ -23,7 +23,7 @@ pub const SCHEDULE: [Duration; 5] = [
 ];
 
 /// The time that OpenMail waits for a response.
-pub const TIME_LIMIT: Duration = Duration::from_secs(15);
+pub const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Delivers events as OpenMail does.
 ///
@@ -43,7 +43,7 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(15);
 ///
 /// let mails = (0..10).map(|n| TestEvent::message_received().subject(format!("Mail {n}")));
 /// let report = Emulator::new(secret).duplicates(0.2).shuffle().deliver(app, mails).await;
-/// assert!(report.all_taken(), "{report:#?}");
+/// assert!(report.all_accepted(), "{report:#?}");
 /// # Ok(())
 /// # }
 /// ```
@@ -70,7 +70,7 @@ pub struct Emulator {
     pub(super) schedule: Arc<[Duration]>,
     pub(super) first_attempt: u32,
     pub(super) speed: f64,
-    pub(super) time_limit: Duration,
+    pub(super) timeout: Duration,
     pub(super) concurrency: usize,
     pub(super) rate: Option<f64>,
     pub(super) duplicates: f64,
@@ -93,7 +93,7 @@ impl Emulator {
             schedule: Arc::new(SCHEDULE),
             first_attempt: 1,
             speed: 1.0,
-            time_limit: TIME_LIMIT,
+            timeout: TIMEOUT,
             concurrency: 64,
             rate: None,
             duplicates: 0.0,
@@ -150,8 +150,8 @@ impl Emulator {
 
     /// Sets the maximum time to wait for a response. Default: 15 s.
     #[must_use]
-    pub fn time_limit(mut self, limit: Duration) -> Self {
-        self.time_limit = limit;
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
         self
     }
 
@@ -231,7 +231,7 @@ impl fmt::Debug for Emulator {
             .field("schedule", &self.schedule)
             .field("first_attempt", &self.first_attempt)
             .field("speed", &self.speed)
-            .field("time_limit", &self.time_limit)
+            .field("timeout", &self.timeout)
             .field("concurrency", &self.concurrency)
             .field("rate", &self.rate)
             .field("duplicates", &self.duplicates)

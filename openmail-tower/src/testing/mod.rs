@@ -37,6 +37,6 @@ mod sign;
 
 pub use clock::Clock;
 pub use dispatch::dispatch;
-pub use emulator::{Emulator, SCHEDULE, TIME_LIMIT};
+pub use emulator::{Emulator, SCHEDULE, TIMEOUT};
 pub use event::TestEvent;
 pub use report::{AttemptError, Delivery, DeliveryAttempt, Report};

@@ -21,8 +21,8 @@ pub struct Report {
 
 impl Report {
     /// Returns whether every event was accepted, including duplicates.
-    pub fn all_taken(&self) -> bool {
-        self.deliveries.iter().all(Delivery::taken)
+    pub fn all_accepted(&self) -> bool {
+        self.deliveries.iter().all(Delivery::is_accepted)
     }
 
     /// Returns all attempts of all events.
@@ -47,8 +47,8 @@ pub struct Delivery {
 
 impl Delivery {
     /// Returns whether it was answered with 2xx, after which OpenMail does not send it again.
-    pub fn taken(&self) -> bool {
-        self.attempts.last().is_some_and(DeliveryAttempt::taken)
+    pub fn is_accepted(&self) -> bool {
+        self.attempts.last().is_some_and(DeliveryAttempt::is_accepted)
     }
 }
 
@@ -69,14 +69,14 @@ pub struct DeliveryAttempt {
     /// The time until then.
     pub elapsed: Duration,
     /// The beginning of the response body, at most 4 KiB.
-    pub answer: Bytes,
+    pub response_body: Bytes,
     /// The wait before the next attempt. `None` after a success and after the last attempt.
     pub next_in: Option<Duration>,
 }
 
 impl DeliveryAttempt {
     /// Returns whether it was answered with 2xx.
-    pub fn taken(&self) -> bool {
+    pub fn is_accepted(&self) -> bool {
         self.status.as_ref().is_ok_and(StatusCode::is_success)
     }
 }
@@ -88,7 +88,7 @@ impl fmt::Debug for DeliveryAttempt {
             .field("number", &self.number)
             .field("status", &self.status)
             .field("elapsed", &self.elapsed)
-            .field("answer", &self.answer)
+            .field("response_body", &self.response_body)
             .field("next_in", &self.next_in)
             .field("body_len", &self.body.len())
             .finish_non_exhaustive()

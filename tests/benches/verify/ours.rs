@@ -1,19 +1,13 @@
 //! Our side: a request through `VerifyLayer` to a service that takes the event.
 
-use std::{
-    convert::Infallible,
-    future::{Ready, ready},
-    hint::black_box,
-    task::{Context, Poll},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Request;
 use http_body::Body;
 use http_body_util::Full;
-use openmail_tests::{measure::finish, secret, signed_at};
-use openmail_tower::{BoxError, VerifiedEvent, VerifyLayer, webhook::VerifiedBody};
+use openmail_tests::{Take, measure::finish, secret, signed_at};
+use openmail_tower::{BoxError, VerifyLayer};
 use tower::{Layer, Service};
 
 /// Returns the current time: every side reads the clock.
@@ -34,24 +28,6 @@ pub(crate) fn prepared<B, F: FnMut() -> B>(
 ) -> impl FnMut() -> Request<B> + use<B, F> {
     let (parts, ()) = signed_at(now(), json, ()).into_parts();
     move || Request::from_parts(parts.clone(), body())
-}
-
-#[derive(Clone)]
-struct Take;
-
-impl Service<Request<VerifiedBody>> for Take {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, mut request: Request<VerifiedBody>) -> Self::Future {
-        black_box(request.extensions_mut().remove::<VerifiedEvent>().expect("an event"));
-        ready(Ok(Response::default()))
-    }
 }
 
 fn answering<B>(status: u16) -> impl FnMut(Request<B>)

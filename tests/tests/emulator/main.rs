@@ -70,9 +70,11 @@ async fn each_attempt_is_stamped_and_signed_on_openmails_schedule() {
     assert!(uuid_like(&got[0].id), "{}", got[0].id);
 
     let [delivery] = &report.deliveries[..] else { panic!("{report:?}") };
-    assert!(!delivery.taken() && !report.all_taken());
+    assert!(!delivery.is_accepted() && !report.all_accepted());
     assert_eq!(delivery.attempts.len(), SCHEDULE.len());
-    assert!(report.attempts().all(|it| it.status.as_ref().unwrap() == &500 && it.answer == "{}"));
+    assert!(
+        report.attempts().all(|it| it.status.as_ref().unwrap() == &500 && it.response_body == "{}")
+    );
     assert_eq!(delivery.event_id.as_deref(), got[0].json()["event_id"].as_str());
 }
 
@@ -86,7 +88,7 @@ async fn accepted_event_is_not_sent_again() {
         let (service, got) =
             recorder(move |count| ready(answer(if count < 3 { 503 } else { status })));
         let report = Emulator::new(secret()).deliver(service, [TestEvent::new("setup.test")]).await;
-        assert!(report.all_taken());
+        assert!(report.all_accepted());
         assert_eq!(got.lock().unwrap().len(), 3);
         // Fields that the event does not have are not added.
         assert_eq!(got.lock().unwrap()[2].body, r#"{"event":"setup.test"}"#);
@@ -94,7 +96,7 @@ async fn accepted_event_is_not_sent_again() {
     for status in [199, 302, 400, 410] {
         let (service, got) = recorder(move |_| ready(answer(status)));
         let report = Emulator::new(secret()).deliver(service, [TestEvent::new("setup.test")]).await;
-        assert!(!report.all_taken());
+        assert!(!report.all_accepted());
         assert_eq!(got.lock().unwrap().len(), 5, "{status}");
     }
 }
@@ -123,7 +125,7 @@ async fn no_response_within_15_seconds_fails_and_drops_the_run() {
     let error = late.status.as_ref().unwrap_err();
     assert!(error.is_timeout() && error.to_string() == "no answer in time", "{error}");
     assert_eq!(late.elapsed.as_secs(), 15);
-    assert!(good.taken() && report.all_taken());
+    assert!(good.is_accepted() && report.all_accepted());
     assert_eq!(got.lock().unwrap()[1].after.as_secs(), 15 + 30);
     assert_eq!(dropped.load(Ordering::Relaxed), 2);
 }
@@ -132,7 +134,7 @@ async fn no_response_within_15_seconds_fails_and_drops_the_run() {
 async fn speed_shortens_the_schedule() {
     let (service, got) =
         recorder(|count| async move { if count == 1 { pending().await } else { answer(500) } });
-    let emulator = Emulator::new(secret()).speed(60.0).time_limit(Duration::from_secs(3));
+    let emulator = Emulator::new(secret()).speed(60.0).timeout(Duration::from_secs(3));
     emulator.deliver(service, [TestEvent::message_received()]).await;
     let after: Vec<_> = got.lock().unwrap().iter().map(|it| it.after.as_millis()).collect();
     // The limit is for the receiver and is not sped up. Tokio's timers count whole milliseconds.
@@ -151,10 +153,10 @@ async fn real_layer_accepts_every_event_however_it_is_sent() {
     let events = ["message.received", "inbox.suspended", "pod.reactivated", "setup.test", "a.b"];
     let emulator = Emulator::new(secret()).duplicates(1.0).shuffle().seed(1);
     let app = VerifyLayer::new(secret()).layer(inner);
-    // As a task, beside the rest of a test.
+    // In its own task, alongside the rest of a test.
     let deliver = async move { emulator.deliver(app, events.map(TestEvent::new)).await };
     let report = tokio::spawn(deliver).await.expect("a report");
-    assert!(report.all_taken(), "{report:?}");
+    assert!(report.all_accepted(), "{report:?}");
     assert_eq!((report.deliveries.len(), seen.count()), (10, 10));
     for event in events {
         let mut of: Vec<_> = report.deliveries.iter().filter(|it| it.event == event).collect();
@@ -172,7 +174,7 @@ async fn report_says_why_an_attempt_failed() {
     let report = emulator.deliver(app, [TestEvent::message_received()]).await;
     let attempt = report.attempts().next().unwrap();
     assert_eq!(attempt.status.as_ref().unwrap(), &401);
-    let answer: Value = serde_json::from_slice(&attempt.answer).unwrap();
+    let answer: Value = serde_json::from_slice(&attempt.response_body).unwrap();
     assert_eq!(answer["error"], "signature_mismatch");
 
     let failing = service_fn(async |_: Request<Full<Bytes>>| {
@@ -222,8 +224,8 @@ async fn endless_response_counts_and_only_its_beginning_is_kept() {
         let emulator = Emulator::new(secret());
         let report = emulator.deliver(service, [TestEvent::message_received()]).await;
         let [attempt] = &report.deliveries[0].attempts[..] else { panic!("{report:?}") };
-        assert!(attempt.taken() && attempt.elapsed.is_zero());
-        assert_eq!(attempt.answer.len(), kept);
+        assert!(attempt.is_accepted() && attempt.elapsed.is_zero());
+        assert_eq!(attempt.response_body.len(), kept);
     }
 }
 
@@ -280,7 +282,7 @@ async fn concurrency_limits_attempts_but_not_waits() {
     });
     let events = (0..6).map(|n| TestEvent::new("setup.test").event_id(n.to_string()));
     let report = Emulator::new(secret()).concurrency(2).deliver(service, events).await;
-    assert!(report.all_taken());
+    assert!(report.all_accepted());
     assert_eq!(most.load(Ordering::Relaxed), 2);
     // The first two fail and wait; the other four continue meanwhile.
     let got = got.lock().unwrap();
@@ -309,7 +311,7 @@ async fn reports_each_attempt_as_it_ends() {
         let told = Arc::clone(&told);
         move |delivery, attempt| {
             assert_eq!(delivery.attempts.len(), usize::try_from(attempt.number).unwrap());
-            told.lock().unwrap().push((attempt.number, delivery.taken()));
+            told.lock().unwrap().push((attempt.number, delivery.is_accepted()));
         }
     });
     emulator.deliver(service, [TestEvent::message_received()]).await;

@@ -1,4 +1,4 @@
-//! Hostile mails, each with what is to become of it.
+//! Hostile mails, each with the verdicts that are expected.
 
 use openmail_tower::{layers::guard::Rule, testing::TestEvent};
 use serde_json::json;
@@ -13,13 +13,13 @@ const STRANGER: Verdict = Refuse(Rule::Sender);
 pub(crate) struct Hostile {
     pub(crate) what: &'static str,
     pub(crate) mail: TestEvent,
-    /// By a guard that only knows an address of ours.
+    /// The verdict of a guard that knows one of our addresses.
     pub(crate) open: Verdict,
-    /// By one that lets only some senders in as well.
+    /// The verdict of a guard that also lets in only some senders.
     pub(crate) listed: Verdict,
     /// The sender that the fence shows.
     pub(crate) sender: &'static str,
-    /// What else it shows, line by line.
+    /// The other lines that it shows.
     pub(crate) shows: &'static [&'static str],
 }
 
@@ -30,7 +30,7 @@ fn mail() -> TestEvent {
 }
 
 fn from(what: &'static str, from: &str, sender: &'static str, listed: Verdict) -> Hostile {
-    // Nobody, or nobody in particular, is not answered.
+    // A mail from nobody, or from several senders, is not answered.
     let open = if sender == "unknown" { AUTO_REPLY } else { Pass };
     Hostile { what, mail: mail().from(from), open, listed, sender, shows: &[] }
 }

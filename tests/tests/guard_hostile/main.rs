@@ -1,4 +1,4 @@
-//! Mail that means harm: what the guard does with it, and what a model gets to see of it.
+//! Hostile mail: what the guard does with it, and what a model sees of it.
 
 mod mails;
 
@@ -30,12 +30,13 @@ async fn answer() -> Reply {
     Reply::text("Thank you.")
 }
 
-/// Knows an address of ours. Each has counts of its own: the mails are not one flood.
+/// A guard that knows one of our addresses. Each guard has its own counts, so the mails are not
+/// taken for a flood.
 fn open() -> GuardLayer {
     GuardLayer::default().own_addresses(["agent@us.example".parse().unwrap()])
 }
 
-/// Lets only some senders in as well.
+/// A guard that also lets in only some senders.
 fn listed() -> GuardLayer {
     open().allow(["ada@example.org", "b\u{fc}cher.example", "*.partner.example"]).unwrap()
 }
@@ -43,8 +44,8 @@ fn listed() -> GuardLayer {
 async fn judged(guard: GuardLayer, mail: &TestEvent) -> Verdict {
     let fired = Arc::new(Mutex::new(None));
     let hook = Arc::clone(&fired);
-    let guard = guard.on_action(move |guarding| {
-        *hook.lock().unwrap() = Some(guarding.rule);
+    let guard = guard.on_action(move |report| {
+        *hook.lock().unwrap() = Some(report.rule);
     });
     let outcome =
         guard.layer(EventRouter::new().handler(answer)).oneshot(mail.verified()).await.unwrap();
@@ -57,7 +58,7 @@ async fn judged(guard: GuardLayer, mail: &TestEvent) -> Verdict {
     }
 }
 
-/// What stands in the fence's own lines, behind the marker.
+/// Returns the fence's own lines, without their marker.
 fn fields(shown: &str, marker: &str) -> Vec<String> {
     let own = format!("[{marker} ");
     let lines = shown.lines().filter_map(|line| line.strip_prefix(&own));
@@ -122,7 +123,7 @@ async fn each_hostile_mail_is_judged_and_fenced() {
     println!("{} hostile mails", all.len());
 }
 
-/// A mail that quotes the fence of an earlier one does not know the next one's.
+/// A mail can quote the fence of an earlier mail, but it does not know the marker of its own.
 #[test]
 fn quoted_fence_does_not_end_the_fence() {
     let message = |text: &str| -> Message {

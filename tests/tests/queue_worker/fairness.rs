@@ -10,16 +10,7 @@ fn of(inbox: &str, id: &str, text: &str) -> VerifiedEvent {
 }
 
 /// Reports when events of an inbox begin. Those of `flooded` never end.
-fn hanging(
-    begun: &Arc<Semaphore>,
-) -> impl Service<
-    VerifiedEvent,
-    Response = Outcome,
-    Error = HandlerError,
-    Future = impl Future<Output = Result<Outcome, HandlerError>> + Send + 'static,
-> + Clone
-+ Send
-+ 'static {
+fn hanging(begun: &Arc<Semaphore>) -> impl Events {
     let begun = Arc::clone(begun);
     service_fn(move |event: VerifiedEvent| {
         let begun = Arc::clone(&begun);
@@ -103,19 +94,7 @@ async fn event_that_exceeds_all_memory_runs_alone() {
     for number in 0..3 {
         add(&queue, of(&format!("inb_{number}"), "e", &"x".repeat(100_000))).await;
     }
-    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let events = {
-        let (now, most) = (Arc::clone(&now), Arc::clone(&most));
-        service_fn(move |_: VerifiedEvent| {
-            let (now, most) = (Arc::clone(&now), Arc::clone(&most));
-            async move {
-                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                tokio::task::yield_now().await;
-                now.fetch_sub(1, Ordering::SeqCst);
-                Ok::<_, HandlerError>(Outcome::Done)
-            }
-        })
-    };
+    let (events, most) = counting();
     let worker = Running::start(queue.worker(events).memory(1000));
     counts(&queue, States::default()).await;
     worker.stop().await;

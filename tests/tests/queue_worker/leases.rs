@@ -3,17 +3,7 @@
 use super::*;
 
 /// Runs that wait until the gate lets them end.
-fn gated(
-    begun: &Arc<Semaphore>,
-    gate: &Arc<Semaphore>,
-) -> impl Service<
-    VerifiedEvent,
-    Response = Outcome,
-    Error = HandlerError,
-    Future = impl Future<Output = Result<Outcome, HandlerError>> + Send + 'static,
-> + Clone
-+ Send
-+ 'static {
+fn gated(begun: &Arc<Semaphore>, gate: &Arc<Semaphore>) -> impl Events {
     let (begun, gate) = (Arc::clone(begun), Arc::clone(gate));
     service_fn(move |_: VerifiedEvent| {
         let (begun, gate) = (Arc::clone(&begun), Arc::clone(&gate));
@@ -107,19 +97,7 @@ async fn service_is_called_only_when_it_is_ready() {
     for number in 0..100 {
         add(&queue, mail(&format!("evt_{number}"))).await;
     }
-    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let inner = {
-        let (running, most) = (Arc::clone(&running), Arc::clone(&most));
-        service_fn(move |_: VerifiedEvent| {
-            let (running, most) = (Arc::clone(&running), Arc::clone(&most));
-            async move {
-                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                tokio::task::yield_now().await;
-                running.fetch_sub(1, Ordering::SeqCst);
-                Ok::<_, HandlerError>(Outcome::Done)
-            }
-        })
-    };
+    let (inner, most) = counting();
     // Two workers share its only place. It panics if it is called without having been polled ready.
     let events = ServiceBuilder::new().concurrency_limit(1).service(inner);
     let workers = [0, 1].map(|_| Running::start(queue.worker(events.clone())));
@@ -267,7 +245,8 @@ async fn event_that_always_crashes_its_worker_becomes_a_dead_letter() {
     let (queue, folder) = queue().await;
     let database = database(&folder).await;
     add(&queue, mail("evt_1")).await;
-    // Twice beside other runs, as far as is known, and twice alone.
+    // Its worker has died twice while other events ran as well, as far as the store knows. It dies
+    // twice more while running only this one.
     for _ in 0..3 {
         lose_a_worker(&queue).await;
         run_out(&database).await;

@@ -44,6 +44,23 @@ async fn add(queue: &Queue, event: VerifiedEvent) -> Outcome {
     queue.clone().oneshot(event).await.unwrap()
 }
 
+/// A service that a worker can run.
+trait Events:
+    Service<VerifiedEvent, Response = Outcome, Error = HandlerError, Future: Send + 'static>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Events for S where
+    S: Service<VerifiedEvent, Response = Outcome, Error = HandlerError, Future: Send + 'static>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
 /// A running worker that can be stopped.
 struct Running {
     stop: oneshot::Sender<()>,
@@ -51,14 +68,7 @@ struct Running {
 }
 
 impl Running {
-    fn start<E>(worker: Worker<SqliteStore, E>) -> Self
-    where
-        E: Service<VerifiedEvent, Response = Outcome, Error = HandlerError>
-            + Clone
-            + Send
-            + 'static,
-        E::Future: Send + 'static,
-    {
+    fn start(worker: Worker<SqliteStore, impl Events>) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(worker.run(async { drop(stopped.await) }));
         Self { stop, task }
@@ -88,22 +98,28 @@ fn at_once(attempts: u32) -> Backoff {
 }
 
 /// A service that records its events, and answers as `answer` does.
-fn seeing(
-    seen: &Seen,
-    answer: fn(&VerifiedEvent) -> Result<Outcome, HandlerError>,
-) -> impl Service<
-    VerifiedEvent,
-    Response = Outcome,
-    Error = HandlerError,
-    Future = impl Future<Output = Result<Outcome, HandlerError>> + Send + 'static,
-> + Clone
-+ Send
-+ 'static {
+fn seeing(seen: &Seen, answer: fn(&VerifiedEvent) -> Result<Outcome, HandlerError>) -> impl Events {
     let seen = seen.clone();
     service_fn(move |event: VerifiedEvent| {
         seen.push(event.clone());
         async move { answer(&event) }
     })
+}
+
+/// A service, and the maximum number of its concurrent runs so far.
+fn counting() -> (impl Events, Arc<AtomicUsize>) {
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&most);
+    let events = service_fn(move |_: VerifiedEvent| {
+        let (running, most) = (Arc::clone(&running), Arc::clone(&counted));
+        async move {
+            most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            running.fetch_sub(1, Ordering::SeqCst);
+            Ok::<_, HandlerError>(Outcome::Done)
+        }
+    });
+    (events, most)
 }
 
 #[tokio::test]
@@ -152,7 +168,7 @@ async fn failures_and_panics_are_retried_until_a_dead_letter() {
     let letters = queue.store().dead_letters(None, 10).await.unwrap();
     assert_eq!((letters[0].attempts, &*letters[0].error), (3, "attempt 3"));
     assert_eq!(letters[0].event_id.as_deref(), Some("evt_1"));
-    // Anyone who opens the store beside the worker can requeue it.
+    // Anyone who opens the store can requeue it while the worker runs.
     assert!(queue.store().requeue(letters[0].id).await.unwrap());
     counts(&queue, States { dead: 1, ..States::default() }).await;
     worker.stop().await;

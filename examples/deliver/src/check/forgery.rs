@@ -25,7 +25,7 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
     let mut refused = 0;
     for (what, probe) in forgeries {
         match prober.send(probe).await {
-            Ok(answer) if answer.taken() => {
+            Ok(answer) if answer.is_accepted() => {
                 findings.wrong("forgery", format!("it accepts {what}"));
             }
             Ok(answer) if answer.status.is_server_error() => findings.wrong(

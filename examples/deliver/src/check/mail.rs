@@ -34,7 +34,7 @@ pub(super) async fn check(prober: &Prober, inbox: &str, findings: &mut Findings)
         (false, false) => (false, one),
     };
     let time = match first {
-        Ok(answer) if answer.taken() => answer.elapsed,
+        Ok(answer) if answer.is_accepted() => answer.elapsed,
         Ok(answer) => {
             let text = format!("a mail for the inbox {inbox} is answered {answer} (see --inbox)");
             return findings.wrong("mail", text);
@@ -72,7 +72,7 @@ async fn repeat(prober: &Prober, inbox: &str, findings: &mut Findings) {
             (&mut again, prober.event(&mail.clone().attempt(2))),
         ] {
             let told = match prober.send(probe).await {
-                Ok(answer) if answer.taken() => {
+                Ok(answer) if answer.is_accepted() => {
                     times.push(answer.elapsed);
                     continue;
                 }

@@ -13,7 +13,7 @@ use http::{
 use http_body_util::{BodyExt, Full, Limited};
 use openmail_tower::{
     Secret,
-    testing::{TIME_LIMIT, TestEvent},
+    testing::{TIMEOUT, TestEvent},
     webhook::signature::sign,
 };
 use tokio::time::timeout;
@@ -107,7 +107,7 @@ impl Prober {
             let code = body.ok().and_then(|body| error_code(&body.to_bytes()));
             Ok(Answer { status: parts.status, headers: parts.headers, code, elapsed })
         };
-        match timeout(TIME_LIMIT, answer).await {
+        match timeout(TIMEOUT, answer).await {
             Ok(answer) => answer.map_err(Silence::Failed),
             Err(_) => Err(Silence::Late),
         }
@@ -115,7 +115,7 @@ impl Prober {
 }
 
 impl Answer {
-    pub(super) fn taken(&self) -> bool {
+    pub(super) fn is_accepted(&self) -> bool {
         self.status.is_success()
     }
 

@@ -78,7 +78,7 @@ async fn refused(prober: &Prober, answer: &Answer) -> (&'static str, String) {
     if let Some(ahead) = answer.ahead().filter(|ahead| ahead.abs() > SLACK) {
         let theirs = now().saturating_add_signed(ahead);
         let retry = prober.signed(prober.test_event().body, theirs);
-        if prober.send(retry).await.is_ok_and(|answer| answer.taken()) {
+        if prober.send(retry).await.is_ok_and(|answer| answer.is_accepted()) {
             let text = format!("the clock of its machine is {}", off(ahead));
             return ("clock", text);
         }

@@ -14,7 +14,7 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
     for size in SIZES {
         let event = TestEvent::new("setup.test").field("padding", "x".repeat(size));
         let told = match prober.send(prober.event(&event)).await {
-            Ok(answer) if answer.taken() => {
+            Ok(answer) if answer.is_accepted() => {
                 return match refused {
                     None => findings.good("size", format!("{} are taken", shown(size))),
                     Some(refused) => too_small(&shown(size), refused, findings),

@@ -10,7 +10,7 @@ use super::{
 
 pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
     match prober.send(prober.event(&TestEvent::new("deliver.news"))).await {
-        Ok(answer) if answer.taken() => {
+        Ok(answer) if answer.is_accepted() => {
             findings.good("new events", "an event that nobody knows yet is taken");
         }
         Ok(answer) => findings.wrong(
@@ -23,7 +23,7 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
     // Parsing this and writing it again never gives the same bytes.
     let odd = br#"{ "z": "\u00e9\/", "event" : "setup.test","a": 1.0e0 }"#;
     match prober.send(prober.signed(Bytes::from_static(odd), now())).await {
-        Ok(answer) if answer.taken() => {
+        Ok(answer) if answer.is_accepted() => {
             findings.good("raw body", "the signature is verified over the body's own bytes");
         }
         Ok(answer) => findings.wrong(

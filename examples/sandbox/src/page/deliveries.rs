@@ -98,7 +98,7 @@ fn one(view: &View<'_>, delivery: &Delivery) -> Markup {
 }
 
 fn one_attempt(delivery: &Delivery, attempt: &Attempt) -> Markup {
-    let class = if attempt.taken() { "attempt good" } else { "attempt bad" };
+    let class = if attempt.is_accepted() { "attempt good" } else { "attempt bad" };
     let result = match (attempt.status, &attempt.failure) {
         (Some(status), _) => status.to_string(),
         (None, _) => "No answer".to_owned(),
@@ -111,7 +111,7 @@ fn one_attempt(delivery: &Delivery, attempt: &Attempt) -> Markup {
                 @if let Some(error) = &attempt.error { " " code { (error) } }
             }
             span class="when" { (attempt.elapsed_ms) " ms · " (parts::time(attempt.at, "exact")) }
-            @if !attempt.taken() {
+            @if !attempt.is_accepted() {
                 span class="meaning" {
                     (meaning::of(attempt))
                     @if let Some(failure) = &attempt.failure { " (" (failure) ")" }

@@ -98,7 +98,7 @@ impl Data {
     pub(crate) fn record(&mut self, id: &str, attempt: Attempt, next: Option<Timestamp>) {
         self.edit(id, |delivery: &mut Delivery| {
             if delivery.progress == Progress::Pending {
-                delivery.progress = match (attempt.taken(), next) {
+                delivery.progress = match (attempt.is_accepted(), next) {
                     (true, _) => Progress::Delivered,
                     (false, Some(_)) => Progress::Pending,
                     (false, None) => Progress::Failed,

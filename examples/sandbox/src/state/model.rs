@@ -197,7 +197,7 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    pub(crate) fn taken(&self) -> bool {
+    pub(crate) fn is_accepted(&self) -> bool {
         self.status.is_some_and(|status| (200..300).contains(&status))
     }
 }

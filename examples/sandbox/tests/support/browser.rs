@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::PATIENCE;
 
-/// A chromedriver on a port of its own. It ends with the test.
+/// A chromedriver on its own port, killed on drop.
 struct Driver {
     child: Child,
     url: String,
@@ -47,7 +47,7 @@ impl Drop for Driver {
     }
 }
 
-/// Runs a test in a browser, and closes the browser whatever comes of it.
+/// Runs a test in a browser, and closes the browser in any case.
 pub(crate) async fn in_browser(width: u32, test: impl AsyncFnOnce(&Client)) {
     let driver = Driver::start();
     let profile = format!("--user-data-dir={}", driver.profile.path().display());
@@ -82,7 +82,7 @@ pub(crate) async fn in_browser(width: u32, test: impl AsyncFnOnce(&Client)) {
     }
 }
 
-/// A command of Chromium's own: windows cannot be as narrow as a telephone.
+/// Chromium's own command, since a window cannot be as narrow as a telephone.
 #[derive(Debug)]
 struct Cdp(serde_json::Value);
 
@@ -100,7 +100,7 @@ impl fantoccini::wd::WebDriverCompatibleCommand for Cdp {
     }
 }
 
-/// Waits until an element's text holds `part`, and returns all of it.
+/// Waits until an element's text contains `part`, and returns the whole text.
 pub(crate) async fn text_with(client: &Client, selector: &str, part: &str) -> String {
     let script = "return document.querySelector(arguments[0])?.innerText ?? ''";
     let wait = async {
@@ -110,7 +110,7 @@ pub(crate) async fn text_with(client: &Client, selector: &str, part: &str) -> St
             if text.contains(part) {
                 return text;
             }
-            // WebDriver has no wait for a text; the timeout below limits this one.
+            // WebDriver cannot wait for a text. The timeout below limits the wait.
             sleep(Duration::from_millis(50)).await;
         }
     };

@@ -1,5 +1,5 @@
-//! A sandbox on a free port, a client that checks every answer against OpenMail's shapes, and a
-//! receiver.
+//! A sandbox on a free port, a client that checks every response against the shapes that OpenMail
+//! documents, and a receiver.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub(crate) mod browser;
@@ -27,7 +27,7 @@ use tokio::{
 /// Longer than anything here takes, on any machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A sandbox that ends with the test.
+/// A sandbox, stopped at the end of the test.
 pub(crate) struct Local {
     pub(crate) url: String,
     pub(crate) key: String,
@@ -64,7 +64,7 @@ impl Local {
         Self { url, key, secret, client, stop: Some(stop), task }
     }
 
-    /// Ends it and waits until it has ended.
+    /// Stops it, and waits until it has ended.
     pub(crate) async fn stop(mut self) {
         drop(self.stop.take());
         timeout(PATIENCE, self.task).await.expect("it ends").expect("without a panic");
@@ -75,7 +75,7 @@ impl Local {
         self.client.request(method, url).bearer_auth(&self.key)
     }
 
-    /// Sends a request and checks the answer.
+    /// Sends a request and checks the response.
     pub(crate) async fn call(
         &self,
         method: Method,
@@ -101,7 +101,7 @@ impl Local {
         checked(&Method::POST, &path, request.send().await.expect("an answer")).await
     }
 
-    /// A mail from outside. Returned is its id.
+    /// Receives a mail from outside. Returns its id.
     pub(crate) async fn receive(&self, mail: Value) -> String {
         let request = self.request(Method::POST, "/sandbox/mails").json(&mail);
         let response = request.send().await.expect("an answer");
@@ -117,7 +117,7 @@ impl Local {
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 
-    /// Waits until a mail's deliveries are as wanted.
+    /// Waits until a mail's deliveries are as `wanted` says.
     pub(crate) async fn deliveries(
         &self,
         mail: &str,
@@ -139,7 +139,7 @@ impl Local {
     }
 }
 
-/// Reads an answer, and checks its status and shape against what OpenMail describes.
+/// Reads a response, and checks its status and shape against what OpenMail documents.
 pub(crate) async fn checked(method: &Method, path: &str, response: Response) -> (u16, Value) {
     static SHAPES: LazyLock<Value> =
         LazyLock::new(|| serde_json::from_str(include_str!("shapes.json")).expect("JSON"));
@@ -165,7 +165,7 @@ pub(crate) async fn checked(method: &Method, path: &str, response: Response) -> 
             return (status, body);
         }
         Some(schema) => schema.clone(),
-        // These can come from anywhere.
+        // Any request can be answered with these.
         None if matches!(status, 400 | 401 | 403 | 413 | 429 | 500) => {
             json!({"$ref": "#/$defs/Error"})
         }
@@ -180,7 +180,7 @@ pub(crate) async fn checked(method: &Method, path: &str, response: Response) -> 
     (status, body)
 }
 
-/// What a receiver got.
+/// What a receiver received.
 #[derive(Clone, Debug)]
 pub(crate) struct Got {
     pub(crate) headers: HeaderMap,
@@ -189,7 +189,7 @@ pub(crate) struct Got {
 }
 
 impl Got {
-    /// Whether a secret signed it.
+    /// Returns whether it is signed with this secret.
     pub(crate) fn verifies(&self, secret: &str) -> bool {
         let secrets = Secrets::from(Secret::new(secret).expect("a secret"));
         let header = |name: &str| self.headers[name].to_str().expect("text");
@@ -199,7 +199,7 @@ impl Got {
     }
 }
 
-/// A webhook that answers as it is told, then 200.
+/// A webhook that gives the prepared responses, then 200.
 #[derive(Clone, Default)]
 pub(crate) struct Receiver {
     answers: Arc<Mutex<VecDeque<(u16, Value)>>>,
@@ -207,7 +207,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// Starts one. Returned is its URL.
+    /// Starts a receiver. Returns its URL as well.
     pub(crate) async fn start() -> (Self, String) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let address: SocketAddr = listener.local_addr().expect("an address");

@@ -29,7 +29,7 @@ pub struct GuardLayer {
 }
 
 type Divert = Arc<dyn Fn(VerifiedEvent) -> OutcomeFuture + Send + Sync>;
-type Hook = Arc<dyn Fn(&Guarding<'_>) + Send + Sync>;
+type Hook = Arc<dyn Fn(&GuardReport<'_>) + Send + Sync>;
 
 #[derive(Clone, Default)]
 pub(super) struct Settings {
@@ -49,7 +49,7 @@ pub(super) struct Settings {
 /// What a guard did with a mail.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
-pub struct Guarding<'e> {
+pub struct GuardReport<'e> {
     /// What the guard did. Never [`Action::Pass`].
     pub action: Action,
     /// The rule that fired.
@@ -103,37 +103,37 @@ impl GuardLayer {
 
     /// Sets the rate of runs for each sender in an inbox. Default: 30 an hour.
     #[must_use]
-    pub fn runs_for_sender(mut self, rate: Rate) -> Self {
-        self.settings.rates.runs_for_sender = rate;
+    pub fn runs_per_sender(mut self, rate: Rate) -> Self {
+        self.settings.rates.runs_per_sender = rate;
         self
     }
 
     /// Sets the rate of runs for each inbox. Default: 500 an hour.
     #[must_use]
-    pub fn runs_of_inbox(mut self, rate: Rate) -> Self {
-        self.settings.rates.runs_of_inbox = rate;
+    pub fn runs_per_inbox(mut self, rate: Rate) -> Self {
+        self.settings.rates.runs_per_inbox = rate;
         self
     }
 
     /// Sets the rate of answered mails for each thread. Default: 5 an hour.
     #[must_use]
-    pub fn replies_to_thread(mut self, rate: Rate) -> Self {
-        self.settings.rates.replies_to_thread = rate;
+    pub fn replies_per_thread(mut self, rate: Rate) -> Self {
+        self.settings.rates.replies_per_thread = rate;
         self
     }
 
     /// Sets the rate of answered mails for each sender in an inbox. Default: 20 a day.
     #[must_use]
-    pub fn replies_to_sender(mut self, rate: Rate) -> Self {
-        self.settings.rates.replies_to_sender = rate;
+    pub fn replies_per_sender(mut self, rate: Rate) -> Self {
+        self.settings.rates.replies_per_sender = rate;
         self
     }
 
     /// Sets the rate of answered mails for each inbox. Default: 150 a day; OpenMail's own limit is
     /// 200.
     #[must_use]
-    pub fn replies_of_inbox(mut self, rate: Rate) -> Self {
-        self.settings.rates.replies_of_inbox = rate;
+    pub fn replies_per_inbox(mut self, rate: Rate) -> Self {
+        self.settings.rates.replies_per_inbox = rate;
         self
     }
 
@@ -182,7 +182,7 @@ impl GuardLayer {
     /// Sets a function that is called whenever a rule acts. It runs on the event's task, so it
     /// should return at once.
     #[must_use]
-    pub fn on_action(mut self, hook: impl Fn(&Guarding<'_>) + Send + Sync + 'static) -> Self {
+    pub fn on_action(mut self, hook: impl Fn(&GuardReport<'_>) + Send + Sync + 'static) -> Self {
         self.settings.hook = Some(Arc::new(hook));
         self
     }

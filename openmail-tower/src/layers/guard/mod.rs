@@ -62,7 +62,7 @@ mod waiting;
 
 pub use crate::seam::{CountFuture, CountLimit, CountNote, CountRequest, CountStore, Counted};
 pub use extract::Guarded;
-pub use layer::{GuardLayer, Guarding};
+pub use layer::{GuardLayer, GuardReport};
 pub use pause::Pause;
 pub use rates::Rate;
 pub use rule::{Action, Rule};

@@ -39,22 +39,22 @@ impl Rate {
 /// The rates of a guard.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rates {
-    pub(super) runs_for_sender: Rate,
-    pub(super) runs_of_inbox: Rate,
-    pub(super) replies_to_thread: Rate,
-    pub(super) replies_to_sender: Rate,
-    pub(super) replies_of_inbox: Rate,
+    pub(super) runs_per_sender: Rate,
+    pub(super) runs_per_inbox: Rate,
+    pub(super) replies_per_thread: Rate,
+    pub(super) replies_per_sender: Rate,
+    pub(super) replies_per_inbox: Rate,
     pub(super) repeats: Rate,
 }
 
 impl Default for Rates {
     fn default() -> Self {
         Self {
-            runs_for_sender: Rate::new(30, HOUR),
-            runs_of_inbox: Rate::new(500, HOUR),
-            replies_to_thread: Rate::new(5, HOUR),
-            replies_to_sender: Rate::new(20, DAY),
-            replies_of_inbox: Rate::new(150, DAY),
+            runs_per_sender: Rate::new(30, HOUR),
+            runs_per_inbox: Rate::new(500, HOUR),
+            replies_per_thread: Rate::new(5, HOUR),
+            replies_per_sender: Rate::new(20, DAY),
+            replies_per_inbox: Rate::new(150, DAY),
             repeats: Rate::new(3, HOUR),
         }
     }
@@ -119,18 +119,18 @@ impl Rates {
     }
 
     fn runs(&self, mail: &MessageReceived, sender: Option<&Address>) -> Vec<CountLimit> {
-        let sender = sender.and_then(|it| self.runs_for_sender.limit(of_sender("run", mail, it)));
-        let inbox = self.runs_of_inbox.limit(["runs:", mail.inbox_id.as_str()].concat());
+        let sender = sender.and_then(|it| self.runs_per_sender.limit(of_sender("run", mail, it)));
+        let inbox = self.runs_per_inbox.limit(["runs:", mail.inbox_id.as_str()].concat());
         sender.into_iter().chain(inbox).collect()
     }
 
     fn replies(&self, mail: &MessageReceived, sender: Option<&Address>) -> Vec<CountLimit> {
         let thread = mail.thread_id.as_ref().and_then(|thread| {
-            self.replies_to_thread.limit(in_inbox("thread", mail, thread.as_str()))
+            self.replies_per_thread.limit(in_inbox("thread", mail, thread.as_str()))
         });
         let sender =
-            sender.and_then(|it| self.replies_to_sender.limit(of_sender("reply", mail, it)));
-        let inbox = self.replies_of_inbox.limit(["replies:", mail.inbox_id.as_str()].concat());
+            sender.and_then(|it| self.replies_per_sender.limit(of_sender("reply", mail, it)));
+        let inbox = self.replies_per_inbox.limit(["replies:", mail.inbox_id.as_str()].concat());
         thread.into_iter().chain(sender).chain(inbox).collect()
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 
 use super::{
     extract::Guarded,
-    layer::{Guarding, Settings},
+    layer::{GuardReport, Settings},
     rule::{Action, Fired, Rule},
     sketch::Sketch,
     waiting::LONGEST,
@@ -193,7 +193,7 @@ impl Settings {
     fn tell(&self, Fired { rule, action, reason }: Fired, event: &VerifiedEvent) {
         telemetry::guarded(action.as_str(), rule.as_str(), reason);
         if let Some(hook) = &self.hook {
-            hook(&Guarding { action, rule, reason, event });
+            hook(&GuardReport { action, rule, reason, event });
         }
     }
 

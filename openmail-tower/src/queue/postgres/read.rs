@@ -1,13 +1,9 @@
 //! Read-only queries.
 
-use std::time::Duration;
-
-use sqlx::Row;
-
 use crate::{
     queue::{
         entry::{Counts, DeadLetter, EntryId},
-        sql::row::{buried, letter, letter_columns},
+        sql::row::{self, buried, letter, letter_columns},
     },
     seam::StoredEvent,
 };
@@ -37,19 +33,7 @@ pub(super) async fn counts(database: &Database) -> sqlx::Result<Counts> {
     .await?;
     let workers = presence::alive(&mut work).await?;
     work.commit().await?;
-    let count = |column: usize| row.try_get(column).map(|count: i64| count.unsigned_abs());
-    let (held_due, held_waiting) = (count(3)?, count(4)?);
-    let oldest: Option<i64> = row.try_get(7)?;
-    Ok(Counts {
-        ready: count(0)?.saturating_sub(held_due),
-        waiting: count(1)?.saturating_sub(held_waiting),
-        running: count(2)?,
-        held: held_due + held_waiting,
-        blocked: count(5)?,
-        dead: count(6)?,
-        oldest: oldest.map(|millis| Duration::from_millis(millis.unsigned_abs())),
-        workers,
-    })
+    Ok(Counts { workers, ..row::counts(&row)? })
 }
 
 pub(super) async fn dead_letters(

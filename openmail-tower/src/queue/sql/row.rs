@@ -7,7 +7,7 @@ use sqlx::{ColumnIndex, Decode, Row, Type};
 use crate::{event::InboxId, seam::StoredEvent};
 
 use crate::queue::{
-    entry::{DeadLetter, EntryId, Role},
+    entry::{Counts, DeadLetter, EntryId, Role},
     lease::{Claimed, DeadReport, Lease},
 };
 
@@ -83,10 +83,17 @@ where
     String: Decode<'r, R::Database> + Type<R::Database>,
 {
     let error: Option<String> = row.try_get(3)?;
-    let times = [time(row.try_get(4)?), time(row.try_get::<Option<i64>, _>(5)?.unwrap_or(0))];
+    let queued_at = time(row.try_get(4)?);
+    let buried_at = time(row.try_get::<Option<i64>, _>(5)?.unwrap_or(0));
     let (id, attempts) = (EntryId(row.try_get(0)?), small(row.try_get(2)?));
-    let mut letter =
-        DeadLetter::new(id, row.try_get(1)?, attempts, error.unwrap_or_default(), times);
+    let mut letter = DeadLetter::new(
+        id,
+        row.try_get(1)?,
+        attempts,
+        error.unwrap_or_default(),
+        queued_at,
+        buried_at,
+    );
     letter.event_id = row.try_get(6)?;
     letter.inbox_id = row.try_get(7)?;
     letter.thread_id = row.try_get(8)?;
@@ -120,6 +127,30 @@ where
 {
     let letter = letter(row)?;
     Ok(DeadReport::new(Lease::new(letter.id, row.try_get(10)?, None), letter))
+}
+
+/// Reads these columns: the number of entries that are due, that wait for their time, and that are
+/// leased; how many of the first and of the second are on hold; the number of blocked entries and of
+/// dead letters; and for how many milliseconds the oldest one has been due. `workers` is left at 0.
+pub(in crate::queue) fn counts<'r, R>(row: &'r R) -> sqlx::Result<Counts>
+where
+    R: Row,
+    usize: ColumnIndex<R>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let count = |column: usize| row.try_get(column).map(|count: i64| count.unsigned_abs());
+    let (held_due, held_waiting) = (count(3)?, count(4)?);
+    let oldest: Option<i64> = row.try_get(7)?;
+    Ok(Counts {
+        ready: count(0)?.saturating_sub(held_due),
+        waiting: count(1)?.saturating_sub(held_waiting),
+        running: count(2)?,
+        held: held_due + held_waiting,
+        blocked: count(5)?,
+        dead: count(6)?,
+        oldest: oldest.map(|millis| Duration::from_millis(millis.unsigned_abs())),
+        workers: 0,
+    })
 }
 
 fn role(role: i64) -> Role {

@@ -1,15 +1,15 @@
 //! Read-only queries.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use sqlx::{Row, SqlitePool};
+use sqlx::SqlitePool;
 
 use crate::{
     queue::{
         entry::{Counts, DeadLetter, EntryId},
         sql::{
             millis,
-            row::{buried, letter, letter_columns},
+            row::{self, buried, letter, letter_columns},
         },
     },
     seam::StoredEvent,
@@ -34,19 +34,7 @@ pub(super) async fn counts(pool: &SqlitePool) -> sqlx::Result<Counts> {
     .bind(wall())
     .fetch_one(pool)
     .await?;
-    let count = |column: usize| row.try_get(column).map(|count: i64| count.unsigned_abs());
-    let (held_due, held_waiting) = (count(3)?, count(4)?);
-    let oldest: Option<i64> = row.try_get(7)?;
-    Ok(Counts {
-        ready: count(0)?.saturating_sub(held_due),
-        waiting: count(1)?.saturating_sub(held_waiting),
-        running: count(2)?,
-        held: held_due + held_waiting,
-        blocked: count(5)?,
-        dead: count(6)?,
-        oldest: oldest.map(|millis| Duration::from_millis(millis.unsigned_abs())),
-        workers: 0,
-    })
+    row::counts(&row)
 }
 
 /// Returns the machine's time. The store's is ahead of it by the offset in the file.

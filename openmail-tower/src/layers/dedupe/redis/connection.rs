@@ -21,7 +21,7 @@ use tokio::{
 /// Maximum time to connect, and maximum time for an answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A caller that drops a command sooner than this may have had reasons of its own.
+/// If a caller drops a command sooner than this, the connection may not be to blame.
 const GIVEN_UP: Duration = Duration::from_millis(100);
 
 /// Routers forget a silent connection within minutes; keep-alive packets prevent that.

@@ -1,0 +1,60 @@
+//! Starts the program and reads what it prints.
+
+use std::{process::Stdio, time::Duration};
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    time::timeout,
+};
+
+/// Longer than anything here takes, on any machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running program, killed on drop.
+pub(crate) struct Program {
+    pub(crate) child: Child,
+    stdout: Lines<BufReader<ChildStdout>>,
+    /// The first thing that was sought on its standard error.
+    pub(crate) address: String,
+}
+
+impl Program {
+    /// Starts the program with these variables and no others, and waits for a line of its standard
+    /// error in which `find` finds an address.
+    pub(crate) async fn start(
+        variables: &[(&str, &str)],
+        find: impl Fn(&str) -> Option<String>,
+    ) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_example-agent"))
+            .env_clear()
+            .env("OPENMAIL_LISTEN", "127.0.0.1:0")
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("it starts");
+        let mut stderr = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+        let address = async {
+            loop {
+                let line = stderr.next_line().await.expect("text").expect("it says its address");
+                if let Some(address) = find(&line) {
+                    return address;
+                }
+            }
+        };
+        let address = timeout(PATIENCE, address).await.expect("it starts in time");
+        // A full pipe would hold the program up.
+        tokio::spawn(async move { while let Ok(Some(_)) = stderr.next_line().await {} });
+        let stdout = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        Self { child, stdout, address }
+    }
+
+    /// Returns the next line of its standard output, which is JSON.
+    pub(crate) async fn line(&mut self) -> Value {
+        let line = timeout(PATIENCE, self.stdout.next_line()).await.expect("a reply in time");
+        serde_json::from_str(&line.expect("text").expect("a line")).expect("JSON")
+    }
+}
