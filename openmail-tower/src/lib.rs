@@ -6,11 +6,11 @@
 //!
 //! ```text
 //! http::Request
-//!   └ Verify         head, body, signature, form      VerifyLayer
-//!   └ Endpoint       outcome → HTTP answer, deadline  webhook(layer, events)
+//!   └ Verify         head, body, signature, type         VerifyLayer
+//!   └ Endpoint       outcome → HTTP response, deadline   webhook(layer, events)
 //! ── from here on there is no HTTP: Service<VerifiedEvent, Response = Outcome> ──
-//!   └ Dedupe         one run an event                 dedupe::DedupeLayer
-//!   └ Enqueue        written down, run by a Worker    queue::Enqueue
+//!   └ Dedupe         one run for each event              dedupe::DedupeLayer
+//!   └ Enqueue        stored, and run later by a Worker   queue::Enqueue
 //!   └ EventRouter    event → inbox_id → handler
 //!   └ handler        #[openmail_handler] async fn
 //! ```

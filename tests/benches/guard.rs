@@ -16,7 +16,7 @@ use openmail_tower::{
 use tower::{Layer, Service};
 
 const ROUNDS: usize = 41;
-/// So many inboxes have mails in turn, each of its own senders.
+/// The number of inboxes that receive mail in turn. Each has its own senders.
 const INBOXES: usize = 1_000;
 const SENDERS: usize = 20;
 
@@ -25,7 +25,7 @@ async fn handler(mail: &MessageReceived) {
     black_box(mail);
 }
 
-/// Gives mails of a text of so many bytes, in turn.
+/// Returns mails with a text of this many bytes, in turn.
 fn mails(bytes: usize) -> impl FnMut() -> VerifiedEvent {
     const WORDS: [&str; 8] =
         ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven"];

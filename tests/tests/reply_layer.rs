@@ -19,7 +19,7 @@ fn api() -> FakeApi {
     FakeApi::start(env!("CARGO_BIN_EXE_fake_api"))
 }
 
-/// A mail that OpenMail knows: `msg` of thread `thr`, from `ada@example.com`.
+/// Adds the event's mail, from `ada@example.com`, to its thread in the API, with `more` fields.
 async fn known(api: &FakeApi, event: &TestEvent, more: &[(&str, Value)]) {
     let mut message = json!({
         "id": event.json()["message"]["id"], "direction": "inbound", "fromAddr": "Ada <ada@example.com>",
@@ -36,7 +36,7 @@ fn mail() -> TestEvent {
     TestEvent::message_received().from("Ada <ada@example.com>").subject("Help")
 }
 
-/// The status and the code of the answer to a delivery whose handler returns this.
+/// Returns the status and the code of the response to a delivery whose handler returns this.
 async fn delivered<R>(api: &FakeApi, event: &TestEvent, returns: R) -> (u16, String)
 where
     R: Fn() -> Result<Outcome, HandlerError> + Send + Sync + 'static,
@@ -110,7 +110,7 @@ async fn five_deliveries_to_two_replicas_send_one_reply() {
     let api = api();
     let event = mail();
     known(&api, &event, &[]).await;
-    // Each run of the handler writes another text, as a model does.
+    // Each run of the handler writes a different text, as a model does.
     let runs = Arc::new(std::sync::atomic::AtomicU32::new(0));
     let mut replicas = Vec::new();
     for attempt in 1..=5 {
@@ -159,7 +159,7 @@ async fn response_of_the_api_decides_the_response_to_the_delivery() {
         (Fault::refusal(403, "reputation_suspended"), 503, "retry_later"),
         (Fault::refusal(401, "unauthorized"), 503, "retry_later"),
         (Fault::refusal(500, "internal"), 500, "handler_failed"),
-        // The reply fails for good, and not the event.
+        // The reply fails permanently, the event does not.
         (Fault::refusal(422, "recipient_suppressed"), 200, ""),
         // It was sent before.
         (reused, 200, ""),

@@ -1,7 +1,7 @@
 //! Optional fields of any form: understood, absent, or kept unchanged.
 //!
-//! An optional field in an unforeseen form must not cost the mail. It is read in the same single
-//! pass as the rest: the first byte of a JSON value tells its type.
+//! An optional field in an unforeseen form must not make the mail unreadable. It is read in the
+//! same single pass as the rest: the first byte of a JSON value tells its type.
 
 use std::{fmt, marker::PhantomData};
 

@@ -99,7 +99,7 @@ impl Message {
 payload! {
     /// A file attached to a mail.
     ///
-    /// Fetching `url` takes your API key, and redirects to a signed address that is valid for 15
+    /// Fetching `url` requires your API key, and redirects to a signed address that is valid for 15
     /// minutes. Send the key to OpenMail's API host only, never to the address it redirects to.
     pub struct Attachment {
         /// Its id, if OpenMail gives one.

@@ -30,7 +30,7 @@ const LIST: usize = 4 * size_of::<Value>();
 /// takes less. Its key and its text are allocated separately.
 const ITEM: usize = ENTRY * 5 / 2 + 2 * SMALLEST;
 
-/// What the objects, lists and fields of an ordinary mail amount to in this count.
+/// The objects, lists and fields of an ordinary mail, counted in this way.
 const FRAME: usize = 8 << 10;
 
 /// Returns the maximum size of the parsed event in bytes, approximately.
@@ -40,7 +40,7 @@ const FRAME: usize = 8 << 10;
 /// parts.
 pub(crate) fn weight(json: &[u8]) -> usize {
     let most = json.len() * 4 + FRAME;
-    // Text holds few of these. Where there are many, it is no use to find them all.
+    // Text has few brackets. If there are too many, the rest of them need not be counted.
     let opened = memchr2_iter(b'{', b'[', json).take(most / OBJECT + 1).count();
     if opened * OBJECT + memchr_iter(b',', json).count() * ITEM <= most {
         return json.len();

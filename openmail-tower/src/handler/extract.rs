@@ -96,8 +96,8 @@ macro_rules! ids {
     ($($type:ty, $name:literal, $event:ident => $take:expr;)*) => {$(
         impl<'e, S> FromEvent<'e, S> for $type {
             fn from_event($event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
-                // Not permanent: an event of this kind without it is something new, and no mail may
-                // be lost because of something new.
+                // Not permanent: OpenMail may have changed this kind of event, and no change may
+                // lose a mail.
                 $take.ok_or_else(|| HandlerError::failed(absent($name)))
             }
         }

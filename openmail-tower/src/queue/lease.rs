@@ -70,8 +70,8 @@ pub struct Claimed {
     pub lease: Lease,
     /// Whether it is an event or a reply.
     pub role: Role,
-    /// The number of this run, from 1. Runs that were released, given back, or lost beside other
-    /// runs do not count.
+    /// The number of this run, from 1. Runs do not count if they were released, given back, or lost
+    /// while other runs were in progress.
     pub attempt: u32,
     /// Whether the entry must run alone, because its last two runs were lost with their workers.
     pub suspect: bool,

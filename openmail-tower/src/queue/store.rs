@@ -38,11 +38,11 @@ use super::{
 ///   the lane's order again when it is due. All this holds across all processes that use the store.
 /// - An expired lease makes its entry due. Until another worker claims it, its holder may still
 ///   renew or settle it; afterwards its token no longer changes anything.
-/// - A run that is lost with its worker uses no attempt the first two times: entries that ran
-///   at the same time as the one that crashed the worker must not pay for it. After the second time in a row the
-///   entry is a [suspect](super::Claimed::suspect) and runs alone. If it is lost again, that run
-///   counts ([`was_lost`](super::Claimed::was_lost)). Once its worker settles it, it is an ordinary
-///   entry again, except after a claim that `was_lost`.
+/// - A run that is lost with its worker uses no attempt the first two times: entries that ran at
+///   the same time as the one that crashed the worker must not pay for it. After the second time in
+///   a row, the entry is a [suspect](super::Claimed::suspect) and runs alone. If it is lost again,
+///   that run counts ([`was_lost`](super::Claimed::was_lost)). Once its worker settles it, it is an
+///   ordinary entry again, except after a claim that `was_lost`.
 /// - Only the store's clock is used, so that the machines that share it agree.
 ///
 /// Clones share one store. `queue::contract::check` (feature `test-util`) checks an implementation
@@ -143,8 +143,9 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
     fn requeue_inbox(&self, inbox_id: &str)
     -> impl Future<Output = Result<u64, QueueError>> + Send;
 
-    /// Returns where the guards of this store's workers count, so that replicas count together and a
-    /// restart forgets nothing. Default: `None`, and each guard counts in memory.
+    /// Returns the store in which the guards of this store's workers count, so that replicas share
+    /// the counts and a restart does not reset them. Default: `None`, so that each guard counts in
+    /// memory.
     #[cfg(feature = "guard")]
     fn count_store(&self) -> Option<Arc<dyn CountStore>> {
         None

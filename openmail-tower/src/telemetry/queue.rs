@@ -68,7 +68,7 @@ pub(crate) fn unreported(id: impl fmt::Display, error: &dyn fmt::Display) {
     log::unreported(&id, error);
 }
 
-/// What became of the reply with this key could not be told.
+/// The state of the reply with this key could not be reported.
 pub(crate) fn untold(key: &str, error: &dyn fmt::Display) {
     log::untold(key, error);
 }

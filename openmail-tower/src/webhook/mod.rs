@@ -23,8 +23,8 @@
 //! | handler asks for time; deadline passed (default: 12 s); secrets, store or queue unreachable | 503, `Retry-After` | `retry_later`, `deadline_exceeded`, `unavailable` |
 //! | wired without [`VerifyLayer`]; a reply that nothing sends | 500 | `missing_layer` |
 //!
-//! The body is `{"error":"<code>","message":"<one sentence>"}`. It never holds a secret, an expected
-//! signature or a handler's error text; the log says what helps to mend the matter.
+//! The body is `{"error":"<code>","message":"<one sentence>"}`. It never contains a secret, an
+//! expected signature or a handler's error text. The log contains the details.
 
 mod answer;
 #[cfg(feature = "axum")]

@@ -1,7 +1,8 @@
-//! `#[openmail_handler]`: never a panic, whatever its arguments and its function are, and always
-//! items as the answer.
+//! Fuzzes `#[openmail_handler]`: no arguments and no function make it panic, and it always returns
+//! items.
 //!
-//! The first line holds the arguments, the rest the function; without one there is a good one.
+//! The first line of the input holds the arguments, the rest the function. Without a rest, a valid
+//! function is used.
 
 #![no_main]
 
@@ -28,7 +29,7 @@ fuzz_target!(|text: &str| {
     let Ok(args) = args.parse::<TokenStream>() else { return };
     let Ok(item) = function.parse::<TokenStream>() else { return };
     let expanded = expand::expand(args, &item);
-    // A body is left as it was written, and need not parse.
+    // The attribute copies the body of the function unchanged, so it may not parse.
     if function == GOOD {
         let file: syn::File = syn::parse2(expanded).expect("items");
         assert!(file.items.len() > 1);

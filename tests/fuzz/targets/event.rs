@@ -1,11 +1,13 @@
-//! `Event::from_slice`: never a panic, and what it reads it writes and reads again as the same.
+//! Fuzzes `Event::from_slice`: it never panics, and an event that it has parsed can be written and
+//! parsed again without a change.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use openmail_tower::Event;
 
-/// A bare attachment is written as a list of one, and so one level deeper; the parser stops at 128.
+/// A single attachment outside a list is written as a list, one level deeper. The parser's limit is
+/// 128 levels.
 const DEEP: usize = 120;
 
 fuzz_target!(|json: &[u8]| {

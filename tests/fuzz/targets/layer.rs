@@ -1,9 +1,10 @@
-//! The layer: never a panic, never a request through that is not signed, and always one that is,
-//! however its body is split.
+//! Fuzzes the layer: it never panics, never passes on a request that is not signed, and always
+//! passes on one that is, however its body is split.
 //!
-//! The input is a request much as HTTP/1 writes it: a line whose bytes say how the body is split,
-//! the method, headers, an empty line, the body. `@` as `X-Signature` stands for the right one. A
-//! second judge, which shares no code with the layer, says what must become of it.
+//! The input resembles an HTTP/1 request: a line whose bytes say how the body is split, then the
+//! method, the headers, an empty line and the body. `@` as `X-Signature` stands for the right
+//! signature. A second judge, which shares no code with the layer, says what must happen to the
+//! request.
 
 #![no_main]
 
@@ -32,8 +33,8 @@ const LIMIT: usize = 1024;
 
 thread_local! {
     static RUNTIME: Runtime = Builder::new_current_thread().enable_time().build().unwrap();
-    // One for all inputs, with no more than the heaviest needs: what requests left behind of the
-    // budget would add up, and fail others.
+    // One layer for all inputs, with no more budget than the heaviest one needs: whatever a request
+    // failed to release would add up, and later requests would fail.
     static LAYER: VerifyLayer = VerifyLayer::new(Secret::new(SECRET).unwrap())
         .clock(|| UNIX_EPOCH + Duration::from_secs(NOW))
         .body_limit(LIMIT)
@@ -142,7 +143,7 @@ const TRAILERS: u8 = 254;
 /// Is not ready, once.
 const PENDING: u8 = 253;
 
-/// A body in frames as long as the bytes of `split` say, and the rest in one.
+/// A body in frames whose lengths are the bytes of `split`, and a last frame with the rest.
 struct Frames {
     split: Vec<u8>,
     next: usize,

@@ -1,4 +1,4 @@
-//! What OpenMail limits, suspends or does not let in is waited for.
+//! Replies wait for OpenMail's limits and suspensions to end, and for a valid key.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn limited_reply_waits_and_delays_only_its_thread() {
 async fn limited_reply_waits_up_to_thirty_days() {
     const DAY: u64 = 24 * 3600 * 1000;
     let setup = Setup::new().await;
-    // An outage would not be waited for at all.
+    // With this, a reply would not wait for an outage at all.
     let worker = || setup.worker(setup.api.openmail()).max_age(Duration::ZERO);
     for (number, (status, code)) in [
         (401, "unauthorized"),
@@ -64,7 +64,7 @@ async fn limited_reply_waits_up_to_thirty_days() {
         setup.until(code, |counts| counts.waiting == 1 && counts.running == 0).await;
         running.abort();
         let _ = running.await;
-        // The limit lasts for 29 days and more, and then for longer than is waited for.
+        // The limit has lasted for 29 days, and then for longer than a reply may wait.
         setup.api.faults([limit(1).header("retry-after", "3600")]).await;
         setup.change(&format!("put_off_at = put_off_at - {}, due_at = 0", 29 * DAY)).await;
         let running = tokio::spawn(worker().run(std::future::pending()));

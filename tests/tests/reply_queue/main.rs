@@ -1,4 +1,4 @@
-//! Replies that the queue's worker writes down and sends.
+//! Replies that the queue's worker stores and sends.
 
 mod limits;
 mod reports;
@@ -74,7 +74,7 @@ async fn permanent_refusal_becomes_a_dead_letter_with_its_code() {
 #[tokio::test]
 async fn day_old_reply_is_looked_up_before_it_is_sent_again() {
     let setup = Setup::new().await;
-    // The answer is lost, and then the API is away for a day.
+    // The response is lost, and then the API refuses requests for a day.
     let limit = Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "3600").times(1);
     setup.api.faults([Fault::lost_answer().times(1), limit]).await;
     setup.mail("inb_1", "thr_1", "m1").await;

@@ -14,7 +14,7 @@ use crate::setup::{Setup, accepted};
 
 type Told = Arc<Mutex<Vec<ReplyReport>>>;
 
-/// Runs a worker whose hook fails, after it has taken its time with each reply that was queued.
+/// Runs a worker whose hook always fails, and is slow to report that a reply was queued.
 fn work(setup: &Setup, told: &Told) -> JoinHandle<usize> {
     let told = Arc::clone(told);
     let hook = service_fn(move |report: ReplyReport| {
@@ -55,7 +55,7 @@ async fn each_state_of_a_reply_is_reported_even_by_another_worker() {
     until(&told, 6).await;
     worker.abort();
     let _ = worker.await;
-    // What follows is told by a worker that knows nothing of the one before.
+    // From here on, a new worker reports, which knows nothing of the first one.
     let worker = work(&setup, &told);
     assert_eq!(setup.store.release_held(None).await.unwrap(), 1);
     until(&told, 7).await;

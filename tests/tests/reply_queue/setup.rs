@@ -25,7 +25,7 @@ use tokio::{
 };
 use tower::{Service, service_fn};
 
-/// What a worker runs.
+/// The handler that a worker runs.
 pub(crate) trait Handler:
     Service<VerifiedEvent, Response = Outcome, Error = HandlerError, Future: Send> + Clone + Send
 {
@@ -56,7 +56,7 @@ impl Setup {
         Self { api, store, queue, folder, runs: Arc::default() }
     }
 
-    /// Runs a worker whose handler writes another text each time.
+    /// Runs a worker whose handler writes a different text each time.
     pub(crate) fn work(&self) -> JoinHandle<usize> {
         self.work_for(self.api.openmail())
     }
@@ -92,7 +92,7 @@ impl Setup {
         pool.close().await;
     }
 
-    /// The errors of the dead letters, which are then dropped.
+    /// Returns the errors of the dead letters, and drops them.
     pub(crate) async fn buried(&self) -> Vec<String> {
         let letters = self.store.dead_letters(None, 10).await.unwrap();
         for letter in &letters {
@@ -140,7 +140,7 @@ pub(crate) fn mail(inbox: &str, thread: &str, id: &str) -> TestEvent {
         .message_field("id", id)
 }
 
-/// To whom each request was.
+/// Returns the recipient of each request.
 pub(crate) fn to(sends: &[Seen]) -> Vec<String> {
     let to = |seen: &Seen| {
         let body: Value = serde_json::from_str(&seen.body).unwrap();

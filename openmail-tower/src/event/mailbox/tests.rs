@@ -175,7 +175,7 @@ fn text_without_a_single_address_at_the_end_has_no_sender() {
         "host!user",
     ];
     for text in SHAPES {
-        // A line break beside the address is only whitespace.
+        // A line break next to the address is only whitespace.
         check(text, None);
     }
     println!("{} shapes without a sender", SHAPES.len());

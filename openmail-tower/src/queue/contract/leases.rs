@@ -114,7 +114,7 @@ async fn a_lease_that_ran_out<St: QueueStore>(probe: &Probe<St>) {
     assert!(probe.is_idle().await);
 }
 
-/// The first two times beside other runs, and then alone.
+/// Its run is lost twice while other runs are in progress, and then while it runs alone.
 async fn run_lost_with_its_worker<St: QueueStore>(probe: &Probe<St>) {
     probe.add(Some("lost")).await;
     for _ in 0..2 {

@@ -20,8 +20,8 @@ impl CountStore for PostgresStore {
     }
 }
 
-/// Two who count under one key at the same time would not see each other, so each holds the key's
-/// lock until it has committed.
+/// Two transactions that count under one key at the same time would not see each other's counts, so
+/// each holds the key's lock until it has committed.
 async fn count(database: &Database, request: &CountRequest) -> sqlx::Result<Counted> {
     let columns = Columns::of(request);
     let names = columns.names.iter().chain([&columns.notes]).map(String::as_str);
@@ -58,7 +58,8 @@ async fn count(database: &Database, request: &CountRequest) -> sqlx::Result<Coun
     Ok(counted)
 }
 
-/// Removes up to `limit` counts whose windows are over. It waits for nobody, so it comes last.
+/// Removes up to `limit` counts whose windows are over. It skips locked ones, so it waits for no
+/// other transaction.
 pub(super) async fn prune(connection: &mut PgConnection, limit: i64) -> sqlx::Result<()> {
     sqlx::query(
         "DELETE FROM openmail_counts WHERE (name, id) IN (

@@ -1,4 +1,4 @@
-//! What a guard counts, as either database holds it: one statement asks, one writes.
+//! The SQL of a guard's counts, for either database: one statement reads them, one adds to them.
 
 use std::time::Duration;
 
@@ -12,15 +12,17 @@ use crate::{
 
 use super::millis;
 
-/// How many notes are read at most, the latest.
+/// The maximum number of notes to read, starting with the latest.
 pub(in crate::queue) const NOTES: i64 = 256;
-/// How many counts whose windows are over are removed by each request that counts: more than it adds.
+/// The number of expired counts that each request removes: more than it adds.
 pub(in crate::queue) const PRUNED: i64 = 16;
-/// How many are removed along with the entries that are [pruned](crate::queue::QueueStore::prune).
+/// The number of expired counts removed along with the entries that are
+/// [pruned](crate::queue::QueueStore::prune).
 pub(in crate::queue) const PAGE: i64 = 1_000;
 
-/// The question. `$1` is the id, `$2` the name of the notes, `$3` their window; the limits have the
-/// columns `number`, `name` and `length`, the clock the column `ms`.
+/// Reads what is counted. `$1` is the id, `$2` the name of the notes, `$3` their window, and `$4`
+/// the maximum number of notes. The limits have the columns `number`, `name` and `length`, the
+/// clock has the column `ms`.
 macro_rules! seen {
     ($limits:literal, $clock:literal) => {
         concat!(
@@ -50,7 +52,8 @@ macro_rules! seen {
     };
 }
 
-/// Counts what was not counted yet. The counts have the columns `name`, `id` and `length`.
+/// Adds counts, except those that exist and have not expired. The counts have the columns `name`,
+/// `id` and `length`.
 macro_rules! add {
     ($counts:literal, $now:literal) => {
         concat!(
@@ -71,18 +74,18 @@ macro_rules! add {
 
 pub(in crate::queue) use {add, seen};
 
-/// A request as the columns hold it.
+/// A request, as parameters of the statements.
 #[derive(Debug)]
 pub(in crate::queue) struct Columns {
     pub(in crate::queue) id: String,
-    /// First those that are taken, then those that are checked.
+    /// The limits under which the id is counted, followed by those that are only checked.
     pub(in crate::queue) names: Vec<String>,
     pub(in crate::queue) lengths: Vec<i64>,
     pub(in crate::queue) notes: String,
     pub(in crate::queue) notes_length: i64,
 }
 
-/// What is to be counted.
+/// The counts to add.
 #[derive(Debug, Default)]
 pub(in crate::queue) struct New {
     pub(in crate::queue) names: Vec<String>,
@@ -90,7 +93,7 @@ pub(in crate::queue) struct New {
     pub(in crate::queue) lengths: Vec<i64>,
 }
 
-/// What there is under a limit's key.
+/// What is counted under the key of a limit.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     is_counted: bool,
@@ -98,7 +101,8 @@ struct Seen {
     oldest: Option<i64>,
 }
 
-/// A key in place of itself: it names a sender, and is any text.
+/// Returns the name under which a key is stored. It hides the key, which may name a sender, and has
+/// a fixed length.
 pub(in crate::queue) fn name(key: &str) -> String {
     hex::encode(&Sha256::digest(key)[..16])
 }
@@ -116,7 +120,7 @@ impl Columns {
         }
     }
 
-    /// Returns the answer, what is to be counted, and the database's time.
+    /// Returns the answer, the counts to add, and the database's time.
     pub(in crate::queue) fn judge<'r, R>(
         self,
         request: &CountRequest,
@@ -167,7 +171,7 @@ impl Columns {
 }
 
 impl Seen {
-    /// Returns the time until a limit has room; `None` where it has.
+    /// Returns the time until a limit has room; `None` if it has room now.
     fn full(self, limit: &CountLimit, now: i64) -> Option<Duration> {
         if self.is_counted || self.count < i64::from(limit.most) {
             return None;

@@ -1,4 +1,4 @@
-//! Services of the user's that are told what has happened.
+//! Calls the program's services that observe the queue.
 
 use std::{
     future::{Future, poll_fn},
@@ -24,7 +24,7 @@ pub(super) trait Take<T>: Send + Sync {
     fn take(&self, told: T) -> Taken<'_>;
 }
 
-/// One call begins after the other, so the service need not be `Sync`.
+/// Calls begin one after another, so the service need not be `Sync`.
 impl<S, T> Take<T> for Mutex<S>
 where
     T: Send + 'static,

@@ -33,7 +33,7 @@ struct Hold {
     inbox_id: Option<String>,
     weight: u64,
     is_suspect: bool,
-    /// Until when no other worker can claim it, by this machine's monotonic clock.
+    /// The time until which no other worker can claim it, by this machine's monotonic clock.
     until: watch::Sender<Instant>,
     phase: Phase,
 }

@@ -88,7 +88,7 @@ impl Reports {
     }
 }
 
-/// What is to be told once a settlement is written down; if it is not, nothing is.
+/// Reports that are sent once a settlement is stored, or not at all if it cannot be stored.
 pub(super) struct Prepared {
     all: Reports,
     role: Role,
@@ -98,14 +98,14 @@ pub(super) struct Prepared {
 
 impl Prepared {
     pub(super) async fn tell(mut self, written: &Settlement) {
-        // It may be another one than was meant, if the store refused that.
+        // If the store refused the settlement, `written` is another one.
         let state = match (self.role, written) {
             (Role::Event, Settlement::Done { .. }) => Some(ReplyState::Queued),
             (Role::Event, _) => None,
             (Role::Reply, Settlement::Done { .. }) => Some(ReplyState::Sent),
             (Role::Reply, Settlement::Hold { .. }) => Some(ReplyState::Held),
             (Role::Reply, Settlement::Bury { .. }) => Some(ReplyState::Failed),
-            // It is tried again.
+            // The reply will be tried again.
             (Role::Reply, _) => None,
         };
         let Some(state) = state else { return };
@@ -113,7 +113,7 @@ impl Prepared {
             if state != ReplyState::Queued {
                 let queued = lock(&self.all.queued).get(&report.key).cloned();
                 if let Some(mut queued) = queued {
-                    // It ends with an error: the channel has closed.
+                    // An error means that the channel has closed, so the reply was reported.
                     let _ = queued.changed().await;
                 }
             }

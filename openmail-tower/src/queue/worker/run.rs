@@ -66,7 +66,7 @@ pub(super) struct Ended {
     pub(super) outcome: &'static str,
     pub(super) settlement: Settlement,
     pub(super) observed: Option<telemetry::Run>,
-    /// What to tell once it is written down.
+    /// The reports to send once the settlement is stored.
     pub(super) reports: Option<Prepared>,
 }
 

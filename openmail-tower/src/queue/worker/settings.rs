@@ -255,8 +255,8 @@ impl<St, E> Worker<St, E> {
         self
     }
 
-    /// Calls a service for each reply that was queued, sent, put on hold, or failed for good, once that
-    /// is committed.
+    /// Sets a service that is called for each reply that was queued, sent, put on hold, or has
+    /// failed permanently, once that is committed.
     ///
     /// The worker that changed the reply's state calls it, once: if its process is killed between the
     /// commit and the call, that change is not reported. A worker reports that a reply was queued

@@ -17,7 +17,8 @@ use crate::{
 
 use super::look::pause;
 
-/// Settles an entry, and returns what was written down; `None` if the lease was lost or let go.
+/// Settles an entry, and returns the settlement that was stored; `None` if the lease was lost or
+/// given up.
 ///
 /// If the store is unreachable, this waits for it: the event has run, and losing the result would
 /// mean running it again. What the store refuses permanently is not repeated forever: it is tried

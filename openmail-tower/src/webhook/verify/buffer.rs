@@ -32,7 +32,7 @@ enum Pieces {
     Many(Copies),
 }
 
-/// Frames, one after the other, in pieces of which only the last has room left.
+/// The frames one after another, in pieces of which only the last has room left.
 #[derive(Debug)]
 struct Copies {
     full: Vec<Vec<u8>>,
@@ -135,7 +135,7 @@ impl Copies {
         self.full_length + self.last.capacity()
     }
 
-    /// Adds a frame, where the whole is to have this capacity.
+    /// Adds a frame, after which the capacity of all pieces is `capacity`.
     fn append(&mut self, mut frame: &[u8], capacity: usize) {
         loop {
             self.grow_last(SMALL.min(capacity - self.full_length));
@@ -168,7 +168,7 @@ impl Copies {
             return mem::take(&mut self.last);
         }
         let mut bytes = Vec::with_capacity(self.len());
-        // Freed and not left to other bodies: what is verified takes memory of another kind.
+        // Freed rather than passed on, since the memory of an event does not come from pieces.
         for piece in mem::take(&mut self.full).into_iter().chain([mem::take(&mut self.last)]) {
             bytes.extend_from_slice(&piece);
         }
@@ -195,7 +195,7 @@ mod tests {
         Buffer::new(limit, declared, Budget::new(1 << 30).reservation(declared))
     }
 
-    /// What is allocated.
+    /// Returns the number of allocated bytes.
     fn capacity(buffer: &Buffer) -> usize {
         match &buffer.pieces {
             Pieces::One(bytes) => bytes.len(),
