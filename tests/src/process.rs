@@ -73,6 +73,15 @@ impl Process {
         };
         Memory { now: field("VmRSS:"), peak: field("VmHWM:") }
     }
+
+    /// Ends its standard input, and waits for it.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn stop(mut self) {
+        drop(self.child.stdin.take());
+        assert!(self.child.wait().expect("it is ours").success());
+    }
 }
 
 impl Drop for Process {

@@ -1,6 +1,11 @@
 //! [`ClaimRequest`]: the entries for which a worker has room.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     entry::{EntryId, Role},
@@ -100,6 +105,7 @@ impl ClaimRequest {
         Choice {
             request: self,
             inboxes: self.inboxes.clone(),
+            closed: HashSet::new(),
             ids: Vec::new(),
             weight: 0,
             limited: false,
@@ -113,6 +119,9 @@ impl ClaimRequest {
 pub struct Choice<'r> {
     request: &'r ClaimRequest,
     inboxes: HashMap<String, InboxShare>,
+    /// Inboxes whose next entry has to wait for room. Those behind it wait as well: a large entry is
+    /// not overtaken for ever, and thousands need not be examined to find one that is small enough.
+    closed: HashSet<String>,
     ids: Vec<EntryId>,
     weight: u64,
     limited: bool,
@@ -132,6 +141,9 @@ impl Choice<'_> {
             }
         } else {
             self.limited = true;
+            if let Some(inbox) = inbox_id.filter(|inbox| self.closes(inbox, weight)) {
+                self.closed.insert(inbox.to_owned());
+            }
         }
         fits
     }
@@ -146,8 +158,13 @@ impl Choice<'_> {
         let Some(inbox) = inbox_id else { return true };
         let share = self.inboxes.get(inbox).copied().unwrap_or_default();
         let has_room = request.inbox_limits.as_ref().is_none_or(|it| share.runs < it.of(inbox));
-        let weighs = share.weight.saturating_add(weight);
-        has_room && (share.runs == 0 || weighs <= request.inbox_weight)
+        has_room && !self.closed.contains(inbox) && !self.closes(inbox, weight)
+    }
+
+    /// Returns whether an entry exceeds its inbox's share of the bytes.
+    fn closes(&self, inbox: &str, weight: u64) -> bool {
+        let share = self.inboxes.get(inbox).copied().unwrap_or_default();
+        share.runs > 0 && share.weight.saturating_add(weight) > self.request.inbox_weight
     }
 
     /// Returns whether no further entry can fit.
@@ -161,7 +178,8 @@ impl Choice<'_> {
         let limits = self.request.inbox_limits.as_ref();
         self.inboxes.iter().filter_map(move |(inbox, share)| {
             let full = limits.is_some_and(|limits| share.runs >= limits.of(inbox))
-                || (share.runs > 0 && share.weight >= self.request.inbox_weight);
+                || (share.runs > 0 && share.weight >= self.request.inbox_weight)
+                || self.closed.contains(inbox);
             full.then_some(&**inbox)
         })
     }
@@ -233,5 +251,19 @@ mod tests {
         (request.weight, request.inbox_weight) = (10, 5);
         assert_eq!(taken(&request, &[(Some("a"), 3), (Some("a"), 3), (Some("b"), 3)]), [1, 3]);
         assert_eq!(taken(&request, &[(Some("a"), 8), (Some("b"), 2)]), [1, 2]);
+    }
+
+    #[test]
+    fn inbox_is_left_out_once_its_next_entry_does_not_fit() {
+        let mut request = request();
+        (request.weight, request.inbox_weight) = (10, 5);
+        let offers = [(Some("a"), 3), (Some("a"), 3), (Some("a"), 1), (Some("b"), 1)];
+        assert_eq!(taken(&request, &offers), [1, 4]);
+        let mut choice = request.choice();
+        choice.offer(EntryId(1), Some("a"), 3);
+        assert_eq!(choice.full_inboxes().count(), 0);
+        choice.offer(EntryId(2), Some("a"), 3);
+        assert_eq!(choice.full_inboxes().collect::<Vec<_>>(), ["a"]);
+        assert!(choice.is_limited());
     }
 }
