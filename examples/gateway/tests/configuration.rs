@@ -170,16 +170,38 @@ async fn event_without_an_inbox_stays_with_the_tenant_that_signed_it() {
     let fallback = format!("[fallback]\nurl = \"{}\"\n", rest.url());
     let gateway =
         Gateway::start(&[OURS, &inbox("A", &a), &inbox("B", &b), &fallback].concat()).await;
-    for (number, path) in ["/webhooks/A", "/webhooks", "/webhooks/B"].into_iter().enumerate() {
-        let id = format!("evt_{number}");
-        let nameless = mail("A", &id).replace("\"inbox_id\"", "\"inbox\"");
-        let status = gateway.post(path, "whsec_a", &nameless).await;
-        if status == 200 {
-            assert_eq!(a.next().await.header("x-event-id"), Some(&*id), "{path}");
-        } else {
-            assert_eq!(status, 401, "{path}");
+    for kind in [
+        "message.received",
+        "inbox.suspended",
+        "inbox.reactivated",
+        "pod.suspended",
+        "pod.reactivated",
+        "setup.test",
+        "message.bounced",
+        "",
+    ] {
+        let id = format!("evt_{kind}");
+        let of = |inbox: &str| mail(inbox, &id).replace("message.received", kind);
+        let nameless = of("A").replace("\"inbox_id\"", "\"inbox\"");
+        for (path, body) in [
+            ("/webhooks", &nameless),
+            ("/webhooks/B", &nameless),
+            ("/webhooks/C", &nameless),
+            ("/webhooks/A", &of("B")),
+            ("/webhooks/A", &of("C")),
+            ("/webhooks", &of("B")),
+        ] {
+            assert_eq!(gateway.post(path, "whsec_a", body).await, 401, "{path} {body}");
         }
-        assert_eq!(status == 200, path == "/webhooks/A", "{path}: {status}");
+        // The account's and B's event of the same id is no duplicate of what A has signed.
+        for (path, secret, agent) in [
+            ("/webhooks/A", "whsec_a", &mut a),
+            ("/webhooks", ACCOUNT, &mut rest),
+            ("/webhooks/B", "whsec_b", &mut b),
+        ] {
+            assert_eq!(gateway.post(path, secret, &nameless).await, 200, "{path} {kind}");
+            assert_eq!(agent.next().await.header("x-event-id"), Some(&*id), "{path}");
+        }
     }
     assert!(a.is_idle() && b.is_idle() && rest.is_idle());
 }
