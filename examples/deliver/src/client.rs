@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http_body::Body;
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -11,11 +12,14 @@ use hyper_util::{
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 
-pub(crate) type Client = Legacy<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub(crate) type Client<B = Full<Bytes>> = Legacy<HttpsConnector<HttpConnector>, B>;
 
 /// Creates a client that trusts the certificates of this machine and keeps up to `idle` connections
 /// open.
-pub(crate) fn client(idle: usize) -> Client {
+pub(crate) fn client<B>(idle: usize) -> Client<B>
+where
+    B: Body<Data: Send> + Send,
+{
     let mut roots = RootCertStore::empty();
     // A machine without certificates can still reach plain HTTP.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

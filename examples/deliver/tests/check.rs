@@ -317,8 +317,54 @@ async fn finds_a_failure_instead_of_a_refusal() {
         ("forgery", "an empty signature makes it fail (500)"),
         ("forgery", "a signature that is no ASCII makes it fail (500)"),
         ("forgery", "no signature makes it fail (500)"),
+        ("early", "a delivery without a signature is answered 500 before it has read the body"),
+        ("early", "a malformed signature is answered 500 before it has read the body"),
     ];
     finds(by_hand(strict), &fails).await;
+}
+
+fn has_good_headers(request: &Request<Body>) -> bool {
+    let header = |name| request.headers().get(name).and_then(|it| it.to_str().ok());
+    header("x-timestamp").is_some_and(fresh)
+        && header("x-signature").is_some_and(|it| it.len() == 64)
+}
+
+#[tokio::test]
+async fn finds_refusals_before_the_body_is_read() {
+    // As many receivers do: the headers first, and the body only for a good timestamp.
+    let headers_first = |request: Request<Body>| async move {
+        match has_good_headers(&request) && signed(request).await.is_some() {
+            true => StatusCode::OK,
+            false => StatusCode::UNAUTHORIZED,
+        }
+    };
+    let output = check(&serve(by_hand(headers_first)).await).await;
+    let early = |what: &'static str| ("early", what);
+    let wrong = [
+        early("a delivery without a signature is answered 401 before it has read the body"),
+        early("a delivery without a timestamp is answered 401 before it has read the body"),
+        early("a malformed signature is answered 401 before it has read the body"),
+        early("a stale delivery is answered 401 before it has read the body"),
+    ];
+    told(&output, &wrong);
+    assert!(output.stdout.contains("?     early: a PUT is answered 405 before"), "{output:?}");
+    assert!(output.stdout.contains("?     early: a body of 9 MiB is answered "), "{output:?}");
+}
+
+#[tokio::test]
+async fn finds_a_hang_up_without_an_answer() {
+    let app = by_hand(async |request: Request<Body>| {
+        assert!(request.headers().contains_key("x-timestamp"), "a handler that panics");
+        match signed(request).await {
+            Some(_) => StatusCode::OK,
+            None => StatusCode::UNAUTHORIZED,
+        }
+    });
+    let wrong = [
+        ("forgery", "no timestamp makes it fail: "),
+        ("early", "a delivery without a timestamp is answered by hanging up ("),
+    ];
+    finds(app, &wrong).await;
 }
 
 #[tokio::test]
@@ -344,7 +390,6 @@ async fn finds_a_hang_up_on_a_large_body() {
     let inner = service_fn(|_: Request<openmail_tower::webhook::VerifiedBody>| {
         ready(Ok::<_, Infallible>(Response::new(Body::empty())))
     });
-    // Answers and closes before the body is read, so the sender may see no response at all.
     let service = ServiceBuilder::new().layer(layer().body_limit(100 << 10)).service(inner);
     let app = Router::new().route_service("/webhooks", service);
     finds(app, &[("size", "64 KiB are taken, 100 KiB are not")]).await;

@@ -25,6 +25,9 @@ impl<S: Send + Sync> FromRequestParts<S> for VerifiedEvent {
 
 /// The rejection if no [`VerifyLayer`](crate::VerifyLayer) is around the handler. Answered with
 /// 500: an unverified request is refused whatever it contains.
+///
+/// Like any rejection of an extractor, it is sent before the body is read, so a proxy may turn it
+/// into a 502.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the request was not verified: VerifyLayer is missing")]
 #[non_exhaustive]

@@ -1,5 +1,6 @@
 //! Reports in words what is wrong with an endpoint.
 
+mod early;
 mod finding;
 mod forgery;
 mod mail;
@@ -25,6 +26,7 @@ pub(crate) async fn check(args: &Check) -> Result<bool, Box<dyn Error>> {
     if reach::check(&prober, &mut findings).await {
         taken::check(&prober, &mut findings).await;
         forgery::check(&prober, &mut findings).await;
+        early::check(&prober, &mut findings).await;
         size::check(&prober, &mut findings).await;
         mail::check(&prober, &args.inbox, &mut findings).await;
     }

@@ -1,16 +1,19 @@
 //! One request of our own, and its result.
 
 use std::{
+    convert::Infallible,
     error::Error,
+    future::Future,
+    pin::pin,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, StatusCode, Uri,
-    header::{CONTENT_TYPE, DATE},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, DATE},
 };
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Either, Full, Limited, channel::Channel};
 use openmail_tower::{
     Secret,
     testing::{TIMEOUT, TestEvent},
@@ -45,15 +48,29 @@ pub(super) enum Silence {
     Failed(String),
 }
 
+/// The result of a request whose last byte was held back.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// Whether the response, or the end of the connection, came before the last byte was sent.
+    pub(super) early: bool,
+    pub(super) answer: Result<Answer, Silence>,
+}
+
+/// A whole body, or one that is sent in parts.
+pub(super) type Payload = Either<Full<Bytes>, Channel<Bytes, Infallible>>;
+
+/// The size of a part.
+const PART: usize = 64 << 10;
+
 #[derive(Debug)]
 pub(super) struct Prober {
-    client: Client,
+    client: Client<Payload>,
     url: Uri,
     secret: Secret,
 }
 
 impl Prober {
-    pub(super) fn new(client: Client, url: Uri, secret: Secret) -> Self {
+    pub(super) fn new(client: Client<Payload>, url: Uri, secret: Secret) -> Self {
         Self { client, url, secret }
     }
 
@@ -78,8 +95,46 @@ impl Prober {
     }
 
     pub(super) async fn send(&self, probe: Probe) -> Result<Answer, Silence> {
-        let mut request = Request::new(Full::new(probe.body));
-        *request.method_mut() = Method::POST;
+        let body = Either::Left(Full::new(probe.body.clone()));
+        self.request(Self::delivery(Method::POST, probe, body)).await
+    }
+
+    /// Sends everything but the last byte, and that one after a pause.
+    pub(super) async fn hold(
+        &self,
+        method: Method,
+        probe: Probe,
+        pause: impl Future<Output = ()>,
+    ) -> Held {
+        let mut body = probe.body.clone();
+        let last = body.split_off(body.len().saturating_sub(1));
+        let (mut parts, payload) = Channel::new(1);
+        let mut request = Self::delivery(method, probe, Either::Right(payload));
+        request.headers_mut().insert(CONTENT_LENGTH, (body.len() + last.len()).into());
+        let mut answer = pin!(self.request(request));
+        let send = async {
+            while !body.is_empty() {
+                let part = body.split_to(PART.min(body.len()));
+                // It fails once the connection is closed, which the response shows.
+                let _ = parts.send_data(part).await;
+            }
+            pause.await;
+        };
+        tokio::select! {
+            answer = &mut answer => return Held { early: true, answer },
+            () = send => {}
+        }
+        let rest = async {
+            let _ = parts.send_data(last).await;
+            drop(parts);
+        };
+        let ((), answer) = tokio::join!(rest, answer);
+        Held { early: false, answer }
+    }
+
+    fn delivery(method: Method, probe: Probe, body: Payload) -> Request<Payload> {
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let id = HeaderValue::from_static("5d1f2f0c-9d55-4d0a-8f0b-6a3d0f6b7c11");
@@ -89,14 +144,14 @@ impl Prober {
                 headers.insert(name, value);
             }
         }
-        self.request(request).await
+        request
     }
 
     pub(super) async fn get(&self) -> Result<Answer, Silence> {
-        self.request(Request::default()).await
+        self.request(Request::new(Either::Left(Full::default()))).await
     }
 
-    async fn request(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, Silence> {
+    async fn request(&self, mut request: Request<Payload>) -> Result<Answer, Silence> {
         *request.uri_mut() = self.url.clone();
         let started = Instant::now();
         let answer = async {

@@ -1,0 +1,84 @@
+//! Checks that refusals wait for the body.
+//!
+//! A proxy that is still writing the body when the endpoint answers and closes takes that for a
+//! failure. nginx answers 502 instead, and sends the endpoint nothing for 10 s.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use openmail_tower::testing::TestEvent;
+use tokio::time::sleep;
+
+use super::{
+    finding::Findings,
+    probe::{Held, Probe, Prober, now},
+};
+
+/// Most endpoints accept a body of this size.
+const SMALL: usize = 1 << 20;
+/// No endpoint needs to accept a body of this size.
+const LARGE: usize = 9 << 20;
+
+/// How long the last byte is held back, at least and at most.
+const SHORTEST: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(5);
+
+const ADVICE: &str = "before it has read the body: a proxy makes that a 502, and nginx then sends \
+                      no deliveries for 10 s; read the rest, up to a limit, and answer then";
+
+pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
+    // An endpoint that is slow to answer this is slow to refuse as well.
+    let usual = prober.send(prober.test_event()).await.map_or(SHORTEST, |it| it.elapsed);
+    let pause = (usual * 4).clamp(SHORTEST, LONGEST);
+    let hold = async |method: Method, probe: Probe| prober.hold(method, probe, sleep(pause)).await;
+
+    let good = prober.signed(body(SMALL), now());
+    let unsigned = Probe { signature: None, ..good.clone() };
+    let undated = Probe { timestamp: None, ..good.clone() };
+    let malformed = Probe { signature: "malformed".try_into().ok(), ..good.clone() };
+    let stale = prober.signed(body(SMALL), now() - 600);
+    let (unsigned, undated, malformed, stale, put, large) = tokio::join!(
+        hold(Method::POST, unsigned),
+        hold(Method::POST, undated),
+        hold(Method::POST, malformed),
+        hold(Method::POST, stale),
+        hold(Method::PUT, good),
+        hold(Method::POST, prober.signed(body(LARGE), now())),
+    );
+    let mut waits = true;
+    for (what, held) in [
+        ("a delivery without a signature", unsigned),
+        ("a delivery without a timestamp", undated),
+        ("a malformed signature", malformed),
+        ("a stale delivery", stale),
+    ] {
+        if let Some(told) = early(held) {
+            waits = false;
+            findings.wrong("early", format!("{what} is answered {told} {ADVICE}"));
+        }
+    }
+    // These are often refused by a framework, before any code of the endpoint runs.
+    for (what, held) in [("a PUT", put), ("a body of 9 MiB", large)] {
+        if let Some(told) = early(held) {
+            waits = false;
+            findings.unclear("early", format!("{what} is answered {told} {ADVICE}"));
+        }
+    }
+    if waits {
+        findings.good("early", "it reads the body before it refuses a delivery");
+    }
+}
+
+/// Returns the response if it came before the body was complete.
+fn early(held: Held) -> Option<String> {
+    let Held { early, answer } = held;
+    early.then(|| match answer {
+        Ok(answer) => answer.to_string(),
+        Err(error) => format!("by hanging up ({error})"),
+    })
+}
+
+fn body(size: usize) -> Bytes {
+    TestEvent::new("setup.test").field("padding", "x".repeat(size)).to_bytes()
+}
