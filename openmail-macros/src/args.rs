@@ -10,7 +10,7 @@ use syn::{
 
 use crate::renamed;
 
-/// The events that have a type of their own, and the names of their kinds in `handler::kinds`.
+/// The events that have their own type, and the names of their kinds in `handler::kinds`.
 const KNOWN: [(&str, &str); 6] = [
     ("message.received", "MessageReceivedEvent"),
     ("inbox.suspended", "InboxSuspendedEvent"),
@@ -32,7 +32,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Parses the arguments. Mistakes go into `errors`, and the rest is parsed all the same.
+    /// Parses the arguments. Mistakes go into `errors`, and the rest is still parsed.
     pub(crate) fn parse(tokens: TokenStream, errors: &mut Vec<Error>) -> Self {
         let mut args = Self {
             events: Vec::new(),

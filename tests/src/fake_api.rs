@@ -23,7 +23,7 @@ pub struct Fault {
     pub inbox: Option<String>,
     /// The number of requests it applies to; all of them if `None`.
     pub times: Option<u32>,
-    /// Whether the mail is accepted all the same.
+    /// Whether the mail is accepted despite the fault.
     pub accept: bool,
     /// Whether the connection is closed instead of answered.
     pub cut: bool,

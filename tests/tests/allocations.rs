@@ -1,5 +1,5 @@
-//! Fixes the number of allocations and copies of a request. In a file of its own, since the
-//! counting allocator is global, although it counts by thread.
+//! Fixes the number of allocations and copies of a request. In a separate file, since the counting
+//! allocator is global, although it counts by thread.
 
 use bytes::Bytes;
 use http_body_util::Full;

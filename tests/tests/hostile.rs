@@ -72,7 +72,7 @@ async fn thousand_slow_senders_delay_no_other_sender() {
     };
     tokio::select! {
         () = drip => unreachable!(),
-        slowest = good => println!("the slowest answer beside 1,000 slow senders: {slowest:?}"),
+        slowest = good => println!("the slowest answer during 1,000 slow senders: {slowest:?}"),
     }
     // All of them are still connected.
     for stream in &slow {

@@ -75,7 +75,7 @@ async fn status<K: Keyring>(keyring: &K, path: &str, signed_by: &str, body: Stri
     answer(keyring, post(path, signed_by, body)).await.0.as_u16()
 }
 
-/// A and B have secrets of their own; C has none.
+/// A and B have their own secrets; C has none.
 fn tenants() -> InboxKeyring {
     let keyring = InboxKeyring::new();
     keyring.set("A", secret("whsec_a"));
@@ -138,7 +138,7 @@ async fn tenant_cannot_forge_mail_of_other_tenants() {
         "/",
     ];
     // Its old and new secret during a rotation; and the account's secret, in case the tenant has
-    // learnt it, which does not sign for inboxes with a secret of their own.
+    // learnt it, which does not sign for inboxes with their own secret.
     for account in [None, Some(Secrets::new(secret(OURS)))] {
         let keyring = tenants();
         keyring.set_account(account);
@@ -287,7 +287,7 @@ async fn removed_secret_no_longer_signs() {
     assert!(keyring.remove("A") && !keyring.remove("A") && !keyring.contains("A"));
     assert_eq!(status(&keyring, "/webhooks/A", "whsec_a", of("A")).await, 401);
     assert_eq!(status(&keyring, "/webhooks/B", "whsec_b", of("B")).await, 200);
-    // Without a secret of its own, the inbox belongs to the account again.
+    // Without its own secret, the inbox belongs to the account again.
     keyring.set_account(Some(secret(OURS).into()));
     assert_eq!(status(&keyring, "/webhooks/A", OURS, of("A")).await, 200);
     keyring.set("A", secret("whsec_a3"));

@@ -40,7 +40,7 @@ fn flip(bytes: &[u8], bit: usize) -> Vec<u8> {
 }
 
 proptest! {
-    // Failures found once get tests of their own.
+    // Failures found once get their own tests.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]

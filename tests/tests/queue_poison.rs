@@ -52,5 +52,5 @@ async fn only_the_event_that_aborts_its_process_becomes_a_dead_letter() {
     assert_eq!(dead, [Some("poison")]);
     assert_eq!(letters[0].attempts, 2);
     assert_eq!(letters[0].error, "its worker died while running nothing else");
-    assert_eq!(crashes, 4, "twice beside others, twice alone");
+    assert_eq!(crashes, 4, "twice with others, twice alone");
 }

@@ -124,7 +124,7 @@ async fn proxy_keeps_its_backends_whatever_is_refused() {
                 senders.spawn(async move {
                     let refused = send(address, http2, request).await;
                     assert_eq!(refused.as_u16(), status, "{what}");
-                    assert_eq!(send(address, http2, good()).await, 200, "beside {what}");
+                    assert_eq!(send(address, http2, good()).await, 200, "during {what}");
                 });
             }
             senders.join_all().await;

@@ -1,4 +1,4 @@
-//! Compares the memory that events take with what the budget counts for them. In a file of its own,
+//! Compares the memory that events take with what the budget counts for them. In a separate file,
 //! since the counting allocator is global, although it counts by thread.
 
 use bytes::Bytes;

@@ -97,9 +97,9 @@ async fn serve<St: QueueStore>(
     if let Some(sandbox) = &sandbox {
         introduce(sandbox)?;
     }
-    // The webhook stops first; then the worker, which may still send; the sandbox last.
+    // Stops the webhook first, then the worker, which may still send replies, and the sandbox last.
     let [stop_webhook, stop_worker, stop_sandbox] = [(); 3].map(|()| CancellationToken::new());
-    // Spam, loops and floods do not reach the agent, whatever their text says.
+    // Spam, loops and floods do not reach the agent, even if their text says otherwise.
     let events = option_layer(guard).layer(handlers(agent));
     // Each reply is stored with its event's completion, then retried until OpenMail accepts it.
     let worker = queue.worker(events).replies(openmail).on_reply(service_fn(report));

@@ -121,7 +121,7 @@ fn shown(wait: Duration) -> String {
     format!("{} s", wait.as_secs())
 }
 
-/// The reader may close the pipe at any line; the events are delivered all the same.
+/// The reader may close the pipe at any line; the events are still delivered.
 pub(crate) fn line(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }

@@ -32,7 +32,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Inspects and retries dead letters; works beside a running gateway.
+    /// Inspects and retries dead letters, also while the gateway runs.
     #[command(subcommand)]
     Dead(dead::Dead),
 }

@@ -28,7 +28,7 @@
 //! | the handler fails permanently, or the message is not an event | is given up at once |
 //! | it is given up | is logged as an error with its sequence number in the stream: `nats stream get OPENMAIL NUMBER` |
 //! | the handler takes long | keeps running: the server is told every 10 s that the run is in progress |
-//! | this process dies, or loses its connection to the server | runs again after 30 s (`ack_wait`), here or in another process, so a handler may run twice. What must not happen twice needs a key of its own, such as `Idempotency-Key: <event_id>` for an answer, or a `DedupeLayer` around the router |
+//! | this process dies, or loses its connection to the server | runs again after 30 s (`ack_wait`), here or in another process, so a handler may run twice. Give every effect that must not happen twice a key, such as `Idempotency-Key: <event_id>` for an answer, or put a `DedupeLayer` around the router |
 //! | the process is stopped | the process accepts no further events, and waits up to 30 s for those in progress; events that were just being fetched run elsewhere after `ack_wait` |
 //! | `nats-server` is killed | is not lost once it was acknowledged: it was written to the file system |
 //! | the machine of `nats-server` fails | **may be lost if it was acknowledged in the last two minutes**, since files are only synced that often. Since 2.10, `jetstream { sync_interval: always }` syncs before each acknowledgement; three servers and `num_replicas: 3` help if only one of them fails |

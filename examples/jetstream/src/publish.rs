@@ -56,7 +56,7 @@ impl Service<VerifiedEvent> for Publish {
                 Ok(Ok(ack)) if ack.duplicate => Ok(Outcome::Duplicate),
                 Ok(Ok(_)) => Ok(Outcome::Done),
                 Ok(Err(error)) => Err(HandlerError::unavailable(error)),
-                // It may have been stored all the same. The next delivery is then a duplicate.
+                // It may still have been stored. The next delivery is then a duplicate.
                 Err(_) => Err(HandlerError::unavailable("no ack from JetStream in time")),
             }
         })

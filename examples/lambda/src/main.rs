@@ -5,7 +5,7 @@
 //!
 //! A handler must finish before OpenMail hangs up after 15 s, since Lambda freezes the process as
 //! soon as it has answered. For the same reason a queue's `Worker` does not belong here. For longer
-//! work, use a service that invokes a function of its own (SQS, Step Functions), or a long-running
+//! work, use a service that invokes another function (SQS, Step Functions), or a long-running
 //! program (`example-durable`).
 
 use std::{env, error::Error, io, process::ExitCode, time::Duration};

@@ -30,7 +30,7 @@ const EVENTS: [(&str, &str); 3] = [
     ("function URL", include_str!("events/function_url.json")),
 ];
 
-/// A fake of the runtime API: hands out one event after another and receives the responses.
+/// A fake of the runtime API: returns one event after another and receives the responses.
 struct Lambda {
     events: mpsc::Sender<Value>,
     responses: mpsc::Receiver<Value>,

@@ -52,7 +52,7 @@ async fn start() -> anyhow::Result<()> {
 }
 
 /// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the
-/// call on, so that a signal that comes early is not lost.
+/// time of the call, so that an early signal is not lost.
 fn stop() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     {

@@ -23,8 +23,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// in transit when a connection breaks is lost. If none listens, or all read too slowly, OpenMail
 /// retries (503), which it does for about seven minutes. For an agent that does not read, HTTP/2's
 /// window holds some mail, and its channel one more. To know that an agent has finished, let it
-/// confirm with a call that carries the `event_id` and for which this handler waits; for agents
-/// that are offline for longer, put a queue in front.
+/// confirm with a call that carries the `event_id`, and let this handler wait for that call. For
+/// agents that are offline for longer, put a queue in front.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hub(Arc<Mutex<Agents>>);
 

@@ -137,7 +137,7 @@ impl<T: Listed> Reading<T> {
         let Page { data, total } =
             self.openmail.json::<Page<T>>(Request::default(), &url, ANSWER).await?;
         let end = offset + data.len();
-        // A page without further entries is the last, whatever the total says.
+        // A page without further entries is the last, even if the total says otherwise.
         let is_last = match total {
             Some(total) => u64::try_from(end).unwrap_or(u64::MAX) >= total,
             None => data.len() < PAGE,

@@ -105,10 +105,10 @@ impl Message {
     /// without the signature.
     ///
     /// Removes lines quoted with `>` and the "On … wrote:" line above them, in some thirty
-    /// languages; everything below the separators and header blocks of Outlook and other programs;
-    /// and signatures below `-- ` and those that mobile programs add. Answers between quoted lines
-    /// are kept, without the questions. A forwarded mail is kept whole, and so is a text of which
-    /// nothing would be left.
+    /// languages. Also removes everything below the separators and header blocks of Outlook and
+    /// other programs, signatures below `-- `, and those that mobile programs add. Answers between
+    /// quoted lines are kept, without the questions. A forwarded mail is kept whole, and so is a
+    /// text if nothing of it would be left.
     ///
     /// This is a guess from the form of the text: the history of a rare program may stay, and a
     /// sender can make text look like history. Use it to save the model's time, not to decide what

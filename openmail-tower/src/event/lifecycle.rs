@@ -13,7 +13,7 @@ payload! {
     ///
     /// All four events have this type, since they carry the same fields: a handler for all of them
     /// takes `&Lifecycle`, and an [`EventKind`](crate::event::EventKind) to tell them apart.
-    pub struct Lifecycle beside "event" {
+    pub struct Lifecycle except "event" {
         /// The event's id, the same in every attempt to deliver it.
         once event_id: Option<EventId> = "event_id",
         /// When it happened.

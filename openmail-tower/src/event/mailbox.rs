@@ -23,8 +23,8 @@ const MOST: usize = 1000;
 
 /// A mail address and the display name before it.
 ///
-/// The name is whatever the sender typed: it may be someone else's name, or another address. Decide
-/// by the address. `Debug` shows neither.
+/// The sender chooses the name: it may be someone else's name, or another address. Decide by the
+/// address. `Debug` shows neither.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Mailbox {

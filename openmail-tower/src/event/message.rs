@@ -19,7 +19,7 @@ use super::{
 
 payload! {
     /// The arrival of a mail in an inbox.
-    pub struct MessageReceived beside "event" {
+    pub struct MessageReceived except "event" {
         /// The event's id, the same in every attempt to deliver it.
         once event_id: Option<EventId> = "event_id",
         /// The inbox that received it.

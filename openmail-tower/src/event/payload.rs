@@ -1,7 +1,7 @@
 //! JSON objects with a few known fields, read in one pass; all other fields are kept.
 //!
-//! `#[serde(flatten)]` would say this in one line, but buffers every value on the way and takes
-//! nearly twice the time; and it fails the whole object if one optional field has a new form.
+//! `#[serde(flatten)]` would do this in one line. But it buffers every value on the way, takes
+//! nearly twice the time, and fails the whole object if one optional field has a new form.
 
 use std::{borrow::Cow, fmt};
 
@@ -10,12 +10,12 @@ use serde::{Deserialize, Deserializer, de::Visitor};
 /// Declares an object. A field is `required` (an error if absent or repeated), `name` (the same,
 /// and shown by `Debug`), `optional` (an `Option<Scalar>`), `once` (the same, but an error if
 /// repeated), or `list` (a `Vec`, empty if absent). Its JSON name may have aliases. `extra` holds
-/// every other field except the one that the surrounding enum has read: `beside "event"`. Fields
+/// every other field except the one that the surrounding enum has read: `except "event"`. Fields
 /// after `also` are neither read nor written.
 macro_rules! payload {
     (
         $(#[$doc:meta])*
-        pub struct $name:ident $(beside $beside:literal)? {
+        pub struct $name:ident $(except $tag:literal)? {
             $($(#[$field_doc:meta])* $form:ident $field:ident: $type:ty = $key:literal $(| $alias:literal)*,)*
         }
         $(also { $(#[$also_doc:meta])* $also:ident: $also_type:ty })?
@@ -67,10 +67,10 @@ macro_rules! payload {
                             match key.as_str() {
                                 $($key $(| $alias)* =>
                                     $crate::event::payload::read!($form $field $type, $key, key, map, extra),)*
-                                $($beside if self.behind_name => {
-                                    return Err(serde::de::Error::duplicate_field($beside));
+                                $($tag if self.behind_name => {
+                                    return Err(serde::de::Error::duplicate_field($tag));
                                 }
-                                $beside => { map.next_value::<$crate::event::value::Any>()?; })?
+                                $tag => { map.next_value::<$crate::event::value::Any>()?; })?
                                 _ => {
                                     $crate::event::value::refuse_raw(key.as_str())?;
                                     let value = map.next_value::<$crate::event::value::Any>()?;

@@ -15,7 +15,7 @@ use super::{
     value::NUMBER,
 };
 
-/// The keys that route and identify an event, each of which may appear once.
+/// The keys that route and identify an event, which may each appear once.
 #[derive(Default)]
 pub(super) struct Routing {
     event: Option<Field>,

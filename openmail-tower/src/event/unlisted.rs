@@ -1,4 +1,4 @@
-//! Events without a type of their own.
+//! Events without their own type.
 
 use jiff::Timestamp;
 
@@ -12,7 +12,7 @@ use super::{
 payload! {
     /// The payload of the "Test webhook" button in OpenMail's settings. OpenMail does not document
     /// its form.
-    pub struct SetupTest beside "event" {
+    pub struct SetupTest except "event" {
         /// The event's id, if it has one.
         once event_id: Option<EventId> = "event_id",
         /// The inbox it is about, if any.
@@ -24,7 +24,7 @@ payload! {
     /// An event with an unknown name, or one that does not fit the type of its name.
     ///
     /// Fields that all events share are typed; the rest is in `extra`, and
-    /// [`Payload<T>`](crate::Payload) reads it into a type of your own.
+    /// [`Payload<T>`](crate::Payload) reads it into your own type.
     pub struct UnknownEvent {
         /// The event's name.
         name event: String = "event",

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 /// `arbitrary_precision`.
 pub(super) const NUMBER: &str = "$serde_json::private::Number";
 /// If any crate in the build turns on `raw_value`, `serde_json` takes the text in a field of this
-/// name for JSON and parses it again: beyond the limit on nesting, and beyond any count of its
+/// name for JSON and parses it again, beyond the limit on nesting and beyond any count of its
 /// parts.
 const RAW: &str = "$serde_json::private::RawValue";
 

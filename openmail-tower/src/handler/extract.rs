@@ -151,7 +151,7 @@ impl fmt::Debug for RawBody {
     }
 }
 
-/// The whole event, read into a type of your own: for events that this crate does not know yet.
+/// The whole event, read into your own type: for events that this crate does not know yet.
 ///
 /// Half an emoji, which JavaScript writes where it cuts a text (`\ud83d`), is read as U+FFFD. If
 /// the event does not fit the type, it fails and is retried, since a corrected type may read it.

@@ -6,7 +6,7 @@ use crate::seam::BoxError;
 
 /// The error of a store.
 ///
-/// The change may have been made all the same: a connection can break after the commit.
+/// The change may have been made despite the error: a connection can break after the commit.
 #[derive(Debug, Clone)]
 pub struct QueueError {
     kind: QueueErrorKind,

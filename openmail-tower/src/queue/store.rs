@@ -31,7 +31,7 @@ use super::{
 /// - Each change is durable when its future resolves: it survives a crash of the process and a
 ///   power failure of the machine. Every future may be dropped at any `.await`: the change is then
 ///   made completely or not at all.
-/// - No two entries have the same key, whatever their state.
+/// - No two entries have the same key, in any state.
 /// - In each lane, at most one entry is ready, held or leased. Of the blocked ones, replies come
 ///   next, and then the earliest arrival. An entry that waits for a retry either keeps its lane
 ///   waiting ([`holds_lane`](Settlement::Retry::holds_lane)) or steps aside, and takes its place in

@@ -76,8 +76,7 @@ impl Failure {
     }
 }
 
-/// Attempts to send a reply, after `tries` earlier attempts of which the first was at most `age`
-/// ago.
+/// Attempts to send a reply, after `tries` earlier attempts, the first of them at most `age` ago.
 ///
 /// May be dropped at any `.await`: the next attempt has the same key and the same bytes.
 pub(crate) async fn deliver(

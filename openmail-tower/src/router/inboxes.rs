@@ -125,12 +125,12 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
         self.insert(inbox.into(), &Entry { handler: self.stateful(handler), about })
     }
 
-    /// Binds a service to an inbox, for all its events, and replaces whatever was bound to the
-    /// inbox here. The change is atomic: each event finds either the old binding or the new one.
-    /// Each event calls a clone of the service, once that is ready.
+    /// Binds a service to an inbox, for all its events, and replaces what was bound to the inbox
+    /// here. The change is atomic: each event finds either the old binding or the new one. Each
+    /// event calls a clone of the service, once that is ready.
     ///
     /// # Errors
-    /// If the router has a handler of its own for an event of this inbox.
+    /// If the router itself has a handler for an event of this inbox.
     #[track_caller]
     pub fn replace_service<E>(
         &self,

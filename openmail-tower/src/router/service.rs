@@ -69,8 +69,8 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
         self.insert(inboxes.iter().map(|id| Some(*id)), handler)
     }
 
-    /// Adds a handler for one inbox, whatever inboxes its attribute names: for ids that are only
-    /// known at start-up.
+    /// Adds a handler for one inbox, and ignores the inboxes that its attribute names: for ids that
+    /// are only known at start-up.
     ///
     /// # Panics
     /// As for [`handler`](Self::handler).
@@ -79,8 +79,8 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
         self.insert([Some(id.as_ref())], handler)
     }
 
-    /// Sets the handler for all events that no other handler matches, whatever events and inboxes
-    /// its attribute names. If it takes something that only some events have, such as
+    /// Sets the handler for all events that no other handler matches, and ignores the events and
+    /// inboxes that its attribute names. If it takes something that only some events have, such as
     /// `&MessageReceived`, it fails permanently on the others. Without `event` in its attribute,
     /// the compiler only allows what every event has.
     ///

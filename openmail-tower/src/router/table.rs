@@ -63,7 +63,7 @@ impl<S> Table<S> {
         self.find(self.inboxes.pin().get(inbox)?.all(), event)
     }
 
-    /// Returns the handler for an event of inboxes without a handler of their own.
+    /// Returns the handler for an event of inboxes without their own handler.
     pub(super) fn other(&self, event: &str) -> Option<&Arc<dyn Handler<S>>> {
         self.find(&self.others, event)
     }

@@ -136,8 +136,8 @@ impl HandlerError {
         self.0.steps_aside
     }
 
-    /// Creates an error for an event of which another run is in progress. Its result should be
-    /// known after `delay`.
+    /// Creates an error for an event that another run is handling. Its result should be known after
+    /// `delay`.
     pub fn in_flight(delay: Duration) -> Self {
         Self::new(HandlerErrorKind::InFlight, "the event is being handled".into()).after(delay)
     }

@@ -36,7 +36,7 @@ impl Outcome {
     /// Returns the outcome as one word, for logs and metrics.
     pub(crate) fn label(&self) -> &'static str {
         match self {
-            // Replies have outcomes of their own.
+            // Replies have their own outcomes.
             Self::Done | Self::Replies(_) => "done",
             Self::Queued => "queued",
             Self::Duplicate => "duplicate",

@@ -1,4 +1,4 @@
-//! Renders errors written by others: once, within bounds, whatever they do.
+//! Renders errors written by others: once and within bounds, even if they misbehave.
 
 use std::{
     error::Error,

@@ -71,7 +71,7 @@ impl Run {
         Self::begin(fields, Parent::Trace(trace))
     }
 
-    /// Returns the trace context of the run's span, to pass on to whatever the run causes.
+    /// Returns the trace context of the run's span, to pass on to everything that the run causes.
     #[cfg(feature = "queue")]
     pub(crate) fn trace_context(&self) -> Option<TraceContext> {
         self.span.trace_context()
@@ -116,7 +116,8 @@ pin_project! {
     /// Runs a handler inside the run's span.
     #[derive(Debug)]
     pub(crate) struct Runner<F> {
-        // Dropped before `run`, so that whatever the handler logs on drop is inside the span.
+        // Dropped before `run`, so that everything that the handler logs on drop is inside the
+        // span.
         #[pin]
         handler: F,
         run: Option<Run>,

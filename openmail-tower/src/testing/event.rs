@@ -12,8 +12,8 @@ use super::mail;
 
 /// An event for tests: a body as OpenMail sends it, with sensible defaults.
 ///
-/// Each has its own ids; a clone is the same event. Setters write the JSON field that they name,
-/// whatever the event.
+/// Each has its own ids; a clone is the same event. Setters write the JSON field that they name, in
+/// any event.
 ///
 /// ```
 /// use http::Request;

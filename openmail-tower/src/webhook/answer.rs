@@ -106,7 +106,7 @@ pub(crate) fn unsent() -> Response<Bytes> {
 }
 
 /// Creates the response for a request that nothing has verified. The program is wired wrongly, and
-/// the request is refused whatever it contains.
+/// the request is refused in any case.
 pub(crate) fn unverified() -> Response<Bytes> {
     let message = "The request was not verified: VerifyLayer is missing.";
     refusal(StatusCode::INTERNAL_SERVER_ERROR, "missing_layer", message, None)

@@ -1,4 +1,4 @@
-//! OpenMail's signature as pure functions: no HTTP, and no clock of its own.
+//! OpenMail's signature as pure functions, without HTTP and without a clock.
 //!
 //! `X-Signature` is the lower-case hex of `HMAC-SHA256(secret, "{X-Timestamp}.{raw body}")`, and
 //! `X-Timestamp` is the Unix time in seconds at which this attempt was sent. The signature covers

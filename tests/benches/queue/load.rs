@@ -58,7 +58,7 @@ pub(crate) async fn round<St: QueueStore>(queue: &Enqueue<St>) -> Figures {
     figures
 }
 
-/// Mail of about 1 KiB, each of a thread of its own.
+/// Mail of about 1 KiB, each in its own thread.
 pub(crate) fn mails(count: usize) -> Vec<VerifiedEvent> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let text = "lorem ipsum ".repeat(60);

@@ -54,7 +54,7 @@ fn wire(now: u64, json: &[u8]) -> Vec<u8> {
     wire
 }
 
-/// Delivers each lot over a connection of its own.
+/// Delivers each lot over its own connection.
 pub(crate) async fn deliver(address: SocketAddr, lots: Vec<Vec<Vec<u8>>>) {
     let mut all = JoinSet::new();
     for lot in lots {

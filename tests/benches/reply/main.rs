@@ -4,9 +4,9 @@
 //! `cargo bench -p openmail-tests --bench reply`; PostgreSQL is measured where `OPENMAIL_TEST_POSTGRES`
 //! says where it is, as it does after `. .ci/services && start_services`.
 //!
-//! The receivers and the API are processes of their own: this program, started again with the role's
-//! name. The API answers at once. The floor is a receiver without verification, queue and worker: it
-//! reads the thread and sends the reply before it answers.
+//! The receivers and the API are separate processes: this program, started again with the role's
+//! name. The API answers at once. The floor is a receiver without verification, queue and worker:
+//! it reads the thread and sends the reply before it answers.
 
 mod api;
 mod load;

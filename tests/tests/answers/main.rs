@@ -62,7 +62,7 @@ fn twice(name: &'static str) -> Request<(ScriptedBody, Polls)> {
     request
 }
 
-/// Asserts that the head alone is refused, and that the body is read to its end all the same.
+/// Asserts that the head alone is refused, and that the body is still read to its end.
 async fn assert_refused(
     layer: VerifyLayer,
     request: Request<(ScriptedBody, Polls)>,

@@ -123,7 +123,7 @@ async fn each_hostile_mail_is_judged_and_fenced() {
     println!("{} hostile mails", all.len());
 }
 
-/// A mail can quote the fence of an earlier mail, but it does not know the marker of its own.
+/// A mail can quote the fence of an earlier mail, but it does not know its own marker.
 #[test]
 fn quoted_fence_does_not_end_the_fence() {
     let message = |text: &str| -> Message {

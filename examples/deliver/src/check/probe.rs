@@ -1,4 +1,4 @@
-//! One request of our own, and its result.
+//! A single request and its result.
 
 use std::{
     convert::Infallible,

@@ -112,7 +112,7 @@ impl Gateway {
         self.running.as_mut().unwrap().address = address;
     }
 
-    /// Runs the binary with these arguments, beside the one that serves.
+    /// Runs the binary with these arguments while another one serves.
     pub(crate) async fn dead(&self, args: &[&str]) -> Output {
         let mut command = self.command();
         command.arg("dead").args(args).arg("--config").arg(self.path("gateway.toml"));

@@ -88,7 +88,7 @@ fn one_inbox(inbox: &Inbox) -> Markup {
             }
             form class="stack" method="post" action=(action("webhook")) {
                 input type="hidden" name="back" value=(BACK);
-                (parts::input(&id("url"), "url", "Webhook URL of its own (empty: the account's)",
+                (parts::input(&id("url"), "url", "Its own webhook URL (empty: the account's)",
                     inbox.webhook_url.as_deref().unwrap_or_default()))
                 @if let (Some(_), Some(secret)) = (&inbox.webhook_url, &inbox.webhook_secret) {
                     dl class="facts" {

@@ -23,7 +23,7 @@ type Key = (InboxId, u64);
 /// | the lookup returns | the event |
 /// |---|---|
 /// | an agent | continues with the agent |
-/// | `None` | goes to the router's fallback, whatever handlers it has |
+/// | `None` | goes to the router's fallback, even if a handler matches |
 /// | an error, or nothing in time | is retried later: [`Unavailable`](crate::HandlerErrorKind::Unavailable) |
 ///
 /// An event without an inbox continues without an agent.

@@ -19,8 +19,8 @@
 //!
 //! # The run has its own task
 //! OpenMail hangs up after 15 s, and a web server then drops the request's future. [`Dedupe`] runs
-//! the inner service on a task of its own, so the run finishes, its result is recorded, and the
-//! next delivery finds it done. [`DedupeLayer::shutdown`] waits for the runs in progress:
+//! the inner service on a separate task, so the run finishes, its result is recorded, and the next
+//! delivery finds it done. [`DedupeLayer::shutdown`] waits for the runs in progress:
 //!
 //! ```
 //! # #[cfg(feature = "dedupe-memory")]

@@ -22,9 +22,9 @@ use crate::seam::BoxError;
 /// | done by another token | `Done` | false | |
 ///
 /// An empty field or a missing arrow means that the state does not change. So every method may be
-/// repeated if its answer was lost; a claim is renewed by claiming again; an expired claim can be
-/// claimed again or completed if no other token has taken it; and if one has (it is a fencing
-/// token), the old claim can no longer change anything.
+/// repeated if its answer was lost, and a claim is renewed by claiming again. An expired claim can
+/// be claimed again or completed if no other token has taken it. If one has, the old claim can no
+/// longer change anything, since the token is a fencing token.
 ///
 /// The future of a method may be dropped at any await. [`DedupeLayer`](super::DedupeLayer) limits
 /// how long it waits for one. `dedupe::contract::check` (feature `test-util`) checks an

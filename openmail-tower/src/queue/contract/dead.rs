@@ -82,7 +82,7 @@ async fn each_is_reported_once<St: QueueStore>(probe: &Probe<St>) {
         probe.store.unreported_dead_letters(10, lease).await.expect("they are listed")
     };
     let reported = async |report: &DeadReport| {
-        probe.store.reported(&report.lease).await.expect("it is written down")
+        probe.store.reported(&report.lease).await.expect("it is recorded")
     };
     for report in reports(LONG).await {
         reported(&report).await;

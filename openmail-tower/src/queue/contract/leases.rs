@@ -119,7 +119,7 @@ async fn run_lost_with_its_worker<St: QueueStore>(probe: &Probe<St>) {
     probe.add(Some("lost")).await;
     for _ in 0..2 {
         let claimed = probe.next(SHORT).await;
-        assert_eq!((claimed.attempt, claimed.suspect), (1, false), "it may run beside others");
+        assert_eq!((claimed.attempt, claimed.suspect), (1, false), "it may run with others");
     }
     let claims = probe.claims(probe.request(10, LONG)).await;
     assert!(claims.entries.is_empty(), "it is to run alone");
@@ -223,7 +223,7 @@ async fn done_entries_are_pruned<St: QueueStore>(probe: &Probe<St>) {
     };
     assert_eq!(prune(LONG, 1000).await, 0, "nothing is that old");
     assert!(!probe.enqueue(entry.clone()).await, "its key is known");
-    assert_eq!(prune(Duration::ZERO, 1).await, 1, "not more than it was told");
+    assert_eq!(prune(Duration::ZERO, 1).await, 1, "not more than the limit");
     while prune(Duration::ZERO, 1000).await > 0 {}
     assert!(probe.enqueue(entry).await, "its key is forgotten");
     probe.done(&probe.next(LONG).await).await;
@@ -231,7 +231,7 @@ async fn done_entries_are_pruned<St: QueueStore>(probe: &Probe<St>) {
 
 async fn it_tells_of_changes<St: QueueStore>(probe: &Probe<St>) {
     let mut changes = probe.store.changes();
-    // A store may take a while to notice changes, so the change is repeated.
+    // A store may notice changes late, so the change is repeated.
     let told = async {
         loop {
             probe.add(None).await;
@@ -241,6 +241,6 @@ async fn it_tells_of_changes<St: QueueStore>(probe: &Probe<St>) {
             }
         }
     };
-    timeout(Duration::from_secs(30), told).await.expect("it tells");
+    timeout(Duration::from_secs(30), told).await.expect("it notifies");
     probe.finish().await;
 }

@@ -52,8 +52,8 @@ pub(super) async fn connect(
         .map_err(failed)
 }
 
-/// Sets up a session: an acknowledged event must be on disk whatever the server's settings, and no
-/// statement may wait forever.
+/// Sets up a session: an acknowledged event must be on disk regardless of the server's settings,
+/// and no statement may wait forever.
 async fn prepare_session(connection: &mut PgConnection, prepare: String) -> sqlx::Result<()> {
     connection.execute(AssertSqlSafe(prepare)).await.map(drop)
 }

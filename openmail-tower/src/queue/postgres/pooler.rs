@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Row};
 
 use crate::queue::error::{QueueError, QueueErrorKind};
 
-/// The number of tries: a pooler does not always hand out the session that was used last.
+/// The number of tries: a pooler does not always return the session that was used last.
 const ROUNDS: usize = 3;
 
 /// Checks that a session belongs to its connection: while another connection is in a transaction,

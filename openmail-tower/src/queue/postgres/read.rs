@@ -10,7 +10,7 @@ use crate::{
 
 use super::{database::Database, presence};
 
-/// Counts the entries. Each state has an index of its own.
+/// Counts the entries. Each state has its own index.
 pub(super) async fn counts(database: &Database) -> sqlx::Result<Counts> {
     let mut work = database.begin("").await?;
     let row = sqlx::query(

@@ -158,7 +158,7 @@ async fn end(
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// Returns the lane of an entry's replies. Without one, they share a lane of their own, which keeps
+/// Returns the lane of an entry's replies. Without one, they share their own lane, which keeps
 /// their order.
 fn lane<'a>(lease: &'a Lease, settlement: &Settlement) -> Option<Cow<'a, str>> {
     match &lease.lane {

@@ -50,7 +50,7 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// A queue in PostgreSQL, for any number of processes on any number of machines.
 ///
-/// Concurrent changes of one process share a commit. `synchronous_commit` is on, whatever the
+/// Concurrent changes of one process share a commit. `synchronous_commit` is on regardless of the
 /// server's default, and transactions set the isolation level that they need. Workers claim with
 /// `SKIP LOCKED` and are woken by `NOTIFY`. Each worker holds an advisory lock: when its process
 /// dies, another worker takes over its entries at once. Locks and notifications need a session, so

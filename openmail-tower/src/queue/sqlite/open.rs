@@ -40,7 +40,7 @@ pub(super) fn check_path(path: &Path) -> Result<(), QueueError> {
     Err(QueueError::new(QueueErrorKind::Unsuitable, what))
 }
 
-/// Returns the options that every writing connection needs, whatever the program's pool has.
+/// Returns the options that every writing connection needs, regardless of the program's pool.
 pub(super) fn writing(options: SqliteConnectOptions) -> SqliteConnectOptions {
     options
         .busy_timeout(BUSY)

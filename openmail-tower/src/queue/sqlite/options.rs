@@ -78,7 +78,8 @@ impl SqliteOptions {
     }
 
     /// Uses the program's pool for reading, and the pool's options for the one connection that
-    /// writes. That connection sets write-ahead mode and `synchronous=FULL`, whatever the pool has.
+    /// writes. That connection sets write-ahead mode and `synchronous=FULL`, regardless of the
+    /// pool's options.
     ///
     /// # Errors
     /// As for [`open`](Self::open).

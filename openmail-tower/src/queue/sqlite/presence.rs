@@ -13,8 +13,8 @@ use std::{
 
 use crate::queue::lease::WorkerId;
 
-/// A worker's lock, released on drop. Its file stays until another worker has taken over whatever
-/// the worker left behind.
+/// A worker's lock, released on drop. Its file stays until another worker has taken over what the
+/// worker left behind.
 #[derive(Debug)]
 pub(super) struct Presence {
     // Closing it releases the lock.

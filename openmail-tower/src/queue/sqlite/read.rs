@@ -15,7 +15,7 @@ use crate::{
     seam::StoredEvent,
 };
 
-/// Counts the entries. Each state has an index of its own.
+/// Counts the entries. Each state has its own index.
 pub(super) async fn counts(pool: &SqlitePool) -> sqlx::Result<Counts> {
     let row = sqlx::query(
         "WITH now AS (SELECT ahead + ?1 AS ms FROM openmail_clock)

@@ -119,7 +119,7 @@ async fn put_back(
     Ok(())
 }
 
-/// Returns the lane of an entry's replies. Without one, they share a lane of their own, which keeps
+/// Returns the lane of an entry's replies. Without one, they share their own lane, which keeps
 /// their order.
 fn lane<'a>(lease: &'a Lease, settlement: &Settlement) -> Option<Cow<'a, str>> {
     match &lease.lane {

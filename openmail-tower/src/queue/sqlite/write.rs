@@ -78,7 +78,7 @@ pub(super) enum Answer {
     Reports(Vec<DeadReport>),
     #[cfg(feature = "guard")]
     Counted(Counted),
-    /// It was not acknowledged, whatever happened to the others.
+    /// It was not acknowledged, even if others were.
     Failed(QueueError),
 }
 
@@ -170,7 +170,7 @@ impl Apply for Writer {
             // If the file is gone, this connection is the last one to have it open.
             self.connection = Some(connection);
         } else {
-            // Closing it rolls back whatever was not committed.
+            // Closing it rolls back what was not committed.
             drop(connection.close().await);
         }
         answers

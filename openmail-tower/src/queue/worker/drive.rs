@@ -40,8 +40,8 @@ use super::{
     wakeup::{Pending, Renewed, Step, Stop, Wakeup, answer, ready},
 };
 
-/// Does everything that a worker does concurrently. Only its runs have tasks of their own, which
-/// end with this future.
+/// Does everything that a worker does concurrently. Only its runs have their own tasks, which end
+/// with this future.
 pub(super) async fn drive<St, E>(worker: Worker<St, E>, shutdown: impl Future<Output = ()>) -> usize
 where
     St: QueueStore,

@@ -22,8 +22,8 @@ impl<St, E> Worker<St, E> {
     ///
     /// A reply is stored in the same transaction as the completion of its event, so a process that
     /// is killed leaves neither or both, and a handler is not asked again for an answer that it has
-    /// given. The reply is then an entry of its own in the event's lane, and is sent before the
-    /// lane's next event runs:
+    /// given. The reply is then a separate entry in the event's lane, and is sent before the lane's
+    /// next event runs:
     ///
     /// | OpenMail | the reply |
     /// |---|---|

@@ -36,7 +36,7 @@ use super::{drive, hook::Hook, replies::Replies, reports::Reports};
 ///
 /// # Fairness
 /// One inbox uses at most its [share](Self::per_inbox) of the runs and half of the
-/// [memory](Self::memory), so that the mails of others start at once, whatever an agent does.
+/// [memory](Self::memory), so that the mails of others start at once even if an agent is slow.
 ///
 /// # Leases
 /// While an event runs, its lease is renewed. When a worker's process dies, the operating system or

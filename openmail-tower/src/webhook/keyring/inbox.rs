@@ -26,16 +26,16 @@ use super::{
 ///
 /// # Who signs for whom
 ///
-/// **An inbox with secrets of its own accepts only those; every other inbox accepts the
-/// account's.** This holds however the request names its inbox: path, body or header only decide
-/// which secrets are tried, and the event is refused with 401 unless those secrets may sign for it.
+/// **An inbox with its own secrets accepts only those; every other inbox accepts the account's.**
+/// This holds however the request names its inbox. The path, the body or a header only decides
+/// which secrets are tried. The event is refused with 401 unless those secrets may sign for it.
 ///
 /// | signed with | event of | result |
 /// |---|---|---|
 /// | A's secret | A | accepted |
 /// | A's secret | no inbox (`setup.test`, `pod.*`, unknown events) | accepted, and belongs to A |
 /// | A's secret | B | 401 |
-/// | the account's | an inbox without a secret of its own, or no inbox | accepted |
+/// | the account's | an inbox without its own secret, or no inbox | accepted |
 /// | the account's | A | 401 |
 /// | any | an unknown inbox, with no account secret set | 401 |
 ///
@@ -103,7 +103,7 @@ impl InboxKeyring {
         Self { shared: Arc::new(shared), by_path: true }
     }
 
-    /// Also accepts the account's secrets, for every inbox that has none of its own.
+    /// Also accepts the account's secrets, for every inbox without its own.
     #[must_use]
     pub fn with_account(self, secrets: impl Into<Secrets>) -> Self {
         self.set_account(Some(secrets.into()));
@@ -141,7 +141,7 @@ impl InboxKeyring {
         self.shared.inboxes.pin().remove(inbox.as_ref()).is_some()
     }
 
-    /// Returns whether an inbox has secrets of its own.
+    /// Returns whether an inbox has its own secrets.
     pub fn contains(&self, inbox: impl AsRef<str>) -> bool {
         self.shared.inboxes.pin().contains_key(inbox.as_ref())
     }

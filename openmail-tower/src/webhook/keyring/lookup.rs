@@ -107,7 +107,7 @@ impl Keys {
 
     /// The answer for an inbox that is unknown or has no secret: nothing verifies.
     ///
-    /// The request is hashed all the same and answered like one with a wrong signature, so neither
+    /// The request is nevertheless hashed, and answered like one with a wrong signature, so neither
     /// the response nor its time reveals which inboxes exist. (A body is hashed once for each
     /// secret, so the time does reveal an inbox with several.)
     pub fn nobody() -> Self {

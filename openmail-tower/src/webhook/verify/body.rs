@@ -76,7 +76,7 @@ impl<B> ResponseBody<B> {
     }
 }
 
-/// An empty body. Some layers need this to create responses of their own.
+/// An empty body. Some layers need this to create their own responses.
 impl<B> Default for ResponseBody<B> {
     fn default() -> Self {
         Self::rejection(Bytes::new())

@@ -99,7 +99,7 @@ impl Connection {
             let connecting =
                 async { timeout(2 * PATIENCE, (self.0.connect)()).await.map_err(late)? };
             let mut connection = made.get_or_try_init(|| connecting).await?.clone();
-            // A connection that the program made may have no time limit of its own.
+            // A connection made by the program may have no time limit.
             timeout(2 * PATIENCE, call.invoke_async(&mut connection)).await.map_err(late)?
         };
         let answer = answer.await;
