@@ -149,7 +149,7 @@ fn introduce(sandbox: &Sandbox) -> anyhow::Result<()> {
         "Ada Lovelace <ada@example.com>",
         address,
         "Where is my order?",
-        "Hello,\n\nI have not heard of my order 42 since last week. Where is it?\n\nAda",
+        "Hello,\n\nI have not heard about my order 42 since last week. Where is it?\n\nAda",
     )?;
     eprintln!("\nOpen {}/ to write to the agent and to see its answers.\n", sandbox.url());
     Ok(())

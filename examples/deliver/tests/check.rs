@@ -62,7 +62,7 @@ async fn finds_nothing_wrong_with_a_good_endpoint() {
     let url = serve(deduplicating(layer(), NOTICEABLE)).await;
     let output = check(&url).await;
     told(&output, &[]);
-    assert!(output.stdout.contains("the second is put off (409)"), "{output:?}");
+    assert!(output.stdout.contains("the second is postponed (409)"), "{output:?}");
     assert!(output.stdout.ends_with("Nothing is wrong with this endpoint.\n"), "{output:?}");
 
     let output = run(["check", "--url", &url, "--json"]).await;
@@ -156,9 +156,9 @@ async fn finds_a_wrong_clock() {
 #[tokio::test]
 async fn finds_a_body_limit_that_is_too_small() {
     let small = deduplicating(layer().body_limit(1 << 20), QUICK);
-    finds(small, &[("size", "512 KiB are taken, 1 MiB are not (413 (body_too_large))")]).await;
+    finds(small, &[("size", "512 KiB are accepted, 1 MiB are not (413 (body_too_large))")]).await;
     let tiny = deduplicating(layer().body_limit(10 << 10), QUICK);
-    finds(tiny, &[("size", "smaller ones are taken, 64 KiB are not")]).await;
+    finds(tiny, &[("size", "smaller ones are accepted, 64 KiB are not")]).await;
 }
 
 #[tokio::test]
@@ -205,10 +205,7 @@ async fn recognises_deduplication_by_a_lock() {
     });
     let output = check(&serve(app).await).await;
     told(&output, &[]);
-    assert!(
-        output.stdout.contains("ok    duplicates: a mail is not worked on twice"),
-        "{output:?}"
-    );
+    assert!(output.stdout.contains("ok    duplicates: a mail is not handled twice"), "{output:?}");
 }
 
 #[tokio::test]
@@ -268,7 +265,7 @@ async fn finds_a_comparison_of_prefixes() {
     let app = careless(|timestamp, signature, body| {
         fresh(timestamp) && expected(timestamp, body).is_some_and(|it| signature.starts_with(&it))
     });
-    finds(app, &[("forgery", "a good signature with more behind it")]).await;
+    finds(app, &[("forgery", "a valid signature with more text behind it")]).await;
 }
 
 #[tokio::test]
@@ -279,7 +276,7 @@ async fn finds_an_unchecked_timestamp() {
     let stale = [
         ("forgery", "signed ten minutes ago"),
         ("forgery", "signed in ten minutes"),
-        ("forgery", "a timestamp that is no number"),
+        ("forgery", "a timestamp that is not a number"),
     ];
     finds(app, &stale).await;
     // As in JavaScript, where no comparison with NaN is true.
@@ -287,7 +284,7 @@ async fn finds_an_unchecked_timestamp() {
         (timestamp.parse::<u64>().is_err() || fresh(timestamp))
             && expected(timestamp, body).is_some_and(|it| it == signature)
     });
-    finds(app, &[("forgery", "a timestamp that is no number")]).await;
+    finds(app, &[("forgery", "a timestamp that is not a number")]).await;
 }
 
 #[tokio::test]
@@ -297,7 +294,7 @@ async fn finds_reserialised_json() {
         let again = serde_json::to_vec(&json).unwrap();
         fresh(timestamp) && expected(timestamp, &again).is_some_and(|it| it == signature)
     });
-    let wrong = [("raw body", "verify the bytes"), ("forgery", "another body than was signed")];
+    let wrong = [("raw body", "verify the bytes"), ("forgery", "a body other than the signed one")];
     finds(app, &wrong).await;
 }
 
@@ -313,9 +310,9 @@ async fn finds_a_failure_instead_of_a_refusal() {
     };
     let fails = [
         ("forgery", "the first half of a signature makes it fail (500)"),
-        ("forgery", "a good signature with more behind it makes it fail (500)"),
+        ("forgery", "a valid signature with more text behind it makes it fail (500)"),
         ("forgery", "an empty signature makes it fail (500)"),
-        ("forgery", "a signature that is no ASCII makes it fail (500)"),
+        ("forgery", "a signature that is not ASCII makes it fail (500)"),
         ("forgery", "no signature makes it fail (500)"),
         ("early", "a delivery without a signature is answered 500 before it has read the body"),
         ("early", "a malformed signature is answered 500 before it has read the body"),
@@ -392,5 +389,5 @@ async fn finds_a_hang_up_on_a_large_body() {
     });
     let service = ServiceBuilder::new().layer(layer().body_limit(100 << 10)).service(inner);
     let app = Router::new().route_service("/webhooks", service);
-    finds(app, &[("size", "64 KiB are taken, 100 KiB are not")]).await;
+    finds(app, &[("size", "64 KiB are accepted, 100 KiB are not")]).await;
 }

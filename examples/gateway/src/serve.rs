@@ -81,7 +81,7 @@ async fn serve<St: QueueStore>(
     serving.await??;
     match working.await? {
         0 => tracing::info!("stopped"),
-        cut => tracing::warn!("stopped; {cut} runs were cut off, and will be tried again"),
+        cut => tracing::warn!("stopped; {cut} runs were cut off and will be retried"),
     }
     Ok(())
 }
@@ -98,7 +98,7 @@ async fn reload(agents: &mut Agents, fixed: &Fixed, config: &Path) {
         Ok(settings) => {
             if settings.fixed != *fixed {
                 tracing::warn!(
-                    "listen, queue, max_attempts, backoff and lane take a restart to change"
+                    "changes of listen, queue, max_attempts, backoff and lane need a restart"
                 );
             }
             tracing::info!(inboxes = settings.inboxes.len(), "configuration reloaded");

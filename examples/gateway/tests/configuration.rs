@@ -15,23 +15,27 @@ async fn wrong_configuration_is_refused_with_its_line() {
     let gateway = Gateway::new("");
     let inbox = |more: &str| format!("[[inbox]]\nid = \"A\"\nurl = \"http://a.test\"\n{more}");
     let cases = [
-        ("".into(), None, "nobody could sign"),
-        (inbox(""), Some(6), "nobody could sign for this inbox"),
-        ("[account]\nsecrets = []".into(), Some(6), "no secret in it"),
+        ("".into(), None, "no secret could sign"),
+        (inbox(""), Some(6), "no secret could sign for this inbox"),
+        ("[account]\nsecrets = []".into(), Some(6), "contains no secret"),
         ("[account]\nsecrets = [\n\"good\",\n\"\"]".into(), Some(8), "empty"),
         ("[account]\nsecrets = [\"padded \"]".into(), Some(6), "white space"),
         ("[account]\nsecrets = \"hush\"".into(), Some(6), "expected a sequence"),
         ("[account]\nsecrets = [\"env:NOT_SET_ANYWHERE\"]".into(), Some(6), "NOT_SET_ANYWHERE"),
         ("[account]\nsecrets = [\"file:no.such\"]".into(), Some(6), "no.such: No such file"),
         (format!("{OURS}{}{}", inbox(""), inbox("")), Some(11), "two inboxes `A`"),
-        (format!("{OURS}{}", inbox("timeout = \"0s\"")), Some(10), "longer than nothing"),
+        (format!("{OURS}{}", inbox("timeout = \"0s\"")), Some(10), "longer than 0"),
         (format!("{OURS}{}", inbox("timeout = \"soon\"")), Some(10), "not a duration; write"),
         (format!("{OURS}{}", inbox("timeout = 30")), Some(10), "such as \"30s\""),
         (format!("{OURS}[fallback]\nurl = \"a b\""), Some(8), "`url`: this is not a URL"),
         (format!("{OURS}{}", inbox("concurrency = 0")), Some(10), "nonzero"),
         (format!("{OURS}{}", inbox("colour = \"red\"")), Some(10), "unknown field `colour`"),
         (format!("{OURS}[[inbox]]\nid = \"A\""), Some(7), "missing field `url`"),
-        (format!("{OURS}[[inbox]]\nid = \"\"\nurl = \"http://a\""), Some(8), "id of no inbox"),
+        (
+            format!("{OURS}[[inbox]]\nid = \"\"\nurl = \"http://a\""),
+            Some(8),
+            "not the id of an inbox",
+        ),
         (format!("{OURS}[fallback]\nurl = \"ftp://a\""), Some(8), "http:// or https://"),
         (format!("{OURS}[fallback]\nurl = \"http://me:pw@a\""), Some(8), "no user"),
         ("lane = \"thread".into(), Some(5), "invalid"),
@@ -127,7 +131,7 @@ async fn sighup_reloads_the_configuration() {
     // The log says so if a change requires a restart.
     gateway.configure("lane = \"none\"\n[account]\nsecrets = [\"whsec_next\"]\n");
     gateway.signal(Signal::SIGHUP);
-    gateway.logged("take a restart").await;
+    gateway.logged("need a restart").await;
     gateway.stop().await;
     assert!(a.is_idle() && b.is_idle());
 }

@@ -36,7 +36,7 @@ where
                 never = progress(&message, ack_wait / 3) => match never {},
             },
             Err(error) => {
-                tracing::error!("given up, since it is no event: {error:#}");
+                tracing::error!("given up, since it is not an event: {error:#}");
                 AckKind::Term
             }
         };
@@ -56,12 +56,12 @@ where
     }
 }
 
-/// Reports regularly that the event is in progress, so that the server does not hand it out again.
+/// Reports regularly that the event is in progress, so that the server does not deliver it again.
 async fn progress(message: &Message, interval: Duration) -> Infallible {
     loop {
         sleep(interval).await;
         if let Err(error) = message.ack_with(AckKind::Progress).await {
-            tracing::warn!("cannot tell that it goes on: {error}");
+            tracing::warn!("cannot report progress: {error}");
         }
     }
 }
@@ -99,7 +99,7 @@ async fn settle(message: &Message, answer: AckKind) {
         }
         sleep(pause).await;
     }
-    tracing::error!(?answer, "the server does not know, and may hand it out again");
+    tracing::error!(?answer, "the server has not confirmed this, and may run the event again");
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ pub async fn connect(url: &str) -> anyhow::Result<Context> {
         .connection_timeout(Duration::from_secs(5))
         .connect(url)
         .await
-        .context("cannot connect to NATS; start a server, or set NATS_URL to where one is")?;
+        .context("cannot connect to NATS; start a server, or set NATS_URL to its address")?;
     let largest = client.max_payload();
     if largest < LARGEST {
         tracing::warn!(

@@ -6,7 +6,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::{env, io, time::Duration};
+use std::{env, io, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -23,12 +23,22 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 const GRACE: Duration = Duration::from_secs(15);
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
     tracing_subscriber::fmt()
         .with_env_filter(filter.from_env_lossy())
         .with_writer(io::stderr)
         .init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
     let layer = VerifyLayer::from_env()?;
     let billing_inbox =
         env::var("BILLING_INBOX").context("set BILLING_INBOX to the id of the inbox for bills")?;

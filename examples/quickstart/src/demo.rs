@@ -14,7 +14,7 @@ pub(crate) fn make_up_secret() -> Result<String, getrandom::Error> {
 
 /// Delivers one signed event over HTTP, then says how to send more.
 pub(crate) async fn run(listening: SocketAddr, secret: &str) {
-    tracing::warn!("OPENMAIL_WEBHOOK_SECRET is not set: made up a secret that ends with this run");
+    tracing::warn!("OPENMAIL_WEBHOOK_SECRET is not set: generated a secret for this run only");
     let url = format!("http://{}/webhooks", reachable(listening));
     tracing::info!("delivering a signed message.received for inb_support to {url}");
     match deliver(&url, secret).await {

@@ -68,7 +68,10 @@ async fn page_explains_failed_attempts_and_shows_the_next_one() {
         local.receive(mail("Order 42")).await;
         browser.goto(&local.url).await.unwrap();
         let first = text_with(browser, "#right", "signature_mismatch").await;
-        assert!(first.contains("401") && first.contains("another secret"), "{first}");
+        assert!(
+            first.contains("401") && first.contains("secret is not that of this webhook"),
+            "{first}"
+        );
         assert!(first.contains("Next attempt"), "{first}");
         let second = text_with(browser, "#right", "handler_failed").await;
         assert!(second.contains("signature_mismatch"), "{second}");
@@ -169,7 +172,7 @@ async fn settings_suspend_an_inbox_test_a_webhook_and_set_faults() {
     in_browser(1400, async |browser| {
         browser.goto(&format!("{}/?view=settings", local.url)).await.unwrap();
         click(browser, "[formaction$='/account/test']").await;
-        text_with(browser, ".notice", "took the test event").await;
+        text_with(browser, ".notice", "accepted the test event").await;
         assert_eq!(receiver.got()[0].json["event"], "setup.test");
 
         click(browser, "[action$='/inb_support/suspend'] button").await;

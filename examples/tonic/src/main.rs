@@ -2,7 +2,7 @@
 //!
 //! `OPENMAIL_WEBHOOK_SECRET=… AGENT_TOKEN=… cargo run -p example-tonic`
 
-use std::{env, io};
+use std::{env, io, process::ExitCode};
 
 use anyhow::Context as _;
 use example_tonic::{Token, serve};
@@ -11,14 +11,25 @@ use tokio::net::TcpListener;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
     tracing_subscriber::fmt()
         .with_env_filter(filter.from_env_lossy())
         .with_writer(io::stderr)
         .init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
     let layer = VerifyLayer::from_env()?;
-    let token = env::var("AGENT_TOKEN").context("set AGENT_TOKEN to what agents are to show")?;
+    let token =
+        env::var("AGENT_TOKEN").context("set AGENT_TOKEN to the token that agents must present")?;
     let token = Token::new(&token).context("AGENT_TOKEN is empty")?;
     let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
     let listener = TcpListener::bind(&address)

@@ -30,7 +30,7 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
             }
             Ok(answer) if answer.status.is_server_error() => findings.wrong(
                 "forgery",
-                format!("{what} makes it fail ({answer}) where it should refuse"),
+                format!("{what} makes it fail ({answer}) instead of being refused"),
             ),
             Ok(_) => refused += 1,
             Err(error) => findings.wrong("forgery", format!("{what} makes it fail: {error}")),
@@ -70,19 +70,19 @@ fn forgeries(prober: &Prober) -> Vec<(&'static str, Probe)> {
             signature(&(text[..text.len() - 1].to_owned() + last)),
         ),
         ("the first half of a signature", signature(&text[..text.len() / 2])),
-        ("a good signature with more behind it", signature(&format!("{text}00"))),
+        ("a valid signature with more text behind it", signature(&format!("{text}00"))),
         ("an empty signature", signature("")),
-        ("a signature that is no hex", signature(&"z".repeat(64))),
-        ("a signature that is no ASCII", signature("é")),
+        ("a signature that is not hex", signature(&"z".repeat(64))),
+        ("a signature that is not ASCII", signature("é")),
         ("no signature", Probe { signature: None, ..good.clone() }),
         ("no timestamp", Probe { timestamp: None, ..good.clone() }),
         (
-            "another body than was signed",
+            "a body other than the signed one",
             Probe { body: Bytes::from_static(b"{\"event\":\"setup.test\" }"), ..good.clone() },
         ),
-        ("another timestamp than was signed", timestamp(now() + 1)),
+        ("a timestamp other than the signed one", timestamp(now() + 1)),
         ("a delivery that was signed ten minutes ago", prober.signed(event(), now() - 600)),
         ("a delivery that will be signed in ten minutes", prober.signed(event(), now() + 600)),
-        ("a timestamp that is no number", not_a_number),
+        ("a timestamp that is not a number", not_a_number),
     ]
 }

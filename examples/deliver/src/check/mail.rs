@@ -26,7 +26,7 @@ pub(super) async fn check(prober: &Prober, inbox: &str, findings: &mut Findings)
     let conflict = |it: &Result<Answer, _>| it.as_ref().is_ok_and(|it| it.status == 409);
     let (deduplicates, first) = match (conflict(&one), conflict(&other)) {
         (true, true) => {
-            let text = "two deliveries of one mail at once are both answered 409";
+            let text = "two concurrent deliveries of one mail are both answered 409";
             return findings.wrong("duplicates", text);
         }
         (true, false) => (true, other),
@@ -41,7 +41,7 @@ pub(super) async fn check(prober: &Prober, inbox: &str, findings: &mut Findings)
         }
         Err(Silence::Late) => {
             let text = "slower than 15 s with a mail: OpenMail hangs up then and delivers it \
-                        again; take the event, answer, and work on it afterwards";
+                        again; accept the event first, and handle it afterwards";
             return findings.wrong("slow", text);
         }
         Err(Silence::Failed(error)) => return findings.wrong("mail", format!("a mail: {error}")),
@@ -54,7 +54,7 @@ pub(super) async fn check(prober: &Prober, inbox: &str, findings: &mut Findings)
         findings.good("slow", format!("a mail is answered within {shown} ms"));
     }
     if deduplicates {
-        let text = "of two deliveries of one mail at once, the second is put off (409)";
+        let text = "of two concurrent deliveries of one mail, the second is postponed (409)";
         return findings.good("duplicates", text);
     }
     repeat(prober, inbox, findings).await;
@@ -79,7 +79,7 @@ async fn repeat(prober: &Prober, inbox: &str, findings: &mut Findings) {
                 Ok(answer) => answer.to_string(),
                 Err(error) => error.to_string(),
             };
-            let text = format!("the same mail again, and a test event between: {told}");
+            let text = format!("the same mail again, with a test event in between: {told}");
             return findings.wrong("duplicates", text);
         }
     }
@@ -93,16 +93,16 @@ async fn repeat(prober: &Prober, inbox: &str, findings: &mut Findings) {
         idle.as_millis()
     );
     if !telling {
-        let text = format!("too quick to tell whether a mail is worked on twice: {shown}");
+        let text = format!("too quick to tell whether a mail is handled twice: {shown}");
         findings.unclear("duplicates", text);
     } else if again.saturating_sub(idle) > first.saturating_sub(idle) / 2 {
         let text = format!(
-            "it does not deduplicate, for it works as long on a second delivery of a mail: \
-             {shown}; OpenMail may deliver twice, so remember the event_id"
+            "it does not deduplicate, since a second delivery of a mail takes as long: {shown}; \
+             OpenMail may deliver twice, so remember the event_id"
         );
         findings.wrong("duplicates", text);
     } else {
-        findings.good("duplicates", format!("a mail is not worked on twice: {shown}"));
+        findings.good("duplicates", format!("a mail is not handled twice: {shown}"));
     }
 }
 

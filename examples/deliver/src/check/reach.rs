@@ -16,8 +16,8 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) -> bool {
     let answer = match prober.send(prober.test_event()).await {
         Ok(answer) => answer,
         Err(Silence::Late) => {
-            let text = "there is no answer within 15 s, and OpenMail waits no longer: take the \
-                        event, answer, and work on it afterwards";
+            let text = "there is no answer within 15 s, and OpenMail waits no longer: accept the \
+                        event first, and handle it afterwards";
             findings.wrong("slow", text);
             return false;
         }
@@ -31,7 +31,7 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) -> bool {
         300..400 => {
             let to = answer.headers.get(LOCATION).and_then(|to| to.to_str().ok());
             let to = to.unwrap_or("nowhere");
-            let text = format!("it redirects to {to}: give OpenMail that URL itself");
+            let text = format!("it redirects to {to}: enter that URL in OpenMail instead");
             findings.wrong("reachable", text);
             return false;
         }
@@ -84,8 +84,8 @@ async fn refused(prober: &Prober, answer: &Answer) -> (&'static str, String) {
         }
     }
     if answer.code.as_deref() == Some("stale_timestamp") {
-        let text = "the clock of its machine (or of this one) is off by more than 300 s: it finds \
-                    the timestamp of a fresh delivery stale";
+        let text = "the clock of its machine (or of this one) is off by more than 300 s: it takes \
+                    the timestamp of a new delivery for stale";
         return ("clock", text.to_owned());
     }
     let same = match prober.send(forged(prober)).await {
@@ -94,14 +94,14 @@ async fn refused(prober: &Prober, answer: &Answer) -> (&'static str, String) {
     };
     if same && answer.status.is_client_error() {
         let text = format!(
-            "wrong secret: what is signed with ours is answered {answer}, as is a forgery; take \
+            "wrong secret: what is signed with ours is answered {answer}, as is a forgery; copy \
              the secret from OpenMail's webhook settings again, without blanks around it"
         );
         return ("secret", text);
     }
     let text = format!(
-        "it answers a signed setup.test with {answer}: OpenMail's \"Test webhook\" reports it as \
-         broken then"
+        "it answers a signed setup.test with {answer}: OpenMail's \"Test webhook\" then reports it as \
+         broken"
     );
     ("setup.test", text)
 }

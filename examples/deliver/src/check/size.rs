@@ -16,7 +16,7 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
         let told = match prober.send(prober.event(&event)).await {
             Ok(answer) if answer.is_accepted() => {
                 return match refused {
-                    None => findings.good("size", format!("{} are taken", shown(size))),
+                    None => findings.good("size", format!("{} are accepted", shown(size))),
                     Some(refused) => too_small(&shown(size), refused, findings),
                 };
             }
@@ -33,7 +33,7 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
 
 fn too_small(taken: &str, (size, told): (usize, String), findings: &mut Findings) {
     let text = format!(
-        "the body limit is too small: {taken} are taken, {} are not ({told}); twenty attachments \
+        "the body limit is too small: {taken} are accepted, {} are not ({told}); twenty attachments \
          with their text make 6 MiB, so allow 8 MiB",
         shown(size)
     );

@@ -11,11 +11,11 @@ use super::{
 pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
     match prober.send(prober.event(&TestEvent::new("deliver.news"))).await {
         Ok(answer) if answer.is_accepted() => {
-            findings.good("new events", "an event that nobody knows yet is taken");
+            findings.good("new events", "an unknown event is accepted");
         }
         Ok(answer) => findings.wrong(
             "new events",
-            format!("an event that nobody knows yet is answered {answer}: OpenMail will add some"),
+            format!("an unknown event is answered {answer}, but OpenMail will add events"),
         ),
         Err(error) => findings.wrong("new events", format!("an unknown event: {error}")),
     }
@@ -30,7 +30,7 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
             "raw body",
             format!(
                 "a signed body with unusual blanks and escapes is answered {answer}: verify the \
-                 bytes as they came, not JSON that was parsed and written again"
+                 bytes as they came, not JSON that was parsed and serialised again"
             ),
         ),
         Err(error) => findings.wrong("raw body", format!("unusual JSON: {error}")),

@@ -95,20 +95,20 @@ impl Settings {
         for inbox in file.inboxes {
             let id = inbox.id.get_ref();
             if id.is_empty() {
-                return Err(source.error(&inbox.id, "this is the id of no inbox"));
+                return Err(source.error(&inbox.id, "this is not the id of an inbox"));
             }
             if !ids.insert(id.clone()) {
                 return Err(source.error(&inbox.id, format!("there are two inboxes `{id}`")));
             }
             if inbox.secrets.is_none() && account.is_none() {
-                let reason = "nobody could sign for this inbox: it has no secrets, and there is \
+                let reason = "no secret could sign for this inbox: it has no secrets, and there is \
                               no [account]";
                 return Err(source.error(&inbox.id, reason));
             }
             inboxes.push(source.inbox(inbox)?);
         }
         if account.is_none() && inboxes.is_empty() {
-            let reason = "nobody could sign: there is neither an [account] nor an [[inbox]]";
+            let reason = "no secret could sign: there is neither an [account] nor an [[inbox]]";
             return Err(ConfigError::new(path, reason));
         }
         let fallback = file
@@ -180,7 +180,7 @@ impl<'p> Source<'p> {
         sources: &Spanned<Vec<Spanned<SecretSource>>>,
     ) -> Result<Secrets, ConfigError> {
         let Some((first, others)) = sources.get_ref().split_first() else {
-            return Err(self.error(sources, "there is no secret in it"));
+            return Err(self.error(sources, "it contains no secret"));
         };
         let first = Secrets::new(self.secret(first)?);
         others.iter().try_fold(first, |all, other| Ok(all.and(self.secret(other)?)))

@@ -37,7 +37,7 @@ impl de::Visitor<'_> for AsLength {
             .map_err(|_| E::custom("this is not a duration; write \"30s\" or \"1m 30s\""))?;
         match Duration::try_from(length) {
             Ok(length) if !length.is_zero() => Ok(Length(length)),
-            _ => Err(E::custom("this must be longer than nothing")),
+            _ => Err(E::custom("this must be longer than 0")),
         }
     }
 }

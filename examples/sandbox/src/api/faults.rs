@@ -32,7 +32,7 @@ pub(super) async fn inject(State(app): State<App>, request: Request, next: Next)
             Refusal::new(StatusCode::PAYMENT_REQUIRED, "spend_cap_paused", message).into_response()
         }
         Some(Fault::Internal) => {
-            let message = "Something went wrong, on command.";
+            let message = "Something went wrong, as requested.";
             Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message)
                 .into_response()
         }

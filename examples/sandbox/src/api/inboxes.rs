@@ -202,7 +202,7 @@ pub(super) async fn test_webhook(
         own.flatten().ok_or_else(Refusal::no_webhook_url)
     })?;
     match app.deliverer.test(&target).await {
-        Ok(()) => Ok(Body(json!({"ok": true, "message": "The webhook took the test event."}))),
+        Ok(()) => Ok(Body(json!({"ok": true, "message": "The webhook accepted the test event."}))),
         Err(why) => {
             let message = format!("The webhook failed: {why}.");
             Err(Refusal::new(StatusCode::BAD_GATEWAY, "webhook_failed", message))

@@ -79,7 +79,7 @@ pub(crate) async fn saved(State(app): State<App>, request: Request, next: Next) 
 }
 
 async fn method_not_allowed() -> Refusal {
-    let message = "The resource does not take this method.";
+    let message = "The resource does not support this method.";
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }
 

@@ -32,7 +32,7 @@ pub(super) fn page(view: &View<'_>, draft: Option<&Outside>, error: Option<&str>
                 div {
                     a class="back" href="/" { "← All threads" }
                     h1 { "New mail" }
-                    p class="muted" { "Write as a person outside: any sender will do." }
+                    p class="muted" { "Write as a person outside would, with any sender." }
                 }
                 @if let Some(error) = error { p class="notice bad" role="alert" { (error) } }
                 form class="box stack" method="post" action="/page/mail"

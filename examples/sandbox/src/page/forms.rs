@@ -150,7 +150,7 @@ async fn test(app: &App, back: &Back, target: Option<Target>) -> Response {
     let notice = match target {
         None => "There is no webhook to test: set its URL first.".to_owned(),
         Some(target) => match app.deliverer.test(&target).await {
-            Ok(()) => "The webhook took the test event.".to_owned(),
+            Ok(()) => "The webhook accepted the test event.".to_owned(),
             Err(why) => format!("The webhook failed: {why}."),
         },
     };

@@ -8,41 +8,41 @@ pub(super) fn of(attempt: &Attempt) -> &'static str {
         return meaning;
     }
     match attempt.status {
-        None => "No answer: nothing listens at the URL, or it took longer than 15 s.",
+        None => "No response: nothing listens at the URL, or it took longer than 15 s.",
         Some(300..=399) => "A redirect. OpenMail does not follow it: set the final URL.",
         Some(401 | 403) => "The receiver, or something in front of it, refuses the request.",
         Some(404) => "Nothing is served at this path.",
-        Some(405) => "The path is served, but not for POST.",
+        Some(405) => "The path exists, but does not accept POST.",
         Some(413) => "The body is too large for the receiver or for a proxy in front of it.",
         Some(429) => "The receiver asks for fewer requests.",
-        Some(502 | 504) => "A proxy does not reach the receiver.",
+        Some(502 | 504) => "A proxy cannot reach the receiver.",
         Some(500..=599) => "The receiver failed.",
-        Some(_) => "Not a 2xx, so not taken.",
+        Some(_) => "Not a 2xx, so not accepted.",
     }
 }
 
 fn of_code(code: &str) -> Option<&'static str> {
     Some(match code {
-        "method_not_allowed" => "The webhook takes POST only.",
+        "method_not_allowed" => "The webhook accepts only POST.",
         "missing_header" => "A signature header is missing: something in between dropped it.",
-        "ambiguous_header" => "A signature header came twice.",
+        "ambiguous_header" => "A signature header was sent twice.",
         "malformed_timestamp" | "malformed_signature" => "A signature header cannot be read.",
         "stale_timestamp" => "One of the two clocks is off by more than 5 minutes.",
         "body_too_large" => "The body is larger than the receiver's limit.",
         "body_timeout" => "The body did not arrive in time.",
         "body_incomplete" => "The body broke off.",
         "overloaded" => "The receiver has no memory left for more bodies at once.",
-        "signature_mismatch" => "The receiver has another secret than this webhook.",
+        "signature_mismatch" => "The receiver's secret is not that of this webhook.",
         "inbox_mismatch" => "The secret is that of another inbox.",
-        "invalid_payload" => "The signature is right, but the event is not one it can read.",
-        "in_flight" => "The same event is being handled at this moment.",
+        "invalid_payload" => "The signature is right, but the receiver cannot read the event.",
+        "in_flight" => "The same event is being handled right now.",
         "handler_failed" => {
             "The handler returned an error or panicked. The receiver's log says why."
         }
-        "retry_later" => "The handler asked for time.",
+        "retry_later" => "The handler asked for a later retry.",
         "deadline_exceeded" => "The handler took longer than the receiver's deadline.",
         "unavailable" => "The receiver's store, queue or secrets could not be reached.",
-        "missing_layer" => "The receiver is wired without a layer that it needs; its log names it.",
+        "missing_layer" => "The receiver lacks a layer that it needs. Its log names the layer.",
         _ => return None,
     })
 }

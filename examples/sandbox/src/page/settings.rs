@@ -174,7 +174,7 @@ fn faults(view: &View<'_>) -> Markup {
         section class="box stack" id="faults" aria-labelledby="faults-title" {
             div {
                 h2 id="faults-title" { "Faults" }
-                p class="muted" { "What your agent must live with, on command." }
+                p class="muted" { "Problems that your agent must cope with." }
             }
             form class="stack" method="post" action="/page/faults" {
                 input type="hidden" name="back" value="/?view=settings#faults";
@@ -193,7 +193,7 @@ fn faults(view: &View<'_>) -> Markup {
                     }
                 }
                 (check("twice", faults.deliver_twice, "Deliver each mail twice"))
-                (check("order", faults.out_of_order, "Let each second mail overtake the one before it"))
+                (check("order", faults.out_of_order, "Let every second mail overtake the one before it"))
                 (check("limits", faults.send_limits, "Limit sends to 10 a minute and 200 a day"))
                 div class="actions" {
                     button class="primary" { "Set" }
