@@ -28,7 +28,7 @@ pub(crate) struct Output {
 struct Tally {
     events: usize,
     duplicates: usize,
-    taken: usize,
+    accepted: usize,
     lost: usize,
     attempts: usize,
     statuses: BTreeMap<String, usize>,
@@ -100,7 +100,7 @@ impl Tally {
             self.times.push(milliseconds(attempt.elapsed));
         }
         if attempt.is_accepted() {
-            self.taken += 1;
+            self.accepted += 1;
         } else if attempt.next_in.is_none() {
             self.lost += 1;
         }
@@ -164,7 +164,7 @@ struct Summary {
     events: usize,
     /// Events sent as deliberate duplicates.
     duplicates: usize,
-    taken: usize,
+    accepted: usize,
     lost: usize,
     /// Events that would have been retried.
     pending: usize,
@@ -185,15 +185,15 @@ struct Percentiles {
 
 impl Summary {
     fn of(tally: &Tally) -> Self {
-        let Tally { events, duplicates, taken, lost, attempts, .. } = *tally;
+        let Tally { events, duplicates, accepted, lost, attempts, .. } = *tally;
         let mut times = tally.times.clone();
         times.sort_by(f64::total_cmp);
         Self {
             events,
             duplicates,
-            taken,
+            accepted,
             lost,
-            pending: events + duplicates - taken - lost,
+            pending: events + duplicates - accepted - lost,
             attempts,
             statuses: tally.statuses.clone(),
             ms: Percentiles::of(&times),
@@ -212,13 +212,13 @@ impl Percentiles {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { events, duplicates, taken, lost, pending, attempts, statuses, ms } = self;
+        let Self { events, duplicates, accepted, lost, pending, attempts, statuses, ms } = self;
         let plural = |count: &usize| if *count == 1 { "" } else { "s" };
         write!(f, "\n{events} event{}", plural(events))?;
         if *duplicates > 0 {
             write!(f, " and {duplicates} duplicate{}", plural(duplicates))?;
         }
-        write!(f, ": {taken} taken, {lost} lost")?;
+        write!(f, ": {accepted} accepted, {lost} lost")?;
         if *pending > 0 {
             write!(f, ", {pending} not finished")?;
         }

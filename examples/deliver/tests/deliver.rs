@@ -60,7 +60,7 @@ async fn delivers_the_requested_mail() {
     assert_eq!(row[..3], [mail.event_id.as_ref().unwrap().as_str(), "1", "200"]);
     assert!(row[3].parse::<f64>().unwrap() > 0.0);
     let [.., counts, times] = &output.stdout.lines().collect::<Vec<_>>()[..] else { panic!() };
-    assert_eq!(*counts, "1 event: 1 taken, 0 lost; 1 attempt: 1 × 200");
+    assert_eq!(*counts, "1 event: 1 accepted, 0 lost; 1 attempt: 1 × 200");
     assert!(times.starts_with("ms to answer: p50 "), "{times}");
 }
 
@@ -92,7 +92,7 @@ async fn retries_until_the_event_is_accepted() {
     let summary = &lines[3]["summary"];
     assert_eq!(summary["statuses"], json!({"200": 1, "500": 2}));
     assert_eq!(
-        (&summary["taken"], &summary["lost"], &summary["attempts"]),
+        (&summary["accepted"], &summary["lost"], &summary["attempts"]),
         (&json!(1), &json!(0), &json!(3))
     );
     assert!(summary["ms"]["p99"].as_f64() <= summary["ms"]["max"].as_f64());
@@ -105,7 +105,7 @@ async fn exit_status_reports_lost_events() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!((events.all().len(), rows(&output).len()), (15, 15));
     assert!(
-        output.stdout.contains("3 events: 0 taken, 3 lost; 15 attempts: 15 × 500"),
+        output.stdout.contains("3 events: 0 accepted, 3 lost; 15 attempts: 15 × 500"),
         "{output:?}"
     );
 }
@@ -152,7 +152,7 @@ async fn sends_duplicates_and_shuffles_on_request() {
     }
     assert_eq!((count.len(), count.values().min()), (30, Some(&2)));
     let summary = output.json().pop().unwrap();
-    let summary = ["events", "duplicates", "taken"].map(|name| &summary["summary"][name]);
+    let summary = ["events", "duplicates", "accepted"].map(|name| &summary["summary"][name]);
     assert_eq!(summary, [&json!(30), &json!(30), &json!(60)]);
 }
 
@@ -182,7 +182,7 @@ async fn ctrl_c_prints_the_summary() {
     assert!(kill.unwrap().success());
     let mut rest = String::new();
     stdout.read_to_string(&mut rest).await.unwrap();
-    assert!(rest.contains("1 event: 0 taken, 0 lost, 1 not finished; 1 attempt"), "{rest}");
+    assert!(rest.contains("1 event: 0 accepted, 0 lost, 1 not finished; 1 attempt"), "{rest}");
     assert_eq!(child.wait().await.unwrap().code(), Some(1));
 }
 

@@ -43,17 +43,18 @@ async fn follow(program: impl Future<Output = anyhow::Result<()>>) -> anyhow::Re
 }
 
 async fn receive() -> anyhow::Result<()> {
+    let layer = VerifyLayer::from_env()?;
     let url = env::var("DATABASE_URL").unwrap_or_else(|_| "sqlite:inbox.db".into());
     match url.parse::<StoreUrl>().context("DATABASE_URL")? {
         StoreUrl::Sqlite(path) => {
             let store = SqliteStore::open(&path).await;
             let store = store.with_context(|| format!("cannot open {}", path.display()))?;
-            serve(store.clone()).await?;
+            serve(store.clone(), layer).await?;
             store.close().await;
         }
         StoreUrl::Postgres(url) => {
             let store = PostgresStore::connect(&url).await.context("cannot use PostgreSQL")?;
-            serve(store.clone()).await?;
+            serve(store.clone(), layer).await?;
             store.close().await;
         }
         other => anyhow::bail!("no example for {other:?}"),
@@ -61,8 +62,7 @@ async fn receive() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve<St: QueueStore>(store: St) -> anyhow::Result<()> {
-    let layer = VerifyLayer::from_env()?;
+async fn serve<St: QueueStore>(store: St, layer: VerifyLayer) -> anyhow::Result<()> {
     let metrics = telemetry::metrics()?;
     let stop = shutdown::signal()?;
     let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());

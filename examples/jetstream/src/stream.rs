@@ -74,8 +74,7 @@ pub async fn connect(url: &str) -> anyhow::Result<Context> {
     if largest < LARGEST {
         tracing::warn!(
             largest,
-            "events of more than these bytes cannot be kept; raise max_payload in the server's \
-             configuration to 9MB"
+            "larger events cannot be stored; set max_payload to 9MB in the server's configuration"
         );
     }
     let context = jetstream::new(client);

@@ -84,7 +84,7 @@ pub enum SignatureError {
     #[error("the signature is not 64 hex digits")]
     MalformedSignature,
     /// The timestamp is too far from now.
-    #[error("the timestamp is {} from this machine's clock{}", Off(*ahead, *seconds),
+    #[error("the timestamp is {} this machine's clock{}", Off(*ahead, *seconds),
         if *milliseconds { "; it looks like milliseconds" } else { "" })]
     Stale {
         /// How far it is off, in seconds.
@@ -104,7 +104,7 @@ struct Off(bool, u64);
 impl std::fmt::Display for Off {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self(ahead, seconds) = self;
-        write!(f, "{seconds} s {}", if *ahead { "ahead" } else { "behind" })
+        write!(f, "{seconds} s {}", if *ahead { "ahead of" } else { "behind" })
     }
 }
 

@@ -31,9 +31,9 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
     }
 }
 
-fn too_small(taken: &str, (size, told): (usize, String), findings: &mut Findings) {
+fn too_small(accepted: &str, (size, told): (usize, String), findings: &mut Findings) {
     let text = format!(
-        "the body limit is too small: {taken} are accepted, {} are not ({told}); twenty attachments \
+        "the body limit is too small: {accepted} are accepted, {} are not ({told}); twenty attachments \
          with their text make 6 MiB, so allow 8 MiB",
         shown(size)
     );

@@ -87,7 +87,9 @@ impl From<SignatureError> for Rejection {
             SignatureError::Stale { .. } => RejectionKind::StaleTimestamp,
             SignatureError::Mismatch => RejectionKind::SignatureMismatch,
         };
-        Self { source: Some(Arc::new(error)), ..kind.into() }
+        // The other errors say no more than the kind does.
+        let details = matches!(error, SignatureError::Stale { .. });
+        Self { source: details.then(|| Arc::new(error) as _), ..kind.into() }
     }
 }
 
