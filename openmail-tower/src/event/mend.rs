@@ -52,7 +52,7 @@ impl<'a> Mended<'a> {
     }
 }
 
-/// Quotes the numbers beyond an `f64` that stand between two strings.
+/// Quotes the numbers beyond an `f64` between two strings.
 fn numbers(mut at: usize, end: usize, mended: &mut Mended<'_>) {
     let json = mended.json;
     let is_part = |byte: u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');

@@ -12,7 +12,7 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// A failed run of a handler.
 ///
 /// `?` converts any error: one that implements [`Error`], an `anyhow::Error`, a string. The event
-/// is then retried. [`permanent`](Self::permanent) says that a retry is no use,
+/// is then retried. [`permanent`](Self::permanent) says that a retry would not help,
 /// [`after`](Self::after) when to retry.
 ///
 /// ```
@@ -258,7 +258,7 @@ impl fmt::Display for Boxed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0.kind {
             HandlerErrorKind::Failed | HandlerErrorKind::Panicked => "the handler failed",
-            HandlerErrorKind::Permanent => "the handler failed for good",
+            HandlerErrorKind::Permanent => "the handler failed permanently",
             HandlerErrorKind::InFlight => "another run is under way",
             HandlerErrorKind::Unavailable => "the handler cannot be reached",
             HandlerErrorKind::PutOff => "the event is put off",
@@ -319,7 +319,10 @@ mod tests {
         let permanent = HandlerError::permanent("there is no order 0");
         let error = HandlerError::from(Buffered(permanent.into()));
         assert_eq!(error.kind(), HandlerErrorKind::Permanent);
-        assert_eq!(error.to_string(), "buffered: the handler failed for good: there is no order 0");
+        assert_eq!(
+            error.to_string(),
+            "buffered: the handler failed permanently: there is no order 0"
+        );
     }
 
     #[test]
@@ -387,8 +390,8 @@ mod tests {
             Ok(())
         }
         for (context, text) in [
-            (false, "the handler failed for good: there is no order 0"),
-            (true, "cannot answer: the handler failed for good: there is no order 0"),
+            (false, "the handler failed permanently: there is no order 0"),
+            (true, "cannot answer: the handler failed permanently: there is no order 0"),
         ] {
             let error = and_back(context).unwrap_err();
             assert_eq!(error.kind(), HandlerErrorKind::Permanent);

@@ -144,7 +144,7 @@ impl Answering {
         log::miswired("a handler returned a reply, but there is no ReplyLayer to send it");
     }
 
-    /// Records that the event was not handled, for now or for good.
+    /// Records that the event was not handled, temporarily or permanently.
     pub(crate) fn failed(&mut self, error: &mut HandlerError) {
         self.end(error.kind().label());
         not_handled(error);

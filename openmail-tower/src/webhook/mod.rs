@@ -9,7 +9,7 @@
 //!
 //! | what | status | `error` |
 //! |---|---|---|
-//! | handled; finished duplicate; refused by a guard; unknown event, `setup.test`, or no handler asks for it; failed for good, which is logged | 200 | |
+//! | handled; finished duplicate; refused by a guard; unknown event, `setup.test`, or an event that no handler matches; failed permanently, which is logged | 200 | |
 //! | not `POST` | 405, `Allow: POST` | `method_not_allowed` |
 //! | `X-Timestamp` or `X-Signature` missing, given twice, malformed | 400 | `missing_header`, `ambiguous_header`, `malformed_timestamp`, `malformed_signature` |
 //! | outside the window (default: 300 s) | 400 | `stale_timestamp` |

@@ -19,7 +19,7 @@ pub(crate) const NAME: &str = "api";
 
 type Accepted = Arc<AtomicUsize>;
 
-/// Serves until it is killed; tells its address first.
+/// Serves until it is killed. Prints its address first.
 pub(crate) async fn serve() {
     let app = Router::new()
         .route("/v1/threads/{id}/messages", get(thread))

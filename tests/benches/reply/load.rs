@@ -14,21 +14,21 @@ use tokio::{
 
 use super::THREADS;
 
-/// Mails that were not delivered yet.
+/// Mails that have not been delivered yet.
 #[derive(Default)]
 pub(crate) struct Mails {
     next: usize,
 }
 
 impl Mails {
-    /// Requests as they go over the wire, of about 1 KiB each; by connection.
+    /// For each connection, its requests as bytes on the wire, of about 1 KiB each.
     pub(crate) fn next(&mut self, count: usize) -> Vec<Vec<Vec<u8>>> {
         let text = "lorem ipsum ".repeat(60);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
         let mut lots = vec![Vec::new(); THREADS];
         for number in self.next..self.next + count {
             let thread = number % THREADS;
-            // OpenMail's record of the thread has one mail for all of them.
+            // The mails of a thread have the same id, since the API has one mail in each thread.
             let json = format!(
                 r#"{{"event":"message.received","event_id":"evt_{number}","inbox_id":"inb_{number}",
                 "thread_id":"thr_{thread}","message":{{"id":"thr_{thread}","from":"ada@example.com",
@@ -54,7 +54,7 @@ fn wire(now: u64, json: &[u8]) -> Vec<u8> {
     wire
 }
 
-/// Delivers each lot over its own connection.
+/// Delivers the requests of each connection.
 pub(crate) async fn deliver(address: SocketAddr, lots: Vec<Vec<Vec<u8>>>) {
     let mut all = JoinSet::new();
     for lot in lots {
@@ -70,7 +70,7 @@ pub(crate) async fn deliver(address: SocketAddr, lots: Vec<Vec<Vec<u8>>>) {
     all.join_all().await;
 }
 
-/// Sends a request and reads the answer, which has no body.
+/// Sends a request and reads the response, which has no body.
 async fn exchange(stream: &mut TcpStream, request: &[u8]) -> String {
     stream.write_all(request).await.expect("sent");
     let mut answer = Vec::new();
@@ -80,7 +80,7 @@ async fn exchange(stream: &mut TcpStream, request: &[u8]) -> String {
     String::from_utf8(answer).expect("text")
 }
 
-/// How many replies the API has accepted.
+/// Returns the number of replies that the API has accepted.
 pub(crate) async fn accepted(api: SocketAddr) -> usize {
     let mut stream = TcpStream::connect(api).await.expect("a connection");
     let request = "GET /accepted HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";

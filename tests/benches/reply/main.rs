@@ -1,8 +1,8 @@
-//! Mails a second from their delivery over HTTP until OpenMail has accepted their replies, on SQLite
-//! and PostgreSQL, and what of the work is ours.
+//! Measures how many mails a second are delivered over HTTP and answered with a reply that OpenMail
+//! has accepted, on SQLite and PostgreSQL, and how much of the work is this crate's.
 //!
-//! `cargo bench -p openmail-tests --bench reply`; PostgreSQL is measured where `OPENMAIL_TEST_POSTGRES`
-//! says where it is, as it does after `. .ci/services && start_services`.
+//! `cargo bench -p openmail-tests --bench reply`; PostgreSQL is measured if
+//! `OPENMAIL_TEST_POSTGRES` is set to its URL, as it is after `. .ci/services && start_services`.
 //!
 //! The receivers and the API are separate processes: this program, started again with the role's
 //! name. The API answers at once. The floor is a receiver without verification, queue and worker:
@@ -22,10 +22,11 @@ use openmail_tests::{
     measure::{Table, median, processor_time, time},
 };
 
-/// How often each side is measured, and with how many mails.
+/// The number of measurements of each side, and of the mails in each measurement.
 const ROUNDS: usize = 5;
 const MAILS: usize = 6_000;
-/// The mails are of so many threads, and delivered over so many connections.
+/// The number of threads that the mails belong to, and of connections over which they are
+/// delivered.
 const THREADS: usize = 64;
 
 #[tokio::main]
@@ -47,7 +48,7 @@ async fn main() {
     databases.extend(schema.iter().map(|schema| ("PostgreSQL", schema.url().to_owned())));
     let mut sides: Vec<_> =
         databases.iter().map(|(name, database)| Side::start(name, database)).collect();
-    // The first is to warm up.
+    // The first round is a warm-up.
     for round in 0..=ROUNDS {
         for place in 0..sides.len() {
             let place = (place + round) % sides.len();
@@ -69,7 +70,7 @@ struct Side {
     mails: load::Mails,
     /// Mails a second.
     rates: Vec<f64>,
-    /// The receiver's time on a core for each mail, in seconds.
+    /// The receiver's processor time for each mail, in seconds.
     processor: Vec<f64>,
 }
 

@@ -25,7 +25,7 @@ use tokio::net::TcpListener;
 use super::THREADS;
 
 pub(crate) const NAME: &str = "receiver";
-/// Instead of a database: none.
+/// The name of the receiver without a database.
 pub(crate) const FLOOR: &str = "floor";
 
 #[openmail_handler(event = "message.received")]
@@ -33,7 +33,7 @@ async fn answer(_: &MessageReceived) -> Reply {
     Reply::text("Thank you for your mail. We will look into it and write to you again soon.")
 }
 
-/// Serves until it is killed; tells its address first.
+/// Serves until it is killed. Prints its address first.
 pub(crate) async fn serve(database: &str, api: &str) {
     if database == FLOOR {
         let client = Client::builder(TokioExecutor::new()).build_http();

@@ -13,9 +13,9 @@
 //! ```
 //!
 //! A claim is not a completion. The event counts as done once its handler has succeeded, or has
-//! returned [`HandlerError::permanent`](crate::HandlerError::permanent) because a retry is no use.
-//! An event that no handler matches is released, since nothing was done. If the process dies, its
-//! claims expire, and the next delivery runs the event.
+//! returned [`HandlerError::permanent`](crate::HandlerError::permanent) because a retry would not
+//! help. An event that no handler matches is released, since nothing was done. If the process dies,
+//! its claims expire, and the next delivery runs the event.
 //!
 //! # The run has its own task
 //! OpenMail hangs up after 15 s, and a web server then drops the request's future. [`Dedupe`] runs

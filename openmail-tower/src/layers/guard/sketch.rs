@@ -8,7 +8,7 @@ const SIZE: usize = 12;
 const ALIKE: usize = 9;
 /// The maximum number of bytes of a text that are read.
 const LONGEST: usize = 4 << 10;
-/// The maximum number of bytes of a mail that are searched for its new text, which stands above or
+/// The maximum number of bytes of a mail that are searched for its new text, which is above or
 /// between the quotes.
 const LONGEST_MAIL: usize = 16 << 10;
 

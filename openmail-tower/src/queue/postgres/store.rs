@@ -1,16 +1,9 @@
 //! [`PostgresStore`].
 
-use std::{
-    future::pending,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use sqlx::PgPool;
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep},
-};
+use tokio::{sync::watch, time::sleep};
 
 #[cfg(feature = "guard")]
 use crate::seam::CountStore;
@@ -22,7 +15,7 @@ use crate::{
         lease::{Claims, DeadReport, Lease, Registration, WorkerId},
         request::ClaimRequest,
         settlement::Settlement,
-        sql::{batch::Batcher, many, millis, observe},
+        sql::{batch::Batcher, many, millis, observe, sweep::Sweep},
         store::{Changes, QueueStore},
         text,
     },
@@ -43,8 +36,6 @@ use super::{
 
 /// The number of dead letters changed in one transaction.
 const PAGE: i64 = 500;
-/// The interval of the search for stalled lanes.
-const SWEEP: Duration = Duration::from_secs(5);
 /// The time within which a worker whose session broke reconnects.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -67,7 +58,7 @@ pub struct PostgresStore {
     settler: Batcher<Settler>,
     session: Session,
     bell: Bell,
-    sweep: Arc<Mutex<Sweep>>,
+    sweep: Arc<Sweep>,
 }
 
 /// Announces changes: directly to the workers of this process, and through the database to the
@@ -87,13 +78,6 @@ impl Bell {
     pub(super) fn ring(&self) {
         self.session.tell();
     }
-}
-
-/// Where and when the search for stalled lanes continues.
-#[derive(Debug)]
-struct Sweep {
-    after: String,
-    at: Instant,
 }
 
 impl PostgresStore {
@@ -133,7 +117,7 @@ impl PostgresStore {
         let inserter = Inserter { database: database.clone(), bell: bell.clone() };
         let settler = Settler { database: database.clone(), bell: bell.clone() };
         let (inserter, settler) = (Batcher::new(inserter), Batcher::new(settler));
-        let sweep = Arc::new(Mutex::new(Sweep { after: String::new(), at: Instant::now() }));
+        let sweep = Arc::new(Sweep::new());
         Self { database, inserter, settler, session, bell, sweep }
     }
 
@@ -185,15 +169,7 @@ impl PostgresStore {
 
     /// Makes stalled lanes continue, a page at a time.
     async fn sweep(&self) -> Result<u64, QueueError> {
-        let sweep = || self.sweep.lock().unwrap_or_else(PoisonError::into_inner);
-        let after = {
-            let mut sweep = sweep();
-            if sweep.at > Instant::now() {
-                return Ok(0);
-            }
-            sweep.at = Instant::now() + SWEEP;
-            sweep.after.clone()
-        };
+        let Some(after) = self.sweep.begin() else { return Ok(0) };
         let swept = in_time(PATIENCE, async {
             let mut work = self.database.begin("").await?;
             let (free, last) = lanes::standstills(&mut work, &after).await?;
@@ -208,11 +184,7 @@ impl PostgresStore {
             Ok((last, promoted))
         });
         let (last, promoted) = swept.await?;
-        if let Some(lane) = last {
-            *sweep() = Sweep { after: lane, at: Instant::now() };
-        } else {
-            sweep().after.clear();
-        }
+        self.sweep.end(last);
         if promoted > 0 {
             observe::stranded(promoted);
             self.bell.ring();

@@ -10,6 +10,8 @@ pub(super) mod observe;
 #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
 pub(super) mod row;
 #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
+pub(super) mod sweep;
+#[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
 mod units;
 
 #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]

@@ -3,12 +3,12 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use sqlx::SqlitePool;
-use tokio::{sync::watch, task::spawn_blocking, time::Instant};
+use tokio::{sync::watch, task::spawn_blocking};
 
 #[cfg(feature = "guard")]
 use crate::seam::CountStore;
@@ -20,7 +20,7 @@ use crate::{
         lease::{Claims, DeadReport, Lease, Registration, WorkerId},
         request::ClaimRequest,
         settlement::Settlement,
-        sql::{batch::Batcher, many, millis, observe},
+        sql::{batch::Batcher, many, millis, observe, sweep::Sweep},
         store::{Changes, QueueStore},
         text,
     },
@@ -39,8 +39,6 @@ use super::{
 /// The number of dead letters changed in one transaction, during which no event can be
 /// acknowledged.
 const PAGE: i64 = 500;
-/// The interval of the search for stalled lanes.
-const SWEEP: Duration = Duration::from_secs(5);
 
 /// A queue in an SQLite file.
 ///
@@ -70,14 +68,7 @@ pub struct SqliteStore {
 #[derive(Debug)]
 struct Workers {
     folder: PathBuf,
-    sweep: Mutex<Sweep>,
-}
-
-/// Where and when the search for stalled lanes continues.
-#[derive(Debug)]
-struct Sweep {
-    after: String,
-    at: Instant,
+    sweep: Sweep,
 }
 
 impl SqliteStore {
@@ -114,8 +105,7 @@ impl SqliteStore {
     pub(super) fn over(writer: Writer, readers: SqlitePool, path: &Path) -> Self {
         let mut folder = path.as_os_str().to_owned();
         folder.push("-workers");
-        let sweep = Mutex::new(Sweep { after: String::new(), at: Instant::now() });
-        let workers = Arc::new(Workers { folder: folder.into(), sweep });
+        let workers = Arc::new(Workers { folder: folder.into(), sweep: Sweep::new() });
         Self { writer: Batcher::new(writer), readers, changes: watch::Sender::new(()), workers }
     }
 
@@ -200,23 +190,11 @@ impl SqliteStore {
 
     /// Makes stalled lanes continue, a page at a time.
     async fn sweep(&self) -> Result<u64, QueueError> {
-        let sweep = || self.workers.sweep.lock().unwrap_or_else(PoisonError::into_inner);
-        let after = {
-            let mut sweep = sweep();
-            if sweep.at > Instant::now() {
-                return Ok(0);
-            }
-            sweep.at = Instant::now() + SWEEP;
-            sweep.after.clone()
-        };
+        let Some(after) = self.workers.sweep.begin() else { return Ok(0) };
         let Answer::Swept(last, promoted) = self.ask(Op::Sweep(after)).await? else {
             return Err(QueueError::closed());
         };
-        if let Some(lane) = last {
-            *sweep() = Sweep { after: lane, at: Instant::now() };
-        } else {
-            sweep().after.clear();
-        }
+        self.workers.sweep.end(last);
         if promoted > 0 {
             observe::stranded(promoted);
             self.changes.send_replace(());
