@@ -65,6 +65,9 @@ pub struct ClaimRequest {
     pub replies: bool,
     /// Whether to claim only suspects, instead of everything else.
     pub suspects: bool,
+    /// Whether to search all due entries for those that fit. Otherwise the store may examine only
+    /// the first `limit`, which is cheap even if an inbox at its limit has a hundred thousand.
+    pub thorough: bool,
     /// Maximum total weight of the claimed entries, in bytes.
     pub weight: u64,
     /// Whether a single entry may exceed that weight, because the worker holds nothing else.
@@ -87,6 +90,7 @@ impl ClaimRequest {
             held: Vec::new(),
             replies: true,
             suspects: false,
+            thorough: true,
             weight: u64::MAX,
             oversized: true,
             inbox_weight: u64::MAX,

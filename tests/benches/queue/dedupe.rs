@@ -24,7 +24,7 @@ pub(crate) async fn rounds<St: DedupeStore>(store: St) -> (Vec<f64>, Vec<f64>) {
     let (mut rates, mut times) = (Vec::new(), Vec::new());
     // The first round is a warm-up.
     for round in 0..=ROUNDS {
-        let events = load::mails(EVENTS);
+        let events = load::mails(EVENTS, 1);
         let begun = Instant::now();
         let took = load::enqueue(&dedupe, events, AT_ONCE).await;
         if round > 0 {

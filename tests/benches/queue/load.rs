@@ -21,6 +21,8 @@ use tower::{Service, service_fn};
 
 /// The number of concurrent writes, and the number of events per round.
 const ACKS: [(usize, usize); 3] = [(1, 200), (16, 2_000), (64, 5_000)];
+/// The number of inboxes that the events are of.
+const INBOXES: usize = 100;
 /// The number of concurrent runs.
 const RUNS_AT_ONCE: usize = 64;
 
@@ -30,6 +32,8 @@ pub(crate) struct Figures {
     /// Rates per second, and the time of each write, by concurrency.
     acks: [(Vec<f64>, Vec<f64>); ACKS.len()],
     runs: Vec<f64>,
+    /// If all events are of one inbox, which may use three quarters of the runs.
+    runs_of_one: Vec<f64>,
 }
 
 impl Figures {
@@ -39,6 +43,7 @@ impl Figures {
             times.extend(time);
         }
         self.runs.extend(round.runs);
+        self.runs_of_one.extend(round.runs_of_one);
     }
 }
 
@@ -46,26 +51,27 @@ impl Figures {
 pub(crate) async fn round<St: QueueStore>(queue: &Enqueue<St>) -> Figures {
     let mut figures = Figures::default();
     for ((at_once, count), (rates, times)) in ACKS.into_iter().zip(&mut figures.acks) {
-        let events = mails(count);
+        let events = mails(count, INBOXES);
         let begun = Instant::now();
         times.extend(enqueue(queue, events, at_once).await);
         rates.push(count as f64 / begun.elapsed().as_secs_f64());
     }
     let count = ACKS.iter().map(|(_, count)| count).sum();
-    let begun = Instant::now();
-    work(queue, count).await;
-    figures.runs.push(count as f64 / begun.elapsed().as_secs_f64());
+    figures.runs.push(work(queue, count).await);
+    enqueue(queue, mails(count, 1), RUNS_AT_ONCE).await;
+    figures.runs_of_one.push(work(queue, count).await);
     figures
 }
 
-/// Mail of about 1 KiB, each in its own thread.
-pub(crate) fn mails(count: usize) -> Vec<VerifiedEvent> {
+/// Mail of about 1 KiB, each in its own thread, in turn for `inboxes` inboxes.
+pub(crate) fn mails(count: usize, inboxes: usize) -> Vec<VerifiedEvent> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let text = "lorem ipsum ".repeat(60);
     let mail = |_| {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let inbox = number % inboxes;
         event(format!(
-            r#"{{"event":"message.received","event_id":"evt_{number}","inbox_id":"inb_1",
+            r#"{{"event":"message.received","event_id":"evt_{number}","inbox_id":"inb_{inbox}",
                 "thread_id":"thr_{number}","message":{{"id":"msg_1","from":"a@example.com",
                 "body_text":"{text}"}}}}"#,
         ))
@@ -101,7 +107,9 @@ where
     tasks.join_all().await.concat()
 }
 
-async fn work<St: QueueStore>(queue: &Enqueue<St>, count: usize) {
+/// Runs this many events. Returns the rate per second.
+async fn work<St: QueueStore>(queue: &Enqueue<St>, count: usize) -> f64 {
+    let begun = Instant::now();
     let (ran, all) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
     let events = {
         let (ran, all) = (Arc::clone(&ran), Arc::clone(&all));
@@ -113,8 +121,10 @@ async fn work<St: QueueStore>(queue: &Enqueue<St>, count: usize) {
         })
     };
     queue.worker(events).concurrency(RUNS_AT_ONCE).run(all.notified()).await;
+    let rate = count as f64 / begun.elapsed().as_secs_f64();
     let counts = queue.store().counts().await.expect("a count");
     assert_eq!(counts.open() + counts.dead, 0);
+    rate
 }
 
 pub(crate) fn report(name: &str, count: u32, sides: &[Figures; 2], disk: &[f64]) {
@@ -135,6 +145,7 @@ pub(crate) fn report(name: &str, count: u32, sides: &[Figures; 2], disk: &[f64])
             row(format!("acks, {at_once} at once"), ACK_RATES[index], p99);
         }
         row("processed".into(), |figures| &figures.runs, String::new());
+        row("processed, of one inbox".into(), |figures| &figures.runs_of_one, String::new());
     }
     table.print(&format!("{name}; the disk alone: {flushes:.0} flushes a second"));
 }

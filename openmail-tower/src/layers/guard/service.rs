@@ -26,8 +26,6 @@ use super::{
     waiting::LONGEST,
 };
 
-/// The delay after which a mail that was put off by a pause is checked again.
-const PAUSED_FOR: Duration = Duration::from_secs(10);
 /// The reason given when a sender has used up its rate of runs.
 const OF_SENDER: &str = "sender";
 /// The maximum time for the store of the counts to answer.
@@ -85,7 +83,7 @@ impl Settings {
         if let Some(fired) =
             self.fire(self.pause.is_paused(Some(&mail.inbox_id)), Rule::Pause, "paused")
         {
-            return self.act(fired, event, Some(PAUSED_FOR)).await;
+            return self.act(fired, event, Some(self.waiting.paused())).await;
         }
         let mut muted = mail
             .message

@@ -1,4 +1,4 @@
-//! Decides when mails that were put off by a rate are checked again.
+//! Decides when mails that were put off are checked again.
 
 use std::{
     collections::HashMap,
@@ -12,10 +12,17 @@ use crate::seam::CountLimit;
 
 /// The maximum delay after which a mail is checked again.
 pub(super) const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// The minimum delay after which a mail that was put off by a pause is checked again.
+const PAUSED_FOR: Duration = Duration::from_secs(10);
+/// The number of mails that are checked again within that delay. If more mails wait, each waits
+/// longer.
+const PAUSED: f64 = 500.0;
+/// The maximum delay during a pause: this long after its end, all mails run again.
+const PAUSED_LONGEST: Duration = Duration::from_secs(5 * 60);
 /// The minimum number of keys before expired ones are removed.
 const FEW: usize = 1024;
 
-/// The number of mails that wait for each rate, as far as this process knows.
+/// The number of mails that wait for each rate or pause, as far as this process knows.
 ///
 /// As many mails as the rate allows come back when it has room. If there are more, as in a flood,
 /// the others come back at random times: checking all of them at the same moment would delay other
@@ -35,23 +42,30 @@ impl Waiting {
     /// Returns the delay after which to check a mail again if a limit has no room for it before
     /// `free_in`.
     pub(super) fn delay(&self, limit: &CountLimit, free_in: Duration) -> Duration {
-        let place = self.place(limit, Instant::now());
         let longest = limit.window.min(LONGEST);
+        let place = self.place(&limit.key, longest, Instant::now());
         if place <= limit.most {
             return free_in.min(longest);
         }
         longest / 2 + (longest / 2).mul_f64(fastrand::f64())
     }
 
-    fn place(&self, limit: &CountLimit, now: Instant) -> u32 {
+    /// Returns the delay after which to check a mail again during a pause.
+    pub(super) fn paused(&self) -> Duration {
+        let place = self.place("", PAUSED_FOR, Instant::now());
+        PAUSED_FOR.mul_f64(1.0 + f64::from(place) / PAUSED).min(PAUSED_LONGEST)
+    }
+
+    /// Returns how many mails have been put off under a key within a window, with this one.
+    fn place(&self, key: &str, window: Duration, now: Instant) -> u32 {
         let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if keys.by_key.len() >= keys.sweep_at.max(FEW) {
             keys.by_key.retain(|_, (since, _)| now.duration_since(*since) < LONGEST);
             keys.by_key.shrink_to(FEW);
             keys.sweep_at = 2 * keys.by_key.len();
         }
-        let (since, place) = keys.by_key.entry(limit.key.clone()).or_insert((now, 0));
-        if now.duration_since(*since) >= limit.window.min(LONGEST) {
+        let (since, place) = keys.by_key.entry(key.to_owned()).or_insert((now, 0));
+        if now.duration_since(*since) >= window {
             (*since, *place) = (now, 0);
         }
         *place = place.saturating_add(1);
@@ -61,6 +75,8 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn limit(key: &str, most: u32) -> CountLimit {
@@ -84,6 +100,23 @@ mod tests {
         assert_eq!(waiting.delay(&self::limit("b", 1), free_in), free_in, "of another sender");
         tokio::time::advance(LONGEST).await;
         assert_eq!(waiting.delay(&limit, free_in), free_in, "the count starts again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn mails_of_a_pause_are_checked_more_seldom_the_more_there_are() {
+        const LANES: u32 = 10_000;
+        let waiting = Waiting::default();
+        assert!(waiting.paused() < PAUSED_FOR * 2, "one mail is checked soon");
+        let begun = Instant::now();
+        let mut due: BTreeSet<_> = (0..LANES).map(|lane| (begun, lane)).collect();
+        let mut checks = 0;
+        while let Some((at, lane)) = due.pop_first().filter(|(at, _)| *at < begun + LONGEST) {
+            tokio::time::advance(at - Instant::now()).await;
+            due.insert((at + waiting.paused(), lane));
+            checks += 1;
+        }
+        assert!(checks / 3600 < 300, "{checks} in an hour");
+        assert!(waiting.paused() <= PAUSED_LONGEST);
     }
 
     #[tokio::test(start_paused = true)]

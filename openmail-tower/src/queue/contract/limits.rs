@@ -9,6 +9,7 @@ use super::probe::{LONG, Probe};
 
 pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
     a_flooded_inbox_leaves_room(probe).await;
+    a_look_that_is_not_thorough_reports_that_more_is_due(probe).await;
     no_more_is_claimed_than_fits(probe).await;
 }
 
@@ -35,6 +36,25 @@ async fn a_flooded_inbox_leaves_room<St: QueueStore>(probe: &Probe<St>) {
     let rest = probe.claims(probe.request(FLOOD + 9, LONG)).await;
     assert_eq!(rest.entries.len(), FLOOD);
     probe.all_done(rest.entries).await;
+}
+
+async fn a_look_that_is_not_thorough_reports_that_more_is_due<St: QueueStore>(probe: &Probe<St>) {
+    let of = |inbox: &str| {
+        let mut entry = probe.entry(None);
+        entry.inbox_id = Some(inbox.to_owned());
+        entry
+    };
+    probe.enqueue_all((0..40).map(|_| of("flooded"))).await;
+    assert!(probe.enqueue(of("quiet")).await);
+    let mut request = probe.request(16, LONG);
+    request.inbox_limits = Some(InboxLimits::all(2));
+    request.thorough = false;
+    let claims = probe.claims(request.clone()).await;
+    assert!(claims.entries.len() >= 2 && claims.limited, "{claims:?}");
+    probe.all_done(claims.entries).await;
+    request.inboxes.insert("flooded".to_owned(), InboxShare { runs: 2, weight: 20 });
+    assert!(probe.claims(request).await.limited, "38 are due");
+    probe.finish().await;
 }
 
 async fn no_more_is_claimed_than_fits<St: QueueStore>(probe: &Probe<St>) {

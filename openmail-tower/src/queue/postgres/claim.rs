@@ -121,7 +121,8 @@ async fn choose(
     // disk.
     let mut find = candidates!(" FOR UPDATE SKIP LOCKED");
     loop {
-        let full: Vec<String> = choice.full_inboxes().map(ToOwned::to_owned).collect();
+        let full = choice.full_inboxes().filter(|_| request.thorough);
+        let full: Vec<String> = full.map(ToOwned::to_owned).collect();
         let leaves_out = !full.is_empty();
         let rows: Vec<PgRow> = sqlx::query(find)
             .bind(due_at)
@@ -138,8 +139,9 @@ async fn choose(
             let weight = u64::try_from(row.try_get::<i64, _>(2)?).unwrap_or(0);
             choice.offer(EntryId(id), row.try_get(1)?, weight);
         }
-        if choice.is_full() || rows.len() < page {
-            let limited = choice.is_limited() || leaves_out;
+        let has_more = !choice.is_full() && rows.len() == page;
+        if !has_more || !request.thorough {
+            let limited = choice.is_limited() || leaves_out || has_more;
             return Ok((numbers(&choice.into_ids()), limited));
         }
         (page, find) = (PAGE, candidates!(""));

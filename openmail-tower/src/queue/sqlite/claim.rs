@@ -100,7 +100,7 @@ async fn choose(
     let (mut due_at, mut id) = (i64::MIN, i64::MIN);
     let mut page = request.limit.clamp(1, PAGE);
     loop {
-        let full: Vec<&str> = choice.full_inboxes().collect();
+        let full: Vec<&str> = choice.full_inboxes().filter(|_| request.thorough).collect();
         let leaves_out = !full.is_empty();
         let rows = sqlx::query(
             "SELECT id, inbox_id, weight, due_at FROM openmail_events
@@ -126,8 +126,9 @@ async fn choose(
             let weight = u64::try_from(row.try_get::<i64, _>(2)?).unwrap_or(0);
             choice.offer(EntryId(id), row.try_get(1)?, weight);
         }
-        if choice.is_full() || rows.len() < page {
-            let limited = choice.is_limited() || leaves_out;
+        let has_more = !choice.is_full() && rows.len() == page;
+        if !has_more || !request.thorough {
+            let limited = choice.is_limited() || leaves_out || has_more;
             return Ok((choice.into_ids(), limited));
         }
         page = PAGE;

@@ -243,7 +243,11 @@ where
         if is_full || is_behind || !self.waiting.is_empty() || self.leases.has_suspect() {
             return;
         }
-        self.look.begin();
+        // One claim of many entries costs no more than one of a few.
+        if !self.leases.leave_room(settings) && self.look.gathers() {
+            return;
+        }
+        request.thorough = self.look.begin();
         let limit = request.limit;
         let (shared, timeout) = (Arc::clone(self.shared), settings.store_timeout);
         let answer = Box::pin(async move {
@@ -257,7 +261,7 @@ where
         let settings = &self.shared.settings;
         match claims {
             Ok(claims) => {
-                self.look.found(limit, &claims, settings.poll);
+                self.look.found(limit, &claims, asked.elapsed(), settings.poll);
                 let looked_for_suspects = mem::replace(&mut self.suspects, claims.suspects);
                 if looked_for_suspects || self.suspects {
                     self.look.soon();
@@ -308,7 +312,7 @@ where
             }
             None => {}
         }
-        self.look.has_room();
+        self.look.has_room(self.leases.leave_room(&self.shared.settings));
         if self.suspects && self.leases.is_empty() {
             self.look.soon();
         }

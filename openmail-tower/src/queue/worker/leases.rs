@@ -68,6 +68,11 @@ impl Leases {
         self.by_id.values().filter(|hold| hold.is_active()).count()
     }
 
+    /// Returns whether at least half of the slots are free.
+    pub(super) fn leave_room(&self, settings: &Settings) -> bool {
+        self.active() <= settings.concurrency / 2
+    }
+
     pub(super) fn settling(&self) -> usize {
         self.by_id.len() - self.active()
     }

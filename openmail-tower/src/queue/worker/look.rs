@@ -11,6 +11,12 @@ use crate::{
 
 /// The delay between two looks at a store that returned less than was asked for.
 const SHORTEST: Duration = Duration::from_millis(10);
+/// The time for which a worker with little room waits for more, since a claim of one entry costs as
+/// much as a claim of many.
+const GATHERING: Duration = Duration::from_millis(1);
+/// After a thorough look that left something out, the worker waits this many times its duration
+/// before the next. Thorough looks at a queue with a flooded inbox take at most a fifth of the time.
+const REST: u32 = 4;
 /// Maximum delay.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -18,6 +24,12 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug)]
 pub(super) struct Look {
     at: Instant,
+    /// Until when a worker with little room waits for more, once it has begun to.
+    gathers_until: Option<Instant>,
+    /// From when a look may be thorough again.
+    thorough_at: Instant,
+    /// Whether the look in progress is thorough.
+    is_thorough: bool,
     failures: u32,
     /// Whether something has changed since the last look began.
     again: bool,
@@ -27,19 +39,38 @@ pub(super) struct Look {
 
 impl Look {
     pub(super) fn now() -> Self {
-        Self { at: Instant::now(), failures: 0, again: false, limited: false }
+        let now = Instant::now();
+        Self {
+            at: now,
+            gathers_until: None,
+            thorough_at: now,
+            is_thorough: true,
+            failures: 0,
+            again: false,
+            limited: false,
+        }
     }
 
     pub(super) fn at(&self) -> Instant {
-        self.at
+        self.gathers_until.map_or(self.at, |until| until.max(self.at))
     }
 
     pub(super) fn is_due(&self) -> bool {
-        self.at <= Instant::now()
+        self.at() <= Instant::now()
     }
 
-    pub(super) fn begin(&mut self) {
+    /// Puts off a look for which there is little room. Returns whether it must wait.
+    pub(super) fn gathers(&mut self) -> bool {
+        let now = Instant::now();
+        *self.gathers_until.get_or_insert(now + GATHERING) > now
+    }
+
+    /// Begins a look. Returns whether it is thorough.
+    pub(super) fn begin(&mut self) -> bool {
         self.again = false;
+        self.gathers_until = None;
+        self.is_thorough = self.thorough_at <= Instant::now();
+        self.is_thorough
     }
 
     /// Records that something has changed. An unreachable store is left alone until its pause is
@@ -52,21 +83,32 @@ impl Look {
     }
 
     /// Records that a run has ended, which makes room for entries that did not fit.
-    pub(super) fn has_room(&mut self) {
+    pub(super) fn has_room(&mut self, is_plenty: bool) {
+        if is_plenty {
+            self.gathers_until = self.gathers_until.map(|_| Instant::now());
+        }
         if self.limited {
             self.soon();
         }
     }
 
-    pub(super) fn found(&mut self, asked: usize, claims: &Claims, poll: Duration) {
+    /// Records the result of the look in progress: of `asked` entries, and after `took`.
+    pub(super) fn found(&mut self, asked: usize, claims: &Claims, took: Duration, poll: Duration) {
         self.failures = 0;
         self.limited = claims.limited;
-        let wait = if self.again || claims.entries.len() >= asked {
-            Duration::ZERO
+        let now = Instant::now();
+        if self.is_thorough && self.limited {
+            self.thorough_at = now + (took * REST).min(poll);
+        }
+        let next =
+            now + claims.next_due.map_or(poll, |due| due.max(SHORTEST).min(poll)).min(LONGEST);
+        self.at = if self.again || claims.entries.len() >= asked {
+            now
+        } else if self.limited && !self.is_thorough {
+            next.min(self.thorough_at)
         } else {
-            claims.next_due.map_or(poll, |due| due.max(SHORTEST).min(poll))
+            next
         };
-        self.at = Instant::now() + wait.min(LONGEST);
     }
 
     pub(super) fn failed(&mut self, error: &QueueError) {
@@ -85,11 +127,15 @@ pub(super) fn pause(failures: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::advance;
+
     use super::*;
+
+    const POLL: Duration = Duration::from_secs(9);
 
     fn look(next_due: Option<Duration>, poll: Duration) -> Duration {
         let mut look = Look::now();
-        look.found(1, &Claims { next_due, ..Claims::default() }, poll);
+        look.found(1, &Claims { next_due, ..Claims::default() }, Duration::ZERO, poll);
         look.at() - Instant::now()
     }
 
@@ -98,7 +144,7 @@ mod tests {
         let mut look = Look::now();
         look.begin();
         look.soon();
-        look.found(1, &Claims::default(), Duration::from_secs(9));
+        look.found(1, &Claims::default(), Duration::ZERO, POLL);
         assert!(look.is_due());
     }
 
@@ -108,11 +154,42 @@ mod tests {
             let mut look = Look::now();
             look.begin();
             let claims = Claims { limited, ..Claims::default() };
-            look.found(1, &claims, Duration::from_secs(9));
+            look.found(1, &claims, Duration::ZERO, POLL);
             assert!(!look.is_due());
-            look.has_room();
+            look.has_room(true);
             assert_eq!(look.is_due(), limited);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn little_room_waits_for_more_but_not_for_long() {
+        for is_plenty in [true, false] {
+            let mut look = Look::now();
+            assert!(look.gathers() && !look.is_due());
+            look.has_room(is_plenty);
+            assert_eq!(look.is_due(), is_plenty);
+            advance(GATHERING).await;
+            assert!(look.is_due() && !look.gathers());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn thorough_looks_take_at_most_a_fifth_of_the_time() {
+        const TOOK: Duration = Duration::from_millis(20);
+        let mut look = Look::now();
+        let limited = Claims { limited: true, ..Claims::default() };
+        assert!(look.begin());
+        look.found(9, &limited, TOOK, POLL);
+        assert_eq!(look.at() - Instant::now(), POLL, "it has seen everything");
+        look.soon();
+        assert!(!look.begin(), "soon afterwards");
+        look.found(9, &limited, TOOK / 20, POLL);
+        assert_eq!(look.at() - Instant::now(), TOOK * REST, "the rest is still to be searched");
+        advance(TOOK * REST).await;
+        assert!(look.begin());
+        look.found(9, &Claims::default(), TOOK, POLL);
+        look.soon();
+        assert!(look.begin(), "nothing was left out");
     }
 
     #[test]
