@@ -75,7 +75,7 @@ impl FromStr for Address {
         let (local, domain) = text.rsplit_once('@').ok_or(InvalidAddress(()))?;
         let local = canonical_local(local).ok_or(InvalidAddress(()))?;
         let domain = canonical_domain(domain).ok_or(InvalidAddress(()))?;
-        let canonical = format!("{local}@{domain}").into();
+        let canonical = [&*local, "@", &*domain].concat().into();
         Ok(Self { text: text.into(), canonical, local: local.len() })
     }
 }

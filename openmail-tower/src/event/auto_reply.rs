@@ -67,7 +67,7 @@ impl Message {
     /// If `verdict`, `category` or `auto_replyable` came in a form that is not understood, and so
     /// was kept in `extra`, the mail is not answered either.
     pub fn no_reply_reason(&self) -> Option<NoReplyReason> {
-        self.no_reply_reason_for(self.sender().map(|sender| sender.address).as_ref())
+        self.no_reply_reason_for(self.sender_address().as_ref())
     }
 
     /// Like [`no_reply_reason`](Self::no_reply_reason), with the mail's sender as already parsed.

@@ -39,46 +39,83 @@ impl Mailbox {
     /// Reads the only mailbox of a header's text. `None` if there are several or none, or if it is
     /// not clear which one counts.
     pub(super) fn single(text: &str) -> Option<Self> {
+        Found::single(text).map(Self::from)
+    }
+
+    /// Reads the mailboxes of several headers: separated by commas or semicolons, groups expanded.
+    pub(super) fn all(texts: &[String]) -> Vec<Self> {
+        Found::all(texts.iter().map(String::as_str)).into_iter().map(Self::from).collect()
+    }
+}
+
+impl From<Found<'_>> for Mailbox {
+    fn from(found: Found<'_>) -> Self {
+        let name = name(found.before).or_else(|| found.comment.and_then(name));
+        Self { name, address: found.address }
+    }
+}
+
+/// Returns the only address of a header's text, as [`Mailbox::single`].
+pub(crate) fn single_address(text: &str) -> Option<Address> {
+    Found::single(text).map(|found| found.address)
+}
+
+/// Returns the addresses of several headers, as [`Mailbox::all`].
+#[cfg(any(feature = "api", feature = "guard"))]
+pub(crate) fn addresses<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Address> {
+    Found::all(texts).into_iter().map(|found| found.address).collect()
+}
+
+/// A mailbox whose name has not been decoded.
+struct Found<'a> {
+    /// The text before the address in angle brackets.
+    before: &'a str,
+    /// The comment behind the address.
+    comment: Option<&'a str>,
+    address: Address,
+}
+
+impl<'a> Found<'a> {
+    fn single(text: &'a str) -> Option<Self> {
         if text.len() > LONGEST {
             return None;
         }
         let text = text.trim().trim_end_matches(',');
-        let mailbox = Self::of(text)?;
+        let found = Self::of(text)?;
         let mut parts = parts(text);
         parts.pop();
         let several = has_closed_mailbox_before_separator(text)
             || parts.into_iter().any(|part| Self::of_list(&text[part]).is_some());
-        (!several).then_some(mailbox)
+        (!several).then_some(found)
     }
 
-    /// Reads the mailboxes of several headers: separated by commas or semicolons, groups expanded.
-    pub(super) fn all<'a>(texts: impl IntoIterator<Item = &'a String>) -> Vec<Self> {
-        let mut mailboxes = Vec::new();
+    fn all(texts: impl IntoIterator<Item = &'a str>) -> Vec<Self> {
+        let mut all = Vec::new();
         let mut left = LONGEST_LIST;
         for text in texts {
             let text = beginning(text, left);
             left -= text.len();
-            Self::list(text, &mut mailboxes);
-            if left == 0 || mailboxes.len() == MOST {
+            Self::list(text, &mut all);
+            if left == 0 || all.len() == MOST {
                 break;
             }
         }
-        mailboxes
+        all
     }
 
-    fn list(text: &str, mailboxes: &mut Vec<Self>) {
+    fn list(text: &'a str, all: &mut Vec<Self>) {
         // The start of a name that contains commas: `Lovelace, Ada <ada@b.example>`.
         let mut name: Option<usize> = None;
         for part in parts(text) {
-            if mailboxes.len() == MOST {
+            if all.len() == MOST {
                 return;
             }
             let (start, end) = (part.start, part.end);
             match Self::of_list(&text[start..end]) {
-                Some(mailbox) => {
-                    let whole = name.take().filter(|_| mailbox.name.is_some());
+                Some(found) => {
+                    let whole = name.take().filter(|_| found.has_name());
                     let whole = whole.and_then(|start| Self::of(&text[start..end]));
-                    mailboxes.push(whole.unwrap_or(mailbox));
+                    all.push(whole.unwrap_or(found));
                 }
                 None if text[start..end].trim().is_empty() => {}
                 None => name = name.or(Some(start)),
@@ -87,34 +124,25 @@ impl Mailbox {
     }
 
     /// Reads one mailbox of a list, which may be the first of a group.
-    fn of_list(part: &str) -> Option<Self> {
+    fn of_list(part: &'a str) -> Option<Self> {
         Self::of(part).or_else(|| Self::of(part.split_once(':')?.1))
     }
 
     /// Reads the mailbox at the end of a text.
-    fn of(text: &str) -> Option<Self> {
+    fn of(text: &'a str) -> Option<Self> {
         let (text, comment) = without_comments(text.trim())?;
         let Some(before) = text.strip_suffix('>') else {
             let (head, address) = address_at_end(text)?;
-            return is_prefix(head).then(|| Self { name: comment.and_then(name), address });
+            return is_prefix(head).then_some(Self { before: "", comment, address });
         };
         let (head, address) = address_at_end(before.trim_end())?;
         let open = head.rfind('<')?;
-        let shown = name(&head[..open]).or_else(|| comment.and_then(name));
-        is_prefix(&head[open + 1..]).then_some(Self { name: shown, address })
+        is_prefix(&head[open + 1..]).then_some(Self { before: &head[..open], comment, address })
     }
-}
 
-/// Returns the only address of a header's text, as [`Mailbox::single`].
-#[cfg(feature = "api")]
-pub(crate) fn single_address(text: &str) -> Option<Address> {
-    Mailbox::single(text).map(|mailbox| mailbox.address)
-}
-
-/// Returns the addresses of a header's text.
-#[cfg(feature = "api")]
-pub(crate) fn addresses(text: &str) -> Vec<Address> {
-    Mailbox::all([&text.to_owned()]).into_iter().map(|mailbox| mailbox.address).collect()
+    fn has_name(&self) -> bool {
+        name(self.before).or_else(|| self.comment.and_then(name)).is_some()
+    }
 }
 
 /// Splits a text before the address at its end.

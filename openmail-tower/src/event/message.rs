@@ -9,10 +9,11 @@ use serde::{
 };
 
 use super::{
+    address::Address,
     glimpse::Glimpse,
     id::{EventId, InboxId, MessageId, ThreadId},
     lenient::Item,
-    mailbox::Mailbox,
+    mailbox::{Mailbox, single_address},
     payload::payload,
     words::words,
 };
@@ -81,6 +82,11 @@ impl Message {
     /// than 4 KiB is not read.
     pub fn sender(&self) -> Option<Mailbox> {
         Mailbox::single(self.from.as_deref()?)
+    }
+
+    /// Returns the address of the [`sender`](Self::sender).
+    pub(crate) fn sender_address(&self) -> Option<Address> {
+        single_address(self.from.as_deref()?)
     }
 
     /// Returns the names and addresses of the recipients: from the first 64 KiB of text, at most

@@ -47,8 +47,8 @@ impl Lane {
             Self::Inbox => event.inbox_id().map(|id| format!("inbox:{id}")),
             Self::Sender => {
                 let mail = event.event().message_received()?;
-                let sender = mail.message.sender()?;
-                Some(format!("sender:{}:{inbox}:{}", inbox.len(), sender.address.canonical()))
+                let sender = mail.message.sender_address()?;
+                Some(format!("sender:{}:{inbox}:{}", inbox.len(), sender.canonical()))
             }
             Self::None => None,
             Self::By(lane) => lane(event).map(|lane| format!("by:{lane}")),

@@ -43,7 +43,7 @@ pub(super) fn of_message(
 ) -> Result<People, Nobody> {
     let own = own_addresses(thread, mail);
     let others = |text: &str| -> Vec<Address> {
-        addresses(text).into_iter().filter(|it| !own.contains(it)).collect()
+        addresses([text]).into_iter().filter(|it| !own.contains(it)).collect()
     };
     let written_to = mail.header_to.as_deref().map(others).unwrap_or_default();
     let sender = mail.from_addr.as_deref().and_then(single_address);

@@ -77,7 +77,7 @@ pub(crate) fn write(event: &VerifiedEvent, outcome: &Replies) -> Option<Vec<Keye
                 Which::Nth(unnamed - 1)
             }
         };
-        let sender = mail.message.sender().map(|mailbox| mailbox.address.to_string());
+        let sender = mail.message.sender_address().map(|sender| sender.to_string());
         Keyed {
             key: key(mail.inbox_id.as_str(), mail.message.id.as_str(), which),
             name: reply.name.clone().unwrap_or_else(|| "reply".to_owned()),

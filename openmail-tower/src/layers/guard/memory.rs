@@ -1,15 +1,16 @@
 //! Counts in memory.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::RandomState},
     fmt,
+    hash::BuildHasher,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use crate::seam::{CountLimit, CountRequest, Counted};
+use crate::seam::{CountLimit, CountNote, CountRequest, Counted};
 
 /// The maximum number of notes kept for a key; the oldest are dropped.
 const NOTES: usize = 256;
@@ -18,57 +19,55 @@ const FEW: usize = 1024;
 
 /// The counts of one process.
 #[derive(Default)]
-pub(super) struct MemoryCounts(Mutex<Keys>);
+pub(super) struct MemoryCounts {
+    keys: Mutex<Keys>,
+    /// Hashes ids. Its keys are secret, so nobody can choose ids that collide.
+    hasher: RandomState,
+}
 
 #[derive(Default)]
 struct Keys {
-    by_key: HashMap<String, VecDeque<Entry>>,
+    /// The hashes of the ids that were counted under each key.
+    ids: Windows<u64>,
+    notes: Windows<String>,
+}
+
+/// What was added under each key, oldest first.
+#[derive(Default)]
+struct Windows<T> {
+    by_key: HashMap<String, VecDeque<Entry<T>>>,
     /// The number of keys at which expired ones are removed.
     sweep_at: usize,
 }
 
-struct Entry {
-    id: String,
+struct Entry<T> {
+    it: T,
     at: Instant,
     until: Instant,
 }
 
-impl Keys {
-    /// Returns the time until a limit has room for `id`; `None` if it has room now.
-    fn full(&self, limit: &CountLimit, id: &str, now: Instant) -> Option<Duration> {
-        let entries = self.by_key.get(&limit.key);
-        let within = |entry: &&Entry| now.duration_since(entry.at) < limit.window;
-        let mut counted = 0;
-        let mut oldest = None;
-        for entry in entries.into_iter().flatten().filter(within) {
-            if entry.id == id {
-                return None;
-            }
-            counted += 1;
-            oldest = oldest.or(Some(entry.at));
-        }
-        if counted < limit.most {
-            return None;
-        }
-        let free_at = oldest.map_or(now, |at| at) + limit.window;
-        Some(free_at.saturating_duration_since(now))
+impl<T: PartialEq> Windows<T> {
+    /// Returns what was added under a key within a window.
+    fn within(&self, key: &str, now: Instant, window: Duration) -> impl Iterator<Item = &Entry<T>> {
+        let entries = self.by_key.get(key).into_iter().flatten();
+        entries.filter(move |entry| now.duration_since(entry.at) < window)
     }
 
-    fn add(&mut self, key: &str, id: &str, now: Instant, window: Duration) {
+    /// Adds something under a key, unless it is there already.
+    fn add(&mut self, key: &str, it: T, now: Instant, window: Duration) {
         let until = now + window;
         match self.by_key.get_mut(key) {
             Some(entries) => {
                 while entries.front().is_some_and(|oldest| oldest.until <= now) {
                     entries.pop_front();
                 }
-                if !entries.iter().any(|entry| entry.id == id) {
-                    entries.push_back(Entry { id: id.to_owned(), at: now, until });
+                if !entries.iter().any(|entry| entry.it == it) {
+                    entries.push_back(Entry { it, at: now, until });
                 }
             }
             None => {
                 self.sweep(now);
-                let entry = Entry { id: id.to_owned(), at: now, until };
-                self.by_key.insert(key.to_owned(), VecDeque::from([entry]));
+                self.by_key.insert(key.to_owned(), VecDeque::from([Entry { it, at: now, until }]));
             }
         }
     }
@@ -84,34 +83,60 @@ impl Keys {
     }
 }
 
+impl Windows<u64> {
+    /// Returns the time until a limit has room for `id`; `None` if it has room now.
+    fn full(&self, limit: &CountLimit, id: u64, now: Instant) -> Option<Duration> {
+        let mut counted = 0;
+        let mut oldest = None;
+        for entry in self.within(&limit.key, now, limit.window) {
+            if entry.it == id {
+                return None;
+            }
+            counted += 1;
+            oldest = oldest.or(Some(entry.at));
+        }
+        if counted < limit.most {
+            return None;
+        }
+        let free_at = oldest.map_or(now, |at| at) + limit.window;
+        Some(free_at.saturating_duration_since(now))
+    }
+}
+
+impl Windows<String> {
+    /// Adds a note. Returns those that were there.
+    fn note(&mut self, note: &CountNote, now: Instant) -> Vec<String> {
+        let before = self.within(&note.key, now, note.window).map(|entry| entry.it.clone());
+        let before = before.collect();
+        self.add(&note.key, note.text.clone(), now, note.window);
+        if let Some(notes) = self.by_key.get_mut(&note.key) {
+            let surplus = notes.len().saturating_sub(NOTES);
+            notes.drain(..surplus);
+        }
+        before
+    }
+}
+
 impl MemoryCounts {
     pub(super) fn count_now(&self, request: &CountRequest) -> Counted {
         self.count_at(request, Instant::now())
     }
 
     fn count_at(&self, request: &CountRequest, now: Instant) -> Counted {
-        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = self.hasher.hash_one(&request.id);
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let mut counted = Counted::default();
         let mut limits = request.take.iter().enumerate();
-        counted.full =
-            limits.find_map(|(at, limit)| Some((at, keys.full(limit, &request.id, now)?)));
-        counted.over =
-            request.check.iter().position(|limit| keys.full(limit, &request.id, now).is_some());
+        counted.full = limits.find_map(|(at, limit)| Some((at, keys.ids.full(limit, id, now)?)));
+        counted.over = request.check.iter().position(|it| keys.ids.full(it, id, now).is_some());
         if counted.full.is_some() {
             return counted;
         }
         for limit in &request.take {
-            keys.add(&limit.key, &request.id, now, limit.window);
+            keys.ids.add(&limit.key, id, now, limit.window);
         }
         if let Some(note) = &request.note {
-            let entries = keys.by_key.get(&note.key).into_iter().flatten();
-            let within = entries.filter(|entry| now.duration_since(entry.at) < note.window);
-            counted.notes = within.map(|entry| entry.id.clone()).collect();
-            keys.add(&note.key, &note.text, now, note.window);
-            if let Some(notes) = keys.by_key.get_mut(&note.key) {
-                let surplus = notes.len().saturating_sub(NOTES);
-                notes.drain(..surplus);
-            }
+            counted.notes = keys.notes.note(note, now);
         }
         counted
     }
@@ -179,6 +204,6 @@ mod tests {
             now += Duration::from_secs(10);
             counts.count_at(&take("1", &[(&id.to_string(), 1)]), now);
         }
-        assert!(counts.0.lock().unwrap().by_key.len() <= 2 * FEW);
+        assert!(counts.keys.lock().unwrap().ids.by_key.len() <= 2 * FEW);
     }
 }

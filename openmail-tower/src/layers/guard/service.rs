@@ -10,7 +10,7 @@ use std::{
 use tower_service::Service;
 
 use crate::{
-    event::{Address, MessageReceived},
+    event::{Address, MessageReceived, addresses},
     seam::{
         BoxError, CountRequest, Counted, HandlerError, OfferedCounts, Oneshot, Outcome,
         OutcomeFuture, VerifiedEvent, within,
@@ -75,7 +75,7 @@ impl Settings {
         let Some(mail) = event.event().message_received() else {
             return run(events, event).await;
         };
-        let sender = mail.message.sender().map(|sender| sender.address);
+        let sender = mail.message.sender_address();
         let sender = sender.as_ref();
         if let Some(fired) = self.refusal(mail, sender) {
             return self.act(fired, event, None).await;
@@ -150,8 +150,8 @@ impl Settings {
     /// or the mail's only recipient, which is the inbox.
     fn is_own(&self, mail: &MessageReceived, sender: Option<&Address>) -> bool {
         let Some(sender) = sender else { return false };
-        let recipients = mail.message.recipients();
-        let is_inbox = matches!(&*recipients, [inbox] if inbox.address == *sender);
+        let recipients = addresses(mail.message.to.iter().map(String::as_str));
+        let is_inbox = matches!(&*recipients, [inbox] if inbox == sender);
         is_inbox || self.own.contains(sender)
     }
 
