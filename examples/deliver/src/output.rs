@@ -9,6 +9,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::Timestamp;
 use openmail_tower::testing::{Delivery, DeliveryAttempt};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -41,15 +42,18 @@ impl Output {
         let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} sent, {eta} left");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         if !json {
-            line(&format!("{:<40} {:>7} {:>7} {:>9}", "EVENT", "ATTEMPT", "STATUS", "MS"));
+            let [time, event, attempt, status] = ["TIME", "EVENT", "ATTEMPT", "STATUS"];
+            line(&format!("{time:<27} {event:<40} {attempt:>7} {status:>7} {:>9}", "MS"));
         }
         Self { json, started: Instant::now(), bar, tally: Mutex::default() }
     }
 
-    /// Writes one row.
+    /// Writes one row. Its time and its event id have the form that they have in a receiver's log, so
+    /// that both, searched for one id and sorted, show everything that happened to an event.
     pub(crate) fn attempt(&self, delivery: &Delivery, attempt: &DeliveryAttempt) {
+        let time = format!("{:.6}", Timestamp::now());
         let text = if self.json {
-            row(delivery, attempt).to_string()
+            row(time, delivery, attempt).to_string()
         } else {
             let event = delivery.event_id.as_deref().unwrap_or(&delivery.event);
             let event = if delivery.duplicate { format!("{event} (again)") } else { event.into() };
@@ -57,9 +61,12 @@ impl Output {
             let number = attempt.number;
             let ms = milliseconds(attempt.elapsed);
             let reason = reason(attempt).map(|it| format!("  {it}")).unwrap_or_default();
-            let next = attempt.next_in.map(|next| format!("  next in {}", shown(next)));
-            let next = next.unwrap_or_default();
-            format!("{event:<40} {number:>7} {status:>7} {ms:>9.1}{reason}{next}")
+            let next = match attempt.next_in {
+                Some(next) => format!("  next in {}", shown(next)),
+                None if attempt.is_accepted() => String::new(),
+                None => "  given up".to_owned(),
+            };
+            format!("{time} {event:<40} {number:>7} {status:>7} {ms:>9.1}{reason}{next}")
         };
         if self.bar.is_hidden() && self.started.elapsed() > LONG {
             // It hides itself if there is no terminal.
@@ -126,8 +133,9 @@ pub(crate) fn line(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-fn row(delivery: &Delivery, attempt: &DeliveryAttempt) -> Value {
+fn row(time: String, delivery: &Delivery, attempt: &DeliveryAttempt) -> Value {
     json!({
+        "time": time,
         "event": delivery.event,
         "event_id": delivery.event_id,
         "duplicate": delivery.duplicate,

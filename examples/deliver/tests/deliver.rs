@@ -21,9 +21,10 @@ async fn keeper(failures: usize) -> (String, Events) {
     (serve(app).await, events)
 }
 
+/// Returns the columns of each row, without its time.
 fn rows(output: &Output) -> Vec<Vec<&str>> {
     let rows = output.stdout.lines().skip(1).take_while(|line| !line.is_empty());
-    rows.map(|row| row.split_whitespace().collect()).collect()
+    rows.map(|row| row.split_whitespace().skip(1).collect()).collect()
 }
 
 #[tokio::test]
@@ -81,11 +82,12 @@ async fn retries_until_the_event_is_accepted() {
     {
         let mut line = lines[place].clone();
         assert!(line["ms"].take().as_f64().unwrap() > 0.0);
+        assert!(line["time"].take().is_string());
         let next = line["next_ms"].take().as_f64();
         assert_eq!(next, [Some(30.0), Some(60.0), None][place], "a thousand times as fast");
         let expected = json!({
-            "event": "pod.suspended", "event_id": id, "duplicate": false, "attempt": place + 1,
-            "status": status, "error": error, "ms": null, "next_ms": null,
+            "time": null, "event": "pod.suspended", "event_id": id, "duplicate": false,
+            "attempt": place + 1, "status": status, "error": error, "ms": null, "next_ms": null,
         });
         assert_eq!(line, expected);
     }
@@ -108,6 +110,20 @@ async fn exit_status_reports_lost_events() {
         output.stdout.contains("3 events: 0 accepted, 3 lost; 15 attempts: 15 × 500"),
         "{output:?}"
     );
+}
+
+#[tokio::test]
+async fn rows_of_one_event_tell_its_whole_delivery_in_order() {
+    let (url, events) = keeper(usize::MAX).await;
+    let output = run(["--url", &url, "--count", "2", "--speed", "100000"]).await;
+    let id = events.all()[0].event_id().unwrap().to_string();
+    let found: Vec<_> = output.stdout.lines().filter(|row| row.contains(&id)).collect();
+    let numbers: Vec<_> = found.iter().map(|row| row.split_whitespace().nth(2).unwrap()).collect();
+    assert_eq!(numbers, ["1", "2", "3", "4", "5"]);
+    assert!(found.is_sorted(), "by their times: {found:?}");
+    assert!(found.iter().all(|row| row.starts_with("20") && row[..27].ends_with('Z')), "{found:?}");
+    assert!(found[0].contains("handler_failed") && found[0].contains("next in "), "{found:?}");
+    assert!(found[4].ends_with("  given up"), "{found:?}");
 }
 
 #[tokio::test]
