@@ -16,6 +16,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// The approximate time of one side in one round.
 const ROUND: Duration = Duration::from_millis(4);
 /// The number of inputs prepared at a time; few, so that they are still in the cache when used.
@@ -69,6 +71,22 @@ impl<'a> Comparison<'a> {
             start.elapsed()
         };
         self.sides.push((name.into(), Box::new(timed)));
+        self
+    }
+
+    /// Holds what `enter` returns while the last side is measured. Neither its beginning nor its end
+    /// is measured.
+    ///
+    /// # Panics
+    /// If there is no side.
+    #[must_use]
+    pub fn within<G>(mut self, mut enter: impl FnMut() -> G + 'a) -> Self {
+        let (name, mut run) = self.sides.pop().expect("a side");
+        let within = move |count| {
+            let _held = enter();
+            run(count)
+        };
+        self.sides.push((name, Box::new(within)));
         self
     }
 
@@ -183,6 +201,13 @@ pub fn processor_time(process: u32) -> Duration {
     let (_, after_name) = stat.rsplit_once(')').expect("its name");
     let ticks = after_name.split_whitespace().skip(11).take(2);
     ticks.map(|ticks| TICK * ticks.parse::<u32>().expect("a number")).sum()
+}
+
+/// Returns the processor time of this thread. What other threads and processes do, or how long this
+/// thread has to wait for a core, does not count.
+pub fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.try_into().expect("it does not run backwards")
 }
 
 /// A Markdown table, for the terminal and the README.
