@@ -5,7 +5,7 @@
 use std::{hint::black_box, process};
 
 use openmail_tests::{
-    event,
+    Discard, event,
     measure::{Comparison, Table, finish, resident, steady_allocator, time},
 };
 use openmail_tower::{
@@ -124,4 +124,23 @@ fn main() {
         table.print(&format!("dispatch, events of {name} inboxes in turn"));
     }
     memory.print("memory");
+    subscribers(&everyone);
+}
+
+/// The same with a subscriber that discards everything. The second side shows the noise.
+fn subscribers(router: &EventRouter) {
+    let (unformatted, formatted) = (Discard::unformatted(), Discard::formatted());
+    let figures = Comparison::new()
+        .side("none", events(1, 1_000), run(router))
+        .side("none, again", events(1, 1_000), run(router))
+        .side("`info`, discarded", events(1, 1_000), run(router))
+        .within(|| unformatted.begin())
+        .side("`info`, formatted, then discarded", events(1, 1_000), run(router))
+        .within(|| formatted.begin())
+        .run(ROUNDS);
+    let mut table = Table::new(["subscriber", "median", "× none"]);
+    for figure in figures {
+        table.row([figure.name, time(figure.time), format!("{:.2}", figure.ratio)]);
+    }
+    table.print("subscribers, every inbox");
 }

@@ -2,6 +2,7 @@
 
 mod body;
 mod database;
+mod discard;
 mod event;
 pub mod fake_api;
 mod handler;
@@ -22,6 +23,7 @@ mod wire;
 
 pub use body::{Polls, ScriptedBody, Step};
 pub use database::{PostgresDatabase, PostgresRole};
+pub use discard::{Discard, Discarding};
 pub use event::{event, mail, mail_to};
 pub use fake_api::FakeApi;
 pub use handler::{Told, ToldHandler, told};

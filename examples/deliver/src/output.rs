@@ -53,7 +53,7 @@ impl Output {
     pub(crate) fn attempt(&self, delivery: &Delivery, attempt: &DeliveryAttempt) {
         let time = format!("{:.6}", Timestamp::now());
         let text = if self.json {
-            row(time, delivery, attempt).to_string()
+            row(&time, delivery, attempt).to_string()
         } else {
             let event = delivery.event_id.as_deref().unwrap_or(&delivery.event);
             let event = if delivery.duplicate { format!("{event} (again)") } else { event.into() };
@@ -133,7 +133,7 @@ pub(crate) fn line(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-fn row(time: String, delivery: &Delivery, attempt: &DeliveryAttempt) -> Value {
+fn row(time: &str, delivery: &Delivery, attempt: &DeliveryAttempt) -> Value {
     json!({
         "time": time,
         "event": delivery.event,

@@ -16,7 +16,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use openmail_tests::{
-    mail_of,
+    Discard, mail_of,
     measure::{Comparison, Figure, Table, steady_allocator, time},
 };
 
@@ -37,6 +37,7 @@ fn main() {
     by_frames();
     refusals();
     forged();
+    subscribers();
 }
 
 fn row(table: &mut Table, size: &str, figure: &Figure) {
@@ -163,4 +164,23 @@ fn forged() {
         figures.iter().for_each(|figure| row(&mut table, size, figure));
     }
     table.print("forged");
+}
+
+/// The same with a subscriber that discards everything. The second side shows the noise.
+fn subscribers() {
+    let (unformatted, formatted) = (Discard::unformatted(), Discard::formatted());
+    let mut table = Table::new(["body", "subscriber", "median", "× none"]);
+    for (bytes, size) in SIZES {
+        let body = Bytes::from(mail_of(bytes));
+        let figures = Comparison::new()
+            .side("none", ours::requests(&body), ours::service())
+            .side("none, again", ours::requests(&body), ours::service())
+            .side("`info`, discarded", ours::requests(&body), ours::service())
+            .within(|| unformatted.begin())
+            .side("`info`, formatted, then discarded", ours::requests(&body), ours::service())
+            .within(|| formatted.begin())
+            .run(ROUNDS);
+        figures.iter().for_each(|figure| row(&mut table, size, figure));
+    }
+    table.print("subscribers");
 }
