@@ -1,7 +1,7 @@
-// Signs or verifies deliveries, with nothing but Node's own library.
+// Signs or verifies deliveries, using only Node's own library.
 //
 // Usage: peer.js (sign|verify) SECRET, with frames on the standard input: a length, a timestamp, for
-// `verify` a signature, and the body. Writes a line a frame: the signature, or yes or no.
+// `verify` a signature, and the body. Writes one line for each frame: the signature, or yes or no.
 
 const { createHmac, timingSafeEqual } = require("node:crypto");
 const { readFileSync } = require("node:fs");

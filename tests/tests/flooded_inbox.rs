@@ -95,7 +95,7 @@ impl Agents {
                 "/slow",
                 post(move || async move {
                     slow();
-                    // As a language model may be.
+                    // As slow as a language model may be.
                     sleep(Duration::from_secs(2)).await;
                 }),
             )

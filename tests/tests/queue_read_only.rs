@@ -124,7 +124,7 @@ async fn nothing_is_stranded(
     read_only().await;
     // Mails go on arriving.
     sleep(READ_ONLY).await;
-    // The first mail of each thread that is not acknowledged, behind all that are.
+    // The first unacknowledged mail of each thread, after all acknowledged ones.
     let tried = mails.now();
     writable().await;
     let time = mails.until_run(|thread| tried[thread].acknowledged).await;

@@ -75,7 +75,7 @@ fn agent(
     })
 }
 
-/// A and B have agents and secrets of their own; C has neither. The account's fallback has the rest.
+/// A and B have their own agents and secrets; C has neither. The account's fallback gets the rest.
 fn tenants(runs: &Runs) -> (VerifyLayer<InboxKeyring>, EventRouter) {
     let secret = |text: &str| Secret::new(text).unwrap();
     let keyring = InboxKeyring::new().with_account(secret(ACCOUNT));
@@ -134,7 +134,7 @@ where
     }
 }
 
-/// Asserts that each event ran once for each of those who signed it.
+/// Asserts that each event ran once for each of its signers.
 fn each_ran_its_own(runs: &Runs, what: &str) {
     let mut runs = runs.lock().unwrap().clone();
     runs.sort_unstable();

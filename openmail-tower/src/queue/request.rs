@@ -123,8 +123,9 @@ impl ClaimRequest {
 pub struct Choice<'r> {
     request: &'r ClaimRequest,
     inboxes: HashMap<String, InboxShare>,
-    /// Inboxes whose next entry has to wait for room. Those behind it wait as well: a large entry is
-    /// not overtaken for ever, and thousands need not be examined to find one that is small enough.
+    /// Inboxes whose next entry has to wait for room. Those behind it wait as well: a large entry
+    /// is not overtaken forever, and thousands need not be examined to find one that is small
+    /// enough.
     closed: HashSet<String>,
     ids: Vec<EntryId>,
     weight: u64,

@@ -1,7 +1,7 @@
 //! Checks that refusals wait for the body.
 //!
-//! A proxy that is still writing the body when the endpoint answers and closes takes that for a
-//! failure. nginx answers 502 instead, and sends the endpoint nothing for 10 s.
+//! If the endpoint answers and closes while a proxy is still writing the body, the proxy takes that
+//! for a failure. nginx then answers 502, and sends the endpoint nothing for 10 s.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const SMALL: usize = 1 << 20;
 /// No endpoint needs to accept a body of this size.
 const LARGE: usize = 9 << 20;
 
-/// How long the last byte is held back, at least and at most.
+/// The minimum and the maximum time for which the last byte is held back.
 const SHORTEST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(5);
 

@@ -60,8 +60,8 @@ pub(super) async fn check(prober: &Prober, inbox: &str, findings: &mut Findings)
     repeat(prober, inbox, findings).await;
 }
 
-/// One after the other: an endpoint that recognises the mail has nothing to do for it. A test event
-/// shows how long nothing takes.
+/// One after another: an endpoint that recognises the mail does no work for it. A test event shows
+/// how long a request without work takes.
 async fn repeat(prober: &Prober, inbox: &str, findings: &mut Findings) {
     let [mut idle, mut first, mut again] = [const { Vec::new() }; 3];
     for _ in 0..ROUNDS {

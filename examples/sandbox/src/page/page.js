@@ -1,5 +1,5 @@
-// Keeps the page up to date: fetches it again after each change, and puts in the regions that are
-// not the same any more. Without this script the page still works; it is then reloaded by hand.
+// Keeps the page up to date: fetches it after each change, and replaces the regions that differ.
+// Without this script, the page still works, and is reloaded by hand.
 "use strict";
 
 const live = document.querySelector(".live");
@@ -72,7 +72,7 @@ async function refresh() {
       countDown();
     }
   } catch {
-    // The sandbox is gone; the event source says so.
+    // The sandbox has ended, as the event source shows.
   }
   running = false;
   if (again) {
