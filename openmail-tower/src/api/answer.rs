@@ -27,7 +27,7 @@ struct Refusal {
 pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiError {
     let delay = retry_after(headers, SystemTime::now());
     let Ok(Refusal { error, message }) = serde_json::from_slice(body) else {
-        let detail = format!("{status}, and the answer is not OpenMail's");
+        let detail = format!("{status}, and the response is not OpenMail's");
         return ApiError::new(ApiErrorKind::Unavailable, detail)
             .answered(status, "", "")
             .after(delay)

@@ -145,7 +145,7 @@ impl OpenMail {
         until: Instant,
     ) -> Result<Answer, ApiError> {
         *request.uri_mut() = url.as_str().parse::<Uri>().map_err(|error| {
-            ApiError::new(ApiErrorKind::Invalid, "it makes no valid URL").caused_by(error)
+            ApiError::new(ApiErrorKind::Invalid, "it does not make a valid URL").caused_by(error)
         })?;
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, HeaderValue::from_static(USER));
@@ -193,7 +193,7 @@ impl OpenMail {
             } else {
                 ApiErrorKind::UnexpectedAnswer
             };
-            ApiError::new(kind, format!("{}, and the answer is not OpenMail's", head.status))
+            ApiError::new(kind, format!("{}, and the response is not OpenMail's", head.status))
                 .answered(head.status, "", "")
                 .caused_by(Shapeless { line: error.line(), column: error.column() })
                 .maybe_sent(true)
@@ -203,7 +203,7 @@ impl OpenMail {
 
 /// The position at which a response cannot be parsed. The parser's own message may quote mail.
 #[derive(Debug, thiserror::Error)]
-#[error("it cannot be read from line {line} column {column} on")]
+#[error("it cannot be parsed at line {line}, column {column}")]
 struct Shapeless {
     line: usize,
     column: usize,

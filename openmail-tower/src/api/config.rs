@@ -187,7 +187,7 @@ pub enum ConfigErrorKind {
     #[error("OPENMAIL_API_KEY is not set; create a key in OpenMail's settings")]
     KeyMissing,
     /// The API key contains a blank, a quote or a character that cannot be sent.
-    #[error("the OpenMail API key holds a blank, a quote or another character that no key has")]
+    #[error("the OpenMail API key contains a space, a quote or another character that no key has")]
     KeyMalformed,
     /// The API's URL is not an `http` or `https` URL, or contains credentials or a query.
     #[error("the OpenMail API's URL is not valid; the default is https://api.openmail.sh")]

@@ -172,7 +172,10 @@ impl Download {
             url.set_fragment(None);
             let place = judge(&url, base)?;
             if !visited.insert(url.clone()) {
-                return Err(ApiError::new(ApiErrorKind::TooManyRedirects, "it leads in a circle"));
+                return Err(ApiError::new(
+                    ApiErrorKind::TooManyRedirects,
+                    "it redirects in a loop",
+                ));
             }
             let mut request = Request::default();
             if place == Place::Elsewhere {
@@ -214,7 +217,7 @@ impl Download {
         let thread = timeout_at(until, self.openmail.thread(thread)).await;
         let thread = thread.map_err(|_| super::http::late())??;
         let Some(message) = thread.messages.iter().find(|it| it.id == *message) else {
-            return none("its message is gone");
+            return none("its message no longer exists");
         };
         let found = self.find(&message.attachments).and_then(|it| it.url.clone());
         found.map_or_else(|| none("its message has no such attachment"), Ok)

@@ -102,7 +102,7 @@ pub(super) fn deadline(limit: Duration) -> Instant {
 }
 
 pub(super) fn late() -> ApiError {
-    ApiError::new(ApiErrorKind::TimedOut, "the request's time limit is over").maybe_sent(true)
+    ApiError::new(ApiErrorKind::TimedOut, "the request's time limit has passed").maybe_sent(true)
 }
 
 /// Converts an error of the client.
@@ -113,5 +113,5 @@ pub(super) fn unreachable(error: BoxError) -> ApiError {
         ApiErrorKind::Unavailable
     };
     let maybe = !super::stack::never_connected(&*error);
-    ApiError::new(kind, "no complete answer").caused_by(error).maybe_sent(maybe)
+    ApiError::new(kind, "no complete response").caused_by(error).maybe_sent(maybe)
 }

@@ -134,26 +134,26 @@ impl Outgoing {
             |text: &str, longest| text.len() <= longest || text.chars().count() <= longest;
         let addresses = [to].into_iter().chain(reply_to).chain(cc);
         if !addresses.into_iter().all(|address| is_address(address)) {
-            return invalid("a recipient is not one bare address");
+            return invalid("a recipient must be a single bare address");
         }
         match subject {
             None if thread_id.is_none() => return invalid("a new mail needs a subject"),
             Some(text) if text.is_empty() || !is_within(text, SUBJECT) => {
-                return invalid("a subject has 1 to 998 characters");
+                return invalid("a subject must have 1 to 998 characters");
             }
             Some(text) if text.chars().any(char::is_control) => {
-                return invalid("a subject has no control characters");
+                return invalid("a subject must not contain control characters");
             }
             _ => {}
         }
         if body.is_empty() || !is_within(body, BODY) {
-            return invalid("a body has 1 to 100,000 characters");
+            return invalid("a body must have 1 to 100,000 characters");
         }
         if body_html.as_ref().is_some_and(|text| !is_within(text, HTML)) {
-            return invalid("an HTML body has at most 500,000 characters");
+            return invalid("an HTML body must have at most 500,000 characters");
         }
         if self.files.iter().any(|file| file.name.is_empty() || file.name.len() > FILE_NAME) {
-            return invalid("a file's name has 1 to 255 bytes");
+            return invalid("a file's name must have 1 to 255 bytes");
         }
         let size =
             self.files.iter().fold(0_usize, |sum, file| sum.saturating_add(file.bytes.len()));

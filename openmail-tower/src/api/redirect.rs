@@ -26,7 +26,7 @@ pub(super) fn judge(url: &Url, base: &Base) -> Result<Place, ApiError> {
         return forbidden(ApiErrorKind::InsecureRedirect, "its scheme is not https");
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return forbidden(ApiErrorKind::InsecureRedirect, "it has credentials in it");
+        return forbidden(ApiErrorKind::InsecureRedirect, "it contains credentials");
     }
     if base.owns(url) {
         return Ok(Place::Api);

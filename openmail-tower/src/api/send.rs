@@ -55,7 +55,7 @@ impl OpenMail {
         let invalid = |what| ApiError::new(ApiErrorKind::Invalid, what);
         let fits = idempotency_key.bytes().all(|byte| byte.is_ascii_graphic());
         if !fits || idempotency_key.is_empty() || idempotency_key.len() > KEY {
-            return Err(invalid("an idempotency key has 1 to 255 visible ASCII characters"));
+            return Err(invalid("an idempotency key must have 1 to 255 visible ASCII characters"));
         }
         let key = HeaderValue::from_str(idempotency_key)
             .map_err(|error| invalid("an idempotency key is a header").caused_by(error))?;

@@ -126,7 +126,7 @@ impl RetryPolicy {
     pub fn settlement(&self, result: Result<Outcome, HandlerError>, run: Run) -> Settlement {
         let failure = match result {
             Ok(Outcome::Unrouted) if self.buries_unrouted => {
-                return Settlement::Bury { error: "no handler takes this event".to_owned() };
+                return Settlement::Bury { error: "no handler matches this event".to_owned() };
             }
             Ok(Outcome::Replies(_)) => unsent(),
             Ok(_) => return Settlement::done(),

@@ -51,7 +51,7 @@ pub(crate) fn failure(error: &HandlerError) -> Response<Bytes> {
         HandlerErrorKind::Unavailable => (
             StatusCode::SERVICE_UNAVAILABLE,
             "unavailable",
-            "The event cannot be taken at the moment.",
+            "The event cannot be accepted at the moment.",
             Some(delay.unwrap_or(RETRY_SOON)),
         ),
         HandlerErrorKind::PutOff => (
@@ -89,11 +89,11 @@ pub(crate) const MISFIT: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
 /// one that no handler matches.
 pub(crate) fn outcome(outcome: &Outcome, unrouted: StatusCode) -> Response<Bytes> {
     if *outcome == Outcome::Unrouted && unrouted == MISFIT {
-        let message = "The event does not fit the type of its name, and nothing takes it.";
+        let message = "The event does not fit the type of its name, and nothing accepts it.";
         return refusal(unrouted, "invalid_payload", message, None);
     }
     if *outcome == Outcome::Unrouted && !unrouted.is_success() {
-        return refusal(unrouted, "unrouted", "No handler asks for this event.", None);
+        return refusal(unrouted, "unrouted", "No handler matches this event.", None);
     }
     Response::default()
 }

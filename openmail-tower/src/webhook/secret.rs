@@ -230,11 +230,13 @@ pub enum SecretErrorKind {
     #[error("the webhook secret is empty")]
     Empty,
     /// It has white space before or after it.
-    #[error("the webhook secret has white space before or after it (a newline, a copied blank?)")]
+    #[error(
+        "the webhook secret has white space before or after it (a newline, or a copied space?)"
+    )]
     Padded,
     /// It is enclosed in quotation marks.
     #[error(
-        "the webhook secret has quotation marks around it; an env file or a shell has kept them, so write it without"
+        "the webhook secret has quotation marks around it, which an env file or a shell has kept; remove them"
     )]
     Quoted,
 }

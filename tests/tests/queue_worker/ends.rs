@@ -107,7 +107,7 @@ async fn event_without_a_handler_becomes_a_dead_letter() {
     worker.stop().await;
     let letters = queue.store().dead_letters(None, 10).await.unwrap();
     assert_eq!(letters[0].event_id.as_deref(), Some("evt_1"));
-    assert_eq!(letters[0].error, "no handler takes this event");
+    assert_eq!(letters[0].error, "no handler matches this event");
     assert!(queue.store().requeue(letters[0].id).await.unwrap());
     let worker = Running::start(queue.worker(EventRouter::new()).drop_unrouted());
     counts(&queue, States::default()).await;
