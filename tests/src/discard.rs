@@ -36,7 +36,7 @@ impl Discard {
 }
 
 impl Drop for Discarding {
-    /// Without this, `tracing` would go on asking whether there is a subscriber.
+    /// Without this, `tracing` would keep asking whether there is a subscriber.
     fn drop(&mut self) {
         drop(self.0.take());
         rebuild_interest_cache();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use openmail_tests::measure::thread_time;
 use openmail_tower::Message;
 
-/// The number of measurements, of which the least counts.
+/// The number of measurements. The smallest one counts.
 const ROUNDS: usize = 3;
 
 const MAILS: &str = include_str!("../fixtures/new_text/mails.txt");

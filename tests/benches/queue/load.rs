@@ -21,7 +21,7 @@ use tower::{Service, service_fn};
 
 /// The number of concurrent writes, and the number of events per round.
 const ACKS: [(usize, usize); 3] = [(1, 200), (16, 2_000), (64, 5_000)];
-/// The number of inboxes that the events are of.
+/// The number of inboxes to which the events belong.
 const INBOXES: usize = 100;
 /// The number of concurrent runs.
 const RUNS_AT_ONCE: usize = 64;
@@ -32,7 +32,7 @@ pub(crate) struct Figures {
     /// Rates per second, and the time of each write, by concurrency.
     acks: [(Vec<f64>, Vec<f64>); ACKS.len()],
     runs: Vec<f64>,
-    /// If all events are of one inbox, which may use three quarters of the runs.
+    /// The rates if all events belong to one inbox, which may use three quarters of the runs.
     runs_of_one: Vec<f64>,
 }
 

@@ -17,7 +17,7 @@ const PAUSED_FOR: Duration = Duration::from_secs(10);
 /// The number of mails that are checked again within that delay. If more mails wait, each waits
 /// longer.
 const PAUSED: f64 = 500.0;
-/// The maximum delay during a pause: this long after its end, all mails run again.
+/// The maximum delay during a pause, and so the time after its end within which all mails run.
 const PAUSED_LONGEST: Duration = Duration::from_secs(5 * 60);
 /// The minimum number of keys before expired ones are removed.
 const FEW: usize = 1024;

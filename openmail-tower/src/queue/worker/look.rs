@@ -24,9 +24,9 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug)]
 pub(super) struct Look {
     at: Instant,
-    /// Until when a worker with little room waits for more, once it has begun to.
+    /// The time until which a worker with little room waits for more. `None` if it does not wait.
     gathers_until: Option<Instant>,
-    /// From when a look may be thorough again.
+    /// The time from which a look may be thorough again.
     thorough_at: Instant,
     /// Whether the look in progress is thorough.
     is_thorough: bool,
