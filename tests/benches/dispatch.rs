@@ -4,12 +4,16 @@
 
 use std::{hint::black_box, process};
 
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Empty;
 use openmail_tests::{
     Discard, event,
     measure::{Comparison, Table, finish, resident, steady_allocator, time},
 };
 use openmail_tower::{
     EventRouter, MessageReceived, VerifiedEvent, handler::State, openmail_handler,
+    webhook::Endpoint,
 };
 use tower::Service;
 
@@ -127,20 +131,41 @@ fn main() {
     subscribers(&everyone);
 }
 
-/// The same with a subscriber that discards everything. The second side shows the noise.
+/// From a verified request through an [`Endpoint`], which observes the run, with a subscriber that
+/// discards everything. The second side shows the noise.
 fn subscribers(router: &EventRouter) {
-    let (unformatted, formatted) = (Discard::unformatted(), Discard::formatted());
+    let [at_once, unformatted, formatted] = Discard::all();
     let figures = Comparison::new()
-        .side("none", events(1, 1_000), run(router))
-        .side("none, again", events(1, 1_000), run(router))
-        .side("`info`, discarded", events(1, 1_000), run(router))
+        .side("none", requests(), answer(router))
+        .side("none, again", requests(), answer(router))
+        .side("`info`, discarded", requests(), answer(router))
+        .within(|| at_once.begin())
+        .side("`info`, in a registry", requests(), answer(router))
         .within(|| unformatted.begin())
-        .side("`info`, formatted, then discarded", events(1, 1_000), run(router))
+        .side("`info`, formatted", requests(), answer(router))
         .within(|| formatted.begin())
         .run(ROUNDS);
     let mut table = Table::new(["subscriber", "median", "× none"]);
     for figure in figures {
         table.row([figure.name, time(figure.time), format!("{:.2}", figure.ratio)]);
     }
-    table.print("subscribers, every inbox");
+    table.print("subscribers, a verified request to every inbox");
+}
+
+/// Creates requests as they are behind `VerifyLayer`.
+fn requests() -> impl FnMut() -> Request<Empty<Bytes>> {
+    let mut events = events(1, 1_000);
+    move || {
+        let mut request = Request::new(Empty::new());
+        request.extensions_mut().insert(events());
+        request
+    }
+}
+
+fn answer(router: &EventRouter) -> impl FnMut(Request<Empty<Bytes>>) + use<> {
+    let mut endpoint = Endpoint::new(router.clone());
+    move |request| {
+        let answer = finish(endpoint.call(request)).expect("an answer");
+        assert_eq!(answer.status(), 200);
+    }
 }

@@ -3,10 +3,11 @@
 use std::{fmt, io, sync::Arc};
 
 use tracing::{
-    Dispatch, Subscriber,
+    Dispatch, Event, Metadata, Subscriber,
     callsite::rebuild_interest_cache,
     dispatcher::{self, DefaultGuard},
     level_filters::LevelFilter,
+    span,
 };
 use tracing_subscriber::{Layer as _, Registry, layer::SubscriberExt as _};
 
@@ -17,7 +18,18 @@ pub struct Discard(Arc<dyn Subscriber + Send + Sync>);
 pub struct Discarding(Option<DefaultGuard>);
 
 impl Discard {
-    /// Creates one that keeps spans and their fields' callsites, and formats nothing.
+    /// Creates one of each kind.
+    pub fn all() -> [Self; 3] {
+        [Self::at_once(), Self::unformatted(), Self::formatted()]
+    }
+
+    /// Creates one that does nothing at all.
+    pub fn at_once() -> Self {
+        Self(Arc::new(Nothing))
+    }
+
+    /// Creates one that keeps the spans while they are open, as `tracing-subscriber` does, and
+    /// formats nothing.
     pub fn unformatted() -> Self {
         Self(Arc::new(Registry::default().with(LevelFilter::INFO)))
     }
@@ -33,6 +45,32 @@ impl Discard {
         let dispatch = Dispatch::new(Arc::clone(&self.0));
         Discarding(Some(dispatcher::set_default(&dispatch)))
     }
+}
+
+struct Nothing;
+
+impl Subscriber for Nothing {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= LevelFilter::INFO
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::INFO)
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
 }
 
 impl Drop for Discarding {

@@ -168,7 +168,7 @@ fn forged() {
 
 /// The same with a subscriber that discards everything. The second side shows the noise.
 fn subscribers() {
-    let (unformatted, formatted) = (Discard::unformatted(), Discard::formatted());
+    let [at_once, unformatted, formatted] = Discard::all();
     let mut table = Table::new(["body", "subscriber", "median", "× none"]);
     for (bytes, size) in SIZES {
         let body = Bytes::from(mail_of(bytes));
@@ -176,8 +176,10 @@ fn subscribers() {
             .side("none", ours::requests(&body), ours::service())
             .side("none, again", ours::requests(&body), ours::service())
             .side("`info`, discarded", ours::requests(&body), ours::service())
+            .within(|| at_once.begin())
+            .side("`info`, in a registry", ours::requests(&body), ours::service())
             .within(|| unformatted.begin())
-            .side("`info`, formatted, then discarded", ours::requests(&body), ours::service())
+            .side("`info`, formatted", ours::requests(&body), ours::service())
             .within(|| formatted.begin())
             .run(ROUNDS);
         figures.iter().for_each(|figure| row(&mut table, size, figure));
