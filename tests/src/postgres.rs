@@ -91,10 +91,6 @@ impl PostgresServer {
     pub async fn start() -> Self {
         let programs = env::var("OPENMAIL_TEST_POSTGRES_BIN").expect("a path to its programs");
         let folder = tempfile::tempdir().expect("a directory");
-        if is_root() {
-            let owned = Command::new("chown").arg("postgres").arg(folder.path()).status();
-            assert!(owned.expect("chown").success());
-        }
         let mut server = Self { programs, folder, port: 0, process: None };
         let made = server
             .command("initdb")
@@ -185,16 +181,7 @@ impl PostgresServer {
     }
 
     fn command(&self, program: &str) -> Command {
-        let program = Path::new(&self.programs).join(program);
-        let mut command = if is_root() {
-            let mut command = Command::new("setpriv");
-            command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(program);
-            command
-        } else {
-            Command::new(program)
-        };
-        command.current_dir(self.folder.path());
-        command
+        unprivileged(&Path::new(&self.programs).join(program), self.folder.path())
     }
 }
 
@@ -204,7 +191,19 @@ impl Drop for PostgresServer {
     }
 }
 
-fn is_root() -> bool {
+/// Returns a command that runs in a folder. If this is root, it runs as the user `postgres`, who
+/// then owns the folder.
+pub(crate) fn unprivileged(program: &Path, folder: &Path) -> Command {
     let id = Command::new("id").arg("-u").output().expect("id");
-    id.stdout.starts_with(b"0\n")
+    let mut command = if id.stdout == b"0\n" {
+        let owned = Command::new("chown").args(["-R", "postgres"]).arg(folder).status();
+        assert!(owned.expect("chown").success());
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    command.current_dir(folder);
+    command
 }
