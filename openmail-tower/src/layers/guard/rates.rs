@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    event::{Address, MessageReceived},
+    event::{Address, MessageReceived, beginning},
     seam::{CountLimit, CountNote, CountRequest, bounded_key},
 };
 
@@ -11,6 +11,8 @@ use super::sketch::Sketch;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest part of a message id in a note, in bytes.
+const LONGEST_ID: usize = 96;
 
 /// A maximum number within a window of time: `Rate::new(5, Duration::from_secs(3600))`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,21 +76,21 @@ impl Rates {
         attempt: u32,
         sketch: Option<&Sketch>,
     ) -> CountRequest {
+        let keys = Keys::new(mail);
         let mut request = CountRequest {
-            id: bounded_key(format!("{attempt}:{}", mail.message.id)),
-            take: self.runs(mail, sender),
-            check: self.replies(mail, sender),
+            id: bounded_key([&*attempt.to_string(), ":", mail.message.id.as_str()].concat()),
+            take: self.runs(&keys, sender),
+            check: self.replies(&keys, sender),
             note: None,
         };
         if let (Some(sketch), Some(sender)) = (sketch, sender)
             && self.has_repeats()
         {
-            let key = bounded_key(of_sender("text", mail, sender));
+            let key = bounded_key(keys.of("text", sender.canonical()));
             // The message id is part of the note, so that a retry of the same mail is not a
             // repetition.
             let message = bounded_key(mail.message.id.as_str().to_owned());
-            let message: String = message.chars().take(96).collect();
-            let text = [&sketch.to_hex(), "/", &message].concat();
+            let text = [&*sketch.to_hex(), "/", beginning(&message, LONGEST_ID)].concat();
             request.note = Some(CountNote { key, text, window: self.repeats.window });
         }
         request
@@ -102,7 +104,7 @@ impl Rates {
     ) -> CountRequest {
         CountRequest {
             id: bounded_key(mail.message.id.as_str().to_owned()),
-            take: self.replies(mail, sender),
+            take: self.replies(&Keys::new(mail), sender),
             ..CountRequest::default()
         }
     }
@@ -118,31 +120,40 @@ impl Rates {
         alike.count() + 1 >= self.repeats.most as usize
     }
 
-    fn runs(&self, mail: &MessageReceived, sender: Option<&Address>) -> Vec<CountLimit> {
-        let sender = sender.and_then(|it| self.runs_per_sender.limit(of_sender("run", mail, it)));
-        let inbox = self.runs_per_inbox.limit(["runs:", mail.inbox_id.as_str()].concat());
+    fn runs(&self, keys: &Keys<'_>, sender: Option<&Address>) -> Vec<CountLimit> {
+        let sender =
+            sender.and_then(|it| self.runs_per_sender.limit(keys.of("run", it.canonical())));
+        let inbox = self.runs_per_inbox.limit(["runs:", keys.mail.inbox_id.as_str()].concat());
         sender.into_iter().chain(inbox).collect()
     }
 
-    fn replies(&self, mail: &MessageReceived, sender: Option<&Address>) -> Vec<CountLimit> {
-        let thread = mail.thread_id.as_ref().and_then(|thread| {
-            self.replies_per_thread.limit(in_inbox("thread", mail, thread.as_str()))
-        });
+    fn replies(&self, keys: &Keys<'_>, sender: Option<&Address>) -> Vec<CountLimit> {
+        let thread = keys.mail.thread_id.as_ref();
+        let thread =
+            thread.and_then(|it| self.replies_per_thread.limit(keys.of("thread", it.as_str())));
         let sender =
-            sender.and_then(|it| self.replies_per_sender.limit(of_sender("reply", mail, it)));
-        let inbox = self.replies_per_inbox.limit(["replies:", mail.inbox_id.as_str()].concat());
+            sender.and_then(|it| self.replies_per_sender.limit(keys.of("reply", it.canonical())));
+        let inbox =
+            self.replies_per_inbox.limit(["replies:", keys.mail.inbox_id.as_str()].concat());
         thread.into_iter().chain(sender).chain(inbox).collect()
     }
 }
 
-/// The key of a sender within its inbox.
-fn of_sender(what: &str, mail: &MessageReceived, sender: &Address) -> String {
-    in_inbox(what, mail, sender.canonical())
+/// The keys under which a mail is counted.
+struct Keys<'m> {
+    mail: &'m MessageReceived,
+    /// The inbox's id. An id may contain any character, so its length comes first.
+    inbox: String,
 }
 
-/// The key of something within its inbox. An id may contain any character, so the length marks where
-/// the inbox's ends.
-fn in_inbox(what: &str, mail: &MessageReceived, id: &str) -> String {
-    let inbox = mail.inbox_id.as_str();
-    [what, ":", &inbox.len().to_string(), ":", inbox, ":", id].concat()
+impl<'m> Keys<'m> {
+    fn new(mail: &'m MessageReceived) -> Self {
+        let inbox = mail.inbox_id.as_str();
+        Self { mail, inbox: [&*inbox.len().to_string(), ":", inbox].concat() }
+    }
+
+    /// Returns the key of something within the inbox.
+    fn of(&self, what: &str, id: &str) -> String {
+        [what, ":", &self.inbox, ":", id].concat()
+    }
 }

@@ -53,7 +53,11 @@ impl Sketch {
     }
 
     pub(super) fn to_hex(&self) -> String {
-        hex::encode(self.0.iter().flat_map(|hash| hash.to_be_bytes()).collect::<Vec<_>>())
+        let mut bytes = [0; 4 * SIZE];
+        for (four, hash) in bytes.chunks_exact_mut(4).zip(&self.0) {
+            four.copy_from_slice(&hash.to_be_bytes());
+        }
+        hex::encode(&bytes[..4 * self.0.len()])
     }
 
     pub(super) fn is_like(&self, other: &Self) -> bool {
