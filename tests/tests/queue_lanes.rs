@@ -113,7 +113,7 @@ async fn order_holds_in_postgres() {
     schema.drop().await;
 }
 
-/// Whatever the defaults of a database or a role, including read-only.
+/// Regardless of the defaults of a database or a role, including read-only.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
 async fn order_holds_in_postgres_under_each_default() {

@@ -78,7 +78,7 @@ fn budget_counts_what_an_event_allocates() {
         assert!(counted <= peak * 10, "{name}: {peak} bytes taken, {counted} counted");
     }
 
-    // A mail is charged for its text and nothing else, whatever the text quotes.
+    // A mail is charged for its text and nothing else, even if the text quotes JSON.
     for size in [1 << 10, 2 << 10, 8 << 10, 64 << 10, 1 << 20] {
         // An eighth of the budget is not for events, which causes rounding.
         assert!(size - counted(&mail_of(size)) <= 1, "{size}");

@@ -112,7 +112,7 @@ async fn serve<St: QueueStore>(
     let mut server = AbortOnDropHandle::new(tokio::spawn(server));
 
     let in_order = async {
-        // Whatever happens here, the sandbox stops afterwards.
+        // The sandbox stops afterwards in any case.
         let _stop_sandbox = stop_sandbox.clone().drop_guard();
         tokio::select! {
             () = stop => {}

@@ -240,8 +240,8 @@ fn careless(judge: impl Fn(&str, &str, &[u8]) -> bool + Clone + Send + Sync + 's
     })
 }
 
-/// Returns the signature for a timestamp that need not be a number: whatever follows its digits and
-/// a dot is signed as part of the body.
+/// Returns the signature for a timestamp that need not be a number: what follows its digits and a
+/// dot is signed as part of the body.
 fn expected(timestamp: &str, body: &[u8]) -> Option<String> {
     let (digits, rest) = match timestamp.split_once('.') {
         Some((digits, rest)) => (digits, [rest.as_bytes(), b".", body].concat()),

@@ -33,7 +33,7 @@ const LIMIT: usize = 1024;
 
 thread_local! {
     static RUNTIME: Runtime = Builder::new_current_thread().enable_time().build().unwrap();
-    // One layer for all inputs, with no more budget than the heaviest one needs: whatever a request
+    // One layer for all inputs, with no more budget than the heaviest one needs: what a request
     // failed to release would add up, and later requests would fail.
     static LAYER: VerifyLayer = VerifyLayer::new(Secret::new(SECRET).unwrap())
         .clock(|| UNIX_EPOCH + Duration::from_secs(NOW))

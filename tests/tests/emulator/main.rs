@@ -258,7 +258,7 @@ impl Service<Request<Full<Bytes>>> for Strict {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_service_polled_ready_is_the_one_called() {
+async fn calls_the_service_that_was_polled_ready() {
     let service = ConcurrencyLimit::new(Strict::default(), 2);
     let events = (0..10).map(|_| TestEvent::message_received());
     let report = Emulator::new(secret()).deliver(service, events).await;

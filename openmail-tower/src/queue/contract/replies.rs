@@ -125,7 +125,7 @@ async fn held_entry_holds_its_lane<St: QueueStore>(probe: &Probe<St>) {
     assert_eq!((again.lease.id, again.attempt), (first.lease.id, 1), "no attempt is used");
     assert!(!again.was_held, "it was released");
     assert!(probe.settle(&again.lease, hold()).await);
-    assert_eq!(release(None).await, 1, "whatever the inbox");
+    assert_eq!(release(None).await, 1, "of any inbox");
     let again = probe.next(LONG).await;
     assert!(probe.settle(&again.lease, hold()).await);
     assert!(probe.store.release_entry(first.lease.id).await.expect("it is released"));
