@@ -41,6 +41,10 @@ pub(super) fn context(span: &Span) -> Option<TraceContext> {
 }
 
 pub(super) fn describe(span: &Span, fields: Fields<'_>) {
+    // Without an OpenTelemetry layer, the texts would be built for nothing.
+    if context(span).is_none() {
+        return;
+    }
     for (name, id) in [
         ("messaging.message.id", fields.event_id),
         ("messaging.destination.name", fields.inbox_id),
