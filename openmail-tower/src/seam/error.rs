@@ -302,6 +302,8 @@ fn said(error: &(dyn Error + 'static)) -> Option<(HandlerErrorKind, Option<Durat
 mod tests {
     use super::*;
 
+    const PERMANENT: &str = "the handler failed permanently: there is no order 0";
+
     #[test]
     fn handler_error_survives_boxing() {
         let boxed: BoxError = HandlerError::failed("busy").after(Duration::from_secs(7)).into();
@@ -319,10 +321,7 @@ mod tests {
         let permanent = HandlerError::permanent("there is no order 0");
         let error = HandlerError::from(Buffered(permanent.into()));
         assert_eq!(error.kind(), HandlerErrorKind::Permanent);
-        assert_eq!(
-            error.to_string(),
-            "buffered: the handler failed permanently: there is no order 0"
-        );
+        assert_eq!(error.to_string(), format!("buffered: {PERMANENT}"));
     }
 
     #[test]
@@ -389,10 +388,9 @@ mod tests {
             }
             Ok(())
         }
-        for (context, text) in [
-            (false, "the handler failed permanently: there is no order 0"),
-            (true, "cannot answer: the handler failed permanently: there is no order 0"),
-        ] {
+        for (context, text) in
+            [(false, PERMANENT.to_owned()), (true, format!("cannot answer: {PERMANENT}"))]
+        {
             let error = and_back(context).unwrap_err();
             assert_eq!(error.kind(), HandlerErrorKind::Permanent);
             assert_eq!(error.to_string(), text);
