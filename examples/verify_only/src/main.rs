@@ -78,7 +78,8 @@ async fn webhook(request: HttpRequest, body: Payload, secrets: Data<Secrets>) ->
             HttpResponse::Ok().finish()
         }
         Err(rejection) => {
-            tracing::warn!(code = rejection.code(), %rejection, "refused");
+            let error: &dyn std::error::Error = &rejection;
+            tracing::warn!(code = rejection.code(), error, "refused");
             answer(&rejection.to_response())
         }
     }

@@ -30,7 +30,7 @@ use super::{
     head::Head,
     layer::Settings,
     receive::{ROOM_TIMEOUT, Receive},
-    rejection::{Rejection, RejectionKind},
+    rejection::{Detailed, Rejection, RejectionKind},
     verdict::{Key, Reading, Signer, with_share},
 };
 
@@ -347,7 +347,7 @@ fn answer<K, B>(
     delivery: &Delivery,
 ) -> Response<ResponseBody<B>> {
     let mut response = (settings.respond)(&rejection).map(ResponseBody::rejection);
-    delivery.refused(rejection.code(), &rejection, response.status().as_u16());
+    delivery.refused(rejection.code(), &Detailed(&rejection), response.status().as_u16());
     response.extensions_mut().insert(rejection);
     response
 }

@@ -15,9 +15,10 @@ use crate::{
 
 /// Why a request was refused.
 ///
-/// `Display` is for the log: it contains details that help to fix the problem, such as by how many
-/// seconds the clock is off. The sender only gets [`message`](Self::message), which says less. The
-/// layer puts the rejection into the response's extensions, for outer layers to see.
+/// `Display` is the [`message`](Self::message), which the sender gets as well. The `source` is for the
+/// log: it contains details that help to fix the problem, such as by how many seconds the clock is
+/// off. The layer logs both, and puts the rejection into the response's extensions, for outer layers
+/// to see.
 #[derive(Debug, Clone)]
 pub struct Rejection {
     kind: RejectionKind,
@@ -95,9 +96,18 @@ impl From<SignatureError> for Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message())?;
-        match &self.source {
-            Some(source) => write!(f, " ({source})"),
+        f.write_str(&self.message())
+    }
+}
+
+/// A rejection with its source, for the log.
+pub(super) struct Detailed<'r>(pub(super) &'r Rejection);
+
+impl fmt::Display for Detailed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)?;
+        match &self.0.source {
+            Some(source) => write!(f, ": {source}"),
             None => Ok(()),
         }
     }
@@ -171,4 +181,22 @@ kinds! {
     /// The body is signed, but is not an event.
     InvalidPayload = UNPROCESSABLE_ENTITY "invalid_payload"
         "The signed body is not an event.",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_are_in_the_source_and_in_the_log_but_not_in_the_message() {
+        let stale = SignatureError::Stale { seconds: 601, ahead: false, milliseconds: false };
+        let details = stale.to_string();
+        let rejection = Rejection::from(stale);
+        assert_eq!(rejection.to_string(), rejection.message());
+        assert_eq!(rejection.source().unwrap().to_string(), details);
+        let logged = Detailed(&rejection).to_string();
+        assert_eq!(logged, format!("{}: {details}", rejection.message()));
+        let plain = Rejection::from(SignatureError::Mismatch);
+        assert_eq!(Detailed(&plain).to_string(), plain.message());
+    }
 }
