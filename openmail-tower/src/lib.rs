@@ -113,7 +113,7 @@ pub use event::{
 pub use handler::openmail_handler;
 pub use handler::{FromEvent, IntoOutcome, Payload};
 pub use router::EventRouter;
-#[cfg(any(feature = "dedupe", feature = "queue"))]
+#[cfg(any(feature = "dedupe", feature = "guard", feature = "queue"))]
 pub use seam::DedupeKey;
 pub use seam::{
     BoxError, HandlerError, HandlerErrorKind, InvalidTraceContext, Outcome, OutcomeFuture, Replies,

@@ -165,7 +165,7 @@ impl RetryPolicy {
     }
 
     /// Returns the settlement for an entry that must wait until it is released.
-    #[cfg_attr(not(feature = "api"), expect(dead_code, reason = "only replies are held"))]
+    #[cfg_attr(not(feature = "api"), allow(dead_code, reason = "only replies are held"))]
     pub(super) fn hold(&self, reason: String, run: Run) -> Settlement {
         match self.max_put_off.checked_sub(run.put_off_for) {
             Some(at_most) => Settlement::Hold { reason, at_most },

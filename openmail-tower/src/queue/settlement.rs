@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{entry::NewReply, lease::Lease};
+use super::entry::NewReply;
+#[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
+use super::lease::Lease;
 
 /// How an entry is settled at the end of its lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +73,7 @@ impl Settlement {
     }
 
     /// Returns whether it may make an entry due.
-    #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
+    #[cfg(feature = "queue-sqlite")]
     pub(super) fn wakes(&self, lease: &Lease) -> bool {
         // The end of an entry without a lane makes no other entry due.
         lease.lane.is_some() || !self.is_final() || self.has_replies()

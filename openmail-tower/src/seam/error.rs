@@ -206,6 +206,7 @@ impl fmt::Debug for Inner {
         f.debug_struct("HandlerError")
             .field("kind", &self.kind)
             .field("delay", &self.delay)
+            .field("steps_aside", &self.steps_aside)
             .field("source", &format_args!("{}", text::debug(&self.original())))
             .finish()
     }

@@ -30,7 +30,7 @@ pub(crate) use counts::OfferedCounts;
 pub use counts::{CountFuture, CountLimit, CountNote, CountRequest, CountStore, Counted};
 pub use error::{BoxError, HandlerError, HandlerErrorKind};
 pub use future::OutcomeFuture;
-#[cfg(any(feature = "dedupe", feature = "queue"))]
+#[cfg(any(feature = "dedupe", feature = "guard", feature = "queue"))]
 pub use key::DedupeKey;
 #[cfg(feature = "guard")]
 pub(crate) use key::bounded_key;

@@ -172,7 +172,10 @@ pub(super) fn run_ended(
 
 /// When an event runs next.
 #[derive(Debug, Clone, Copy)]
-#[cfg_attr(not(feature = "queue"), allow(dead_code, reason = "a queue's worker says when"))]
+#[cfg_attr(
+    not(all(feature = "queue", feature = "tracing")),
+    allow(dead_code, reason = "a queue's worker says when, for the log")
+)]
 pub(crate) enum Next {
     /// It is done.
     Never,

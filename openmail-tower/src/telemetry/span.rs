@@ -33,7 +33,10 @@ pub(crate) struct Entered<'a> {
 
 /// The parent of a span.
 #[derive(Debug, Clone, Copy)]
-#[cfg_attr(not(feature = "queue"), allow(dead_code, reason = "a queue's worker has it"))]
+#[cfg_attr(
+    not(all(feature = "queue", feature = "tracing")),
+    allow(dead_code, reason = "a queue's worker has it, for its spans")
+)]
 pub(super) enum Parent {
     /// The current span.
     Current,

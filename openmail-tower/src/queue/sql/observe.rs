@@ -1,5 +1,6 @@
 //! The stores' log lines (feature `tracing`).
 
+#[cfg(feature = "queue-sqlite")]
 use crate::queue::error::QueueError;
 
 /// Lanes had only blocked entries, which should not happen.
@@ -9,6 +10,7 @@ pub(in crate::queue) fn stranded(lanes: u64) {
     let _ = lanes;
 }
 
+#[cfg(feature = "queue-sqlite")]
 pub(in crate::queue) fn no_presence(error: &QueueError) {
     #[cfg(feature = "tracing")]
     {
