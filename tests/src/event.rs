@@ -4,6 +4,16 @@ use openmail_tower::{StoredEvent, VerifiedEvent};
 
 use crate::NOW;
 
+/// The name of each documented event.
+pub const EVENTS: [&str; 6] = [
+    "message.received",
+    "inbox.suspended",
+    "inbox.reactivated",
+    "pod.suspended",
+    "pod.reactivated",
+    "setup.test",
+];
+
 /// Returns an event with this JSON.
 pub fn event(json: impl Into<String>) -> VerifiedEvent {
     let stored = StoredEvent { raw_body: json.into().into(), timestamp: NOW, inbox_id: None };

@@ -25,7 +25,7 @@ mod wire;
 pub use body::{Polls, ScriptedBody, Step};
 pub use database::{PostgresDatabase, PostgresRole};
 pub use discard::{Discard, Discarding};
-pub use event::{event, mail, mail_to};
+pub use event::{EVENTS, event, mail, mail_to};
 pub use fake_api::FakeApi;
 pub use handler::{Told, ToldHandler, told};
 pub use log::{Log, listen};

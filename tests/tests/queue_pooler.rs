@@ -1,14 +1,17 @@
 //! PostgreSQL behind a PgBouncer.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use openmail_tests::{PgBouncer, PostgresServer, event};
 use openmail_tower::{
     HandlerError, Outcome, VerifiedEvent,
     queue::{Enqueue, PostgresStore, QueueErrorKind, QueueStore},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tower::{ServiceExt, service_fn};
+
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES_BIN and OPENMAIL_TEST_PGBOUNCER"]
@@ -42,7 +45,7 @@ async fn pooler_works_in_session_mode_and_is_refused_in_transaction_mode() {
         }
     });
     let run = async { assert_eq!(runs.recv().await.flatten().as_deref(), Some("evt_1")) };
-    queue.worker(handler).run(run).await;
+    timeout(PATIENCE, queue.worker(handler).run(run)).await.expect("it runs");
     assert_eq!(queue.store().counts().await.unwrap().open(), 0);
     queue.store().close().await;
 }

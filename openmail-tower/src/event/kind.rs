@@ -2,7 +2,8 @@
 
 use super::words::words;
 
-// A new one must also be added to `handler::kinds` and to the list in `openmail-macros`.
+// A new one must also be added to `handler::kinds`, to `telemetry::metric` and to the list in
+// `openmail-macros`.
 words! {
     /// The name of an event, as in the body's field `event`.
     pub enum EventKind {

@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     error::Error,
-    future::Future,
+    future::{Future, pending},
     pin::pin,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -121,15 +121,22 @@ impl Prober {
             pause.await;
         };
         tokio::select! {
-            answer = &mut answer => return Held { early: true, answer },
+            // An endpoint that neither reads nor answers is late, not early.
+            answer = &mut answer => {
+                return Held { early: !matches!(answer, Err(Silence::Late)), answer };
+            }
             () = send => {}
         }
-        let rest = async {
+        // Only the answer has a time limit: an endpoint that has stopped reading takes no more.
+        let rest = async move {
             let _ = parts.send_data(last).await;
             drop(parts);
+            pending::<Infallible>().await
         };
-        let ((), answer) = tokio::join!(rest, answer);
-        Held { early: false, answer }
+        tokio::select! {
+            answer = answer => Held { early: false, answer },
+            never = rest => match never {},
+        }
     }
 
     fn delivery(method: Method, probe: Probe, body: Payload) -> Request<Payload> {

@@ -116,6 +116,7 @@ impl<St: QueueStore> Probe<St> {
             loop {
                 match self.claim(1, lease).await.pop() {
                     Some(claimed) => break claimed,
+                    // A store does not announce that an entry has become due.
                     None => sleep(Duration::from_millis(2)).await,
                 }
             }
