@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use openmail_tower::testing::TestEvent;
-use tokio::time::sleep;
 
 use super::{
     finding::Findings,
@@ -31,7 +30,7 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
     // An endpoint that is slow to answer this is slow to refuse as well.
     let usual = prober.send(prober.test_event()).await.map_or(SHORTEST, |it| it.elapsed);
     let pause = (usual * 4).clamp(SHORTEST, LONGEST);
-    let hold = async |method: Method, probe: Probe| prober.hold(method, probe, sleep(pause)).await;
+    let hold = async |method: Method, probe: Probe| prober.hold(method, probe, pause).await;
 
     let good = prober.signed(body(SMALL), now());
     let unsigned = Probe { signature: None, ..good.clone() };

@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     error::Error,
-    future::{Future, pending},
+    future::pending,
     pin::pin,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -19,7 +19,7 @@ use openmail_tower::{
     testing::{TIMEOUT, TestEvent},
     webhook::signature::sign,
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::{client::Client, output::error_code};
 
@@ -61,6 +61,9 @@ pub(super) type Payload = Either<Full<Bytes>, Channel<Bytes, Infallible>>;
 
 /// The size of a part.
 const PART: usize = 64 << 10;
+/// The time between the headers and the body. A careful endpoint refuses a sender that is silent for
+/// seconds.
+const HEAD_START: Duration = Duration::from_millis(300);
 
 #[derive(Debug)]
 pub(super) struct Prober {
@@ -100,12 +103,7 @@ impl Prober {
     }
 
     /// Sends everything but the last byte, and that one after a pause.
-    pub(super) async fn hold(
-        &self,
-        method: Method,
-        probe: Probe,
-        pause: impl Future<Output = ()>,
-    ) -> Held {
+    pub(super) async fn hold(&self, method: Method, probe: Probe, pause: Duration) -> Held {
         let mut body = probe.body.clone();
         let last = body.split_off(body.len().saturating_sub(1));
         let (mut parts, payload) = Channel::new(1);
@@ -113,12 +111,15 @@ impl Prober {
         request.headers_mut().insert(CONTENT_LENGTH, (body.len() + last.len()).into());
         let mut answer = pin!(self.request(request));
         let send = async {
+            // An endpoint that answers the headers and hangs up while the body is written may cut
+            // off its own response.
+            sleep(HEAD_START).await;
             while !body.is_empty() {
                 let part = body.split_to(PART.min(body.len()));
                 // It fails once the connection is closed, which the response shows.
                 let _ = parts.send_data(part).await;
             }
-            pause.await;
+            sleep(pause).await;
         };
         tokio::select! {
             // An endpoint that neither reads nor answers is late, not early.
