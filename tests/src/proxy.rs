@@ -1,9 +1,9 @@
 //! A proxy that can silently swallow the traffic of its connections.
 
-use std::{future::pending, net::SocketAddr};
+use std::{future::pending, io, net::SocketAddr};
 
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
@@ -16,8 +16,12 @@ pub struct Proxy {
     address: SocketAddr,
     to: watch::Sender<SocketAddr>,
     silence: watch::Sender<()>,
+    loss: Loss,
     task: JoinHandle<()>,
 }
+
+/// The text that precedes a commit whose answer is to be lost.
+type Loss = watch::Sender<Option<&'static str>>;
 
 impl Proxy {
     /// Starts it.
@@ -29,15 +33,16 @@ impl Proxy {
         let address = listener.local_addr().expect("a port");
         let (to, target) = watch::channel(to);
         let silence = watch::Sender::new(());
-        let silenced = silence.clone();
+        let (silenced, loss) = (silence.clone(), Loss::default());
+        let lost = loss.clone();
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let to = *target.borrow();
-                connections.spawn(hand_on(stream, to, silenced.subscribe()));
+                connections.spawn(hand_on(stream, to, silenced.subscribe(), lost.clone()));
             }
         });
-        Self { address, to, silence, task }
+        Self { address, to, silence, loss, task }
     }
 
     /// Returns the address on which it listens.
@@ -55,6 +60,17 @@ impl Proxy {
     pub fn silence(&self) {
         self.silence.send_replace(());
     }
+
+    /// Cuts the next connection on which this text is sent, after its `COMMIT` and before the
+    /// answer.
+    pub fn lose_commit(&self, after: &'static str) {
+        self.loss.send_replace(Some(after));
+    }
+
+    /// Returns whether that has happened.
+    pub fn has_lost_commit(&self) -> bool {
+        self.loss.borrow().is_none()
+    }
 }
 
 impl Drop for Proxy {
@@ -63,11 +79,44 @@ impl Drop for Proxy {
     }
 }
 
-async fn hand_on(mut from: TcpStream, to: SocketAddr, mut silenced: watch::Receiver<()>) {
+async fn hand_on(
+    mut from: TcpStream,
+    to: SocketAddr,
+    mut silenced: watch::Receiver<()>,
+    loss: Loss,
+) {
     let Ok(mut to) = TcpStream::connect(to).await else { return };
+    let ((from_client, mut to_client), (mut from_server, to_server)) = (from.split(), to.split());
     tokio::select! {
-        _ = copy_bidirectional(&mut from, &mut to) => {}
+        _ = copy(&mut from_server, &mut to_client) => {}
+        forwarded = forward(from_client, to_server, loss) => if forwarded.is_ok() {
+            // The server has committed once it answers.
+            let _ = from_server.read(&mut [0]).await;
+        },
         // Both ends stay open.
         _ = silenced.changed() => pending().await,
+    }
+}
+
+/// Forwards requests until the commit whose answer is to be lost.
+async fn forward(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    loss: Loss,
+) -> io::Result<()> {
+    let (mut buffer, mut is_chosen) = (vec![0; 64 << 10], false);
+    loop {
+        let length = from.read(&mut buffer).await?;
+        if length == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let request = String::from_utf8_lossy(&buffer[..length]);
+        is_chosen |= loss
+            .send_if_modified(|after| after.take_if(|after| request.contains(*after)).is_some());
+        let commits = is_chosen && request.contains("COMMIT");
+        to.write_all(&buffer[..length]).await?;
+        if commits {
+            return Ok(());
+        }
     }
 }

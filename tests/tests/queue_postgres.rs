@@ -16,7 +16,7 @@ use openmail_tower::{
     },
 };
 use tokio::{
-    sync::{Barrier, oneshot},
+    sync::{Barrier, mpsc, oneshot},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -230,4 +230,39 @@ async fn uses_the_new_primary_although_the_old_one_is_silent() {
     assert_eq!(bury_all(&store, "failed").await, 1);
     drop(registration);
     store.close().await;
+}
+
+/// The entries stay leased to a worker that does not know it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES_BIN"]
+async fn claim_whose_answer_is_lost_runs_soon_nevertheless() {
+    const MAILS: usize = 3;
+    let server = PostgresServer::start().await;
+    let proxy = Proxy::start(server.address()).await;
+    let url = format!("postgres://openmail@{}/postgres", proxy.address());
+    let store = PostgresStore::connect(&url).await.unwrap();
+    let (ran, mut runs) = mpsc::unbounded_channel();
+    let handler = service_fn(move |event: VerifiedEvent| {
+        ran.send(event.attempt()).unwrap();
+        async { Ok::<_, HandlerError>(Outcome::Done) }
+    });
+    let (stop, stopped) = oneshot::channel::<()>();
+    let worker = Enqueue::new(store.clone()).worker(handler).lease(Duration::from_secs(3600));
+    let worker = tokio::spawn(worker.run(async { drop(stopped.await) }));
+    let direct = PostgresStore::connect(&server.url()).await.unwrap();
+    proxy.lose_commit("SET leased = 1");
+    for number in 0..MAILS {
+        add(&direct, &format!("evt_{number}")).await.unwrap();
+    }
+    for _ in 0..MAILS {
+        let run = timeout(Duration::from_secs(120), runs.recv()).await.expect("it runs");
+        assert_eq!(run, Some(Some(1)));
+    }
+    assert!(proxy.has_lost_commit());
+    drop(stop);
+    assert_eq!(worker.await.unwrap(), 0);
+    assert!(runs.recv().await.is_none(), "each ran once");
+    for store in [store, direct] {
+        store.close().await;
+    }
 }

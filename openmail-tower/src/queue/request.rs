@@ -63,6 +63,9 @@ pub struct ClaimRequest {
     pub held: Vec<EntryId>,
     /// Whether replies are claimed as well as events.
     pub replies: bool,
+    /// Whether the worker's last claim failed. It may have leased entries nevertheless, which the
+    /// worker has not run: those leased to it that it does not hold are given back first.
+    pub after_failure: bool,
     /// Whether to claim only suspects, instead of everything else.
     pub suspects: bool,
     /// Whether to search all due entries for those that fit. Otherwise the store may examine only
@@ -89,6 +92,7 @@ impl ClaimRequest {
             lease,
             held: Vec::new(),
             replies: true,
+            after_failure: false,
             suspects: false,
             thorough: true,
             weight: u64::MAX,

@@ -6,6 +6,8 @@ use tokio::time::timeout;
 
 use crate::queue::{
     entry::{Counts, Retention},
+    lease::WorkerId,
+    request::ClaimRequest,
     settlement::Settlement,
     store::{Changes, QueueStore},
 };
@@ -21,6 +23,7 @@ pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
     run_lost_with_its_worker(probe).await;
     held_entries_are_not_claimed_again(probe).await;
     giving_back_uses_no_attempt(probe).await;
+    claim_whose_answer_was_lost(probe).await;
     done_entries_are_pruned(probe).await;
     it_tells_of_changes(probe).await;
 }
@@ -212,6 +215,34 @@ async fn giving_back_uses_no_attempt<St: QueueStore>(probe: &Probe<St>) {
     assert_eq!((again.lease.id, again.attempt), (first.lease.id, 1));
     probe.done(&again).await;
     probe.done(&probe.next(LONG).await).await;
+}
+
+/// The worker has leased entries without knowing it.
+async fn claim_whose_answer_was_lost<St: QueueStore>(probe: &Probe<St>) {
+    for lane in [None, Some("lost answer")] {
+        probe.add(lane).await;
+        let held = probe.next(LONG).await;
+        probe.add(None).await;
+        probe.add(lane).await;
+        let lost = probe.claim(10, LONG).await;
+        let mut other = ClaimRequest::new(WorkerId(2), 10, LONG);
+        other.after_failure = true;
+        assert!(probe.claims(other).await.entries.is_empty(), "they are another worker's");
+        let mut request = probe.request(10, LONG);
+        request.held = vec![held.lease.id];
+        assert!(probe.claims(request.clone()).await.entries.is_empty(), "they are leased");
+        request.after_failure = true;
+        let again = probe.claims(request).await.entries;
+        assert_eq!(again.len(), lost.len(), "all but the one it holds");
+        for (lost, again) in lost.iter().zip(&again) {
+            assert_eq!(again.stored, lost.stored);
+            assert_eq!((again.attempt, again.suspect), (1, false), "it was not run");
+            assert!(!probe.settle(&lost.lease, Settlement::done()).await, "it was fenced off");
+        }
+        probe.all_done(again).await;
+        probe.done(&held).await;
+        probe.finish().await;
+    }
 }
 
 async fn done_entries_are_pruned<St: QueueStore>(probe: &Probe<St>) {

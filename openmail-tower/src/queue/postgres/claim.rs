@@ -10,7 +10,7 @@ use crate::queue::{
     request::ClaimRequest,
     sql::{
         many, millis,
-        row::{claimed, claimed_columns},
+        row::{self, claimed, claimed_columns},
     },
 };
 
@@ -61,6 +61,24 @@ pub(super) async fn claim(database: &Database, request: ClaimRequest) -> sqlx::R
     work.commit().await?;
     let suspects = ahead.suspects && !request.suspects;
     Ok(Claims { entries, next_due: ahead.next_due, limited, suspects })
+}
+
+/// Returns what the worker has leased without knowing it.
+pub(super) async fn unheld(
+    database: &Database,
+    request: &ClaimRequest,
+) -> sqlx::Result<Vec<Lease>> {
+    let mut work = database.begin("").await?;
+    let rows = sqlx::query(
+        "SELECT id, token FROM openmail_events
+         WHERE leased = 1 AND worker = $1 AND id <> ALL($2)",
+    )
+    .bind(request.worker.0)
+    .bind(numbers(&request.held))
+    .fetch_all(&mut *work)
+    .await?;
+    work.commit().await?;
+    rows.iter().map(row::lease).collect()
 }
 
 /// Information about entries that are not claimed.

@@ -47,6 +47,16 @@ impl Apply for Settler {
     async fn close(self) {}
 }
 
+/// Gives back leases of entries that were not run.
+pub(super) async fn give_back(
+    database: &Database,
+    bell: &Bell,
+    leases: Vec<Lease>,
+) -> sqlx::Result<()> {
+    let ended: Vec<_> = leases.into_iter().map(|lease| (lease, Settlement::GiveBack)).collect();
+    settle(database, bell, &ended, text::error).await.map(drop)
+}
+
 async fn settle(
     database: &Database,
     bell: &Bell,

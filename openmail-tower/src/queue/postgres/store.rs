@@ -31,7 +31,7 @@ use super::{
     options::PostgresOptions,
     presence, read,
     session::{CHANNEL, Session},
-    settle::Settler,
+    settle::{Settler, give_back},
 };
 
 /// The number of dead letters changed in one transaction.
@@ -241,7 +241,14 @@ impl QueueStore for PostgresStore {
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Claims, QueueError> {
-        in_time(PATIENCE, claim::claim(&self.database, request)).await
+        in_time(PATIENCE, async {
+            if request.after_failure {
+                let leases = claim::unheld(&self.database, &request).await?;
+                give_back(&self.database, &self.bell, leases).await?;
+            }
+            claim::claim(&self.database, request).await
+        })
+        .await
     }
 
     async fn renew(&self, leases: &[Lease], lease: Duration) -> Result<Vec<EntryId>, QueueError> {

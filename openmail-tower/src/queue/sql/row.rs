@@ -75,6 +75,16 @@ where
     Ok(claimed)
 }
 
+/// Reads the columns `id` and `token`.
+pub(in crate::queue) fn lease<'r, R>(row: &'r R) -> sqlx::Result<Lease>
+where
+    R: Row,
+    usize: ColumnIndex<R>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+{
+    Ok(Lease::new(EntryId(row.try_get(0)?), row.try_get(1)?, None))
+}
+
 pub(in crate::queue) fn letter<'r, R>(row: &'r R) -> sqlx::Result<DeadLetter>
 where
     R: Row,

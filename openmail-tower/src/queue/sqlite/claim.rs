@@ -8,13 +8,14 @@ use crate::queue::{
     entry::EntryId,
     lease::{Claimed, Claims, Lease, WorkerId},
     request::ClaimRequest,
+    settlement::Settlement,
     sql::{
         many, millis,
-        row::{claimed, claimed_columns},
+        row::{self, claimed, claimed_columns},
     },
 };
 
-use super::{insert::json, lanes::back_into_lanes};
+use super::{insert::json, lanes::back_into_lanes, settle::settle};
 
 /// The number of candidates examined in one statement.
 const PAGE: usize = 256;
@@ -24,6 +25,9 @@ pub(super) async fn claim(
     request: &ClaimRequest,
     now: i64,
 ) -> sqlx::Result<Claims> {
+    if request.after_failure {
+        give_back(connection, request, now).await?;
+    }
     let ahead = look_ahead(connection, request, now).await?;
     if ahead.aside {
         back_into_lanes(connection, now).await?;
@@ -52,6 +56,25 @@ pub(super) async fn claim(
     }
     let suspects = ahead.suspects && !request.suspects;
     Ok(Claims { entries, next_due: ahead.next_due, limited, suspects })
+}
+
+/// Gives back what the worker has leased without knowing it.
+async fn give_back(
+    connection: &mut SqliteConnection,
+    request: &ClaimRequest,
+    now: i64,
+) -> sqlx::Result<()> {
+    let rows = sqlx::query(
+        "SELECT id, token FROM openmail_events
+         WHERE leased = 1 AND worker = ?1 AND id NOT IN (SELECT value FROM json_each(?2))",
+    )
+    .bind(request.worker.0)
+    .bind(numbers(&request.held)?)
+    .fetch_all(&mut *connection)
+    .await?;
+    let leases = rows.iter().map(row::lease).collect::<sqlx::Result<Vec<_>>>()?;
+    let ended: Vec<_> = leases.iter().map(|lease| (lease, &Settlement::GiveBack)).collect();
+    settle(connection, &ended, now).await.map(drop)
 }
 
 /// Information about entries that are not claimed.

@@ -231,6 +231,7 @@ where
         let settings = &self.shared.settings;
         let mut request = self.leases.request(self.shared.registration.worker(), settings);
         request.replies = self.shared.replies.is_some();
+        request.after_failure = self.look.has_failed();
         if self.suspects {
             // It may crash the process, and with it every other run.
             if !self.leases.is_empty() {

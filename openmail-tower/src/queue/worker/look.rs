@@ -55,6 +55,11 @@ impl Look {
         self.gathers_until.map_or(self.at, |until| until.max(self.at))
     }
 
+    /// Returns whether the last look failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failures > 0
+    }
+
     pub(super) fn is_due(&self) -> bool {
         self.at() <= Instant::now()
     }
