@@ -266,3 +266,46 @@ async fn claim_whose_answer_is_lost_runs_soon_nevertheless() {
         store.close().await;
     }
 }
+
+/// The planner's statistics are those of an empty queue, as they are after a quiet hour.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES"]
+async fn burst_after_a_quiet_hour_reads_each_row_a_few_times() {
+    const MAILS: usize = 2_000;
+    let schema = PostgresSchema::new().await;
+    let store = PostgresStore::connect(schema.url()).await.unwrap();
+    let pool = schema.pool().await;
+    sqlx::query("ANALYZE openmail_events").execute(&pool).await.unwrap();
+    // Statistics that change by themselves would hide a bad plan.
+    sqlx::query("ALTER TABLE openmail_events SET (autovacuum_enabled = off)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let mut added = JoinSet::new();
+    for number in 0..MAILS {
+        let store = store.clone();
+        added.spawn(async move { add(&store, &format!("evt_{number}")).await.unwrap() });
+    }
+    added.join_all().await;
+    let request = ClaimRequest::new(WorkerId(1), 20, Duration::from_secs(60));
+    loop {
+        let entries = store.claim(request.clone()).await.unwrap().entries;
+        if entries.is_empty() {
+            break;
+        }
+        for entry in entries {
+            assert!(store.settle(&entry.lease, Settlement::done()).await.unwrap());
+        }
+    }
+    // Its sessions report what they have read once they have ended, which nobody announces.
+    store.close().await;
+    let read = "SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes
+                WHERE schemaname = current_schema() AND relname = 'openmail_events'";
+    sleep(Duration::from_secs(1)).await;
+    let read: i64 = sqlx::query_scalar(read).fetch_one(&pool).await.unwrap();
+    let times = read / i64::try_from(MAILS).unwrap();
+    println!("each row was read {times} times");
+    assert!(times <= 20, "{times}");
+    pool.close().await;
+    schema.drop().await;
+}

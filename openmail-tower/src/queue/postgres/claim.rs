@@ -35,10 +35,11 @@ pub(super) async fn claim(database: &Database, request: ClaimRequest) -> sqlx::R
     let mut entries = Vec::new();
     if !ids.is_empty() {
         // Rows that another worker has chosen in the meantime, or locked, are left to that worker.
+        // `|| ''` keeps the planner from reading all ready rows instead of these.
         let rows = sqlx::query(concat!(
             "WITH due AS (
                SELECT id FROM openmail_events
-               WHERE id = ANY($3) AND state = 'ready'
+               WHERE id = ANY($3) AND state || '' = 'ready'
                  AND due_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint
                ORDER BY id FOR UPDATE SKIP LOCKED)
              UPDATE openmail_events AS event
@@ -90,7 +91,8 @@ struct Ahead {
 
 async fn look_ahead(connection: &mut PgConnection, request: &ClaimRequest) -> sqlx::Result<Ahead> {
     let row = sqlx::query(
-        "SELECT (SELECT min(due_at) FROM openmail_events WHERE state = 'ready' AND due_at > ms) - ms,
+        "SELECT (SELECT min(due_at) FROM openmail_events
+             WHERE state = 'ready' AND due_at >= 0 AND due_at > ms) - ms,
            (SELECT min(due_at) FROM openmail_events WHERE state = 'aside') - ms,
            EXISTS (SELECT 1 FROM openmail_events
              WHERE losses > 0 AND state = 'ready' AND due_at <= ms AND losses + leased >= 2
@@ -115,7 +117,7 @@ macro_rules! candidates {
     ($lock:literal) => {
         concat!(
             "SELECT id, inbox_id, weight, due_at FROM openmail_events
-             WHERE state = 'ready'
+             WHERE state = 'ready' AND due_at >= 0
                AND due_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint
                AND (due_at, id) > ($1, $2) AND (losses + leased >= 2) = $3 AND ($4 OR role = 1)
                AND (inbox_id IS NULL OR inbox_id <> ALL($5)) AND NOT (leased = 1 AND id = ANY($6))
@@ -209,7 +211,7 @@ pub(super) async fn renew(
         "WITH held AS (
            SELECT event.id, event.token FROM openmail_events AS event
            JOIN unnest($2::bigint[], $3::bigint[]) AS held (id, token) ON event.id = held.id
-           WHERE event.token = held.token AND state = 'ready' AND leased = 1
+           WHERE event.token = held.token AND state || '' = 'ready' AND leased <> 0
            ORDER BY event.id FOR UPDATE OF event)
          UPDATE openmail_events AS event
          SET due_at = (extract(epoch FROM statement_timestamp()) * 1000)::bigint + $1

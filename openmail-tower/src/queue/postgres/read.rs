@@ -27,7 +27,7 @@ pub(super) async fn counts(database: &Database) -> sqlx::Result<Counts> {
            (SELECT count(*) FROM openmail_events WHERE state = 'blocked'),
            (SELECT count(*) FROM openmail_events WHERE state = 'dead'),
            max(ms) - min(due_at) FILTER (WHERE leased = 0 AND due_at <= ms)
-         FROM now, openmail_events WHERE state = 'ready'",
+         FROM now, openmail_events WHERE state = 'ready' AND due_at >= 0",
     )
     .fetch_one(&mut *work)
     .await?;

@@ -43,10 +43,14 @@ CREATE TABLE openmail_events (
         toast_tuple_target = 128);
 -- Compression costs more time than it saves for a body that is read once.
 ALTER TABLE openmail_events ALTER COLUMN body SET STORAGE EXTERNAL;
+-- The conditions of the next two indexes differ so that no query can use the wrong one. The number of
+-- ready entries changes faster than the planner's statistics, and for an empty queue, it takes
+-- either to be as good.
 -- In each lane, one entry at a time.
-CREATE UNIQUE INDEX openmail_events_lane ON openmail_events (lane) WHERE state = 'ready';
+CREATE UNIQUE INDEX openmail_events_lane ON openmail_events (lane)
+  WHERE state = 'ready' AND lane IS NOT NULL;
 CREATE INDEX openmail_events_due ON openmail_events (due_at, id)
-  INCLUDE (inbox_id, role, losses, leased, weight) WHERE state = 'ready';
+  INCLUDE (inbox_id, role, losses, leased, weight) WHERE state = 'ready' AND due_at >= 0;
 CREATE INDEX openmail_events_leased ON openmail_events (worker) WHERE leased = 1;
 CREATE INDEX openmail_events_lost ON openmail_events (due_at) WHERE losses > 0;
 CREATE INDEX openmail_events_held ON openmail_events (inbox_id, id) WHERE held = 1;

@@ -135,7 +135,7 @@ async fn end(
            JOIN unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[],
                        $6::text[]) AS new (id, token, name, state, after, error)
              ON event.id = new.id
-           WHERE event.token = new.token AND event.state = 'ready' AND event.leased = 1
+           WHERE event.token = new.token AND event.state || '' = 'ready' AND event.leased <> 0
            ORDER BY event.id FOR UPDATE OF event)
          UPDATE openmail_events AS event SET
            state = ended.state, leased = 0, worker = NULL, token = token + 1,
