@@ -46,6 +46,9 @@ pub(super) fn writing(options: SqliteConnectOptions) -> SqliteConnectOptions {
         .busy_timeout(BUSY)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
+        // A statement that changes many rows keeps a journal of its own. By default, that is a file,
+        // created and deleted each time.
+        .pragma("temp_store", "memory")
         .disable_statement_logging()
 }
 
