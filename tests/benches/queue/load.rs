@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -66,12 +66,14 @@ pub(crate) async fn round<St: QueueStore>(queue: &Enqueue<St>) -> Figures {
 /// Mail of about 1 KiB, each in its own thread, in turn for `inboxes` inboxes.
 pub(crate) fn mails(count: usize, inboxes: usize) -> Vec<VerifiedEvent> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
+    // A Redis may still have the events of another run of this program.
+    static PROGRAM: LazyLock<u32> = LazyLock::new(|| fastrand::u32(..));
     let text = "lorem ipsum ".repeat(60);
     let mail = |_| {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let (program, number) = (*PROGRAM, NEXT.fetch_add(1, Ordering::Relaxed));
         let inbox = number % inboxes;
         event(format!(
-            r#"{{"event":"message.received","event_id":"evt_{number}","inbox_id":"inb_{inbox}",
+            r#"{{"event":"message.received","event_id":"evt_{program}_{number}","inbox_id":"inb_{inbox}",
                 "thread_id":"thr_{number}","message":{{"id":"msg_1","from":"a@example.com",
                 "body_text":"{text}"}}}}"#,
         ))
