@@ -1,5 +1,5 @@
 ::core::compile_error! {
-    "unknown event `message.recieved`; did you mean `message.received`?\nknown are `message.received`, `inbox.suspended`, `inbox.reactivated`, `pod.suspended`, `pod.reactivated`, `setup.test`\n`unlisted` allows an event that this version of the crate does not know"
+    "unknown event `message.recieved`; did you mean `message.received`?\nthe known events are `message.received`, `inbox.suspended`, `inbox.reactivated`, `pod.suspended`, `pod.reactivated`, `setup.test`\n`unlisted` allows an event that this version of the crate does not know"
 }
 ::core::compile_error! {
     "a handler must be an `async fn`"

@@ -58,7 +58,7 @@ impl Args {
         args
     }
 
-    /// Returns the same without events and inboxes, for a function with mistakes.
+    /// Returns these arguments without events and inboxes, for a function with mistakes.
     pub(crate) fn without_values(&self) -> Self {
         Self {
             events: Vec::new(),
@@ -292,7 +292,7 @@ fn unknown_event(name: &str) -> String {
     let names = KNOWN.map(|(name, _)| name);
     let nearest = nearest(name, names).map(|name| format!("; did you mean `{name}`?"));
     format!(
-        "unknown event `{name}`{}\nknown are `{}`\n\
+        "unknown event `{name}`{}\nthe known events are `{}`\n\
          `unlisted` allows an event that this version of the crate does not know",
         nearest.unwrap_or_default(),
         names.join("`, `"),

@@ -1,6 +1,6 @@
 //! Receives [OpenMail](https://openmail.sh)'s webhooks as a tower service. Each delivery is
 //! verified and becomes a typed event for the handler of its inbox. Events can be deduplicated and
-//! stored in a durable queue, so that none is lost once it was answered with 2xx.
+//! stored in a durable queue, so that none is lost once it has been answered with 2xx.
 //!
 //! # The path of an event
 //!
@@ -41,8 +41,8 @@
 //! - *Only signed data is trusted.* Routing and identity come from the signed body. `X-Event-Id` is
 //!   not signed: it is reported, but never used.
 //! - *Unknown data is never an error.* Unknown events, fields and values are parsed and kept.
-//! - *An outcome decides about the next delivery.* A handler's error means "retry" unless it says
-//!   otherwise; see [`HandlerError`].
+//! - *The outcome decides whether an event is delivered again.* A handler's error means "retry"
+//!   unless it says otherwise; see [`HandlerError`].
 //!
 //! # Features
 //!

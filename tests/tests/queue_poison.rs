@@ -51,6 +51,6 @@ async fn only_the_event_that_aborts_its_process_becomes_a_dead_letter() {
     let dead: Vec<_> = letters.iter().map(|letter| letter.event_id.as_deref()).collect();
     assert_eq!(dead, [Some("poison")]);
     assert_eq!(letters[0].attempts, 2);
-    assert_eq!(letters[0].error, "its worker died while running nothing else");
+    assert_eq!(letters[0].error, "its worker died while running only this entry");
     assert_eq!(crashes, 4, "twice with others, twice alone");
 }

@@ -40,7 +40,7 @@ pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> A
     let maybe = matches!(kind, ApiErrorKind::Unavailable | ApiErrorKind::KeyReused);
     // The code goes into logs, so anything that does not look like a code is left out.
     let is_code = code.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
-    let shown = if is_code { code.as_str() } else { "with a code that is none" };
+    let shown = if is_code { code.as_str() } else { "with an invalid code" };
     ApiError::new(kind, format!("OpenMail answered {} {shown}", status.as_u16()))
         .answered(status, if is_code { &code } else { "" }, &message)
         .after(delay.or(is_busy.then_some(SOON)))

@@ -165,7 +165,7 @@ impl Download {
 
     async fn follow(&self, from: &str, until: Instant) -> Result<Incoming, ApiError> {
         let base = self.openmail.base();
-        let invalid = || ApiError::new(ApiErrorKind::InsecureRedirect, "it is no URL");
+        let invalid = || ApiError::new(ApiErrorKind::InsecureRedirect, "it is not a valid URL");
         let mut url = base.resolve(from).ok_or_else(invalid)?;
         let mut visited = HashSet::new();
         for _ in 0..=REDIRECTS {
@@ -262,7 +262,8 @@ fn is_gone(error: &ApiError) -> bool {
     error.status().is_some_and(|status| matches!(status.as_u16(), 401 | 403 | 404 | 410))
 }
 
-/// Converts the response of a host that stores files. Only its status is known to have a meaning.
+/// Converts the response of a host that stores files. Only the status is interpreted: the headers
+/// and the body of such a host have no known format.
 fn failed(status: StatusCode) -> ApiError {
     let kind = match status.as_u16() {
         400 | 401 | 403 | 404 | 410 => ApiErrorKind::Expired,

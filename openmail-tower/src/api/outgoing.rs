@@ -120,7 +120,7 @@ impl Outgoing {
         self
     }
 
-    /// Adds a file. All files together may have up to 25 MiB.
+    /// Adds a file. The files may total up to 25 MiB.
     pub fn attach(mut self, file: File) -> Self {
         self.files.push(file);
         self

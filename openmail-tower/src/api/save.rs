@@ -70,6 +70,8 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, ApiError> {
     match spawn_blocking(work).await {
         Ok(done) => done.map_err(disk),
-        Err(error) => Err(ApiError::new(ApiErrorKind::Disk, "the runtime stops").caused_by(error)),
+        Err(error) => {
+            Err(ApiError::new(ApiErrorKind::Disk, "the runtime is shutting down").caused_by(error))
+        }
     }
 }

@@ -57,10 +57,12 @@ impl OpenMail {
         if !fits || idempotency_key.is_empty() || idempotency_key.len() > KEY {
             return Err(invalid("an idempotency key must have 1 to 255 visible ASCII characters"));
         }
-        let key = HeaderValue::from_str(idempotency_key)
-            .map_err(|error| invalid("an idempotency key is a header").caused_by(error))?;
-        let content_type = HeaderValue::from_str(&mail.content_type)
-            .map_err(|error| invalid("a content type is a header").caused_by(error))?;
+        let key = HeaderValue::from_str(idempotency_key).map_err(|error| {
+            invalid("the idempotency key is not a valid header value").caused_by(error)
+        })?;
+        let content_type = HeaderValue::from_str(&mail.content_type).map_err(|error| {
+            invalid("the content type is not a valid header value").caused_by(error)
+        })?;
         let url = self.url(&["v1", "inboxes", inbox.as_str(), "send"])?;
         let mut request = Request::new(Full::new(Bytes::clone(&mail.body)));
         *request.method_mut() = Method::POST;

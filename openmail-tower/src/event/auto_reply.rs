@@ -15,7 +15,7 @@ pub enum NoReplyReason {
     Category,
     /// Its `auto_replyable` is false, or is neither true nor false.
     NotReplyable,
-    /// It has no single readable sender; bounces, for example.
+    /// It has no single readable sender, as in bounces.
     NoSender,
     /// Its sender is a program: `mailer-daemon`, `postmaster`, `no-reply` and the like.
     RobotSender,

@@ -282,7 +282,7 @@ impl fmt::Debug for Fenced<'_> {
     }
 }
 
-/// Returns as much of a text's beginning as can matter for a value.
+/// Returns the beginning of a text, long enough to fill a value of maximum length.
 fn start(text: &str) -> &str {
     beginning(text, LONGEST_VALUE * 16)
 }
@@ -318,7 +318,8 @@ fn shares(files: &[File<'_>], budget: usize) -> Vec<usize> {
     shares
 }
 
-/// Returns an unpredictable marker: the hash is keyed with random numbers of the operating system.
+/// Returns an unpredictable marker: the hash is keyed with random numbers from the operating
+/// system.
 fn marker() -> String {
     format!("{:016x}", RandomState::new().hash_one(()))
 }

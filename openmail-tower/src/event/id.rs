@@ -96,7 +96,7 @@ ids! {
     ThreadId;
     /// A message's id.
     MessageId;
-    /// A pod's id: the group of inboxes that a lifecycle event is about.
+    /// The id of a pod. A pod is a group of inboxes, which a lifecycle event may be about.
     PodId;
 }
 

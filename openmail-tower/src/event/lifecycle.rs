@@ -42,7 +42,7 @@ words! {
         PodDegraded = "pod_degraded",
         /// OpenMail is reviewing it by hand.
         ManualReview = "manual_review",
-        /// OpenMail's own word "other".
+        /// OpenMail gives the reason as "other".
         Unspecified = "other",
     }
 }

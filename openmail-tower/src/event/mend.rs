@@ -16,8 +16,8 @@ pub(crate) fn mending<T, E>(json: &[u8], read: impl Fn(&[u8]) -> Result<T, E>) -
 /// Replaces lone surrogates by U+FFFD, and numbers beyond an `f64` by their text as a string.
 ///
 /// JavaScript can cut text between the two halves of an emoji (`parsedText` is cut at 50,000
-/// characters) and writes the half as `\ud83d`, which a Rust string cannot hold. Neither of the two
-/// may make a mail unreadable.
+/// characters) and writes the half as `\ud83d`, which a Rust string cannot hold. Neither a lone
+/// surrogate nor such a number may make a mail unreadable.
 pub(super) fn mend(json: &[u8]) -> Cow<'_, [u8]> {
     let mut mended = Mended { json, from: 0, out: Vec::new() };
     let mut at = 0;

@@ -63,7 +63,7 @@ payload! {
         optional rfc_message_id: Option<String> = "rfc_message_id",
         /// The kind of mail, as classified by OpenMail.
         optional category: Option<Category> = "category",
-        /// Whether OpenMail considers it answerable automatically. Prefer
+        /// Whether OpenMail considers it suitable for an automatic answer. Prefer
         /// [`may_auto_reply`](Self::may_auto_reply), which takes the other fields into account as
         /// well.
         optional auto_replyable: Option<bool> = "auto_replyable",

@@ -1,8 +1,8 @@
 //! Events as OpenMail sends them: [`Event`], its typed payloads, and ids as newtypes.
 //!
-//! Nothing here fails because of something new. `message.received` requires only `inbox_id` and
-//! `message.id`; without them the event is an [`UnknownEvent`] that says so. Every other field may
-//! be absent, null, or of a form that this crate does not know. What is not known is kept in
+//! New events, fields and values never cause an error. `message.received` requires only `inbox_id`
+//! and `message.id`; without them the event is an [`UnknownEvent`] that says so. Every other field
+//! may be absent, null, or of a form that this crate does not know. What is not known is kept in
 //! `extra` under its own name, except for items of a list, which are in the raw body only.
 
 mod address;

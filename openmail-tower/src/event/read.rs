@@ -1,5 +1,5 @@
 //! Reads a body into an event in one pass. The name usually comes first and decides which type the
-//! rest is read into. If it comes later, it is looked up before.
+//! rest is read into. If it comes later, it is looked up in a separate pass first.
 
 use std::{borrow::Cow, fmt};
 

@@ -1,4 +1,4 @@
-//! Finds what an event is routed and recognised by, without reading the rest.
+//! Finds the fields by which an event is routed and recognised, without reading the rest.
 
 use std::fmt;
 
@@ -67,8 +67,8 @@ impl Routing {
         self.event().into()
     }
 
-    /// Returns whether `message` is a mail: not in events that are known to be about something
-    /// else.
+    /// Returns whether `message` is a mail. It is not in events that are known to be about
+    /// something else.
     fn has_mail(&self) -> bool {
         matches!(self.kind(), EventKind::MessageReceived | EventKind::Other(_))
     }

@@ -1,8 +1,8 @@
 //! Estimates how much memory an event takes, from its JSON, before it is parsed.
 //!
-//! `{"":0},` has seven bytes, but as a value it is a tree node of hundreds. So the parts are
-//! counted and multiplied by the largest size each sort can have, which gives a bound that no
-//! parsed event exceeds. Strings take no more than in the JSON.
+//! `{"":0},` is seven bytes long, but the parsed value is a tree node of several hundred bytes. So
+//! the parts are counted and multiplied by the largest size each sort can have, which gives a bound
+//! that no parsed event exceeds. Strings take no more than in the JSON.
 //!
 //! What a thread needs only while parsing is not counted: a string whose escapes are being undone,
 //! a body whose surrogates are being replaced.
@@ -14,7 +14,8 @@ use serde_json::Value;
 
 use super::message::Attachment;
 
-/// A list that has just doubled its capacity, plus the list of half its size that is moved from.
+/// A list that has just doubled its capacity, plus the old list of half the size, from which the
+/// items are moved.
 const GROWTH: usize = 3;
 /// The smallest allocation of an allocator.
 const SMALLEST: usize = 32;
@@ -33,7 +34,7 @@ const ITEM: usize = ENTRY * 5 / 2 + 2 * SMALLEST;
 /// The objects, lists and fields of an ordinary mail, counted in this way.
 const FRAME: usize = 8 << 10;
 
-/// Returns the maximum size of the parsed event in bytes, approximately.
+/// Returns an estimate of the parsed event's size, in bytes.
 ///
 /// This is the size of the JSON if a quick count shows that the event takes no more than a few
 /// times that, since most mail is text. Otherwise it is the size of the JSON plus that of its

@@ -88,8 +88,8 @@ payloads! {
     MessageReceived, "mail", event => event.message_received();
     Message, "mail", event => event.message_received().map(|event| &event.message);
     Lifecycle, "inbox or pod", event => event.lifecycle();
-    SetupTest, "test", event => match event { Event::SetupTest(test) => Some(test), _ => None };
-    UnknownEvent, "news", event => match event { Event::Unknown(news) => Some(news), _ => None };
+    SetupTest, "test payload", event => match event { Event::SetupTest(test) => Some(test), _ => None };
+    UnknownEvent, "unlisted payload", event => match event { Event::Unknown(news) => Some(news), _ => None };
 }
 
 macro_rules! ids {

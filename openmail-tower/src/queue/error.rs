@@ -63,7 +63,9 @@ impl fmt::Display for QueueError {
             QueueErrorKind::Unavailable => "the queue's store cannot be used",
             QueueErrorKind::Refused => "the queue's store refuses the entry",
             QueueErrorKind::Full => "the queue's store is full",
-            QueueErrorKind::Newer => "the queue's tables are newer than this program",
+            QueueErrorKind::Newer => {
+                "the queue's tables are newer than this program: update the program"
+            }
             QueueErrorKind::Unmigrated => "the queue's tables must be migrated first",
             QueueErrorKind::Unsuitable => "this cannot be the queue's store",
             QueueErrorKind::Closed => "the queue's store was closed",

@@ -82,7 +82,7 @@ pub struct Claimed {
     pub was_held: bool,
     /// How often it was released or put off since its last run.
     pub releases: u32,
-    /// The time since the first of the most recent uninterrupted releases.
+    /// The time since the current uninterrupted series of releases began.
     pub released_for: Duration,
     /// The time since it was first [put off](super::Settlement::PutOff) or on hold.
     pub put_off_for: Duration,

@@ -40,17 +40,17 @@
 //! ([`into_stored`](crate::VerifiedEvent::into_stored) returns what to store).
 //!
 //! # Once, and in order
-//! An event is stored once, by its inbox and signed `event_id`: the insert deduplicates. It runs
-//! until a run succeeds or fails permanently, or until the last attempt has failed. If a process dies
-//! during a run, the run is repeated, so a handler that sends an answer should derive its
-//! `Idempotency-Key` from the event.
+//! Each event is stored once: the insert skips an event whose inbox and signed `event_id` are
+//! already in the queue. It runs until a run succeeds or fails permanently, or until the last
+//! attempt has failed. If a process dies during a run, the run is repeated, so a handler that sends
+//! an answer should derive its `Idempotency-Key` from the event.
 //!
 //! Events in the same [`Lane`], by default those of one thread, run one at a time, in order of
 //! arrival, whichever processes run them.
 //!
 //! # Dead letters
-//! An event that failed permanently is kept until it is dropped or requeued. Any program can do so by
-//! opening the store while the worker runs:
+//! An event that failed permanently is kept until it is dropped or requeued, or until its retention
+//! ends (default: 30 days). Any program can do so by opening the store while the worker runs:
 //!
 #![cfg_attr(feature = "queue-sqlite", doc = "```no_run")]
 #![cfg_attr(not(feature = "queue-sqlite"), doc = "```ignore")]

@@ -50,7 +50,7 @@ pub struct Run {
     pub attempt: u32,
     /// How often it was released or put off since its last run.
     pub releases: u32,
-    /// The time since the first of the most recent uninterrupted releases.
+    /// The time since the current uninterrupted series of releases began.
     pub released_for: Duration,
     /// The time since it was first put off or on hold.
     pub put_off_for: Duration,
@@ -147,7 +147,8 @@ impl RetryPolicy {
                 too_long("put off", self.max_put_off, &error)
             }
             HandlerErrorKind::PutOff => {
-                // A limit's end is known; a back-off would outlast a pause that ends soon.
+                // The error says when the limit should have room. A back-off could wait long after
+                // a short pause has ended.
                 let after = failure.delay().unwrap_or_else(|| self.pause(run, delay));
                 let holds_lane = !failure.steps_aside();
                 Settlement::PutOff { after, reason: error, holds_lane }
@@ -183,7 +184,7 @@ fn too_long(what: &str, limit: Duration, error: &str) -> Settlement {
     Settlement::Bury { error: text::error(&format!("{what} for {hours} h: {error}")) }
 }
 
-/// The error of a program that is wired wrongly: a reply must not be lost with its event.
+/// The error of a program that is misconfigured: a reply must not be lost with its event.
 pub(super) fn unsent() -> HandlerError {
     HandlerError::failed("a handler returned a reply, but there is no Worker::replies")
 }

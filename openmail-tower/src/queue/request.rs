@@ -63,13 +63,15 @@ pub struct ClaimRequest {
     pub held: Vec<EntryId>,
     /// Whether replies are claimed as well as events.
     pub replies: bool,
-    /// Whether the worker's last claim failed. It may have leased entries nevertheless, which the
-    /// worker has not run: those leased to it that it does not hold are given back first.
+    /// Whether the worker's last claim failed. That claim may have leased entries of which the
+    /// worker does not know. Entries that are leased to the worker but are not in `held` are given
+    /// back first.
     pub after_failure: bool,
     /// Whether to claim only suspects, instead of everything else.
     pub suspects: bool,
     /// Whether to search all due entries for those that fit. Otherwise the store may examine only
-    /// the first `limit`, which is cheap even if an inbox at its limit has a hundred thousand.
+    /// the first `limit`, which is cheap even if an inbox at its limit has a hundred thousand due
+    /// entries.
     pub thorough: bool,
     /// Maximum total weight of the claimed entries, in bytes.
     pub weight: u64,

@@ -136,7 +136,8 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
     /// the meantime.
     fn reported(&self, lease: &Lease) -> impl Future<Output = Result<bool, QueueError>> + Send;
 
-    /// Requeues a dead letter, with all its attempts. Returns `false` if there is none.
+    /// Requeues a dead letter and resets its number of attempts to 0. Returns `false` if there is
+    /// none.
     fn requeue(&self, id: EntryId) -> impl Future<Output = Result<bool, QueueError>> + Send;
 
     /// Requeues all dead letters of an inbox. Returns how many.

@@ -51,13 +51,13 @@ impl Reply {
         Self::new(html.into())
     }
 
-    /// Adds a file. All files together may have up to 25 MiB.
+    /// Adds a file. The files may total up to 25 MiB.
     pub fn attach(mut self, file: File) -> Self {
         self.files.push(file);
         self
     }
 
-    /// Sends the reply to everyone else who received the mail as well, except the inbox itself: at
+    /// Also sends the reply to everyone else who received the mail, except the inbox itself: at
     /// most 20 recipients, starting with the sender. Default: the sender only.
     pub fn to_all(mut self) -> Self {
         self.to_all = true;

@@ -14,8 +14,8 @@ use super::{
     written::Written,
 };
 
-/// The age from which a reply may no longer be protected by its key: its thread is searched for it
-/// before it is sent again. OpenMail forgets keys after 24 h.
+/// The age from which the key of a reply might no longer prevent a second send: its thread is
+/// searched for it before it is sent again. OpenMail forgets keys after 24 h.
 const KEYS_LIVE: Duration = Duration::from_secs(23 * 60 * 60);
 /// The number of attempts that wait until the mail can be read, since its event may arrive a moment
 /// earlier. After that, the mail is answered without being read.

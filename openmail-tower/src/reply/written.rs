@@ -63,8 +63,8 @@ pub(crate) struct Keyed {
 
 const VERSION: u32 = 1;
 
-/// Converts the replies to an event. Returns `None` if the event is not a mail, since there is
-/// nobody to answer.
+/// Converts the replies that answer an event. Returns `None` if the event is not a mail, since
+/// there is nobody to answer.
 pub(crate) fn write(event: &VerifiedEvent, outcome: &Replies) -> Option<Vec<Keyed>> {
     let mail = event.event().message_received()?;
     let all = replies(outcome);

@@ -127,7 +127,7 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
 
     /// Binds a service to an inbox, for all its events, and replaces what was bound to the inbox
     /// here. The change is atomic: each event finds either the old binding or the new one. Each
-    /// event calls a clone of the service, once that is ready.
+    /// event is passed to a clone of the service once the clone is ready.
     ///
     /// # Errors
     /// If the router itself has a handler for an event of this inbox.
@@ -206,7 +206,7 @@ impl<S> fmt::Debug for Inboxes<S> {
 
 /// The error if something is already bound to the inbox.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{there} is bound to the inbox `{inbox}`, so {other} cannot be")]
+#[error("{there} is already bound to the inbox `{inbox}`, so {other} cannot be bound to it")]
 pub struct AlreadyBound {
     inbox: InboxId,
     there: About,

@@ -94,7 +94,7 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
     }
 
     /// Sets a service as the fallback, as [`fallback`](Self::fallback) does for a handler. Each
-    /// event calls a clone of it, once that is ready.
+    /// event is passed to a clone of it once the clone is ready.
     ///
     /// # Panics
     /// If a fallback was already set.

@@ -218,8 +218,8 @@ impl fmt::Debug for HandlerError {
     }
 }
 
-/// Writes the error's text followed by those of its sources, separated by colons. A source whose
-/// text is already contained in the text is not repeated. Maximum length: 2 KiB.
+/// Writes the error's text followed by those of its sources, separated by colons. A source is left
+/// out if its text is already contained in the text before it. Maximum length: 2 KiB.
 impl fmt::Display for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&text::chain(self.source()))

@@ -57,8 +57,8 @@ impl Delivery {
         self.span.enter()
     }
 
-    /// The event was verified; its timestamp is `clock` seconds before this machine's time. Returns
-    /// the trace that the event belongs to.
+    /// Records that the event was verified; its timestamp is `clock` seconds before this machine's
+    /// time. Returns the trace that the event belongs to.
     pub(crate) fn received(&self, event: &VerifiedEvent, clock: f64) -> TraceContext {
         let trace = self.span.trace_context().or(self.trace).unwrap_or_else(TraceContext::random);
         let _ = self.outcome.set(event.outcome_slot());
@@ -75,7 +75,7 @@ impl Delivery {
         trace
     }
 
-    /// The request was refused.
+    /// Records that the request was refused.
     pub(crate) fn refused(&self, reason: &'static str, error: &dyn fmt::Display, status: u16) {
         log::refused(reason, error);
         metric::rejected(reason);

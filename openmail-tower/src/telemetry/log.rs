@@ -28,7 +28,7 @@ macro_rules! line {
     };
 }
 
-/// An event was verified.
+/// Logs that an event was verified.
 pub(super) fn received(bytes: usize) {
     #[cfg(feature = "tracing")]
     tracing::info!(target: TARGET, bytes, "received");
@@ -36,7 +36,7 @@ pub(super) fn received(bytes: usize) {
     let _ = bytes;
 }
 
-/// A verified event lacks what its name promises, so no handler of that name can run.
+/// Logs that a verified event lacks what its name promises, so no handler of that name can run.
 pub(super) fn misfit(reason: &dyn fmt::Display) {
     #[cfg(feature = "tracing")]
     tracing::warn!(target: TARGET, %reason, "event does not fit its name");
@@ -44,7 +44,8 @@ pub(super) fn misfit(reason: &dyn fmt::Display) {
     let _ = reason;
 }
 
-/// A secret is short enough to guess. Logged once: a keyring may create secrets for each request.
+/// Logs that a secret is short enough to guess. Logged once: a keyring may create secrets for each
+/// request.
 pub(crate) fn short_secret(bytes: usize) {
     #[cfg(feature = "tracing")]
     {
@@ -57,7 +58,7 @@ pub(crate) fn short_secret(bytes: usize) {
     let _ = bytes;
 }
 
-/// A request was refused.
+/// Logs that a request was refused.
 pub(super) fn refused(reason: &'static str, error: &dyn fmt::Display) {
     #[cfg(feature = "tracing")]
     {
@@ -72,7 +73,7 @@ pub(super) fn refused(reason: &'static str, error: &dyn fmt::Display) {
     let _ = (reason, error);
 }
 
-/// A delivery was answered.
+/// Logs that a delivery was answered.
 pub(super) fn answered(outcome: &'static str, status: u16, duration: Duration) {
     #[cfg(feature = "tracing")]
     {
@@ -87,7 +88,7 @@ pub(super) fn answered(outcome: &'static str, status: u16, duration: Duration) {
     let _ = (outcome, status, duration);
 }
 
-/// A delivery was dropped before it was answered; `phase` is how far it had come.
+/// Logs that a delivery was dropped before it was answered; `phase` is how far it had come.
 pub(super) fn dropped(phase: &'static str, duration: Duration) {
     #[cfg(feature = "tracing")]
     tracing::warn!(target: TARGET, phase, ?duration, "dropped");
@@ -95,7 +96,7 @@ pub(super) fn dropped(phase: &'static str, duration: Duration) {
     let _ = (phase, duration);
 }
 
-/// The event of a delivery was not handled.
+/// Logs that the event of a delivery was not handled.
 pub(super) fn not_handled(
     outcome: &'static str,
     error: &dyn fmt::Display,
@@ -114,7 +115,7 @@ pub(super) fn not_handled(
     let _ = (outcome, error, retry_in);
 }
 
-/// No reply can be sent with this API key.
+/// Logs that no reply can be sent with this API key.
 #[cfg(feature = "api")]
 pub(super) fn reply_unauthorized(error: &dyn fmt::Display) {
     #[cfg(feature = "tracing")]
@@ -127,7 +128,7 @@ pub(super) fn reply_unauthorized(error: &dyn fmt::Display) {
     let _ = error;
 }
 
-/// The program is wired wrongly.
+/// Logs that the program is misconfigured.
 pub(super) fn miswired(what: &'static str) {
     #[cfg(feature = "tracing")]
     tracing::error!(target: TARGET, "{what}");
@@ -135,7 +136,7 @@ pub(super) fn miswired(what: &'static str) {
     let _ = what;
 }
 
-/// A run has ended.
+/// Logs that a run has ended.
 pub(super) fn run_ended(
     kind: RunKind,
     outcome: &'static str,
@@ -174,7 +175,7 @@ pub(super) fn run_ended(
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(
     not(all(feature = "queue", feature = "tracing")),
-    allow(dead_code, reason = "a queue's worker says when, for the log")
+    allow(dead_code, reason = "only a queue's worker sets it, for its log lines")
 )]
 pub(crate) enum Next {
     /// It is done.
@@ -198,7 +199,7 @@ pub(crate) fn claim(key: &str, what: &'static str, error: &dyn fmt::Display) {
     let _ = (key, what, error);
 }
 
-/// An event was stored in the queue.
+/// Logs that an event was stored in the queue.
 #[cfg(feature = "queue")]
 pub(super) fn queued(duration: Duration) {
     #[cfg(feature = "tracing")]
@@ -207,7 +208,7 @@ pub(super) fn queued(duration: Duration) {
     let _ = duration;
 }
 
-/// Another worker took over an entry.
+/// Logs that another worker took over an entry.
 #[cfg(feature = "queue")]
 pub(super) fn lease_lost(id: &dyn fmt::Display) {
     #[cfg(feature = "tracing")]
@@ -216,7 +217,7 @@ pub(super) fn lease_lost(id: &dyn fmt::Display) {
     let _ = id;
 }
 
-/// A run blocks its thread and cannot be cancelled.
+/// Logs that a run blocks its thread and cannot be cancelled.
 #[cfg(feature = "queue")]
 pub(super) fn run_blocks(id: &dyn fmt::Display) {
     #[cfg(feature = "tracing")]
@@ -225,7 +226,7 @@ pub(super) fn run_blocks(id: &dyn fmt::Display) {
     let _ = id;
 }
 
-/// The store refused to settle an entry.
+/// Logs that the store refused to settle an entry.
 #[cfg(feature = "queue")]
 pub(super) fn settlement_refused(id: &dyn fmt::Display, error: &dyn std::error::Error) {
     #[cfg(feature = "tracing")]
@@ -237,7 +238,7 @@ pub(super) fn settlement_refused(id: &dyn fmt::Display, error: &dyn std::error::
     let _ = (id, error);
 }
 
-/// Abandoned entries were recovered.
+/// Logs that abandoned entries were recovered.
 #[cfg(feature = "queue")]
 pub(super) fn recovered(entries: u64) {
     #[cfg(feature = "tracing")]
@@ -246,7 +247,7 @@ pub(super) fn recovered(entries: u64) {
     let _ = entries;
 }
 
-/// A dead letter could not be reported.
+/// Logs that a dead letter could not be reported.
 #[cfg(feature = "queue")]
 pub(super) fn unreported(id: &dyn fmt::Display, error: &dyn fmt::Display) {
     #[cfg(feature = "tracing")]
@@ -258,7 +259,7 @@ pub(super) fn unreported(id: &dyn fmt::Display, error: &dyn fmt::Display) {
     let _ = (id, error);
 }
 
-/// The hook for replies failed.
+/// Logs that the hook for replies failed.
 #[cfg(feature = "queue")]
 pub(super) fn untold(key: &str, error: &dyn fmt::Display) {
     #[cfg(feature = "tracing")]
@@ -267,7 +268,7 @@ pub(super) fn untold(key: &str, error: &dyn fmt::Display) {
     let _ = (key, error);
 }
 
-/// The store cannot be reached.
+/// Logs that the store cannot be reached.
 #[cfg(feature = "queue")]
 pub(super) fn store_away(error: &dyn std::error::Error) {
     #[cfg(feature = "tracing")]
@@ -280,7 +281,7 @@ pub(super) fn store_away(error: &dyn std::error::Error) {
     let _ = error;
 }
 
-/// A worker's service failed before it took an event.
+/// Logs that a worker's service failed before it took an event.
 #[cfg(feature = "queue")]
 pub(super) fn unready(error: &dyn fmt::Display) {
     #[cfg(feature = "tracing")]
@@ -289,7 +290,7 @@ pub(super) fn unready(error: &dyn fmt::Display) {
     let _ = error;
 }
 
-/// A rule of a guard acted on a mail.
+/// Logs that a rule of a guard acted on a mail.
 #[cfg(feature = "guard")]
 pub(super) fn guarded(action: &'static str, rule: &'static str, reason: &'static str) {
     #[cfg(feature = "tracing")]
@@ -298,7 +299,7 @@ pub(super) fn guarded(action: &'static str, rule: &'static str, reason: &'static
     let _ = (action, rule, reason);
 }
 
-/// The store of a guard's counts failed, and a reply was counted in memory.
+/// Logs that the store of a guard's counts failed, and a reply was counted in memory.
 #[cfg(feature = "guard")]
 pub(super) fn uncounted(error: &dyn std::error::Error) {
     #[cfg(feature = "tracing")]

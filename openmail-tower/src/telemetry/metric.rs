@@ -253,7 +253,7 @@ pub(super) fn depth(depth: super::queue::Depth) {
         static OLDEST: Keys<0> = Keys::new(QUEUE_OLDEST_AGE, []);
         static WORKERS: Keys<0> = Keys::new(QUEUE_WORKERS, []);
         let super::queue::Depth { states, oldest, workers } = depth;
-        #[expect(clippy::cast_precision_loss, reason = "a gauge is no exact number")]
+        #[expect(clippy::cast_precision_loss, reason = "a gauge need not be exact")]
         let count = |count: u64| count as f64;
         for (state, entries) in states {
             ENTRIES.gauge([state]).set(count(entries));

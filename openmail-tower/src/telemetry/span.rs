@@ -35,7 +35,7 @@ pub(crate) struct Entered<'a> {
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(
     not(all(feature = "queue", feature = "tracing")),
-    allow(dead_code, reason = "a queue's worker has it, for its spans")
+    allow(dead_code, reason = "only a queue's worker uses it, for its spans")
 )]
 pub(super) enum Parent {
     /// The current span.

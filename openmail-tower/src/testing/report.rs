@@ -66,7 +66,7 @@ pub struct DeliveryAttempt {
     pub body: Bytes,
     /// The status of the response, or why there was none.
     pub status: Result<StatusCode, AttemptError>,
-    /// The time until then.
+    /// The time from sending the request to the response or the error.
     pub elapsed: Duration,
     /// The beginning of the response body, at most 4 KiB.
     pub response_body: Bytes,

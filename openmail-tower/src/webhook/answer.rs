@@ -98,14 +98,14 @@ pub(crate) fn outcome(outcome: &Outcome, unrouted: StatusCode) -> Response<Bytes
     Response::default()
 }
 
-/// Creates the response for replies that nothing has taken. The program is wired wrongly, and the
+/// Creates the response for replies that nothing has taken. The program is misconfigured, and the
 /// event must be delivered again so that they are not lost.
 pub(crate) fn unsent() -> Response<Bytes> {
     let message = "The handler's reply was not sent: ReplyLayer is missing.";
     refusal(StatusCode::INTERNAL_SERVER_ERROR, "missing_layer", message, None)
 }
 
-/// Creates the response for a request that nothing has verified. The program is wired wrongly, and
+/// Creates the response for a request that nothing has verified. The program is misconfigured, and
 /// the request is refused in any case.
 pub(crate) fn unverified() -> Response<Bytes> {
     let message = "The request was not verified: VerifyLayer is missing.";

@@ -231,7 +231,7 @@ pub enum SecretErrorKind {
     Empty,
     /// It has white space before or after it.
     #[error(
-        "the webhook secret has white space before or after it (a newline, or a copied space?)"
+        "the webhook secret has white space before or after it: remove the newline or the space"
     )]
     Padded,
     /// It is enclosed in quotation marks.

@@ -266,7 +266,7 @@ async fn event_that_always_crashes_its_worker_becomes_a_dead_letter() {
     assert_eq!(seen.count(), 0);
     let letters = queue.store().dead_letters(None, 10).await.unwrap();
     assert_eq!(letters[0].attempts, 2);
-    assert_eq!(letters[0].error, "its worker died while running nothing else");
+    assert_eq!(letters[0].error, "its worker died while running only this entry");
 }
 
 #[tokio::test]

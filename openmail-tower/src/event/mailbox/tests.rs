@@ -199,7 +199,7 @@ fn sender_of_any_length_takes_the_same_time() {
         "=?utf-8?q?a?= ",
         "<@a,",
     ] {
-        // Twice as much as is read of a list, and 128 times as much.
+        // Twice and 128 times the maximum length that is read of a list.
         let texts = [2 * LONGEST_LIST, 8 << 20].map(|bytes| [unit.repeat(bytes / unit.len())]);
         let mut least = [Duration::MAX; 2];
         for _ in 0..5 {

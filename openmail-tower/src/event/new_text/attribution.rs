@@ -4,7 +4,8 @@ use super::lines::{Lines, is_unseen};
 
 /// Maximum number of lines of an attribution.
 const MOST_LINES: usize = 4;
-/// The shortest and longest last line in bytes, and the longest of the other lines.
+/// The minimum and maximum length of the last line, and the maximum length of the other lines, in
+/// bytes.
 const SHORTEST: usize = 6;
 const LONGEST: usize = 400;
 

@@ -11,11 +11,12 @@ use foldhash::fast::RandomState;
 /// The number of groups into which inboxes are divided.
 const GROUPS: usize = 1024;
 
-/// Counts how often inboxes were forgotten. A lookup is remembered under the count from before it
-/// began, so once the count has moved on it is not found, even if the lookup finishes later.
+/// Counts how often inboxes were forgotten. The result of a lookup is stored under the count at the
+/// time the lookup began. Once the count has increased, that result is no longer found, even if the
+/// lookup finishes later.
 ///
 /// There is one count for each group of inboxes, and all inboxes of a group are forgotten together:
-/// one count for each inbox would have to be kept for every inbox there ever was.
+/// with a count for each inbox, the counts of all inboxes that ever existed would have to be kept.
 pub(super) struct Forgotten {
     counts: Box<[AtomicU64]>,
     hasher: RandomState,

@@ -10,12 +10,12 @@ use super::store::{Claim, ClaimToken, DedupeStore};
 /// Keeps claims in memory: for a single process, and only until it restarts.
 ///
 /// It holds at most `capacity` events, about 800 bytes each, and each only until its lease or
-/// retention ends. When it is full, the event that was touched the longest ago is evicted; if that
-/// event is delivered again, it runs again. So choose a capacity for at least as many events as
-/// arrive in ten minutes, after which OpenMail gives up. The claim of a running event is touched
-/// whenever it is renewed, every 10 s by default, so it is only evicted if that many others come in
-/// between. In that case the next delivery may run concurrently until the renewal takes the claim
-/// back.
+/// retention ends. When it is full, the least recently touched event is evicted; if that event is
+/// delivered again, it runs again. So choose a capacity for at least as many events as arrive in
+/// ten minutes, after which OpenMail gives up. The claim of a running event is touched whenever it
+/// is renewed, every 10 s by default, so it is evicted only if `capacity` other events are touched
+/// between two renewals. In that case the next delivery may run concurrently until the renewal
+/// takes the claim back.
 ///
 /// Clones share their events.
 #[derive(Clone)]

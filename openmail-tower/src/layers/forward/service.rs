@@ -99,8 +99,8 @@ impl<C> Forward<C> {
         self
     }
 
-    /// Sets the statuses that mean that the event would fail again, so that it is not retried. A
-    /// 2xx among them still means done. Default: 400 and 422.
+    /// Sets the statuses after which the event is not retried, because it would fail again. A 2xx
+    /// among them still means done. Default: 400 and 422.
     #[must_use]
     pub fn permanent_statuses(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
         self.permanent = statuses.into_iter().collect();

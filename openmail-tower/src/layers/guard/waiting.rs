@@ -56,7 +56,7 @@ impl Waiting {
         PAUSED_FOR.mul_f64(1.0 + f64::from(place) / PAUSED).min(PAUSED_LONGEST)
     }
 
-    /// Returns how many mails have been put off under a key within a window, with this one.
+    /// Returns how many mails have been put off under a key within a window, including this one.
     fn place(&self, key: &str, window: Duration, now: Instant) -> u32 {
         let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if keys.by_key.len() >= keys.sweep_at.max(FEW) {

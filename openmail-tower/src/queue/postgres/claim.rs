@@ -64,7 +64,7 @@ pub(super) async fn claim(database: &Database, request: ClaimRequest) -> sqlx::R
     Ok(Claims { entries, next_due: ahead.next_due, limited, suspects })
 }
 
-/// Returns what the worker has leased without knowing it.
+/// Returns the leases of the worker that it does not hold.
 pub(super) async fn unheld(
     database: &Database,
     request: &ClaimRequest,
@@ -82,7 +82,7 @@ pub(super) async fn unheld(
     rows.iter().map(row::lease).collect()
 }
 
-/// Information about entries that are not claimed.
+/// Information about the entries that the claim leaves in the queue.
 struct Ahead {
     next_due: Option<Duration>,
     suspects: bool,
@@ -172,7 +172,7 @@ fn numbers(ids: &[EntryId]) -> Vec<i64> {
     ids.iter().map(|id| id.0).collect()
 }
 
-/// Returns entries that stepped aside to their lanes once they are due, a page at a time.
+/// Puts entries that stepped aside back into their lanes once they are due, a page at a time.
 async fn back_into_lanes(database: &Database) -> sqlx::Result<()> {
     let mut work = database.begin("").await?;
     let rows = sqlx::query(

@@ -94,7 +94,7 @@ impl Database {
         &self.0.pool
     }
 
-    /// Begins a transaction, and runs a statement without parameters first.
+    /// Begins a transaction and runs `first` in it, a statement without parameters.
     pub(super) async fn begin(&self, first: &str) -> sqlx::Result<Work> {
         let begin = format!("{}{first}", self.0.begin);
         // A failover may have left this many dead connections behind.

@@ -1,4 +1,5 @@
-//! Knows which workers are alive, by advisory locks that the server drops with their sessions.
+//! Tracks which workers are alive, by advisory locks that the server releases when their sessions
+//! end.
 
 use sqlx::{PgConnection, Row};
 
@@ -35,7 +36,7 @@ pub(super) async fn dead(database: &Database, worker: i64) -> sqlx::Result<Vec<i
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// Takes over from those of these workers that are still dead. Returns the number of their leases.
+/// Takes over the leases of those `workers` that are still dead. Returns the number of leases.
 pub(super) async fn take_over(connection: &mut PgConnection, workers: &[i64]) -> sqlx::Result<u64> {
     let rows = sqlx::query(concat!(
         "DELETE FROM openmail_workers WHERE id = ANY($1) AND id IN (",

@@ -167,7 +167,7 @@ impl PostgresStore {
         Ok(count)
     }
 
-    /// Makes stalled lanes continue, a page at a time.
+    /// Resumes stalled lanes, a page at a time.
     async fn sweep(&self) -> Result<u64, QueueError> {
         let Some(after) = self.sweep.begin() else { return Ok(0) };
         let swept = in_time(PATIENCE, async {

@@ -37,8 +37,9 @@ pub(in crate::queue) trait Apply: Send + 'static {
     fn close(self) -> impl Future<Output = ()> + Send;
 }
 
-/// Passes operations to its own task. While that task writes a batch, the next one gathers. If the
-/// caller of an operation is dropped, the operation is either done completely or not at all.
+/// Passes operations to its own task. While that task writes a batch, the operations of the next
+/// one gather. If the caller of an operation is dropped, the operation is either done completely or
+/// not at all.
 pub(in crate::queue) struct Batcher<A: Apply> {
     sender: mpsc::Sender<Pending<A>>,
     closing: Arc<Notify>,
@@ -106,7 +107,7 @@ async fn write<A: Apply>(
         let (mut ops, mut replies) = (Vec::new(), Vec::new());
         let (mut bytes, mut next) = (0, Some(first));
         while let Some(Pending { op, reply }) = next {
-            // If the caller is gone, it has learnt that this was not written.
+            // If the caller is gone, the operation is skipped.
             if !reply.is_closed() {
                 bytes += A::size(&op);
                 ops.push(op);

@@ -3,7 +3,7 @@
 #[cfg(feature = "queue-sqlite")]
 use crate::queue::error::QueueError;
 
-/// Lanes had only blocked entries, which should not happen.
+/// Logs that lanes had only blocked entries, which should not happen.
 pub(in crate::queue) fn stranded(lanes: u64) {
     #[cfg(feature = "tracing")]
     tracing::error!(lanes, "stalled lanes were resumed");

@@ -25,8 +25,8 @@ macro_rules! claimed_columns {
     };
 }
 
-/// The columns of [`letter`]. Its times are by the store's clock, which is this far ahead of the
-/// machine's.
+/// The columns of [`letter`]. The store's clock is `$ahead` ahead of the machine's, which is
+/// subtracted from its times.
 macro_rules! letter_columns {
     ($ahead:literal) => {
         concat!(
@@ -140,8 +140,9 @@ where
 }
 
 /// Reads these columns: the number of entries that are due, that wait for their time, and that are
-/// leased; how many of the first and of the second are on hold; the number of blocked entries and of
-/// dead letters; and for how many milliseconds the oldest one has been due. `workers` is left at 0.
+/// leased; how many of the first and of the second are on hold; the number of blocked entries and
+/// of dead letters; and for how many milliseconds the oldest due entry has been due. `workers` is
+/// left at 0.
 pub(in crate::queue) fn counts<'r, R>(row: &'r R) -> sqlx::Result<Counts>
 where
     R: Row,

@@ -58,7 +58,7 @@ pub(super) async fn claim(
     Ok(Claims { entries, next_due: ahead.next_due, limited, suspects })
 }
 
-/// Gives back what the worker has leased without knowing it.
+/// Gives back the leases of the worker that it does not hold.
 async fn give_back(
     connection: &mut SqliteConnection,
     request: &ClaimRequest,
@@ -77,7 +77,7 @@ async fn give_back(
     settle(connection, &ended, now).await.map(drop)
 }
 
-/// Information about entries that are not claimed.
+/// Information about the entries that the claim leaves in the queue.
 struct Ahead {
     next_due: Option<Duration>,
     suspects: bool,
@@ -188,7 +188,7 @@ pub(super) async fn renew(
     Ok(lost.map(|lease| lease.id).collect())
 }
 
-/// Makes the leases of dead workers due. Returns how many.
+/// Makes the entries leased by dead workers due. Returns how many.
 pub(super) async fn take_over(
     connection: &mut SqliteConnection,
     workers: &[WorkerId],

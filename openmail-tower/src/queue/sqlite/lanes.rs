@@ -30,7 +30,7 @@ pub(super) async fn promote(
     Ok(promoted.rows_affected())
 }
 
-/// Returns entries that stepped aside to their lanes once they are due, a page at a time.
+/// Puts entries that stepped aside back into their lanes once they are due, a page at a time.
 pub(super) async fn back_into_lanes(
     connection: &mut SqliteConnection,
     now: i64,
@@ -49,8 +49,8 @@ pub(super) async fn back_into_lanes(
     promote(connection, &lanes).await.map(drop)
 }
 
-/// Finds lanes after `lane` whose entries are all blocked, and makes them continue. Returns the
-/// last lane examined, if there are more, and the number of stalled lanes.
+/// Finds lanes after `lane` whose entries are all blocked, and resumes them. Returns the last lane
+/// examined, if there are more, and the number of stalled lanes.
 ///
 /// There should be none. If there is one after all, its mail must not wait forever.
 pub(super) async fn sweep(

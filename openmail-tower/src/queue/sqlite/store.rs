@@ -188,7 +188,7 @@ impl SqliteStore {
         Ok(count)
     }
 
-    /// Makes stalled lanes continue, a page at a time.
+    /// Resumes stalled lanes, a page at a time.
     async fn sweep(&self) -> Result<u64, QueueError> {
         let Some(after) = self.workers.sweep.begin() else { return Ok(0) };
         let Answer::Swept(last, promoted) = self.ask(Op::Sweep(after)).await? else {

@@ -97,7 +97,7 @@ impl Look {
         }
     }
 
-    /// Records the result of the look in progress: of `asked` entries, and after `took`.
+    /// Records the result of the look in progress, which asked for `asked` entries and took `took`.
     pub(super) fn found(&mut self, asked: usize, claims: &Claims, took: Duration, poll: Duration) {
         self.failures = 0;
         self.limited = claims.limited;

@@ -26,7 +26,7 @@ pub(crate) trait Replies: Send + Sync + 'static {
 }
 
 /// The result of sending a reply.
-#[allow(dead_code, reason = "a sender of replies says which")]
+#[allow(dead_code, reason = "only a sender of replies constructs it")]
 pub(crate) enum Sent {
     /// It was sent, now or before.
     Done,

@@ -30,7 +30,8 @@ pub(super) struct Reports {
     queued: Arc<Queued>,
 }
 
-/// The replies not yet reported as queued, by key. Each channel closes once its reply is.
+/// The replies not yet reported as queued, by key. Each channel closes once its reply has been
+/// reported.
 type Queued = Mutex<HashMap<String, watch::Receiver<()>>>;
 
 impl Reports {
@@ -98,7 +99,7 @@ pub(super) struct Prepared {
 
 impl Prepared {
     pub(super) async fn tell(mut self, written: &Settlement) {
-        // If the store refused the settlement, `written` is another one.
+        // If the store refused the settlement, `written` is the one that was stored instead.
         let state = match (self.role, written) {
             (Role::Event, Settlement::Done { .. }) => Some(ReplyState::Queued),
             (Role::Event, _) => None,

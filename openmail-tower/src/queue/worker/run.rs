@@ -109,7 +109,7 @@ where
             return ("held", Settlement::Bury { error });
         }
         if claimed.was_lost {
-            let error = HandlerError::failed("its worker died while running nothing else");
+            let error = HandlerError::failed("its worker died while running only this entry");
             return ("lost", policy.settlement(Err(error), past));
         }
         let run = while_held(until, once(shared, events, claimed, trace));

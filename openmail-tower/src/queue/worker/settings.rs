@@ -43,8 +43,8 @@ use super::{drive, hook::Hook, replies::Replies, reports::Reports};
 /// the database drops a lock that it held; other workers notice this and run its events again at
 /// once. Without such a lock, the events wait for the [lease](Self::lease) to expire. An event that
 /// was lost twice in a row may be what crashes the process. It then runs alone, and only runs that
-/// are lost while it runs alone count as attempts. A run whose lease is lost, or may be, makes no
-/// further progress.
+/// are lost while it runs alone count as attempts. As soon as the lease of a run is lost, or may
+/// have been lost, the run makes no further progress.
 #[derive(Clone)]
 #[must_use = "a worker does nothing until it is `run`"]
 pub struct Worker<St, E> {
@@ -255,8 +255,8 @@ impl<St, E> Worker<St, E> {
         self
     }
 
-    /// Sets a service that is called for each reply that was queued, sent, put on hold, or has
-    /// failed permanently, once that is committed.
+    /// Sets a service that is called for each reply that is queued, sent or put on hold, or fails
+    /// permanently, once that is committed.
     ///
     /// The worker that changed the reply's state calls it, once: if its process is killed between the
     /// commit and the call, that change is not reported. A worker reports that a reply was queued

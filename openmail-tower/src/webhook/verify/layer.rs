@@ -37,7 +37,7 @@ pub struct VerifyLayer<K = Secrets> {
 
 pub(super) type Respond = Arc<dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync>;
 
-/// Default limit on the size of a body, in bytes: the largest known events have about 6 MB.
+/// Default limit on the size of a body, in bytes: the largest known events are about 6 MB.
 pub(super) const DEFAULT_BODY_LIMIT: usize = 8 << 20;
 
 /// The settings with which every request is verified.

@@ -30,8 +30,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Returns how long after its start a body is too slow, if `bytes` of it have arrived. `unread`
-    /// is the time during which it was not read, and which does not count.
+    /// Returns the time after its start at which a body counts as too slow if only `bytes` of it
+    /// have arrived. `unread` is the time during which the body was not read; it does not count.
     fn due(self, bytes: u64, unread: Duration) -> Duration {
         if self.minimum_rate == 0 {
             return self.timeout;

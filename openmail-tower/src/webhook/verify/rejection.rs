@@ -156,7 +156,7 @@ kinds! {
         "The header X-Signature is not 64 hex digits.",
     /// `X-Timestamp` is outside the window.
     StaleTimestamp = BAD_REQUEST "stale_timestamp"
-        "The header X-Timestamp is too far from the present.",
+        "The header X-Timestamp is too far from the current time.",
     /// The body exceeds the size limit, or its declared length does.
     BodyTooLarge = PAYLOAD_TOO_LARGE "body_too_large"
         "The body is too large.",

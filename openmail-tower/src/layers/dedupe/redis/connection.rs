@@ -78,7 +78,8 @@ impl Connection {
         Self(Arc::new(Inner { connect: Box::new(connect), current: Mutex::default() }))
     }
 
-    /// Runs a script that may safely run twice: again if the connection was to blame.
+    /// Runs a script, and runs it once more if the connection was to blame. The script must be safe
+    /// to run twice.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
         call: &ScriptInvocation<'_>,
