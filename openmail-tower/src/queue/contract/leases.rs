@@ -225,6 +225,7 @@ async fn claim_whose_answer_was_lost<St: QueueStore>(probe: &Probe<St>) {
         probe.add(None).await;
         probe.add(lane).await;
         let lost = probe.claim(10, LONG).await;
+        assert_eq!(lost.len(), if lane.is_none() { 2 } else { 1 }, "the lane is held");
         let mut other = ClaimRequest::new(WorkerId(2), 10, LONG);
         other.after_failure = true;
         assert!(probe.claims(other).await.entries.is_empty(), "they are another worker's");

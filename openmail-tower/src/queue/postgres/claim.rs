@@ -35,7 +35,6 @@ pub(super) async fn claim(database: &Database, request: ClaimRequest) -> sqlx::R
     let mut entries = Vec::new();
     if !ids.is_empty() {
         // Rows that another worker has chosen in the meantime, or locked, are left to that worker.
-        // `|| ''` keeps the planner from reading all ready rows instead of these.
         let rows = sqlx::query(concat!(
             "WITH due AS (
                SELECT id FROM openmail_events
