@@ -221,4 +221,25 @@ mod tests {
             assert_eq!(peek(json), None, "{json}");
         }
     }
+
+    /// If the verified body were read as naming another inbox than the unverified one, the secrets
+    /// of one inbox would sign for another.
+    #[test]
+    fn event_must_carry_the_inbox_whose_keys_were_requested() {
+        let (a, b) = (&InboxId::from("a"), &InboxId::from("b"));
+        for (asked, carried, owner, matches) in [
+            (Asked::Account, Some(a), None, true),
+            (Asked::Head(a.clone()), Some(a), None, true),
+            (Asked::Head(a.clone()), None, Some(a), true),
+            (Asked::Head(a.clone()), Some(b), Some(a), false),
+            (Asked::Head(a.clone()), None, None, false),
+            (Asked::Body(Some(a.clone())), Some(a), None, true),
+            (Asked::Body(Some(a.clone())), Some(b), None, false),
+            (Asked::Body(Some(a.clone())), None, Some(a), false),
+            (Asked::Body(None), None, Some(a), true),
+            (Asked::Body(None), Some(a), Some(a), false),
+        ] {
+            assert_eq!(asked.matches(carried, owner), matches, "{asked:?} {carried:?} {owner:?}");
+        }
+    }
 }
