@@ -82,7 +82,7 @@ fn run(router: &EventRouter) -> impl FnMut(VerifiedEvent) + use<> {
 
 fn main() {
     steady_allocator();
-    let mut memory = Table::new(["a million inboxes", "memory an inbox"]);
+    let mut memory = Table::new(["a million inboxes", "memory per inbox"]);
     let mut weigh = |name: &str, make: fn(usize) -> EventRouter| {
         let before = resident(process::id());
         let router = make(MILLION);

@@ -104,7 +104,7 @@ impl<'a> Side<'a> {
 /// Measures connections that have had one response and now wait.
 async fn idle() {
     let request = load::request(1 << 10);
-    let mut table = Table::new(["server", "idle connections", "memory a connection"]);
+    let mut table = Table::new(["server", "idle connections", "memory per connection"]);
     for name in [server::PLAIN, server::OURS] {
         let server = Server::start(name);
         // Memory left behind by the first requests does not belong to the connections.

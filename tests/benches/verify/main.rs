@@ -133,11 +133,11 @@ fn refusals() {
             ours::refusing(413),
         )
         .run(ROUNDS);
-    let mut table = Table::new(["refusal", "median"]);
+    let mut table = Table::new(["rejection", "median"]);
     for figure in figures {
         table.row([figure.name, time(figure.time)]);
     }
-    table.print("refusals");
+    table.print("rejections");
 }
 
 fn insert(headers: &mut http::HeaderMap, name: &'static str, value: &'static str) {
