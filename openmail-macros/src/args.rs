@@ -129,7 +129,8 @@ impl Args {
         let seen = |name: &str| self.seen.iter().find(|seen| *seen == name);
         if errors.is_empty() && seen("event").is_none() {
             for name in ["inbox", "unlisted"].into_iter().filter_map(seen) {
-                let text = format!("`{name}` needs an `event`: name the events that it is about");
+                let text =
+                    format!("`{name}` needs `event`: name the events that the handler takes");
                 errors.push(Error::new(name.span(), text));
             }
         }
@@ -148,7 +149,7 @@ impl Args {
     }
 }
 
-/// Parses a path, or one in a string, as serde and tokio accept it.
+/// Parses a path, which may be written in a string, as for serde and tokio.
 fn path(input: ParseStream<'_>) -> Result<Path> {
     if !input.peek(LitStr) {
         return input.call(Path::parse_mod_style);
@@ -181,7 +182,7 @@ fn skip(input: ParseStream<'_>) -> Result<()> {
     comma(input)
 }
 
-/// Returns the items of `[a, b]`, or a single one.
+/// Returns the items of a list `[a, b]`, or the single value.
 fn items(value: Expr, what: &str, errors: &mut Vec<Error>) -> Vec<Expr> {
     let items = match ungroup(value) {
         Expr::Array(list) if list.elems.is_empty() => {
@@ -214,7 +215,7 @@ fn events(value: Expr, errors: &mut Vec<Error>) -> Result<Vec<LitStr>> {
         match item {
             Expr::Lit(ExprLit { lit: Lit::Str(name), .. }) => events.push(name),
             other => {
-                let text = "an event name must be a string literal, or a list of them";
+                let text = "`event` must be a string literal or a list of string literals";
                 errors.push(Error::new_spanned(other, text));
             }
         }
@@ -239,7 +240,7 @@ fn inboxes(value: Expr, errors: &mut Vec<Error>) -> Result<Vec<Expr>> {
             }
             other if is_run_time(other) => {
                 let text = "the attribute takes constant inbox ids; \
-                    bind one that is known only at start-up by `EventRouter::inbox(id, handler)`";
+                    for an id that is known only at start-up, use `EventRouter::inbox(id, handler)`";
                 errors.push(Error::new_spanned(other, text));
             }
             _ => {}
@@ -284,7 +285,7 @@ fn is_run_time(expr: &Expr) -> bool {
 fn unknown_argument(name: &str) -> String {
     let names = ["event", "inbox", "unlisted", "state", "crate"];
     let nearest = nearest(name, names).map(|name| format!("; did you mean `{name}`?"));
-    let all = "it takes `event`, `inbox`, `unlisted`, `state` and `crate`";
+    let all = "the arguments are `event`, `inbox`, `unlisted`, `state` and `crate`";
     format!("unknown argument `{name}`{}", nearest.unwrap_or_else(|| format!(": {all}")))
 }
 

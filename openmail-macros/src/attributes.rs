@@ -10,7 +10,7 @@ use syn::{Attribute, Error, Ident, Meta, ext::IdentExt, parse_quote};
 pub(crate) struct Attributes {
     /// On every item.
     pub(crate) every: Vec<Attribute>,
-    /// On the value: docs, and everything about naming it.
+    /// On the value: docs, `#[deprecated]` and lint levels.
     pub(crate) value: Vec<Attribute>,
     /// On the function.
     pub(crate) function: Vec<Attribute>,
@@ -32,7 +32,7 @@ impl Attributes {
             "doc" => self.value.push(attr),
             "deprecated" => {
                 self.value.push(attr);
-                // Generated code names the value, but that must not count as a use.
+                // Generated code names the value, which must not cause the deprecation warning.
                 self.every.push(parse_quote!(#[allow(deprecated)]));
             }
             "allow" | "warn" | "deny" | "forbid" => {
@@ -53,8 +53,8 @@ impl Attributes {
     }
 }
 
-/// Sets the span's name of `#[tracing::instrument]` to the handler's, since the function is now
-/// called `call`.
+/// Sets the name of the span of `#[tracing::instrument]` to the handler's name, since the function
+/// is now called `call`.
 fn keep_span_name(attr: &mut Attribute, name: &Ident) {
     let path = attr.path().to_token_stream().to_string().replace(' ', "");
     if !["instrument", "tracing::instrument", "::tracing::instrument"].contains(&path.as_str()) {

@@ -13,7 +13,7 @@ use crate::{
     item::{Argument, Function},
 };
 
-/// Expands the attribute's arguments and its function to items.
+/// Expands the attribute's arguments and its function into items.
 pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Vec::new();
     let args = Args::parse(args, &mut errors);
@@ -111,7 +111,7 @@ impl Names {
         identifiers(function.sig.to_token_stream(), &mut taken);
         let free = |wanted: &str| {
             let mut name = wanted.to_owned();
-            // Variables are numbered, so a shared beginning is enough to clash.
+            // Variables are numbered, so a name clashes as soon as another one starts with it.
             while taken.iter().any(|taken| taken.starts_with(&name)) {
                 name.push('_');
             }
@@ -139,7 +139,7 @@ fn identifiers(tokens: TokenStream, found: &mut HashSet<String>) {
     }
 }
 
-/// Returns the value named like the function.
+/// Returns the unit struct with the function's name.
 pub(crate) fn value(function: &Function, attributes: &Attributes) -> TokenStream {
     let Attributes { every, value, .. } = attributes;
     let vis = &function.vis;

@@ -11,14 +11,14 @@ use crate::{
     item::Function,
 };
 
-/// Returns the mistakes, and the item as it was written.
+/// Returns the compile errors, and the item as it was written.
 pub(crate) fn as_written(item: &TokenStream, errors: &[Error]) -> TokenStream {
     let errors = errors.iter().map(Error::to_compile_error);
     quote!(#(#errors)* #item)
 }
 
-/// Returns the mistakes, and a handler that can be used wherever a valid one can, so that nothing
-/// else is reported. The function is left out if rustc would reject its signature.
+/// Returns the compile errors, and a handler that can be used wherever a valid one can, so that no
+/// other errors are reported. The function is left out if rustc would reject its signature.
 pub(crate) fn expand(
     args: &Args,
     function: &Function,

@@ -13,7 +13,7 @@ use syn::{
 };
 
 const METHOD: &str = "methods and associated functions cannot be handlers: \
-    a handler is a free function and takes its state by `State<T>`";
+    a handler is a free function that takes its state as a `State<T>`";
 
 /// A function whose body is kept as it was written: it may be half-typed, and an editor still
 /// completes inside it.
@@ -77,7 +77,8 @@ impl Function {
         find(self.sig.to_token_stream())
     }
 
-    /// Returns its arguments. Everything that keeps it from being a handler goes into `errors`.
+    /// Returns the function's arguments. Everything that keeps the function from being a handler
+    /// goes into `errors`.
     pub(crate) fn arguments(&self, errors: &mut Vec<Error>) -> Vec<Argument> {
         check_qualifiers(&self.sig, errors);
         if self.sig.receiver().is_none()
@@ -153,7 +154,7 @@ impl Visit<'_> for Names<'_> {
     }
 }
 
-/// An argument's type.
+/// The type of an argument, as written and with its lifetimes named.
 pub(crate) struct Argument {
     pub(crate) written: Type,
     /// The type with the lifetime `'e`, if it borrows from the event.
@@ -230,7 +231,7 @@ impl VisitMut for Lifetimes<'_> {
         self.errors.push(Error::new_spanned(ty, text));
     }
 
-    // The lifetimes in these belong to the callee.
+    // Elided lifetimes in these are the function pointer's or closure's own, not the event's.
     fn visit_type_fn_ptr_mut(&mut self, _: &mut TypeFnPtr) {}
     fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {
     }

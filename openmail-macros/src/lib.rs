@@ -1,5 +1,5 @@
-//! The attribute of [`openmail-tower`](https://docs.rs/openmail-tower). Depend on that crate, not on
-//! this one.
+//! The attribute `#[openmail_handler]` of [`openmail-tower`](https://docs.rs/openmail-tower).
+//! Depend on that crate, not on this one.
 
 mod args;
 mod attributes;
@@ -12,7 +12,7 @@ mod renamed;
 
 use proc_macro::TokenStream;
 
-/// `openmail-tower` re-exports this attribute and documents it there.
+/// `openmail-tower` re-exports and documents this attribute.
 #[proc_macro_attribute]
 pub fn openmail_handler(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(args.into(), &item.into()).into()
