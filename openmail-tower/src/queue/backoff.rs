@@ -14,7 +14,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Creates a back-off that starts at `base` and grows up to `cap`.
+    /// Creates a back-off with 20 attempts, whose maximum delay starts at `base` and doubles up to
+    /// `cap`. A `cap` above a year counts as a year.
     pub fn new(base: Duration, cap: Duration) -> Self {
         // A longer delay would only overflow.
         const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);

@@ -22,10 +22,11 @@ use super::{
 /// A service that stores events in a queue and answers once they are durable.
 ///
 /// If it returns [`Outcome::Queued`], the event was committed and flushed to disk; if it returns
-/// [`Outcome::Duplicate`], it had been in an earlier delivery. If the store cannot be written in
-/// time, the error is [`Unavailable`](crate::HandlerErrorKind::Unavailable), which an
-/// [`Endpoint`](crate::Endpoint) answers with 503, so that OpenMail delivers the event again. Its
-/// futures may be dropped at any time: the event is then stored completely or not at all.
+/// [`Outcome::Duplicate`], the event was already stored by an earlier delivery. If the store fails
+/// or does not answer in time, the error is [`Unavailable`](crate::HandlerErrorKind::Unavailable),
+/// which an [`Endpoint`](crate::Endpoint) answers with 503, so that OpenMail delivers the event
+/// again. Its futures may be dropped at any time: the event is then stored completely or not at
+/// all.
 ///
 /// Clones share the store.
 #[derive(Clone)]

@@ -65,7 +65,7 @@ pub struct NewReply {
     /// The deduplication key, which is also the reply's `Idempotency-Key`. If the key is already in
     /// the queue, the reply is not added.
     pub key: String,
-    /// The kind of the entry, for people: `reply`, or the reply's name.
+    /// A human-readable label for the entry: `reply`, or the reply's name.
     pub kind: String,
     /// The data needed to send it.
     pub body: Bytes,
@@ -148,7 +148,8 @@ pub struct Counts {
     pub dead: u64,
     /// How long the oldest due entry has been due. `None` if none is due.
     pub oldest: Option<Duration>,
-    /// Live workers.
+    /// Live workers. In SQLite, a worker without a lock, as on a file system without locks, is not
+    /// counted.
     pub workers: u64,
 }
 
@@ -163,14 +164,15 @@ impl Counts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retention {
-    /// How long the keys of finished entries are kept, and so how long a duplicate is recognised.
+    /// How long the keys of entries that are done are kept, and so how long a duplicate is
+    /// recognised.
     pub done: Duration,
     /// How long dead letters are kept.
     pub dead: Duration,
 }
 
 impl Retention {
-    /// Creates a retention for finished entries and for dead letters.
+    /// Creates a retention from the durations for which done entries and dead letters are kept.
     pub fn new(done: Duration, dead: Duration) -> Self {
         Self { done, dead }
     }

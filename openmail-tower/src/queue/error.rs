@@ -28,8 +28,8 @@ pub enum QueueErrorKind {
     /// The tables are missing, or belong to an older version of this crate: call the store's
     /// `migrate`.
     Unmigrated,
-    /// This cannot be a store, or cannot keep its promises: the URL is of another kind, the
-    /// database is in memory, or a pooler splits sessions.
+    /// This cannot be used as a store, or cannot give a store's guarantees: the URL has the wrong
+    /// scheme, the database is in memory, or a connection pooler is in transaction mode.
     Unsuitable,
     /// The store was closed.
     Closed,
@@ -48,7 +48,7 @@ impl QueueError {
 
     /// Creates the error of a store that did not answer in time.
     pub(super) fn late() -> Self {
-        Self::new(QueueErrorKind::Unavailable, "no answer in time")
+        Self::new(QueueErrorKind::Unavailable, "the store did not answer in time")
     }
 
     /// Returns the kind of the error.
@@ -60,14 +60,18 @@ impl QueueError {
 impl fmt::Display for QueueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
-            QueueErrorKind::Unavailable => "the queue's store cannot be used",
+            QueueErrorKind::Unavailable => "the queue's store is unavailable",
             QueueErrorKind::Refused => "the queue's store refuses the entry",
             QueueErrorKind::Full => "the queue's store is full",
             QueueErrorKind::Newer => {
                 "the queue's tables are newer than this program: update the program"
             }
-            QueueErrorKind::Unmigrated => "the queue's tables must be migrated first",
-            QueueErrorKind::Unsuitable => "this cannot be the queue's store",
+            QueueErrorKind::Unmigrated => {
+                "the queue's tables are missing or too old: call the store's `migrate`"
+            }
+            QueueErrorKind::Unsuitable => {
+                "this URL or database cannot be used as the queue's store"
+            }
             QueueErrorKind::Closed => "the queue's store was closed",
         })
     }

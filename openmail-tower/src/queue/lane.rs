@@ -11,13 +11,15 @@ type LaneFn = dyn Fn(&VerifiedEvent) -> Option<String> + Send + Sync;
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum Lane {
-    /// One lane for each thread of an inbox. An event without a thread does not wait.
+    /// One lane for each thread of an inbox. An event without a thread has no lane, and does not
+    /// wait for others.
     #[default]
     Thread,
-    /// One lane for each inbox. An event without an inbox does not wait.
+    /// One lane for each inbox. An event without an inbox has no lane, and does not wait for
+    /// others.
     Inbox,
     /// One lane for all mails from one address to one inbox. Other events, and mails without a
-    /// single sender ([`Message::sender`](crate::Message::sender)), do not wait.
+    /// single sender ([`Message::sender`](crate::Message::sender)), have no lane.
     Sender,
     /// No lanes: every event runs as soon as there is room.
     None,
@@ -26,7 +28,7 @@ pub enum Lane {
 }
 
 impl Lane {
-    /// Assigns lanes with a function. An event for which it returns `None` does not wait.
+    /// Assigns lanes with a function. An event for which it returns `None` has no lane.
     ///
     /// ```
     /// use openmail_tower::queue::Lane;

@@ -84,7 +84,7 @@ pub struct Claimed {
     pub releases: u32,
     /// The time since the current uninterrupted series of releases began.
     pub released_for: Duration,
-    /// The time since it was first [put off](super::Settlement::PutOff) or on hold.
+    /// The time since it was first [put off](super::Settlement::PutOff) or put on hold.
     pub put_off_for: Duration,
     /// The time since it was queued.
     pub age: Duration,

@@ -58,14 +58,14 @@ pub struct ClaimRequest {
     pub limit: usize,
     /// The duration after which the leases expire unless they are renewed.
     pub lease: Duration,
-    /// The entries that the worker holds already. They are not claimed again, even if their leases
-    /// have expired.
+    /// The entries that are already leased to the worker (not those on hold). They are not claimed
+    /// again, even if their leases have expired.
     pub held: Vec<EntryId>,
     /// Whether replies are claimed as well as events.
     pub replies: bool,
-    /// Whether the worker's last claim failed. That claim may have leased entries of which the
-    /// worker does not know. Entries that are leased to the worker but are not in `held` are given
-    /// back first.
+    /// Whether the worker's last claim failed. That claim may have leased entries without the
+    /// worker learning of it, so entries that are leased to the worker but are not in `held` are
+    /// given back first.
     pub after_failure: bool,
     /// Whether to claim only suspects, instead of everything else.
     pub suspects: bool,
@@ -129,9 +129,9 @@ impl ClaimRequest {
 pub struct Choice<'r> {
     request: &'r ClaimRequest,
     inboxes: HashMap<String, InboxShare>,
-    /// Inboxes whose next entry has to wait for room. Those behind it wait as well: a large entry
-    /// is not overtaken forever, and thousands need not be examined to find one that is small
-    /// enough.
+    /// Inboxes whose next entry has to wait for room. Their later entries wait as well, so that a
+    /// large entry is not overtaken forever, and thousands of entries need not be examined to find
+    /// one that is small enough.
     closed: HashSet<String>,
     ids: Vec<EntryId>,
     weight: u64,

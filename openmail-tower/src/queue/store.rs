@@ -16,7 +16,7 @@ use super::{
     settlement::Settlement,
 };
 
-/// Stores queued events and replies, and which worker may run them.
+/// Stores queued events and replies, and records which worker may run them.
 ///
 /// Each entry is in one of these states:
 ///
@@ -32,17 +32,18 @@ use super::{
 ///   power failure of the machine. Every future may be dropped at any `.await`: the change is then
 ///   made completely or not at all.
 /// - No two entries have the same key, in any state.
-/// - In each lane, at most one entry is ready, held or leased. Of the blocked ones, replies come
-///   next, and then the earliest arrival. An entry that waits for a retry either keeps its lane
-///   waiting ([`holds_lane`](Settlement::Retry::holds_lane)) or steps aside, and takes its place in
-///   the lane's order again when it is due. All this holds across all processes that use the store.
+/// - In each lane, at most one entry is ready, held or leased. When the lane becomes free, a
+///   blocked reply is next, or else the blocked entry that arrived first. An entry that waits for a
+///   retry either keeps its lane waiting ([`holds_lane`](Settlement::Retry::holds_lane)) or steps
+///   aside, and takes its place in the lane's order again when it is due. All this holds across all
+///   processes that use the store.
 /// - An expired lease makes its entry due. Until another worker claims it, its holder may still
 ///   renew or settle it; afterwards its token no longer changes anything.
 /// - A run that is lost with its worker uses no attempt the first two times: entries that ran at
-///   the same time as the one that crashed the worker must not pay for it. After the second time in
-///   a row, the entry is a [suspect](super::Claimed::suspect) and runs alone. If it is lost again,
-///   that run counts ([`was_lost`](super::Claimed::was_lost)). Once its worker settles it, it is an
-///   ordinary entry again, except after a claim that `was_lost`.
+///   the same time as the one that crashed the worker must not lose an attempt because of it. After
+///   the second time in a row, the entry is a [suspect](super::Claimed::suspect) and runs alone. If
+///   it is lost again, that run counts ([`was_lost`](super::Claimed::was_lost)). Once its worker
+///   settles it, it is an ordinary entry again, except after a claim that `was_lost`.
 /// - Only the store's clock is used, so that the machines that share it agree.
 ///
 /// Clones share one store. `queue::contract::check` (feature `test-util`) checks an implementation
@@ -54,8 +55,9 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
     /// Registers a worker. While its registration exists, the worker counts as alive.
     fn register(&self) -> impl Future<Output = Result<Registration, QueueError>> + Send;
 
-    /// Makes entries due that would otherwise wait forever: those leased to dead workers, and those
-    /// of lanes whose entries are all blocked. Returns how many.
+    /// Makes due the entries that would otherwise wait forever: those leased to dead workers, and
+    /// the next one of each lane whose entries are all blocked. Returns how many. `worker` is the
+    /// calling worker, whose own leases are not taken over.
     ///
     /// Each worker calls this about once a second.
     fn recover(&self, worker: WorkerId) -> impl Future<Output = Result<u64, QueueError>> + Send;
@@ -69,14 +71,14 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
         request: ClaimRequest,
     ) -> impl Future<Output = Result<Claims, QueueError>> + Send;
 
-    /// Extends leases to `lease` from now. Returns those that were lost.
+    /// Extends leases so that they end `lease` from now. Returns the ids of those that were lost.
     fn renew(
         &self,
         leases: &[Lease],
         lease: Duration,
     ) -> impl Future<Output = Result<Vec<EntryId>, QueueError>> + Send;
 
-    /// Ends a lease. Returns `false` if it was lost; nothing is changed then.
+    /// Ends a lease. Returns `false`, and changes nothing, if it was lost.
     fn settle(
         &self,
         lease: &Lease,

@@ -4,7 +4,8 @@ use sha2::{Digest, Sha256};
 
 use crate::event::beginning;
 
-/// An id with more bytes is stored as its hash: PostgreSQL's indexes hold at most 2,704 bytes.
+/// Maximum length of a stored id, in bytes. A longer id is stored as its hash, since an entry of a
+/// PostgreSQL index has at most 2,704 bytes.
 const LONGEST: usize = 1024;
 /// Maximum length of a stored error, in bytes.
 const ERROR: usize = 4096;

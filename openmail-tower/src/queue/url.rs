@@ -6,7 +6,9 @@ use percent_encoding::percent_decode_str;
 
 use super::error::{QueueError, QueueErrorKind};
 
-/// The store that a URL such as `DATABASE_URL` names, by its scheme.
+/// The store that a URL such as `DATABASE_URL` names, as determined by the URL's scheme. Parsing
+/// fails with [`Unsuitable`](QueueErrorKind::Unsuitable) for any other scheme, or if the path is
+/// not UTF-8.
 ///
 /// ```
 /// use openmail_tower::queue::StoreUrl;
@@ -22,7 +24,8 @@ use super::error::{QueueError, QueueErrorKind};
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreUrl {
-    /// `sqlite:path` or `sqlite://path`: the path of a file. Parameters after a `?` are ignored.
+    /// `sqlite:path` or `sqlite://path`: the path of a file, which may be percent-encoded.
+    /// Parameters after a `?` are ignored.
     Sqlite(PathBuf),
     /// `postgres://…` or `postgresql://…`: the URL unchanged.
     Postgres(String),

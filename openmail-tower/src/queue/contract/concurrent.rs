@@ -16,12 +16,12 @@ use crate::queue::{
 use super::probe::{LONG, Probe};
 
 pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
-    one_of_many_is_new(probe).await;
-    dropped_calls_enqueue_wholly_or_not_at_all(probe).await;
+    only_one_of_many_equal_keys_is_new(probe).await;
+    dropped_enqueue_adds_the_whole_entry_or_nothing(probe).await;
     lanes_hold_for_all(probe).await;
 }
 
-async fn one_of_many_is_new<St: QueueStore>(probe: &Probe<St>) {
+async fn only_one_of_many_equal_keys_is_new<St: QueueStore>(probe: &Probe<St>) {
     let mut asked = JoinSet::new();
     for _ in 0..8 {
         let entry = probe.entry(Some("many"));
@@ -36,7 +36,7 @@ async fn one_of_many_is_new<St: QueueStore>(probe: &Probe<St>) {
 }
 
 /// An event whose caller stops waiting is either enqueued completely or not at all.
-async fn dropped_calls_enqueue_wholly_or_not_at_all<St: QueueStore>(probe: &Probe<St>) {
+async fn dropped_enqueue_adds_the_whole_entry_or_nothing<St: QueueStore>(probe: &Probe<St>) {
     let mut all = HashSet::new();
     for delay in 0..20 {
         let entry = probe.entry(Some("dropped"));
@@ -102,7 +102,7 @@ async fn lanes_hold_for_all<St: QueueStore>(probe: &Probe<St>) {
     }
     let all = async {
         while let Some(worker) = workers.join_next().await {
-            worker.expect("it ran to its end");
+            worker.expect("the worker does not panic");
         }
     };
     tokio::time::timeout(Duration::from_secs(120), all).await.expect("none is lost");

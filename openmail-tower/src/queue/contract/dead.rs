@@ -14,7 +14,7 @@ use super::probe::{LONG, Probe, SHORT};
 pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
     dead_letters_are_kept(probe).await;
     each_is_reported_once(probe).await;
-    they_have_a_retention(probe).await;
+    dead_letters_are_removed_after_their_retention(probe).await;
 }
 
 async fn dead_letters_are_kept<St: QueueStore>(probe: &Probe<St>) {
@@ -59,7 +59,10 @@ async fn dead_letters_are_kept<St: QueueStore>(probe: &Probe<St>) {
     assert!(!probe.store.drop_dead_letter(unknown).await.expect("it is asked"));
 
     assert!(probe.store.requeue(ids[1]).await.expect("it is requeued"));
-    assert!(!probe.store.requeue(ids[1]).await.expect("it is asked"), "it is dead no more");
+    assert!(
+        !probe.store.requeue(ids[1]).await.expect("it is asked"),
+        "it is no longer a dead letter"
+    );
     assert!(!probe.store.drop_dead_letter(ids[1]).await.expect("it is asked"), "nor dropped");
     let again = probe.next(LONG).await;
     assert_eq!((again.lease.id, again.attempt), (ids[1], 1));
@@ -100,17 +103,17 @@ async fn each_is_reported_once<St: QueueStore>(probe: &Probe<St>) {
     assert!(reports(LONG).await.is_empty());
     // It becomes a dead letter again.
     assert!(probe.store.requeue(claimed.lease.id).await.expect("it is requeued"));
-    assert!(!reported(&again[0]).await, "it is dead no more");
+    assert!(!reported(&again[0]).await, "it is no longer a dead letter");
     let claimed = probe.next(LONG).await;
     assert!(probe.settle(&claimed.lease, Settlement::Bury { error: "again".into() }).await);
-    assert!(!reported(&again[0]).await, "that was another death");
+    assert!(!reported(&again[0]).await, "this lease belongs to the earlier dead letter");
     let later = reports(LONG).await;
     assert_eq!((later.len(), &*later[0].letter.error), (1, "again"));
     assert!(reported(&later[0]).await);
     assert!(probe.store.drop_dead_letter(claimed.lease.id).await.expect("it is dropped"));
 }
 
-async fn they_have_a_retention<St: QueueStore>(probe: &Probe<St>) {
+async fn dead_letters_are_removed_after_their_retention<St: QueueStore>(probe: &Probe<St>) {
     let entry = probe.entry(None);
     assert!(probe.enqueue(entry.clone()).await);
     let claimed = probe.next(LONG).await;

@@ -8,7 +8,7 @@ use super::probe::{LONG, Probe, SHORT};
 
 pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
     one_at_a_time_in_order(probe).await;
-    a_duplicate_takes_no_place(probe).await;
+    a_duplicate_does_not_block_its_lane(probe).await;
     a_retry_holds_its_lane(probe).await;
     a_retry_steps_aside(probe).await;
     several_step_aside(probe).await;
@@ -27,20 +27,20 @@ async fn one_at_a_time_in_order<St: QueueStore>(probe: &Probe<St>) {
         let mut claimed = probe.claim(100, LONG).await;
         loose.extend(claimed.extract_if(.., |claimed| claimed.lease.lane.is_none()));
         let stored: Vec<_> = claimed.iter().map(|claimed| claimed.stored.clone()).collect();
-        assert_eq!(stored, pair, "of each lane the next");
+        assert_eq!(stored, pair, "the next entry of each lane");
         assert!(probe.is_idle().await, "while they run, their lanes wait");
         for claimed in claimed {
             probe.done(&claimed).await;
         }
     }
-    assert_eq!(loose.len(), 4, "those without a lane wait for nobody");
+    assert_eq!(loose.len(), 4, "entries without a lane wait for no other");
     assert_eq!(probe.counts().await, Counts { running: 4, ..Counts::default() });
     for claimed in loose {
         probe.done(&claimed).await;
     }
 }
 
-async fn a_duplicate_takes_no_place<St: QueueStore>(probe: &Probe<St>) {
+async fn a_duplicate_does_not_block_its_lane<St: QueueStore>(probe: &Probe<St>) {
     let entry = probe.entry(Some("a duplicate"));
     assert!(probe.enqueue(entry.clone()).await);
     probe.done(&probe.next(LONG).await).await;
@@ -60,7 +60,7 @@ async fn a_retry_holds_its_lane<St: QueueStore>(probe: &Probe<St>) {
     probe.retry(&probe.next(LONG).await, SHORT, true).await;
     let again = probe.next(LONG).await;
     assert_eq!(again.stored, first);
-    // An entry that waits for long still waits.
+    // The second entry still waits, behind the retried one.
     assert!(probe.is_idle().await);
     probe.done(&again).await;
     let claimed = probe.next(LONG).await;
@@ -73,7 +73,7 @@ async fn a_retry_steps_aside<St: QueueStore>(probe: &Probe<St>) {
     let second = probe.add(Some("aside")).await;
     probe.retry(&probe.next(LONG).await, Duration::ZERO, false).await;
     let other = probe.next(LONG).await;
-    assert_eq!(other.stored, second, "it goes before");
+    assert_eq!(other.stored, second, "it runs first");
     // The retry is due, and the lane still runs one entry at a time.
     assert!(probe.is_idle().await, "one at a time");
     let third = probe.add(Some("aside")).await;

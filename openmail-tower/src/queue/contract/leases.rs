@@ -15,33 +15,33 @@ use crate::queue::{
 use super::probe::{LONG, Probe, SHORT};
 
 pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
-    a_key_is_taken_once(probe).await;
-    bodies_come_back(probe).await;
-    a_claimed_one_is_not_claimed_again(probe).await;
-    a_lease_that_ran_out(probe).await;
-    a_renewed_lease(probe).await;
+    a_key_is_accepted_once(probe).await;
+    bodies_are_returned_unchanged(probe).await;
+    a_claimed_entry_is_not_claimed_again(probe).await;
+    an_expired_lease_changes_nothing_once_reclaimed(probe).await;
+    a_renewed_lease_does_not_expire(probe).await;
     run_lost_with_its_worker(probe).await;
     held_entries_are_not_claimed_again(probe).await;
     giving_back_uses_no_attempt(probe).await;
     claim_whose_answer_was_lost(probe).await;
     done_entries_are_pruned(probe).await;
-    it_tells_of_changes(probe).await;
+    changes_are_notified(probe).await;
 }
 
-/// Checks that leave entries which never run again.
+/// Runs the checks that leave behind entries that never run again.
 pub(super) async fn check_last<St: QueueStore>(probe: &Probe<St>) {
     retries_wait(probe).await;
-    for_ever(probe).await;
+    the_longest_durations_do_not_overflow(probe).await;
 }
 
-async fn a_key_is_taken_once<St: QueueStore>(probe: &Probe<St>) {
+async fn a_key_is_accepted_once<St: QueueStore>(probe: &Probe<St>) {
     let entry = probe.entry(None);
     assert!(probe.enqueue(entry.clone()).await);
-    assert!(!probe.enqueue(entry.clone()).await, "its key is there");
+    assert!(!probe.enqueue(entry.clone()).await, "its key is in the store");
     let claimed = probe.next(LONG).await;
-    assert!(!probe.enqueue(entry.clone()).await, "its key is there while it runs");
+    assert!(!probe.enqueue(entry.clone()).await, "its key is in the store while it runs");
     probe.done(&claimed).await;
-    assert!(!probe.enqueue(entry.clone()).await, "its key is there when it is done");
+    assert!(!probe.enqueue(entry.clone()).await, "its key is in the store when it is done");
     let mut keyless = entry;
     keyless.key = None;
     for _ in 0..2 {
@@ -53,7 +53,7 @@ async fn a_key_is_taken_once<St: QueueStore>(probe: &Probe<St>) {
     probe.done(&both[1]).await;
 }
 
-async fn bodies_come_back<St: QueueStore>(probe: &Probe<St>) {
+async fn bodies_are_returned_unchanged<St: QueueStore>(probe: &Probe<St>) {
     for body in [vec![], vec![0, 255, b'\'', b'\\'], vec![b'x'; 3 << 20]] {
         let mut entry = probe.entry(Some("la'ne \u{1f48c}"));
         entry.stored.raw_body = body.into();
@@ -66,7 +66,7 @@ async fn bodies_come_back<St: QueueStore>(probe: &Probe<St>) {
     }
 }
 
-async fn a_claimed_one_is_not_claimed_again<St: QueueStore>(probe: &Probe<St>) {
+async fn a_claimed_entry_is_not_claimed_again<St: QueueStore>(probe: &Probe<St>) {
     let first = probe.add(None).await;
     let second = probe.add(None).await;
     assert_eq!(probe.counts().await, Counts { ready: 2, ..Counts::default() });
@@ -84,7 +84,7 @@ async fn a_claimed_one_is_not_claimed_again<St: QueueStore>(probe: &Probe<St>) {
     assert_eq!(probe.counts().await, Counts::default());
 }
 
-async fn a_lease_that_ran_out<St: QueueStore>(probe: &Probe<St>) {
+async fn an_expired_lease_changes_nothing_once_reclaimed<St: QueueStore>(probe: &Probe<St>) {
     probe.add(Some("a lease")).await;
     probe.add(Some("a lease")).await;
     let former = probe.next(SHORT).await;
@@ -102,7 +102,7 @@ async fn a_lease_that_ran_out<St: QueueStore>(probe: &Probe<St>) {
         Settlement::Hold { reason: "x".into(), at_most: LONG },
         Settlement::Retry { after: Duration::ZERO, error: "x".into(), holds_lane: false },
     ] {
-        assert!(!probe.settle(&former.lease, settlement).await, "it was fenced off");
+        assert!(!probe.settle(&former.lease, settlement).await, "a stale token changes nothing");
     }
     let leases = [former.lease.clone(), holder.lease.clone()];
     let lost = probe.store.renew(&leases, LONG).await.expect("they are renewed");
@@ -110,14 +110,14 @@ async fn a_lease_that_ran_out<St: QueueStore>(probe: &Probe<St>) {
     assert!(probe.is_idle().await, "nothing has changed");
     probe.done(&holder).await;
     probe.done(&probe.next(LONG).await).await;
-    // No other worker has claimed it since.
+    // An expired lease can still be settled if no other worker has claimed the entry.
     probe.add(None).await;
     let late = probe.next(SHORT).await;
     probe.done(&late).await;
     assert!(probe.is_idle().await);
 }
 
-/// Its run is lost twice while other runs are in progress, and then while it runs alone.
+/// An entry's run is lost twice while other runs are in progress, and then while it runs alone.
 async fn run_lost_with_its_worker<St: QueueStore>(probe: &Probe<St>) {
     probe.add(Some("lost")).await;
     for _ in 0..2 {
@@ -158,13 +158,13 @@ async fn held_entries_are_not_claimed_again<St: QueueStore>(probe: &Probe<St>) {
     let mut request = probe.request(10, LONG);
     request.held = vec![mine.lease.id];
     let claims = probe.claims(request).await;
-    let [claimed] = <[_; 1]>::try_from(claims.entries).expect("its own lease has expired");
+    let [claimed] = <[_; 1]>::try_from(claims.entries).expect("only the other entry is claimed");
     assert_eq!(claimed.stored, other);
     probe.done(&claimed).await;
     probe.done(&mine).await;
 }
 
-async fn a_renewed_lease<St: QueueStore>(probe: &Probe<St>) {
+async fn a_renewed_lease_does_not_expire<St: QueueStore>(probe: &Probe<St>) {
     probe.add(None).await;
     let claimed = probe.next(SHORT).await;
     let lease = &claimed.lease;
@@ -193,13 +193,13 @@ async fn retries_wait<St: QueueStore>(probe: &Probe<St>) {
 }
 
 /// Leases and delays of any length do not overflow.
-async fn for_ever<St: QueueStore>(probe: &Probe<St>) {
+async fn the_longest_durations_do_not_overflow<St: QueueStore>(probe: &Probe<St>) {
     probe.add(None).await;
     let claimed = probe.next(Duration::MAX).await;
     let lease = std::slice::from_ref(&claimed.lease);
-    let for_ever = Retention::new(Duration::MAX, Duration::MAX);
+    let forever = Retention::new(Duration::MAX, Duration::MAX);
     assert!(probe.store.renew(lease, Duration::MAX).await.expect("renewed").is_empty());
-    assert_eq!(probe.store.prune(for_ever, usize::MAX).await.expect("pruned"), 0);
+    assert_eq!(probe.store.prune(forever, usize::MAX).await.expect("pruned"), 0);
     probe.retry(&claimed, Duration::MAX, true).await;
     assert!(probe.is_idle().await);
 }
@@ -217,7 +217,7 @@ async fn giving_back_uses_no_attempt<St: QueueStore>(probe: &Probe<St>) {
     probe.done(&probe.next(LONG).await).await;
 }
 
-/// The worker has leased entries without knowing it.
+/// The store has leased entries to a worker that did not get the response.
 async fn claim_whose_answer_was_lost<St: QueueStore>(probe: &Probe<St>) {
     for lane in [None, Some("lost answer")] {
         probe.add(lane).await;
@@ -238,7 +238,10 @@ async fn claim_whose_answer_was_lost<St: QueueStore>(probe: &Probe<St>) {
         for (lost, again) in lost.iter().zip(&again) {
             assert_eq!(again.stored, lost.stored);
             assert_eq!((again.attempt, again.suspect), (1, false), "it was not run");
-            assert!(!probe.settle(&lost.lease, Settlement::done()).await, "it was fenced off");
+            assert!(
+                !probe.settle(&lost.lease, Settlement::done()).await,
+                "a stale token changes nothing"
+            );
         }
         probe.all_done(again).await;
         probe.done(&held).await;
@@ -261,18 +264,18 @@ async fn done_entries_are_pruned<St: QueueStore>(probe: &Probe<St>) {
     probe.done(&probe.next(LONG).await).await;
 }
 
-async fn it_tells_of_changes<St: QueueStore>(probe: &Probe<St>) {
+async fn changes_are_notified<St: QueueStore>(probe: &Probe<St>) {
     let mut changes = probe.store.changes();
     // A store may notice changes late, so the change is repeated.
-    let told = async {
+    let notified = async {
         loop {
             probe.add(None).await;
-            let told = timeout(Duration::from_millis(200), changes.next());
-            if told.await.is_ok() {
+            let notified = timeout(Duration::from_millis(200), changes.next());
+            if notified.await.is_ok() {
                 break;
             }
         }
     };
-    timeout(Duration::from_secs(30), told).await.expect("it notifies");
+    timeout(Duration::from_secs(30), notified).await.expect("it notifies");
     probe.finish().await;
 }

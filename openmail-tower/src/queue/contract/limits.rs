@@ -9,7 +9,7 @@ use super::probe::{LONG, Probe};
 
 pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
     a_flooded_inbox_leaves_room(probe).await;
-    a_look_that_is_not_thorough_reports_that_more_is_due(probe).await;
+    a_claim_that_is_not_thorough_reports_that_more_is_due(probe).await;
     no_more_is_claimed_than_fits(probe).await;
 }
 
@@ -38,7 +38,7 @@ async fn a_flooded_inbox_leaves_room<St: QueueStore>(probe: &Probe<St>) {
     probe.all_done(rest.entries).await;
 }
 
-async fn a_look_that_is_not_thorough_reports_that_more_is_due<St: QueueStore>(probe: &Probe<St>) {
+async fn a_claim_that_is_not_thorough_reports_that_more_is_due<St: QueueStore>(probe: &Probe<St>) {
     let of = |inbox: &str| {
         let mut entry = probe.entry(None);
         entry.inbox_id = Some(inbox.to_owned());

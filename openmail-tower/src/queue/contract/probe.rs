@@ -26,7 +26,7 @@ pub(super) const LONG: Duration = Duration::from_secs(3600);
 /// A lease or a delay that has already ended when it begins, so that no test has to wait for it.
 pub(super) const SHORT: Duration = Duration::ZERO;
 
-/// Creates entries with unique keys, and claims that wait.
+/// Creates entries with unique keys, and waits for entries to become due.
 #[derive(Debug)]
 pub(super) struct Probe<St> {
     pub(super) store: St,
@@ -116,7 +116,7 @@ impl<St: QueueStore> Probe<St> {
             loop {
                 match self.claim(1, lease).await.pop() {
                     Some(claimed) => break claimed,
-                    // A store does not announce that an entry has become due.
+                    // A store gives no notification when a delay has passed, so this polls.
                     None => sleep(Duration::from_millis(2)).await,
                 }
             }

@@ -12,13 +12,13 @@ use crate::queue::{
 use super::probe::{LONG, Probe, SHORT};
 
 pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
-    replies_go_before_their_lane(probe).await;
+    replies_run_before_the_waiting_entries_of_their_lane(probe).await;
     replies_without_a_lane_keep_their_order(probe).await;
     a_lost_lease_writes_no_reply(probe).await;
     a_reply_is_written_once(probe).await;
     a_worker_may_leave_replies_to_others(probe).await;
     held_entry_holds_its_lane(probe).await;
-    a_hold_ends_with_its_time(probe).await;
+    a_hold_ends_after_its_maximum_time(probe).await;
     releases_are_counted(probe).await;
     being_put_off_counts_from_the_first_time(probe).await;
 }
@@ -32,7 +32,7 @@ fn key(claimed: &Claimed) -> Option<&str> {
     claimed.key.as_deref()
 }
 
-async fn replies_go_before_their_lane<St: QueueStore>(probe: &Probe<St>) {
+async fn replies_run_before_the_waiting_entries_of_their_lane<St: QueueStore>(probe: &Probe<St>) {
     let entry = probe.entry(Some("answered"));
     assert!(probe.enqueue(entry.clone()).await);
     let waiting = [probe.add(Some("answered")).await, probe.add(Some("answered")).await];
@@ -135,7 +135,7 @@ async fn held_entry_holds_its_lane<St: QueueStore>(probe: &Probe<St>) {
     probe.done(&probe.next(LONG).await).await;
 }
 
-async fn a_hold_ends_with_its_time<St: QueueStore>(probe: &Probe<St>) {
+async fn a_hold_ends_after_its_maximum_time<St: QueueStore>(probe: &Probe<St>) {
     probe.add(None).await;
     let claimed = probe.next(LONG).await;
     let hold = Settlement::Hold { reason: "suspended".into(), at_most: SHORT };
@@ -158,7 +158,7 @@ async fn releases_are_counted<St: QueueStore>(probe: &Probe<St>) {
     let claimed = probe.next(LONG).await;
     assert!(probe.settle(&claimed.lease, Settlement::GiveBack).await);
     let claimed = probe.next(LONG).await;
-    assert_eq!(claimed.releases, 3, "to be given back is no release");
+    assert_eq!(claimed.releases, 3, "giving back does not count as a release");
     probe.retry(&claimed, SHORT, true).await;
     let claimed = probe.next(LONG).await;
     assert_eq!((claimed.attempt, claimed.releases), (2, 0), "it has run");
@@ -187,7 +187,7 @@ async fn being_put_off_counts_from_the_first_time<St: QueueStore>(probe: &Probe<
     assert!(probe.settle(&claimed.lease, put_off()).await);
     let claimed = probe.next(LONG).await;
     assert_eq!((claimed.attempt, claimed.releases), (1, 2), "no attempt is used");
-    assert_eq!(claimed.released_for, Duration::ZERO, "the releases in a row have ended");
+    assert_eq!(claimed.released_for, Duration::ZERO, "putting off ends the series of releases");
     assert!(claimed.put_off_for >= DELAY);
     assert!(probe.settle(&claimed.lease, release()).await);
     let claimed = probe.next(LONG).await;

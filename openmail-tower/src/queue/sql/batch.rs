@@ -30,10 +30,10 @@ pub(in crate::queue) trait Apply: Send + 'static {
         ops: &[Self::Op],
     ) -> impl Future<Output = Result<Vec<Self::Answer>, QueueError>> + Send;
 
-    /// Returns about how many bytes it writes.
+    /// Returns the approximate number of bytes that the operation writes.
     fn size(op: &Self::Op) -> usize;
 
-    /// Called at the end.
+    /// Releases resources after the last batch.
     fn close(self) -> impl Future<Output = ()> + Send;
 }
 

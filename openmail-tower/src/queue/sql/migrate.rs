@@ -10,7 +10,7 @@ pub(in crate::queue) fn pending(
 ) -> Result<impl Iterator<Item = (i64, &'static str)>, QueueError> {
     let applied = usize::try_from(version).unwrap_or(usize::MAX);
     if applied > migrations.len() {
-        let text = format!("unknown version {version}");
+        let text = format!("the tables have version {version}, which this program does not know");
         return Err(QueueError::new(QueueErrorKind::Newer, text));
     }
     Ok((1..).zip(migrations.iter().copied()).skip(applied))
@@ -24,7 +24,7 @@ pub(in crate::queue) fn check(
     match pending(version, migrations)?.count() {
         0 => Ok(()),
         _ => {
-            let text = format!("version {version} needs `migrate`");
+            let text = format!("the tables have version {version}, not {}", migrations.len());
             Err(QueueError::new(QueueErrorKind::Unmigrated, text))
         }
     }

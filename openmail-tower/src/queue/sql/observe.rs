@@ -15,7 +15,11 @@ pub(in crate::queue) fn no_presence(error: &QueueError) {
     #[cfg(feature = "tracing")]
     {
         let reason = std::error::Error::source(error).map(ToString::to_string);
-        tracing::warn!(reason, "a worker has no lock: if it dies, its leases must expire first");
+        tracing::warn!(
+            reason,
+            "a worker could not lock its file; if it dies, its entries wait until their leases \
+             expire"
+        );
     }
     let _ = error;
 }

@@ -35,8 +35,8 @@ impl Sweep {
         Some(next.after.clone())
     }
 
-    /// Ends a page. `last` is the last lane examined if there are more, so that the next page is due
-    /// at once.
+    /// Ends a page. If more lanes follow, `last` is the last lane examined, and the next page is
+    /// due at once.
     pub(in crate::queue) fn end(&self, last: Option<String>) {
         let mut next = self.next();
         match last {

@@ -53,7 +53,7 @@ impl Watched {
         self.is_gone
     }
 
-    /// Records that a connection was opened, with the files that are in place now.
+    /// Records that a connection was opened. The next check remembers the files that it finds.
     pub(super) fn opened(&mut self) {
         (self.opened, self.is_gone) = (None, false);
     }
@@ -66,11 +66,11 @@ impl Watched {
         let is_gone = found != opened || !found.is_there();
         if is_gone != self.is_gone {
             self.is_gone = is_gone;
-            self.tell();
+            self.log();
         }
     }
 
-    fn tell(&self) {
+    fn log(&self) {
         #[cfg(feature = "tracing")]
         if self.is_gone {
             tracing::error!(

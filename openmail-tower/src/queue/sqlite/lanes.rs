@@ -8,7 +8,7 @@ use super::insert::json;
 pub(super) const PAGE: i64 = 256;
 
 /// Makes the next entry of each of these lanes ready, unless the lane has a ready or running one.
-/// Returns how many lanes were free.
+/// Returns the number of entries made ready.
 pub(super) async fn promote(
     connection: &mut SqliteConnection,
     lanes: &[&str],

@@ -29,9 +29,9 @@ pub(super) fn check_path(path: &Path) -> Result<(), QueueError> {
     let text = path.to_string_lossy();
     let lower = text.to_ascii_lowercase();
     let what = if lower.contains(":memory:") || lower.contains("mode=memory") || lower.is_empty() {
-        "a database in memory loses what was acknowledged: name a file"
+        "an in-memory database would lose acknowledged events: give the path of a file"
     } else if lower.starts_with("postgres:") || lower.starts_with("postgresql:") {
-        "this is a URL of PostgreSQL, not a file: use `PostgresStore`"
+        "this is a PostgreSQL URL, not a path: use `PostgresStore`"
     } else if lower.starts_with("sqlite:") || lower.starts_with("file:") || lower.contains("://") {
         "expected a path, not a URL: parse a `sqlite:` URL as a `StoreUrl`"
     } else {
@@ -77,7 +77,7 @@ pub(super) async fn connect(
             .and_then(|row| row.try_get(0))
             .map_err(failed)?;
     if file.is_none_or(|file| file.is_empty()) {
-        let text = "a database in memory loses what was acknowledged: name a file";
+        let text = "an in-memory database would lose acknowledged events: give the path of a file";
         return Err(QueueError::new(QueueErrorKind::Unsuitable, text));
     }
     Ok(connection)

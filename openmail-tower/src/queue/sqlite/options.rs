@@ -29,8 +29,9 @@ impl SqliteOptions {
         Self { migrate: true, readers: 2, clock: clock::system() }
     }
 
-    /// Sets whether to create or migrate the tables when the store is opened. If `false`, call
-    /// [`SqliteStore::migrate`] before the store is used. Default: `true`.
+    /// Sets whether to create or migrate the tables when the store is opened. If `false`, the
+    /// tables must have this version already, or [`SqliteStore::migrate`] must be called before the
+    /// store is used. Default: `true`.
     pub fn migrate(mut self, migrate: bool) -> Self {
         self.migrate = migrate;
         self
@@ -50,8 +51,8 @@ impl SqliteOptions {
     /// Opens a file. If it is missing, it is created, readable only by its owner.
     ///
     /// # Errors
-    /// If the file cannot be opened, is in memory, or its tables belong to a newer version of this
-    /// crate.
+    /// If the path is a URL or names an in-memory database, the file cannot be opened, or its
+    /// tables belong to a newer version of this crate.
     ///
     /// # Panics
     /// Outside of a tokio runtime.

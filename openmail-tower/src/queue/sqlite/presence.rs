@@ -1,8 +1,10 @@
-//! Knows which workers are alive, by locks that the operating system drops with their processes.
+//! Tracks which workers are alive, by locks that the operating system releases when their processes
+//! end.
 //!
 //! Next to the database `inbox.db` is a directory `inbox.db-workers` with one file for each worker.
 //! A worker locks its file for as long as it lives, so a file that can be locked belongs to a dead
-//! worker. On a file system without locks, a worker has no file, and only its leases decide.
+//! worker. On a file system without locks, a worker has no file, and its entries are taken over
+//! only once their leases have expired.
 
 use std::{
     collections::HashMap,

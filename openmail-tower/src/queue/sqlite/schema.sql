@@ -26,7 +26,7 @@ CREATE TABLE openmail_events (
   put_off_at INTEGER,
   held INTEGER NOT NULL DEFAULT 0,
   -- when it may be claimed: its next run, or the end of its lease; in milliseconds of the store's
-  -- clock, which is close to Unix time; this applies to all
+  -- clock, which is close to Unix time, as are all times here except signed_at
   due_at INTEGER NOT NULL,
   queued_at INTEGER NOT NULL,
   -- when it was done or buried

@@ -36,8 +36,8 @@ use super::{
     write::{Answer, Op, Page, Writer},
 };
 
-/// The number of dead letters changed in one transaction, during which no event can be
-/// acknowledged.
+/// The number of dead letters requeued, or held entries released, in one transaction, during which
+/// no event can be acknowledged.
 const PAGE: i64 = 500;
 
 /// A queue in an SQLite file.
@@ -49,8 +49,9 @@ const PAGE: i64 = 500;
 /// A new file is readable only by its owner. If the file is deleted or replaced while it is open,
 /// no further event is acknowledged; those already acknowledged still run. Back-offs and leases do
 /// not depend on the machine's clock, which may be set back or forward. Each worker locks a file in
-/// a directory next to the database, `inbox.db-workers` for `inbox.db`: when its process dies, the
-/// next worker takes over its entries at once. On a file system without locks, the leases decide.
+/// a directory next to the database, `inbox.db-workers` for `inbox.db`: when its process dies,
+/// another worker takes over its entries at once. On a file system without locks, its entries wait
+/// until their leases expire.
 ///
 /// Only the store's own tables are used: `openmail_events`, `openmail_counts`, `openmail_clock` and
 /// `openmail_migrations`. Clones share the store.
@@ -75,8 +76,8 @@ impl SqliteStore {
     /// Opens a file. The file and its tables are created if they are missing.
     ///
     /// # Errors
-    /// If the file cannot be opened, is in memory, or its tables belong to a newer version of this
-    /// crate.
+    /// If the path is a URL or names an in-memory database, the file cannot be opened, or its
+    /// tables belong to a newer version of this crate.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -118,8 +119,8 @@ impl SqliteStore {
         self.change(Op::Migrate).await.map(drop)
     }
 
-    /// Finishes pending writes, and closes the file. The store and its clones refuse everything
-    /// afterwards.
+    /// Finishes pending writes, and closes the file. Afterwards, every operation of the store and
+    /// its clones fails.
     pub async fn close(&self) {
         self.writer.close().await;
         self.readers.close().await;
@@ -173,7 +174,8 @@ impl SqliteStore {
 
     /// Takes over from dead workers.
     async fn take_over(&self) -> Result<u64, QueueError> {
-        // On a file system without locks, or if the directory cannot be read, the leases decide.
+        // On a file system without locks, or if the directory cannot be read, entries of dead
+        // workers wait until their leases expire.
         let Ok(dead) = self.locks(Dead::find).await else { return Ok(0) };
         let workers = dead.workers();
         if workers.is_empty() {

@@ -78,7 +78,7 @@ pub(super) enum Answer {
     Reports(Vec<DeadReport>),
     #[cfg(feature = "guard")]
     Counted(Counted),
-    /// It was not acknowledged, even if others were.
+    /// The operation failed, even if others of the same batch succeeded.
     Failed(QueueError),
 }
 

@@ -10,11 +10,11 @@ use crate::{
     telemetry::queue::{self as telemetry, Depth},
 };
 
-/// The interval at which they are refreshed: about as often as metrics are scraped.
+/// The interval at which the gauges are refreshed. Metrics are usually scraped about as often.
 const PERIOD: Duration = Duration::from_secs(15);
 
-/// Refreshes the gauges, each time with one query. The first time is at once, so that they exist as
-/// soon as the worker does.
+/// Refreshes the gauges, each time with one query. The first refresh is immediate, so that the
+/// gauges exist from the worker's start.
 pub(super) async fn refresh<St: QueueStore>(store: &St, limit: Duration) -> Infallible {
     if !telemetry::HAS_GAUGES {
         return pending().await;

@@ -40,7 +40,7 @@ struct Hold {
 
 #[derive(Debug)]
 enum Phase {
-    /// The service is not ready for it.
+    /// Claimed, and waiting until the service is ready.
     Waiting,
     Running {
         task: AbortHandle,
@@ -50,7 +50,7 @@ enum Phase {
     Settling,
 }
 
-/// The latest end of a lease, from now.
+/// Maximum duration of a lease: one year.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Returns the end of a lease that was requested at `asked`.
@@ -245,7 +245,7 @@ mod tests {
         let both = [lost.lease.clone(), settling.lease.clone()];
         leases.renewed(&both, &[EntryId(1), EntryId(2)], Instant::now(), LEASE);
         assert!(task.await.unwrap_err().is_cancelled());
-        assert!(!leases.settling_of(&lost.lease), "it is another's");
+        assert!(!leases.settling_of(&lost.lease), "it belongs to another worker");
         assert!(leases.settling_of(&settling.lease));
     }
 

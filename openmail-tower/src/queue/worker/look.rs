@@ -9,13 +9,14 @@ use crate::{
     telemetry::queue as telemetry,
 };
 
-/// The delay between two looks at a store that returned less than was asked for.
+/// Minimum delay before the next look at a store that returned fewer entries than were asked for.
 const SHORTEST: Duration = Duration::from_millis(10);
-/// The time for which a worker with little room waits for more, since a claim of one entry costs as
-/// much as a claim of many.
+/// The time for which a worker with few free slots waits for more of them to become free, since a
+/// claim of one entry costs as much as a claim of many.
 const GATHERING: Duration = Duration::from_millis(1);
-/// After a thorough look that left something out, the worker waits this many times its duration
-/// before the next. Thorough looks at a queue with a flooded inbox take at most a fifth of the time.
+/// After a thorough look that left entries out, the next thorough look begins after this many times
+/// its duration, or after the poll interval if that is shorter. Thorough looks at a queue with a
+/// flooded inbox take at most a fifth of the time.
 const REST: u32 = 4;
 /// Maximum delay.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -24,7 +25,8 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug)]
 pub(super) struct Look {
     at: Instant,
-    /// The time until which a worker with little room waits for more. `None` if it does not wait.
+    /// The time until which a worker with few free slots waits for more to become free. `None` if
+    /// it does not wait.
     gathers_until: Option<Instant>,
     /// The time from which a look may be thorough again.
     thorough_at: Instant,
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn little_room_waits_for_more_but_not_for_long() {
+    async fn waits_briefly_for_more_free_slots() {
         for is_plenty in [true, false] {
             let mut look = Look::now();
             assert!(look.gathers() && !look.is_due());
@@ -198,13 +200,13 @@ mod tests {
     }
 
     #[test]
-    fn no_wait_is_too_long() {
+    fn longest_delays_do_not_overflow() {
         assert!(look(None, Duration::MAX) > Duration::from_secs(3600));
         assert!(look(Some(Duration::MAX), Duration::MAX) > Duration::from_secs(3600));
     }
 
     #[test]
-    fn look_is_never_repeated_at_once_for_nothing() {
+    fn does_not_look_again_at_once_without_a_change() {
         assert!(!look(Some(Duration::ZERO), Duration::from_secs(1)).is_zero());
     }
 }

@@ -1,4 +1,4 @@
-//! What the queue knows about replies: that an outcome may contain some, and how they are sent.
+//! [`Replies`]: how a worker obtains the replies in an outcome, and sends them.
 
 use std::{fmt, future::Future, pin::Pin};
 
@@ -28,7 +28,7 @@ pub(crate) trait Replies: Send + Sync + 'static {
 /// The result of sending a reply.
 #[allow(dead_code, reason = "only a sender of replies constructs it")]
 pub(crate) enum Sent {
-    /// It was sent, now or before.
+    /// It was sent, by this attempt or an earlier one.
     Done,
     /// It was not sent. The error says whether and when to retry.
     Failed(HandlerError),

@@ -58,7 +58,7 @@ impl Reports {
     }
 
     /// Prepares the reports to send once the settlement of a run is stored. If a reply is sent
-    /// before it was reported as queued, its report waits for that one.
+    /// before it was reported as queued, the report that it was sent waits for the earlier report.
     pub(super) fn prepare(
         &self,
         role: Role,
@@ -66,7 +66,7 @@ impl Reports {
         settlement: &Settlement,
         replies: Option<&dyn Replies>,
     ) -> Prepared {
-        let told = watch::Sender::new(());
+        let reported = watch::Sender::new(());
         let reports = match (role, settlement) {
             (Role::Reply, _) => vec![about],
             (Role::Event, Settlement::Done { replies: new }) => {
@@ -79,13 +79,13 @@ impl Reports {
                 let reports: Vec<_> = new.iter().map(report).collect();
                 let mut queued = lock(&self.queued);
                 for report in &reports {
-                    queued.insert(report.key.clone(), told.subscribe());
+                    queued.insert(report.key.clone(), reported.subscribe());
                 }
                 reports
             }
             (Role::Event, _) => Vec::new(),
         };
-        Prepared { all: self.clone(), role, reports, told }
+        Prepared { all: self.clone(), role, reports, reported }
     }
 }
 
@@ -94,7 +94,7 @@ pub(super) struct Prepared {
     all: Reports,
     role: Role,
     reports: Vec<ReplyReport>,
-    told: watch::Sender<()>,
+    reported: watch::Sender<()>,
 }
 
 impl Prepared {
@@ -130,9 +130,9 @@ impl Prepared {
 
 impl Drop for Prepared {
     fn drop(&mut self) {
-        if self.told.receiver_count() > 0 {
-            let told = self.told.subscribe();
-            lock(&self.all.queued).retain(|_, queued| !queued.same_channel(&told));
+        if self.reported.receiver_count() > 0 {
+            let reported = self.reported.subscribe();
+            lock(&self.all.queued).retain(|_, queued| !queued.same_channel(&reported));
         }
     }
 }

@@ -28,23 +28,24 @@ use super::{drive, hook::Hook, replies::Replies, reports::Reports};
 /// | an [`Outcome`] | is done; if [unrouted](Self::drop_unrouted), a dead letter |
 /// | an error, a panic, a run that takes [too long](Self::run_timeout) | is retried after the [`Backoff`], and not before the error's [`delay`](crate::HandlerError::delay); after the last attempt, a dead letter |
 /// | a [permanent](crate::HandlerError::permanent) error | is a dead letter |
-/// | unavailable, in flight | runs again after a back-off that grows each time, without using an attempt; after [72 h](Self::max_age), a dead letter |
-/// | put off | runs again after the error's [`delay`](crate::HandlerError::delay), without using an attempt; after [30 days](Self::max_put_off), a dead letter |
+/// | [unavailable](crate::HandlerErrorKind::Unavailable), [in flight](crate::HandlerErrorKind::InFlight) | runs again after a back-off that grows each time, without using an attempt; after [72 h](Self::max_age), a dead letter |
+/// | [put off](crate::HandlerErrorKind::PutOff) | runs again after the error's [`delay`](crate::HandlerError::delay), without using an attempt; after [30 days](Self::max_put_off), a dead letter |
 ///
 /// A stored body that cannot be parsed also becomes a dead letter. The
 /// [`attempt`](VerifiedEvent::attempt) of an event is the number of its run, from 1.
 ///
 /// # Fairness
 /// One inbox uses at most its [share](Self::per_inbox) of the runs and half of the
-/// [memory](Self::memory), so that the mails of others start at once even if an agent is slow.
+/// [memory](Self::memory), so that events of other inboxes start at once even if one inbox's
+/// handler is slow.
 ///
 /// # Leases
 /// While an event runs, its lease is renewed. When a worker's process dies, the operating system or
 /// the database drops a lock that it held; other workers notice this and run its events again at
-/// once. Without such a lock, the events wait for the [lease](Self::lease) to expire. An event that
-/// was lost twice in a row may be what crashes the process. It then runs alone, and only runs that
-/// are lost while it runs alone count as attempts. As soon as the lease of a run is lost, or may
-/// have been lost, the run makes no further progress.
+/// once. Without such a lock, the events wait for the [lease](Self::lease) to expire. An event
+/// whose run was lost twice in a row may be the one that crashes the process. From then on it runs
+/// alone, and only runs that are lost while it runs alone count as attempts. As soon as the lease
+/// of a run is lost, or may have been lost, the run makes no further progress.
 #[derive(Clone)]
 #[must_use = "a worker does nothing until it is `run`"]
 pub struct Worker<St, E> {
@@ -71,7 +72,8 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// By default, a quarter of the runs is left to other inboxes.
+    /// Returns the limit of each inbox. By default, one inbox leaves a quarter of the runs to the
+    /// others.
     pub(super) fn inbox_limits(&self) -> InboxLimits {
         let share = self.concurrency - self.concurrency / 4;
         self.per_inbox.clone().unwrap_or_else(|| InboxLimits::all(share))
@@ -102,39 +104,40 @@ impl<St, E> Worker<St, E> {
     /// # Panics
     /// If it is 0.
     pub fn concurrency(mut self, events: usize) -> Self {
-        assert!(events > 0, "a worker runs at least one event at a time");
+        assert!(events > 0, "the concurrency must be at least 1");
         self.settings.concurrency = events;
         self
     }
 
-    /// Sets the maximum number of concurrent runs for each inbox. Further events of such an inbox
-    /// stay in the queue and hold up nobody else's. Default: three quarters of the
+    /// Sets the maximum number of concurrent runs for each inbox. Further events of an inbox stay
+    /// in the queue and do not delay those of other inboxes. Default: three quarters of the
     /// [`concurrency`](Self::concurrency).
     ///
     /// # Panics
     /// If it is 0.
     pub fn per_inbox(self, events: usize) -> Self {
-        assert!(events > 0, "a worker runs at least one event of an inbox at a time");
+        assert!(events > 0, "the limit for each inbox must be at least 1");
         self.inbox_limits(InboxLimits::all(events))
     }
 
-    /// Sets the maximum number of concurrent runs as a function of the inbox.
+    /// Sets the maximum number of concurrent runs for each inbox as a function of its id. Replaces
+    /// [`per_inbox`](Self::per_inbox).
     pub fn inbox_limits(mut self, limits: InboxLimits) -> Self {
         self.settings.per_inbox = Some(limits);
         self
     }
 
     /// Sets the maximum memory for the events that the worker holds, in bytes: their bodies, and
-    /// what is parsed from them. The worker claims no more than fits; an event that exceeds all of
-    /// it runs when there is no other. Default: 64 MiB.
+    /// what is parsed from them. The worker claims no more than fits. An event that alone exceeds
+    /// the maximum runs when the worker holds no other. Default: 64 MiB.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.settings.memory = bytes;
         self
     }
 
-    /// Sets the duration after which another worker may claim an event, if this one has neither
-    /// renewed its lease nor visibly died. The lease is renewed three times within it. Default: 30
-    /// s.
+    /// Sets the duration of a lease. If this worker does not renew it in time, another worker may
+    /// claim the event. A lease is renewed whenever a third of this duration has passed. Default:
+    /// 30 s.
     ///
     /// # Panics
     /// If it is less than a millisecond.
@@ -151,7 +154,7 @@ impl<St, E> Worker<St, E> {
     }
 
     /// Lets other events of a lane run before one that waits for a retry. Two events of a lane
-    /// still never run at the same time. Default: the lane waits, and its order holds.
+    /// still never run at the same time. Default: the lane waits, so its events keep their order.
     pub fn overtake_retries(mut self) -> Self {
         self.settings.policy = self.settings.policy.overtake_retries();
         self
@@ -171,9 +174,10 @@ impl<St, E> Worker<St, E> {
         self
     }
 
-    /// Sets how long an event or a reply may wait for a limit, counted from the first time, before it
-    /// becomes a dead letter. Such limits are a guard's rate or pause, and OpenMail's responses 401,
-    /// 402, 403 and 429. Default: 30 days.
+    /// Sets how long an event or a reply may wait for a limit, counted from the first time, before
+    /// it becomes a dead letter. Such limits are a guard's rate or pause, a suspended inbox, a
+    /// banned account, and OpenMail's responses 401, 402, 429 and 422 `storage_limit_exceeded`.
+    /// Default: 30 days.
     pub fn max_put_off(mut self, time: Duration) -> Self {
         self.settings.policy = self.settings.policy.max_put_off(time);
         self
@@ -186,14 +190,15 @@ impl<St, E> Worker<St, E> {
         self
     }
 
-    /// Sets how often to look for events without a notification: SQLite only notifies about changes
-    /// of the same process, PostgreSQL about all. Default: 1 s.
+    /// Sets the interval at which the worker looks for due events even without a notification.
+    /// SQLite notifies only about changes made by the same process, PostgreSQL about all changes.
+    /// Default: 1 s.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.settings.poll = interval;
         self
     }
 
-    /// Sets how long the keys of finished events are kept, and so how long a duplicate is
+    /// Sets how long the keys of events that are done are kept, and so how long a duplicate is
     /// recognised. OpenMail's attempts spread over about 7.5 min; the default also covers events
     /// that are delivered again by hand. Default: 24 h.
     pub fn keep(mut self, keep: Duration) -> Self {
@@ -214,7 +219,7 @@ impl<St, E> Worker<St, E> {
         self
     }
 
-    /// Sets the maximum duration of one call of the store, after which it counts as unreachable.
+    /// Sets the maximum duration of one call to the store, after which it counts as unreachable.
     /// Default: 10 s.
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.settings.store_timeout = timeout;
@@ -225,8 +230,9 @@ impl<St, E> Worker<St, E> {
     /// committed.
     ///
     /// It is called once for each, by one of the workers that have such a service. It is called
-    /// again only if the call failed or took longer than 30 s, or if its process died meanwhile.
-    /// Dead letters from before there was a service are reported as well.
+    /// again, after 60 s, only if the call failed or took longer than 30 s, if the store could not
+    /// record that it succeeded, or if the process died meanwhile. Dead letters from before the
+    /// service was set are reported as well.
     ///
     #[cfg_attr(feature = "queue-sqlite", doc = "```no_run")]
     #[cfg_attr(not(feature = "queue-sqlite"), doc = "```ignore")]
@@ -255,13 +261,14 @@ impl<St, E> Worker<St, E> {
         self
     }
 
-    /// Sets a service that is called for each reply that is queued, sent or put on hold, or fails
-    /// permanently, once that is committed.
+    /// Sets a service that is called when a reply has been queued, sent or put on hold, or has
+    /// failed permanently, once that change is committed.
     ///
-    /// The worker that changed the reply's state calls it, once: if its process is killed between the
-    /// commit and the call, that change is not reported. A worker reports that a reply was queued
-    /// before it reports anything else about it. A call that takes longer than 30 s is dropped. The
-    /// worker waits for these calls before it ends, and claims no more while many are in progress.
+    /// The worker that changed the reply's state calls it, once: if its process is killed between
+    /// the commit and the call, that change is not reported. A worker reports that a reply was
+    /// queued before it reports anything else about it. A call that takes longer than 30 s is
+    /// dropped. The worker waits for these calls before it ends, and claims no more while the
+    /// number of calls in progress exceeds the [`concurrency`](Self::concurrency).
     ///
     #[cfg_attr(all(feature = "api", feature = "queue-sqlite"), doc = "```no_run")]
     #[cfg_attr(not(all(feature = "api", feature = "queue-sqlite")), doc = "```ignore")]

@@ -21,8 +21,9 @@ use super::look::pause;
 /// given up.
 ///
 /// If the store is unreachable, this waits for it: the event has run, and losing the result would
-/// mean running it again. What the store refuses permanently is not repeated forever: it is tried
-/// again with a plain text, then as a dead letter, and then the lease is given up.
+/// mean running it again. A settlement that the store refuses permanently is not repeated forever:
+/// it is tried with its error reduced to ASCII, then as a dead letter, and then the lease is given
+/// up.
 pub(super) async fn settle<St: QueueStore>(
     store: &St,
     lease: &Lease,
@@ -66,8 +67,8 @@ fn settled(outcome: &'static str, settlement: &Settlement) -> Option<Settled> {
     }
 }
 
-/// Returns the same settlement without what a store might refuse, reduced further with each
-/// refusal.
+/// Returns a reduced form of the settlement that the store may accept: first with its error in
+/// ASCII, then as a dead letter. `None` after the third refusal.
 fn plain(settlement: Settlement, refusals: u32) -> Option<Settlement> {
     const UNKNOWN: &str = "the store refused to record the result of the run";
     let ascii = |text: String| -> String {

@@ -35,7 +35,7 @@ pub(super) enum Step {
     Settled(Lease, bool),
 }
 
-/// The worker is stopping.
+/// The deadlines of a worker that is stopping, and the number of runs it has cancelled.
 pub(super) struct Stop {
     /// When the runs in progress are cancelled.
     pub(super) cut_at: Instant,
