@@ -9,8 +9,9 @@ use crate::seam::retry_after;
 
 use super::error::{ApiError, ApiErrorKind};
 
-/// The maximum length of a code; anything longer is cut.
+/// Maximum length of a code, in characters; the rest is cut off.
 const CODE: usize = 64;
+/// Maximum length of a message, in characters; the rest is cut off.
 const MESSAGE: usize = 500;
 /// The delay before the next attempt if OpenMail is still processing a request with the same key.
 const SOON: Duration = Duration::from_secs(2);
@@ -27,7 +28,7 @@ struct Refusal {
 pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiError {
     let delay = retry_after(headers, SystemTime::now());
     let Ok(Refusal { error, message }) = serde_json::from_slice(body) else {
-        let detail = format!("{status}, and the response is not OpenMail's");
+        let detail = format!("{status}, with a response that is not OpenMail's");
         return ApiError::new(ApiErrorKind::Unavailable, detail)
             .answered(status, "", "")
             .after(delay)
@@ -68,7 +69,7 @@ fn kind(status: StatusCode, code: &str, message: &str) -> ApiErrorKind {
     }
     match status {
         StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY
-            if speaks_of_the_key(code, message) =>
+            if is_about_the_key(code, message) =>
         {
             // The first request with the key is still in progress; its result is not known yet.
             if is_in_progress(code, message) { Kind::Unavailable } else { Kind::KeyReused }
@@ -87,7 +88,7 @@ fn kind(status: StatusCode, code: &str, message: &str) -> ApiErrorKind {
 
 /// Returns whether an error is about the idempotency key. How OpenMail reports a key that was used
 /// with another body is not documented.
-fn speaks_of_the_key(code: &str, message: &str) -> bool {
+fn is_about_the_key(code: &str, message: &str) -> bool {
     [code, message].iter().any(|text| text.to_ascii_lowercase().contains("idempot"))
 }
 

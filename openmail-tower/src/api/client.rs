@@ -115,8 +115,8 @@ impl OpenMail {
         Self { http, key, base, timeout: Duration::from_secs(30) }
     }
 
-    /// Sets the maximum time for a request and its response, except for downloads. Each 256 KiB of
-    /// a mail that is sent adds 1 s. Default: 30 s.
+    /// Sets the maximum time for a request and its response, except for downloads. Sending a mail
+    /// adds 1 s for each 256 KiB. Default: 30 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -145,7 +145,7 @@ impl OpenMail {
         until: Instant,
     ) -> Result<Answer, ApiError> {
         *request.uri_mut() = url.as_str().parse::<Uri>().map_err(|error| {
-            ApiError::new(ApiErrorKind::Invalid, "it does not make a valid URL").caused_by(error)
+            ApiError::new(ApiErrorKind::Invalid, "its URL is not valid").caused_by(error)
         })?;
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, HeaderValue::from_static(USER));
@@ -193,7 +193,7 @@ impl OpenMail {
             } else {
                 ApiErrorKind::UnexpectedAnswer
             };
-            ApiError::new(kind, format!("{}, and the response is not OpenMail's", head.status))
+            ApiError::new(kind, format!("{}, with a response that is not OpenMail's", head.status))
                 .answered(head.status, "", "")
                 .caused_by(Shapeless { line: error.line(), column: error.column() })
                 .maybe_sent(true)

@@ -44,7 +44,7 @@ impl ApiKey {
     /// Creates a key from its text.
     ///
     /// # Errors
-    /// If the key is empty, or contains a blank, a quote or a character that cannot be sent.
+    /// If the key is empty, or contains a space, a quote or a character other than visible ASCII.
     pub fn new(text: impl AsRef<str>) -> Result<Self, ConfigError> {
         let text = text.as_ref();
         if text.trim().is_empty() {
@@ -186,7 +186,7 @@ pub enum ConfigErrorKind {
     /// The API key is not set, or is empty.
     #[error("OPENMAIL_API_KEY is not set; create a key in OpenMail's settings")]
     KeyMissing,
-    /// The API key contains a blank, a quote or a character that cannot be sent.
+    /// The API key contains a space, a quote or a character other than visible ASCII.
     #[error("the OpenMail API key contains a space, a quote or another character that no key has")]
     KeyMalformed,
     /// The API's URL is not an `http` or `https` URL, or contains credentials or a query.

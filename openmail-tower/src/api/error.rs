@@ -109,8 +109,9 @@ pub enum ApiErrorKind {
     Disk,
 }
 
-/// How long to wait if OpenMail does not say.
+/// How long to wait for a limit that ends soon, if OpenMail does not say.
 const WAIT: Duration = Duration::from_secs(60);
+/// The same, for a limit that lasts longer or that a person must lift.
 const WAIT_FOR_PEOPLE: Duration = Duration::from_secs(15 * 60);
 
 impl ApiErrorKind {
@@ -244,7 +245,7 @@ impl ApiError {
 
     /// Returns how long to wait before the next attempt: OpenMail's `Retry-After` (at most 24 h)
     /// or, for errors that make an event wait, 1 min or 15 min. `None` if waiting does not help, or
-    /// if the caller's back-off decides.
+    /// if the caller's own back-off applies.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.advice.delay
     }

@@ -14,7 +14,7 @@ use tower_service::Service;
 
 use super::address::is_public;
 
-/// Marks a request, in its extensions, whose URL comes from a response and not from the program.
+/// A request extension that marks a request whose URL comes from a response, not from the program.
 ///
 /// Such a request carries no API key. For it, the [`Client`](super::Client) of this crate connects
 /// to public addresses only. Another client should do the same: the text of the URL has been

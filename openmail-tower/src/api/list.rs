@@ -19,14 +19,16 @@ const PAGE: usize = 50;
 /// The number of entries by which each page overlaps the previous one, so that nothing is missed if
 /// up to this number of entries are removed in between.
 const OVERLAP: usize = 10;
+/// Maximum size of a response, in bytes.
 const ANSWER: usize = 32 * 1024 * 1024;
 
 impl OpenMail {
     /// Returns the threads of an inbox, newest first.
     ///
-    /// The list is read page by page as the stream is polled. Pages overlap, and duplicates are
-    /// skipped, so a list that grows or shrinks a little meanwhile is still read completely. To
-    /// skip duplicates, the stream remembers the ids it has yielded.
+    /// The list is read page by page as the stream is polled. Pages overlap by 10 entries, and
+    /// duplicates are skipped, so a list is still read completely if it grows, or if up to 10
+    /// entries are removed between two pages. To skip duplicates, the stream remembers the ids it
+    /// has yielded.
     ///
     /// # Errors
     /// If a page cannot be read, the stream yields the error and ends.

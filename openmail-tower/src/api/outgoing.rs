@@ -134,7 +134,7 @@ impl Outgoing {
             |text: &str, longest| text.len() <= longest || text.chars().count() <= longest;
         let addresses = [to].into_iter().chain(reply_to).chain(cc);
         if !addresses.into_iter().all(|address| is_address(address)) {
-            return invalid("a recipient must be a single bare address");
+            return invalid("each address must be a single address without a display name");
         }
         match subject {
             None if thread_id.is_none() => return invalid("a new mail needs a subject"),
@@ -168,7 +168,7 @@ impl Outgoing {
         self.check()?;
         if self.files.is_empty() {
             let body = serde_json::to_vec(&self.fields).map_err(|error| {
-                ApiError::new(ApiErrorKind::Invalid, "it cannot be written as JSON")
+                ApiError::new(ApiErrorKind::Invalid, "the mail cannot be written as JSON")
                     .caused_by(error)
             })?;
             return Ok(Prepared { content_type: "application/json".to_owned(), body: body.into() });

@@ -12,8 +12,9 @@ use super::{
     records::{AttachmentText, Thread},
 };
 
-/// The maximum size of a thread, whose messages all come in one response.
+/// Maximum size of a thread, in bytes. All its messages come in one response.
 const THREAD: usize = 32 * 1024 * 1024;
+/// Maximum size of a response with an attachment's text, in bytes.
 const TEXT: usize = 4 * 1024 * 1024;
 const ANSWER: usize = 64 * 1024;
 

@@ -27,7 +27,7 @@ impl Download {
     ///
     /// # Errors
     /// As for [`bytes`](Self::bytes), and [`Disk`](ApiErrorKind::Disk) if the file cannot be
-    /// written, for example because `dir` does not exist.
+    /// written, for example because `dir` does not exist or already has 1,000 files with this name.
     pub async fn save_in(self, dir: impl AsRef<Path>) -> Result<PathBuf, ApiError> {
         let dir = dir.as_ref().to_owned();
         let name = safe(self.attachment.filename.as_deref().unwrap_or_default());

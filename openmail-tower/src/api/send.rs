@@ -17,7 +17,7 @@ use super::{
 
 const KEY: usize = 255;
 const ANSWER: usize = 1024 * 1024;
-/// The rate, in bytes a second, at which the size of a mail adds to the time limit.
+/// The lowest upload rate, in bytes per second, that the time limit allows for.
 const SLOWEST: u64 = 256 * 1024;
 
 fn slow_upload(size: usize) -> Duration {
@@ -27,9 +27,10 @@ fn slow_upload(size: usize) -> Duration {
 impl OpenMail {
     /// Sends a mail from an inbox.
     ///
-    /// OpenMail sends one mail for each `idempotency_key` of the account, and remembers keys for 24
-    /// h. If you derive the key from what the mail is about, as in `order-4711-shipped`, a retry
-    /// with the same mail does not send it twice. A key has 1 to 255 visible ASCII characters.
+    /// OpenMail sends one mail for each `idempotency_key` of the account, and remembers keys for
+    /// 24 h. If you derive the key from what the mail is about, such as `order-4711-shipped`, a
+    /// retry with the same mail does not send it twice. A key has 1 to 255 visible ASCII
+    /// characters.
     ///
     /// # Errors
     /// If the mail breaks one of OpenMail's rules ([`Invalid`](ApiErrorKind::Invalid); nothing is
@@ -68,7 +69,7 @@ impl OpenMail {
         *request.method_mut() = Method::POST;
         request.headers_mut().insert("idempotency-key", key);
         request.headers_mut().insert(CONTENT_TYPE, content_type);
-        // A 2xx whose body is not OpenMail's came from a proxy.
+        // A large mail takes longer to upload.
         let limit = self.time_limit() + slow_upload(mail.body.len());
         self.json_within(limit, request, &url, ANSWER).await
     }

@@ -25,7 +25,8 @@ use crate::{
 /// ```
 ///
 /// The reply goes to the sender of the mail. If the inbox was only copied, the reply goes to the
-/// addresses in the mail's `To` header, and OpenMail copies the sender. `Debug` shows sizes only.
+/// addresses in the mail's `To` header, and OpenMail copies the sender. `Debug` shows sizes and
+/// settings, but no text.
 #[derive(Clone, PartialEq, Eq)]
 #[must_use = "a reply is sent only if the handler returns it"]
 pub struct Reply {
@@ -111,7 +112,9 @@ impl IntoOutcome for Vec<Reply> {
         let mut names = HashSet::new();
         if !self.iter().filter_map(|reply| reply.name.as_deref()).all(|name| names.insert(name)) {
             // They would have the same key, and the second one would never be sent.
-            return Err(HandlerError::failed("two replies of one run have the same name"));
+            return Err(HandlerError::failed(
+                "two replies of one run have the same name: give each its own",
+            ));
         }
         Ok(Outcome::Replies(Replies::new(self)))
     }

@@ -1,5 +1,6 @@
 //! The subject of a reply that has no thread.
 
+/// Maximum length of a subject that OpenMail accepts, in characters.
 const LONGEST: usize = 998;
 
 /// Returns `Re:` and the mail's subject, on one line.

@@ -53,7 +53,7 @@ impl Clock {
     }
 }
 
-/// A clock that shows the current time.
+/// Creates a clock that shows the time of this call, and stands still.
 impl Default for Clock {
     fn default() -> Self {
         Self::new(SystemTime::now())

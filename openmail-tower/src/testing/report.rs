@@ -119,7 +119,9 @@ impl AttemptError {
 /// Writes the error's text and those of its sources, separated by colons.
 impl fmt::Display for AttemptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(source) = &self.source else { return f.write_str("no answer in time") };
+        let Some(source) = &self.source else {
+            return f.write_str("no response within the time limit");
+        };
         write!(f, "{source}")?;
         let mut cause = source.source();
         while let Some(error) = cause {

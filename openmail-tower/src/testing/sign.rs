@@ -44,7 +44,7 @@ impl TestEvent {
     /// Returns the event as a handler receives it, without HTTP and without a signature.
     ///
     /// # Panics
-    /// If it is not an event because a required field was removed.
+    /// If the body is not an event, for example because a required field was removed.
     #[track_caller]
     pub fn verified(&self) -> VerifiedEvent {
         match VerifiedEvent::parse(self.to_bytes(), SystemTime::now()) {

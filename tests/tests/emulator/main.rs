@@ -123,7 +123,10 @@ async fn no_response_within_15_seconds_fails_and_drops_the_run() {
     let report = Emulator::new(secret()).deliver(service, [TestEvent::message_received()]).await;
     let [late, good] = &report.deliveries[0].attempts[..] else { panic!("{report:?}") };
     let error = late.status.as_ref().unwrap_err();
-    assert!(error.is_timeout() && error.to_string() == "no answer in time", "{error}");
+    assert!(
+        error.is_timeout() && error.to_string() == "no response within the time limit",
+        "{error}"
+    );
     assert_eq!(late.elapsed.as_secs(), 15);
     assert!(good.is_accepted() && report.all_accepted());
     assert_eq!(got.lock().unwrap()[1].after.as_secs(), 15 + 30);
