@@ -36,7 +36,7 @@ impl Agent {
     }
 }
 
-/// Handles mail to every inbox. The reply goes to the people of the thread.
+/// Handles mail to every inbox. The reply goes to the mail's sender.
 #[openmail_handler(event = "message.received")]
 async fn answer(
     mail: &MessageReceived,

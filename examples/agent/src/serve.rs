@@ -112,7 +112,7 @@ async fn serve<St: QueueStore>(
     let mut server = AbortOnDropHandle::new(tokio::spawn(server));
 
     let in_order = async {
-        // The sandbox stops afterwards in any case.
+        // Stops the sandbox when this block ends, even on an error.
         let _stop_sandbox = stop_sandbox.clone().drop_guard();
         tokio::select! {
             () = stop => {}
@@ -127,7 +127,7 @@ async fn serve<St: QueueStore>(
         stop_worker.cancel();
         let cut = worker.await?;
         if cut > 0 {
-            tracing::warn!(cut, "runs were cut off, they will run again");
+            tracing::warn!(cut, "runs were cancelled; their events will run again");
         }
         Ok(())
     };

@@ -89,8 +89,9 @@ fn variable(name: &str) -> anyhow::Result<Option<String>> {
 
 fn address(name: &str, port: u16) -> anyhow::Result<SocketAddr> {
     let Some(text) = variable(name)? else { return Ok(([127, 0, 0, 1], port).into()) };
-    text.parse()
-        .with_context(|| format!("{name} is {text:?}; set it to address:port, as 127.0.0.1:{port}"))
+    text.parse().with_context(|| {
+        format!("{name} is {text:?}; set it to address:port, such as 127.0.0.1:{port}")
+    })
 }
 
 /// Parses the URL of a store. Its scheme determines the kind of store.

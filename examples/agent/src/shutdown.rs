@@ -2,8 +2,8 @@
 
 use std::{future::Future, io};
 
-/// Completes on a signal. It listens from the call on, so that a signal before the first poll is
-/// not lost.
+/// Completes on a signal. It listens from the time of the call, so that a signal before the first
+/// poll is not lost.
 #[cfg(unix)]
 pub(crate) fn signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -28,7 +28,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tower::Layer;
 
-/// Longer than anything here takes, on any machine.
+/// Maximum wait: longer than any step takes, even on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What the two agents write: the same text each time, or different ones.
@@ -95,7 +95,7 @@ async fn converse(guard: GuardLayer, varies: bool) -> (usize, (Action, Rule)) {
             if stopped.lock().unwrap().is_some() && left == 0 {
                 return counts;
             }
-            // A store notifies of new entries, not of its last one.
+            // A store does not notify when its last entry is done, so this polls.
             sleep(Duration::from_millis(20)).await;
         }
     };

@@ -95,8 +95,8 @@ async fn status(State(Seen(counts)): State<Seen>) -> Json<Status> {
 }
 
 /// An ordinary axum handler. It only runs for signed events: without the layer, the extractor
-/// answers 500. OpenMail never sends an event again once it was answered with 2xx, so unknown
-/// events get that too.
+/// answers 500. Unknown events are answered with 2xx as well, so that OpenMail does not send them
+/// again.
 async fn receive(State(Seen(counts)): State<Seen>, event: VerifiedEvent) -> StatusCode {
     match event.event() {
         Event::MessageReceived(mail) => {
@@ -105,7 +105,7 @@ async fn receive(State(Seen(counts)): State<Seen>, event: VerifiedEvent) -> Stat
         }
         other => {
             counts.others.fetch_add(1, Ordering::Relaxed);
-            tracing::info!("{}", other.kind());
+            tracing::info!(event = %other.kind(), "nothing to do");
         }
     }
     StatusCode::NO_CONTENT
@@ -117,8 +117,8 @@ fn stop() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut interrupt = signal(SignalKind::interrupt()).expect("a handler of SIGINT");
-        let mut terminate = signal(SignalKind::terminate()).expect("a handler of SIGTERM");
+        let mut interrupt = signal(SignalKind::interrupt()).expect("cannot listen for SIGINT");
+        let mut terminate = signal(SignalKind::terminate()).expect("cannot listen for SIGTERM");
         async move {
             tokio::select! {
                 _ = interrupt.recv() => {}
@@ -128,6 +128,6 @@ fn stop() -> impl Future<Output = ()> + Send + 'static {
     }
     #[cfg(not(unix))]
     async {
-        tokio::signal::ctrl_c().await.expect("a handler of Ctrl-C");
+        tokio::signal::ctrl_c().await.expect("cannot listen for Ctrl-C");
     }
 }

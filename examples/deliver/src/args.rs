@@ -69,7 +69,7 @@ pub(crate) struct Deliver {
     /// The inbox it is about.
     #[arg(long, value_name = "ID")]
     pub(crate) inbox: Option<String>,
-    /// The conversation it belongs to.
+    /// The thread it belongs to.
     #[arg(long, value_name = "ID")]
     pub(crate) thread: Option<String>,
     /// The mail's sender.
@@ -81,7 +81,7 @@ pub(crate) struct Deliver {
     /// The mail's text.
     #[arg(long)]
     pub(crate) text: Option<String>,
-    /// A file with the event's JSON. Other options change their fields in it.
+    /// A file with the event's JSON. The other options replace the corresponding fields.
     #[arg(long, value_name = "PATH", conflicts_with = "event")]
     pub(crate) file: Option<PathBuf>,
     /// How many events to send.

@@ -14,7 +14,7 @@ use openmail_tower::testing::{Delivery, DeliveryAttempt};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// A run that takes longer gets a progress bar.
+/// The duration after which a progress bar is shown.
 const LONG: Duration = Duration::from_secs(2);
 
 pub(crate) struct Output {
@@ -48,8 +48,8 @@ impl Output {
         Self { json, started: Instant::now(), bar, tally: Mutex::default() }
     }
 
-    /// Writes one row. Its time and its event id have the form that they have in a receiver's log, so
-    /// that both, searched for one id and sorted, show everything that happened to an event.
+    /// Writes one row. Its time and event id have the same form as in a receiver's log, so that the
+    /// lines of both with one id, sorted, show everything that happened to that event.
     pub(crate) fn attempt(&self, delivery: &Delivery, attempt: &DeliveryAttempt) {
         let time = format!("{:.6}", Timestamp::now());
         let text = if self.json {
@@ -128,7 +128,7 @@ fn shown(wait: Duration) -> String {
     format!("{} s", wait.as_secs())
 }
 
-/// The reader may close the pipe at any line; the events are still delivered.
+/// Prints a line. If the reader has closed the pipe, the events are still delivered.
 pub(crate) fn line(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
@@ -179,7 +179,7 @@ struct Summary {
     attempts: usize,
     /// The number of responses with each status, and of each kind of failure.
     statuses: BTreeMap<String, usize>,
-    /// The times of the responses.
+    /// The response times, in milliseconds.
     ms: Option<Percentiles>,
 }
 

@@ -173,8 +173,8 @@ async fn finds_a_handler_slower_than_15_seconds() {
     });
     tokio::join!(
         finds(always, &[("setup.test", "503 (deadline_exceeded)")]),
-        finds(hangs, &[("slow", "no answer within 15 s")]),
-        finds(mails, &[("slow", "slower than 15 s with a mail")]),
+        finds(hangs, &[("slow", "no response within 15 s")]),
+        finds(mails, &[("slow", "a mail is not answered within 15 s")]),
     );
 }
 
@@ -314,8 +314,8 @@ async fn finds_a_failure_instead_of_a_refusal() {
         ("forgery", "an empty signature makes it fail (500)"),
         ("forgery", "a signature that is not ASCII makes it fail (500)"),
         ("forgery", "no signature makes it fail (500)"),
-        ("early", "a delivery without a signature is answered 500 before it has read the body"),
-        ("early", "a malformed signature is answered 500 before it has read the body"),
+        ("early", "a delivery without a signature is answered 500 before the endpoint"),
+        ("early", "a malformed signature is answered 500 before the endpoint"),
     ];
     finds(by_hand(strict), &fails).await;
 }
@@ -345,10 +345,10 @@ async fn finds_refusals_before_the_body_is_read() {
     let output = check(&serve(by_hand(headers_first)).await).await;
     let early = |what: &'static str| ("early", what);
     let wrong = [
-        early("a delivery without a signature is answered 401 before it has read the body"),
-        early("a delivery without a timestamp is answered 401 before it has read the body"),
-        early("a malformed signature is answered 401 before it has read the body"),
-        early("a stale delivery is answered 401 before it has read the body"),
+        early("a delivery without a signature is answered 401 before the endpoint"),
+        early("a delivery without a timestamp is answered 401 before the endpoint"),
+        early("a malformed signature is answered 401 before the endpoint"),
+        early("a stale delivery is answered 401 before the endpoint"),
     ];
     told(&output, &wrong);
     assert!(output.stdout.contains("?     early: a PUT is answered 405 before"), "{output:?}");

@@ -100,11 +100,11 @@ pub async fn run<St: QueueStore>(
         // The worker has panicked. Without it, events would be accepted and never run.
         ended = &mut worker => bail!("the worker has ended: {ended:?}"),
     };
-    // Events accepted until now may still be run.
+    // The worker stops last, since events that were just accepted may still run.
     drop(end);
     let cut = worker.await?;
     if cut > 0 {
-        tracing::warn!(cut, "some runs were cut off; they are run again");
+        tracing::warn!(cut, "runs were cancelled; their events will run again");
     }
     Ok(served?)
 }

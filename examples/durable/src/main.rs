@@ -57,7 +57,7 @@ async fn receive() -> anyhow::Result<()> {
             serve(store.clone(), layer).await?;
             store.close().await;
         }
-        other => anyhow::bail!("no example for {other:?}"),
+        other => anyhow::bail!("this example does not support {other:?}"),
     }
     Ok(())
 }

@@ -41,7 +41,8 @@ pub fn log() -> anyhow::Result<Option<SdkTracerProvider>> {
 /// # Errors
 /// If a recorder is already set.
 pub fn metrics() -> Result<PrometheusHandle, BuildError> {
-    // From the time of a health check to that of a thinking agent, and to a night in the queue.
+    // From the duration of a health check, through that of a slow agent, up to a night in the
+    // queue.
     const SECONDS: [f64; 12] =
         [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 3600.0, 28_800.0];
     const BYTES: [f64; 6] = [1e3, 1e4, 1e5, 1e6, 4e6, 8e6];

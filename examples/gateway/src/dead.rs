@@ -24,7 +24,7 @@ pub(crate) enum Dead {
     List,
     /// Shows a dead letter, and its event as it was signed.
     Show { id: i64 },
-    /// Retries dead letters, with all their attempts.
+    /// Retries dead letters. Each has the full number of attempts again.
     #[command(arg_required_else_help = true)]
     Retry {
         ids: Vec<i64>,
@@ -57,14 +57,14 @@ async fn act<St: QueueStore>(store: &St, command: Dead) -> anyhow::Result<()> {
             writeln!(out)?;
         }
         Dead::Retry { inbox: Some(inbox), .. } => {
-            writeln!(out, "{} to be tried again", store.requeue_inbox(&inbox).await?)?;
+            writeln!(out, "{} will be retried", store.requeue_inbox(&inbox).await?)?;
         }
         Dead::Retry { ids, inbox: None } => {
             for id in ids {
                 if !store.requeue(EntryId(id)).await? {
                     bail!("there is no dead letter {id}");
                 }
-                writeln!(out, "{id} to be tried again")?;
+                writeln!(out, "{id} will be retried")?;
             }
         }
         Dead::Drop { ids } => {

@@ -81,12 +81,12 @@ async fn serve<St: QueueStore>(
     serving.await??;
     match working.await? {
         0 => tracing::info!("stopped"),
-        cut => tracing::warn!("stopped; {cut} runs were cut off and will be retried"),
+        cut => tracing::warn!(cut, "stopped; runs were cancelled, and their events will run again"),
     }
     Ok(())
 }
 
-/// An invalid configuration changes nothing.
+/// Reloads the configuration. An invalid one changes nothing.
 async fn reload(agents: &mut Agents, fixed: &Fixed, config: &Path) {
     let path = config.to_owned();
     let reloaded = match spawn_blocking(move || Settings::load(&path)).await {
@@ -98,12 +98,12 @@ async fn reload(agents: &mut Agents, fixed: &Fixed, config: &Path) {
         Ok(settings) => {
             if settings.fixed != *fixed {
                 tracing::warn!(
-                    "changes of listen, queue, max_attempts, backoff and lane need a restart"
+                    "changes to listen, queue, max_attempts, backoff and lane need a restart"
                 );
             }
             tracing::info!(inboxes = settings.inboxes.len(), "configuration reloaded");
         }
-        Err(error) => tracing::error!("configuration not reloaded: {error:#}"),
+        Err(error) => tracing::error!(error = format!("{error:#}"), "configuration not reloaded"),
     }
 }
 

@@ -15,11 +15,11 @@ async fn wrong_configuration_is_refused_with_its_line() {
     let gateway = Gateway::new("");
     let inbox = |more: &str| format!("[[inbox]]\nid = \"A\"\nurl = \"http://a.test\"\n{more}");
     let cases = [
-        ("".into(), None, "no secret could sign"),
-        (inbox(""), Some(6), "no secret could sign for this inbox"),
-        ("[account]\nsecrets = []".into(), Some(6), "contains no secret"),
+        ("".into(), None, "no secret is configured"),
+        (inbox(""), Some(6), "no secret can verify this inbox's events"),
+        ("[account]\nsecrets = []".into(), Some(6), "`secrets` must contain"),
         ("[account]\nsecrets = [\n\"good\",\n\"\"]".into(), Some(8), "empty"),
-        ("[account]\nsecrets = [\"padded \"]".into(), Some(6), "white space"),
+        ("[account]\nsecrets = [\"padded \"]".into(), Some(6), "whitespace"),
         ("[account]\nsecrets = \"hush\"".into(), Some(6), "expected a sequence"),
         ("[account]\nsecrets = [\"env:NOT_SET_ANYWHERE\"]".into(), Some(6), "NOT_SET_ANYWHERE"),
         ("[account]\nsecrets = [\"file:no.such\"]".into(), Some(6), "no.such: No such file"),
@@ -34,10 +34,10 @@ async fn wrong_configuration_is_refused_with_its_line() {
         (
             format!("{OURS}[[inbox]]\nid = \"\"\nurl = \"http://a\""),
             Some(8),
-            "not the id of an inbox",
+            "id must not be empty",
         ),
         (format!("{OURS}[fallback]\nurl = \"ftp://a\""), Some(8), "http:// or https://"),
-        (format!("{OURS}[fallback]\nurl = \"http://me:pw@a\""), Some(8), "no user"),
+        (format!("{OURS}[fallback]\nurl = \"http://me:pw@a\""), Some(8), "must not contain a user"),
         ("lane = \"thread".into(), Some(5), "invalid"),
         (format!("lane = \"colour\"\n{OURS}"), Some(5), "unknown variant `colour`"),
         (format!("max_attempts = 0\n{OURS}"), Some(5), "nonzero"),
@@ -197,7 +197,7 @@ async fn event_without_an_inbox_stays_with_the_tenant_that_signed_it() {
         ] {
             assert_eq!(gateway.post(path, "whsec_a", body).await, 401, "{path} {body}");
         }
-        // The account's and B's event of the same id is no duplicate of what A has signed.
+        // An event with the same id that the account or B has signed is not a duplicate of A's.
         for (path, secret, agent) in [
             ("/webhooks/A", "whsec_a", &mut a),
             ("/webhooks", ACCOUNT, &mut rest),

@@ -92,7 +92,7 @@ async fn serve(
     let mut http = http1::Builder::new();
     // The layer limits the time for a body; the server must limit the time for a head.
     http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
-    // The layer bounds the memory of bodies; the buffers of connections are the server's to bound.
+    // The layer bounds the memory of bodies; the server must bound the buffers of its connections.
     http.max_buf_size(64 << 10);
 
     let graceful = GracefulShutdown::new();
@@ -113,8 +113,8 @@ async fn serve(
                     });
                 }
                 Err(error) => {
-                    // Out of file handles, for example: some become free as connections end.
-                    tracing::warn!(%error, "no connection accepted");
+                    // For example, no file handles are left. Some become free as connections end.
+                    tracing::warn!(%error, "failed to accept a connection");
                     sleep(Duration::from_secs(1)).await;
                 }
             },
@@ -123,7 +123,10 @@ async fn serve(
 
     drop(listener);
     if timeout(GRACE, graceful.shutdown()).await.is_err() {
-        tracing::warn!("{} connections cut off", connections.len());
+        tracing::warn!(
+            connections = connections.len(),
+            "connections were closed before they finished"
+        );
     }
 }
 
@@ -133,8 +136,8 @@ fn stop() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut interrupt = signal(SignalKind::interrupt()).expect("a handler of SIGINT");
-        let mut terminate = signal(SignalKind::terminate()).expect("a handler of SIGTERM");
+        let mut interrupt = signal(SignalKind::interrupt()).expect("cannot listen for SIGINT");
+        let mut terminate = signal(SignalKind::terminate()).expect("cannot listen for SIGTERM");
         async move {
             tokio::select! {
                 _ = interrupt.recv() => {}
@@ -144,6 +147,6 @@ fn stop() -> impl Future<Output = ()> + Send + 'static {
     }
     #[cfg(not(unix))]
     async {
-        tokio::signal::ctrl_c().await.expect("a handler of Ctrl-C");
+        tokio::signal::ctrl_c().await.expect("cannot listen for Ctrl-C");
     }
 }

@@ -9,7 +9,7 @@ pub fn events() -> EventRouter {
     EventRouter::new().handler(received).fallback(fallback)
 }
 
-/// An agent's work begins here. It may fail, take long, and be repeated.
+/// An agent's work begins here. It may fail, take a long time, and run again.
 #[openmail_handler(event = "message.received")]
 async fn received(mail: &MessageReceived, Attempt(attempt): Attempt) -> Result<(), HandlerError> {
     if mail.message.sender().is_none() {
@@ -22,5 +22,5 @@ async fn received(mail: &MessageReceived, Attempt(attempt): Attempt) -> Result<(
 /// Everything else.
 #[openmail_handler]
 async fn fallback(event: &VerifiedEvent) {
-    tracing::info!("{}", event.kind());
+    tracing::info!(event = %event.kind(), "nothing to do");
 }

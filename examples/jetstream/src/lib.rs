@@ -51,7 +51,7 @@ pub async fn run(
     };
     let (served, cut, ()) = tokio::join!(serving, work(consumer, events, stop.clone()), stopping);
     if cut > 0 {
-        tracing::warn!(cut, "events were cut off; they will run again");
+        tracing::warn!(cut, "runs were cancelled; their events will run again");
     }
     Ok(served?)
 }

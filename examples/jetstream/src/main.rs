@@ -27,7 +27,7 @@
 //! | the handler fails or panics | runs again after a random time of up to 2 s, 4 s, 8 s … 1 h, and not before the error's `delay`; it is given up after 20 runs |
 //! | the handler fails permanently, or the message is not an event | is given up at once |
 //! | it is given up | is logged as an error with its sequence number in the stream: `nats stream get OPENMAIL NUMBER` |
-//! | the handler takes long | keeps running: the server is told every 10 s that the run is in progress |
+//! | the handler takes a long time | keeps running: the server is notified every 10 s that the run is in progress |
 //! | this process dies, or loses its connection to the server | runs again after 30 s (`ack_wait`), here or in another process, so a handler may run twice. Give every effect that must not happen twice a key, such as `Idempotency-Key: <event_id>` for an answer, or put a `DedupeLayer` around the router |
 //! | the process is stopped | the process accepts no further events, and waits up to 30 s for those in progress; events that were just being fetched run elsewhere after `ack_wait` |
 //! | `nats-server` is killed | is not lost once it was acknowledged: it was written to the file system |
@@ -81,8 +81,8 @@ fn stop() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut interrupt = signal(SignalKind::interrupt()).expect("a handler of SIGINT");
-        let mut terminate = signal(SignalKind::terminate()).expect("a handler of SIGTERM");
+        let mut interrupt = signal(SignalKind::interrupt()).expect("cannot listen for SIGINT");
+        let mut terminate = signal(SignalKind::terminate()).expect("cannot listen for SIGTERM");
         async move {
             tokio::select! {
                 _ = interrupt.recv() => {}
@@ -92,6 +92,6 @@ fn stop() -> impl Future<Output = ()> + Send + 'static {
     }
     #[cfg(not(unix))]
     async {
-        tokio::signal::ctrl_c().await.expect("a handler of Ctrl-C");
+        tokio::signal::ctrl_c().await.expect("cannot listen for Ctrl-C");
     }
 }

@@ -17,8 +17,7 @@ use tower::Service;
 
 use crate::message;
 
-/// Maximum time to wait for the server's acknowledgement. `Endpoint` answers after 12 s at the
-/// latest.
+/// Maximum time to wait for the server's acknowledgement. `Endpoint` answers within 12 s.
 const ACK_LIMIT: Duration = Duration::from_secs(5);
 
 /// Resolves once the stream has stored the event: as done, or as a duplicate of a stored one. If
@@ -57,7 +56,9 @@ impl Service<VerifiedEvent> for Publish {
                 Ok(Ok(_)) => Ok(Outcome::Done),
                 Ok(Err(error)) => Err(HandlerError::unavailable(error)),
                 // It may still have been stored. The next delivery is then a duplicate.
-                Err(_) => Err(HandlerError::unavailable("no ack from JetStream in time")),
+                Err(_) => Err(HandlerError::unavailable(
+                    "JetStream did not acknowledge the event in time",
+                )),
             }
         })
     }

@@ -36,7 +36,7 @@ where
                 never = progress(&message, ack_wait / 3) => match never {},
             },
             Err(error) => {
-                tracing::error!("given up, since it is not an event: {error:#}");
+                tracing::error!(error = format!("{error:#}"), "not an event, given up");
                 AckKind::Term
             }
         };
@@ -61,7 +61,7 @@ async fn progress(message: &Message, interval: Duration) -> Infallible {
     loop {
         sleep(interval).await;
         if let Err(error) = message.ack_with(AckKind::Progress).await {
-            tracing::warn!("cannot report progress: {error}");
+            tracing::warn!(error = %error, "cannot report progress");
         }
     }
 }
@@ -70,32 +70,35 @@ async fn progress(message: &Message, interval: Duration) -> Infallible {
 /// the stream under their sequence number.
 fn answer(outcome: Result<Outcome, HandlerError>, delivered: u32) -> AckKind {
     let mut run = Run::attempt(delivered);
-    // The server counts all runs alike, and limits itself how long it keeps an event.
+    // The server counts all runs alike, and itself limits how long it keeps an event.
     run.releases = delivered.saturating_sub(1);
     match RetryPolicy::default().settlement(outcome, run) {
         Settlement::Retry { after, error: reason, .. }
         | Settlement::Release { after, reason }
         | Settlement::PutOff { after, reason, .. } => {
             let delay = after.min(MAX_AGE);
-            tracing::warn!(?delay, "will run again: {reason}");
+            tracing::warn!(?delay, reason, "the event will run again");
             AckKind::Nak(Some(delay))
         }
         Settlement::Bury { error } => {
-            tracing::error!("given up: {error}");
+            tracing::error!(error, "event given up");
             AckKind::Term
         }
         _ => AckKind::Ack,
     }
 }
 
-/// Reports until the server confirms: otherwise the event would run again.
+/// Reports the result up to 5 times, until the server confirms it: otherwise the event would run
+/// again.
 async fn settle(message: &Message, answer: AckKind) {
     let (limit, attempts, pause) = CONFIRM;
     for _ in 0..attempts {
         match timeout(limit, message.double_ack_with(answer)).await {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => tracing::warn!("not confirmed: {error}"),
-            Err(_) => tracing::warn!("not confirmed in time"),
+            Ok(Err(error)) => {
+                tracing::warn!(error = %error, "the server did not confirm the result")
+            }
+            Err(_) => tracing::warn!("the server did not confirm the result in time"),
         }
         sleep(pause).await;
     }

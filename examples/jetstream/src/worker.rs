@@ -17,8 +17,8 @@ use crate::run::run;
 /// Maximum number of concurrent runs.
 const CONCURRENCY: usize = 16;
 
-/// How long the server keeps a request for messages. After a lost connection, it takes up to 5 s
-/// more until the next request.
+/// How long the server keeps a request for messages. After a lost connection, the next request
+/// follows up to 5 s later.
 const PULL: Duration = Duration::from_secs(5);
 
 /// The delay before an unreachable server is asked again.

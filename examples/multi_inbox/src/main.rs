@@ -122,7 +122,7 @@ async fn lifecycle(kind: EventKind, inbox: InboxId, State(suspended): State<Susp
 /// Events that no handler names. Without a fallback they would also be answered 200.
 #[openmail_handler]
 async fn news(event: &VerifiedEvent) {
-    tracing::info!("{} needs nothing done", event.kind());
+    tracing::info!(event = %event.kind(), "nothing to do");
 }
 
 /// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the
@@ -131,8 +131,8 @@ fn stop() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut interrupt = signal(SignalKind::interrupt()).expect("a handler of SIGINT");
-        let mut terminate = signal(SignalKind::terminate()).expect("a handler of SIGTERM");
+        let mut interrupt = signal(SignalKind::interrupt()).expect("cannot listen for SIGINT");
+        let mut terminate = signal(SignalKind::terminate()).expect("cannot listen for SIGTERM");
         async move {
             tokio::select! {
                 _ = interrupt.recv() => {}
@@ -142,6 +142,6 @@ fn stop() -> impl Future<Output = ()> + Send + 'static {
     }
     #[cfg(not(unix))]
     async {
-        tokio::signal::ctrl_c().await.expect("a handler of Ctrl-C");
+        tokio::signal::ctrl_c().await.expect("cannot listen for Ctrl-C");
     }
 }

@@ -1,4 +1,5 @@
-//! Plays OpenMail's part, for those without an account: a secret, and a delivery signed with it.
+//! Stands in for OpenMail if there is no account: generates a secret and delivers an event signed
+//! with it.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -27,7 +28,7 @@ pub(crate) async fn run(listening: SocketAddr, secret: &str) {
     );
 }
 
-/// Returns an address to connect to: `0.0.0.0` and `[::]` are none.
+/// Returns an address to connect to: `0.0.0.0` and `[::]` cannot be connected to.
 fn reachable(listening: SocketAddr) -> SocketAddr {
     let ip = match listening.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

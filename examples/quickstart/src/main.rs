@@ -81,7 +81,7 @@ async fn listen() -> Result<TcpListener, Box<dyn Error>> {
             io::ErrorKind::AddrInUse => format!("{address} is in use; stop what listens there, or"),
             _ => format!("cannot listen on `{address}` ({error});"),
         };
-        format!("{what} set OPENMAIL_LISTEN to another host:port, as in 127.0.0.1:3000").into()
+        format!("{what} set OPENMAIL_LISTEN to another host:port, such as 127.0.0.1:3000").into()
     })
 }
 
@@ -91,8 +91,8 @@ fn stop() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut interrupt = signal(SignalKind::interrupt()).expect("a handler of SIGINT");
-        let mut terminate = signal(SignalKind::terminate()).expect("a handler of SIGTERM");
+        let mut interrupt = signal(SignalKind::interrupt()).expect("cannot listen for SIGINT");
+        let mut terminate = signal(SignalKind::terminate()).expect("cannot listen for SIGTERM");
         async move {
             tokio::select! {
                 _ = interrupt.recv() => {}
@@ -102,6 +102,6 @@ fn stop() -> impl Future<Output = ()> + Send + 'static {
     }
     #[cfg(not(unix))]
     async {
-        tokio::signal::ctrl_c().await.expect("a handler of Ctrl-C");
+        tokio::signal::ctrl_c().await.expect("cannot listen for Ctrl-C");
     }
 }

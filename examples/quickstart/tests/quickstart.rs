@@ -1,4 +1,4 @@
-//! The program as its first user meets it.
+//! The program as a new user runs it.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -151,7 +151,7 @@ async fn bad_secret_prints_one_line_with_its_variable() {
     let current = "OPENMAIL_WEBHOOK_SECRET";
     let previous = "OPENMAIL_WEBHOOK_SECRET_PREVIOUS";
     assert_one_line(&failure(&[(current, "")]).await, &[current, "empty"]);
-    assert_one_line(&failure(&[(current, "k\n")]).await, &[current, "white space"]);
+    assert_one_line(&failure(&[(current, "k\n")]).await, &[current, "whitespace"]);
     assert_one_line(&failure(&[(current, SECRET), (previous, " k")]).await, &[previous]);
 }
 

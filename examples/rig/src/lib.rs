@@ -61,7 +61,7 @@ pub async fn run(
     stop_worker.cancel();
     let cut = worker.await?;
     if cut > 0 {
-        tracing::warn!(cut, "runs were cut off, they will run again");
+        tracing::warn!(cut, "runs were cancelled; their events will run again");
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Longer than anything here takes, on any machine.
+/// Maximum wait: longer than any step takes, even on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What the model was asked.

@@ -84,7 +84,7 @@ fn secret(text: &str) -> Result<String, String> {
 fn api_key(text: &str) -> Result<String, String> {
     match text.chars().all(|c| c.is_ascii_graphic()) {
         true => Ok(text.to_owned()),
-        false => Err("an API key has no blanks and only ASCII characters".into()),
+        false => Err("an API key must consist of visible ASCII characters".into()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `/sandbox`: operations for which OpenMail has no API. Mail from outside, faults, suspensions,
+//! `/sandbox`: operations for which OpenMail has no API: mail from outside, faults, suspensions and
 //! deliveries.
 
 use axum::{
@@ -71,7 +71,7 @@ impl Outside {
                 let filename = field.file_name().unwrap_or_default().to_owned();
                 let content_type = field.content_type().map(str::to_owned);
                 let bytes = field.bytes().await.map_err(refuse)?;
-                // A form without a file has an empty one.
+                // If no file was chosen, a browser sends an empty one.
                 if !filename.is_empty() {
                     mail.files.push(new_file(filename, content_type, bytes));
                 }
@@ -99,7 +99,9 @@ impl Outside {
     /// Receives the mail. Returns the ids of the resulting mails, one for each inbox.
     pub(crate) fn send(self, app: &App) -> Answer<Vec<String>> {
         if !text::is_address(text::bare_address(&self.from)) {
-            return Err(Refusal::bad_request("\"from\" must be an address, perhaps with a name."));
+            return Err(Refusal::bad_request(
+                "\"from\" must be an address, optionally with a name.",
+            ));
         }
         let (to, cc) = (text::address_list(&self.to), text::address_list(&self.cc));
         let answered = match &self.reply_to_message {

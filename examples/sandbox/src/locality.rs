@@ -31,7 +31,9 @@ pub(crate) fn guard(router: Router, allow_remote: bool) -> Router {
 async fn local_only(request: Request<Body>, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>();
     if !peer.is_some_and(|Peer(peer)| peer.ip().to_canonical().is_loopback()) {
-        return refuse("this sandbox only answers its own machine; --allow-remote changes that");
+        return refuse(
+            "this sandbox answers only requests from its own machine (see --allow-remote)",
+        );
     }
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = hosts.next().and_then(|host| host.to_str().ok());

@@ -22,11 +22,11 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// The maximum time for requests in progress to finish once the server stops.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// In a response's extensions: closes the connection instead of sending it.
+/// A response extension that closes the connection instead of sending the response.
 #[derive(Debug, Clone)]
 pub(crate) struct Cut;
 
-/// In a request's extensions: the address of the client.
+/// A request extension with the address of the client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 

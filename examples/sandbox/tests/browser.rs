@@ -218,7 +218,7 @@ async fn form_error_is_shown_and_keeps_the_input() {
     for page in [page, page_of_files] {
         assert!(page.contains("role=\"alert\"") && page.contains("Order &lt;42&gt;"));
         assert!(page.contains("Where is it?") && page.contains("value=\"msg_7\""));
-        for chosen in ["automated\" selected", "\" selected>Not said", "false\" selected"] {
+        for chosen in ["automated\" selected", "\" selected>Not set", "false\" selected"] {
             assert!(page.contains(chosen), "{chosen}");
         }
     }

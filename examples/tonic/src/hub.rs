@@ -22,7 +22,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Done (200) means that the event was sent to at least one agent, not that it has arrived: what is
 /// in transit when a connection breaks is lost. If none listens, or all read too slowly, OpenMail
 /// retries (503), which it does for about seven minutes. For an agent that does not read, HTTP/2's
-/// window holds some mail, and its channel one more. To know that an agent has finished, let it
+/// window buffers some events, and its channel one more. To know that an agent has finished, let it
 /// confirm with a call that carries the `event_id`, and let this handler wait for that call. For
 /// agents that are offline for longer, put a queue in front.
 #[derive(Debug, Clone, Default)]
@@ -73,7 +73,8 @@ impl Hub {
         if join_all(sends).await.contains(&true) {
             Ok(())
         } else {
-            Err(HandlerError::failed("no agent takes the events of this inbox").after(RETRY_AFTER))
+            Err(HandlerError::failed("no agent is receiving the events of this inbox")
+                .after(RETRY_AFTER))
         }
     }
 

@@ -47,8 +47,8 @@ fn stop() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut interrupt = signal(SignalKind::interrupt()).expect("a handler of SIGINT");
-        let mut terminate = signal(SignalKind::terminate()).expect("a handler of SIGTERM");
+        let mut interrupt = signal(SignalKind::interrupt()).expect("cannot listen for SIGINT");
+        let mut terminate = signal(SignalKind::terminate()).expect("cannot listen for SIGTERM");
         async move {
             tokio::select! {
                 _ = interrupt.recv() => {}
@@ -58,6 +58,6 @@ fn stop() -> impl Future<Output = ()> + Send + 'static {
     }
     #[cfg(not(unix))]
     async {
-        tokio::signal::ctrl_c().await.expect("a handler of Ctrl-C");
+        tokio::signal::ctrl_c().await.expect("cannot listen for Ctrl-C");
     }
 }

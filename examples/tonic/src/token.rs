@@ -1,4 +1,4 @@
-//! The token that agents must present: the port is open to the internet, for OpenMail.
+//! The token that agents must present, since the port must be open to the internet for OpenMail.
 
 use std::{fmt, sync::Arc};
 

@@ -9,14 +9,14 @@ use tokio::{
     time::timeout,
 };
 
-/// Longer than anything here takes, on any machine.
+/// Maximum wait: longer than any step takes, even on a slow machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running program, killed on drop.
 pub(crate) struct Program {
     pub(crate) child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
-    /// The first thing that was sought on its standard error.
+    /// The address that was found in its standard error.
     pub(crate) address: String,
 }
 

@@ -14,17 +14,18 @@ use super::{
     probe::{Held, Probe, Prober, now},
 };
 
-/// Most endpoints accept a body of this size.
+/// A body size that most endpoints accept, in bytes.
 const SMALL: usize = 1 << 20;
-/// No endpoint needs to accept a body of this size.
+/// A body size that no endpoint needs to accept, in bytes.
 const LARGE: usize = 9 << 20;
 
 /// The minimum and the maximum time for which the last byte is held back.
 const SHORTEST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(5);
 
-const ADVICE: &str = "before it has read the body: a proxy makes that a 502, and nginx then sends \
-                      no deliveries for 10 s; read the rest, up to a limit, and answer then";
+const ADVICE: &str = "before the endpoint has read the body. A proxy turns that into a 502, and \
+                      nginx then sends no deliveries for 10 s. Read the rest of the body, up to a \
+                      limit, before answering";
 
 pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
     // An endpoint that is slow to answer this is slow to refuse as well.
@@ -65,7 +66,7 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
         }
     }
     if waits {
-        findings.good("early", "it reads the body before it refuses a delivery");
+        findings.good("early", "the endpoint reads the body before it refuses a delivery");
     }
 }
 

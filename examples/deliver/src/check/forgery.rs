@@ -53,8 +53,9 @@ fn forgeries(prober: &Prober) -> Vec<(&'static str, Probe)> {
     let timestamp = |time| Probe { timestamp: Some(HeaderValue::from(time)), ..good.clone() };
     let last = if text.ends_with('0') { "1" } else { "0" };
 
-    // Only a dot separates the timestamp from the body in what is signed. Here `old`, a dot, and
-    // "x." before the event is signed; the request reads as the time `old.x` and the event.
+    // What is signed is the timestamp, a dot and the body. Here the timestamp `old` and the body
+    // "x." + event are signed, but the request carries the timestamp `old.x` and the event, which
+    // gives the same signed bytes.
     let old = 1_000_000_000;
     let signed = prober.signed([b"x.", EVENT].concat().into(), old);
     let not_a_number = Probe {
@@ -64,7 +65,7 @@ fn forgeries(prober: &Prober) -> Vec<(&'static str, Probe)> {
     };
 
     vec![
-        ("a signature by another secret", forged(prober)),
+        ("a signature made with another secret", forged(prober)),
         (
             "a signature whose last digit is wrong",
             signature(&(text[..text.len() - 1].to_owned() + last)),

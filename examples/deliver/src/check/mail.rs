@@ -40,8 +40,8 @@ pub(super) async fn check(prober: &Prober, inbox: &str, findings: &mut Findings)
             return findings.wrong("mail", text);
         }
         Err(Silence::Late) => {
-            let text = "slower than 15 s with a mail: OpenMail hangs up then and delivers it \
-                        again; accept the event first, and handle it afterwards";
+            let text = "a mail is not answered within 15 s; OpenMail then hangs up and delivers \
+                        it again: accept the event first, and handle it afterwards";
             return findings.wrong("slow", text);
         }
         Err(Silence::Failed(error)) => return findings.wrong("mail", format!("a mail: {error}")),
@@ -60,8 +60,8 @@ pub(super) async fn check(prober: &Prober, inbox: &str, findings: &mut Findings)
     repeat(prober, inbox, findings).await;
 }
 
-/// One after another: an endpoint that recognises the mail does no work for it. A test event shows
-/// how long a request without work takes.
+/// Delivers a mail twice, one after the other: an endpoint that recognises the mail does no work
+/// the second time. A test event shows how long a request without work takes.
 async fn repeat(prober: &Prober, inbox: &str, findings: &mut Findings) {
     let [mut idle, mut first, mut again] = [const { Vec::new() }; 3];
     for _ in 0..ROUNDS {
@@ -97,8 +97,8 @@ async fn repeat(prober: &Prober, inbox: &str, findings: &mut Findings) {
         findings.unclear("duplicates", text);
     } else if again.saturating_sub(idle) > first.saturating_sub(idle) / 2 {
         let text = format!(
-            "it does not deduplicate, since a second delivery of a mail takes as long: {shown}; \
-             OpenMail may deliver twice, so remember the event_id"
+            "it does not deduplicate: a second delivery of a mail takes about as long as the first \
+             ({shown}); OpenMail may deliver an event twice, so remember its event_id"
         );
         findings.wrong("duplicates", text);
     } else {

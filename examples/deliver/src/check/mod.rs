@@ -16,7 +16,7 @@ use crate::{args::Check, client::client};
 use finding::Findings;
 use probe::Prober;
 
-/// Tries everything that is known to go wrong. Returns whether nothing did.
+/// Runs all checks. Returns whether none found a fault.
 pub(crate) async fn check(args: &Check) -> Result<bool, Box<dyn Error>> {
     // One connection for each request: an endpoint that refuses a body may close its connection,
     // which must not affect the next request.

@@ -128,7 +128,8 @@ impl Prober {
             }
             () = send => {}
         }
-        // Only the answer has a time limit: an endpoint that has stopped reading takes no more.
+        // Only the response has a time limit, since an endpoint that has stopped reading never
+        // takes the rest.
         let rest = async move {
             let _ = parts.send_data(last).await;
             drop(parts);
@@ -191,7 +192,7 @@ impl Answer {
     }
 }
 
-/// Such as `401 (signature_mismatch)`.
+/// Writes the status and the code, such as `401 (signature_mismatch)`.
 impl std::fmt::Display for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.status.as_str())?;
@@ -205,7 +206,7 @@ impl std::fmt::Display for Answer {
 impl std::fmt::Display for Silence {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Late => f.write_str("no answer within 15 s"),
+            Self::Late => f.write_str("no response within 15 s"),
             Self::Failed(error) => f.write_str(error),
         }
     }

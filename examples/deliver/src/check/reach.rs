@@ -16,7 +16,7 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) -> bool {
     let answer = match prober.send(prober.test_event()).await {
         Ok(answer) => answer,
         Err(Silence::Late) => {
-            let text = "there is no answer within 15 s, and OpenMail waits no longer: accept the \
+            let text = "there is no response within 15 s, and OpenMail waits no longer: accept the \
                         event first, and handle it afterwards";
             findings.wrong("slow", text);
             return false;
@@ -49,7 +49,8 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) -> bool {
     match answer.ahead() {
         Some(ahead) if ahead.abs() > SLACK => {
             let text = format!(
-                "by its Date header its clock is {}; beyond 300 s it would refuse every delivery",
+                "according to its Date header, its clock is {}; beyond 300 s, it would refuse \
+                 every delivery",
                 off(ahead)
             );
             findings.unclear("clock", text);
@@ -94,8 +95,9 @@ async fn refused(prober: &Prober, answer: &Answer) -> (&'static str, String) {
     };
     if same && answer.status.is_client_error() {
         let text = format!(
-            "wrong secret: what is signed with ours is answered {answer}, as is a forgery; copy \
-             the secret from OpenMail's webhook settings again, without blanks around it"
+            "wrong secret: a delivery signed with the given secret is answered {answer}, the same \
+             as a forged one; copy the secret from OpenMail's webhook settings again, without \
+             spaces around it"
         );
         return ("secret", text);
     }

@@ -29,8 +29,8 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
         Ok(answer) => findings.wrong(
             "raw body",
             format!(
-                "a signed body with unusual blanks and escapes is answered {answer}: verify the \
-                 bytes as they came, not JSON that was parsed and serialised again"
+                "a signed body with unusual whitespace and escapes is answered {answer}: verify \
+                 the bytes as they arrived, not JSON that was parsed and serialised again"
             ),
         ),
         Err(error) => findings.wrong("raw body", format!("unusual JSON: {error}")),

@@ -73,7 +73,7 @@ pub(crate) fn mail(id: &str, subject: &str) -> Value {
     })
 }
 
-/// Polls another process or its database until `what` holds, for 30 s at least.
+/// Polls another process or its database until `what` holds, for at least 30 s.
 pub(crate) async fn until(what: impl AsyncFn() -> bool) {
     for _ in 0..3000 {
         if what().await {
@@ -81,5 +81,5 @@ pub(crate) async fn until(what: impl AsyncFn() -> bool) {
         }
         sleep(Duration::from_millis(10)).await;
     }
-    panic!("it does not come");
+    panic!("the condition did not hold in time");
 }

@@ -95,20 +95,20 @@ impl Settings {
         for inbox in file.inboxes {
             let id = inbox.id.get_ref();
             if id.is_empty() {
-                return Err(source.error(&inbox.id, "this is not the id of an inbox"));
+                return Err(source.error(&inbox.id, "an inbox's id must not be empty"));
             }
             if !ids.insert(id.clone()) {
                 return Err(source.error(&inbox.id, format!("there are two inboxes `{id}`")));
             }
             if inbox.secrets.is_none() && account.is_none() {
-                let reason = "no secret could sign for this inbox: it has no secrets, and there is \
-                              no [account]";
+                let reason = "no secret can verify this inbox's events: give it `secrets`, or add \
+                              an [account]";
                 return Err(source.error(&inbox.id, reason));
             }
             inboxes.push(source.inbox(inbox)?);
         }
         if account.is_none() && inboxes.is_empty() {
-            let reason = "no secret could sign: there is neither an [account] nor an [[inbox]]";
+            let reason = "no secret is configured: add an [account] or an [[inbox]] with `secrets`";
             return Err(ConfigError::new(path, reason));
         }
         let fallback = file
@@ -129,8 +129,8 @@ impl<'p> Source<'p> {
         let text = fs::read_to_string(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => ConfigError::new(
                 path,
-                "there is no such file; --config names another \
-                 (examples/gateway/gateway.toml is one to begin with)",
+                "the file does not exist; name another with --config (start with a copy of \
+                 examples/gateway/gateway.toml)",
             ),
             _ => ConfigError::new(path, error),
         })?;
@@ -180,7 +180,7 @@ impl<'p> Source<'p> {
         sources: &Spanned<Vec<Spanned<SecretSource>>>,
     ) -> Result<Secrets, ConfigError> {
         let Some((first, others)) = sources.get_ref().split_first() else {
-            return Err(self.error(sources, "it contains no secret"));
+            return Err(self.error(sources, "`secrets` must contain at least one secret"));
         };
         let first = Secrets::new(self.secret(first)?);
         others.iter().try_fold(first, |all, other| Ok(all.and(self.secret(other)?)))
@@ -202,7 +202,8 @@ impl<'p> Source<'p> {
     }
 }
 
-/// The newline at the end of a file was added by an editor and does not belong to the secret.
+/// Reads a file without the newline at its end, which an editor added and which is not part of the
+/// secret.
 fn read_line(path: &Path) -> io::Result<String> {
     let mut text = fs::read_to_string(path)?;
     if text.ends_with('\n') {

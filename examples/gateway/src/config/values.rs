@@ -6,7 +6,7 @@ use axum::http::Uri;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, de};
 
-/// A duration that is not 0, as in `"1m 30s"`.
+/// A duration that is not 0, such as `"1m 30s"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Length(pub(super) Duration);
 
@@ -101,7 +101,7 @@ impl TryFrom<String> for Queue {
         }
         match text.strip_prefix("sqlite://") {
             Some(path) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
-            _ => Err("a queue is sqlite://FILE or postgres://HOST/DATABASE"),
+            _ => Err("this is not sqlite://FILE or postgres://HOST/DATABASE"),
         }
     }
 }
@@ -137,11 +137,11 @@ impl TryFrom<String> for Url {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let url: Uri = text.parse().map_err(|error| format!("this is not a URL: {error}"))?;
         if !matches!(url.scheme_str(), Some("http" | "https")) {
-            return Err("a URL begins with http:// or https://".into());
+            return Err("a URL must begin with http:// or https://".into());
         }
         match url.authority() {
             Some(host) if !host.host().is_empty() && !host.as_str().contains('@') => Ok(Self(url)),
-            _ => Err("a URL names a host, and no user".into()),
+            _ => Err("a URL must contain a host, and must not contain a user".into()),
         }
     }
 }
@@ -157,7 +157,7 @@ impl TryFrom<String> for Listen {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         match text.rsplit_once(':') {
             Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(Self(text)),
-            _ => Err("this is not host:port, as in 127.0.0.1:3000"),
+            _ => Err("this is not host:port, such as 127.0.0.1:3000"),
         }
     }
 }

@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     dead_code,
     unused_imports,
-    reason = "tests; not every file of them uses all"
+    reason = "test helpers; not every test file uses all of them"
 )]
 
 mod agent;
@@ -27,7 +27,7 @@ pub(crate) const ACCOUNT: &str = "whsec_account";
 /// Long enough for any machine: only a hang reaches the limit.
 pub(crate) async fn in_time<T>(what: &str, wait: impl Future<Output = T>) -> T {
     let limit = Duration::from_secs(120);
-    tokio::time::timeout(limit, wait).await.unwrap_or_else(|_| panic!("never: {what}"))
+    tokio::time::timeout(limit, wait).await.unwrap_or_else(|_| panic!("timed out: {what}"))
 }
 
 pub(crate) fn client() -> Client {

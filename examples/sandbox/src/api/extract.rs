@@ -74,7 +74,7 @@ impl FromRequestParts<App> for Page {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Refusal> {
         let Query(query): Query<PageQuery> = Query::try_from_uri(&parts.uri)
-            .map_err(|_| Refusal::bad_request("limit and offset are whole numbers."))?;
+            .map_err(|_| Refusal::bad_request("limit and offset must be whole numbers."))?;
         let limit = query.limit.unwrap_or(50).clamp(1, 100);
         Ok(Self { limit, offset: query.offset.unwrap_or(0) })
     }

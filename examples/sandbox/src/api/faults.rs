@@ -15,7 +15,8 @@ use crate::{
 
 pub(super) async fn inject(State(app): State<App>, request: Request, next: Next) -> Response {
     let is_send = request.method() == Method::POST && request.uri().path().ends_with("/send");
-    // Checked first: taking a fault is a change, and every change updates the page.
+    // Checked without a change first: taking a fault is a change, which would update the page for
+    // every request.
     if app.state.read(|data| data.faults.requests.is_none()) {
         return next.run(request).await;
     }

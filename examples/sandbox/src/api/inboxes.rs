@@ -60,9 +60,9 @@ pub(crate) fn webhook_url(text: Option<String>) -> Result<Option<String>, Refusa
 
 fn check_name(name: Option<&str>) -> Result<(), Refusal> {
     match name {
-        Some(name) if name.chars().count() > 200 || name.contains(['<', '>', '\r', '\n']) => {
-            Err(Refusal::bad_request("displayName has up to 200 characters, no < and no >."))
-        }
+        Some(name) if name.chars().count() > 200 || name.contains(['<', '>', '\r', '\n']) => Err(
+            Refusal::bad_request("displayName must have at most 200 characters, and no < or >."),
+        ),
         _ => Ok(()),
     }
 }
@@ -78,7 +78,7 @@ fn address(app: &App, data: &Data, new: &New) -> Result<String, Refusal> {
         || !name.ends_with(ends)
     {
         return Err(Refusal::bad_request(
-            "mailboxName has 3 to 30 letters, digits, dots, dashes and underscores.",
+            "mailboxName must have 3 to 30 letters, digits, dots, dashes or underscores.",
         ));
     }
     let Some(domain) = &new.domain else { return Ok(format!("{name}@{}", app.domain)) };

@@ -50,7 +50,7 @@ fn list(app: &App, holder: &Holder, find: Find, id: &str) -> Answer {
 fn create(app: &App, holder: &Holder, find: Find, id: &str, new: New) -> Answer<Created> {
     holder.account_only()?;
     if new.name.as_ref().is_some_and(|name| name.chars().count() > 255) {
-        return Err(Refusal::bad_request("name has up to 255 characters."));
+        return Err(Refusal::bad_request("name must have at most 255 characters."));
     }
     let key = app.state.change(|data| {
         let (pod, inbox) = find(data, id)?;

@@ -45,8 +45,8 @@ pub(super) async fn messages(
     page: Page,
     filter: Result<Query<MessageFilter>, axum::extract::rejection::QueryRejection>,
 ) -> Answer {
-    let Query(filter) =
-        filter.map_err(|_| Refusal::bad_request("direction is \"inbound\" or \"outbound\"."))?;
+    let Query(filter) = filter
+        .map_err(|_| Refusal::bad_request("direction must be \"inbound\" or \"outbound\"."))?;
     app.state.read(|data| {
         holder.inbox(data, &id)?;
         let wanted = |it: &Direction| filter.direction.is_none_or(|wanted| wanted == *it);
@@ -66,7 +66,7 @@ pub(super) async fn threads(
     filter: Result<Query<ThreadFilter>, axum::extract::rejection::QueryRejection>,
 ) -> Answer {
     let Query(filter) =
-        filter.map_err(|_| Refusal::bad_request("is_read is \"true\" or \"false\"."))?;
+        filter.map_err(|_| Refusal::bad_request("is_read must be \"true\" or \"false\"."))?;
     app.state.read(|data| {
         holder.inbox(data, &id)?;
         let wanted = |it: &&Thread| filter.is_read.is_none_or(|wanted| wanted == it.is_read);

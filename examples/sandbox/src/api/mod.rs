@@ -29,7 +29,7 @@ pub(crate) use inboxes::webhook_url;
 
 /// The largest request without files: `bodyHtml` has up to 500,000 characters.
 const BODY_LIMIT: usize = 4 << 20;
-/// The largest request with files: OpenMail takes 25 MB of them.
+/// Maximum size of a request with files, in bytes: OpenMail accepts 25 MiB of files.
 pub(crate) const FILES_LIMIT: usize = 26 << 20;
 /// The maximum time for a request.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(60);

@@ -32,7 +32,9 @@ impl Change {
             text.iter().flatten().any(|text| text.chars().count() > 255)
         };
         match long(&self.client_id) || long(&self.name) {
-            true => Err(Refusal::bad_request("clientId and name have up to 255 characters.")),
+            true => {
+                Err(Refusal::bad_request("clientId and name must have at most 255 characters."))
+            }
             false => Ok(()),
         }
     }

@@ -23,7 +23,7 @@ pub(super) async fn send(
     let key = request.headers().get("idempotency-key");
     let key = key.and_then(|value| value.to_str().ok()).map(str::to_owned);
     if key.as_ref().is_some_and(|key| key.len() > 255) {
-        return Err(Refusal::bad_request("An Idempotency-Key has up to 255 characters."));
+        return Err(Refusal::bad_request("An Idempotency-Key must have at most 255 characters."));
     }
     let draft = read_draft(request, &app).await?;
     let (answer, deliveries) = app.state.change(|data| {

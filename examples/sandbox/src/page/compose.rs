@@ -1,4 +1,4 @@
-//! The forms for writing a mail as a person outside.
+//! The forms for writing a mail as someone outside.
 
 use maud::{Markup, html};
 
@@ -17,11 +17,11 @@ const CATEGORIES: [(&str, &str); 7] = [
     ("bounce", "Bounce"),
     ("spam", "Spam"),
     ("malicious", "Malicious"),
-    ("", "Not said"),
+    ("", "Not set"),
 ];
 const VERDICTS: [(&str, &str); 4] =
-    [("clean", "Clean"), ("spam", "Spam"), ("malicious", "Malicious"), ("", "Not said")];
-const REPLYABLE: [(&str, &str); 3] = [("true", "Yes"), ("false", "No"), ("", "Not said")];
+    [("clean", "Clean"), ("spam", "Spam"), ("malicious", "Malicious"), ("", "Not set")];
+const REPLYABLE: [(&str, &str); 3] = [("true", "Yes"), ("false", "No"), ("", "Not set")];
 
 pub(super) fn page(view: &View<'_>, draft: Option<&Outside>, error: Option<&str>) -> Markup {
     let to = view.inbox.map_or("", |inbox| &inbox.address);
@@ -32,7 +32,7 @@ pub(super) fn page(view: &View<'_>, draft: Option<&Outside>, error: Option<&str>
                 div {
                     a class="back" href="/" { "← All threads" }
                     h1 { "New mail" }
-                    p class="muted" { "Write as a person outside would, with any sender." }
+                    p class="muted" { "Write as someone outside would, from any address." }
                 }
                 @if let Some(error) = error { p class="notice bad" role="alert" { (error) } }
                 form class="box stack" method="post" action="/page/mail"

@@ -191,7 +191,7 @@ fn empty(view: &View<'_>) -> Markup {
                     }
                     li {
                         h2 { "Write a mail" }
-                        p { "Write as a person outside would. The agent's reply appears below the mail." }
+                        p { "Write as someone outside would. The agent's reply appears below the mail." }
                         p { a class="button primary" href="/?view=compose" { "New mail" } }
                     }
                 }

@@ -31,8 +31,8 @@ pub(super) fn render(view: &View<'_>) -> Markup {
                 section {
                     h2 { "Deliveries" }
                     p class="muted" {
-                        "Each attempt to deliver a mail shows here: what the receiver answered, \
-                         what that means, and when the next one is due."
+                        "Each attempt to deliver a mail appears here: how the receiver responded, \
+                         what that means, and when the next attempt is due."
                     }
                 }
             }
@@ -56,7 +56,7 @@ fn of_mail(view: &View<'_>, mail: &Mail) -> Markup {
     if deliveries.is_empty() {
         return html! {
             p class="muted" {
-                "The inbox had no webhook when this mail came. "
+                "The inbox had no webhook when this mail arrived. "
                 a href="/?view=settings" { "Set its URL" } ", then send the mail again."
             }
         };
@@ -101,7 +101,7 @@ fn one_attempt(delivery: &Delivery, attempt: &Attempt) -> Markup {
     let class = if attempt.is_accepted() { "attempt good" } else { "attempt bad" };
     let result = match (attempt.status, &attempt.failure) {
         (Some(status), _) => status.to_string(),
-        (None, _) => "No answer".to_owned(),
+        (None, _) => "No response".to_owned(),
     };
     html! {
         li class=(class) {
@@ -127,7 +127,9 @@ fn request(delivery: &Delivery, attempt: &Attempt) -> Markup {
         .and_then(|body| serde_json::to_string_pretty(&body));
     html! {
         details class="request" id={ "request-" (delivery.id) "-" (attempt.number) } {
-            summary { "Request and answer" span class="hidden" { " of attempt " (attempt.number) } }
+            summary {
+                "Request and response" span class="hidden" { " of attempt " (attempt.number) }
+            }
             div class="stack" {
                 pre class="code" tabindex="0" {
                     "POST " (delivery.url) "\n"

@@ -71,7 +71,7 @@ impl Data {
     pub(crate) fn delete_pod(&mut self, id: &str) -> Result<(), Refusal> {
         let Pod { id, is_default, .. } = self.pod(id)?.clone();
         if is_default {
-            return Err(Refusal::conflict("default_pod", "The default pod stays."));
+            return Err(Refusal::conflict("default_pod", "The default pod cannot be deleted."));
         }
         if self.inboxes.values().any(|inbox| inbox.pod_id == id) {
             return Err(Refusal::conflict("pod_not_empty", "The pod still has inboxes."));

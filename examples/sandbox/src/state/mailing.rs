@@ -133,7 +133,8 @@ impl Data {
         let kept: usize = self.files.values().map(Bytes::len).sum();
         let more: usize = files.iter().map(|file| file.bytes.len()).sum();
         if kept.saturating_add(more) > STORAGE {
-            let message = "The sandbox keeps 512 MB of attachments; delete an inbox first.";
+            let message =
+                "The sandbox keeps at most 512 MiB of attachments; delete an inbox to make room.";
             return Err(Refusal::unprocessable("storage_limit_exceeded", message));
         }
         let attachments = files.into_iter().map(|file| {

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-/// A status and a code as OpenMail uses them, with a sentence for people.
+/// A status and a code as OpenMail uses them, with a human-readable message.
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,

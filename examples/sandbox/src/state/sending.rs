@@ -112,7 +112,7 @@ impl Data {
     ) -> Result<Sent, Refusal> {
         let inbox = self.inbox(inbox)?.clone();
         let key = key.filter(|key| !key.is_empty()).ok_or_else(|| {
-            let message = "A send needs the header Idempotency-Key.";
+            let message = "A request to send needs the header Idempotency-Key.";
             Refusal::new(StatusCode::BAD_REQUEST, "missing_idempotency_key", message)
         })?;
         draft.check()?;

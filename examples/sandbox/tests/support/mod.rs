@@ -24,7 +24,7 @@ use tokio::{
     time::timeout,
 };
 
-/// Longer than anything here takes, on any machine.
+/// Maximum wait: longer than any step takes, even on a slow machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A sandbox, stopped at the end of the test.
@@ -53,7 +53,7 @@ impl Local {
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             let stop = async { drop(stopped.await) };
-            sandbox.serve(stop).await.expect("it ends well");
+            sandbox.serve(stop).await.expect("it ends without an error");
         });
         let client = Client::builder()
             .no_proxy()
@@ -135,7 +135,7 @@ impl Local {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(PATIENCE, wait).await.expect("the deliveries come to be as wanted")
+        timeout(PATIENCE, wait).await.expect("the deliveries reach the wanted state")
     }
 }
 
