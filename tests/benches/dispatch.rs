@@ -19,8 +19,8 @@ use tower::Service;
 
 const ROUNDS: usize = 41;
 const MILLION: usize = 1_000_000;
-/// The number of inboxes whose events arrive in turn: few, whose entries stay in the cache, and too
-/// many for that.
+/// The number of inboxes whose events arrive in turn: few enough that their entries stay in the
+/// cache, and too many for that.
 const TRAFFIC: [(usize, &str); 2] = [(1_000, "1,000"), (20_000, "20,000")];
 
 #[openmail_handler(event = "message.received")]
@@ -43,7 +43,7 @@ fn id(number: usize) -> String {
     format!("inb_{:016x}", (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
 
-/// Returns events of `busy` of the `inboxes` that are bound, spread over all of them, in turn.
+/// Returns events of `busy` inboxes in turn, spread evenly over the `inboxes` that are bound.
 fn events(inboxes: usize, busy: usize) -> impl FnMut() -> VerifiedEvent {
     let stride = (inboxes / busy).max(1);
     let mail = |number: usize| {
@@ -119,7 +119,7 @@ fn main() {
 
         let none = figures[0].time;
         let one = figures[1].time.saturating_sub(none);
-        let mut table = Table::new(["router", "median", "the router's own", "× 1 inbox"]);
+        let mut table = Table::new(["router", "median", "router overhead", "× 1 inbox"]);
         for figure in figures {
             let own = figure.time.saturating_sub(none);
             let ratio = format!("{:.2}", own.as_secs_f64() / one.as_secs_f64());

@@ -1,4 +1,4 @@
-//! What a guard costs a mail, counted in memory.
+//! Measures the time that a guard adds to each mail, with its counts in memory.
 //!
 //! `cargo bench -p openmail-tests --bench guard`
 
@@ -73,7 +73,7 @@ fn main() {
         let senders = (0..100).map(|number| format!("*.blocked{number}.example"));
         GuardLayer::default().block(senders).expect("good patterns")
     };
-    let mut table = Table::new(["text", "guard", "median", "the guard's own"]);
+    let mut table = Table::new(["text", "guard", "median", "guard overhead"]);
     for (bytes, name) in [(200, "200 bytes"), (1 << 10, "1 KiB"), (16 << 10, "16 KiB")] {
         let figures = Comparison::new()
             .side("none", mails(bytes), run(None))

@@ -1,8 +1,8 @@
 //! Measures whether the time of a verification reveals where a signature differs, with the method
 //! of dudect: two classes of forged signatures in random order, and Welch's t-test over the times,
-//! at several cuts that leave out the slowest of both. Run by hand: `cargo bench -p openmail-tests
-//! --bench timing`. |t| over 4.5 at any cut would be a leak; a comparison that does leak shows that
-//! it would be detected.
+//! at several cuts that leave out the slowest of both. Run by hand:
+//! `cargo bench -p openmail-tests --bench timing`. |t| over 4.5 at any cut would be a leak; as a
+//! control, a comparison that does leak must be detected.
 
 use std::{
     hint::black_box,
@@ -34,7 +34,7 @@ fn main() {
     let classes = [differing_at(&long, 0), differing_at(&long, long.len() - 1)];
     println!("a comparison of {} bytes that stops at the first difference", long.len());
     let loud = compare(&classes, |given| black_box(&long).iter().zip(given).all(|(a, b)| a == b));
-    assert!(loud > LEAK, "this machine is too noisy to see even that");
+    assert!(loud > LEAK, "this machine is too noisy to detect even a known leak");
     println!("verification: {}", if quiet > LEAK { "DIFFERS" } else { "no difference" });
 }
 

@@ -44,7 +44,7 @@ impl Fault {
         Self { status: Some(status), body, ..Self::default() }
     }
 
-    /// The mail is accepted, but the connection is cut before the response.
+    /// Creates a fault: the mail is accepted, but the connection is closed before the response.
     pub fn lost_answer() -> Self {
         Self { accept: true, cut: true, ..Self::default() }
     }

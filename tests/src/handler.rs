@@ -18,20 +18,21 @@ use tokio::{
 };
 use tower::Service;
 
-/// Passes at once if tokio's time is paused: a test that hangs then fails.
+/// Maximum wait for an answer. If tokio's time is paused, it passes at once, so that a hanging test
+/// fails.
 const LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 type Answer = Result<Outcome, HandlerError>;
 
-/// Counts the runs of a [`ToldHandler`], and tells them what to answer.
+/// Counts the runs of a [`ScriptedHandler`], and sets their answers.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct Script {
     begun: Arc<AtomicUsize>,
     ended: Arc<AtomicUsize>,
     answers: mpsc::UnboundedSender<Answer>,
 }
 
-impl Told {
+impl Script {
     /// Returns how many runs have begun.
     pub fn begun(&self) -> usize {
         self.begun.load(Ordering::SeqCst)
@@ -48,21 +49,21 @@ impl Told {
     }
 }
 
-/// Creates a handler whose runs each wait for an answer from [`Told`].
-pub fn told() -> (ToldHandler, Told) {
+/// Creates a handler whose runs each wait for an answer from [`Script`].
+pub fn scripted() -> (ScriptedHandler, Script) {
     let (answers, waiting) = mpsc::unbounded_channel();
-    let told = Told { begun: Arc::default(), ended: Arc::default(), answers };
-    (ToldHandler { told: told.clone(), answers: Arc::new(Mutex::new(waiting)) }, told)
+    let script = Script { begun: Arc::default(), ended: Arc::default(), answers };
+    (ScriptedHandler { script: script.clone(), answers: Arc::new(Mutex::new(waiting)) }, script)
 }
 
-/// See [`told`].
+/// See [`scripted`].
 #[derive(Debug, Clone)]
-pub struct ToldHandler {
-    told: Told,
+pub struct ScriptedHandler {
+    script: Script,
     answers: Arc<Mutex<mpsc::UnboundedReceiver<Answer>>>,
 }
 
-impl Service<VerifiedEvent> for ToldHandler {
+impl Service<VerifiedEvent> for ScriptedHandler {
     type Response = Outcome;
     type Error = HandlerError;
     type Future = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -72,13 +73,13 @@ impl Service<VerifiedEvent> for ToldHandler {
     }
 
     fn call(&mut self, _: VerifiedEvent) -> Self::Future {
-        let Self { told, answers } = self.clone();
-        told.begun.fetch_add(1, Ordering::SeqCst);
+        let Self { script, answers } = self.clone();
+        script.begun.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
             let answer = async { answers.lock().await.recv().await };
             let answer =
                 timeout(LIMIT, answer).await.expect("an answer").expect("the test goes on");
-            told.ended.fetch_add(1, Ordering::SeqCst);
+            script.ended.fetch_add(1, Ordering::SeqCst);
             answer
         })
     }

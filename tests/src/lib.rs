@@ -1,4 +1,5 @@
-//! Shared by the tests: signed requests, scripted bodies, and services that count.
+//! Helpers that the tests share: signed requests, scripted bodies, services that record events, and
+//! servers.
 
 mod body;
 mod database;
@@ -27,7 +28,7 @@ pub use database::{PostgresDatabase, PostgresRole};
 pub use discard::{Discard, Discarding};
 pub use event::{EVENTS, event, mail, mail_to};
 pub use fake_api::FakeApi;
-pub use handler::{Told, ToldHandler, told};
+pub use handler::{Script, ScriptedHandler, scripted};
 pub use log::{Log, listen};
 pub use mail::mail_of;
 pub use nginx::Nginx;

@@ -164,7 +164,7 @@ pub fn steady_allocator() {
     }
     let mut again = Command::new(env::current_exe().expect("this program"));
     let error = again.args(env::args_os().skip(1)).env(VARIABLE, KEEP).exec();
-    eprintln!("with the allocator as it is: {error}");
+    eprintln!("cannot restart with other allocator settings, so the defaults are used: {error}");
 }
 
 /// Polls a future that only waits for its own turn until it is ready.

@@ -69,7 +69,7 @@ impl Service<Request<VerifiedBody>> for Recorder {
     }
 }
 
-/// An HTTP service that takes its event, and does nothing else: what it costs is the layer's.
+/// An HTTP service that takes its event and does nothing else, so that only the layer is measured.
 #[derive(Debug, Clone)]
 pub struct Take;
 

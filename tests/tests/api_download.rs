@@ -143,7 +143,7 @@ async fn default_client_refuses_hosts_that_resolve_to_this_network() {
     assert!(client.oneshot(marked).await.is_err());
 }
 
-/// Returns the mark of a request to a host of the API's choosing.
+/// Returns the `Untrusted` marker of a request to a host that the API named.
 async fn marker() -> Untrusted {
     let found = Arc::new(Mutex::new(None));
     let seen = Arc::clone(&found);

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use openmail_tests::{event, mail, told};
+use openmail_tests::{event, mail, scripted};
 use openmail_tower::{
     HandlerError, HandlerErrorKind, Outcome, VerifiedEvent,
     layers::dedupe::{DedupeKey, DedupeLayer, MemoryStore},
@@ -28,10 +28,10 @@ fn kind(answer: &Result<Outcome, HandlerError>) -> HandlerErrorKind {
 
 #[tokio::test(start_paused = true)]
 async fn duplicate_is_in_flight_and_then_done() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let events = layer().layer(handler);
     let first = tokio::spawn(events.clone().oneshot(mail("evt_1")));
-    while told.begun() == 0 {
+    while script.begun() == 0 {
         time::sleep(Duration::from_millis(10)).await;
     }
 
@@ -40,44 +40,44 @@ async fn duplicate_is_in_flight_and_then_done() {
     let delay = duplicate.unwrap_err().delay().unwrap();
     assert!(delay > Duration::ZERO && delay <= Duration::from_secs(30), "{delay:?}");
 
-    told.answer(Ok(Outcome::Done));
+    script.answer(Ok(Outcome::Done));
     assert_eq!(first.await.unwrap().unwrap(), Outcome::Done);
     for _ in 0..3 {
         assert_eq!(events.clone().oneshot(mail("evt_1")).await.unwrap(), Outcome::Duplicate);
     }
-    assert_eq!(told.begun(), 1);
+    assert_eq!(script.begun(), 1);
 
-    told.answer(Ok(Outcome::Done));
+    script.answer(Ok(Outcome::Done));
     assert_eq!(events.oneshot(mail("evt_2")).await.unwrap(), Outcome::Done);
 }
 
 #[tokio::test(start_paused = true)]
 async fn failed_event_runs_again() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let events = layer().layer(handler);
     let deliver = || events.clone().oneshot(mail("evt_1"));
 
-    told.answer(Err(HandlerError::failed("busy").after(Duration::from_secs(7))));
+    script.answer(Err(HandlerError::failed("busy").after(Duration::from_secs(7))));
     let failed = deliver().await.unwrap_err();
     assert_eq!(
         (failed.kind(), failed.delay()),
         (HandlerErrorKind::Failed, Some(Duration::from_secs(7)))
     );
-    told.answer(Ok(Outcome::Unrouted));
+    script.answer(Ok(Outcome::Unrouted));
     assert_eq!(deliver().await.unwrap(), Outcome::Unrouted);
-    told.answer(Err(HandlerError::unavailable("the queue is down")));
+    script.answer(Err(HandlerError::unavailable("the queue is down")));
     assert_eq!(kind(&deliver().await), HandlerErrorKind::Unavailable);
-    told.answer(Ok(Outcome::Done));
+    script.answer(Ok(Outcome::Done));
     assert_eq!(deliver().await.unwrap(), Outcome::Done);
     assert_eq!(deliver().await.unwrap(), Outcome::Duplicate);
-    assert_eq!(told.begun(), 4);
+    assert_eq!(script.begun(), 4);
 }
 
 #[tokio::test(start_paused = true)]
 async fn permanent_failure_does_not_run_again() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let events = layer().layer(handler);
-    told.answer(Err(HandlerError::permanent("there is no order 0")));
+    script.answer(Err(HandlerError::permanent("there is no order 0")));
     assert_eq!(kind(&events.clone().oneshot(mail("evt_1")).await), HandlerErrorKind::Permanent);
     assert_eq!(events.oneshot(mail("evt_1")).await.unwrap(), Outcome::Duplicate);
 }
@@ -107,13 +107,13 @@ async fn panic_releases_the_claim() {
 
 #[tokio::test(start_paused = true)]
 async fn every_delivery_without_an_id_runs() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let events = layer().layer(handler);
     for runs in 1..=3 {
-        told.answer(Ok(Outcome::Done));
+        script.answer(Ok(Outcome::Done));
         let test = event(r#"{"event":"setup.test"}"#);
         assert_eq!(events.clone().oneshot(test).await.unwrap(), Outcome::Done);
-        assert_eq!(told.begun(), runs);
+        assert_eq!(script.begun(), runs);
     }
 }
 
@@ -122,10 +122,10 @@ async fn message_key_runs_each_mail_once() {
     for (key, second) in
         [(DedupeKey::Message, Outcome::Duplicate), (DedupeKey::EventId, Outcome::Done)]
     {
-        let (handler, told) = told();
+        let (handler, script) = scripted();
         let events = layer().key(key).layer(handler);
-        told.answer(Ok(Outcome::Done));
-        told.answer(Ok(Outcome::Done));
+        script.answer(Ok(Outcome::Done));
+        script.answer(Ok(Outcome::Done));
         assert_eq!(events.clone().oneshot(mail("evt_1")).await.unwrap(), Outcome::Done);
         assert_eq!(events.oneshot(mail("evt_2")).await.unwrap(), second);
     }
@@ -133,7 +133,7 @@ async fn message_key_runs_each_mail_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn thousand_concurrent_deliveries_run_once() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let events = layer().layer(handler);
     let mut deliveries = JoinSet::new();
     for _ in 0..1000 {
@@ -147,14 +147,14 @@ async fn thousand_concurrent_deliveries_run_once() {
         }
     };
     time::timeout(Duration::from_secs(60), others).await.expect("more than one runs");
-    told.answer(Ok(Outcome::Done));
+    script.answer(Ok(Outcome::Done));
     assert_eq!(deliveries.join_next().await.unwrap().unwrap().unwrap(), Outcome::Done);
-    assert_eq!(told.begun(), 1);
+    assert_eq!(script.begun(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn claim_is_renewed_while_the_handler_runs() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let events = layer().run_timeout(Duration::from_secs(7200)).layer(handler);
     let first = tokio::spawn(events.clone().oneshot(mail("evt_1")));
     for _ in 0..500 {
@@ -162,21 +162,21 @@ async fn claim_is_renewed_while_the_handler_runs() {
         let duplicate = events.clone().oneshot(mail("evt_1")).await;
         assert_eq!(kind(&duplicate), HandlerErrorKind::InFlight);
     }
-    told.answer(Ok(Outcome::Done));
+    script.answer(Ok(Outcome::Done));
     assert_eq!(first.await.unwrap().unwrap(), Outcome::Done);
-    assert_eq!(told.begun(), 1);
+    assert_eq!(script.begun(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn done_event_is_remembered_for_a_day() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let events = layer().layer(handler);
-    told.answer(Ok(Outcome::Done));
+    script.answer(Ok(Outcome::Done));
     events.clone().oneshot(mail("evt_1")).await.unwrap();
     time::sleep(Duration::from_secs(24 * 3600 - 1)).await;
     assert_eq!(events.clone().oneshot(mail("evt_1")).await.unwrap(), Outcome::Duplicate);
     time::sleep(Duration::from_secs(2)).await;
-    told.answer(Ok(Outcome::Done));
+    script.answer(Ok(Outcome::Done));
     assert_eq!(events.oneshot(mail("evt_1")).await.unwrap(), Outcome::Done);
 }
 
@@ -222,11 +222,11 @@ async fn calls_the_service_that_was_ready() {
 
 #[tokio::test(start_paused = true)]
 async fn unready_service_causes_backpressure() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let mut events = layer().layer(tower::limit::ConcurrencyLimit::new(handler, 1));
     let first = tokio::spawn(events.ready().await.unwrap().call(mail("evt_1")));
     assert!(poll_fn(|cx| Poll::Ready(events.poll_ready(cx).is_pending())).await);
-    told.answer(Ok(Outcome::Done));
+    script.answer(Ok(Outcome::Done));
     first.await.unwrap().unwrap();
     events.ready().await.unwrap();
 }

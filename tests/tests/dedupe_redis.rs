@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use openmail_tests::{Proxy, RedisServer, mail, told};
+use openmail_tests::{Proxy, RedisServer, mail, scripted};
 use openmail_tower::{
     HandlerError, HandlerErrorKind, Outcome, VerifiedEvent,
     layers::dedupe::{DedupeLayer, RedisStore, contract},
@@ -37,7 +37,7 @@ async fn keeps_the_contract() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_REDIS, the URL of a Redis"]
 async fn thousand_deliveries_at_two_receivers_run_once() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let receivers = [store(), store()].map(|store| {
         let layer = DedupeLayer::new(store).max_runs(1000).max_runs_per_inbox(1000);
         layer.layer(handler.clone())
@@ -53,22 +53,22 @@ async fn thousand_deliveries_at_two_receivers_run_once() {
         let error = deliveries.join_next().await.unwrap().unwrap().unwrap_err();
         assert_eq!(error.kind(), HandlerErrorKind::InFlight, "{error}");
     }
-    told.answer(Ok(Outcome::Done));
+    script.answer(Ok(Outcome::Done));
     assert_eq!(deliveries.join_next().await.unwrap().unwrap().unwrap(), Outcome::Done);
     for receiver in receivers {
         assert_eq!(receiver.oneshot(mail(&id)).await.unwrap(), Outcome::Duplicate);
     }
-    assert_eq!(told.begun(), 1);
+    assert_eq!(script.begun(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_REDIS, the URL of a Redis"]
 async fn prefixes_do_not_share_claims() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let id = fresh("prefix");
     for prefix in ["openmail:test:a:", "openmail:test:b:"] {
         let events = DedupeLayer::new(store().prefix(prefix)).layer(handler.clone());
-        told.answer(Ok(Outcome::Done));
+        script.answer(Ok(Outcome::Done));
         assert_eq!(events.oneshot(mail(&id)).await.unwrap(), Outcome::Done);
     }
 }
@@ -79,13 +79,13 @@ async fn nothing_runs_without_redis() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for address in [silent.local_addr().unwrap(), closed] {
-        let (handler, told) = told();
+        let (handler, script) = scripted();
         let store = RedisStore::connect(&format!("redis://:hunter2@{address}")).unwrap();
         let layer = DedupeLayer::new(store);
         let error = layer.layer(handler).oneshot(mail("evt_1")).await.unwrap_err();
         assert_eq!(error.kind(), HandlerErrorKind::Unavailable, "{error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
-        assert_eq!(told.begun(), 0);
+        assert_eq!(script.begun(), 0);
         layer.shutdown(Duration::from_secs(60)).await;
     }
 }
@@ -108,9 +108,9 @@ async fn silently_cut_connection_is_replaced() {
         let proxy = Proxy::start(address).await;
         let store = RedisStore::connect(&format!("redis://{}", proxy.address())).unwrap();
         let layer = DedupeLayer::new(store).store_timeout(patience);
-        let (handler, told) = told();
+        let (handler, script) = scripted();
         let events = layer.layer(handler);
-        // The kernel would take a quarter of an hour.
+        // The kernel would notice the cut only after a quarter of an hour.
         let delivered = async |id: &str| {
             let deliveries = async {
                 while let Err(error) = events.clone().oneshot(mail(id)).await {
@@ -120,9 +120,9 @@ async fn silently_cut_connection_is_replaced() {
             time::timeout(Duration::from_secs(60), deliveries).await.expect("it is replaced");
         };
         for cut in 0..2 {
-            told.answer(Ok(Outcome::Done));
+            script.answer(Ok(Outcome::Done));
             delivered(&fresh("cut")).await;
-            assert_eq!(told.begun(), cut + 1, "{patience:?}");
+            assert_eq!(script.begun(), cut + 1, "{patience:?}");
             proxy.silence();
         }
         assert_eq!(layer.shutdown(Duration::from_secs(60)).await, 0);
@@ -136,14 +136,14 @@ async fn uses_the_new_primary_although_the_old_one_answers() {
     let proxy = Proxy::start(old.address()).await;
     let store = RedisStore::connect(&format!("redis://{}", proxy.address())).unwrap();
     let layer = DedupeLayer::new(store);
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let events = layer.layer(handler);
     for failover in [false, true] {
         if failover {
             proxy.redirect(new.address());
             old.follow(&new);
         }
-        told.answer(Ok(Outcome::Done));
+        script.answer(Ok(Outcome::Done));
         let delivered = events.clone().oneshot(mail(&fresh("failover"))).await;
         assert_eq!(delivered.unwrap(), Outcome::Done);
     }
@@ -159,7 +159,7 @@ async fn error_names_a_cluster_node_or_sentinel() {
     for (arguments, expected) in [(cluster, "Redis Cluster"), (sentinel, "Sentinel")] {
         let server = RedisServer::start_with(arguments);
         let store = RedisStore::connect(&server.url()).unwrap();
-        let (handler, _told) = told();
+        let (handler, _script) = scripted();
         let error =
             DedupeLayer::new(store).layer(handler).oneshot(mail("evt_1")).await.unwrap_err();
         let error = error.source().to_string();

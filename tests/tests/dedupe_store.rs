@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use openmail_tests::{Fault, FaultyStore, Told, mail, told};
+use openmail_tests::{Fault, FaultyStore, Script, mail, scripted};
 use openmail_tower::{
     HandlerError, HandlerErrorKind, Outcome,
     layers::dedupe::{DedupeLayer, MemoryStore},
@@ -17,8 +17,8 @@ fn store() -> FaultyStore<MemoryStore> {
     FaultyStore::new(MemoryStore::new(100))
 }
 
-async fn begun(told: &Told, runs: usize) {
-    while told.begun() < runs {
+async fn begun(script: &Script, runs: usize) {
+    while script.begun() < runs {
         time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -30,7 +30,7 @@ fn kind(answer: Result<Outcome, HandlerError>) -> HandlerErrorKind {
 #[tokio::test(start_paused = true)]
 async fn nothing_runs_while_the_store_is_unreachable() {
     for fault in [Fault::Down, Fault::Hangs, Fault::Mute, Fault::Panics] {
-        let (handler, told) = told();
+        let (handler, script) = scripted();
         let store = store();
         let events = DedupeLayer::new(store.clone()).layer(handler);
         store.set(fault);
@@ -40,35 +40,35 @@ async fn nothing_runs_while_the_store_is_unreachable() {
             assert_eq!(error.kind(), HandlerErrorKind::Unavailable, "{fault:?}: {error}");
         }
         assert!(begun.elapsed() <= Duration::from_secs(4), "{fault:?}");
-        assert_eq!(told.begun(), 0, "{fault:?}");
+        assert_eq!(script.begun(), 0, "{fault:?}");
 
         store.set(Fault::None);
-        told.answer(Ok(Outcome::Done));
+        script.answer(Ok(Outcome::Done));
         // A claim whose answer was lost is released at once: no time passes here.
         for turn in 0.. {
             let Err(error) = events.clone().oneshot(mail("evt_1")).await else { break };
             assert_eq!(error.kind(), HandlerErrorKind::InFlight, "{fault:?}: {error}");
-            assert!(turn < 100, "{fault:?}: it is not taken back");
+            assert!(turn < 100, "{fault:?}: the claim is not released");
             yield_now().await;
         }
-        assert_eq!(told.begun(), 1, "{fault:?}");
+        assert_eq!(script.begun(), 1, "{fault:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn run_when_unavailable_runs_and_records_once_the_store_is_back() {
     for fault in [Fault::Down, Fault::Hangs, Fault::Mute] {
-        let (handler, told) = told();
+        let (handler, script) = scripted();
         let store = store();
         let events = DedupeLayer::new(store.clone()).run_when_unavailable().layer(handler);
         store.set(fault);
         let first = tokio::spawn(events.clone().oneshot(mail("evt_1")));
-        begun(&told, 1).await;
+        begun(&script, 1).await;
         store.set(Fault::None);
         // The next renewal claims it.
         time::sleep(Duration::from_secs(15)).await;
         assert_eq!(kind(events.clone().oneshot(mail("evt_1")).await), HandlerErrorKind::InFlight);
-        told.answer(Ok(Outcome::Done));
+        script.answer(Ok(Outcome::Done));
         assert_eq!(first.await.unwrap().unwrap(), Outcome::Done);
         assert_eq!(events.oneshot(mail("evt_1")).await.unwrap(), Outcome::Duplicate);
     }
@@ -77,13 +77,13 @@ async fn run_when_unavailable_runs_and_records_once_the_store_is_back() {
 #[tokio::test(start_paused = true)]
 async fn completion_is_recorded_once_the_store_is_back() {
     for fault in [Fault::Down, Fault::Hangs] {
-        let (handler, told) = told();
+        let (handler, script) = scripted();
         let store = store();
         let events = DedupeLayer::new(store.clone()).layer(handler);
         let first = tokio::spawn(events.clone().oneshot(mail("evt_1")));
-        begun(&told, 1).await;
+        begun(&script, 1).await;
         store.set(fault);
-        told.answer(Ok(Outcome::Done));
+        script.answer(Ok(Outcome::Done));
         let begun = Instant::now();
         assert_eq!(first.await.unwrap().unwrap(), Outcome::Done, "the handler has done its work");
         assert!(begun.elapsed() <= Duration::from_secs(4), "{fault:?}");
@@ -101,7 +101,7 @@ async fn completion_is_recorded_soon_after_the_store_is_back() {
     // until 50 s.
     for (back, again) in [(35_000, 42_000), (49_900, 55_000)] {
         for fault in [Fault::Down, Fault::Hangs] {
-            let (handler, told) = told();
+            let (handler, script) = scripted();
             let store = store();
             let events = DedupeLayer::new(store.clone()).layer(handler);
             let start = Instant::now();
@@ -110,49 +110,49 @@ async fn completion_is_recorded_soon_after_the_store_is_back() {
             until(15_000).await;
             store.set(fault);
             until(20_000).await;
-            told.answer(Ok(Outcome::Done));
+            script.answer(Ok(Outcome::Done));
             until(back).await;
             store.set(Fault::None);
             until(again).await;
             assert_eq!(first.await.unwrap().unwrap(), Outcome::Done);
-            told.answer(Ok(Outcome::Done));
+            script.answer(Ok(Outcome::Done));
             let answer = events.oneshot(mail("evt_1")).await.unwrap();
-            assert_eq!((answer, told.begun()), (Outcome::Duplicate, 1), "{fault:?}, {back}");
+            assert_eq!((answer, script.begun()), (Outcome::Duplicate, 1), "{fault:?}, {back}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn hanging_store_does_not_delay_the_next_renewal() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let store = store();
     let events = DedupeLayer::new(store.clone()).lease(Duration::from_secs(6)).layer(handler);
     let first = tokio::spawn(events.clone().oneshot(mail("evt_1")));
-    begun(&told, 1).await;
+    begun(&script, 1).await;
     store.set(Fault::Hangs);
     time::sleep(Duration::from_millis(3_500)).await;
     store.set(Fault::None);
     // Past the end of its first lease.
     time::sleep(Duration::from_secs(3)).await;
     assert_eq!(kind(events.clone().oneshot(mail("evt_1")).await), HandlerErrorKind::InFlight);
-    told.answer(Ok(Outcome::Done));
+    script.answer(Ok(Outcome::Done));
     assert_eq!(first.await.unwrap().unwrap(), Outcome::Done);
 }
 
 #[tokio::test(start_paused = true)]
 async fn failure_is_released_once_the_store_is_back() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let store = store();
     let events = DedupeLayer::new(store.clone()).lease(Duration::from_secs(3600)).layer(handler);
     let first = tokio::spawn(events.clone().oneshot(mail("evt_1")));
-    begun(&told, 1).await;
+    begun(&script, 1).await;
     store.set(Fault::Down);
-    told.answer(Err(HandlerError::failed("no answer sent")));
+    script.answer(Err(HandlerError::failed("no answer sent")));
     assert_eq!(kind(first.await.unwrap()), HandlerErrorKind::Failed);
     time::sleep(Duration::from_secs(8)).await;
     store.set(Fault::None);
     time::sleep(Duration::from_secs(60)).await;
-    told.answer(Ok(Outcome::Done));
+    script.answer(Ok(Outcome::Done));
     assert_eq!(events.oneshot(mail("evt_1")).await.unwrap(), Outcome::Done);
 }
 
@@ -161,9 +161,9 @@ async fn stale_token_cannot_complete_or_release() {
     for end in [Ok(Outcome::Done), Err("it failed")] {
         let shared = MemoryStore::new(100);
         let cut_off = FaultyStore::new(shared.clone());
-        let (handler, slow) = told();
+        let (handler, slow) = scripted();
         let here = DedupeLayer::new(cut_off.clone()).layer(handler);
-        let (handler, other) = told();
+        let (handler, other) = scripted();
         let there = DedupeLayer::new(shared).layer(handler);
 
         let first = tokio::spawn(here.oneshot(mail("evt_1")));
@@ -196,13 +196,13 @@ async fn claim_of_a_dead_process_expires() {
     let shared = MemoryStore::new(100);
     // As if it had died: it will not reach the store again.
     let dead = FaultyStore::new(shared.clone());
-    let (handler, lost) = told();
+    let (handler, lost) = scripted();
     tokio::spawn(DedupeLayer::new(dead.clone()).layer(handler).oneshot(mail("evt_1")));
     begun(&lost, 1).await;
     dead.set(Fault::Hangs);
 
-    let (handler, told) = told();
-    told.answer(Ok(Outcome::Done));
+    let (handler, script) = scripted();
+    script.answer(Ok(Outcome::Done));
     let events = DedupeLayer::new(shared).layer(handler);
     let begun = Instant::now();
     while let Err(error) = events.clone().oneshot(mail("evt_1")).await {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::Full;
 use openmail_tests::{
-    Fault, FaultyStore, Told, error_code, fixture, layer, mail, mail_to, signed, told,
+    Fault, FaultyStore, Script, error_code, fixture, layer, mail, mail_to, scripted, signed,
 };
 use openmail_tower::{
     Endpoint, HandlerError, HandlerErrorKind, Outcome, VerifiedEvent,
@@ -18,8 +18,8 @@ use tracing_subscriber::layer::SubscriberExt;
 
 const LONG: Duration = Duration::from_secs(3600);
 
-async fn begun(told: &Told) {
-    while told.begun() == 0 {
+async fn begun(script: &Script) {
+    while script.begun() == 0 {
         time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -41,29 +41,29 @@ where
 
 #[tokio::test(start_paused = true)]
 async fn run_continues_whenever_the_caller_leaves() {
-    // Drops the caller after each possible turn, until it has its answer.
-    for turns in 0.. {
-        let (handler, told) = told();
+    // Drops the caller's future after each possible number of polls, until it completes.
+    for polls in 1.. {
+        let (handler, script) = scripted();
         let events = DedupeLayer::new(FaultyStore::new(MemoryStore::new(10))).layer(handler);
-        told.answer(Ok(Outcome::Done));
+        script.answer(Ok(Outcome::Done));
         let mut answered = false;
         {
             let mut caller = pin!(events.clone().oneshot(mail("evt_1")));
-            for _ in 0..=turns {
+            for _ in 0..polls {
                 yield_now().await;
                 answered = poll_fn(|cx| Poll::Ready(caller.as_mut().poll(cx).is_ready())).await;
             }
         }
         // Otherwise the second delivery might be the one that claims it.
-        begun(&told).await;
+        begun(&script).await;
         assert_eq!(
             delivered(events).await.unwrap(),
             Outcome::Duplicate,
-            "left after {turns} turns"
+            "left after {polls} polls"
         );
-        assert_eq!(told.begun(), 1, "left after {turns} turns");
+        assert_eq!(script.begun(), 1, "left after {polls} polls");
         if answered {
-            assert!(turns > 4, "{turns} turns are not all there are");
+            assert!(polls > 5, "the caller completed after only {polls} polls");
             return;
         }
     }
@@ -71,23 +71,23 @@ async fn run_continues_whenever_the_caller_leaves() {
 
 #[tokio::test(start_paused = true)]
 async fn call_starts_the_run_without_being_polled() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let events = DedupeLayer::new(MemoryStore::new(10)).layer(handler);
-    told.answer(Err(HandlerError::failed("nobody hears of it")));
-    told.answer(Ok(Outcome::Done));
+    script.answer(Err(HandlerError::failed("nobody hears of it")));
+    script.answer(Ok(Outcome::Done));
     // `oneshot` would call when polled; this calls now.
     drop(tower::Service::call(&mut events.clone(), mail("evt_1")));
-    begun(&told).await;
+    begun(&script).await;
     assert_eq!(delivered(events).await.unwrap(), Outcome::Done, "a failure releases the claim");
 }
 
 #[tokio::test(start_paused = true)]
 async fn shutdown_waits_for_runs_and_refuses_new_events() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let dedupe = DedupeLayer::new(MemoryStore::new(10));
     let events = dedupe.layer(handler);
     drop(tower::Service::call(&mut events.clone(), mail("evt_1")));
-    begun(&told).await;
+    begun(&script).await;
 
     let mut shutdown = pin!(dedupe.shutdown(LONG));
     assert!(poll_fn(|cx| Poll::Ready(shutdown.as_mut().poll(cx).is_pending())).await);
@@ -95,9 +95,9 @@ async fn shutdown_waits_for_runs_and_refuses_new_events() {
     assert_eq!(refused.kind(), HandlerErrorKind::Unavailable);
     assert!(poll_fn(|cx| Poll::Ready(shutdown.as_mut().poll(cx).is_pending())).await);
 
-    told.answer(Ok(Outcome::Done));
+    script.answer(Ok(Outcome::Done));
     assert_eq!(shutdown.await, 0);
-    assert_eq!((told.begun(), told.ended()), (1, 1));
+    assert_eq!((script.begun(), script.ended()), (1, 1));
     assert_eq!(dedupe.shutdown(LONG).await, 0, "again");
 }
 
@@ -105,7 +105,7 @@ async fn shutdown_waits_for_runs_and_refuses_new_events() {
 async fn shutdown_cancels_and_releases_slow_runs() {
     let store = MemoryStore::new(10);
     let dedupe = DedupeLayer::new(store.clone());
-    let (handler, cut) = told();
+    let (handler, cut) = scripted();
     let caller = tokio::spawn(dedupe.layer(handler).oneshot(mail("evt_1")));
     begun(&cut).await;
     assert_eq!(dedupe.shutdown(Duration::from_secs(1)).await, 1);
@@ -113,8 +113,8 @@ async fn shutdown_cancels_and_releases_slow_runs() {
     assert_eq!((error.kind(), cut.ended()), (HandlerErrorKind::Failed, 0));
 
     // Another process that shares the store.
-    let (handler, told) = told();
-    told.answer(Ok(Outcome::Done));
+    let (handler, script) = scripted();
+    script.answer(Ok(Outcome::Done));
     let events = DedupeLayer::new(store).layer(handler);
     assert_eq!(events.oneshot(mail("evt_1")).await.unwrap(), Outcome::Done);
 }
@@ -123,10 +123,10 @@ async fn shutdown_cancels_and_releases_slow_runs() {
 async fn shutdown_ends_even_if_the_store_hangs() {
     let store = FaultyStore::new(MemoryStore::new(10));
     let dedupe = DedupeLayer::new(store.clone());
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let events = dedupe.layer(handler);
     let running = tokio::spawn(events.clone().oneshot(mail("evt_1")));
-    begun(&told).await;
+    begun(&script).await;
     store.set(Fault::Hangs);
     let claiming = tokio::spawn(events.oneshot(mail("evt_2")));
     yield_now().await;
@@ -137,7 +137,7 @@ async fn shutdown_ends_even_if_the_store_hangs() {
 
 #[tokio::test(start_paused = true)]
 async fn run_continues_past_the_deadline_and_the_next_delivery_finds_it_done() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let app = layer().layer(Endpoint::new(DedupeLayer::new(MemoryStore::new(10)).layer(handler)));
     let json = fixture("message.received");
     let deliver = || app.clone().oneshot(signed(&json, Full::new(Bytes::from(json.clone()))));
@@ -149,11 +149,11 @@ async fn run_continues_past_the_deadline_and_the_next_delivery_finds_it_done() {
     assert_eq!(meanwhile.status(), StatusCode::CONFLICT);
     assert_eq!(error_code(meanwhile).await, "in_flight");
 
-    told.answer(Ok(Outcome::Done));
+    script.answer(Ok(Outcome::Done));
     // It ends and is recorded without time passing.
     time::sleep(Duration::from_millis(10)).await;
     assert_eq!(deliver().await.unwrap().status(), StatusCode::OK);
-    assert_eq!(told.begun(), 1);
+    assert_eq!(script.begun(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,7 +176,7 @@ async fn run_is_in_the_span_of_its_caller() {
 
 #[tokio::test(start_paused = true)]
 async fn slow_run_is_cancelled_and_released() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let limit = Duration::from_secs(90);
     let events = DedupeLayer::new(MemoryStore::new(10)).run_timeout(limit).layer(handler);
     let start = time::Instant::now();
@@ -184,13 +184,13 @@ async fn slow_run_is_cancelled_and_released() {
     assert_eq!(start.elapsed(), limit);
     assert_eq!(error.kind(), HandlerErrorKind::Failed);
     assert_eq!(error.to_string(), "the run was cancelled after 90s");
-    told.answer(Ok(Outcome::Done));
+    script.answer(Ok(Outcome::Done));
     assert_eq!(events.oneshot(mail("evt_1")).await.unwrap(), Outcome::Done);
 }
 
 #[tokio::test(start_paused = true)]
 async fn abandoned_runs_count_towards_the_limit() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let dedupe = DedupeLayer::new(MemoryStore::new(10)).max_runs(2).run_timeout(LONG);
     let events = dedupe.layer(handler);
     for id in ["evt_1", "evt_2"] {
@@ -199,21 +199,21 @@ async fn abandoned_runs_count_towards_the_limit() {
     let error = events.clone().oneshot(mail("evt_3")).await.unwrap_err();
     assert_eq!(error.kind(), HandlerErrorKind::Unavailable);
     time::sleep(LONG + Duration::from_secs(1)).await;
-    told.answer(Ok(Outcome::Done));
+    script.answer(Ok(Outcome::Done));
     assert_eq!(events.oneshot(mail("evt_3")).await.unwrap(), Outcome::Done);
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_inbox_cannot_take_every_run() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let events = DedupeLayer::new(MemoryStore::new(10)).max_runs_per_inbox(1).layer(handler);
     drop(tower::Service::call(&mut events.clone(), mail("evt_1")));
-    begun(&told).await;
+    begun(&script).await;
     let error = events.clone().oneshot(mail("evt_2")).await.unwrap_err();
     assert_eq!(error.kind(), HandlerErrorKind::Unavailable);
     // Whichever of the two runs.
-    told.answer(Ok(Outcome::Done));
-    told.answer(Ok(Outcome::Done));
+    script.answer(Ok(Outcome::Done));
+    script.answer(Ok(Outcome::Done));
     let other = mail_to("inb_other", "evt_3");
     assert_eq!(events.oneshot(other).await.unwrap(), Outcome::Done);
 }

@@ -184,7 +184,7 @@ async fn repeated_delivery_counts_as_one_reply() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn flood_runs_thirty_times_and_delays_no_other_sender() {
+async fn thirty_mails_of_a_flood_run_and_no_other_sender_is_delayed() {
     let (guard, runs) = guarded(&GuardLayer::default());
     let (mut put_off, mut others) = (0, 0);
     for number in 0..10_000 {

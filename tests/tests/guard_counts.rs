@@ -81,7 +81,7 @@ async fn check(store: &impl CountStore) {
     let mut refused = note("z");
     refused.take = vec![limit("b", 1)];
     assert!(count(store, refused).await.full.is_some());
-    assert_eq!(notes("y").await.len(), 2, "with what is refused, no note is kept");
+    assert_eq!(notes("y").await.len(), 2, "a refused request keeps no note");
     // A window ends.
     let mut short = take("9", &[("short", 1)]);
     short.take[0].window = Duration::from_millis(1);

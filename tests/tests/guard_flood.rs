@@ -70,7 +70,7 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn flood_runs_thirty_times_an_hour_and_delays_no_other_sender() {
+async fn thirty_mails_of_a_flood_run_an_hour_and_no_other_sender_is_delayed() {
     let folder = tempfile::tempdir().unwrap();
     let queue = Enqueue::sqlite(folder.path().join("inbox.db")).await.unwrap();
     // On a busy machine, a delivery waits longer.
@@ -126,7 +126,7 @@ async fn flood_runs_thirty_times_an_hour_and_delays_no_other_sender() {
     let worker = queue.worker(guard.layer(router));
     let worker = tokio::spawn(worker.run(async { drop(stopped.await) }));
     until("all others ran", async || ran.of_others() == 2 * others.len()).await;
-    until("each of the flood was looked at", async || {
+    until("the guard has judged each mail of the flood", async || {
         ran.of_the_flood() + put_off.lock().unwrap().len() == FLOOD
     })
     .await;

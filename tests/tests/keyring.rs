@@ -84,7 +84,7 @@ fn tenants() -> InboxKeyring {
 }
 
 #[tokio::test]
-async fn each_secret_signs_only_for_its_own() {
+async fn each_secret_is_accepted_only_for_its_own_inbox() {
     let alone = tenants();
     let beside = tenants().with_account(secret(OURS));
     for keyring in [&alone, &beside, &alone.clone().by_body(), &beside.clone().by_body()] {
@@ -104,7 +104,7 @@ async fn each_secret_signs_only_for_its_own() {
         assert_eq!(status(keyring, "/webhooks", OURS, of("C")).await, 401);
     }
     for keyring in [&alone, &beside] {
-        // It has no inbox, and is accepted with the secret of the URL's inbox.
+        // A `setup.test` has no inbox, and is accepted with the secret of the URL's inbox.
         for (signed_by, expected) in [("whsec_a", 200), ("whsec_b", 401)] {
             let test = r#"{"event":"setup.test"}"#.to_owned();
             assert_eq!(status(keyring, "/webhooks/A", signed_by, test).await, expected);

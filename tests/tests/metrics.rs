@@ -1,4 +1,4 @@
-//! What is counted.
+//! The metrics of deliveries and rejections.
 
 use std::collections::BTreeMap;
 

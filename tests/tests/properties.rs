@@ -47,7 +47,7 @@ fn flip(bytes: &[u8], bit: usize) -> Vec<u8> {
 }
 
 proptest! {
-    // Failures found once get their own tests.
+    // Failures are not recorded in a file: each gets its own test instead.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]

@@ -46,7 +46,7 @@ async fn only_the_event_that_aborts_its_process_becomes_a_dead_letter() {
             }
         }
     };
-    timeout(Duration::from_secs(120), supervised).await.expect("it comes to an end");
+    timeout(Duration::from_secs(120), supervised).await.expect("the worker finishes");
     let letters = queue.store().dead_letters(None, 100).await.unwrap();
     let dead: Vec<_> = letters.iter().map(|letter| letter.event_id.as_deref()).collect();
     assert_eq!(dead, [Some("poison")]);

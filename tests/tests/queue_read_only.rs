@@ -154,7 +154,7 @@ async fn nothing_is_stranded(
 /// As during a failover: the server is a replica, which refuses every write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES_BIN"]
-async fn replica_that_is_promoted_after_20_seconds() {
+async fn promotion_after_20_seconds_strands_nothing() {
     let mut server = PostgresServer::start().await;
     let url = server.url();
     let pool = PgPool::connect(&url).await.unwrap();
@@ -173,10 +173,10 @@ async fn replica_that_is_promoted_after_20_seconds() {
     assert!(nothing_is_stranded(stores, read_only, promote).await >= THREADS, "writes failed");
 }
 
-/// A default, which sessions may override. Those that exist keep their own.
+/// Makes read-only the default of the database or the role. Existing sessions keep their setting.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
-async fn default_of_a_database_and_of_a_role_for_20_seconds() {
+async fn read_only_default_for_20_seconds_strands_nothing() {
     for whose in ["DATABASE", "ROLE"] {
         let database = PostgresDatabase::new("").await;
         let role = database.role().await;

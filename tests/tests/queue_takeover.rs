@@ -76,7 +76,7 @@ async fn a_restarted_worker_takes_over_at_once<St: QueueStore>(store: St, worker
     second.kill();
 }
 
-/// Its lock is held, so its lease decides.
+/// The stopped worker still holds its lock, so its entry is free only once its lease has expired.
 async fn stopped_worker_loses_nothing_before_its_lease_ends<St: QueueStore>(
     store: St,
     workers: Workers,

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use openmail_tests::{ScriptedBody, Step, clock, error_code, fixture, secret, signed, told};
+use openmail_tests::{ScriptedBody, Step, clock, error_code, fixture, scripted, secret, signed};
 use openmail_tower::{
     Endpoint, HandlerError, InboxId, Outcome, StoredEvent, VerifiedEvent, VerifyLayer,
     layers::{AgentResolver, InboxLimitLayer},
@@ -55,20 +55,20 @@ where
 
 #[tokio::test(start_paused = true)]
 async fn request_takes_no_place_before_it_is_verified() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let webhook = webhook(layer(), ConcurrencyLimit::new(handler, 1));
     // The head looks valid, but the body never arrives.
     let (body, _) = ScriptedBody::new([Step::Hang]);
     let silent = start(&webhook, good().map(|_| body)).await;
-    told.answer(Ok(Outcome::Done));
+    script.answer(Ok(Outcome::Done));
     let answer = start(&webhook, good()).await.await.unwrap();
-    assert_eq!((answer.status().as_u16(), told.ended()), (200, 1));
+    assert_eq!((answer.status().as_u16(), script.ended()), (200, 1));
     assert!(!silent.is_finished());
 }
 
 #[tokio::test(start_paused = true)]
 async fn waiting_for_a_place_counts_towards_the_deadline() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let webhook = webhook(layer(), ConcurrencyLimit::new(handler, 1));
     let begun = Instant::now();
     let first = start(&webhook, good()).await;
@@ -79,34 +79,34 @@ async fn waiting_for_a_place_counts_towards_the_deadline() {
         assert_eq!(error_code(late).await, "deadline_exceeded");
     }
     assert_eq!(begun.elapsed().as_secs(), 12);
-    drop(told);
+    drop(script);
 }
 
 #[tokio::test(start_paused = true)]
 async fn maximum_deadline_is_accepted() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let endpoint = Endpoint::new(handler).deadline(Duration::MAX);
     let run = start(&layer().layer(endpoint), good()).await;
     tokio::time::sleep(Duration::from_secs(3600)).await;
-    told.answer(Ok(Outcome::Done));
+    script.answer(Ok(Outcome::Done));
     assert_eq!(run.await.unwrap().status(), 200);
 }
 
 #[tokio::test(start_paused = true)]
 async fn event_that_waits_for_its_turn_takes_no_place() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let limit = InboxLimitLayer::new(1).wait(Duration::MAX);
     let events = limit.layer(ConcurrencyLimit::new(handler, 2));
     for _ in 0..4 {
         start(&events, event("busy")).await;
     }
     start(&events, event("other")).await;
-    assert_eq!(told.begun(), 2, "one of each");
+    assert_eq!(script.begun(), 2, "one of each");
 }
 
 #[tokio::test(start_paused = true)]
 async fn event_takes_no_place_while_its_agent_is_looked_up() {
-    let (handler, told) = told();
+    let (handler, script) = scripted();
     let find = |inbox: InboxId| async move {
         if inbox.as_str() == "slow" {
             pending::<()>().await;
@@ -116,7 +116,7 @@ async fn event_takes_no_place_while_its_agent_is_looked_up() {
     let events = AgentResolver::new(find).layer(ConcurrencyLimit::new(handler, 1));
     start(&events, event("slow")).await;
     start(&events, event("quick")).await;
-    assert_eq!(told.begun(), 1);
+    assert_eq!(script.begun(), 1);
 }
 
 /// A service that fails to become ready.

@@ -95,7 +95,7 @@ fn check(reports: &[Report], sends: &[Seen]) {
     }
     assert!(taken.len() > 50, "too few mails to tell: {}", taken.len());
     let wrong: Vec<_> = answers.iter().filter(|(_, count)| **count != 1).collect();
-    assert!(wrong.is_empty(), "answered other than once: {wrong:?}");
+    assert!(wrong.is_empty(), "not answered exactly once: {wrong:?}");
     let unanswered: Vec<_> = taken.iter().filter(|mail| !answers.contains_key(*mail)).collect();
     assert!(unanswered.is_empty(), "taken and not answered: {unanswered:?}");
     assert!(keys.values().all(|keys| keys.len() == 1), "a mail has one key");

@@ -169,7 +169,7 @@ fn keyring() -> InboxKeyring {
     keyring
 }
 
-/// Requests with every outcome, without a valid signature unless they are about one.
+/// Requests with every outcome. Only those that test a valid signature have one.
 fn requests() -> Vec<Request<ScriptedBody>> {
     let json = fixture("message.received");
     let whole = |json: &[u8]| ScriptedBody::frames(json, 100);
@@ -248,7 +248,7 @@ async fn no_log_span_metric_or_response_reveals_a_secret_or_a_mail() {
     for word in private() {
         assert!(!text.contains(&word), "{word} in\n{text}");
     }
-    for line in ["request refused", "not handled", "signature_mismatch", "handler_failed"] {
+    for line in ["request rejected", "not handled", "signature_mismatch", "handler_failed"] {
         assert!(text.contains(line), "{line}");
     }
     check(&told);

@@ -69,7 +69,7 @@ fn budget_counts_what_an_event_allocates() {
         ("recipients", list("to", r#""""#)),
         ("recipients in lists", list("cc", r#"["a"]"#)),
         ("fields in order", object(|n| format!(r#""{n:05x}":0"#))),
-        ("fields against it", object(|n| format!(r#""{:05x}":0"#, 0xfffff - n))),
+        ("fields in reverse order", object(|n| format!(r#""{:05x}":0"#, 0xfffff - n))),
         ("fields in no order", object(|n| format!(r#""{:x}":"""#, n * 40_503 % 65_536))),
     ] {
         let (peak, counted) = (peak(&json), counted(&json));

@@ -39,7 +39,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// The number of concurrent requests, to find the highest rate of acknowledgements.
 const AT_ONCE: usize = 64;
 const BURST: usize = 10_000;
-/// The duration for which half of that rate is sent.
+/// The duration for which requests are sent at half of that rate.
 const LOAD: Duration = Duration::from_secs(5);
 
 /// When each event's request was sent, and how long its handler took to start.
@@ -150,7 +150,7 @@ async fn measure<St: QueueStore>(queue: Enqueue<St>, name: &str, table: &mut Tab
     }
     tasks.join_all().await;
     let loaded = times.finish(number as usize).await;
-    table.row(row(&format!("{:.0} a second, half of its acks", rate / 2.0), &loaded));
+    table.row(row(&format!("{:.0} a second (half of the rate of acks)", rate / 2.0), &loaded));
     worker.abort();
     server.abort();
 }

@@ -1,4 +1,4 @@
-//! Events in, events run.
+//! Measures the rates at which events are enqueued and run.
 
 use std::{
     sync::{
@@ -63,7 +63,8 @@ pub(crate) async fn round<St: QueueStore>(queue: &Enqueue<St>) -> Figures {
     figures
 }
 
-/// Mail of about 1 KiB, each in its own thread, in turn for `inboxes` inboxes.
+/// Returns `count` mails of about 1 KiB, each in its own thread, addressed to `inboxes` inboxes in
+/// turn.
 pub(crate) fn mails(count: usize, inboxes: usize) -> Vec<VerifiedEvent> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     // A Redis may still have the events of another run of this program.

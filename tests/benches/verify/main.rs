@@ -1,5 +1,5 @@
-//! Measures verification: against the lower bound, against other crates, by frames, and of refused
-//! requests.
+//! Measures verification: compared with a lower bound and with other crates, by frame size, and for
+//! refused requests.
 //!
 //! `cargo bench -p openmail-tests --bench verify`
 

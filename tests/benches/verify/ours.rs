@@ -42,7 +42,7 @@ where
     }
 }
 
-/// Handles them.
+/// Creates a side that verifies and handles the requests.
 pub(crate) fn service<B>() -> impl FnMut(Request<B>)
 where
     B: Body,
@@ -51,7 +51,7 @@ where
     answering(200)
 }
 
-/// Refuses them.
+/// Creates a side that refuses the requests with this status.
 pub(crate) fn refusing(status: u16) -> impl FnMut(Request<Full<Bytes>>) {
     answering(status)
 }

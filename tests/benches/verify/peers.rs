@@ -83,7 +83,7 @@ fn fresh(headers: &HeaderMap) -> bool {
     timestamp.is_some_and(|timestamp: u64| timestamp.abs_diff(now()) <= 300)
 }
 
-/// Inside a layer that has verified the body: reads it, parses it, takes the event.
+/// The service inside a layer that has verified the body. It reads and parses the body.
 #[derive(Clone)]
 struct Parse {
     judge_freshness: bool,
@@ -211,7 +211,7 @@ pub(crate) fn standard_requests(body: &Bytes) -> impl FnMut() -> Request<Full<By
     }
 }
 
-/// It has no layer: a service collects the body and calls it.
+/// `standardwebhooks` has no layer, so a service collects the body and calls the crate.
 pub(crate) fn standardwebhooks() -> impl FnMut(Request<Full<Bytes>>) {
     let webhook = standardwebhooks::Webhook::from_bytes(SECRET.into()).expect("a key");
     let mut inner = Parse { judge_freshness: false };

@@ -1,5 +1,5 @@
-//! A receiver whose inbox `flooded` has an agent of its own, in its own process, so that its memory
-//! can be measured.
+//! A receiver in its own process, so that its memory can be measured. Its inbox `flooded` has a
+//! separate agent.
 //!
 //! `flooded DATABASE CONCURRENCY FLOODED OTHERS`. The database is an SQLite file or a `postgres://`
 //! URL. The mails of `flooded` are forwarded to the URL FLOODED, all others to OTHERS. The program
@@ -33,7 +33,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [database, concurrency, flooded, others] = &*arguments else {
-        return Err("DATABASE CONCURRENCY FLOODED OTHERS".into());
+        return Err("usage: flooded DATABASE CONCURRENCY FLOODED OTHERS".into());
     };
     let concurrency = concurrency.parse()?;
     if database.starts_with("postgres") {

@@ -34,7 +34,9 @@ type Failure = Box<dyn Error + Send + Sync>;
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [database, runs, rest @ ..] = &*arguments else { return Err("DATABASE RUNS".into()) };
+    let [database, runs, rest @ ..] = &*arguments else {
+        return Err("usage: receiver DATABASE RUNS [worker|stuck|poisoned]".into());
+    };
     let serves = rest.is_empty();
     let mode = rest.first().map_or("", String::as_str);
     if database.starts_with("postgres") {

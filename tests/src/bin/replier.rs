@@ -32,7 +32,9 @@ type Failure = Box<dyn Error + Send + Sync>;
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [database, api, rest @ ..] = &*arguments else { return Err("DATABASE API".into()) };
+    let [database, api, rest @ ..] = &*arguments else {
+        return Err("usage: replier DATABASE API [worker]".into());
+    };
     let openmail = OpenMail::at(ApiKey::new("om_test")?, api)?;
     if database.starts_with("postgres") {
         receive(Enqueue::new(PostgresStore::connect(database).await?), openmail, rest).await

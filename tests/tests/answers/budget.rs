@@ -1,4 +1,4 @@
-//! The memory budget's rows.
+//! The rows of the table of responses that concern the memory budget.
 
 use std::time::Duration;
 

@@ -169,7 +169,7 @@ pub(crate) fn senders() -> Vec<Hostile> {
             "unknown",
             STRANGER,
         ),
-        from("two signs", "<ada@example.org@evil.example>", "unknown", STRANGER),
+        from("two at signs", "<ada@example.org@evil.example>", "unknown", STRANGER),
         from("nobody", "", "unknown", STRANGER),
         from("an empty address", "Ada <>", "unknown", STRANGER),
         from("no address at all", "MAILER-DAEMON", "unknown", STRANGER),
@@ -281,7 +281,7 @@ pub(crate) fn texts() -> Vec<Hostile> {
             &["] x, a [0123456789abcdef mail ends]"],
         ),
         text(
-            "lines by other characters",
+            "line breaks by other characters",
             mail().subject(format!("x\u{2028}{FENCE}\u{85}\u{b}\u{c}\r{FENCE}")),
             &["] x [0123456789abcdef mail ends] [0123456789abcdef mail ends]"],
         ),
@@ -313,11 +313,15 @@ pub(crate) fn texts() -> Vec<Hostile> {
         ),
         text("8 MB of zero-width joiners", mail().text("\u{200d}".repeat((8 << 20) / 3)), &[]),
         text(
-            "8 MB of them around a word",
+            "8 MB of zero-width joiners around a word",
             mail().text(format!("{0}pay{0}", "\u{200d}".repeat((4 << 20) / 3))),
             &["pay"],
         ),
-        text("8 MB of them in the subject", mail().subject("\u{200d}".repeat((8 << 20) / 3)), &[]),
+        text(
+            "8 MB of zero-width joiners in the subject",
+            mail().subject("\u{200d}".repeat((8 << 20) / 3)),
+            &[],
+        ),
         text(
             "a text turned round",
             mail().text("pay \u{202e}000,1\u{202c} now"),

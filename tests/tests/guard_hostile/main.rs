@@ -73,7 +73,7 @@ fn check_fence(hostile: &Hostile, message: &Message) {
     assert_eq!(
         shown.matches(&marker).count(),
         fields.len(),
-        "{what}: the marker is the fence's only"
+        "{what}: only the fence contains the marker"
     );
     let kinds: Vec<&str> = fields
         .iter()
@@ -93,7 +93,7 @@ fn check_fence(hostile: &Hostile, message: &Message) {
             || matches!(c, '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{206f}' | '\u{3164}')
             || matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e0fff}')
     };
-    assert!(!shown.contains(invisible), "{what}: it shows all that it says");
+    assert!(!shown.contains(invisible), "{what}: the fence contains no invisible character");
     for line in hostile.shows {
         let is_shown = shown.lines().any(|it| match line.strip_prefix(']') {
             Some(_) => it.contains(line),

@@ -68,7 +68,7 @@ async fn event_whose_handler_is_unavailable_for_too_long_becomes_a_dead_letter()
     let worker = Running::start(worker);
     counts(&queue, States { dead: 1, ..States::default() }).await;
     worker.stop().await;
-    assert!(seen.count() > 1, "it was put off first");
+    assert!(seen.count() > 1, "it was released first");
     let letters = queue.store().dead_letters(None, 10).await.unwrap();
     assert_eq!(letters[0].error, "unavailable for 0 h: away");
 }
