@@ -134,7 +134,10 @@ fn binding_twice_is_an_error_that_names_the_first() {
 
     inboxes.replace_service("B", service).unwrap();
     let error = inboxes.bind("B", news).unwrap_err();
-    assert!(error.to_string().starts_with("the service of tests/tests/inboxes.rs:"), "{error}");
+    assert!(
+        error.to_string().starts_with("the service bound at tests/tests/inboxes.rs:"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! OpenMail's REST API: sending, threads, messages and attachments.
 //!
-//! [`OpenMail`] is the client. It works over any tower service of HTTP requests. By default, it
-//! uses a built-in one with pooled connections:
+//! [`OpenMail`] is the client. It works over any tower service that takes HTTP requests. By
+//! default, it uses a built-in one with pooled connections:
 //!
 //! ```no_run
 //! use openmail_tower::{InboxId, api::{OpenMail, Outgoing}};
@@ -16,7 +16,7 @@
 //!
 //! The client does not retry. A handler that fails with an [`ApiError`] runs again later; the error
 //! tells the queue whether and when (see [`ApiError`]). To reply to a mail, return the reply from
-//! the handler instead of sending it there.
+//! the handler instead of sending it with the client.
 
 mod address;
 mod answer;

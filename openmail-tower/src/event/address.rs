@@ -15,11 +15,11 @@ const LONGEST_LABEL: usize = 63;
 
 /// A mail address: `local@domain`.
 ///
-/// `Display` is the address as it was written. Two addresses are equal if a mail server would
-/// deliver them to the same mailbox: case is ignored, `"ada"@b.example` equals `ada@b.example`, and
-/// with the feature `idn` a Unicode domain equals its ASCII form (`z@ż.example`,
-/// `z@xn--hha.example`). Look-alikes stay different: `ехаmple.com` in Cyrillic is another domain.
-/// Without `idn`, a Unicode domain equals only itself.
+/// `Display` is the address as it was written. Two addresses are equal if they differ only in how
+/// they are written: case is ignored, `"ada"@b.example` equals `ada@b.example`, and with the
+/// feature `idn` a Unicode domain equals its ASCII form (`z@ż.example`, `z@xn--hha.example`).
+/// Look-alikes stay different: `ехаmple.com` in Cyrillic is another domain. Without `idn`, a
+/// Unicode domain equals only itself.
 ///
 /// `Debug` shows no address.
 ///
@@ -36,7 +36,7 @@ const LONGEST_LABEL: usize = 63;
 #[derive(Clone)]
 pub struct Address {
     text: Box<str>,
-    /// The form that is compared: `local` bytes of local part, then `@` and the domain.
+    /// The form used for comparison: a local part of `local` bytes, then `@` and the domain.
     canonical: Box<str>,
     local: usize,
 }
@@ -207,7 +207,7 @@ impl fmt::Debug for Address {
     }
 }
 
-/// The error of a text that is not a single mail address.
+/// The error for a text that is not a single mail address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a single mail address of the form local@domain")]
 pub struct InvalidAddress(());
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_text_that_is_not_an_address() {
+    fn rejects_text_that_is_not_an_address() {
         let long = format!("{}@b.c", "a".repeat(400));
         let label = format!("a@{}.c", "b".repeat(64));
         for text in [

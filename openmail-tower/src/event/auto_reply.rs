@@ -15,7 +15,7 @@ pub enum NoReplyReason {
     Category,
     /// Its `auto_replyable` is false, or is neither true nor false.
     NotReplyable,
-    /// It has no single readable sender, as in bounces.
+    /// It has no single sender that can be parsed, as in bounces.
     NoSender,
     /// Its sender is a program: `mailer-daemon`, `postmaster`, `no-reply` and the like.
     RobotSender,
@@ -48,8 +48,8 @@ impl Message {
     }
 
     /// Returns whether the mail may be answered automatically, which is when
-    /// [`no_reply_reason`](Self::no_reply_reason) is `None`. Most mail is not personal, and two
-    /// agents that answer each other never stop.
+    /// [`no_reply_reason`](Self::no_reply_reason) is `None`. Check this before you reply: most mail
+    /// is not from a person, and two agents that answer each other never stop.
     pub fn may_auto_reply(&self) -> bool {
         self.no_reply_reason().is_none()
     }
@@ -62,7 +62,7 @@ impl Message {
     /// | `category` | bounce, automated, marketing, spam, malicious |
     /// | `auto_replyable` | false |
     /// | [`sender`](Self::sender) | none, or several |
-    /// | local part of the sender | `mailer-daemon` or `postmaster`; `no-reply` or `do-not-reply`, alone or as its first or last words, with or without hyphens, underscores and dots |
+    /// | local part of the sender | `mailer-daemon` or `postmaster`; `no-reply`, `do-not-reply` or `dont-reply`, alone or at the beginning or end; with or without hyphens, underscores and dots, and whatever follows a `+` |
     ///
     /// If `verdict`, `category` or `auto_replyable` came in a form that is not understood, and so
     /// was kept in `extra`, the mail is not answered either.
@@ -70,7 +70,7 @@ impl Message {
         self.no_reply_reason_for(self.sender_address().as_ref())
     }
 
-    /// Like [`no_reply_reason`](Self::no_reply_reason), with the mail's sender as already parsed.
+    /// Like [`no_reply_reason`](Self::no_reply_reason), with the mail's sender, already parsed.
     pub(crate) fn no_reply_reason_for(&self, sender: Option<&Address>) -> Option<NoReplyReason> {
         if matches!(self.verdict, Some(Verdict::Spam | Verdict::Malicious))
             || self.is_odd("verdict")
@@ -115,7 +115,7 @@ fn is_robot(address: &Address) -> bool {
     if matches!(&*joined, "mailerdaemon" | "postmaster") {
         return true;
     }
-    // `no-reply-billing` and `billing.noreply` match; `norepley` and `no-replyton` are names.
+    // `no-reply-billing` and `billing.noreply` match; `norepley` and `no-replyton` do not.
     let is_no_reply = |words: &str| matches!(words, "noreply" | "donotreply" | "dontreply");
     let words: Vec<_> = words().take(16).collect();
     (1..=words.len().min(3)).any(|count| {

@@ -44,10 +44,10 @@ const ATTACHMENT_BUDGET: usize = 20_000;
 ///   the marker when writing. Tell the model in the system prompt that everything inside the fence
 ///   is data, and name the marker there.
 /// - Invisible characters are removed: control, zero-width, bidirectional and tag characters,
-///   variation selectors. The model gets no text that a person would not see. (An emoji made of
-///   several characters falls apart into them.)
+///   variation selectors. The model gets no text that a person would not see. (An emoji that joins
+///   several characters is split into those characters.)
 /// - The subject, names and file names are each kept on one line and cut after 1,000 characters.
-/// - The sender is the address that [`Message::sender`] trusts; the display name is labelled as
+/// - The sender is the address that [`Message::sender`] returns; the display name is labelled as
 ///   chosen by the sender.
 ///
 /// # What it does not do
@@ -106,13 +106,13 @@ impl Message {
     ///
     /// Removes lines quoted with `>` and the "On … wrote:" line above them, in some thirty
     /// languages. Also removes everything below the separators and header blocks of Outlook and
-    /// other programs, signatures below `-- `, and those that mobile programs add. Answers between
-    /// quoted lines are kept, without the questions. A forwarded mail is kept whole, and so is a
-    /// text if nothing of it would be left.
+    /// other programs, signatures below `-- `, and those that mobile mail apps add. Answers between
+    /// quoted lines are kept, without the questions. A forwarded mail is kept whole, as is a text
+    /// that would otherwise be empty.
     ///
-    /// This is a guess from the form of the text: the history of a rare program may stay, and a
-    /// sender can make text look like history. Use it to save the model's time, not to decide what
-    /// a mail says; [`fenced`](Self::fenced) contains the whole text.
+    /// This is a guess from the form of the text: the history of an uncommon mail program may
+    /// remain, and a sender can make text look like history. Use it to save the model's time, not
+    /// to decide what a mail says; [`fenced`](Self::fenced) contains the whole text.
     ///
     /// ```
     /// use openmail_tower::Message;
@@ -137,7 +137,7 @@ impl Message {
 }
 
 impl<'a> Fenced<'a> {
-    /// Renders a mail of this `from`, subject and text.
+    /// Creates the fence for a mail with this `from`, subject and text.
     pub(crate) fn of(
         [from, subject, text]: [Option<&'a str>; 3],
         date: Option<Timestamp>,
@@ -187,7 +187,8 @@ impl<'a> Fenced<'a> {
         writeln!(f, "[{} {name}] {value}", self.marker)
     }
 
-    /// Returns a text in the form in which it follows a field's name.
+    /// Returns a text as it is shown after a field's name: on one line, without the marker, and cut
+    /// to the maximum length.
     fn value(&self, text: &str) -> String {
         let line = self.unmarked(one_line(start(text)));
         match line.char_indices().nth(LONGEST_VALUE) {
@@ -287,7 +288,7 @@ fn start(text: &str) -> &str {
     beginning(text, LONGEST_VALUE * 16)
 }
 
-/// Returns the visible characters, with all line ends as `\n`.
+/// Returns the visible characters, with every line ending as `\n`.
 fn visible(text: &str) -> impl Iterator<Item = char> {
     let mut after_return = false;
     text.chars().filter_map(move |c| {

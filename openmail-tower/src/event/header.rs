@@ -46,7 +46,7 @@ fn is_route(bytes: &[u8], at: usize) -> bool {
     bytes.get(at) == Some(&b'@')
 }
 
-/// Returns where the quoted text that begins at `quote` ends.
+/// Returns the end of the quoted text that begins at `quote`; `None` if it is never closed.
 fn end_of_quotes(bytes: &[u8], quote: usize) -> Option<usize> {
     let mut at = quote + 1;
     loop {

@@ -1,4 +1,5 @@
-//! Ids. OpenMail documents prefixes (`inb_…`) and sends bare UUIDs as well: they are opaque.
+//! Ids. OpenMail documents prefixes (`inb_…`) but also sends bare UUIDs, so ids are treated as
+//! opaque text.
 
 use std::{borrow::Borrow, fmt, sync::Arc};
 
@@ -19,7 +20,7 @@ macro_rules! ids {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// The id's text.
+            /// Returns the id's text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -92,7 +93,7 @@ ids! {
     EventId;
     /// An inbox's id, by which events are routed.
     InboxId;
-    /// A conversation's id.
+    /// A thread's id. A thread is a conversation: a mail and the replies to it.
     ThreadId;
     /// A message's id.
     MessageId;
@@ -100,9 +101,9 @@ ids! {
     PodId;
 }
 
-/// A concurrent map from up to millions of inboxes. A reader never waits for a writer, not even
-/// while the map grows.
+/// A concurrent map, keyed by inbox, for up to millions of inboxes. A reader never waits for a
+/// writer, not even while the map grows.
 ///
-/// OpenMail generates the ids, not strangers, so a fast hash is enough; at this size, hashing is
-/// half of a lookup.
+/// OpenMail generates the ids, so an attacker cannot choose ids that collide, and a fast hash is
+/// enough. At this size, hashing takes half the time of a lookup.
 pub(crate) type InboxMap<T> = papaya::HashMap<InboxId, T, foldhash::fast::RandomState>;

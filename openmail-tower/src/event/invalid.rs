@@ -1,10 +1,10 @@
-//! [`InvalidPayload`]: the error of a body that is not an event.
+//! [`InvalidPayload`]: the error for a body that is not an event.
 
 use std::fmt;
 
-/// The error of a body that is not an event.
+/// The error for a body that is not an event.
 ///
-/// It says where parsing failed and contains nothing of the body, so it may be logged.
+/// It says where parsing failed and contains no part of the body, so it is safe to log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidPayload {
     kind: InvalidPayloadKind,
@@ -31,7 +31,8 @@ pub enum InvalidPayloadKind {
     /// A key that routes or identifies the event appears more than once. Parsers disagree about
     /// which one counts.
     DuplicateKey,
-    /// An object has a key that `serde_json` reserves for raw values and would parse a second time.
+    /// An object has the key that `serde_json` reserves for raw values, whose text it would parse a
+    /// second time.
     ReservedKey,
 }
 
@@ -44,7 +45,8 @@ impl InvalidPayload {
         Self { kind: InvalidPayloadKind::DuplicateKey, detail: Detail::Key(key) }
     }
 
-    /// Keeps the parts of the parser's error that contain nothing of the body.
+    /// Keeps only what the parser's error says about the position, which contains no part of the
+    /// body.
     pub(super) fn of_json(error: &serde_json::Error) -> Self {
         if error.is_data() {
             return Self::new(InvalidPayloadKind::NotAnObject);
@@ -53,7 +55,7 @@ impl InvalidPayload {
         Self { kind: InvalidPayloadKind::Malformed, detail }
     }
 
-    /// What is wrong with the body.
+    /// Returns what is wrong with the body.
     pub fn kind(&self) -> InvalidPayloadKind {
         self.kind
     }

@@ -2,7 +2,7 @@
 
 use super::words::words;
 
-// A new one must also be added to `handler::kinds`, to `telemetry::metric` and to the list in
+// A new event must also be added to `handler::kinds`, to `telemetry::metric` and to the list in
 // `openmail-macros`.
 words! {
     /// The name of an event, as in the body's field `event`.
@@ -17,7 +17,7 @@ words! {
         PodSuspended = "pod.suspended",
         /// A pod was reactivated.
         PodReactivated = "pod.reactivated",
-        /// The "Test webhook" button in OpenMail's settings.
+        /// The "Test webhook" button in OpenMail's settings was pressed.
         SetupTest = "setup.test",
     }
 }

@@ -19,7 +19,7 @@ use super::{
     value::Any,
 };
 
-/// A type that can be made of a JSON string, number or boolean.
+/// A type that can be made from a JSON string, number or boolean.
 pub(super) trait Scalar: Sized {
     fn from_text(_: &str) -> Option<Self> {
         None
@@ -234,7 +234,8 @@ impl<'de, T: Item> Visitor<'de> for ListVisitor<T> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut items = Vec::new();
-        // Each item is itself read as a list of at most one.
+        // Each item is itself read as a list, which is empty if the item's form is unknown. Nested
+        // lists are flattened.
         while let Some(List(item)) = seq.next_element::<Self::Value>()? {
             items.extend(item);
         }

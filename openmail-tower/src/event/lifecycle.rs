@@ -38,7 +38,7 @@ words! {
         HighComplaintRate = "high_complaint_rate",
         /// Abuse.
         Abuse = "abuse",
-        /// The pod as a whole is in trouble.
+        /// The pod as a whole is degraded.
         PodDegraded = "pod_degraded",
         /// OpenMail is reviewing it by hand.
         ManualReview = "manual_review",

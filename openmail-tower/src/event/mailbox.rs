@@ -23,8 +23,8 @@ const MOST: usize = 1000;
 
 /// A mail address and the display name before it.
 ///
-/// The sender chooses the name: it may be someone else's name, or another address. Decide by the
-/// address. `Debug` shows neither.
+/// The sender chooses the name: it may be someone else's name, or another address. Base decisions
+/// on the address. `Debug` shows neither the name nor the address.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Mailbox {
@@ -55,12 +55,12 @@ impl From<Found<'_>> for Mailbox {
     }
 }
 
-/// Returns the only address of a header's text, as [`Mailbox::single`].
+/// Returns the only address of a header's text, like [`Mailbox::single`].
 pub(crate) fn single_address(text: &str) -> Option<Address> {
     Found::single(text).map(|found| found.address)
 }
 
-/// Returns the addresses of several headers, as [`Mailbox::all`].
+/// Returns the addresses of several headers, like [`Mailbox::all`].
 #[cfg(any(feature = "api", feature = "guard"))]
 pub(crate) fn addresses<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Address> {
     Found::all(texts).into_iter().map(|found| found.address).collect()
@@ -70,7 +70,7 @@ pub(crate) fn addresses<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Add
 struct Found<'a> {
     /// The text before the address in angle brackets.
     before: &'a str,
-    /// The comment behind the address.
+    /// The comment after the address.
     comment: Option<&'a str>,
     address: Address,
 }
@@ -145,7 +145,8 @@ impl<'a> Found<'a> {
     }
 }
 
-/// Splits a text before the address at its end.
+/// Splits a text into the address at its end and what precedes it. `None` if it does not end with
+/// an address.
 fn address_at_end(text: &str) -> Option<(&str, Address)> {
     let before = &text[..text.rfind('@')?];
     let start = if let Some(quoted) = before.strip_suffix('"') {

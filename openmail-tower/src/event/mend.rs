@@ -1,11 +1,11 @@
-//! Repairs JSON that `serde_json` refuses although JavaScript writes or reads it: lone surrogates,
-//! and numbers beyond an `f64`.
+//! Repairs JSON that `serde_json` rejects although JavaScript writes or reads it: lone surrogates,
+//! and numbers outside the range of `f64`.
 
 use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
 
-/// Reads JSON and, if that fails, reads it again with everything repaired that can be.
+/// Reads JSON. If that fails, repairs what can be repaired and reads it again.
 pub(crate) fn mending<T, E>(json: &[u8], read: impl Fn(&[u8]) -> Result<T, E>) -> Result<T, E> {
     read(json).or_else(|error| match mend(json) {
         Cow::Owned(mended) => read(&mended),
@@ -13,7 +13,8 @@ pub(crate) fn mending<T, E>(json: &[u8], read: impl Fn(&[u8]) -> Result<T, E>) -
     })
 }
 
-/// Replaces lone surrogates by U+FFFD, and numbers beyond an `f64` by their text as a string.
+/// Replaces lone surrogates with U+FFFD, and numbers outside the range of `f64` with strings that
+/// hold their digits.
 ///
 /// JavaScript can cut text between the two halves of an emoji (`parsedText` is cut at 50,000
 /// characters) and writes the half as `\ud83d`, which a Rust string cannot hold. Neither a lone
@@ -52,7 +53,8 @@ impl<'a> Mended<'a> {
     }
 }
 
-/// Quotes the numbers beyond an `f64` between two strings.
+/// Puts quotes around the numbers outside the range of `f64`, in a part of the JSON without
+/// strings.
 fn numbers(mut at: usize, end: usize, mended: &mut Mended<'_>) {
     let json = mended.json;
     let is_part = |byte: u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
@@ -123,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mending_stops_at_the_end() {
+    fn does_not_panic_on_truncated_json() {
         for text in ["\\", "x\\", "\\u", "\\ud83", "\\ud83d", "\\ud83d\\", "\\ud83d\\u+c8c"] {
             mend(text.as_bytes());
             mend(format!("\"{text}").as_bytes());

@@ -49,7 +49,7 @@ payload! {
         optional from: Option<String> = "from",
         /// The recipients as written; [`recipients`](Self::recipients) parses them.
         list to: Vec<String> = "to",
-        /// The recipients of copies as written; [`copied`](Self::copied) parses them.
+        /// The Cc recipients as written; [`copied`](Self::copied) parses them.
         list cc: Vec<String> = "cc",
         /// The subject.
         optional subject: Option<String> = "subject",
@@ -89,14 +89,14 @@ impl Message {
         single_address(self.from.as_deref()?)
     }
 
-    /// Returns the names and addresses of the recipients: from the first 64 KiB of text, at most
-    /// 1,000.
+    /// Returns the names and addresses of the recipients. Only the first 64 KiB of text and the
+    /// first 1,000 mailboxes are read.
     pub fn recipients(&self) -> Vec<Mailbox> {
         Mailbox::all(&self.to)
     }
 
-    /// Returns the names and addresses that got a copy: from the first 64 KiB of text, at most
-    /// 1,000.
+    /// Returns the names and addresses of the Cc recipients. Only the first 64 KiB of text and the
+    /// first 1,000 mailboxes are read.
     pub fn copied(&self) -> Vec<Mailbox> {
         Mailbox::all(&self.cc)
     }
@@ -105,8 +105,8 @@ impl Message {
 payload! {
     /// A file attached to a mail.
     ///
-    /// Fetching `url` requires your API key, and redirects to a signed address that is valid for 15
-    /// minutes. Send the key to OpenMail's API host only, never to the address it redirects to.
+    /// Fetching `url` requires your API key, and redirects to a signed URL that is valid for 15
+    /// min. Send the key to OpenMail's API host only, never to the host it redirects to.
     pub struct Attachment {
         /// Its id, if OpenMail gives one.
         optional id: Option<String> = "id",
@@ -132,7 +132,7 @@ impl Item for Attachment {
 }
 
 words! {
-    /// The kind of mail, as classified by OpenMail; parsed in any case.
+    /// The kind of mail, as classified by OpenMail; parsed without regard to case.
     pub enum Category in any case {
         /// From a person.
         Personal = "personal",
@@ -150,7 +150,7 @@ words! {
 }
 
 words! {
-    /// The verdict of OpenMail's filters on a mail; parsed in any case.
+    /// The verdict of OpenMail's filters on a mail; parsed without regard to case.
     pub enum Verdict in any case {
         /// Nothing was found.
         Clean = "clean",

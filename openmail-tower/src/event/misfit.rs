@@ -5,7 +5,7 @@ use std::fmt;
 /// Why an event with a known name, or one nested too deeply, became an
 /// [`UnknownEvent`](crate::event::UnknownEvent).
 ///
-/// Names the field and holds nothing of the event's content.
+/// Names the field, but contains none of the event's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Misfit {

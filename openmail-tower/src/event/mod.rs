@@ -2,12 +2,13 @@
 //!
 //! New events, fields and values never cause an error. `message.received` requires only `inbox_id`
 //! and `message.id`; without them the event is an [`UnknownEvent`] that says so. Every other field
-//! may be absent, null, or of a form that this crate does not know. What is not known is kept in
-//! `extra` under its own name, except for items of a list, which are in the raw body only.
+//! may be absent, null, or in a form that this crate does not know. Anything unknown is kept in
+//! `extra` under its own name, except for unknown items of a list, which are in the raw body only.
 
 mod address;
 mod auto_reply;
 mod clean;
+mod deserialize_error;
 mod fenced;
 mod glimpse;
 mod header;
@@ -26,7 +27,6 @@ mod pattern;
 mod payload;
 mod read;
 mod routing;
-mod unfit;
 mod unlisted;
 mod value;
 mod weight;
@@ -36,6 +36,7 @@ pub use address::{Address, InvalidAddress};
 pub use auto_reply::NoReplyReason;
 #[cfg(any(feature = "guard", feature = "queue"))]
 pub(crate) use clean::beginning;
+pub(crate) use deserialize_error::DeserializeError;
 pub use fenced::Fenced;
 pub(crate) use id::InboxMap;
 pub use id::{EventId, InboxId, MessageId, PodId, ThreadId};
@@ -54,6 +55,5 @@ pub use misfit::Misfit;
 pub(crate) use new_text::new_text;
 pub use parse::Event;
 pub use pattern::{AddressPattern, InvalidPattern};
-pub(crate) use unfit::Unfit;
 pub use unlisted::{SetupTest, UnknownEvent};
 pub(crate) use weight::weight;

@@ -17,7 +17,7 @@ use super::{
 /// One event, with the payload that belongs to its name.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "nearly every event is the largest one")]
+#[expect(clippy::large_enum_variant, reason = "nearly every event is of the largest variant")]
 pub enum Event {
     /// A mail arrived in an inbox.
     MessageReceived(MessageReceived),
@@ -29,9 +29,9 @@ pub enum Event {
     PodSuspended(Lifecycle),
     /// A pod was reactivated.
     PodReactivated(Lifecycle),
-    /// The "Test webhook" button in OpenMail's settings.
+    /// The "Test webhook" button in OpenMail's settings was pressed.
     SetupTest(SetupTest),
-    /// An event with an unknown name, or one that does not fit the type of its name;
+    /// An event with an unknown name, or a known event that does not fit its type;
     /// [`misfit`](Self::misfit) tells them apart.
     Unknown(UnknownEvent),
 }
@@ -49,7 +49,7 @@ impl Event {
     /// # Ok::<(), openmail_tower::event::InvalidPayload>(())
     /// ```
     ///
-    /// An event that does not fit the type of its name becomes `Unknown`, and `misfit` says why:
+    /// A known event that does not fit its type becomes `Unknown`, and `misfit` says why:
     ///
     /// ```
     /// use openmail_tower::event::{Event, Misfit};
@@ -92,13 +92,13 @@ impl Event {
     }
 
     /// Returns the name by which the event is routed. Empty, and so matched by no handler, for an
-    /// event that does not fit the type of its name.
+    /// event that has a [`misfit`](Self::misfit).
     pub(crate) fn routing_name(&self) -> &str {
         if self.misfit().is_some() { "" } else { self.name() }
     }
 
-    /// Returns why the event does not fit the type of its name; `None` if it fits, or if the name
-    /// is unknown.
+    /// Returns why a known event does not fit its type. `None` if it fits, or if its name is
+    /// unknown and it is not nested too deeply.
     pub fn misfit(&self) -> Option<Misfit> {
         match self {
             Self::Unknown(event) => event.misfit,

@@ -12,8 +12,8 @@ use super::address::{Address, canonical_domain};
 /// | `example.com` | every address of that domain, not of its subdomains |
 /// | `*.example.com` | every address of its subdomains, not of the domain itself |
 ///
-/// Addresses are compared as by [`Address`]: only the address counts, never the display name; case
-/// is ignored and, with the feature `idn`, a Unicode domain equals its ASCII form.
+/// Addresses are compared as [`Address`] compares them: only the address counts, never the display
+/// name; case is ignored and, with the feature `idn`, a Unicode domain equals its ASCII form.
 ///
 /// ```
 /// use openmail_tower::event::{Address, AddressPattern};
@@ -73,7 +73,7 @@ impl fmt::Display for AddressPattern {
     }
 }
 
-/// The error of a text that is not an [`AddressPattern`].
+/// The error for a text that is not an [`AddressPattern`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an address, a domain or `*.` followed by a domain")]
 pub struct InvalidPattern(());

@@ -40,13 +40,14 @@ macro_rules! payload {
         }
 
         impl $name {
-            /// Reads the fields that follow the event's name; the name must not appear again.
+            /// Reads the fields. With `after_name`, the event's name was read already and must not
+            /// appear again.
             pub(in $crate::event) fn read<'de, D: serde::Deserializer<'de>>(
                 deserializer: D,
-                behind_name: bool,
+                after_name: bool,
             ) -> Result<Self, D::Error> {
                 struct Fields {
-                    behind_name: bool,
+                    after_name: bool,
                 }
 
                 impl<'de> serde::de::Visitor<'de> for Fields {
@@ -60,19 +61,19 @@ macro_rules! payload {
                     where
                         A: serde::de::MapAccess<'de>,
                     {
-                        let _ = self.behind_name;
+                        let _ = self.after_name;
                         let mut extra = serde_json::Map::new();
                         $(let mut $field = None;)*
                         while let Some(key) = map.next_key::<$crate::event::payload::Text<'de>>()? {
                             match key.as_str() {
                                 $($key $(| $alias)* =>
                                     $crate::event::payload::read!($form $field $type, $key, key, map, extra),)*
-                                $($tag if self.behind_name => {
+                                $($tag if self.after_name => {
                                     return Err(serde::de::Error::duplicate_field($tag));
                                 }
                                 $tag => { map.next_value::<$crate::event::value::Any>()?; })?
                                 _ => {
-                                    $crate::event::value::refuse_raw(key.as_str())?;
+                                    $crate::event::value::reject_raw(key.as_str())?;
                                     let value = map.next_value::<$crate::event::value::Any>()?;
                                     extra.insert(key.into_string(), value.0);
                                 }
@@ -83,7 +84,7 @@ macro_rules! payload {
                     }
                 }
 
-                deserializer.deserialize_map(Fields { behind_name })
+                deserializer.deserialize_map(Fields { after_name })
             }
         }
 

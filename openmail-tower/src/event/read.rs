@@ -36,7 +36,7 @@ pub(super) fn event(json: &[u8]) -> Result<Event, InvalidPayload> {
     untyped(&mended)
 }
 
-/// Reads the event into the type of its name; `None` if it does not fit.
+/// Reads the event into the type for its name; `None` if it does not fit.
 fn typed(json: &[u8]) -> Option<Event> {
     // One fast check of the whole body saves the parser a slow one of each string.
     match simdutf8::basic::from_utf8(json) {
@@ -66,18 +66,18 @@ fn typed_with<'de, R: Read<'de>>(
 fn payload<'de, D: Deserializer<'de>>(
     kind: &EventKind,
     json: D,
-    behind_name: bool,
+    after_name: bool,
 ) -> Result<Event, D::Error> {
-    let lifecycle = |json| Lifecycle::read(json, behind_name);
+    let lifecycle = |json| Lifecycle::read(json, after_name);
     Ok(match kind {
         EventKind::MessageReceived => {
-            Event::MessageReceived(MessageReceived::read(json, behind_name)?)
+            Event::MessageReceived(MessageReceived::read(json, after_name)?)
         }
         EventKind::InboxSuspended => Event::InboxSuspended(lifecycle(json)?),
         EventKind::InboxReactivated => Event::InboxReactivated(lifecycle(json)?),
         EventKind::PodSuspended => Event::PodSuspended(lifecycle(json)?),
         EventKind::PodReactivated => Event::PodReactivated(lifecycle(json)?),
-        EventKind::SetupTest => Event::SetupTest(SetupTest::read(json, behind_name)?),
+        EventKind::SetupTest => Event::SetupTest(SetupTest::read(json, after_name)?),
         EventKind::Other(_) => Event::Unknown(UnknownEvent::deserialize(json)?),
     })
 }
@@ -110,7 +110,8 @@ impl<'de> Visitor<'de> for NameFirst<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Event, A::Error> {
         if map.next_key::<Text<'de>>()?.is_some_and(|key| key.as_str() == "event") {
             let kind = map.next_value::<Text<'de>>()?.as_str().into();
-            // An unknown event keeps its name with the rest.
+            // The name of an unknown event is one of its fields, so the event is read again as a
+            // whole.
             if !matches!(kind, EventKind::Other(_)) {
                 return payload(&kind, MapAccessDeserializer::new(map), true);
             }

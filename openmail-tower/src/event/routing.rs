@@ -15,7 +15,7 @@ use super::{
     value::NUMBER,
 };
 
-/// The keys that route and identify an event, which may each appear once.
+/// The keys that route and identify an event. Each may appear only once, except `thread_id`.
 #[derive(Default)]
 pub(super) struct Routing {
     event: Option<Field>,
@@ -38,7 +38,7 @@ enum Field {
 }
 
 impl Routing {
-    /// Reads a whole body, at any depth.
+    /// Reads a whole body, however deeply it is nested.
     pub(super) fn read(json: &[u8]) -> Result<Self, InvalidPayload> {
         let mut routing = Self::default();
         let mut deserializer = serde_json::Deserializer::from_slice(json);

@@ -21,7 +21,7 @@ payload! {
 }
 
 payload! {
-    /// An event with an unknown name, or one that does not fit the type of its name.
+    /// An event with an unknown name, or a known event that does not fit its type.
     ///
     /// Fields that all events share are typed; the rest is in `extra`, and
     /// [`Payload<T>`](crate::Payload) reads it into your own type.
@@ -41,13 +41,13 @@ payload! {
     }
     also {
         /// Why an event with a known name does not fit its type, such as a `message.received`
-        /// without `message.id`. `None` for an unknown name.
+        /// without `message.id`. `None` for an unknown name, unless the event is nested too deeply.
         misfit: Option<Misfit>
     }
 }
 
 impl UnknownEvent {
-    /// Makes an event from the ids alone.
+    /// Creates an event from its name and ids alone.
     pub(super) fn of(routing: &Routing, misfit: Misfit) -> Self {
         Self {
             event: routing.event().to_owned(),

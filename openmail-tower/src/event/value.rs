@@ -11,12 +11,12 @@ use serde_json::{Map, Value};
 /// The key under which `serde_json` passes a number if any crate in the build turns on
 /// `arbitrary_precision`.
 pub(super) const NUMBER: &str = "$serde_json::private::Number";
-/// If any crate in the build turns on `raw_value`, `serde_json` takes the text in a field of this
-/// name for JSON and parses it again, beyond the limit on nesting and beyond any count of its
-/// parts.
+/// If any crate in the build turns on `raw_value`, `serde_json` parses the text in a field of this
+/// name again, as JSON, which escapes both the limit on nesting and the estimate of the event's
+/// size.
 const RAW: &str = "$serde_json::private::RawValue";
 
-/// Any JSON value except one that would be parsed twice. Those are refused here, so that no later
+/// Any JSON value except one that would be parsed twice. Those are rejected here, so that no later
 /// reader of the same body meets them.
 pub(super) struct Any(pub(super) Value);
 
@@ -74,7 +74,7 @@ impl<'de> Visitor<'de> for AnyVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut fields = Map::new();
         while let Some(key) = map.next_key::<String>()? {
-            refuse_raw(&key)?;
+            reject_raw(&key)?;
             let Any(value) = map.next_value()?;
             fields.insert(key, value);
         }
@@ -83,8 +83,8 @@ impl<'de> Visitor<'de> for AnyVisitor {
     }
 }
 
-/// Refuses the key of a raw value, in objects whose fields are not read as [`Any`].
-pub(super) fn refuse_raw<E: Error>(key: &str) -> Result<(), E> {
+/// Rejects the key that `serde_json` reserves for raw values.
+pub(super) fn reject_raw<E: Error>(key: &str) -> Result<(), E> {
     if key == RAW { Err(E::custom("a field may not have this name")) } else { Ok(()) }
 }
 
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_reserved_keys_at_any_depth() {
+    fn rejects_reserved_keys_at_any_depth() {
         let raw = r#"{"a":1,"$serde_json::private::RawValue":"[[1]]"}"#;
         let escaped = raw.replace('$', r"\u0024");
         for value in [raw, &escaped] {

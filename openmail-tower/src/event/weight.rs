@@ -1,8 +1,9 @@
 //! Estimates how much memory an event takes, from its JSON, before it is parsed.
 //!
 //! `{"":0},` is seven bytes long, but the parsed value is a tree node of several hundred bytes. So
-//! the parts are counted and multiplied by the largest size each sort can have, which gives a bound
-//! that no parsed event exceeds. Strings take no more than in the JSON.
+//! the parts are counted, and the number of each kind is multiplied by the largest size that such a
+//! part can have, which gives an upper bound. Ordinary mail, which is mostly text, is estimated at
+//! the size of its JSON. Strings take no more than in the JSON.
 //!
 //! What a thread needs only while parsing is not counted: a string whose escapes are being undone,
 //! a body whose surrogates are being replaced.
@@ -14,8 +15,8 @@ use serde_json::Value;
 
 use super::message::Attachment;
 
-/// A list that has just doubled its capacity, plus the old list of half the size, from which the
-/// items are moved.
+/// How much larger than its items a list can be while it grows: it has just doubled its capacity,
+/// and the old list, half as large, still exists while the items are moved.
 const GROWTH: usize = 3;
 /// The smallest allocation of an allocator.
 const SMALLEST: usize = 32;
@@ -36,8 +37,8 @@ const FRAME: usize = 8 << 10;
 
 /// Returns an estimate of the parsed event's size, in bytes.
 ///
-/// This is the size of the JSON if a quick count shows that the event takes no more than a few
-/// times that, since most mail is text. Otherwise it is the size of the JSON plus that of its
+/// This is the size of the JSON if a quick count shows that the event takes no more than four times
+/// that plus 8 KiB, since most mail is text. Otherwise it is the size of the JSON plus that of its
 /// parts.
 pub(crate) fn weight(json: &[u8]) -> usize {
     let most = json.len() * 4 + FRAME;
@@ -59,7 +60,7 @@ fn structure(mut json: &[u8]) -> usize {
         if rest.is_empty() {
             return bytes;
         }
-        json = behind_text(&rest[1..]);
+        json = after_text(&rest[1..]);
     }
 }
 
@@ -73,7 +74,7 @@ fn part(byte: u8) -> usize {
 }
 
 /// Returns what follows the string inside which `json` begins.
-fn behind_text(mut json: &[u8]) -> &[u8] {
+fn after_text(mut json: &[u8]) -> &[u8] {
     while let Some(at) = memchr2(b'"', b'\\', json) {
         let quote = json[at] == b'"';
         json = json.get(at + if quote { 1 } else { 2 }..).unwrap_or_default();

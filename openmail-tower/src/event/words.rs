@@ -1,7 +1,7 @@
 //! Enums over words to which OpenMail may add.
 
 /// Declares an enum over known words, with `Other` for the rest, so that it never fails to parse.
-/// With `in any case`, it also recognises them in capitals.
+/// With `in any case`, it ignores the case of ASCII letters.
 macro_rules! words {
     (
         $(#[$doc:meta])*

@@ -23,8 +23,8 @@
 /// `support::call(&mail, State(agent)).await`; a plain `support(…)` does not compile.
 ///
 /// The value is a unit struct. So in its module, `let support = …` is a pattern that matches that
-/// value and not a new variable (E0308), and no module can have the same name: choose another name
-/// for the variable.
+/// value, not a new variable (E0308), and no module can have the same name. Choose another name for
+/// the variable or the module.
 ///
 /// # The attribute's arguments
 ///

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     event::{
-        Event, EventId, EventKind, InboxId, Lifecycle, Message, MessageReceived, SetupTest,
-        ThreadId, Unfit, UnknownEvent, mending,
+        DeserializeError, Event, EventId, EventKind, InboxId, Lifecycle, Message, MessageReceived,
+        SetupTest, ThreadId, UnknownEvent, mending,
     },
     seam::{HandlerError, VerifiedEvent},
 };
@@ -30,8 +30,8 @@ use crate::{
 /// Everything that can be borrowed can also be taken by value, which clones it.
 ///
 /// An argument that the handler's events do not have is a compile error at that argument. An event
-/// may still lack something that its kind usually has. A handler that takes it without `Option`
-/// then fails, and the event is retried; with `Option`, it gets `None`.
+/// may still lack an id that events of its kind usually have. A handler that takes the id without
+/// `Option` then fails, and the event is retried; with `Option`, the handler gets `None`.
 ///
 /// # Implementing your own
 /// ```
@@ -52,14 +52,14 @@ use crate::{
     label = "not an argument of a handler",
     note = "see the table of arguments at `openmail_tower::FromEvent`",
     note = "to take the router's state, use `openmail_tower::handler::State`; axum's `State` is a different type",
-    note = "`FromEvent` may be implemented only for a state other than `{S}`"
+    note = "perhaps `{Self}` implements `FromEvent` only for a state other than `{S}`"
 )]
 pub trait FromEvent<'e, S>: Sized {
     /// Extracts the argument.
     ///
     /// # Errors
-    /// If the event lacks it after all. The handler is then not run, and the event is retried
-    /// unless the error is [permanent](HandlerError::permanent).
+    /// If the event does not have it. The handler is then not run, and the event is retried unless
+    /// the error is [permanent](HandlerError::permanent).
     fn from_event(event: &'e VerifiedEvent, state: &'e S) -> Result<Self, HandlerError>;
 }
 
@@ -153,16 +153,17 @@ impl fmt::Debug for RawBody {
 
 /// The whole event, read into your own type: for events that this crate does not know yet.
 ///
-/// Half an emoji, which JavaScript writes where it cuts a text (`\ud83d`), is read as U+FFFD. If
-/// the event does not fit the type, it fails and is retried, since a corrected type may read it.
-/// The error names the field and the position, and quotes nothing of the event.
+/// A lone surrogate (`\ud83d`), which JavaScript writes where it cuts a text inside an emoji, is
+/// read as U+FFFD. If the event does not fit the type, the run fails and the event is retried,
+/// since a corrected type may be able to read it. The error names the field and the position, but
+/// quotes nothing from the event.
 #[derive(Debug, Clone, Copy)]
 pub struct Payload<T>(pub T);
 
 impl<'e, S, T: DeserializeOwned> FromEvent<'e, S> for Payload<T> {
     fn from_event(event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
         let payload = mending(event.raw_body(), |json| serde_json::from_slice(json));
-        payload.map(Self).map_err(|error| HandlerError::failed(Unfit::from(error)))
+        payload.map(Self).map_err(|error| HandlerError::failed(DeserializeError::from(error)))
     }
 }
 

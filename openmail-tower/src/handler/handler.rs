@@ -10,7 +10,7 @@ use crate::seam::{OutcomeFuture, VerifiedEvent};
     note = "`#[openmail_handler]` creates handlers; each argument must come from the event or the state"
 )]
 pub trait Handler<S>: Send + Sync + 'static {
-    /// Runs it.
+    /// Runs the handler on an event.
     fn call(&self, event: VerifiedEvent, state: Arc<S>) -> OutcomeFuture;
 }
 

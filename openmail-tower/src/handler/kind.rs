@@ -101,7 +101,7 @@ parts! {
 pub struct Argument<T>(PhantomData<T>);
 
 impl<T> Argument<T> {
-    /// Creates one.
+    /// Creates the marker.
     #[expect(clippy::new_without_default, reason = "only the attribute uses it")]
     pub const fn new() -> Self {
         Self(PhantomData)

@@ -1,4 +1,4 @@
-//! Layers and services on the seam: each wraps a `Service<VerifiedEvent>` or is one.
+//! Layers and services for verified events: each wraps a `Service<VerifiedEvent>` or is one.
 
 #[cfg(feature = "agents")]
 pub mod agent;

@@ -47,7 +47,9 @@ impl fmt::Display for About {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Handler(route) => write!(f, "`{}` ({})", route.name, route.location),
-            Self::Service(place) => write!(f, "the service of {}:{}", place.file(), place.line()),
+            Self::Service(place) => {
+                write!(f, "the service bound at {}:{}", place.file(), place.line())
+            }
         }
     }
 }

@@ -67,9 +67,9 @@ impl Live {
 /// Binds handlers and services to inboxes while the router is serving, from any thread.
 ///
 /// Created by [`EventRouter::inboxes`](crate::EventRouter::inboxes). An event's inbox is looked up
-/// among the router's own handlers first, then among these bindings; if neither has it, the event
-/// goes to the handler for every inbox. A lookup takes about as long with a million inboxes as with
-/// ten, and never waits for a binding.
+/// among the router's own handlers first, then among these bindings; if neither has a handler for
+/// the event, the event goes to the router's handler that names no inbox. A lookup takes about as
+/// long with a million inboxes as with ten, and never waits for a binding.
 ///
 /// ```
 /// # #[cfg(feature = "macros")] {
@@ -102,7 +102,7 @@ impl Inboxes {
         Self { live, start_up, state: Arc::default() }
     }
 
-    /// Sets the state of the handlers that are to be bound.
+    /// Sets the state for the handlers that this handle binds.
     #[must_use]
     pub fn with_state<S>(self, state: S) -> Inboxes<S> {
         Inboxes { live: self.live, start_up: self.start_up, state: Arc::new(state) }
@@ -114,7 +114,7 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
     /// attribute names are ignored.
     ///
     /// # Errors
-    /// If something is already bound to one of these events of this inbox. Nothing is changed then,
+    /// If something is already bound to one of these events of this inbox. Then nothing changes,
     /// and the error names what is bound.
     pub fn bind<H: EventHandler<S>>(
         &self,
@@ -125,9 +125,9 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
         self.insert(inbox.into(), &Entry { handler: self.stateful(handler), about })
     }
 
-    /// Binds a service to an inbox, for all its events, and replaces what was bound to the inbox
-    /// here. The change is atomic: each event finds either the old binding or the new one. Each
-    /// event is passed to a clone of the service once the clone is ready.
+    /// Binds a service to an inbox, for all its events, and replaces everything that was bound to
+    /// the inbox at run time. The change is atomic: each event finds either the old binding or the
+    /// new one. Each event is passed to a clone of the service once the clone is ready.
     ///
     /// # Errors
     /// If the router itself has a handler for an event of this inbox.
@@ -152,7 +152,7 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
     }
 
     /// Sets the service for all events that no handler matches. It replaces the router's own
-    /// fallback and any that was set here before. `None` restores the router's own.
+    /// fallback and any that was set at run time before. `None` restores the router's own.
     pub fn set_fallback<E>(&self, service: Option<E>)
     where
         E: Service<VerifiedEvent, Response = Outcome> + Clone + Send + Sync + 'static,
@@ -163,13 +163,13 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
         *self.live.fallback.write().unwrap_or_else(PoisonError::into_inner) = fallback;
     }
 
-    /// Removes everything bound to an inbox here. Returns whether there was anything. Runs in
-    /// progress continue.
+    /// Removes everything bound to an inbox at run time. Returns whether anything was bound. Runs
+    /// in progress continue.
     pub fn unbind(&self, inbox: impl AsRef<str>) -> bool {
         self.live.inboxes.pin().remove(inbox.as_ref()).is_some()
     }
 
-    /// Returns whether anything is bound to an inbox here.
+    /// Returns whether anything is bound to an inbox at run time.
     pub fn contains(&self, inbox: impl AsRef<str>) -> bool {
         self.live.inboxes.pin().contains_key(inbox.as_ref())
     }
@@ -204,7 +204,7 @@ impl<S> fmt::Debug for Inboxes<S> {
     }
 }
 
-/// The error if something is already bound to the inbox.
+/// The error for an inbox to which something is already bound.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{there} is already bound to the inbox `{inbox}`, so {other} cannot be bound to it")]
 pub struct AlreadyBound {

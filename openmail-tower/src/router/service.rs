@@ -24,7 +24,7 @@ use super::{
 /// Routes each event to the handler for its name and its inbox.
 ///
 /// An event goes to the first of these that exists: the handler for its name and inbox; the handler
-/// for its name without an inbox; the fallback. If there is none, the result is
+/// for its name that names no inbox; the fallback. If there is none, the result is
 /// [`Outcome::Unrouted`]. Without [`with_state`](Self::with_state), the router is a service for
 /// handlers that take no state. To bind inboxes that come and go while it serves, use
 /// [`inboxes`](EventRouter::inboxes).
@@ -69,8 +69,8 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
         self.insert(inboxes.iter().map(|id| Some(*id)), handler)
     }
 
-    /// Adds a handler for one inbox, and ignores the inboxes that its attribute names: for ids that
-    /// are only known at start-up.
+    /// Adds a handler for one inbox, and ignores the inboxes that its attribute names. Use this for
+    /// ids that are only known at start-up.
     ///
     /// # Panics
     /// As for [`handler`](Self::handler).
@@ -143,8 +143,8 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
 
 impl EventRouter {
     /// Returns a handle that binds handlers and services to inboxes while the router and its clones
-    /// are serving. Call it after all handlers are added, since it refuses to bind what they
-    /// already handle.
+    /// are serving. Call this after all handlers are added: the handle does not bind what they
+    /// handle, and does not know of handlers that are added later.
     pub fn inboxes(&self) -> Inboxes {
         Inboxes::new(Arc::clone(&self.live), Arc::clone(&self.table))
     }

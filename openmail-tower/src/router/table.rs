@@ -23,7 +23,7 @@ pub(super) struct Table<S> {
 }
 
 impl<S> Table<S> {
-    /// Adds a handler. A zero-sized one equals any other of its type, and is added only once.
+    /// Adds a handler. A zero-sized handler equals any other of its type, so it is added only once.
     pub(super) fn enter<H: EventHandler<S>>(&mut self, handler: H) -> Place {
         let next = Place::try_from(self.handlers.len()).expect("fewer than 2^32 handlers");
         if size_of::<H>() == 0 {

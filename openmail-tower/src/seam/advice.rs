@@ -4,8 +4,8 @@ use std::{borrow::Cow, error::Error, fmt, time::Duration};
 
 use super::error::{BoxError, HandlerErrorKind};
 
-/// Placed among the sources of an error, where `HandlerError` finds it, even if the error is the
-/// source of a user's own error.
+/// The kind and the delay that an error of this crate gives to a run that fails with it. It is one
+/// of that error's sources, so `HandlerError` finds it even if a user's error wraps that error.
 #[derive(Debug)]
 pub(crate) struct Advice {
     pub(crate) kind: HandlerErrorKind,

@@ -7,9 +7,15 @@ use super::error::BoxError;
 /// Counts what happened under a key within a window of time.
 ///
 /// Behind a queue, a guard counts in the queue's database; otherwise, in the memory of its process.
-/// To count elsewhere, implement this and give it to the guard.
+/// To count in another store, implement this trait and pass it to `GuardLayer::counts`.
 pub trait CountStore: fmt::Debug + Send + Sync + 'static {
-    /// Checks and counts in one atomic step: no other call may come between.
+    /// Checks the limits and counts the id in one atomic step: no other call may run in between.
+    ///
+    /// # Errors
+    /// If the store failed. A call that has not returned after 5 s counts as failed, too. Before a
+    /// run, the event is then retried later as
+    /// [`Unavailable`](crate::HandlerErrorKind::Unavailable); before a reply, the reply is counted
+    /// in memory instead.
     fn count<'a>(&'a self, request: &'a CountRequest) -> CountFuture<'a>;
 }
 
@@ -56,16 +62,17 @@ pub struct CountNote {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counted {
-    /// The first limit of `take` that is full, and the time until it has room. `Some` means that
-    /// nothing was counted.
+    /// The index in `take` of the first limit that is full, and the time until it has room. `Some`
+    /// means that nothing was counted.
     pub full: Option<(usize, Duration)>,
-    /// The first limit of `check` that is full.
+    /// The index in `check` of the first limit that is full.
     pub over: Option<usize>,
     /// The notes under the note's key within its window, without the new one. A store may leave out
     /// all but the latest 256.
     pub notes: Vec<String>,
 }
 
-/// The counts that a worker offers to the guards inside of it: an extension of the event.
+/// The count store of a worker, which it adds to each event's extensions for the guards inside the
+/// worker.
 #[derive(Debug, Clone)]
 pub(crate) struct OfferedCounts(pub(crate) Arc<dyn CountStore>);

@@ -35,8 +35,8 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// # With anyhow
 /// In a function that returns `Result<_, HandlerError>`, `?` converts an `anyhow::Error`. With the
 /// feature `anyhow`, the reverse works as well: in a function that returns `anyhow::Result`, `?`
-/// converts a `HandlerError`, and a handler may return that result. Whether and when to retry is
-/// kept, also under a `.context("…")`.
+/// converts a `HandlerError`, and a handler may return that result. The kind and the delay are
+/// kept, even under a `.context("…")`.
 ///
 /// # As a boxed error
 /// Like `anyhow::Error`, a `HandlerError` does not implement [`Error`]. `Into<BoxError>` converts
@@ -49,9 +49,9 @@ struct Inner {
     delay: Option<Duration>,
     /// Whether it has been logged: it passes several places that would log it.
     logged: bool,
-    /// Of an event that is put off: whether others of its lane may run before it.
+    /// Whether other events in the lane may run before this one, which is put off.
     steps_aside: bool,
-    /// `Some` until it is dropped, which may panic.
+    /// `Some` until `Drop` takes it out. Dropping it may panic.
     source: Option<BoxError>,
 }
 
@@ -70,8 +70,8 @@ pub enum HandlerErrorKind {
     /// A store, a queue or a lookup before the handler is unreachable or full. No handler ran:
     /// retry later.
     Unavailable,
-    /// A limit applies, such as a rate, a pause or a suspension, which time or a person will lift:
-    /// retry later, however often.
+    /// The event must wait for a limit, such as a rate, a pause or a suspension, to be lifted by
+    /// time or by a person: retry later, as often as necessary.
     PutOff,
 }
 
@@ -108,8 +108,8 @@ impl HandlerError {
     /// Creates an error for a handler that did not run, because something before it is unreachable
     /// or full.
     ///
-    /// A queue does not count such a run as an attempt, and gives up after 72 h. If the wait may be
-    /// longer, use [`put_off`](Self::put_off).
+    /// A queue does not count such a run as an attempt, and gives up after 72 h by default
+    /// (`RetryPolicy::max_age`). If the wait may be longer, use [`put_off`](Self::put_off).
     pub fn unavailable(error: impl Into<BoxError>) -> Self {
         Self::new(HandlerErrorKind::Unavailable, error.into())
     }
@@ -117,27 +117,27 @@ impl HandlerError {
     /// Creates an error for an event that must wait for a limit, such as a rate or a pause, which
     /// time or a person will lift. It is retried after `delay`.
     ///
-    /// A queue does not count such a run as an attempt, and gives up after 30 days. A layer can use
-    /// this to put an event off.
+    /// A queue does not count such a run as an attempt, and gives up after 30 days by default
+    /// (`RetryPolicy::max_put_off`). A layer can use this to put an event off.
     pub fn put_off(error: impl Into<BoxError>, delay: Duration) -> Self {
         Self::new(HandlerErrorKind::PutOff, error.into()).after(delay)
     }
 
-    /// Lets others of its lane run before an event that is put off.
+    /// Lets other events in the lane run before this one, which is put off.
     #[cfg(feature = "guard")]
     pub(crate) fn stepping_aside(mut self) -> Self {
         self.0.steps_aside = true;
         self
     }
 
-    /// Returns whether others of its lane may run before an event that is put off.
+    /// Returns whether other events in the lane may run before this one, which is put off.
     #[cfg(feature = "queue")]
     pub(crate) fn steps_aside(&self) -> bool {
         self.0.steps_aside
     }
 
-    /// Creates an error for an event that another run is handling. Its result should be known after
-    /// `delay`.
+    /// Creates an error for an event that another run is handling. That run should have ended after
+    /// `delay`; the event is then retried.
     pub fn in_flight(delay: Duration) -> Self {
         Self::new(HandlerErrorKind::InFlight, "the event is being handled".into()).after(delay)
     }
@@ -160,8 +160,8 @@ impl HandlerError {
         match error.downcast::<Boxed>() {
             Ok(boxed) => Self(boxed.0),
             Err(error) => {
-                let said = said(&*error);
-                let (kind, delay) = said.unwrap_or((HandlerErrorKind::Failed, None));
+                let found = kind_and_delay(&*error);
+                let (kind, delay) = found.unwrap_or((HandlerErrorKind::Failed, None));
                 let source = Some(error);
                 Self(Box::new(Inner { kind, delay, logged: false, steps_aside: false, source }))
             }
@@ -229,8 +229,8 @@ impl fmt::Display for HandlerError {
 /// Lets `?` convert every `E: Error + Send + Sync`, `anyhow::Error`, `String` and `&str`.
 ///
 /// To convert a [`BoxError`], use [`HandlerError::from_boxed`].
-// Two bounds, since `HandlerError` must not satisfy both itself: it converts into a `BoxError`
-// only.
+// Two bounds, so that this does not overlap with `impl From<T> for T`: `HandlerError` satisfies
+// only the first.
 impl<E: Into<BoxError> + Into<Box<dyn Error>>> From<E> for HandlerError {
     fn from(error: E) -> Self {
         Self::from_boxed(error.into())
@@ -274,7 +274,7 @@ impl Error for Boxed {
 }
 
 /// The source of [`Boxed`]: shows the original error, but keeps the kind and the delay. anyhow
-/// hides the type of the outermost error only, so these are found here.
+/// hides the type of the outermost error only, so `downcast_ref` still finds this inner one.
 impl fmt::Display for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self.original(), f)
@@ -289,7 +289,7 @@ impl Error for Inner {
 
 /// Returns the kind and delay of the first error in the chain that is a [`HandlerError`] or has an
 /// [`Advice`].
-fn said(error: &(dyn Error + 'static)) -> Option<(HandlerErrorKind, Option<Duration>)> {
+fn kind_and_delay(error: &(dyn Error + 'static)) -> Option<(HandlerErrorKind, Option<Duration>)> {
     std::iter::once(error).chain(text::sources(error)).find_map(|error| {
         #[cfg(feature = "api")]
         if let Some(advice) = error.downcast_ref::<Advice>() {

@@ -1,4 +1,4 @@
-//! [`OutcomeFuture`]: the one boxed future of all event services.
+//! [`OutcomeFuture`]: the boxed future that this crate's handlers, router and layers return.
 
 use std::{
     fmt,

@@ -4,16 +4,16 @@ use sha2::{Digest, Sha256};
 
 use crate::seam::VerifiedEvent;
 
-/// The longest key that a store keeps as it is, in bytes.
+/// Maximum length of a key, in bytes. A longer key is replaced by its hash.
 const LONGEST: usize = 255;
 
 /// How two deliveries are recognised as the same event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum DedupeKey {
-    /// By the signed `event_id`, which is the same in every attempt, within one inbox: with the
-    /// secret of another inbox, nobody can make this inbox's events look like duplicates. A mail
-    /// without `event_id` is identified by its `message.id`.
+    /// By the inbox and the signed `event_id`, which is the same in every attempt. The inbox is
+    /// part of the key, so a holder of another inbox's secret cannot make this inbox's events look
+    /// like duplicates. A mail without `event_id` is identified by its `message.id`.
     #[default]
     EventId,
     /// By `inbox_id` and `message.id` together: one run for each mail and inbox, even if OpenMail
@@ -28,7 +28,8 @@ impl DedupeKey {
     /// different keys.
     pub fn of(self, event: &VerifiedEvent) -> Option<String> {
         let inbox = event.inbox_id().map_or("", |inbox| inbox.as_str());
-        // An id may contain any character, so the length marks the end of the first one.
+        // An id may contain any character, so the key contains the length of the inbox id, which
+        // shows where that id ends.
         let key = |what, id: &str| format!("{what}:{}:{inbox}:{id}", inbox.len());
         let message = || event.event().message_received().map(|mail| mail.message.id.as_str());
         let message = || message().map(|id| key("message", id));
@@ -114,7 +115,7 @@ mod tests {
         let hash = key(&format!("{longest}y"));
         assert!(hash.starts_with("sha256:") && hash.len() == 71, "{hash}");
         assert_ne!(hash, key(&format!("{longest}z")));
-        // Ids of megabytes do not make it longer.
+        // An id of 1 MiB does not make the key longer.
         assert_eq!(key(&"x".repeat(1 << 20)).len(), 71);
     }
 }

@@ -13,8 +13,8 @@ pub enum Outcome {
     Queued,
     /// A handler has handled it and returned replies, which have not been sent yet. The event is
     /// done once [`ReplyLayer`](crate::reply::ReplyLayer) has sent them or a worker has stored
-    /// them. If neither is there, the endpoint answers 500 `missing_layer`, so that the replies are
-    /// not lost.
+    /// them. Without either, the endpoint answers with 500 `missing_layer`, so that the event is
+    /// retried and the replies are not lost.
     Replies(Replies),
     /// It was handled before: this delivery is a duplicate.
     Duplicate,
@@ -36,7 +36,7 @@ impl Outcome {
     /// Returns the outcome as one word, for logs and metrics.
     pub(crate) fn label(&self) -> &'static str {
         match self {
-            // Replies have their own outcomes.
+            // The outcome of sending the replies is reported separately.
             Self::Done | Self::Replies(_) => "done",
             Self::Queued => "queued",
             Self::Duplicate => "duplicate",

@@ -1,4 +1,4 @@
-//! Contains panics of code written by others.
+//! Catches panics in user code.
 
 use std::{
     any::Any,
@@ -37,7 +37,8 @@ impl Panicked {
 /// Drops a value whose `Drop` may panic.
 pub(crate) fn drop_quietly<T>(value: T) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        // A payload can panic on drop, and so can the payload of that panic. It ends here.
+        // A payload can panic on drop, and so can the payload of that panic. The latter is leaked,
+        // which ends the chain.
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             let _ = ManuallyDrop::new(payload);
         }
@@ -74,7 +75,7 @@ pin_project! {
 
 /// Drops the future in place.
 fn end<F>(mut state: Pin<&mut State<F>>) {
-    // The new state is written even if the old one panics.
+    // The new state is written even if dropping the old one panics.
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| state.set(State::Ended))) {
         drop_quietly(payload);
     }
@@ -104,7 +105,7 @@ impl<F: Future> Future for CatchPanic<F> {
                 }
             }
             StateProj::Panicked { panicked } => Err(panicked.take().expect("polled once")),
-            StateProj::Ended => panic!("polled after it was ready"),
+            StateProj::Ended => panic!("polled after completion"),
         };
         end(state);
         Poll::Ready(output)

@@ -7,7 +7,8 @@ use http::{HeaderMap, header::RETRY_AFTER};
 /// The longest wait that a response may ask for.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Returns how long to wait, from seconds or a date: at most 24 h.
+/// Returns the delay that `Retry-After` asks for, in seconds or as a date, but at most 24 h. `None`
+/// if the header is absent or malformed.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let delay = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {

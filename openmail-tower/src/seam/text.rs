@@ -1,4 +1,5 @@
-//! Renders errors written by others: once and within bounds, even if they misbehave.
+//! Renders errors of user code, without repetition and within bounds, even if their `Display`
+//! misbehaves.
 
 use std::{
     error::Error,
@@ -38,7 +39,7 @@ pub(super) fn debug(value: &dyn fmt::Debug) -> String {
     render(format_args!("{value:?}"))
 }
 
-/// Returns the sources of an error, as far as they are followed.
+/// Returns the sources of an error, at most [`DEEPEST`] of them.
 pub(super) fn sources<'e>(
     error: &'e (dyn Error + 'static),
 ) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
@@ -109,8 +110,8 @@ fn holds(text: &str, part: &str) -> bool {
     let (starts, ends) = (is_word(part.chars().next()), is_word(part.chars().next_back()));
     text.match_indices(part).any(|(at, _)| {
         let before = is_word(text[..at].chars().next_back());
-        let behind = is_word(text[at + part.len()..].chars().next());
-        !(before && starts || behind && ends)
+        let after = is_word(text[at + part.len()..].chars().next());
+        !(before && starts || after && ends)
     })
 }
 
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_follow_after_colons() {
+    fn sources_are_separated_by_colons() {
         assert_eq!(of(&["no answer sent", "not a number"]), "no answer sent: not a number");
         assert_eq!(of(&["art", "a"]), "art: a");
     }

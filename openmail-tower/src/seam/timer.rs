@@ -11,12 +11,13 @@ use std::{
 use tokio::time::timeout;
 use tokio::time::{Instant, Sleep};
 
-/// Boxed, since it is larger than most of the structs that contain it.
+/// A sleep that is created when it is first polled. Boxed, since a `Sleep` is larger than most of
+/// the structs that contain a timer.
 #[derive(Debug, Default)]
 pub(crate) struct Timer(Option<Pin<Box<Sleep>>>);
 
 impl Timer {
-    /// Ready when the sleep that `start` creates at the first call has elapsed.
+    /// Polls the sleep, which `start` creates at the first call.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, start: impl FnOnce() -> Sleep) -> Poll<()> {
         self.0.get_or_insert_with(|| Box::pin(start())).as_mut().poll(cx)
     }
@@ -31,8 +32,8 @@ impl Timer {
 
 /// Waits at most `limit` for an operation that may fail.
 ///
-/// Every wait for a store, a lookup or a client goes through here. `late` creates the error of one
-/// that did not finish in time.
+/// Every wait for a store, a lookup or a client goes through here. `late` creates the error for an
+/// operation that did not finish in time.
 #[cfg(any(feature = "agents", feature = "dedupe", feature = "guard", feature = "queue"))]
 pub(crate) async fn within<T, E, F>(
     limit: std::time::Duration,

@@ -5,8 +5,9 @@ use std::{fmt, str};
 /// The trace that an event belongs to, and the span in it that caused the event: a [W3C
 /// `traceparent`](https://www.w3.org/TR/trace-context/#traceparent-header).
 ///
-/// It is taken from the delivery's `traceparent` header, which is not signed: it only groups what
-/// belongs together and decides nothing. The vendor's part, `tracestate`, is not kept.
+/// It is taken from the delivery's `traceparent` header, which is not signed. So it is used only to
+/// group spans and log lines, never to make a decision. The vendor's part, `tracestate`, is not
+/// kept.
 ///
 /// ```
 /// use openmail_tower::TraceContext;
@@ -26,9 +27,11 @@ pub struct TraceContext {
     is_sampled: bool,
 }
 
-/// The error of a text that is not a `traceparent`.
+/// The error for a text that is not a `traceparent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a traceparent is 55 characters long: 00-<32 hex digits>-<16 hex digits>-<2 hex digits>")]
+#[error(
+    "expected a traceparent: 00-<32 hex digits>-<16 hex digits>-<2 hex digits>, in lower case and with ids other than 0"
+)]
 pub struct InvalidTraceContext;
 
 /// The length of version 0; later versions may append fields.
@@ -37,7 +40,7 @@ const LONGEST: usize = 256;
 const SAMPLED: u8 = 1;
 
 impl TraceContext {
-    /// Creates the context of a span. `None` if an id is 0, which means no id.
+    /// Creates the context of a span. Returns `None` if either id is 0, which stands for "no id".
     pub fn new(trace_id: u128, span_id: u64, sampled: bool) -> Option<Self> {
         (trace_id != 0 && span_id != 0).then_some(Self {
             trace_id: trace_id.to_be_bytes(),
@@ -142,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_any_other_form() {
+    fn rejects_any_other_form() {
         let none = "00-00000000000000000000000000000000-00f067aa0ba902b7-01";
         let nowhere = "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01";
         for text in [

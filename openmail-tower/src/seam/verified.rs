@@ -36,8 +36,8 @@ struct Inner {
     outcome: OnceLock<&'static str>,
 }
 
-/// Where the endpoint that answers a delivery leaves the label of its outcome, for the layer around
-/// it to read. It keeps the event's body in memory.
+/// The slot in which the endpoint stores the label of a delivery's outcome, for `Verify` around it
+/// to read. As long as the slot lives, it keeps the event's body in memory.
 #[derive(Clone)]
 pub(crate) struct OutcomeSlot(Arc<Inner>);
 
@@ -51,7 +51,7 @@ impl OutcomeSlot {
         self.0.outcome.get().copied()
     }
 
-    /// The event's name.
+    /// Returns the event's name.
     pub(crate) fn event_name(&self) -> &str {
         self.0.event.name()
     }
@@ -64,15 +64,15 @@ impl fmt::Debug for OutcomeSlot {
 }
 
 impl VerifiedEvent {
-    /// Must only be called with bytes whose signature was verified.
+    /// Parses a signed body. Must only be called with bytes whose signature was verified.
     #[cfg(any(test, feature = "test-util"))]
     pub(crate) fn parse(raw: Bytes, timestamp: SystemTime) -> Result<Self, InvalidPayload> {
         Self::parse_for(raw, timestamp, None)
     }
 
-    /// Must only be called with bytes whose signature was verified. `signed_for` is the inbox whose
-    /// own secret verified them. A reservation of memory travels inside `raw`, as the owner of the
-    /// bytes.
+    /// Parses a signed body. Must only be called with bytes whose signature was verified.
+    /// `signed_for` is the inbox whose own secret verified them. If memory was reserved for the
+    /// body, the reservation owns the bytes of `raw` and is released with them.
     pub(crate) fn parse_for(
         raw: Bytes,
         timestamp: SystemTime,
@@ -108,8 +108,8 @@ impl VerifiedEvent {
         self
     }
 
-    /// Marks the beginning of a run. Returns whether this is the run of a delivery that nothing has
-    /// observed yet; a worker observes its own runs.
+    /// Marks the beginning of a run. Returns whether this is the run of a delivery and no span has
+    /// been opened for it yet. (A worker opens the spans of its own runs.)
     pub(crate) fn begin_run(&mut self) -> bool {
         std::mem::take(&mut self.is_delivery)
     }
@@ -226,16 +226,17 @@ impl fmt::Debug for VerifiedEvent {
     }
 }
 
-/// The parts of a [`VerifiedEvent`] that a store keeps. `Debug` shows no text.
+/// The parts of a [`VerifiedEvent`] that a store keeps. `Debug` shows the length of the body, not
+/// its text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredEvent {
     /// The body as it was signed.
     pub raw_body: Bytes,
     /// The signed time, in Unix seconds.
     pub timestamp: u64,
-    /// The inbox that it belongs to, as [`VerifiedEvent::inbox_id`]. An `inbox_id` in the body
-    /// takes precedence; this matters for events that have none and were signed with an inbox's
-    /// secret.
+    /// The inbox that it belongs to, as returned by [`VerifiedEvent::inbox_id`]. An `inbox_id` in
+    /// the body takes precedence; this matters for events that have none and were signed with an
+    /// inbox's secret.
     pub inbox_id: Option<InboxId>,
 }
 

@@ -57,7 +57,8 @@ fn mail_cannot_imitate_its_fence() {
     let known = known.fenced();
     let marker = known.marker();
     let half = &marker[..8];
-    // As if the sender had known the marker, whole or in pieces that cleaning joins.
+    // As if the sender knew the marker and wrote it whole, or split so that removing invisible
+    // characters or an inner marker joins it.
     let hidden: String = marker.chars().flat_map(|c| [c, '\u{200b}']).collect();
     let nested = format!("{half}{marker}{}", &marker[8..]);
     for forged in [marker, &hidden, &nested] {
@@ -128,7 +129,7 @@ fn attachments_share_the_budget_and_note_each_cut() {
 }
 
 #[test]
-fn lists_part_of_a_flood_in_proportional_time_and_memory() {
+fn caps_the_number_of_attachments_and_the_length_of_fields() {
     let mut mail =
         mail(&serde_json::json!({"id": "m", "body_text": "", "attachments": [{"filename": "f"}]}));
     mail.attachments = vec![mail.attachments[0].clone(); 10_000];

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-/// Asserts which sender a text has: the right address, or none.
+/// Asserts the sender that is read from a text: `right`, or none.
 fn check(text: &str, right: Option<&str>) {
     let read = Mailbox::single(text).map(|mailbox| mailbox.address.to_string());
     assert_eq!(read.as_deref(), right, "{text:?}");
@@ -25,7 +25,7 @@ fn sender_is_the_address_at_the_end() {
         ("user@[192.0.2.1]", "user@[192.0.2.1]"),
         ("first.last+tag@sub.host.example", "first.last+tag@sub.host.example"),
         ("b-x=y.example-1234=@bounce.example", "b-x=y.example-1234=@bounce.example"),
-        // from earlier findings
+        // regressions
         ("<h2> <user@host.example>", "user@host.example"),
         ("Jane <jane@corp.example> via Acme <noreply@acme.example>", "noreply@acme.example"),
         ("Acme (Berlin <bb@test.example>", "bb@test.example"),
@@ -177,7 +177,6 @@ fn text_without_a_single_address_at_the_end_has_no_sender() {
         "host!user",
     ];
     for text in SHAPES {
-        // A line break next to the address is only whitespace.
         check(text, None);
     }
     println!("{} shapes without a sender", SHAPES.len());

@@ -1,4 +1,5 @@
-//! "On …, Ada wrote:" in many languages, on up to four lines.
+//! Finds attributions, the lines that introduce a quoted mail: "On …, Ada wrote:" in many
+//! languages, on up to four lines.
 
 use super::lines::{Lines, is_unseen};
 
@@ -9,9 +10,9 @@ const MOST_LINES: usize = 4;
 const SHORTEST: usize = 6;
 const LONGEST: usize = 400;
 
-/// An attribution.
+/// The lines that introduce a quoted mail.
 pub(super) struct Attribution {
-    /// Its first line.
+    /// The index of its first line.
     pub(super) first: usize,
     /// Whether it counts even if no quoted line follows: mail made from HTML has no `>` marks.
     pub(super) is_certain: bool,
@@ -30,7 +31,7 @@ struct Facts {
 /// Finds attributions. Each line is examined once.
 #[derive(Default)]
 pub(super) struct Attributions {
-    /// The last few lines, indexed by their number modulo the size.
+    /// What was found in the last few lines, indexed by line number modulo `MOST_LINES`.
     known: [Option<(usize, Option<Facts>)>; MOST_LINES],
 }
 
@@ -53,8 +54,8 @@ impl Attributions {
         let mut certain = is_certain(facts).then_some(last);
         let names_someone = facts.verb || facts.at;
         let mut at = last;
-        // The attribution includes the lines above up to the one that opens it; if none does, only
-        // as many as are needed.
+        // The attribution begins at the nearest line above that looks like its opening or, if there
+        // is none, at the first line that makes it certain.
         while !facts.opening && at > 0 && last - at + 1 < MOST_LINES && !lines.is_quoted(at - 1) {
             at -= 1;
             let Some(above) = self.facts(lines, at) else { break };
@@ -138,7 +139,7 @@ fn is_verb(word: &str) -> bool {
 fn times(bytes: &[u8]) -> (bool, bool) {
     let (mut time, mut date) = (false, false);
     let mut at = 0;
-    // The length of the previous group of digits, and the single character after it.
+    // The length of the previous group of digits, if exactly one byte separates it from the next.
     let mut before = None;
     while let Some(found) = bytes[at..].iter().position(u8::is_ascii_digit) {
         let start = at + found;

@@ -19,7 +19,7 @@ pub(super) struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// A text of 4 GiB or more is treated as one line.
+    /// Splits a text into lines. A text of 4 GiB or more is treated as one line.
     pub(super) fn new(text: &'a str) -> Self {
         let text = text.trim_end();
         let mut starts = vec![0];
@@ -45,7 +45,7 @@ impl<'a> Lines<'a> {
         self.starts.len()
     }
 
-    /// Returns a line without its line end.
+    /// Returns a line without its line ending.
     fn get(&self, index: usize) -> &'a str {
         let start = self.starts[index] as usize;
         let line = match self.starts.get(index + 1) {
@@ -77,7 +77,7 @@ impl<'a> Lines<'a> {
         (index..self.len()).find(|index| !self.is_blank(*index))
     }
 
-    /// Returns whether a header block begins here: who, when, and to whom or about what.
+    /// Returns whether a header block begins here: a sender, a date, and a recipient or a subject.
     pub(super) fn is_header_block(&self, at: usize) -> bool {
         if self.kinds[at] & HEADERS == 0 {
             return false;

@@ -1,12 +1,13 @@
-//! Signatures: below `-- `, and those that mobile programs add.
+//! Finds signatures: below `-- `, and those that mobile mail apps add.
 
 use std::ops::Range;
 
 use super::lines::Lines;
 
-/// Maximum number of lines of a signature. A `--` above more is a rule between paragraphs.
+/// Maximum number of lines of a signature. A `--` followed by more lines is taken for a rule
+/// between paragraphs.
 const MOST_LINES: usize = 20;
-/// Maximum number of lines that mobile programs add.
+/// Maximum number of consecutive lines that count as added by a mobile mail app.
 const MOST_MOBILE: usize = 3;
 
 /// Drops the signatures before the line `end`, and returns where they were.
@@ -62,7 +63,7 @@ fn is_delimiter(line: &str) -> bool {
     line == "--" || (line.len() >= 40 && line.bytes().all(|byte| byte == b'_'))
 }
 
-/// Returns whether a line was added by a mobile program.
+/// Returns whether a line was added by a mobile mail app.
 fn is_mobile(line: &str) -> bool {
     if line.len() > 160 {
         return false;

@@ -26,7 +26,7 @@ fn finds_the_event_name_anywhere() {
 }
 
 #[test]
-fn refuses_a_body_that_is_not_an_event() {
+fn rejects_a_body_that_is_not_an_event() {
     for json in [
         "",
         "null",
@@ -110,7 +110,7 @@ fn misfit_keeps_its_ids_and_fields() {
 }
 
 #[test]
-fn refuses_a_repeated_routing_key() {
+fn rejects_a_repeated_routing_key() {
     for event in ["message.received", "inbox.suspended", "pod.reactivated", "setup.test", "a.b"] {
         let whole = format!(
             r#"{{"event":"{event}","event_id":"e","inbox_id":"i","message":{{"id":"m","x":{{"id":1,"id":2}}}}}}"#
@@ -216,7 +216,7 @@ fn keeps_an_optional_field_of_a_new_form() {
 }
 
 #[test]
-fn refuses_reserved_keys_at_any_depth() {
+fn rejects_reserved_keys_at_any_depth() {
     let raw = r#""$serde_json::private::RawValue":"[]""#;
     for extra in [
         format!("{raw},"),

@@ -7,12 +7,12 @@ use crate::{
 
 /// The agent of the event's inbox, as found by [`AgentResolver`](crate::layers::AgentResolver).
 ///
-/// A handler that takes it only runs behind a resolver for the same `T`. Otherwise the event fails:
+/// A handler that takes it runs only behind a resolver for the same `T`. Otherwise the event fails:
 ///
 /// | if | the event |
 /// |---|---|
 /// | it names no inbox | fails permanently: [`Permanent`](crate::HandlerErrorKind::Permanent) |
-/// | no resolver for `T` is before the handler | fails: [`Failed`](crate::HandlerErrorKind::Failed), and the error says what is missing |
+/// | there is no resolver for `T` around the handler | fails: [`Failed`](crate::HandlerErrorKind::Failed), and the error says what is missing |
 /// | the resolver found no agent, and the handler is the router's fallback | fails in the same way |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Agent<T>(pub T);
@@ -25,7 +25,7 @@ impl<'e, S, T: Clone + Send + Sync + 'static> FromEvent<'e, S> for Agent<T> {
                 let text = format!("the event names no inbox, so it has no Agent<{agent}>");
                 return HandlerError::permanent(text);
             }
-            // `Failed`, so that a queue counts the attempt: nothing says that the problem will
+            // `Failed`, so that a queue counts the attempt: nothing suggests that the problem will
             // pass.
             HandlerError::failed(match event.extensions().get::<ForFallback>() {
                 Some(ForFallback) => format!("the inbox has no Agent<{agent}>"),

@@ -80,7 +80,8 @@ impl<T: Clone + Send + Sync + 'static> AgentResolver<T> {
         let lookup = Arc::new(lookup);
         let lookup: Arc<Lookup<T>> = Arc::new(move |inbox| {
             let lookup = Arc::clone(&lookup);
-            // Lazy until it is polled: a lookup by another event may be in progress.
+            // Calls `lookup` only when it is polled: a lookup for another event may already be in
+            // progress.
             Box::pin(async move { lookup(inbox).await.map_err(|error| LookupError(error.into())) })
         });
         let settings = Settings {
@@ -203,7 +204,7 @@ impl<T> fmt::Debug for AgentResolver<T> {
     }
 }
 
-/// Shared by all events that waited for the same lookup.
+/// The error of a lookup, shared by all events that waited for it.
 #[derive(Debug, thiserror::Error)]
 #[error("the inbox's agent could not be looked up")]
 struct LookupError(#[source] BoxError);

@@ -34,8 +34,8 @@ where
     type Error = HandlerError;
     type Future = OutcomeFuture;
 
-    /// Always ready: an event must not take a place in the inner service while its agent is looked
-    /// up.
+    /// Always ready: an event must not reserve capacity in the inner service while its agent is
+    /// looked up.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
         Poll::Ready(Ok(()))
     }

@@ -40,7 +40,7 @@ pub async fn check<St: DedupeStore>(store: St) {
     expired_claim_can_be_taken_back(&Key::new(&store)).await;
     claiming_again_renews_the_lease(&Key::new(&store)).await;
     done_is_kept_for_its_retention(&Key::new(&store)).await;
-    keys_are_apart(&Key::new(&store), &Key::new(&store)).await;
+    keys_are_independent(&Key::new(&store), &Key::new(&store)).await;
     keys_and_times_of_any_length(&store).await;
     one_of_many_claims_wins(&store).await;
 }
@@ -77,7 +77,7 @@ async fn done_stays_done<St: DedupeStore>(key: &Key<St>) {
     let (ours, theirs) = (ClaimToken::random(), ClaimToken::random());
     assert_eq!(key.claim(ours, LONG).await, Claim::Claimed);
     assert!(key.complete(ours, LONG).await);
-    assert!(key.complete(ours, LONG).await, "the answer was lost, so it is asked again");
+    assert!(key.complete(ours, LONG).await, "the answer was lost, so the call is repeated");
     assert!(!key.complete(theirs, LONG).await, "done by another");
     key.release(ours).await;
     key.release(theirs).await;
@@ -85,7 +85,7 @@ async fn done_stays_done<St: DedupeStore>(key: &Key<St>) {
     assert_eq!(key.claim(theirs, LONG).await, Claim::Done);
 }
 
-/// A token whose claim has expired and gone to another can no longer change anything.
+/// A token whose claim has expired and was claimed by another token can no longer change anything.
 async fn stale_token_changes_nothing<St: DedupeStore>(key: &Key<St>) {
     let (stale, ours) = (ClaimToken::random(), ClaimToken::random());
     assert_eq!(key.claim(stale, SHORT).await, Claim::Claimed);
@@ -106,9 +106,9 @@ async fn expired_claim_can_be_taken_back<St: DedupeStore>(key: &Key<St>) {
     let (ours, theirs) = (ClaimToken::random(), ClaimToken::random());
     assert_eq!(key.claim(ours, SHORT).await, Claim::Claimed);
     sleep(SHORT * 3).await;
-    assert_eq!(key.claim(ours, SHORT).await, Claim::Claimed, "nobody else had it");
+    assert_eq!(key.claim(ours, SHORT).await, Claim::Claimed, "no other token had claimed the key");
     sleep(SHORT * 3).await;
-    assert!(key.complete(ours, LONG).await, "nobody else had it");
+    assert!(key.complete(ours, LONG).await, "no other token had claimed the key");
     assert_eq!(key.claim(theirs, LONG).await, Claim::Done);
 }
 
@@ -137,7 +137,8 @@ async fn done_is_kept_for_its_retention<St: DedupeStore>(key: &Key<St>) {
     key.claim_in_time(theirs).await;
 }
 
-async fn keys_are_apart<St: DedupeStore>(one: &Key<St>, other: &Key<St>) {
+/// A claim or a completion of one key does not change another.
+async fn keys_are_independent<St: DedupeStore>(one: &Key<St>, other: &Key<St>) {
     let ours = ClaimToken::random();
     assert_eq!(one.claim(ours, LONG).await, Claim::Claimed);
     assert_eq!(other.claim(ClaimToken::random(), LONG).await, Claim::Claimed);
@@ -210,7 +211,7 @@ impl<St: DedupeStore> Key<St> {
                 sleep(SHORT / 5).await;
             }
         };
-        timeout(Duration::from_secs(30), claim).await.expect("it never runs out");
+        timeout(Duration::from_secs(30), claim).await.expect("the current claim never expired");
     }
 }
 

@@ -8,7 +8,7 @@ use crate::seam::DedupeKey;
 
 use super::{room::MaxRuns, runs::Runs, service::Dedupe, store::DedupeStore};
 
-/// Runs each event once, by wrapping a service of events in [`Dedupe`].
+/// Wraps an event service in [`Dedupe`], which runs each event once.
 ///
 /// Clones share the store and the runs in progress. See [the module](super) for how it works.
 pub struct DedupeLayer<St> {
@@ -52,7 +52,8 @@ impl<St: DedupeStore> DedupeLayer<St> {
 
     /// Sets the duration after which a claim expires unless renewed, which is how long an event
     /// waits if its process dies. The claim of a running event is renewed three times per lease, on
-    /// the task that runs it, so a handler must not block its thread for that long. Default: 30 s.
+    /// the task that runs it, so a handler must not block its thread for as long as a lease.
+    /// Default: 30 s.
     ///
     /// # Panics
     /// If it is zero.
@@ -90,7 +91,7 @@ impl<St: DedupeStore> DedupeLayer<St> {
     }
 
     /// Sets the maximum number of concurrent runs, including those whose caller has gone. Events
-    /// beyond it are not run:
+    /// beyond this limit are not run and fail as
     /// [`HandlerErrorKind::Unavailable`](crate::HandlerErrorKind::Unavailable). Default: 1,024.
     ///
     /// # Panics
@@ -115,15 +116,16 @@ impl<St: DedupeStore> DedupeLayer<St> {
     }
 
     /// Runs events even while the store is unreachable, at the risk that some run twice. Default:
-    /// they are not run and are retried later:
-    /// [`HandlerErrorKind::Unavailable`](crate::HandlerErrorKind::Unavailable).
+    /// they are not run, fail as
+    /// [`HandlerErrorKind::Unavailable`](crate::HandlerErrorKind::Unavailable), and are retried
+    /// later.
     #[must_use]
     pub fn run_when_unavailable(mut self) -> Self {
         self.settings.run_when_unavailable = true;
         self
     }
 
-    /// Waits until all runs have ended. From this call on, new events are refused as unavailable.
+    /// Waits until all runs have ended. From this call on, new events fail as unavailable.
     ///
     /// Runs that take longer than `limit` are cancelled at their next `.await` and their claims are
     /// released, so that the next delivery runs them. Returns the number of cancelled runs. A claim

@@ -11,8 +11,8 @@ use super::store::{Claim, ClaimToken, DedupeStore};
 ///
 /// It holds at most `capacity` events, about 800 bytes each, and each only until its lease or
 /// retention ends. When it is full, the least recently touched event is evicted; if that event is
-/// delivered again, it runs again. So choose a capacity for at least as many events as arrive in
-/// ten minutes, after which OpenMail gives up. The claim of a running event is touched whenever it
+/// delivered again, it runs again. So choose a capacity for at least as many events as arrive in 10
+/// min; OpenMail gives up after about 7.5 min. The claim of a running event is touched whenever it
 /// is renewed, every 10 s by default, so it is evicted only if `capacity` other events are touched
 /// between two renewals. In that case the next delivery may run concurrently until the renewal
 /// takes the claim back.
@@ -53,7 +53,7 @@ impl MemoryStore {
         Self { entries }
     }
 
-    /// Decides about an entry while no other caller can.
+    /// Calls `decide` with an entry and applies the result, as one atomic step.
     fn decide<T>(&self, key: &str, decide: impl FnOnce(Option<Entry>) -> (Op<Entry>, T)) -> T {
         let mut answer = None;
         self.entries.entry_by_ref(key).and_compute_with(|entry| {
@@ -62,7 +62,7 @@ impl MemoryStore {
             answer = Some(decided);
             op
         });
-        answer.expect("it has decided")
+        answer.expect("the closure was called")
     }
 }
 

@@ -1,7 +1,7 @@
 //! Runs each event once: [`DedupeLayer`].
 //!
 //! OpenMail delivers at least once: if a response is late or lost, the same event arrives again. An
-//! agent that answers a mail twice is as bad as one that never does. So before the handler runs,
+//! agent that answers a mail twice is as bad as one that never answers. So before the handler runs,
 //! the event is *claimed* in a [`DedupeStore`], and afterwards it is *completed* or *released*:
 //!
 //! ```text
@@ -14,8 +14,9 @@
 //!
 //! A claim is not a completion. The event counts as done once its handler has succeeded, or has
 //! returned [`HandlerError::permanent`](crate::HandlerError::permanent) because a retry would not
-//! help. An event that no handler matches is released, since nothing was done. If the process dies,
-//! its claims expire, and the next delivery runs the event.
+//! help. An event that no handler matches is released, since nothing was done; so is one whose
+//! replies have not been sent. If the process dies, its claims expire, and the next delivery runs
+//! the event.
 //!
 //! # The run has its own task
 //! OpenMail hangs up after 15 s, and a web server then drops the request's future. [`Dedupe`] runs
@@ -32,9 +33,9 @@
 //! use tower::Layer;
 //!
 //! let dedupe = DedupeLayer::new(MemoryStore::new(100_000));
-//! let router: EventRouter = EventRouter::new(); // and its handlers
+//! let router: EventRouter = EventRouter::new(); // with your handlers
 //! let events = dedupe.layer(router);
-//! // Serve `webhook(VerifyLayer::from_env()?, events)` until it is time to go, and then:
+//! // Serve `webhook(VerifyLayer::from_env()?, events)`; at shutdown:
 //! dedupe.shutdown(Duration::from_secs(30)).await;
 //! # let _ = events;
 //! # }
@@ -42,7 +43,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! What is guaranteed when a handler, a process, a machine or the store fails is listed at
+//! For what is guaranteed when a handler, a process, a machine or the store fails, see
 //! [`guide::guarantees`](https://docs.rs/openmail-tower/latest/openmail_tower/guide/guarantees/).
 
 #[cfg(any(test, feature = "test-util"))]

@@ -82,7 +82,8 @@ impl<St: DedupeStore> Run<St> {
         S: Service<VerifiedEvent, Response = Outcome>,
         S::Error: Into<BoxError>,
     {
-        // The service is dropped in there as well, since its `Drop` may be user code.
+        // The service is moved into the future, so that a panic in its `Drop`, which may be user
+        // code, is caught as well.
         let run = CatchPanic::new(|| async move {
             let answer = service.call(event).await;
             answer.map_err(|error| HandlerError::from_boxed(error.into()))
@@ -90,7 +91,7 @@ impl<St: DedupeStore> Run<St> {
         let limit = self.settings.run_timeout;
         tokio::select! {
             biased;
-            () = self.runs.cut_off() => Err(HandlerError::failed("cancelled by the shutdown")),
+            () = self.runs.cut_off() => Err(HandlerError::failed("the run was cancelled by the shutdown")),
             answer = run => answer.unwrap_or_else(|panic| Err(HandlerError::panicked(panic))),
             () = sleep(limit) => {
                 Err(HandlerError::failed(format!("the run was cancelled after {limit:?}")))

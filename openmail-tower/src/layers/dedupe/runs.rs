@@ -39,7 +39,7 @@ impl Runs {
         Ok(())
     }
 
-    /// Completes once runs must stop.
+    /// Waits until the runs must stop.
     pub(super) async fn cut_off(&self) {
         self.cut_off.cancelled().await;
     }

@@ -34,8 +34,8 @@ use super::{
 /// | in an unknown state because the store is unreachable, or beyond the maximum number of runs | [`HandlerErrorKind::Unavailable`](crate::HandlerErrorKind::Unavailable) |
 /// | without an id to recognise it by | that of the inner service, each time, on the caller's own task |
 ///
-/// The run takes the inner service that was polled ready, so a concurrency limit inside counts it
-/// until it is called or the event turns out to be a duplicate.
+/// The run takes the inner service that was polled ready. So a concurrency limit inside it holds a
+/// permit while the claim is looked up, and releases it if the event is a duplicate.
 ///
 /// # Panics
 /// `call` panics outside of a tokio runtime.

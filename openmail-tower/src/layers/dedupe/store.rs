@@ -10,8 +10,8 @@ use crate::seam::BoxError;
 ///
 /// Each key has one of three states: free, claimed by a token until its lease ends, or done by a
 /// token until its retention ends. When a lease or a retention ends, the key is free again. Each
-/// method reads and changes the state of one key atomically: no other call on that key may come
-/// between, from this process or any other that uses the same store.
+/// method reads and changes the state of one key atomically: no other call on that key may run in
+/// between, whether from this process or from another one that uses the same store.
 ///
 /// | state of the key | [`claim`](Self::claim) | [`complete`](Self::complete) | [`release`](Self::release) |
 /// |---|---|---|---|
@@ -21,13 +21,13 @@ use crate::seam::BoxError;
 /// | done by this token | `Done` | new retention → true | |
 /// | done by another token | `Done` | false | |
 ///
-/// An empty field or a missing arrow means that the state does not change. So every method may be
-/// repeated if its answer was lost, and a claim is renewed by claiming again. An expired claim can
-/// be claimed again or completed if no other token has taken it. If one has, the old claim can no
-/// longer change anything, since the token is a fencing token.
+/// A cell that is empty or has no arrow means that the state does not change. So every method may
+/// be repeated if its answer was lost, and a claim is renewed by claiming again. An expired claim
+/// can be claimed again or completed if no other token has taken it. If one has, the old claim can
+/// no longer change anything, since the token is a fencing token.
 ///
-/// The future of a method may be dropped at any await. [`DedupeLayer`](super::DedupeLayer) limits
-/// how long it waits for one. `dedupe::contract::check` (feature `test-util`) checks an
+/// The future of a method may be dropped at any `.await`: [`DedupeLayer`](super::DedupeLayer)
+/// limits how long it waits. `dedupe::contract::check` (feature `test-util`) checks an
 /// implementation against all of this.
 ///
 /// ```

@@ -30,14 +30,16 @@ static ATTEMPT: HeaderName = HeaderName::from_static("x-openmail-attempt");
 static TIMESTAMP: HeaderName = HeaderName::from_static("x-timestamp");
 static SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
 
-/// The body of a response is not used, but its connection is only reused once the body was read.
+/// Maximum number of frames that are read of a response's body. The body is not used, but its
+/// connection is reused only once the body was read.
 const FRAMES: usize = 16;
+/// Maximum time for reading them.
 const READ_FOR: Duration = Duration::from_millis(200);
 
 /// Posts each event to a URL, to an agent that runs elsewhere, in any language.
 ///
-/// The body is exactly the raw one. `X-Event-Id` is the signed id, `X-OpenMail-Attempt` the
-/// attempt, from 1. With [`sign_with`](Self::sign_with), it also sends `X-Timestamp` and
+/// The body is the event's raw body, unchanged. `X-Event-Id` is the signed id, `X-OpenMail-Attempt`
+/// the attempt, from 1. With [`sign_with`](Self::sign_with), it also sends `X-Timestamp` and
 /// `X-Signature`, new for each attempt, so that the agent can verify events as if they came from
 /// OpenMail.
 ///
@@ -45,8 +47,8 @@ const READ_FOR: Duration = Duration::from_millis(200);
 /// |---|---|
 /// | 2xx | is done |
 /// | 400, 422, or one of [`permanent_statuses`](Self::permanent_statuses) | has failed permanently |
-/// | 409 with `Retry-After` | is in flight: the agent is busy with it, as `Dedupe` answers; retried after that time (at least 1 s, at most 1 day), which a queue does not count as an attempt |
-/// | any other | has failed: retried, after `Retry-After` if present (at most 1 day) |
+/// | 409 with `Retry-After` | is in flight: the agent is handling it already, which is what its own `Dedupe` answers. The event is retried after that time (at least 1 s, at most 24 h); a queue does not count this as an attempt |
+/// | any other | has failed: retried, after `Retry-After` if present (at most 24 h) |
 /// | none: no connection, or not in time | has failed |
 ///
 /// A 401, 403, 404, 410 or 413 does not lose a mail: during a deployment or a token rotation,

@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn each_status_has_its_meaning() {
+    fn maps_each_status_to_an_outcome() {
         for status in [200, 201, 202, 204, 299] {
             assert_eq!(judge(status, None).unwrap(), Outcome::Done, "{status}");
         }

@@ -9,10 +9,11 @@ use super::{service::InboxLimit, slots::Slots};
 /// Limits how many events of each inbox run at a time, so that one busy or slow agent does not take
 /// what the others need.
 ///
-/// An event beyond the limit waits its turn, in order of arrival. After [`wait`](Self::wait) it
-/// fails as [`Unavailable`](crate::HandlerErrorKind::Unavailable): nothing was run, retry later. An
-/// [`Endpoint`](crate::Endpoint) answers 503; a queue's worker runs the event later and does not
-/// count the attempt. An event that is dropped gives up its place.
+/// An event beyond the limit waits its turn, in order of arrival. If it has waited for
+/// [`wait`](Self::wait), it fails as [`Unavailable`](crate::HandlerErrorKind::Unavailable), without
+/// having run, and is retried later. An [`Endpoint`](crate::Endpoint) answers with 503; a queue's
+/// worker runs the event later and does not count the attempt. An event that is dropped gives up
+/// its place.
 ///
 /// All services wrapped by one layer and its clones share the limit. An inbox takes memory only
 /// while its events run or wait. Events without an inbox are not limited.

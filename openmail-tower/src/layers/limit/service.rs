@@ -39,7 +39,7 @@ where
     type Error = HandlerError;
     type Future = OutcomeFuture;
 
-    /// Always ready: an event must not take a place in the inner service while it waits for its
+    /// Always ready: an event must not reserve capacity in the inner service while it waits for its
     /// turn.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
         Poll::Ready(Ok(()))

@@ -31,7 +31,7 @@ impl Slots {
         self.runs
     }
 
-    /// Locked only briefly, and never across an await.
+    /// Locks the map. The lock is held only briefly, and never across an `.await`.
     fn busy(&self) -> MutexGuard<'_, HashMap<InboxId, Busy>> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -54,7 +54,7 @@ impl fmt::Debug for Slots {
     }
 }
 
-/// An event's place in the line of its inbox.
+/// One event of an inbox that runs or waits for its turn.
 pub(super) struct Ticket {
     slots: Arc<Slots>,
     inbox: InboxId,
@@ -64,7 +64,7 @@ pub(super) struct Ticket {
 impl Ticket {
     /// Waits for the ticket's turn, which lasts until the permit is dropped.
     pub(super) async fn turn(&self) -> SemaphorePermit<'_> {
-        self.turns.acquire().await.expect("nobody closes it")
+        self.turns.acquire().await.expect("the semaphore is never closed")
     }
 }
 

@@ -21,15 +21,16 @@ use tokio::{
 /// Maximum time to connect, and maximum time for an answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// If a caller drops a command sooner than this, the connection may not be to blame.
+/// A command that its caller drops sooner than this says nothing about the connection.
 const GIVEN_UP: Duration = Duration::from_millis(100);
 
-/// Routers forget a silent connection within minutes; keep-alive packets prevent that.
+/// Firewalls and NAT devices forget an idle connection within minutes; keep-alive packets prevent
+/// that.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 type Connecting = Pin<Box<dyn Future<Output = RedisResult<Shared>> + Send>>;
 
-/// One connection shared by all clones, made when it is first needed.
+/// One connection, shared by all clones and opened when it is first needed.
 ///
 /// It is replaced as soon as it breaks, an answer is late, or the server turns out to be a replica.
 /// After a failover, the old primary may keep its connections open; and a connection that was cut
@@ -141,7 +142,8 @@ impl Inner {
     }
 }
 
-/// A command in progress. Its caller may wait for less time than we would, and drop it.
+/// A command in progress. Its caller may wait for a shorter time than [`PATIENCE`], and drop the
+/// command.
 struct Waiting<'s> {
     inner: &'s Inner,
     number: u64,
@@ -157,7 +159,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Any connection whose clones share it.
+/// A connection of any type. Clones share the underlying connection.
 struct Shared(Box<dyn AnyConnection>);
 
 trait AnyConnection: ConnectionLike + Send + Sync {

@@ -4,7 +4,7 @@ use std::{error::Error, fmt};
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-/// The error of a failed Redis command.
+/// The error of a malformed URL or of a failed Redis command.
 #[derive(Debug)]
 pub struct RedisStoreError(RedisError);
 
@@ -41,7 +41,7 @@ impl RedisStoreError {
 
 impl fmt::Display for RedisStoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the command to Redis failed")?;
+        f.write_str("the Redis store failed")?;
         match self.hint() {
             Some(hint) => write!(f, ": {hint}"),
             None => Ok(()),

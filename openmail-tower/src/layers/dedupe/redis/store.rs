@@ -41,16 +41,17 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// Connects to a `redis://[user:password@]host[:port][/database]`.
+    /// Creates a store for the Redis at `redis://[user:password@]host[:port][/database]`. It
+    /// connects when it is first used.
     ///
     /// # Errors
-    /// If the URL is malformed or has another scheme. Whether Redis can be reached only shows at
+    /// If the URL is malformed or has another scheme. Whether Redis can be reached shows only at
     /// the first claim.
     pub fn connect(url: &str) -> Result<Self, RedisStoreError> {
         Connection::from_url(url).map(Self::over).map_err(RedisStoreError::new)
     }
 
-    /// Uses a connection made by the program, such as a `MultiplexedConnection`, a
+    /// Creates a store that uses an existing connection, such as a `MultiplexedConnection`, a
     /// `ConnectionManager` or a `ClusterConnection`. The connection itself is responsible for
     /// reconnecting.
     pub fn new<C>(connection: C) -> Self
@@ -60,8 +61,9 @@ impl RedisStore {
         Self::connect_with(move || ready(Ok(connection.clone())))
     }
 
-    /// Uses connections made by a function. It is called when the store is first used, and whenever
-    /// a connection has to be replaced, as in [`connect`](Self::connect). It may take at most 2 s.
+    /// Creates a store whose connections come from a function. The function is called when the
+    /// store is first used, and whenever a connection has to be replaced, as in
+    /// [`connect`](Self::connect). It may take at most 2 s.
     ///
     /// ```
     /// use openmail_tower::layers::dedupe::RedisStore;

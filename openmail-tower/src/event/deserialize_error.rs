@@ -1,4 +1,5 @@
-//! Why an event cannot be read into a type, without quoting the event.
+//! [`DeserializeError`]: why an event cannot be read into a handler's type, without quoting the
+//! event.
 
 use std::fmt;
 
@@ -10,13 +11,13 @@ const LONGEST: usize = 200;
 /// Why JSON cannot be read into a type: the message of `serde_json` without the values that it
 /// quotes.
 #[derive(Debug)]
-pub(crate) struct Unfit {
+pub(crate) struct DeserializeError {
     reason: String,
     line: usize,
     column: usize,
 }
 
-impl From<serde_json::Error> for Unfit {
+impl From<serde_json::Error> for DeserializeError {
     fn from(error: serde_json::Error) -> Self {
         let message = error.to_string();
         let mut reason = reason(&message, error.is_data());
@@ -38,12 +39,12 @@ fn reason(message: &str, is_data: bool) -> String {
             let end = message.find(['`', '"', ',']).unwrap_or(message.len());
             format!("{}, expected {expected}", message[..end].trim_end())
         }
-        _ if is_data => "the type refused a value".to_owned(),
+        _ if is_data => "the type rejected a value".to_owned(),
         _ => "not valid JSON".to_owned(),
     }
 }
 
-impl fmt::Display for Unfit {
+impl fmt::Display for DeserializeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { reason, line, column } = self;
         write!(
@@ -53,7 +54,7 @@ impl fmt::Display for Unfit {
     }
 }
 
-impl std::error::Error for Unfit {}
+impl std::error::Error for DeserializeError {}
 
 #[cfg(test)]
 mod tests {
@@ -76,9 +77,9 @@ mod tests {
         No,
     }
 
-    fn unfit(json: &str) -> String {
+    fn reason_of(json: &str) -> String {
         let _ = (Word::Yes, Word::No);
-        Unfit::from(serde_json::from_str::<Type>(json).unwrap_err()).reason
+        DeserializeError::from(serde_json::from_str::<Type>(json).unwrap_err()).reason
     }
 
     #[test]
@@ -98,9 +99,9 @@ mod tests {
             (r#"{"Kaninchen":1}"#, "unknown field, expected `number` or `word`"),
             (r#"{"number":1 Kaninchen"#, "not valid JSON"),
         ] {
-            assert_eq!(unfit(json), expected, "{json}");
+            assert_eq!(reason_of(json), expected, "{json}");
         }
-        let own = Unfit::from(serde_json::Error::custom("Kaninchen"));
-        assert_eq!(own.reason, "the type refused a value");
+        let own = DeserializeError::from(serde_json::Error::custom("Kaninchen"));
+        assert_eq!(own.reason, "the type rejected a value");
     }
 }
