@@ -128,7 +128,12 @@ fn by_logs(log: &Log) {
         &[" WARN ", "attempt=2", "error=the model is away retry_in="],
         &[" INFO ", "attempt=3", ": thinking"],
         &[" INFO ", "attempt=3", "run ended outcome=\"done\" duration="],
-        &[" INFO ", "openmail.reply{", "attempt=1", "reply ended outcome=\"sent\" duration="],
+        &[
+            " INFO ",
+            "openmail.reply{",
+            "attempt=1",
+            "reply attempt ended outcome=\"sent\" duration=",
+        ],
     ];
     assert_eq!(story.len(), expected.len(), "{}", log.text());
     for (line, words) in story.into_iter().zip(expected) {

@@ -129,7 +129,7 @@ async fn logs_why_an_event_does_not_fit_its_name() {
     let json = r#"{"event":"message.received","event_id":"evt_8","inbox_id":"inb_1"}"#;
     webhook(layer(), events).oneshot(event(json)).await.unwrap();
     let words =
-        ["WARN", "event_id=evt_8", "event does not fit its name reason=`message` is missing"];
+        ["WARN", "event_id=evt_8", "event does not fit its type reason=`message` is missing"];
     assert_eq!(log.lines(&words).len(), 1, "{}", log.text());
 }
 
@@ -160,7 +160,7 @@ async fn request_dropped_while_it_arrives_is_logged() {
         let polled = poll_fn(|cx| Poll::Ready(delivery.as_mut().poll(cx).is_pending()));
         assert!(polled.await);
     }
-    let told = log.lines(&["DEBUG", "request refused", "reason=\"dropped\""]);
+    let told = log.lines(&["DEBUG", "request rejected", "reason=\"dropped\""]);
     assert_eq!(told.len(), 1, "{}", log.text());
 }
 

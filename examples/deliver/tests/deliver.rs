@@ -246,7 +246,7 @@ async fn wrong_command_is_reported_and_sends_nothing() {
         (vec!["--url", &url, "--speed", "0"], "at least"),
         (vec!["--url", &url, "--rate", "NaN"], "at most"),
         (vec!["--url", &url, "--secret-env", "NOWHERE"], "NOWHERE"),
-        (vec!["--url", &url, "--secret", "hunter2 "], "white space"),
+        (vec!["--url", &url, "--secret", "hunter2 "], "whitespace"),
         (vec!["--url", &url, "--secret", "a", "--secret-env", "B"], "cannot be used with"),
         (vec!["--url", &url, "--file", "/nowhere.json"], "/nowhere.json"),
         (vec!["--url", &url, "--file", array.to_str().unwrap()], "array.json"),

@@ -75,15 +75,15 @@ impl Delivery {
         trace
     }
 
-    /// Records that the request was refused.
-    pub(crate) fn refused(&self, reason: &'static str, error: &dyn fmt::Display, status: u16) {
-        log::refused(reason, error);
+    /// Records that the request was rejected.
+    pub(crate) fn rejected(&self, reason: &'static str, error: &dyn fmt::Display, status: u16) {
+        log::rejected(reason, error);
         metric::rejected(reason);
         self.end("rejected", Some(status));
     }
 
-    /// The request was answered. Without an outcome from an [`Endpoint`](crate::Endpoint), the
-    /// status decides.
+    /// Records that the request was answered. If no [`Endpoint`](crate::Endpoint) has set an
+    /// outcome, the status determines it.
     pub(crate) fn answered(&self, status: u16) {
         let by_status = if status < 400 { "answered" } else { "failed" };
         let outcome = self.outcome.get().and_then(OutcomeSlot::get).unwrap_or(by_status);
@@ -116,7 +116,7 @@ impl Drop for Delivery {
                 metric::answered(Some(outcome.event_name()), "dropped", duration);
             }
             None => {
-                log::refused("dropped", &"the sender hung up, or a timeout ended it");
+                log::rejected("dropped", &"the sender hung up, or a timeout ended it");
                 metric::rejected("dropped");
             }
         }
@@ -124,7 +124,7 @@ impl Drop for Delivery {
 }
 
 impl Answering {
-    /// Begins with the event, or without one where nothing has verified the request.
+    /// Starts to observe how an event is handled, or a request that nothing has verified.
     pub(crate) fn begin(event: Option<&VerifiedEvent>) -> Self {
         Self {
             outcome: event.map(VerifiedEvent::outcome_slot),
@@ -144,7 +144,7 @@ impl Answering {
         log::miswired("a handler returned a reply, but there is no ReplyLayer to send it");
     }
 
-    /// Records that the event was not handled, temporarily or permanently.
+    /// Records that the event was not handled, whether or not it will be retried.
     pub(crate) fn failed(&mut self, error: &mut HandlerError) {
         self.end(error.kind().label());
         not_handled(error);
@@ -188,7 +188,7 @@ pub(crate) fn reply_unauthorized(error: &HandlerError) {
     log::reply_unauthorized(error);
 }
 
-/// Logs that a request reached an endpoint without verification.
+/// Logs that a request reached an endpoint or an extractor without verification.
 pub(crate) fn unverified() {
-    log::miswired("there is no VerifyLayer around this Endpoint");
+    log::miswired("request was not verified, VerifyLayer is missing");
 }

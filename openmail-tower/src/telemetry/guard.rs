@@ -1,6 +1,6 @@
 //! Reports what a guard did.
 
-/// Records that the store of a guard's counts failed, and a reply was counted in memory.
+/// Records that a guard's count store failed, so that a reply was counted in memory.
 pub(crate) fn uncounted(error: &dyn std::error::Error) {
     super::log::uncounted(error);
 }

@@ -6,8 +6,8 @@ use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, with_recor
 
 /// The keys of one metric, by the values of its labels.
 ///
-/// Building a key hashes and allocates, so each is built once, when its values first occur. Values
-/// beyond the number of slots, which bounded labels do not reach, have their key built each time.
+/// Building a key hashes and allocates, so each is built once, when its values first occur. If all
+/// slots are taken, which bounded labels never cause, the key is built each time.
 #[derive(Debug)]
 pub(super) struct Keys<const LABELS: usize> {
     name: &'static str,
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_a_key_for_each_set_of_values_and_survives_more_than_fit() {
+    fn caches_a_key_for_each_set_of_values_and_builds_the_rest() {
         static KEYS: Keys<2> = Keys::new("some_total", ["event", "outcome"]);
         let values = ["event", "outcome"];
         let expected = Key::from_parts(

@@ -10,7 +10,7 @@ use tracing::{
 
 use super::run::RunKind;
 #[cfg(feature = "tracing")]
-use super::{metric::is_failure, refusals::Refusals, text};
+use super::{metric::is_failure, rejections::Rejections, text};
 
 /// The target of every line and span, whichever module it is about.
 pub(super) const TARGET: &str = "openmail_tower";
@@ -36,37 +36,37 @@ pub(super) fn received(bytes: usize) {
     let _ = bytes;
 }
 
-/// Logs that a verified event lacks what its name promises, so no handler of that name can run.
+/// Logs that a verified event does not fit its type, so that no handler for its name runs.
 pub(super) fn misfit(reason: &dyn fmt::Display) {
     #[cfg(feature = "tracing")]
-    tracing::warn!(target: TARGET, %reason, "event does not fit its name");
+    tracing::warn!(target: TARGET, %reason, "event does not fit its type");
     #[cfg(not(feature = "tracing"))]
     let _ = reason;
 }
 
-/// Logs that a secret is short enough to guess. Logged once: a keyring may create secrets for each
-/// request.
+/// Logs that a secret is so short that it was probably cut off. Logged once per process, since a
+/// keyring may create secrets for each request.
 pub(crate) fn short_secret(bytes: usize) {
     #[cfg(feature = "tracing")]
     {
         static ONCE: std::sync::Once = std::sync::Once::new();
         ONCE.call_once(|| {
-            tracing::warn!(target: TARGET, bytes, "webhook secret is short, is it complete?");
+            tracing::warn!(target: TARGET, bytes, "webhook secret is short, check that it is complete");
         });
     }
     #[cfg(not(feature = "tracing"))]
     let _ = bytes;
 }
 
-/// Logs that a request was refused.
-pub(super) fn refused(reason: &'static str, error: &dyn fmt::Display) {
+/// Logs that a request was rejected.
+pub(super) fn rejected(reason: &'static str, error: &dyn fmt::Display) {
     #[cfg(feature = "tracing")]
     {
-        static REFUSALS: Refusals = Refusals::new();
+        static REJECTIONS: Rejections = Rejections::new();
         let error = text::error(error);
-        tracing::debug!(target: TARGET, reason, %error, "request refused");
-        if let Some(count) = REFUSALS.count(reason) {
-            tracing::warn!(target: TARGET, reason, count, last = %error, "requests refused");
+        tracing::debug!(target: TARGET, reason, %error, "request rejected");
+        if let Some(count) = REJECTIONS.count(reason) {
+            tracing::warn!(target: TARGET, reason, count, last = %error, "requests rejected");
         }
     }
     #[cfg(not(feature = "tracing"))]
@@ -88,7 +88,7 @@ pub(super) fn answered(outcome: &'static str, status: u16, duration: Duration) {
     let _ = (outcome, status, duration);
 }
 
-/// Logs that a delivery was dropped before it was answered; `phase` is how far it had come.
+/// Logs that a delivery was dropped before it was answered; `phase` is the step it had reached.
 pub(super) fn dropped(phase: &'static str, duration: Duration) {
     #[cfg(feature = "tracing")]
     tracing::warn!(target: TARGET, phase, ?duration, "dropped");
@@ -163,7 +163,15 @@ pub(super) fn run_ended(
             }
             #[cfg(any(feature = "api", feature = "queue"))]
             RunKind::Reply => {
-                line!(level, outcome, ?duration, error, retry_in, dead_letter, "reply ended");
+                line!(
+                    level,
+                    outcome,
+                    ?duration,
+                    error,
+                    retry_in,
+                    dead_letter,
+                    "reply attempt ended"
+                );
             }
         }
     }
@@ -180,7 +188,7 @@ pub(super) fn run_ended(
 pub(crate) enum Next {
     /// It is done.
     Never,
-    /// Unknown: whenever it is delivered again.
+    /// When it is delivered again, which is unknown here.
     Unknown,
     /// After this delay.
     In(Duration),
@@ -249,11 +257,11 @@ pub(super) fn recovered(entries: u64) {
 
 /// Logs that a dead letter could not be reported.
 #[cfg(feature = "queue")]
-pub(super) fn unreported(id: &dyn fmt::Display, error: &dyn fmt::Display) {
+pub(super) fn dead_letter_not_reported(id: &dyn fmt::Display, error: &dyn fmt::Display) {
     #[cfg(feature = "tracing")]
     tracing::error!(
         target: TARGET, entry = %id, error = %text::error(error),
-        "dead letter not reported, will be tried again"
+        "dead letter not reported, will retry"
     );
     #[cfg(not(feature = "tracing"))]
     let _ = (id, error);
@@ -261,7 +269,7 @@ pub(super) fn unreported(id: &dyn fmt::Display, error: &dyn fmt::Display) {
 
 /// Logs that the hook for replies failed.
 #[cfg(feature = "queue")]
-pub(super) fn untold(key: &str, error: &dyn fmt::Display) {
+pub(super) fn reply_not_reported(key: &str, error: &dyn fmt::Display) {
     #[cfg(feature = "tracing")]
     tracing::error!(target: TARGET, key, error = %text::error(error), "reply not reported");
     #[cfg(not(feature = "tracing"))]
@@ -270,7 +278,7 @@ pub(super) fn untold(key: &str, error: &dyn fmt::Display) {
 
 /// Logs that the store cannot be reached.
 #[cfg(feature = "queue")]
-pub(super) fn store_away(error: &dyn std::error::Error) {
+pub(super) fn store_unreachable(error: &dyn std::error::Error) {
     #[cfg(feature = "tracing")]
     {
         let reason = error.source().map(|source| display(text::error(source)));
@@ -285,7 +293,7 @@ pub(super) fn store_away(error: &dyn std::error::Error) {
 #[cfg(feature = "queue")]
 pub(super) fn unready(error: &dyn fmt::Display) {
     #[cfg(feature = "tracing")]
-    tracing::error!(target: TARGET, error = %text::error(error), "service is not ready for events");
+    tracing::error!(target: TARGET, error = %text::error(error), "service failed before it took an event");
     #[cfg(not(feature = "tracing"))]
     let _ = error;
 }
@@ -299,14 +307,14 @@ pub(super) fn guarded(action: &'static str, rule: &'static str, reason: &'static
     let _ = (action, rule, reason);
 }
 
-/// Logs that the store of a guard's counts failed, and a reply was counted in memory.
+/// Logs that a guard's count store failed, so that a reply was counted in memory.
 #[cfg(feature = "guard")]
 pub(super) fn uncounted(error: &dyn std::error::Error) {
     #[cfg(feature = "tracing")]
     {
         let reason = error.source().map(|source| display(text::error(source)));
         let error = display(text::error(error));
-        tracing::warn!(target: TARGET, error, reason, "guard counts a reply in memory");
+        tracing::warn!(target: TARGET, error, reason, "guard's count store failed, reply counted in memory");
     }
     #[cfg(not(feature = "tracing"))]
     let _ = error;

@@ -5,10 +5,10 @@
 //! | name | type | labels | unit | what it measures |
 //! |---|---|---|---|---|
 //! | [`openmail_deliveries_total`](DELIVERIES) | counter | `event`, `outcome` | | verified deliveries that were answered or dropped |
-//! | [`openmail_rejections_total`](REJECTIONS) | counter | `reason` | | requests that were refused, or dropped before they were verified |
+//! | [`openmail_rejections_total`](REJECTIONS) | counter | `reason` | | requests that were rejected, or dropped before they were verified |
 //! | [`openmail_runs_total`](RUNS) | counter | `outcome` | | runs that have ended |
 //! | [`openmail_retries_total`](RETRIES) | counter | | | queued events that failed and will be retried |
-//! | [`openmail_releases_total`](RELEASES) | counter | `reason` | | queued events that could not run and were postponed |
+//! | [`openmail_releases_total`](RELEASES) | counter | `reason` | | queued events that could not run and were released, to run later |
 //! | [`openmail_dead_letters_total`](DEAD_LETTERS) | counter | | | queued events that became dead letters |
 //! | [`openmail_guard_total`](GUARD) | counter | `action`, `rule` | | mails on which a guard acted |
 //! | [`openmail_replies_total`](REPLIES) | counter | `outcome` | | attempts to send a reply that have ended |
@@ -32,8 +32,8 @@
 //! | label | values |
 //! |---|---|
 //! | `event` | the known [`EventKind`](crate::EventKind)s, otherwise `other` |
-//! | `outcome` of a delivery | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`, `put_off`; `late`, `dropped`; `unsent` if nothing sends the handler's reply; `answered` if the service is not an [`Endpoint`](crate::Endpoint) |
-//! | `outcome` of a run | `done`, `queued`, `duplicate`, `unrouted`; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`, `put_off`; `dropped`; `lost` if a worker died while running it |
+//! | `outcome` of a delivery | `done`, `queued`, `duplicate`, `unrouted`; `refused`, `muted` by a guard; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`, `put_off`; `late`, `dropped`; `unsent` if nothing sends the handler's reply; `answered`, or `failed` from status 400 on, if the service is not an [`Endpoint`](crate::Endpoint) |
+//! | `outcome` of a run | `done`, `queued`, `duplicate`, `unrouted`; `refused`, `muted` by a guard inside a worker; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`, `put_off`; `dropped`; `lost` if a worker died while running it |
 //! | `action`, `rule` | the words of `layers::guard::Action` and `layers::guard::Rule` |
 //! | `outcome` of a reply | `sent`, `sent_before`; `failed`, `waiting`, `held`; `refused` (permanently); `dropped` |
 //! | `reason` of a rejection | the `error` of the response, or `dropped` |
@@ -58,13 +58,13 @@ macro_rules! names {
 names! {
     /// Verified deliveries by event and outcome.
     DELIVERIES = "openmail_deliveries_total";
-    /// Refused requests by reason.
+    /// Rejected requests by reason.
     REJECTIONS = "openmail_rejections_total";
     /// Runs by outcome.
     RUNS = "openmail_runs_total";
     /// Queued events that failed and will be retried.
     RETRIES = "openmail_retries_total";
-    /// Queued events that could not run and were postponed, by reason.
+    /// Queued events that could not run and were released, to run later, by reason.
     RELEASES = "openmail_releases_total";
     /// Queued events that became dead letters.
     DEAD_LETTERS = "openmail_dead_letters_total";

@@ -32,29 +32,32 @@
 //! | `duration` | the time from the request's arrival to the response, or the duration of the run | |
 //!
 //! # One trace from arrival to reply
-//! A delivery belongs to the trace of the span around it or of its `traceparent` header, or
-//! otherwise to a new one ([`TraceContext`](crate::TraceContext)). A queue stores the trace with
-//! the event, and the run continues it, even in another process. With the feature `opentelemetry`,
-//! the spans are linked accordingly in [`tracing_opentelemetry`], with the attributes of
+//! A delivery joins the trace of the span around it or of its `traceparent` header. Without either,
+//! it starts a new trace ([`TraceContext`](crate::TraceContext)). A queue stores the trace with the
+//! event, and the run continues it, even in another process. With the feature `opentelemetry`, the
+//! spans are linked accordingly in [`tracing_opentelemetry`], with the attributes of
 //! OpenTelemetry's messaging conventions (`messaging.system` is `openmail`); without it, `trace_id`
 //! shows what belongs together.
 //!
 //! # Log lines
-//! The target is `openmail_tower`. The level is `info`, or `warn` or `error` if something failed:
+//! The target is `openmail_tower`. The level is `info`, or `warn` or `error` if something failed.
+//! These are the most frequent lines; problems with a store, a lease or the program's configuration
+//! have their own:
 //!
 //! | line | meaning |
 //! |---|---|
 //! | `received` | an event was verified |
-//! | `event does not fit its name` | a verified event lacks a field or has one of another type, as `reason` says; no handler of that name runs |
+//! | `event does not fit its type` | a verified event lacks a field or has one of another type, as `reason` says; no handler for its name runs |
 //! | `queued` | an event was stored in the queue |
 //! | `run ended` | a run has ended, with `outcome`, `duration` and, if it failed, `error` and `retry_in` |
-//! | `reply ended` | an attempt to send a reply has ended, with the same fields |
-//! | `not handled` | the event of a delivery was not handled, for a reason that no run has logged |
+//! | `reply attempt ended` | an attempt to send a reply has ended, with the same fields |
+//! | `not handled` | the event of a delivery was not handled, and no line `run ended` says why |
 //! | `guarded` | a guard refused a mail, put it off or withheld its reply, with `action`, `rule` and `reason` |
 //! | `dropped` | a delivery was dropped before it was answered: the sender hung up, or a timeout ended it |
-//! | `requests refused` | requests were refused; at most once a second for each reason, with the number since the last line |
+//! | `requests rejected` | requests were rejected; at most once a second for each reason, with the number since the last line |
 //!
-//! At `debug`, each refused request and each response has its own line.
+//! At `debug`, each rejected request and each response has its own line. A response to a duplicate,
+//! or to an event that no handler matches, is logged at `info`, as `answered`.
 //!
 //! # Metrics
 //! See [`metric`].
@@ -72,7 +75,7 @@ mod opentelemetry;
 #[cfg(feature = "queue")]
 pub(crate) mod queue;
 #[cfg(feature = "tracing")]
-mod refusals;
+mod rejections;
 mod run;
 pub mod span;
 #[cfg(feature = "tracing")]

@@ -9,7 +9,7 @@ use super::{log, metric};
 pub(crate) enum Settled {
     /// It failed and will be retried.
     Retry,
-    /// It could not run, for this reason, and was postponed.
+    /// It could not run, for this reason, and was released, to run later.
     #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "only metrics use it"))]
     Release(&'static str),
     /// It became a dead letter.
@@ -66,17 +66,17 @@ pub(crate) fn recovered(entries: u64) {
 
 /// Records that the dead letter `id` could not be reported.
 pub(crate) fn unreported(id: impl fmt::Display, error: &dyn fmt::Display) {
-    log::unreported(&id, error);
+    log::dead_letter_not_reported(&id, error);
 }
 
 /// Records that the state of the reply with this key could not be reported.
 pub(crate) fn untold(key: &str, error: &dyn fmt::Display) {
-    log::untold(key, error);
+    log::reply_not_reported(key, error);
 }
 
 /// Records that the store cannot be reached.
 pub(crate) fn away(error: &dyn Error) {
-    log::store_away(error);
+    log::store_unreachable(error);
 }
 
 /// Records that the service of a worker failed before it took an event.

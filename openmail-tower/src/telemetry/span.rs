@@ -8,11 +8,11 @@ use super::text;
 use super::{Fields, log::TARGET};
 use crate::seam::TraceContext;
 
-/// Around the verification of a request and its answer.
+/// The name of the span around the verification of a request, and its response.
 pub const DELIVERY: &str = "openmail.delivery";
-/// Around a run of an event.
+/// The name of the span around a run of an event.
 pub const RUN: &str = "openmail.run";
-/// Around the sending of a reply.
+/// The name of the span around an attempt to send a reply.
 pub const REPLY: &str = "openmail.reply";
 
 /// A span, or nothing if spans are compiled out.
@@ -192,7 +192,7 @@ impl Span {
         future
     }
 
-    /// Returns the trace context of this span, for what it causes elsewhere.
+    /// Returns the trace context of this span, to pass on to other tasks and processes.
     pub(super) fn trace_context(&self) -> Option<TraceContext> {
         #[cfg(feature = "opentelemetry")]
         return super::opentelemetry::context(&self.inner);

@@ -14,12 +14,12 @@ pub(super) struct Text<T> {
     limit: usize,
 }
 
-/// An id, or the name of an event.
+/// Escapes and cuts an id, or the name of an event.
 pub(super) fn name(text: &str) -> Text<&str> {
     Text { text, limit: NAME }
 }
 
-/// An error.
+/// Escapes and cuts the text of an error.
 pub(super) fn error<T: fmt::Display>(text: T) -> Text<T> {
     Text { text, limit: ERROR }
 }

@@ -1,4 +1,5 @@
-//! The form of our own responses: a status, a code for machines, a sentence for people.
+//! The form of this crate's own responses: a status, a code for machines, and a sentence for
+//! people.
 //!
 //! Nothing here logs or counts: that is up to the code that sends the response.
 
@@ -15,9 +16,9 @@ use crate::seam::{HandlerError, HandlerErrorKind, Outcome};
 /// The default `Retry-After`.
 pub(crate) const RETRY_SOON: Duration = Duration::from_secs(5);
 
-/// Creates a refusal. Neither text is ever built from input or from a secret, nor contains a
-/// character that JSON would have to escape.
-pub(crate) fn refusal(
+/// Creates a response that reports an error. `code` and `message` are never built from input or
+/// from a secret, and contain no character that JSON would have to escape.
+pub(crate) fn error_response(
     status: StatusCode,
     code: &str,
     message: &str,
@@ -29,7 +30,7 @@ pub(crate) fn refusal(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(delay) = retry_after {
-        // Rounded up, and never 0: that would ask for an immediate retry.
+        // Rounded up, and never 0, which would ask for an immediate retry.
         let seconds = delay.as_secs().saturating_add((delay.subsec_nanos() > 0).into());
         headers.insert(RETRY_AFTER, seconds.max(1).into());
     }
@@ -40,7 +41,7 @@ pub(crate) fn refusal(
 pub(crate) fn failure(error: &HandlerError) -> Response<Bytes> {
     let delay = error.delay();
     let (status, code, message, retry_after) = match error.kind() {
-        // A retry would be no use.
+        // A retry would not help, so OpenMail gets a 200.
         HandlerErrorKind::Permanent => return Response::default(),
         HandlerErrorKind::InFlight => (
             StatusCode::CONFLICT,
@@ -73,41 +74,41 @@ pub(crate) fn failure(error: &HandlerError) -> Response<Bytes> {
             None,
         ),
     };
-    refusal(status, code, message, retry_after)
+    error_response(status, code, message, retry_after)
 }
 
 /// Creates the response for a handler that did not finish in time.
 pub(crate) fn late() -> Response<Bytes> {
     let message = "The event was not handled in time.";
-    refusal(StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded", message, Some(RETRY_SOON))
+    error_response(StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded", message, Some(RETRY_SOON))
 }
 
-/// The status for an event that does not fit the type of its name, if nothing takes it.
+/// The status for a known event that does not fit its type, if no handler accepts it.
 pub(crate) const MISFIT: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
 
 /// Creates the response for an event that need not be delivered again; `unrouted` is the status for
 /// one that no handler matches.
 pub(crate) fn outcome(outcome: &Outcome, unrouted: StatusCode) -> Response<Bytes> {
     if *outcome == Outcome::Unrouted && unrouted == MISFIT {
-        let message = "The event does not fit the type of its name, and nothing accepts it.";
-        return refusal(unrouted, "invalid_payload", message, None);
+        let message = "The event does not fit its type, and no handler accepts it.";
+        return error_response(unrouted, "invalid_payload", message, None);
     }
     if *outcome == Outcome::Unrouted && !unrouted.is_success() {
-        return refusal(unrouted, "unrouted", "No handler matches this event.", None);
+        return error_response(unrouted, "unrouted", "No handler matches this event.", None);
     }
     Response::default()
 }
 
-/// Creates the response for replies that nothing has taken. The program is misconfigured, and the
-/// event must be delivered again so that they are not lost.
+/// Creates the response for replies that nothing has sent or stored. The program is misconfigured,
+/// and the event must be delivered again so that they are not lost.
 pub(crate) fn unsent() -> Response<Bytes> {
     let message = "The handler's reply was not sent: ReplyLayer is missing.";
-    refusal(StatusCode::INTERNAL_SERVER_ERROR, "missing_layer", message, None)
+    error_response(StatusCode::INTERNAL_SERVER_ERROR, "missing_layer", message, None)
 }
 
 /// Creates the response for a request that nothing has verified. The program is misconfigured, and
-/// the request is refused in any case.
+/// the request is rejected in any case.
 pub(crate) fn unverified() -> Response<Bytes> {
     let message = "The request was not verified: VerifyLayer is missing.";
-    refusal(StatusCode::INTERNAL_SERVER_ERROR, "missing_layer", message, None)
+    error_response(StatusCode::INTERNAL_SERVER_ERROR, "missing_layer", message, None)
 }

@@ -23,8 +23,8 @@ impl<S: Send + Sync> FromRequestParts<S> for VerifiedEvent {
     }
 }
 
-/// The rejection if no [`VerifyLayer`](crate::VerifyLayer) is around the handler. Answered with
-/// 500: an unverified request is refused in any case.
+/// The rejection when no [`VerifyLayer`](crate::VerifyLayer) wraps the handler. Answered with 500:
+/// an unverified request is rejected in any case.
 ///
 /// Like any rejection of an extractor, it is sent before the body is read, so a proxy may turn it
 /// into a 502.

@@ -49,7 +49,7 @@ pub fn webhook<E, K: Keyring>(layer: VerifyLayer<K>, events: E) -> Verify<Endpoi
     layer.layer(Endpoint::new(events))
 }
 
-/// Turns a service of events into an HTTP service: takes the [`VerifiedEvent`] from the request's
+/// Turns an event service into an HTTP service: takes the [`VerifiedEvent`] from the request's
 /// extensions, calls the service, and turns the outcome into the response.
 ///
 /// The [module](mod@crate::webhook#responses) lists the responses.
@@ -69,16 +69,16 @@ impl<E> Endpoint<E> {
     }
 
     /// Sets the maximum time from the request's arrival to the response. OpenMail hangs up after 15
-    /// s and counts that as a failure. A run that takes longer is dropped, unless a layer in
-    /// between holds its claim and runs it to the end. Default: 12 s.
+    /// s and counts that as a failure. A run that takes longer is dropped, unless a `Dedupe` in
+    /// between runs it to its end on a task of its own. Default: 12 s.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Answers 404 if no handler matches an event, so that OpenMail delivers it again. Its "Test
-    /// webhook" button then reports the webhook as broken. Default: 200.
+    /// Answers with 404 if no handler matches an event, so that OpenMail delivers it again.
+    /// OpenMail's "Test webhook" button then reports the webhook as broken. Default: 200.
     #[must_use]
     pub fn refuse_unrouted(mut self) -> Self {
         self.unrouted = StatusCode::NOT_FOUND;
@@ -96,8 +96,8 @@ where
     type Error = Infallible;
     type Future = EndpointFuture<E, B>;
 
-    /// Always ready: a request that has not been verified must not take a place in the service of
-    /// events. Waiting for a place counts towards the deadline.
+    /// Always ready: a request that has not been verified must not reserve capacity in the event
+    /// service. The wait for capacity counts towards the deadline.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
@@ -141,9 +141,9 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<F, B> {
-        // Reads the rest of the body before the refusal is sent.
+        // Reads the rest of the body before the rejection is sent.
         Unverified { discard: Discard, #[pin] body: Option<B> },
-        // No deadline if it is too far in the future to be an `Instant`.
+        // `deadline` is `None` if it is too far in the future to be an `Instant`.
         Running { #[pin] run: CatchPanic<F>, deadline: Option<Instant>, timer: Timer },
     }
 }

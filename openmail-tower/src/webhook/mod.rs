@@ -2,26 +2,26 @@
 //! HTTP response.
 //!
 //! [`VerifyLayer`] checks a request: its head, its body, its signature, and its event. [`Endpoint`]
-//! calls the service of events and turns its outcome into the response. [`webhook()`] is both in
-//! one call.
+//! calls the service that handles events and turns its outcome into the response. [`webhook()`]
+//! combines both.
 //!
 //! # Responses
 //!
 //! | what | status | `error` |
 //! |---|---|---|
-//! | handled; finished duplicate; refused by a guard; unknown event, `setup.test`, or an event that no handler matches; failed permanently, which is logged | 200 | |
+//! | handled or queued; duplicate of a finished or queued event; refused or muted by a guard; unknown event, `setup.test`, or an event that no handler matches (404 `unrouted` with [`refuse_unrouted`](Endpoint::refuse_unrouted)); failed permanently, which is logged | 200 | |
 //! | not `POST` | 405, `Allow: POST` | `method_not_allowed` |
 //! | `X-Timestamp` or `X-Signature` missing, given twice, malformed | 400 | `missing_header`, `ambiguous_header`, `malformed_timestamp`, `malformed_signature` |
-//! | outside the window (default: 300 s) | 400 | `stale_timestamp` |
+//! | `X-Timestamp` outside the window (default: 300 s) | 400 | `stale_timestamp` |
 //! | declared or actual size over the limit (default: 8 MiB) | 413 | `body_too_large` |
-//! | body not complete in time (default: 10 s), or slower than the minimum rate; broken off | 408; 400 | `body_timeout`; `body_incomplete` |
+//! | body not complete in time (default: 10 s), or slower than the minimum rate (default: 16 KiB/s); connection lost before the end of the body | 408; 400 | `body_timeout`; `body_incomplete` |
 //! | the shared budget for bodies is used up | 503, `Retry-After` | `overloaded` |
-//! | no secret verifies; verified by another inbox's secret | 401 | `signature_mismatch`, `inbox_mismatch` |
-//! | signed, but not a JSON object with a string `event`; or a known event that does not fit its type and that nothing takes | 422 | `invalid_payload` |
+//! | no secret verifies the signature; another inbox's secret verifies it | 401 | `signature_mismatch`, `inbox_mismatch` |
+//! | signed, but not a JSON object with a string `event`; or a known event that does not fit its type and that no handler accepts | 422 | `invalid_payload` |
 //! | duplicate of a running event | 409, `Retry-After` | `in_flight` |
 //! | handler failed or panicked | 500 | `handler_failed` |
-//! | handler asks for time; deadline passed (default: 12 s); secrets, store or queue unreachable | 503, `Retry-After` | `retry_later`, `deadline_exceeded`, `unavailable` |
-//! | wired without [`VerifyLayer`]; a reply that nothing sends | 500 | `missing_layer` |
+//! | handler failed with a delay, or the event is put off; deadline passed (default: 12 s); secrets, store or queue unreachable | 503, `Retry-After` | `retry_later`, `deadline_exceeded`, `unavailable` |
+//! | [`Endpoint`] without [`VerifyLayer`]; a reply without `ReplyLayer` or `Worker::replies` | 500 | `missing_layer` |
 //!
 //! The body is `{"error":"<code>","message":"<one sentence>"}`. It never contains a secret, an
 //! expected signature or a handler's error text. The log contains the details.

@@ -1,5 +1,5 @@
-//! Webhook secrets: opaque text that is never shown, never empty, and never surrounded by white
-//! space.
+//! Webhook secrets: opaque text that is never shown, never empty, and never surrounded by
+//! whitespace.
 
 use std::{env, ffi::OsString, fmt, sync::Arc};
 
@@ -8,12 +8,12 @@ use sha2::Sha256;
 
 use crate::telemetry;
 
-/// The environment variable of the secret, as named in OpenMail's guide.
+/// The environment variable that holds the secret, as named in OpenMail's guide.
 pub const SECRET_VARIABLE: &str = "OPENMAIL_WEBHOOK_SECRET";
-/// The environment variable of the previous secret, during a rotation.
+/// The environment variable that holds the previous secret during a rotation.
 pub const PREVIOUS_SECRET_VARIABLE: &str = "OPENMAIL_WEBHOOK_SECRET_PREVIOUS";
 
-/// A secret with fewer bytes is logged as a warning.
+/// A secret with fewer bytes causes a warning in the log.
 const SHORT: usize = 16;
 
 /// Returns whether a text is enclosed in quotation marks.
@@ -33,8 +33,8 @@ fn is_quoted(text: &str) -> bool {
 /// One webhook secret.
 ///
 /// OpenMail does not document the form of its secrets, so this is opaque text: its UTF-8 bytes are
-/// the key, without any decoding. Only the keyed state of the MAC is kept, never the text. It is
-/// wiped on drop, and `Debug` does not show it.
+/// the key, without any decoding. Only the keyed state of the MAC is kept, never the text. The
+/// state is wiped on drop, and `Debug` does not show it.
 ///
 /// ```
 /// use openmail_tower::{Secret, webhook::SecretErrorKind};
@@ -54,10 +54,11 @@ impl Secret {
     /// Creates a secret from its text.
     ///
     /// A secret of fewer than 16 bytes is accepted, since OpenMail does not say how long its
-    /// secrets are. It is logged once as a warning, because it was probably cut off.
+    /// secrets are. It causes one warning per process, because it was probably cut off. The warning
+    /// shows its length only.
     ///
     /// # Errors
-    /// If it is empty, begins or ends with white space, or is enclosed in quotation marks. The
+    /// If it is empty, begins or ends with whitespace, or is enclosed in quotation marks. The
     /// newline of a file, a space from a copied line, or the quotes of an env file are the usual
     /// reasons why no signature ever verifies.
     pub fn new(text: impl AsRef<str>) -> Result<Self, SecretError> {
@@ -183,8 +184,8 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// The error of a text that cannot be a secret. `Debug` writes the same as `Display`, since that is
-/// what a `main` that returns the error prints.
+/// The error for a text that cannot be a secret. `Debug` writes the same as `Display`, because a
+/// `main` that returns the error prints its `Debug` form.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{kind}", variable.as_ref().map(|name| format!("{name}: ")).unwrap_or_default())]
 pub struct SecretError {
@@ -224,14 +225,16 @@ pub enum SecretErrorKind {
     #[error("the webhook secret is not set; copy it from OpenMail's webhook settings")]
     Unset,
     /// The environment variable is not Unicode.
-    #[error("the webhook secret is not valid Unicode")]
-    NotUnicode,
-    /// It is empty, or nothing but white space.
-    #[error("the webhook secret is empty")]
-    Empty,
-    /// It has white space before or after it.
     #[error(
-        "the webhook secret has white space before or after it: remove the newline or the space"
+        "the webhook secret is not valid Unicode; copy it again from OpenMail's webhook settings"
+    )]
+    NotUnicode,
+    /// It is empty, or nothing but whitespace.
+    #[error("the webhook secret is empty; copy it from OpenMail's webhook settings")]
+    Empty,
+    /// It has whitespace before or after it.
+    #[error(
+        "the webhook secret has whitespace before or after it; remove the newline or the space"
     )]
     Padded,
     /// It is enclosed in quotation marks.
@@ -250,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_an_empty_or_padded_secret() {
+    fn rejects_an_empty_or_padded_secret() {
         for text in ["", " ", "\n", "\u{feff}", "\0"] {
             assert_eq!(Secret::new(text).unwrap_err().kind(), SecretErrorKind::Empty, "{text:?}");
         }
@@ -261,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_quotation_marks_only_around_a_secret() {
+    fn rejects_quotation_marks_only_around_a_secret() {
         for text in ["\"whsec_k\"", "'k'", "`k`", "\u{201c}k\u{201d}", "\u{2018}k\u{2019}", "\"\""]
         {
             let error = Secret::new(text).unwrap_err();
@@ -274,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_says_what_to_do_when_main_returns_it() {
+    fn debug_of_an_error_equals_its_display() {
         let error = Secrets::from_variables(None, None).unwrap_err();
         assert_eq!(format!("{error:?}"), error.to_string());
     }
@@ -298,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_nothing() {
+    fn debug_shows_only_the_number_of_secrets() {
         let secrets = variables(Some("hunter2"), Some("hunter1")).unwrap();
         assert_eq!(format!("{secrets:?}"), "Secrets(2)");
     }

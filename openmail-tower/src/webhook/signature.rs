@@ -15,8 +15,8 @@ use sha2::Sha256;
 
 use crate::webhook::secret::{Secret, Secrets};
 
-/// The default for how far `X-Timestamp` may be from now, in either direction: five minutes, as
-/// OpenMail's guide says.
+/// The default tolerance: how far `X-Timestamp` may be from now, in either direction. 300 s, as in
+/// OpenMail's guide.
 pub const DEFAULT_TOLERANCE: Duration = Duration::from_secs(300);
 
 /// Signs a body as OpenMail does. Returns the text of `X-Signature`.
@@ -38,7 +38,7 @@ pub fn sign(secret: &Secret, timestamp: u64, body: &[u8]) -> String {
 }
 
 /// Verifies one delivery. `timestamp` and `signature` are the texts of the headers, `now` is the
-/// time by which the timestamp is judged. Returns the signed time.
+/// time with which the timestamp is compared. Returns the signed time.
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};
@@ -95,7 +95,7 @@ pub enum SignatureError {
         milliseconds: bool,
     },
     /// None of the secrets produces this signature.
-    #[error("no configured secret gives this signature")]
+    #[error("no configured secret produces this signature")]
     Mismatch,
 }
 

@@ -28,7 +28,7 @@ use super::{
 ///
 /// **An inbox with its own secrets accepts only those; every other inbox accepts the account's.**
 /// This holds however the request names its inbox. The path, the body or a header only decides
-/// which secrets are tried. The event is refused with 401 unless those secrets may sign for it.
+/// which secrets are tried. The event is rejected with 401 unless those secrets may sign for it.
 ///
 /// | signed with | event of | result |
 /// |---|---|---|
@@ -48,16 +48,16 @@ use super::{
 ///   operator.
 /// - **Give each inbox its own URL, `/webhooks/{inbox_id}`.** OpenMail signs with the secret that
 ///   belongs to the URL. With the inbox in the path, the secrets are known before the body arrives,
-///   and the body is hashed as it arrives. Use [`by_body`](Self::by_body) only if you can have a
-///   single URL.
+///   and the body is hashed as it arrives. Use [`by_body`](Self::by_body) only if you can have no
+///   more than one URL.
 /// - **Never use one secret for two inboxes.** Each could then sign for the other's URL, though not
 ///   with the other's `inbox_id`.
-/// - **Add a secret here before OpenMail gets it, and remove it afterwards.** OpenMail invalidates
-///   the old secret of a rotation at once, and an event that is refused five times is lost. So
-///   [`rotate`](Self::rotate) with an overlap of at least the ten minutes during which OpenMail
-///   retries an event. When an inbox moves from the account's webhook to its own,
-///   [`set`](Self::set) its secret once OpenMail delivers there: from then on, the account's secret
-///   no longer signs for it.
+/// - **Add a new secret here before OpenMail uses it, and remove an old one here only after
+///   OpenMail has stopped using it.** OpenMail invalidates the old secret of a rotation at once,
+///   and an event that is rejected five times is lost. So [`rotate`](Self::rotate) with an overlap
+///   of at least 10 min, since OpenMail retries an event for about 7.5 min. When an inbox moves
+///   from the account's webhook to its own, [`set`](Self::set) its secret once OpenMail delivers
+///   there: from then on, the account's secret no longer signs for it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -199,7 +199,7 @@ impl Keyring for InboxKeyring {
     }
 }
 
-/// Shows the number of secrets, but none of them.
+/// Shows how many inboxes have secrets, but no secret.
 impl fmt::Debug for InboxKeyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InboxKeyring")
@@ -210,7 +210,8 @@ impl fmt::Debug for InboxKeyring {
     }
 }
 
-/// Nested routers strip the beginning of the path; the last segment always remains.
+/// Returns the last segment of the path, decoded. Nested routers strip the beginning of the path,
+/// but never the last segment.
 fn last_segment(path: &str) -> Option<InboxId> {
     let segment = path.rsplit('/').next().filter(|segment| !segment.is_empty())?;
     let text = percent_decode_str(segment).decode_utf8().ok()?;
@@ -222,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn last_segment_is_cut_before_it_is_decoded() {
+    fn last_segment_is_split_off_before_decoding() {
         let segment = |path| last_segment(path).map(|id| id.to_string());
         assert_eq!(segment("/webhooks/inb_1").as_deref(), Some("inb_1"));
         assert_eq!(segment("/inb_1").as_deref(), Some("inb_1"));

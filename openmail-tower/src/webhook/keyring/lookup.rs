@@ -99,8 +99,8 @@ impl Keys {
         Self { secrets, holder: Holder::Account }
     }
 
-    /// Secrets that sign for one inbox. If they verify an event of another inbox, it is refused; an
-    /// event that names no inbox belongs to this one.
+    /// Secrets that sign for one inbox. If they verify an event of another inbox, it is rejected;
+    /// an event that names no inbox belongs to this one.
     pub fn inbox(inbox: InboxId, secrets: Secrets) -> Self {
         Self { secrets, holder: Holder::Inbox(inbox) }
     }
@@ -167,12 +167,12 @@ pub trait Keyring: Clone + Send + Sync + 'static {
     fn scope(&self, request: &Parts) -> Scope;
 
     /// Returns the secrets for an inbox. The inbox is `None` if the scope is [`Scope::Account`] or
-    /// the body has no `inbox_id`. An event of another inbox is refused, even if these secrets
+    /// the body has no `inbox_id`. An event of another inbox is rejected, even if these secrets
     /// verify it.
     fn keys(&self, inbox: Option<InboxId>) -> Self::Future;
 
     /// Returns whether the account's secrets may also sign for this inbox. Called once they have
-    /// verified an event of that inbox; if `false`, the event is refused.
+    /// verified an event of that inbox; if `false`, the event is rejected. Default: `true`.
     fn account_signs_for(&self, inbox: &InboxId) -> bool {
         let _ = inbox;
         true
@@ -222,8 +222,8 @@ mod tests {
         }
     }
 
-    /// If the verified body were read as naming another inbox than the unverified one, the secrets
-    /// of one inbox would sign for another.
+    /// The inbox is read twice: before verification, to choose the secrets, and after it. If the
+    /// two differed, the secrets of one inbox could sign for another.
     #[test]
     fn event_must_carry_the_inbox_whose_keys_were_requested() {
         let (a, b) = (&InboxId::from("a"), &InboxId::from("b"));

@@ -14,10 +14,10 @@ use super::{
 
 /// Collects the frames of a body.
 ///
-/// A single frame is kept as it is. More are copied: up to [`SMALL`] into one allocation that
-/// doubles, and beyond that into pieces of `SMALL` each, which are joined once the body is complete.
-/// Other bodies reuse the pieces of a body that is refused. The capacity follows what has arrived;
-/// `Content-Length` can only limit it, never enlarge it.
+/// A single frame is kept as it is. Several frames are copied: up to [`SMALL`] into one allocation
+/// that doubles, and beyond that into pieces of `SMALL` each, which are joined once the body is
+/// complete. Other bodies reuse the pieces of a body that is rejected. The capacity follows what
+/// has arrived; `Content-Length` can only limit it, never enlarge it.
 #[derive(Debug)]
 pub(super) struct Buffer {
     pieces: Pieces,
@@ -57,7 +57,7 @@ impl Buffer {
         &mut self.reservation
     }
 
-    /// Refuses a frame that would make the body too large.
+    /// Rejects a frame that would make the body too large.
     pub(super) fn check(&self, frame: usize) -> Result<(), Rejection> {
         let length = self.len().saturating_add(frame);
         if length > self.limit { Err(RejectionKind::BodyTooLarge.into()) } else { Ok(()) }
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_of_a_refused_body_are_reused() {
+    fn pieces_of_a_rejected_body_are_reused() {
         let budget = Budget::new(1 << 30);
         let body = || {
             let mut buffer = Buffer::new(1 << 30, None, budget.reservation(None));

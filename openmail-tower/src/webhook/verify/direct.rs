@@ -74,8 +74,9 @@ impl<K: Keyring> VerifyLayer<K> {
     /// Verifies one delivery as this layer does, for programs without tower. `request` is the head
     /// of the request, `body` its whole body.
     ///
-    /// The event counts against the layer's budget for as long as it lives. Nothing is logged or
-    /// counted. Must run on a tokio runtime with time enabled.
+    /// The event counts against the layer's budget for as long as it lives. Nothing is logged, and
+    /// neither the delivery nor a rejection is counted. Must run on a tokio runtime with time
+    /// enabled.
     ///
     /// ```
     /// use http::request::Parts;

@@ -1,4 +1,4 @@
-//! Reads the rest of a refused body and throws it away.
+//! Reads and discards the rest of a rejected body.
 //!
 //! Many clients ignore a response that arrives before they have sent the whole request. A proxy
 //! that is still writing treats the closed connection as a failure of the backend, answers 502, and
@@ -35,7 +35,7 @@ impl Discard {
         Self { limit, read: 0, pace: Pace::default() }
     }
 
-    /// Ready when the body has ended or failed, or exceeds the limits.
+    /// Reads the body until it has ended or failed, or exceeds the limits.
     pub(crate) fn poll<B>(
         &mut self,
         mut body: Pin<&mut B>,
@@ -64,14 +64,14 @@ impl Discard {
     }
 }
 
-/// Returns whether to read the rest of a body before the refusal is sent. Not if the body is known
-/// to be longer than the limit.
+/// Returns whether to read the rest of a body before the rejection is sent. `false` if the body has
+/// ended, or is known to be longer than the limit.
 pub(crate) fn is_worth_reading<B: Body>(body: &B, limit: u64) -> bool {
     !body.is_end_stream() && body.size_hint().lower() <= limit
 }
 
-/// Returns whether the sender waits for `100 Continue` before it sends the body. Then there is
-/// nothing to read unless the body is polled.
+/// Returns whether the sender waits for `100 Continue` before it sends the body. If so, nothing
+/// arrives until the body is polled, since polling it sends `100 Continue`.
 pub(crate) fn expects_continue(headers: &HeaderMap) -> bool {
     headers.contains_key(EXPECT)
 }

@@ -46,11 +46,12 @@ pin_project! {
         // The unread rest of the request's body; `None` once it has ended.
         #[pin]
         body: Option<B>,
-        // What the inner service will be called with; `None` once it was called, or if it will not
-        // be.
+        // The inner service and the request's head; `None` once the service was called, or if it
+        // will not be called.
         waiting: Option<Waiting<S>>,
         settings: Arc<Settings<K>>,
-        // Dropped last: what is dropped with the request is part of the delivery.
+        // Declared last, so that it is dropped last: everything else that is dropped with the
+        // request belongs to the delivery.
         delivery: Delivery,
     }
 }
@@ -67,12 +68,12 @@ pin_project! {
     enum State<F, L> {
         // Waits for the secrets.
         Keys { #[pin] keys: L, timer: Timer, asked: Option<Asked>, then: Option<Then> },
-        // Receives the body. Without a key if the inbox is named in the body.
+        // Receives the body. `key` is `None` if the inbox is named in the body.
         Body { receive: Option<Receive>, key: Option<Key> },
         // The signature was verified: waits for room for the event.
         Room { event: Option<Event>, timer: Timer },
         Inner { #[pin] response: F },
-        // Reads the rest of the body before the refusal is sent.
+        // Reads the rest of the body before the rejection is sent.
         Discard { discard: Discard, rejection: Option<Rejection> },
         Rejected { rejection: Option<Rejection> },
     }
@@ -83,9 +84,9 @@ struct Event {
     body: Bytes,
     share: Reservation,
     signer: Signer,
-    /// The number of bytes that it needs in all.
+    /// The total number of bytes that the body and its event need.
     total: usize,
-    /// Whether it may wait for them.
+    /// Whether the event may wait for room.
     may_wait: bool,
 }
 
@@ -128,7 +129,7 @@ where
         Self { state, body: Some(body), waiting, settings, delivery }
     }
 
-    /// Refuses a request because of its head.
+    /// Rejects a request because of its head.
     pub(super) fn rejected(
         settings: &Arc<Settings<K>>,
         delivery: Delivery,
@@ -137,7 +138,7 @@ where
         body: B,
     ) -> Self {
         let body = Some(body).filter(|_| !expects_continue(&parts.headers));
-        let (state, keep) = refuse(rejection, body.as_ref(), settings);
+        let (state, keep) = reject(rejection, body.as_ref(), settings);
         let body = body.filter(|_| keep);
         Self { state, body, waiting: None, settings: Arc::clone(settings), delivery }
     }
@@ -167,7 +168,7 @@ where
                     return Poll::Ready(response.map(|it| it.map(ResponseBody::inner)));
                 }
                 StateProj::Rejected { rejection } => {
-                    let rejection = rejection.take().expect("polled after it was ready");
+                    let rejection = rejection.take().expect("polled after completion");
                     return Poll::Ready(Ok(answer(rejection, this.settings, delivery)));
                 }
                 StateProj::Discard { discard, rejection } => {
@@ -210,7 +211,7 @@ where
                     }
                 }
                 StateProj::Body { receive: slot, key } => {
-                    let receive = slot.as_mut().expect("polled after it was ready");
+                    let receive = slot.as_mut().expect("polled after completion");
                     let macs = key.as_mut().map(|key| &mut key.macs);
                     let body = this.body.as_mut().as_pin_mut().expect("it is being received");
                     match ready!(receive.poll(body, cx, macs)) {
@@ -238,7 +239,7 @@ where
                     }
                 }
                 StateProj::Room { event: slot, timer } => {
-                    let event = slot.as_mut().expect("polled after it was ready");
+                    let event = slot.as_mut().expect("polled after completion");
                     let room = match event.poll_room(cx) {
                         Poll::Ready(room) => room,
                         Poll::Pending => {
@@ -256,10 +257,10 @@ where
                 }
             };
             let next = next.unwrap_or_else(|rejection| {
-                // Frees its place in the inner service.
+                // Releases the capacity reserved in the inner service.
                 this.waiting.take();
                 let (state, keep) =
-                    refuse(rejection, this.body.as_ref().get_ref().as_ref(), this.settings);
+                    reject(rejection, this.body.as_ref().get_ref().as_ref(), this.settings);
                 if !keep {
                     this.body.set(None);
                 }
@@ -270,13 +271,13 @@ where
     }
 }
 
-/// Returns the next state after a refusal, and whether it needs the rest of the body.
-fn refuse<F, L, B: Body, K>(
+/// Returns the next state after a rejection, and whether it needs the rest of the body.
+fn reject<F, L, B: Body, K>(
     rejection: Rejection,
     body: Option<&B>,
     settings: &Settings<K>,
 ) -> (State<F, L>, bool) {
-    // A body that was too slow or broke off has no rest that is worth waiting for.
+    // The rest of a body that was too slow, or was cut off, is not worth waiting for.
     let cut_off =
         matches!(rejection.kind(), RejectionKind::BodyTimeout | RejectionKind::BodyIncomplete);
     let twice = u64::try_from(settings.body_limit).unwrap_or(u64::MAX).saturating_mul(2);
@@ -347,7 +348,7 @@ fn answer<K, B>(
     delivery: &Delivery,
 ) -> Response<ResponseBody<B>> {
     let mut response = (settings.respond)(&rejection).map(ResponseBody::rejection);
-    delivery.refused(rejection.code(), &Detailed(&rejection), response.status().as_u16());
+    delivery.rejected(rejection.code(), &Detailed(&rejection), response.status().as_u16());
     response.extensions_mut().insert(rejection);
     response
 }

@@ -27,7 +27,7 @@ pub(super) struct Head {
     pub(super) content_length: Option<usize>,
 }
 
-/// Webhooks are delivered only by `POST`.
+/// Rejects every method but `POST`, by which webhooks are delivered.
 pub(super) fn check_method(method: &Method) -> Result<(), Rejection> {
     if method == Method::POST { Ok(()) } else { Err(RejectionKind::MethodNotAllowed.into()) }
 }
@@ -79,7 +79,8 @@ fn single<'h>(
 }
 
 /// Returns the length that the sender announces. A malformed value is ignored, since finding the
-/// end of the body is up to the HTTP server. A number too large to hold exceeds any limit.
+/// end of the body is up to the HTTP server. A number too large for a `usize` counts as larger than
+/// any limit.
 fn content_length(headers: &HeaderMap) -> Option<usize> {
     let text = headers.get(CONTENT_LENGTH)?.to_str().ok()?;
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

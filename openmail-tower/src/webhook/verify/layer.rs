@@ -17,7 +17,7 @@ use crate::webhook::{
 
 use super::{budget::Budget, pace::Limits, rejection::Rejection, service::Verify};
 
-/// Lets only requests through that were signed by OpenMail, by wrapping services in [`Verify`].
+/// Wraps services in [`Verify`], which lets only requests through that OpenMail signed.
 ///
 /// ```no_run
 /// use openmail_tower::{VerifiedEvent, VerifyLayer};
@@ -54,8 +54,8 @@ pub(super) struct Settings<K> {
 }
 
 impl VerifyLayer {
-    /// Verifies with the secrets in `OPENMAIL_WEBHOOK_SECRET` and, during a rotation,
-    /// `OPENMAIL_WEBHOOK_SECRET_PREVIOUS`.
+    /// Creates a layer that verifies with the secrets in `OPENMAIL_WEBHOOK_SECRET` and, during a
+    /// rotation, `OPENMAIL_WEBHOOK_SECRET_PREVIOUS`.
     ///
     /// # Errors
     /// As for [`Secrets::from_env`].
@@ -63,15 +63,15 @@ impl VerifyLayer {
         Secrets::from_env().map(Self::new)
     }
 
-    /// Verifies with one account's [`Secret`](crate::Secret), or with [`Secrets`].
+    /// Creates a layer that verifies with one account's [`Secret`](crate::Secret) or [`Secrets`].
     pub fn new(secrets: impl Into<Secrets>) -> Self {
         Self::with_keyring(secrets.into())
     }
 }
 
 impl<K> VerifyLayer<K> {
-    /// Verifies with the secrets of a [`Keyring`](crate::webhook::Keyring), such as those of
-    /// individual inboxes.
+    /// Creates a layer that verifies with the secrets of a [`Keyring`](crate::webhook::Keyring),
+    /// such as those of individual inboxes.
     pub fn with_keyring(keyring: K) -> Self {
         Self {
             settings: Settings {
@@ -111,7 +111,7 @@ impl<K> VerifyLayer<K> {
     }
 
     /// Sets the minimum average rate at which a body must arrive, in bytes per second; 0 for none.
-    /// A slower body is answered 408, but never before 2 s have passed. Default: 16 KiB/s.
+    /// A slower body is answered with 408, but never before 2 s have passed. Default: 16 KiB/s.
     #[must_use]
     pub fn body_minimum_rate(mut self, bytes_per_second: u64) -> Self {
         self.settings.limits.minimum_rate = bytes_per_second;
@@ -130,15 +130,15 @@ impl<K> VerifyLayer<K> {
     /// its first byte, an event for as long as any clone of it lives. Everything that this layer
     /// and its clones wrap shares one budget. Default: 64 MiB.
     ///
-    /// An eighth is reserved for bodies of at most 64 KiB. In the rest, verified events go before
-    /// bodies that are still arriving, and younger bodies before older ones. A body that is
-    /// evicted, or finds no room within 2 s, is answered 503 `overloaded`.
+    /// An eighth is reserved for bodies of at most 64 KiB. In the rest, verified events take
+    /// precedence over bodies that are still arriving, and younger bodies over older ones. A body
+    /// that is evicted, or finds no room within 2 s, is answered with 503 `overloaded`.
     ///
     /// A mail counts twice, once as a body and once as text. So with a budget of less than two and
-    /// a half times `body_limit`, the largest mails are always refused. An event of very many small
-    /// parts (`[{},{},…]`) counts as the most memory that such parts can take, which may be
+    /// a half times `body_limit`, the largest mails are always rejected. An event of very many
+    /// small parts (`[{},{},…]`) counts as the most memory that such parts can take, which may be
     /// hundreds of times the size of its body. If that exceeds the whole budget, it is always
-    /// refused as well.
+    /// rejected as well.
     #[must_use]
     pub fn body_budget(mut self, bytes: usize) -> Self {
         self.settings.budget = Budget::new(bytes);

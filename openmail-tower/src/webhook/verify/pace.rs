@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::seam::Timer;
 
-/// A body that is complete within this time may be slow.
+/// The time before the minimum rate is checked: a body that is complete by then may be slow.
 const MOMENT: Duration = Duration::from_secs(2);
 /// Replaces a deadline that is too far in the future to be an `Instant`.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
@@ -30,8 +30,9 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Returns the time after its start at which a body counts as too slow if only `bytes` of it
-    /// have arrived. `unread` is the time during which the body was not read; it does not count.
+    /// Returns how long after its start a body counts as too slow if only `bytes` of it have
+    /// arrived. The time `unread`, during which the body was not read, does not count for the
+    /// minimum rate, only for the timeout.
     fn due(self, bytes: u64, unread: Duration) -> Duration {
         if self.minimum_rate == 0 {
             return self.timeout;
@@ -41,7 +42,7 @@ impl Limits {
     }
 }
 
-/// Watches one body. Its time starts when it first has to be waited for.
+/// Watches one body. The clock starts when the body first has to be waited for.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     started: Option<Instant>,
@@ -50,7 +51,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Ready when the body is too slow; `bytes` of it have arrived.
+    /// Waits until the body is too slow, given that `bytes` of it have arrived.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, bytes: u64, limits: Limits) -> Poll<()> {
         let started = *self.started.get_or_insert_with(Instant::now);
         let at = |due: Duration| started.checked_add(due).unwrap_or_else(|| started + FAR);

@@ -56,7 +56,7 @@ impl Receive {
         Self { buffer, limits, pace, waiting: None }
     }
 
-    /// Ready when the body is complete.
+    /// Receives until the body is complete.
     pub(super) fn poll<B>(
         &mut self,
         mut body: Pin<&mut B>,
@@ -99,7 +99,7 @@ impl Receive {
         self.poll_late(cx)
     }
 
-    /// Ready when the last frame is in the buffer.
+    /// Waits for room for the frame that has none yet, and appends it.
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Rejection>> {
         let Some(Waiting { frame, timer, .. }) = &mut self.waiting else {
             return Poll::Ready(Ok(()));
@@ -131,8 +131,8 @@ impl Receive {
     }
 }
 
-/// Creates the rejection for a body that failed: because it broke off, or because of a limit set by
-/// another layer.
+/// Creates the rejection for a body that failed: because the connection was lost, or because of a
+/// limit set by another layer.
 fn broken(error: impl Into<BoxError>) -> Rejection {
     let error = error.into();
     let mut cause: Option<&(dyn Error + 'static)> = Some(&*error);

@@ -1,4 +1,4 @@
-//! [`Rejection`]: why a request was refused.
+//! [`Rejection`]: why a request was rejected.
 
 use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
@@ -8,12 +8,12 @@ use http::{HeaderValue, Response, StatusCode, header::ALLOW};
 use crate::{
     seam::BoxError,
     webhook::{
-        answer::{RETRY_SOON, refusal},
+        answer::{RETRY_SOON, error_response},
         signature::SignatureError,
     },
 };
 
-/// Why a request was refused.
+/// Why a request was rejected.
 ///
 /// `Display` is the [`message`](Self::message), which the sender gets as well. The `source` is for the
 /// log: it contains details that help to fix the problem, such as by how many seconds the clock is
@@ -45,12 +45,12 @@ impl Rejection {
         self.kind.entry().0
     }
 
-    /// Returns the `error` of the response.
+    /// Returns the code in the response's field `error`.
     pub fn code(&self) -> &'static str {
         self.kind.entry().1
     }
 
-    /// Returns the `message` of the response: one sentence without secrets.
+    /// Returns the sentence in the response's field `message`. It contains no secret.
     pub fn message(&self) -> Cow<'static, str> {
         let message = self.kind.entry().2;
         match self.header {
@@ -59,14 +59,15 @@ impl Rejection {
         }
     }
 
-    /// Returns the `Retry-After` of the response.
+    /// Returns the `Retry-After` of the response: 5 s with a 503, otherwise `None`.
     pub fn retry_after(&self) -> Option<Duration> {
         (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_SOON)
     }
 
     /// Returns the response that OpenMail gets by default.
     pub fn to_response(&self) -> Response<Bytes> {
-        let mut response = refusal(self.status(), self.code(), &self.message(), self.retry_after());
+        let mut response =
+            error_response(self.status(), self.code(), &self.message(), self.retry_after());
         if self.kind == RejectionKind::MethodNotAllowed {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
         }
@@ -145,7 +146,7 @@ kinds! {
     /// `X-Timestamp` or `X-Signature` is missing.
     MissingHeader = BAD_REQUEST "missing_header"
         "The header {header} is missing.",
-    /// One of them was given more than once.
+    /// `X-Timestamp` or `X-Signature` was given more than once.
     AmbiguousHeader = BAD_REQUEST "ambiguous_header"
         "The header {header} was given more than once.",
     /// `X-Timestamp` is not a number of seconds.
@@ -160,12 +161,12 @@ kinds! {
     /// The body exceeds the size limit, or its declared length does.
     BodyTooLarge = PAYLOAD_TOO_LARGE "body_too_large"
         "The body is too large.",
-    /// The body was not complete in time.
+    /// The body did not arrive in time, or arrived more slowly than the minimum rate.
     BodyTimeout = REQUEST_TIMEOUT "body_timeout"
         "The body did not arrive in time.",
-    /// The body broke off.
+    /// The connection was lost before the whole body had arrived.
     BodyIncomplete = BAD_REQUEST "body_incomplete"
-        "The body broke off before its end.",
+        "The body ended before it was complete.",
     /// The bodies and events in memory use up the budget.
     Overloaded = SERVICE_UNAVAILABLE "overloaded"
         "Too many bodies are being received.",
@@ -177,7 +178,7 @@ kinds! {
         "The signature does not match.",
     /// The secret that produces the signature belongs to another inbox.
     InboxMismatch = UNAUTHORIZED "inbox_mismatch"
-        "The signature is not that of the event's inbox.",
+        "The secret that signed the event may not sign for its inbox.",
     /// The body is signed, but is not an event.
     InvalidPayload = UNPROCESSABLE_ENTITY "invalid_payload"
         "The signed body is not an event.",

@@ -57,7 +57,7 @@ impl Signer {
         self.holder.inbox().cloned()
     }
 
-    /// Returns the event if the signer may have signed it.
+    /// Returns the event if the signer is allowed to sign it.
     pub(super) fn admit(
         &self,
         reading: Reading,
@@ -80,7 +80,7 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// Must only be called with a body whose signature was verified.
+    /// Reads a body whose signature was verified; must not be called with any other.
     pub(super) fn new(raw: &Bytes, timestamp: SystemTime, signed_for: Option<InboxId>) -> Self {
         let event = VerifiedEvent::parse_for(raw.clone(), timestamp, signed_for);
         let carried = match &event {
@@ -92,7 +92,7 @@ impl Reading {
 }
 
 /// Attaches a share of the budget to a body. It is given back when the last clone of the bytes is
-/// dropped, and so when the event is.
+/// dropped. The event holds one of them.
 pub(super) fn with_share(body: Bytes, share: Reservation) -> Bytes {
     struct Owned {
         body: Bytes,

@@ -3,10 +3,10 @@
 //! It has two parts, so that a sender without a secret cannot starve the others. An eighth is
 //! reserved for small bodies. The rest is for everything else, under three rules:
 //!
-//! - Verified bodies go before unverified ones, and evict them until there is room.
-//! - Among unverified bodies, a younger one goes before an older one. To evict a body that arrives
-//!   within a second, a sender has to fill the whole part within that second, however many
-//!   connections it has open.
+//! - Verified bodies take precedence over unverified ones, and evict them until there is room.
+//! - Among unverified bodies, a younger one takes precedence over an older one. So to evict a body
+//!   that takes a second to arrive, a sender has to fill the whole part during that second, however
+//!   many connections it has open.
 //! - If nothing can be evicted, a body waits for room.
 
 mod part;
@@ -29,7 +29,7 @@ pub(super) const SMALL: usize = 64 << 10;
 /// The part for small bodies is the budget divided by this.
 const SMALL_PART: usize = 8;
 
-/// A number of bytes, shared by all clones.
+/// The budget, in bytes. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Budget {
     shared: Arc<Shared>,
@@ -44,7 +44,7 @@ struct Shared {
     next: AtomicU64,
     /// The number of reservations.
     held: AtomicUsize,
-    /// Pieces that bodies no longer need.
+    /// Free pieces, for other bodies. A piece is a buffer of [`SMALL`] bytes.
     pieces: Mutex<Vec<Vec<u8>>>,
 }
 
@@ -88,10 +88,10 @@ impl Budget {
         }
     }
 
-    /// Returns an empty piece of [`SMALL`] bytes, for which there is room already.
+    /// Returns an empty piece of [`SMALL`] bytes. The caller has reserved room for it.
     ///
-    /// Pieces are passed on from body to body, and freed when there is no body and no event left.
-    /// Left to the allocator, they would be kept for each thread, beyond the budget.
+    /// Pieces are passed on from body to body, and freed when no body and no event is left. An
+    /// allocator would cache freed pieces for each thread, beyond the budget.
     pub(super) fn piece(&self) -> Vec<u8> {
         let left = self.shared.pieces().pop();
         left.unwrap_or_else(|| Vec::with_capacity(SMALL))
@@ -134,11 +134,11 @@ impl Shared {
     }
 }
 
-/// The share of the budget that a body has, and then its event. Given back on drop.
+/// The share of the budget that a body holds, and later its event. Given back on drop.
 #[derive(Debug)]
 pub(super) struct Reservation {
     shared: Arc<Shared>,
-    /// Lower for bodies that arrived earlier.
+    /// The number in order of arrival: lower for older bodies.
     age: u64,
     which: Which,
     bytes: usize,
@@ -190,7 +190,8 @@ impl Reservation {
 
     /// Waits until it holds `total` bytes. `false` if the budget is smaller than that.
     ///
-    /// The caller limits the time, and calls [`give_up`](Self::give_up) afterwards.
+    /// The caller limits the time. [`give_up`](Self::give_up), or dropping the reservation, ends
+    /// the wait.
     pub(super) fn poll_grow(&mut self, cx: &mut Context<'_>, total: usize) -> Poll<bool> {
         if self.wait.is_none() {
             if self.try_grow(total) {
@@ -229,8 +230,8 @@ impl Reservation {
         }
     }
 
-    /// Marks the body as waiting, for its sender or for room: until it is polled again, a younger
-    /// body may evict it.
+    /// Marks the body as waiting, for its sender or for room. From now on, until it is verified, a
+    /// younger or a verified body may evict it.
     pub(super) fn park(&mut self, cx: &Context<'_>) {
         if self.bytes > 0 && !self.verified {
             let (age, bytes) = (self.age, self.bytes);
@@ -274,7 +275,8 @@ impl Reservation {
     fn hold(&mut self, which: Which, total: usize) {
         telemetry::budget_changed(self.bytes, total);
         if self.verified {
-            // An event's memory comes from the allocator, and not from pieces.
+            // An event's memory comes from the allocator, not from pieces. So as many free pieces
+            // are released.
             let taken = total.saturating_sub(self.bytes).div_ceil(SMALL);
             let mut pieces = self.shared.pieces();
             let left = pieces.len().saturating_sub(taken);

@@ -94,7 +94,7 @@ impl Part {
 
     pub(super) fn park(&mut self, age: u64, bytes: usize, waker: &Waker) {
         if self.evicted.contains_key(&age) {
-            // It must be polled to notice the eviction, and may not be woken otherwise.
+            // It must be polled to notice the eviction, and nothing else may wake it.
             self.wakers.push(waker.clone());
             return;
         }
@@ -135,7 +135,7 @@ impl Part {
         !self.parked.is_empty() || self.coming > 0
     }
 
-    /// Returns whether a waiting body has its room now. If not, it is woken once it does.
+    /// Returns whether a waiting body has its room now. If not, it is woken once it has.
     pub(super) fn poll_wait(&mut self, turn: Turn, age: u64, need: usize, waker: &Waker) -> bool {
         if self.granted.remove(&age).is_some() {
             return true;

@@ -54,7 +54,7 @@ const LARGE: usize = 7 << 20;
 fn gives_back_what_was_taken() {
     let budget = Budget::new(SIZE);
     let mut a = budget.reservation(Some(SIZE));
-    assert!(a.try_grow(LARGE) && a.try_grow(10), "it has that much already");
+    assert!(a.try_grow(LARGE) && a.try_grow(10), "the reservation already has that much");
     let mut b = budget.reservation(Some(SIZE));
     assert!(!b.try_grow(1));
     drop(a);
@@ -67,7 +67,7 @@ fn small_bodies_have_their_own_part() {
     let (_flood, _) = parked(&budget, LARGE);
     let mut small = budget.reservation(None);
     assert!(small.try_grow(SMALL));
-    assert!(!small.try_grow(SMALL + 1), "it is no small one any more");
+    assert!(!small.try_grow(SMALL + 1), "the body is no longer small");
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn small_event_evicts_from_the_large_part_before_using_the_small_one() {
 }
 
 #[test]
-fn refuses_at_once_what_can_never_fit() {
+fn rejects_at_once_what_can_never_fit() {
     let budget = Budget::new(SIZE);
     let mut event = verified(&budget, 1);
     assert_eq!(event.poll_grow(&mut noop(), LARGE + 1), Poll::Ready(false));
@@ -189,7 +189,7 @@ fn abandoned_wait_leaves_nothing_behind() {
 }
 
 #[test]
-fn waiting_for_much_does_not_hold_up_the_rest() {
+fn large_wait_does_not_hold_up_smaller_ones() {
     let budget = Budget::new(SIZE);
     let (half, event) = (verified(&budget, LARGE / 2), verified(&budget, LARGE / 2));
     let mut greedy = verified(&budget, 0);

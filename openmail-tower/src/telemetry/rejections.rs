@@ -1,4 +1,4 @@
-//! Limits how often refused requests are logged: anyone can send as many as they like.
+//! Limits how often rejected requests are logged: anyone can send as many as they like.
 
 use std::{
     sync::{
@@ -8,11 +8,11 @@ use std::{
     time::Instant,
 };
 
-/// The number of refusals by reason, and when they were last logged.
+/// The number of rejections by reason, and when they were last logged.
 #[derive(Debug)]
-pub(super) struct Refusals {
+pub(super) struct Rejections {
     begun: OnceLock<Instant>,
-    // Must be more than there are reasons.
+    // There must be more slots than reasons.
     slots: [Slot; 32],
 }
 
@@ -24,7 +24,7 @@ struct Slot {
     next: AtomicU64,
 }
 
-impl Refusals {
+impl Rejections {
     pub(super) const fn new() -> Self {
         Self {
             begun: OnceLock::new(),
@@ -34,8 +34,8 @@ impl Refusals {
         }
     }
 
-    /// Counts a refusal. Returns the number to log, at most once a second for each reason: all
-    /// refusals since the last number was returned.
+    /// Counts a rejection. Returns the number to log, at most once a second for each reason: all
+    /// rejections since the last number was returned.
     pub(super) fn count(&self, reason: &'static str) -> Option<u64> {
         let begun = *self.begun.get_or_init(Instant::now);
         let now = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -58,27 +58,28 @@ mod tests {
 
     #[test]
     fn logs_each_reason_once_a_second_and_counts_the_rest() {
-        let refusals = Refusals::new();
-        assert_eq!(refusals.count_at("stale", 0), Some(1));
+        let rejections = Rejections::new();
+        assert_eq!(rejections.count_at("stale", 0), Some(1));
         for now in 0..1000 {
-            assert_eq!(refusals.count_at("stale", now), None);
+            assert_eq!(rejections.count_at("stale", now), None);
         }
-        assert_eq!(refusals.count_at("mismatch", 5), Some(1));
-        assert_eq!(refusals.count_at("stale", 1000), Some(1001));
-        assert_eq!(refusals.count_at("stale", 1999), None);
-        assert_eq!(refusals.count_at("stale", 9000), Some(2));
+        assert_eq!(rejections.count_at("mismatch", 5), Some(1));
+        assert_eq!(rejections.count_at("stale", 1000), Some(1001));
+        assert_eq!(rejections.count_at("stale", 1999), None);
+        assert_eq!(rejections.count_at("stale", 9000), Some(2));
     }
 
     #[test]
-    fn no_refusal_is_lost_among_threads() {
-        let refusals = Refusals::new();
+    fn no_rejection_is_lost_among_threads() {
+        let rejections = Rejections::new();
         let told = std::thread::scope(|scope| {
-            let count =
-                |_| scope.spawn(|| (0..1000).filter_map(|_| refusals.count("stale")).sum::<u64>());
+            let count = |_| {
+                scope.spawn(|| (0..1000).filter_map(|_| rejections.count("stale")).sum::<u64>())
+            };
             let threads: Vec<_> = (0..4).map(count).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).sum::<u64>()
         });
-        let slot = &refusals.slots[0];
+        let slot = &rejections.slots[0];
         assert_eq!(told + slot.count.load(Ordering::Relaxed), 4000);
     }
 }
