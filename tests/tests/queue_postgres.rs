@@ -268,7 +268,8 @@ async fn claim_whose_answer_is_lost_runs_soon_nevertheless() {
     }
 }
 
-/// The planner's statistics are those of an empty queue, as they are after a quiet hour.
+/// The planner's statistics, and its plans, are those of an empty queue, as they are after a quiet
+/// hour.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
 async fn burst_after_a_quiet_hour_reads_each_row_a_few_times() {
@@ -280,22 +281,7 @@ async fn burst_after_a_quiet_hour_reads_each_row_a_few_times() {
     let quiet = "ANALYZE openmail_events;
                  ALTER TABLE openmail_events SET (autovacuum_enabled = off)";
     sqlx::raw_sql(quiet).execute(&mut session).await.unwrap();
-    let mut added = JoinSet::new();
-    for number in 0..MAILS {
-        let store = store.clone();
-        added.spawn(async move { add(&store, &format!("evt_{number}")).await.unwrap() });
-    }
-    added.join_all().await;
-    let request = ClaimRequest::new(WorkerId(1), 20, Duration::from_secs(60));
-    loop {
-        let entries = store.claim(request.clone()).await.unwrap().entries;
-        if entries.is_empty() {
-            break;
-        }
-        for entry in entries {
-            assert!(store.settle(&entry.lease, Settlement::done()).await.unwrap());
-        }
-    }
+    burst(&store, MAILS).await;
     store.close().await;
     let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                     AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
@@ -315,4 +301,31 @@ async fn burst_after_a_quiet_hour_reads_each_row_a_few_times() {
     assert!((1..=20).contains(&times), "{times}");
     session.close().await.unwrap();
     database.drop().await;
+}
+
+/// Adds mails, each in its own thread, and settles them, a few at a time.
+async fn burst(store: &PostgresStore, mails: usize) {
+    const AT_ONCE: usize = 20;
+    for first in (0..mails).step_by(AT_ONCE) {
+        let mut added = JoinSet::new();
+        for number in first..first + AT_ONCE {
+            let store = store.clone();
+            let mail = event(format!(
+                r#"{{"event":"message.received","event_id":"evt_{number}","inbox_id":"inb_1",
+                    "thread_id":"thr_{number}","message":{{"id":"m","from":"a@example.com"}}}}"#
+            ));
+            added.spawn(async move { Enqueue::new(store).oneshot(mail).await.unwrap() });
+        }
+        added.join_all().await;
+    }
+    let request = ClaimRequest::new(WorkerId(1), AT_ONCE, Duration::from_secs(60));
+    loop {
+        let entries = store.claim(request.clone()).await.unwrap().entries;
+        if entries.is_empty() {
+            break;
+        }
+        for entry in entries {
+            assert!(store.settle(&entry.lease, Settlement::done()).await.unwrap());
+        }
+    }
 }

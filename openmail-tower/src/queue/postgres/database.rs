@@ -78,6 +78,7 @@ impl Database {
         if sessions == Sessions::Theirs {
             begin.push_str(
                 "SET LOCAL statement_timeout = '30s';
+                 SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off;
                  SELECT set_config('synchronous_commit', 'on', true)
                  WHERE current_setting('synchronous_commit') IN ('off', 'local');",
             );

@@ -45,9 +45,9 @@ macro_rules! insert {
             trace_context, weight, state, due_at, queued_at)
          SELECT dedupe_key, lane, event_id, kind, inbox_id, thread_id, signed_at, body,
            trace_context, weight,
-           CASE WHEN lane IS NULL OR (place = 1 AND NOT EXISTS (
-                  SELECT 1 FROM openmail_events AS first
-                  WHERE first.lane = new.lane AND first.state = 'ready'))
+           CASE WHEN lane IS NULL OR (place = 1 AND (
+                  SELECT first.id FROM openmail_events AS first
+                  WHERE first.lane = new.lane AND first.state = 'ready') IS NULL)
              THEN 'ready' ELSE 'blocked' END,
            now, now
          FROM (

@@ -33,7 +33,8 @@ pub(super) async fn connect(
     let mut prepare = String::from(
         "SELECT set_config('synchronous_commit', 'on', false)
          WHERE current_setting('synchronous_commit') IN ('off', 'local');
-         SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '30s';",
+         SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '30s';
+         SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;",
     );
     if let Some(schema) = schema {
         prepare.push_str(&format!("SET search_path = {};", quoted(schema)));
@@ -53,7 +54,9 @@ pub(super) async fn connect(
 }
 
 /// Sets up a session: an acknowledged event must be on disk regardless of the server's settings,
-/// and no statement may wait forever.
+/// no statement may wait forever, and each uses the indexes that were made for it. Otherwise, a plan
+/// made while the queue was empty, when reading the whole table costs nothing, would be kept for
+/// the burst that follows.
 async fn prepare_session(connection: &mut PgConnection, prepare: String) -> sqlx::Result<()> {
     connection.execute(AssertSqlSafe(prepare)).await.map(drop)
 }
