@@ -20,8 +20,8 @@ const KEYS_LIVE: Duration = Duration::from_secs(23 * 60 * 60);
 /// The number of attempts that wait until the mail can be read, since its event may arrive a moment
 /// earlier. After that, the mail is answered without being read.
 const UNREADABLE: u32 = 3;
-/// The maximum difference between clocks, in seconds.
-const SKEW: i64 = 120;
+/// The maximum difference between clocks, in seconds: twice the default tolerance for timestamps.
+const SKEW: i64 = 600;
 
 /// The result of one attempt.
 #[derive(Debug)]
@@ -86,7 +86,9 @@ pub(crate) async fn deliver(
     tries: u32,
     age: Duration,
 ) -> Fate {
-    let thread = match read_thread(openmail, written, tries).await {
+    // A store's clock may stand still while its machine sleeps.
+    let age = age.max(written.age());
+    let thread = match read_thread(openmail, written, tries, age).await {
         Ok(thread) => thread,
         Err(fate) => return fate,
     };
@@ -129,12 +131,22 @@ async fn read_thread(
     openmail: &OpenMail,
     written: &Written,
     tries: u32,
+    age: Duration,
 ) -> Result<Option<Thread>, Fate> {
+    use ApiErrorKind::{NotFound, UnexpectedAnswer};
     let Some(thread) = &written.thread else { return Ok(None) };
     match openmail.thread(thread).await {
         Ok(thread) => Ok(Some(thread)),
-        Err(error) if error.kind() == ApiErrorKind::NotFound && tries < UNREADABLE => {
+        Err(error) if error.kind() == NotFound && tries < UNREADABLE => {
             Err(Fate::Retry(Failure::NotReadable))
+        }
+        // A thread may also be too large to read.
+        Err(error)
+            if matches!(error.kind(), NotFound | UnexpectedAnswer)
+                && tries >= UNREADABLE
+                && age < KEYS_LIVE =>
+        {
+            Ok(None)
         }
         Err(error) => Err(fate(error)),
     }
@@ -159,28 +171,48 @@ fn fate(error: ApiError) -> Fate {
     }
 }
 
-/// Returns whether a thread already has a reply to the mail. If the handler returned several
-/// replies, only one with the same text counts.
+/// Returns whether a thread already has this reply: a mail with its text, sent after the answered
+/// mail arrived and after the reply was written.
 fn is_answered(written: &Written, thread: &Thread, mail: Option<&Message>) -> bool {
-    let delivered = i64::try_from(written.delivered_at).unwrap_or(i64::MAX).saturating_sub(SKEW);
-    let since =
-        mail.and_then(|it| it.created_at).or_else(|| Timestamp::from_second(delivered).ok());
-    let ours = letters(&written.body);
+    let written_at = i64::try_from(written.written_at).unwrap_or(i64::MAX).saturating_sub(SKEW);
+    let since = mail.and_then(|it| it.created_at).max(Timestamp::from_second(written_at).ok());
     thread.messages.iter().any(|it| {
         let is_sent =
             it.direction == Some(Direction::Outbound) && it.status != Some(MessageStatus::Failed);
         let is_later = it.created_at.is_none_or(|at| since.is_none_or(|since| at >= since));
-        let has_text = || {
-            let texts = [&it.body_text, &it.body_html];
-            texts.into_iter().flatten().any(|text| letters(text).contains(&ours))
-        };
-        is_sent && is_later && (written.siblings == 1 || has_text())
+        is_sent && is_later && has_text(it, &written.body)
     })
 }
 
-/// Returns the letters and digits of a text, which mail programs do not change.
-fn letters(text: &str) -> String {
-    text.chars().filter(|c| c.is_alphanumeric()).collect()
+/// Returns whether a mail contains a text. A mail whose text is missing may contain it.
+fn has_text(mail: &Message, text: &str) -> bool {
+    // Mail programs change everything else. A text may also have no letters, only an emoji.
+    let keep = match text.contains(char::is_alphanumeric) {
+        true => char::is_alphanumeric,
+        false => |c: char| !c.is_whitespace(),
+    };
+    let ours: Vec<String> = readings(text, keep).collect();
+    let theirs = [&mail.body_text, &mail.body_html].into_iter().flatten();
+    let theirs: Vec<String> = theirs.flat_map(|text| readings(text, keep)).collect();
+    theirs.is_empty() || theirs.iter().any(|it| ours.iter().any(|text| it.contains(&**text)))
+}
+
+/// Returns the characters of a text to `keep`: all of them and, since it may be HTML, only those
+/// outside of tags and character references. Empty readings are left out.
+fn readings(text: &str, keep: impl Fn(char) -> bool) -> impl Iterator<Item = String> {
+    let mut closing = None;
+    let outside = |c: &char| match (closing, *c) {
+        (Some(end), c) => {
+            closing = closing.filter(|_| c != end);
+            false
+        }
+        (None, '<') => closing.replace('>').is_some(),
+        (None, '&') => closing.replace(';').is_some(),
+        (None, _) => true,
+    };
+    let visible: String = text.chars().filter(outside).filter(|c| keep(*c)).collect();
+    let all: String = text.chars().filter(|c| keep(*c)).collect();
+    [all, visible].into_iter().filter(|reading| !reading.is_empty())
 }
 
 #[cfg(test)]
@@ -209,19 +241,36 @@ mod tests {
         is_answered(written, &thread, thread.messages.first())
     }
 
+    fn sent(at: &str, status: &str, text: &str) -> Value {
+        json!({"id": "o", "direction": "outbound", "createdAt": at, "status": status,
+            "bodyText": text})
+    }
+
     #[test]
-    fn outbound_message_after_the_mail_is_its_reply() {
+    fn later_outbound_message_with_its_text_is_the_reply() {
         let one = written(vec![Reply::text("Hello, Ada.")]);
-        let sent = |at, status, text| {
-            json!({"id": "o", "direction": "outbound", "createdAt": at,
-            "status": status, "bodyText": text})
-        };
-        let (before, after) = ("2026-01-01T00:00:00Z", "2026-01-03T00:00:00Z");
-        assert!(answered(&one, &sent(after, "sent", "something")));
+        let (before, after) = ("2026-01-01T00:00:00Z", "2099-01-03T00:00:00Z");
+        assert!(answered(&one, &sent(after, "sent", "Hello,\r\n Ada.\n\n> On Monday")));
         assert!(!answered(&one, &sent(before, "sent", "Hello, Ada.")));
         assert!(!answered(&one, &sent(after, "failed", "Hello, Ada.")));
-        let two = written(vec![Reply::text("Hello, Ada."), Reply::text("b")]);
-        assert!(!answered(&two, &sent(after, "sent", "something")));
-        assert!(answered(&two, &sent(after, "sent", "Hello,\r\n Ada.\n\n> On Monday")));
+        assert!(!answered(&one, &sent(after, "sent", "We have received your mail.")));
+        // The reply to an earlier mail, sent while this one waited for its turn.
+        let earlier = "2026-01-03T00:00:00Z";
+        assert!(!answered(&one, &sent(earlier, "sent", "Hello, Ada.")));
+        assert!(answered(&one, &json!({"id": "o", "direction": "outbound"})), "no text, no time");
+    }
+
+    #[test]
+    fn reply_is_recognised_as_text_and_as_html() {
+        let after = "2099-01-03T00:00:00Z";
+        let html = written(vec![Reply::html("<p class=a>Tom &amp; Ada</p><br>Hello")]);
+        assert!(answered(&html, &sent(after, "sent", "Tom & Ada\nHello\n")));
+        let text = written(vec![Reply::text("1 < 2 & 3 > 2; yes")]);
+        let sent_as_html = json!({"id": "o", "direction": "outbound",
+            "bodyHtml": "<p>1 &lt; 2 &amp; 3 &gt; 2; <b>yes</b></p>"});
+        assert!(answered(&text, &sent_as_html));
+        let emoji = written(vec![Reply::text("👍")]);
+        assert!(answered(&emoji, &sent(after, "sent", "👍\n> thanks?")));
+        assert!(!answered(&emoji, &sent(after, "sent", "👎\n> thanks?")));
     }
 }

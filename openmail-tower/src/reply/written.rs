@@ -1,6 +1,6 @@
 //! [`Written`]: a reply, as it is stored until it is sent.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 #[cfg(any(test, feature = "queue"))]
@@ -35,12 +35,8 @@ pub(crate) struct Written {
     pub(super) body: String,
     pub(super) to_all: bool,
     pub(super) quote: bool,
-    /// The number of replies that the handler returned, including this one.
-    pub(super) siblings: usize,
-    /// When OpenMail delivered the mail, in Unix seconds.
-    pub(super) delivered_at: u64,
     /// When the handler returned the reply, in Unix seconds.
-    written_at: u64,
+    pub(super) written_at: u64,
     files: Vec<FileHead>,
     #[serde(skip)]
     contents: Vec<Bytes>,
@@ -91,8 +87,6 @@ pub(crate) fn write(event: &VerifiedEvent, outcome: &Replies) -> Option<Vec<Keye
                 body: reply.body.clone(),
                 to_all: reply.to_all,
                 quote: reply.quote,
-                siblings: all.len(),
-                delivered_at: seconds(event.timestamp()),
                 written_at: seconds(SystemTime::now()),
                 files: reply.files.iter().map(FileHead::of).collect(),
                 contents: reply.files.iter().map(|file| file.bytes.clone()).collect(),
@@ -114,6 +108,11 @@ impl Written {
     #[cfg(feature = "queue")]
     pub(crate) fn message(&self) -> &MessageId {
         &self.message
+    }
+
+    /// Returns how long ago the handler returned the reply, by this machine's clock.
+    pub(super) fn age(&self) -> Duration {
+        Duration::from_secs(seconds(SystemTime::now()).saturating_sub(self.written_at))
     }
 
     pub(super) fn files(&self) -> impl Iterator<Item = File> {

@@ -6,7 +6,7 @@ mod setup;
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use openmail_tests::fake_api::Fault;
+use openmail_tests::fake_api::{Fault, Route};
 use openmail_tower::{
     IntoOutcome, VerifiedEvent,
     queue::{Backoff, QueueStore},
@@ -15,7 +15,7 @@ use openmail_tower::{
 use tokio::time::sleep;
 use tower::service_fn;
 
-use setup::{Setup, accepted};
+use setup::{Setup, accepted, to};
 
 #[tokio::test]
 async fn reply_is_sent_once_and_its_handler_runs_once() {
@@ -93,6 +93,45 @@ async fn day_old_reply_is_looked_up_before_it_is_sent_again() {
     worker.abort();
     let sends = setup.api.sends().await;
     assert_eq!((sends.len(), accepted(&sends)), (2, 1));
+}
+
+#[tokio::test]
+async fn reply_that_waited_for_a_day_is_sent_though_its_thread_went_on() {
+    let setup = Setup::new().await;
+    let limit = Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "3600").times(1);
+    setup.mail("inb_1", "thr_1", "m1").await;
+    let worker = setup.work();
+    setup.until_done().await;
+    setup.api.faults([limit]).await;
+    setup.mail("inb_1", "thr_1", "m2").await;
+    setup.until("waiting", |counts| counts.waiting == 1 && counts.running == 0).await;
+    worker.abort();
+    let _ = worker.await;
+    setup.change("queued_at = queued_at - 23 * 3600000 - 1000, due_at = 0").await;
+    let worker = setup.work();
+    setup.until_done().await;
+    worker.abort();
+    let sends = setup.api.sends().await;
+    assert_eq!((to(&sends), accepted(&sends)), (vec!["m1".into(), "m2".into(), "m2".into()], 2));
+}
+
+#[tokio::test]
+async fn mail_whose_thread_cannot_be_read_is_answered_by_its_event() {
+    let missing = Route::body(404, r#"{"error":"not_found","message":"no"}"#);
+    // A thread's messages come in one response, which may be too large to read.
+    let large =
+        Route::body(200, format!(r#"{{"threadId":"t","data":["{}"]}}"#, "x".repeat(33 << 20)));
+    for route in [missing, large] {
+        let setup = Setup::new().await;
+        setup.mail("inb_1", "thr_1", "m1").await;
+        setup.api.route("/v1/threads/thr_1/messages", route).await;
+        let worker = setup.work();
+        setup.until_done().await;
+        worker.abort();
+        let sends = setup.api.sends().await;
+        assert_eq!((to(&sends), accepted(&sends)), (vec!["ada".into()], 1));
+        assert!(setup.buried().await.is_empty());
+    }
 }
 
 #[tokio::test]
