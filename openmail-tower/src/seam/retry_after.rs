@@ -4,11 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, header::RETRY_AFTER};
 
-/// The longest wait that a response may ask for.
+/// The shortest wait: a date may be past by this machine's clock, and waiting uses no attempt, so a
+/// retry at once could be repeated forever.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// The longest wait.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Returns the delay that `Retry-After` asks for, in seconds or as a date, but at most 24 h. `None`
-/// if the header is absent or malformed.
+/// Returns the delay that `Retry-After` asks for, in seconds or as a date, but at least 1 s and at
+/// most 24 h. Returns `None` if the header is absent or malformed.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let delay = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -17,5 +20,5 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
         let date = httpdate::parse_http_date(text).ok()?;
         date.duration_since(now).unwrap_or_default()
     };
-    Some(delay.min(LONGEST))
+    Some(delay.clamp(SHORTEST, LONGEST))
 }

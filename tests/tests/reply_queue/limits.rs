@@ -3,30 +3,37 @@
 use std::time::Duration;
 
 use openmail_tests::fake_api::Fault;
-use openmail_tower::{queue::QueueStore, testing::TestEvent};
+use openmail_tower::{
+    queue::{Backoff, QueueStore},
+    testing::TestEvent,
+};
 use tokio::time::sleep;
 
 use crate::setup::{Setup, accepted, to};
 
+const ATTEMPTS: u32 = 3;
+
+fn few_attempts() -> Backoff {
+    Backoff::new(Duration::from_millis(10), Duration::from_millis(50)).attempts(ATTEMPTS)
+}
+
 #[tokio::test]
 async fn limited_reply_waits_and_delays_only_its_thread() {
     let setup = Setup::new().await;
-    let limits = [Fault::refusal(429, "rate_limit_exceeded")
-        .header("retry-after", "1")
-        .times(25)
-        .inbox("inb_1")];
     // More often than there are attempts: waiting uses none.
-    setup.api.faults(limits.map(|fault| fault.header("retry-after", "0"))).await;
+    let limit = Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "0");
+    setup.api.faults([limit.times(ATTEMPTS + 1).inbox("inb_1")]).await;
     setup.mail("inb_1", "thr_1", "a1").await;
     setup.mail("inb_1", "thr_1", "a2").await;
     setup.mail("inb_2", "thr_2", "b1").await;
-    let worker = setup.work();
+    let worker = setup.worker(setup.api.openmail()).backoff(few_attempts());
+    let worker = tokio::spawn(worker.run(std::future::pending()));
     setup.until_done().await;
     worker.abort();
     assert_eq!(setup.store.counts().await.unwrap().dead, 0);
     let sends = setup.api.sends().await;
     let order = to(&sends);
-    assert_eq!(order.iter().filter(|it| *it == "a1").count(), 26);
+    assert_eq!(order.iter().filter(|it| *it == "a1").count(), ATTEMPTS as usize + 2);
     let first = |id: &str| order.iter().position(|it| it == id).unwrap();
     let last_a1 = order.iter().rposition(|it| it == "a1").unwrap();
     assert!(first("a2") > last_a1, "the thread's next mail waits: {order:?}");
@@ -38,7 +45,8 @@ async fn limited_reply_waits_up_to_thirty_days() {
     const DAY: u64 = 24 * 3600 * 1000;
     let setup = Setup::new().await;
     // With this, a reply would not wait for an outage at all.
-    let worker = || setup.worker(setup.api.openmail()).max_age(Duration::ZERO);
+    let worker =
+        || setup.worker(setup.api.openmail()).backoff(few_attempts()).max_age(Duration::ZERO);
     for (number, (status, code)) in [
         (401, "unauthorized"),
         (402, "spend_cap_paused"),
@@ -52,13 +60,13 @@ async fn limited_reply_waits_up_to_thirty_days() {
         let (inbox, first) = (format!("inb_{number}"), format!("first-{code}"));
         let limit = |times| Fault::refusal(status, code).inbox(&inbox).times(times);
         // More often than there are attempts: waiting uses none.
-        setup.api.faults([limit(25).header("retry-after", "0")]).await;
+        setup.api.faults([limit(ATTEMPTS + 1).header("retry-after", "0")]).await;
         setup.api.faults([limit(1).header("retry-after", "3600")]).await;
         setup.mail(&inbox, "thr_1", &first).await;
         setup.mail(&inbox, "thr_1", &format!("second-{code}")).await;
         let running = tokio::spawn(worker().run(std::future::pending()));
         let tries = async || to(&setup.api.sends().await).iter().filter(|it| **it == first).count();
-        while tries().await < 26 {
+        while tries().await < ATTEMPTS as usize + 2 {
             sleep(Duration::from_millis(10)).await;
         }
         setup.until(code, |counts| counts.waiting == 1 && counts.running == 0).await;
@@ -68,7 +76,7 @@ async fn limited_reply_waits_up_to_thirty_days() {
         setup.api.faults([limit(1).header("retry-after", "3600")]).await;
         setup.change(&format!("put_off_at = put_off_at - {}, due_at = 0", 29 * DAY)).await;
         let running = tokio::spawn(worker().run(std::future::pending()));
-        while tries().await < 27 {
+        while tries().await < ATTEMPTS as usize + 3 {
             sleep(Duration::from_millis(10)).await;
         }
         setup.until(code, |counts| counts.waiting == 1 && counts.running == 0).await;

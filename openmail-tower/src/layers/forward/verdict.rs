@@ -1,14 +1,10 @@
 //! Decides what an agent's response means for its event.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::{HeaderMap, StatusCode};
 
 use crate::seam::{HandlerError, Outcome, retry_after};
-
-/// The shortest delay before an agent that is busy with an event is asked again. Such attempts do
-/// not count, so nothing else limits them.
-const SHORTEST: Duration = Duration::from_secs(1);
 
 /// The statuses that are about the event itself. Any other 4xx may come from a proxy, a tunnel, or
 /// an agent that is being deployed.
@@ -32,9 +28,7 @@ pub(super) fn verdict(
     Err(match delay {
         // An agent's own `Dedupe` answers this while it handles the event. Without `Retry-After`,
         // 409 may mean anything, including something that never changes, and counts as a failure.
-        Some(delay) if status == StatusCode::CONFLICT => {
-            HandlerError::in_flight(delay.max(SHORTEST))
-        }
+        Some(delay) if status == StatusCode::CONFLICT => HandlerError::in_flight(delay),
         Some(delay) => HandlerError::failed(answer).after(delay),
         None => HandlerError::failed(answer),
     })
@@ -42,7 +36,7 @@ pub(super) fn verdict(
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use http::header::RETRY_AFTER;
 
@@ -116,9 +110,9 @@ mod tests {
     fn waits_as_long_as_retry_after_says() {
         let delay = |text| judge(503, Some(text)).unwrap_err().delay();
         assert_eq!(delay("7"), Some(Duration::from_secs(7)));
-        assert_eq!(delay("0"), Some(Duration::ZERO));
+        assert_eq!(delay("0"), Some(Duration::from_secs(1)));
         assert_eq!(delay("Sun, 06 Nov 1994 08:50:07 GMT"), Some(Duration::from_secs(30)));
-        assert_eq!(delay("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(delay("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::from_secs(1)));
         for text in ["99999999999999999999999", "86401", "Sat, 06 Nov 2094 08:49:37 GMT"] {
             assert_eq!(delay(text), Some(LONGEST), "{text}");
         }
