@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Map, Value};
 
 use crate::event::{Attachment, Category, Fenced, MessageId, ThreadId, Verdict};
@@ -62,11 +62,11 @@ words! {
 
 /// OpenMail's response to a mail that it has accepted.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 #[non_exhaustive]
 pub struct Sent {
     /// OpenMail's id of the mail.
-    #[serde(default, alias = "id", deserialize_with = "text")]
+    #[serde(default, deserialize_with = "text")]
     pub message_id: Option<MessageId>,
     /// The thread it belongs to.
     #[serde(default, deserialize_with = "text")]
@@ -84,11 +84,11 @@ pub struct Sent {
 
 /// A thread and its messages.
 #[derive(Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 #[non_exhaustive]
 pub struct Thread {
     /// OpenMail's id of the thread.
-    #[serde(rename = "threadId", alias = "id")]
+    #[serde(rename = "threadId")]
     pub id: ThreadId,
     /// The subject.
     #[serde(default, deserialize_with = "text")]
@@ -190,6 +190,29 @@ pub struct Message {
     /// Every other field.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+impl<'de> Deserialize<'de> for Sent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(with_id(deserializer, "messageId")?).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Thread {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(with_id(deserializer, "threadId")?).map_err(D::Error::custom)
+    }
+}
+
+/// Reads an object whose id is called `name` or only `id`.
+fn with_id<'de, D: Deserializer<'de>>(deserializer: D, name: &str) -> Result<Value, D::Error> {
+    let mut object = Map::deserialize(deserializer)?;
+    if !object.contains_key(name)
+        && let Some(id) = object.remove("id")
+    {
+        object.insert(name.to_owned(), id);
+    }
+    Ok(Value::Object(object))
 }
 
 impl Message {
@@ -296,12 +319,20 @@ mod tests {
     }
 
     #[test]
-    fn sent_id_is_read_under_either_name() {
+    fn id_is_read_under_either_name() {
         let sent = |json| serde_json::from_str::<Sent>(json);
         assert_eq!(sent(r#"{"id":"m"}"#).unwrap().message_id, Some("m".into()));
         let answer = sent(r#"{"messageId":"m","status":"pending"}"#).unwrap();
         assert_eq!(answer.status, Some(MessageStatus::Pending));
         assert!(sent("[]").is_err());
+        let both = sent(r#"{"id":"x","messageId":"m","status":"sent","news":1}"#).unwrap();
+        assert_eq!(both.message_id, Some(MessageId::from("m")));
+        assert_eq!(both.extra["id"], "x");
+        let thread = |json| serde_json::from_str::<Thread>(json).map(|it| it.id);
+        for json in [r#"{"id":"t","data":[]}"#, r#"{"id":"x","threadId":"t","data":[]}"#] {
+            assert_eq!(thread(json).unwrap(), ThreadId::from("t"));
+        }
+        assert!(thread(r#"{"data":[]}"#).is_err());
     }
 
     #[test]
