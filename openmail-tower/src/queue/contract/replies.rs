@@ -18,6 +18,7 @@ pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
     a_reply_is_written_once(probe).await;
     a_worker_may_leave_replies_to_others(probe).await;
     held_entry_holds_its_lane(probe).await;
+    release_reaches_an_entry_in_progress(probe).await;
     a_hold_ends_after_its_maximum_time(probe).await;
     releases_are_counted(probe).await;
     being_put_off_counts_from_the_first_time(probe).await;
@@ -133,6 +134,28 @@ async fn held_entry_holds_its_lane<St: QueueStore>(probe: &Probe<St>) {
     assert!(!probe.store.release_entry(first.lease.id).await.expect("asked"), "it runs");
     probe.done(&again).await;
     probe.done(&probe.next(LONG).await).await;
+}
+
+/// It may have been refused just before the release.
+async fn release_reaches_an_entry_in_progress<St: QueueStore>(probe: &Probe<St>) {
+    let hold = || Settlement::Hold { reason: "suspended".into(), at_most: LONG };
+    let entry = probe.entry(None);
+    assert!(probe.enqueue(entry.clone()).await);
+    let refused = probe.next(LONG).await;
+    let release = |inbox| async move { probe.store.release_held(inbox).await.expect("released") };
+    assert_eq!(release(entry.inbox_id.as_deref()).await, 0, "it is not held yet");
+    assert!(probe.settle(&refused.lease, hold()).await);
+    let again = probe.next(LONG).await;
+    assert_eq!((again.lease.id, again.was_held), (refused.lease.id, false));
+    assert!(probe.settle(&again.lease, hold()).await);
+    assert!(probe.is_idle().await, "it is held: the release was before this run");
+    assert_eq!(release(None).await, 1);
+    let given_back = probe.next(LONG).await;
+    assert_eq!(release(None).await, 0);
+    assert!(probe.settle(&given_back.lease, Settlement::GiveBack).await);
+    let last = probe.next(LONG).await;
+    assert!(!last.was_held);
+    probe.done(&last).await;
 }
 
 async fn a_hold_ends_after_its_maximum_time<St: QueueStore>(probe: &Probe<St>) {

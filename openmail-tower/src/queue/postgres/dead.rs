@@ -75,7 +75,8 @@ pub(super) async fn drop_dead(database: &Database, id: EntryId) -> sqlx::Result<
     Ok(dropped.rows_affected() > 0)
 }
 
-/// Releases up to `limit` held entries, of one inbox or of all.
+/// Releases up to `limit` held entries, of one inbox or of all. Entries that are leased now, and were
+/// refused before the release, are not put on hold either.
 pub(super) async fn release_held(
     database: &Database,
     bell: &Bell,
@@ -83,6 +84,15 @@ pub(super) async fn release_held(
     limit: i64,
 ) -> sqlx::Result<u64> {
     let mut work = database.begin("").await?;
+    sqlx::query(
+        "UPDATE openmail_events SET held = 2
+         WHERE id IN (
+           SELECT id FROM openmail_events
+           WHERE leased = 1 AND ($1::text IS NULL OR inbox_id = $1) ORDER BY id FOR UPDATE)",
+    )
+    .bind(inbox_id)
+    .execute(&mut *work)
+    .await?;
     let released = sqlx::query(
         "UPDATE openmail_events
          SET held = 0, due_at = (extract(epoch FROM statement_timestamp()) * 1000)::bigint

@@ -24,6 +24,8 @@ CREATE TABLE openmail_events (
   releases BIGINT NOT NULL DEFAULT 0,
   released_at BIGINT,
   put_off_at BIGINT,
+  -- 1: on hold, or claimed at the end of its hold; 2: leased, and released meanwhile, so it cannot be
+  -- put on hold by this run
   held BIGINT NOT NULL DEFAULT 0,
   -- when it may be claimed: its next run, or the end of its lease; in Unix milliseconds, as are all
   due_at BIGINT NOT NULL,

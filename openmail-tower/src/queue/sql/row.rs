@@ -61,7 +61,7 @@ where
     claimed.role = role(row.try_get(3)?);
     claimed.attempt = small(row.try_get(4)?);
     (claimed.suspect, claimed.was_lost) = (losses >= 2, losses >= 3);
-    claimed.was_held = row.try_get::<i64, _>(6)? > 0;
+    claimed.was_held = row.try_get::<i64, _>(6)? == 1;
     claimed.releases = small(row.try_get(7)?);
     claimed.released_for = row.try_get::<Option<i64>, _>(8)?.map(since).unwrap_or_default();
     claimed.put_off_for = row.try_get::<Option<i64>, _>(19)?.map(since).unwrap_or_default();

@@ -69,13 +69,21 @@ pub(super) async fn drop_dead(connection: &mut SqliteConnection, id: EntryId) ->
     Ok(dropped.rows_affected())
 }
 
-/// Releases up to `limit` held entries, of one inbox or of all.
+/// Releases up to `limit` held entries, of one inbox or of all. Entries that are leased now, and were
+/// refused before the release, are not put on hold either.
 pub(super) async fn release_held(
     connection: &mut SqliteConnection,
     inbox_id: Option<&str>,
     limit: i64,
     now: i64,
 ) -> sqlx::Result<u64> {
+    sqlx::query(
+        "UPDATE openmail_events INDEXED BY openmail_events_leased SET held = 2
+         WHERE leased = 1 AND (?1 IS NULL OR inbox_id = ?1)",
+    )
+    .bind(inbox_id)
+    .execute(&mut *connection)
+    .await?;
     let released = sqlx::query(
         "UPDATE openmail_events SET held = 0, due_at = ?3 WHERE id IN (
            SELECT id FROM openmail_events INDEXED BY openmail_events_held

@@ -24,6 +24,8 @@ CREATE TABLE openmail_events (
   releases INTEGER NOT NULL DEFAULT 0,
   released_at INTEGER,
   put_off_at INTEGER,
+  -- 1: on hold, or claimed at the end of its hold; 2: leased, and released meanwhile, so it cannot be
+  -- put on hold by this run
   held INTEGER NOT NULL DEFAULT 0,
   -- when it may be claimed: its next run, or the end of its lease; in milliseconds of the store's
   -- clock, which is close to Unix time, as are all times here except signed_at
