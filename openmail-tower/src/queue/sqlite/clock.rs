@@ -24,6 +24,10 @@ const JUMP: i64 = 1_000;
 /// The interval at which the offset is read and the time is stored.
 const CHECK: Duration = Duration::from_secs(1);
 
+/// A process that has not looked at the time for longer than this does not decide whether the clock
+/// was set: it holds no lease that it renews, and others may have used the new time since.
+const IDLE: Duration = Duration::from_secs(10);
+
 /// The machine's clock in Unix milliseconds, and a steady clock that cannot be set.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading {
@@ -82,9 +86,20 @@ impl Clock {
             // The offset is unchanged, so the steady clock decides whether to adjust it.
             Some(known) if known.revision == revision => {
                 let expected = known.expects(reading);
-                if by_wall.abs_diff(expected) < JUMP.unsigned_abs() { by_wall } else { expected }
+                let is_steady = by_wall.abs_diff(expected) < JUMP.unsigned_abs();
+                let is_idle = reading.steady.saturating_sub(known.steady) > IDLE;
+                match seen > expected.saturating_add(JUMP) && is_idle {
+                    true => by_wall.max(seen),
+                    false if is_steady => by_wall,
+                    false => expected,
+                }
             }
-            _ => by_wall.max(seen),
+            // Another process has adjusted the offset, so the time continues as it says.
+            Some(_) => {
+                self.latest = i64::MIN;
+                by_wall.max(seen)
+            }
+            None => by_wall.max(seen),
         };
         let offset = offset.saturating_add(time - by_wall);
         let revision = revision + i64::from(time != by_wall);
@@ -290,6 +305,26 @@ mod tests {
         machine.passes(3_000);
         assert!(claim(&third).await.is_some(), "10 s have passed");
         for store in stores.into_iter().chain([third]) {
+            store.close().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn idle_process_accepts_the_time_that_others_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let machine = Machine::new();
+        let idle = machine.open(&folder).await;
+        add(&idle).await;
+        machine.set(HOUR);
+        machine.passes(60_000);
+        let busy = machine.open(&folder).await;
+        let claimed = claim(&busy).await.unwrap();
+        add(&idle).await;
+        retry_in_5_s(&busy, &claimed).await;
+        assert_eq!(claim(&busy).await.expect("it is due").attempt, 1);
+        machine.passes(6_000);
+        assert_eq!(claim(&busy).await.expect("it is due").attempt, 2);
+        for store in [idle, busy] {
             store.close().await;
         }
     }
