@@ -70,7 +70,7 @@ impl OpenMail {
         request.headers_mut().insert("idempotency-key", key);
         request.headers_mut().insert(CONTENT_TYPE, content_type);
         // A large mail takes longer to upload.
-        let limit = self.time_limit() + slow_upload(mail.body.len());
+        let limit = self.time_limit().saturating_add(slow_upload(mail.body.len()));
         self.json_within(limit, request, &url, ANSWER).await
     }
 }

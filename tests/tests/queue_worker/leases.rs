@@ -1,5 +1,7 @@
 //! Leases of running events, and how a worker stops.
 
+use std::future::pending;
+
 use super::*;
 
 /// Runs that wait until the gate lets them end.
@@ -318,4 +320,51 @@ async fn reactivated_inbox_releases_its_held_replies() {
     add(&queue, event(r#"{"event":"pod.reactivated","event_id":"evt_2","pod_id":"p"}"#)).await;
     counts(&queue, States::default()).await;
     worker.stop().await;
+}
+
+#[tokio::test]
+async fn run_that_stood_still_while_the_store_was_away_uses_no_attempt() {
+    let (queue, folder) = queue().await;
+    add(&queue, mail("evt_1")).await;
+    let [begun, ended] = gates();
+    let attempts = Arc::new(Mutex::new(Vec::new()));
+    let events = {
+        let (begun, ended, attempts) =
+            (Arc::clone(&begun), Arc::clone(&ended), Arc::clone(&attempts));
+        service_fn(move |event: VerifiedEvent| {
+            let is_first = {
+                let mut attempts = attempts.lock().unwrap();
+                attempts.push(event.attempt());
+                attempts.len() == 1
+            };
+            let (begun, ended) = (Arc::clone(&begun), OnDrop(Arc::clone(&ended)));
+            async move {
+                let _ended = ended;
+                begun.add_permits(1);
+                if is_first {
+                    pending::<()>().await;
+                }
+                Ok::<_, HandlerError>(Outcome::Done)
+            }
+        })
+    };
+    let worker = queue.worker(events).backoff(at_once(1)).run_timeout(Duration::from_secs(5));
+    let worker = worker.lease(Duration::from_secs(1)).store_timeout(Duration::from_millis(100));
+    let worker = Running::start(worker);
+    begun.acquire().await.unwrap().forget();
+    let mut busy = database(&folder).await.acquire().await.unwrap().detach();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut busy).await.unwrap();
+    ended.acquire().await.unwrap().forget();
+    sqlx::query("COMMIT").execute(&mut busy).await.unwrap();
+    counts(&queue, States::default()).await;
+    worker.stop().await;
+    assert_eq!(*attempts.lock().unwrap(), [Some(1), Some(1)]);
+}
+
+struct OnDrop(Arc<Semaphore>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.add_permits(1);
+    }
 }

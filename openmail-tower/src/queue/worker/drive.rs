@@ -31,7 +31,7 @@ use crate::{
 
 use super::{
     gauges,
-    leases::Leases,
+    leases::{Leases, end},
     look::{Look, pause},
     run::{Ended, Shared, run},
     settings::Worker,
@@ -382,9 +382,8 @@ where
 
     fn stop(&mut self) {
         let settings = &self.shared.settings;
-        let grace = settings.grace.min(Duration::from_secs(365 * 24 * 60 * 60));
-        let cut_at = Instant::now() + grace;
-        self.stop = Some(Stop { cut_at, end_at: cut_at + settings.store_timeout, cut: 0 });
+        let cut_at = end(Instant::now(), settings.grace);
+        self.stop = Some(Stop { cut_at, end_at: end(cut_at, settings.store_timeout), cut: 0 });
         self.give_back();
     }
 

@@ -50,11 +50,11 @@ enum Phase {
     Settling,
 }
 
-/// Maximum duration of a lease: one year.
+/// The longest time limit: one year. A time too far in the future is no `Instant`.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Returns the end of a lease that was requested at `asked`.
-fn end(asked: Instant, lease: Duration) -> Instant {
+/// Returns the end of a lease that was requested at `asked`, or of another time limit.
+pub(super) fn end(asked: Instant, lease: Duration) -> Instant {
     asked + lease.min(LONGEST)
 }
 

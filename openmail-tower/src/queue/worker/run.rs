@@ -112,9 +112,11 @@ where
             let error = HandlerError::failed("its worker died while running only this entry");
             return ("lost", policy.settlement(Err(error), past));
         }
-        let run = while_held(until, once(shared, events, claimed, trace));
+        let run = while_held(until.clone(), once(shared, events, claimed, trace));
         match timeout(*run_timeout, run).await {
             Ok(ended) => ended,
+            // It stood still because the store was away, which must not use an attempt.
+            Err(_) if Instant::now() >= *until.borrow() => ("dropped", Settlement::GiveBack),
             Err(_) => {
                 let error = format!("the run was cancelled after {run_timeout:?}");
                 failed(HandlerError::failed(error))
