@@ -1,4 +1,5 @@
-//! Guides, page by page; the [crate's page](crate#pages) says which answers what.
+//! The guide, page by page. The [crate's page](crate#pages) lists the question that each page
+//! answers.
 
 #[doc = include_str!("../docs/coming_from.md")]
 pub mod coming_from {}

@@ -6,10 +6,10 @@
 //!
 //! ```text
 //! http::Request
-//!   └ Verify         head, body, signature, type         VerifyLayer
+//!   └ Verify         head, body, signature, event        VerifyLayer
 //!   └ Endpoint       outcome → HTTP response, deadline   webhook(layer, events)
 //! ── from here on there is no HTTP: Service<VerifiedEvent, Response = Outcome> ──
-//!   └ Dedupe         one run for each event              dedupe::DedupeLayer
+//!   └ Dedupe         one run for each event              layers::DedupeLayer
 //!   └ Enqueue        stored, and run later by a Worker   queue::Enqueue
 //!   └ EventRouter    event → inbox_id → handler
 //!   └ handler        #[openmail_handler] async fn
@@ -36,8 +36,9 @@
 //!
 //! # Design principles
 //!
-//! - *Verification is a type.* Only this crate can create a [`VerifiedEvent`]. An event that has
-//!   not been verified cannot reach a handler, however the services are combined.
+//! - *Verification is a type.* Only this crate can create a [`VerifiedEvent`]: by verifying a
+//!   request, or from a store that you trust ([`VerifiedEvent::from_stored`]). So a request that
+//!   has not been verified cannot reach a handler, however the services are combined.
 //! - *Only signed data is trusted.* Routing and identity come from the signed body. `X-Event-Id` is
 //!   not signed: it is reported, but never used.
 //! - *Unknown data is never an error.* Unknown events, fields and values are parsed and kept.
@@ -59,14 +60,14 @@
 //! | `idn` | [`event::Address`]: treats a domain in Unicode and its ASCII form as equal | |
 //! | `axum` | [`VerifiedEvent`] as an axum extractor | |
 //! | `anyhow` | converts [`HandlerError`] into `anyhow::Error` with `?` | |
-//! | `dedupe` | `dedupe`: runs each event once, with your own store | |
-//! | `dedupe-memory` | `dedupe` with a store in memory | |
-//! | `dedupe-redis` | `dedupe` with a store in Redis | |
+//! | `dedupe` | `layers::dedupe`: runs each event once, with your own store | |
+//! | `dedupe-memory` | `layers::dedupe` with a store in memory | |
+//! | `dedupe-redis` | `layers::dedupe` with a store in Redis | |
 //! | `queue` | `queue`: a durable queue, with your own store | |
 //! | `queue-sqlite` | `queue` with a store in SQLite | |
 //! | `queue-postgres` | `queue` with a store in PostgreSQL | |
-//! | `queue-postgres-tls` | TLS to PostgreSQL, with rustls and the system's roots | |
-//! | `test-util` | `testing`: builds and signs events, and delivers them as OpenMail does; `dedupe::contract`, `queue::contract`: tests for your own store | |
+//! | `queue-postgres-tls` | TLS to PostgreSQL, with rustls and the system's root certificates | |
+//! | `test-util` | `testing`: builds and signs events, and delivers them as OpenMail does; `layers::dedupe::contract`, `queue::contract`: tests for your own store | |
 //!
 //! The default features need Rust 1.88. `dedupe` and `test-util` need 1.89; `queue-sqlite` and
 //! `queue-postgres` need 1.94. Their dependencies set these versions.
@@ -93,7 +94,7 @@ pub mod event;
 pub mod guide;
 pub mod handler;
 pub mod layers;
-// The same as sqlx, on which its stores are built.
+// The minimum Rust version of sqlx, which the stores need.
 #[cfg(feature = "queue")]
 #[clippy::msrv = "1.94"]
 pub mod queue;

@@ -1,9 +1,9 @@
-//! A durable queue: [`Enqueue`] stores an event before it is answered, a [`Worker`] runs it
-//! afterwards.
+//! A durable queue: [`Enqueue`] stores an event before the delivery is answered, and a [`Worker`]
+//! runs it afterwards.
 //!
-//! OpenMail hangs up after 15 s, gives up after five attempts in about 7.5 minutes, and never again
-//! delivers an event that was answered with 2xx. So use a queue if a handler takes long, or if its
-//! event must not be lost with the process:
+//! OpenMail hangs up after 15 s, gives up after five attempts in about 7.5 minutes, and never
+//! delivers an event again once it was answered with 2xx. So use a queue if a handler takes a long
+//! time, or if its event must survive the end of the process:
 //!
 //! ```text
 //! delivery ─► Verify ─► Endpoint ─► Enqueue ─► commit ─► 200
@@ -18,7 +18,7 @@
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let handlers = EventRouter::new(); // and its handlers
+//! let handlers = EventRouter::new(); // with your handlers
 //! let queue = Enqueue::sqlite("inbox.db").await?;
 //! let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
 //! let worker = tokio::spawn(queue.worker(handlers).run(async { drop(stopped.await) }));
@@ -41,7 +41,7 @@
 //!
 //! # Once, and in order
 //! Each event is stored once: the insert skips an event whose inbox and signed `event_id` are
-//! already in the queue. It runs until a run succeeds or fails permanently, or until the last
+//! already in the queue. It is run until a run succeeds or fails permanently, or until the last
 //! attempt has failed. If a process dies during a run, the run is repeated, so a handler that sends
 //! an answer should derive its `Idempotency-Key` from the event.
 //!
@@ -49,8 +49,9 @@
 //! arrival, whichever processes run them.
 //!
 //! # Dead letters
-//! An event that failed permanently is kept until it is dropped or requeued, or until its retention
-//! ends (default: 30 days). Any program can do so by opening the store while the worker runs:
+//! An event that fails permanently, or whose last attempt fails, becomes a dead letter. It is kept
+//! until it is dropped or requeued, or until its retention ends (default: 30 days). Any program
+//! that opens the store, even while the worker runs, can list, requeue and drop dead letters:
 //!
 #![cfg_attr(feature = "queue-sqlite", doc = "```no_run")]
 #![cfg_attr(not(feature = "queue-sqlite"), doc = "```ignore")]
