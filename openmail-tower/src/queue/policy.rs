@@ -180,8 +180,11 @@ impl RetryPolicy {
 }
 
 fn too_long(what: &str, limit: Duration, error: &str) -> Settlement {
-    let hours = limit.as_secs() / 3600;
-    Settlement::Bury { error: text::error(&format!("{what} for {hours} h: {error}")) }
+    let time = match limit.as_secs() {
+        seconds if seconds < 3600 => format!("{seconds} s"),
+        seconds => format!("{} h", seconds / 3600),
+    };
+    Settlement::Bury { error: text::error(&format!("{what} for {time}: {error}")) }
 }
 
 /// The error of a program that is misconfigured: a reply must not be lost with its event.

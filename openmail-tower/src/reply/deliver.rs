@@ -34,7 +34,7 @@ pub(crate) enum Fate {
     Retry(Failure),
     /// OpenMail accepts the reply only later. This does not count as an attempt.
     Wait(Failure),
-    /// OpenMail has suspended the inbox. Nothing is sent until it is reactivated.
+    /// OpenMail has suspended the inbox or banned the account. Nothing is sent until that ends.
     Hold(Failure),
     /// The reply can never be sent.
     Failed(Failure),

@@ -70,7 +70,7 @@ async fn event_whose_handler_is_unavailable_for_too_long_becomes_a_dead_letter()
     worker.stop().await;
     assert!(seen.count() > 1, "it was released first");
     let letters = queue.store().dead_letters(None, 10).await.unwrap();
-    assert_eq!(letters[0].error, "unavailable for 0 h: away");
+    assert_eq!(letters[0].error, "unavailable for 0 s: away");
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn event_that_waits_for_a_limit_outlasts_max_age() {
     counts(&queue, States { dead: 1, ..States::default() }).await;
     running.stop().await;
     let letters = queue.store().dead_letters(None, 10).await.unwrap();
-    assert_eq!((&*letters[0].error, letters[0].attempts), ("put off for 0 h: paused", 1));
+    assert_eq!((&*letters[0].error, letters[0].attempts), ("put off for 0 s: paused", 1));
 }
 
 #[tokio::test]
