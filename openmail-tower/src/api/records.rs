@@ -216,10 +216,8 @@ fn with_id<'de, D: Deserializer<'de>>(deserializer: D, name: &str) -> Result<Val
 }
 
 impl Message {
-    /// Returns the message rendered for a model's prompt, as [`Message::fenced`] does for a mail
-    /// that was just received.
-    ///
-    /// [`Message::fenced`]: crate::Message::fenced
+    /// Returns the message rendered for a model's prompt, as the event's
+    /// [`Message`](crate::Message::fenced) renders a mail that was just received.
     pub fn fenced(&self) -> Fenced<'_> {
         let texts = [&self.from_addr, &self.subject, &self.body_text].map(Option::as_deref);
         Fenced::of(texts, self.created_at, &self.attachments)

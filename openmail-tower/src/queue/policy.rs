@@ -12,7 +12,7 @@ use super::{backoff::Backoff, lease::Claimed, settlement::Settlement, text};
 /// | result | settlement |
 /// |---|---|
 /// | [`Done`](Outcome::Done), [`Duplicate`](Outcome::Duplicate), [`Queued`](Outcome::Queued) | [`Done`](Settlement::Done) |
-/// | [`Replies`](Outcome::Replies) that nothing has taken | as for a failure |
+/// | [`Replies`](Outcome::Replies), without [`Worker::replies`](super::Worker::replies) | as for a failure |
 /// | [`Unrouted`](Outcome::Unrouted) | [`Bury`](Settlement::Bury), or `Done` with [`drop_unrouted`](Self::drop_unrouted) |
 /// | a failure, a panic | [`Retry`](Settlement::Retry) after the back-off; after the last attempt, `Bury` |
 /// | a permanent failure | `Bury` |
@@ -48,7 +48,7 @@ pub struct RetryPolicy {
 pub struct Run {
     /// The number of the run, from 1. Runs that were released do not count.
     pub attempt: u32,
-    /// How often it was released or put off since its last run.
+    /// How often the event was released or put off since its last run that counted.
     pub releases: u32,
     /// The time since the current uninterrupted series of releases began.
     pub released_for: Duration,
@@ -57,7 +57,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Creates the nth run, from 1, of an event that was never released or put off.
+    /// Creates the `attempt`th run, counted from 1, of an event that was never released or put off.
     pub fn attempt(attempt: u32) -> Self {
         let never = Duration::ZERO;
         Self { attempt, releases: 0, released_for: never, put_off_for: never }
@@ -147,8 +147,8 @@ impl RetryPolicy {
                 too_long("put off", self.max_put_off, &error)
             }
             HandlerErrorKind::PutOff => {
-                // The error says when the limit should have room. A back-off could wait long after
-                // a short pause has ended.
+                // The error says when the limit should have room again. With a back-off, the event
+                // could still be waiting long after a short pause has ended.
                 let after = failure.delay().unwrap_or_else(|| self.pause(run, delay));
                 let holds_lane = !failure.steps_aside();
                 Settlement::PutOff { after, reason: error, holds_lane }
@@ -187,9 +187,12 @@ fn too_long(what: &str, limit: Duration, error: &str) -> Settlement {
     Settlement::Bury { error: text::error(&format!("{what} for {time}: {error}")) }
 }
 
-/// The error of a program that is misconfigured: a reply must not be lost with its event.
+/// Returns the error for a worker without `Worker::replies`. It is not permanent, so a
+/// misconfigured program does not lose the reply with its event.
 pub(super) fn unsent() -> HandlerError {
-    HandlerError::failed("a handler returned a reply, but there is no Worker::replies")
+    HandlerError::failed(
+        "a handler returned a reply, but the worker does not send replies: call `Worker::replies`",
+    )
 }
 
 impl Default for RetryPolicy {

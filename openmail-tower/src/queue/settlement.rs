@@ -33,8 +33,8 @@ pub enum Settlement {
         /// Why it could not run.
         reason: String,
     },
-    /// It must wait for a limit that time or a person will lift. It runs again without using an
-    /// attempt. This ends a series of releases.
+    /// It must wait until a limit is lifted, either by time or by a person. It runs again without
+    /// using an attempt. It also ends the current series of releases.
     PutOff {
         /// The delay before the next run.
         after: Duration,
@@ -85,7 +85,7 @@ impl Settlement {
         matches!(self, Self::Done { replies } if !replies.is_empty())
     }
 
-    /// Returns about how many bytes it writes.
+    /// Returns the approximate number of bytes that it writes.
     #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
     pub(super) fn size(&self) -> usize {
         match self {

@@ -14,11 +14,11 @@ use super::{
     written::Written,
 };
 
-/// The age from which the key of a reply might no longer prevent a second send: its thread is
-/// searched for it before it is sent again. OpenMail forgets keys after 24 h.
+/// The age from which a reply's key might no longer prevent a second send. From then on, the thread
+/// is searched for the reply before it is sent. OpenMail forgets keys after 24 h.
 const KEYS_LIVE: Duration = Duration::from_secs(23 * 60 * 60);
-/// The number of attempts that wait until the mail can be read, since its event may arrive a moment
-/// earlier. After that, the mail is answered without being read.
+/// The number of attempts that wait until the answered mail can be read, since its event may arrive
+/// before OpenMail's API returns it. After that, the mail is answered without being read.
 const UNREADABLE: u32 = 3;
 /// The maximum difference between clocks, in seconds: twice the default tolerance for timestamps.
 const SKEW: i64 = 600;

@@ -58,7 +58,7 @@ pub(super) async fn claim(
     Ok(Claims { entries, next_due: ahead.next_due, limited, suspects })
 }
 
-/// Gives back the leases of the worker that it does not hold.
+/// Gives back the entries that are leased to the worker without its knowledge.
 async fn give_back(
     connection: &mut SqliteConnection,
     request: &ClaimRequest,
@@ -112,7 +112,7 @@ async fn look_ahead(
     })
 }
 
-/// Chooses the entries to claim. Also returns whether other due entries do not fit.
+/// Chooses the entries to claim. Also returns whether other due entries were left out.
 async fn choose(
     connection: &mut SqliteConnection,
     request: &ClaimRequest,

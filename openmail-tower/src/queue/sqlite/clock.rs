@@ -17,7 +17,7 @@ use std::{
 
 use sqlx::{Row, SqliteConnection};
 
-/// A larger difference, in milliseconds, means that the clock was set; a smaller one is only a
+/// Minimum difference, in milliseconds, that means that the clock was set. A smaller one is only a
 /// correction.
 const JUMP: i64 = 1_000;
 

@@ -40,8 +40,8 @@ use super::{
     wakeup::{Pending, Renewed, Step, Stop, Wakeup, answer, ready},
 };
 
-/// Does everything that a worker does concurrently. Only its runs have their own tasks, which end
-/// with this future.
+/// Runs a worker: everything that it does runs concurrently in this future. Only runs and
+/// settlements have tasks of their own, which end with this future.
 pub(super) async fn drive<St, E>(worker: Worker<St, E>, shutdown: impl Future<Output = ()>) -> usize
 where
     St: QueueStore,
@@ -91,12 +91,12 @@ struct Driver<'w, St, E> {
     look: Look,
     leases: Leases,
     tasks: JoinSet<Step>,
-    /// Claimed, but not begun.
+    /// The entries that were claimed and have not begun.
     waiting: VecDeque<Claimed>,
     claiming: Option<Pending<Result<Claims, QueueError>>>,
     renewing: Option<Pending<Renewed>>,
     renew_at: Instant,
-    /// A suspect is due: nothing else is begun until it has run alone.
+    /// Whether a suspect is due. If so, nothing else begins until it has run alone.
     suspects: bool,
     stop: Option<Stop>,
 }
@@ -201,12 +201,13 @@ where
         if let Some(stop) = &mut self.stop
             && Instant::now() >= stop.cut_at
         {
-            // A second pass finds nothing new: aborted runs have ended, or block their thread.
+            // Later passes find no more runs: those that were aborted have ended or block their
+            // threads.
             stop.cut = stop.cut.max(self.leases.cut_off());
         }
     }
 
-    /// When the loop must continue even if nothing has happened.
+    /// Returns the time at which the loop must continue even if nothing has happened.
     fn wake_at(&self) -> Instant {
         let mut wake = Instant::now() + Duration::from_secs(3600);
         if self.renewing.is_none() {
@@ -233,7 +234,8 @@ where
         request.replies = self.shared.replies.is_some();
         request.after_failure = self.look.has_failed();
         if self.suspects {
-            // It may crash the process, and with it every other run.
+            // A suspect may crash the process and every other run with it, so it is claimed only
+            // when nothing else runs.
             if !self.leases.is_empty() {
                 return;
             }
@@ -305,8 +307,8 @@ where
                 }
             }
             Some(Err(error)) => {
-                // It was cancelled at the end, or its lease was lost; or it panicked while it was
-                // dropped.
+                // The run was cancelled because the worker stops or because its lease was lost, or
+                // it panicked while it was dropped.
                 if let Some((lease, past)) = self.leases.ended(error.id()) {
                     self.settle(lease, self.cut_short(&error, past));
                 }

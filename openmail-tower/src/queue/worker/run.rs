@@ -123,7 +123,7 @@ where
             }
         }
     };
-    // The text of an error, and the drop of a future, are user code as well.
+    // Formatting an error and dropping a future also run user code, which may panic.
     let (outcome, settlement) = match CatchPanic::new(|| observed.scope(work)).await {
         Ok(ended) => ended,
         Err(panic) => judged(policy, Err(HandlerError::panicked(panic)), past),
@@ -186,7 +186,7 @@ where
         Err(panic) => Err(HandlerError::panicked(panic)),
     };
     match result {
-        // Testing a webhook does not need a handler.
+        // OpenMail's "Test webhook" must succeed without a handler for `setup.test`.
         Ok(Outcome::Unrouted) if event.kind() == EventKind::SetupTest => {
             (Outcome::Unrouted.label(), Settlement::done())
         }
@@ -256,7 +256,7 @@ async fn parse(stored: StoredEvent) -> Result<VerifiedEvent, Box<dyn Display + S
     }
 }
 
-/// Releases what waits for an inbox or a pod when it is reactivated.
+/// Releases the entries on hold for an inbox or a pod if the event says that it was reactivated.
 async fn release_held<St: QueueStore>(
     shared: &Shared<St>,
     event: &VerifiedEvent,
@@ -328,14 +328,14 @@ mod tests {
         let mut run = pin!(while_held(lease.subscribe(), run));
         assert!(poll_once(run.as_mut()).await.is_none());
         assert_eq!(steps.load(Ordering::SeqCst), 1);
-        // Like a process that is suspended, and continues long after.
+        // As if the process were suspended and continued much later.
         advance(Duration::from_secs(3600)).await;
         for _ in 0..10 {
             assert!(poll_once(run.as_mut()).await.is_none());
         }
-        assert_eq!(steps.load(Ordering::SeqCst), 1, "another worker may have it by now");
+        assert_eq!(steps.load(Ordering::SeqCst), 1, "another worker may have claimed it by now");
         lease.send_replace(Instant::now() + LEASE);
         run.await;
-        assert_eq!(steps.load(Ordering::SeqCst), 3, "none had");
+        assert_eq!(steps.load(Ordering::SeqCst), 3, "no other worker had claimed it");
     }
 }

@@ -20,10 +20,10 @@ use super::{
 impl<St, E> Worker<St, E> {
     /// Sends the replies that handlers return.
     ///
-    /// A reply is stored in the same transaction as the completion of its event, so a process that
-    /// is killed leaves neither or both, and a handler is not asked again for an answer that it has
-    /// given. The reply is then a separate entry in the event's lane, and is sent before the lane's
-    /// next event runs:
+    /// A reply is stored in the same transaction as the completion of its event, so if the process
+    /// is killed, either both are stored or neither is, and a handler does not run again once its
+    /// answer is stored. The reply is then a separate entry in the event's lane, and is sent before
+    /// the lane's next event runs:
     ///
     /// | OpenMail | the reply |
     /// |---|---|
