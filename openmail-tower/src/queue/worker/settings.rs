@@ -265,10 +265,11 @@ impl<St, E> Worker<St, E> {
     /// failed permanently, once that change is committed.
     ///
     /// The worker that changed the reply's state calls it, once: if its process is killed between
-    /// the commit and the call, that change is not reported. A worker reports that a reply was
-    /// queued before it reports anything else about it. A call that takes longer than 30 s is
-    /// dropped. The worker waits for these calls before it ends, and claims no more while the
-    /// number of calls in progress exceeds the [`concurrency`](Self::concurrency).
+    /// the commit and the call, or the answer to the commit is lost, that change is not reported. A
+    /// worker reports that a reply was queued before it reports anything else about it. A call that
+    /// takes longer than 30 s is dropped. The worker waits for these calls before it ends, and
+    /// claims no more while the number of calls in progress exceeds the
+    /// [`concurrency`](Self::concurrency).
     ///
     #[cfg_attr(all(feature = "api", feature = "queue-sqlite"), doc = "```no_run")]
     #[cfg_attr(not(all(feature = "api", feature = "queue-sqlite")), doc = "```ignore")]
