@@ -12,7 +12,11 @@
 //! | [put off](Action::PutOff) | runs later; no attempt is used | | behind a queue 200, otherwise 503 |
 //! | [refuse](Action::Refuse) | does not run | | 200 |
 //!
-//! Each rule has its own action, which [`GuardLayer::on`] changes:
+//! Each rule has its own action, which [`GuardLayer::on`] changes. If several rules fire, the
+//! strongest action wins; the table above begins with the weakest. Without a queue, OpenMail gives
+//! up after 7.5 minutes, so only a [`Pause`](Rule::Pause) puts mail off; other rules refuse it
+//! instead.
+//!
 //!
 //! | rule | fires for | default |
 //! |---|---|---|

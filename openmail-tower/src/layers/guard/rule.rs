@@ -112,6 +112,22 @@ pub(super) struct Fired {
     pub(super) reason: &'static str,
 }
 
+impl Fired {
+    /// Returns whether the handler does not run, or not now.
+    pub(super) fn stops(&self) -> bool {
+        self.action > Action::Mute
+    }
+
+    /// Returns the rule that decides if both have fired: the one with the stronger action, or the
+    /// first if they are equal.
+    pub(super) fn stronger(first: Option<Self>, second: Option<Self>) -> Option<Self> {
+        match (first, second) {
+            (Some(first), Some(second)) if second.action > first.action => Some(second),
+            (first, second) => first.or(second),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -77,40 +77,40 @@ impl Settings {
         };
         let sender = mail.message.sender_address();
         let sender = sender.as_ref();
-        if let Some(fired) = self.refusal(mail, sender) {
+        let mut fired = self.judge(mail, sender);
+        if let Some(fired) = fired.filter(Fired::stops) {
             return self.act(fired, event, None).await;
         }
-        if let Some(fired) =
-            self.fire(self.pause.is_paused(Some(&mail.inbox_id)), Rule::Pause, "paused")
-        {
-            return self.act(fired, event, Some(self.waiting.paused())).await;
-        }
-        let mut muted = mail
-            .message
-            .no_reply_reason_for(sender)
-            .and_then(|reason| self.fire(true, Rule::AutoReply, reason.as_str()));
         let detects_loops = self.actions.of(Rule::Loop) > Action::Pass && self.rates.has_repeats();
         let sketch = detects_loops.then(|| Sketch::of_new_text(&mail.message)).flatten();
         let attempt = event.attempt().unwrap_or(1);
-        let request = self.rates.before_run(mail, sender, attempt, sketch.as_ref());
-        let counted = self.count(&event, &request).await.map_err(HandlerError::unavailable)?;
+        let mut request = self.rates.before_run(mail, sender, attempt, sketch.as_ref());
+        if self.actions.of(Rule::RunRate) == Action::Pass {
+            request.take.clear();
+        }
+        let mut counted = self.count(&event, &request).await.map_err(HandlerError::unavailable)?;
         if let Some((at, free_in)) = counted.full {
             let of_sender = request.take.len() == 2 && at == 0;
             let reason = if of_sender { OF_SENDER } else { "inbox" };
-            if let Some(fired) = self.fire(true, Rule::RunRate, reason) {
+            fired = Fired::stronger(fired, self.fire(true, Rule::RunRate, reason));
+            if let Some(fired) = fired.filter(Fired::stops) {
                 let later = self.waiting.delay(&request.take[at], free_in);
                 return self.act(fired, event, Some(later)).await;
             }
+            // The mail runs nevertheless, so its text is noted, and can be part of a loop.
+            request.take.clear();
+            counted = self.count(&event, &request).await.map_err(HandlerError::unavailable)?;
         }
         if let (Some(note), Some(sketch)) = (&request.note, &sketch) {
             let repeated = self.rates.is_repeated(note, sketch, &counted.notes);
-            muted = muted.or(self.fire(repeated, Rule::Loop, "repeated"));
+            fired = Fired::stronger(fired, self.fire(repeated, Rule::Loop, "repeated"));
         }
-        muted = muted.or(self.fire(counted.over.is_some(), Rule::ReplyRate, "replies"));
-        // If `GuardLayer::on` changed a rule's action, the rule may do more than mute.
-        if let Some(fired) = muted.filter(|fired| fired.action > Action::Mute) {
-            return self.act(fired, event, Some(LONGEST)).await;
+        let over = counted.over.is_some();
+        fired = Fired::stronger(fired, self.fire(over, Rule::ReplyRate, "replies"));
+        if let Some(fired) = fired.filter(Fired::stops) {
+            return self.act(fired, event, None).await;
         }
+        let mut muted = fired;
         event.extensions_mut().insert(Guarded::new(muted));
         let outcome = run(events, event.clone()).await?;
         if !matches!(outcome, Outcome::Replies(_)) {
@@ -119,7 +119,10 @@ impl Settings {
         if let (None, Some(mail)) = (muted, event.event().message_received()) {
             let replies = self.rates.before_reply(mail, sender);
             let full = self.counted_reply(&event, &replies).await.full.is_some();
-            muted = self.fire(full, Rule::ReplyRate, "replies");
+            // Other replies have used up the rate meanwhile. The handler has run, so whatever the
+            // rule's action is, the guard can only withhold the reply.
+            let fired = self.fire(full, Rule::ReplyRate, "replies");
+            muted = fired.map(|fired| Fired { action: Action::Mute, ..fired });
         }
         match muted {
             None => Ok(outcome),
@@ -130,20 +133,31 @@ impl Settings {
         }
     }
 
-    /// Returns the first rule that fires because of the mail itself: its verdict or its sender.
-    fn refusal(&self, mail: &MessageReceived, sender: Option<&Address>) -> Option<Fired> {
+    /// Returns the rule that decides before anything is counted: because of the mail itself, or
+    /// because of a pause.
+    fn judge(&self, mail: &MessageReceived, sender: Option<&Address>) -> Option<Fired> {
         let message = &mail.message;
-        self.fire(!message.is_trustworthy(), Rule::Verdict, "verdict")
-            .or_else(|| self.fire(self.is_own(mail, sender), Rule::OwnAddress, "own_address"))
-            .or_else(|| {
-                let is = |list: &[_]| sender.is_some_and(|sender| matches(list, sender));
-                let reason = match &self.allowed {
-                    _ if is(&self.blocked) => "blocked",
-                    Some(allowed) if !is(allowed) => "not_allowed",
-                    _ => return None,
-                };
-                self.fire(true, Rule::Sender, reason)
-            })
+        let is_paused = self.pause.is_paused(Some(&mail.inbox_id));
+        let unanswerable = message.no_reply_reason_for(sender);
+        [
+            self.fire(!message.is_trustworthy(), Rule::Verdict, "verdict"),
+            self.fire(self.is_own(mail, sender), Rule::OwnAddress, "own_address"),
+            self.unlisted(sender).and_then(|reason| self.fire(true, Rule::Sender, reason)),
+            self.fire(is_paused, Rule::Pause, "paused"),
+            unanswerable.and_then(|reason| self.fire(true, Rule::AutoReply, reason.as_str())),
+        ]
+        .into_iter()
+        .fold(None, Fired::stronger)
+    }
+
+    /// Returns why the lists exclude a sender; `None` if they do not.
+    fn unlisted(&self, sender: Option<&Address>) -> Option<&'static str> {
+        let is = |list: &[_]| sender.is_some_and(|sender| matches(list, sender));
+        match &self.allowed {
+            _ if is(&self.blocked) => Some("blocked"),
+            Some(allowed) if !is(allowed) => Some("not_allowed"),
+            _ => None,
+        }
     }
 
     /// Returns whether a mail comes from one of our own addresses: either one given to the guard,
@@ -160,7 +174,8 @@ impl Settings {
         (fires && action > Action::Pass).then_some(Fired { rule, action, reason })
     }
 
-    /// Refuses a mail or puts it off.
+    /// Refuses a mail or puts it off: it is checked again after `later`, or, if that is `None`, after
+    /// the maximum delay.
     async fn act(
         &self,
         mut fired: Fired,
@@ -176,7 +191,10 @@ impl Settings {
         }
         self.tell(fired, &event);
         if fired.action == Action::PutOff {
-            let later = later.unwrap_or(LONGEST).min(LONGEST);
+            let later = match (fired.rule, later) {
+                (Rule::Pause, _) => self.waiting.paused(),
+                (_, later) => later.unwrap_or(LONGEST).min(LONGEST),
+            };
             let error = HandlerError::put_off(PutOff(fired), later);
             // Mail from others in the thread must not wait for one sender's flood.
             let is_of_sender = fired.rule == Rule::RunRate && fired.reason == OF_SENDER;

@@ -1,0 +1,250 @@
+//! Each rule of the guard with each action.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use openmail_tower::{
+    Endpoint, EventRouter, HandlerError, HandlerErrorKind, Outcome, Secret, VerifiedEvent,
+    VerifyLayer,
+    handler::State,
+    layers::guard::{
+        Action, CountFuture, CountRequest, CountStore, Counted, GuardLayer, Guarded, Pause, Rate,
+        Rule,
+    },
+    openmail_handler,
+    reply::Reply,
+    testing::TestEvent,
+};
+use tower::{Layer, ServiceExt, service_fn};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+const RULES: [Rule; 8] = [
+    Rule::Verdict,
+    Rule::AutoReply,
+    Rule::OwnAddress,
+    Rule::Sender,
+    Rule::ReplyRate,
+    Rule::RunRate,
+    Rule::Loop,
+    Rule::Pause,
+];
+const ACTIONS: [Action; 4] = [Action::Pass, Action::Mute, Action::PutOff, Action::Refuse];
+
+/// Where an event comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Worker,
+    /// An HTTP request, without a queue.
+    Delivery,
+}
+
+/// What became of a mail.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    /// The outcome, with the rule that it names.
+    outcome: (&'static str, &'static str),
+    /// For each run of the handler, the rule that will withhold its reply.
+    runs: Vec<Option<Rule>>,
+    /// What the hook was told.
+    acted: Vec<(Action, Rule)>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Runs(Arc<Mutex<Vec<Option<Rule>>>>);
+
+#[openmail_handler(event = "message.received")]
+async fn answer(guarded: Guarded, State(Runs(runs)): State<Runs>) -> Reply {
+    runs.lock().unwrap().push(guarded.rule());
+    Reply::text("Thank you.")
+}
+
+/// A mail for which every rule fires, of the guard in [`judged`].
+fn mail() -> TestEvent {
+    let mail = TestEvent::message_received().from("ada@example.org").text("Hello");
+    mail.message_field("verdict", "spam").message_field("auto_replyable", false)
+}
+
+/// Returns the event as a worker or an endpoint hands it to the guard.
+async fn event(source: Source) -> VerifiedEvent {
+    if source == Source::Worker {
+        let event = VerifiedEvent::from_stored(mail().verified().into_stored()).unwrap();
+        return event.with_attempt(1);
+    }
+    let secret = Secret::new("whsec_guard_tests_only").unwrap();
+    let taken = Arc::new(Mutex::new(None));
+    let events = service_fn(|event: VerifiedEvent| {
+        *taken.lock().unwrap() = Some(event);
+        async { Ok::<_, HandlerError>(Outcome::Done) }
+    });
+    let webhook = VerifyLayer::new(secret.clone()).layer(Endpoint::new(events));
+    let response = webhook.oneshot(mail().sign::<Full<Bytes>>(&secret)).await.unwrap();
+    assert_eq!(response.status(), 200);
+    taken.lock().unwrap().take().unwrap()
+}
+
+/// Returns what a guard with these actions does with the mail. All other rules are off.
+async fn judged(source: Source, actions: &[(Rule, Action)]) -> Seen {
+    let none = Rate::new(0, HOUR);
+    let pause = Pause::default();
+    pause.pause();
+    let acted = Arc::new(Mutex::new(Vec::new()));
+    let hook = Arc::clone(&acted);
+    let mut guard = GuardLayer::default()
+        .own_addresses(["ada@example.org".parse().unwrap()])
+        .block(["ada@example.org"])
+        .unwrap()
+        .replies_per_sender(none)
+        .runs_per_sender(none)
+        .repeats(Rate::new(1, HOUR))
+        .pause(&pause)
+        .on_action(move |report| hook.lock().unwrap().push((report.action, report.rule)));
+    for rule in RULES {
+        guard = guard.on(rule, Action::Pass);
+    }
+    for (rule, action) in actions {
+        guard = guard.on(*rule, *action);
+    }
+    let runs = Runs::default();
+    let guard = guard.layer(EventRouter::new().handler(answer).with_state(runs.clone()));
+    let outcome = match guard.oneshot(event(source).await).await {
+        Ok(Outcome::Replies(_)) => ("pass", ""),
+        Ok(Outcome::Muted { rule }) => ("mute", rule),
+        Ok(Outcome::Refused { rule }) => ("refuse", rule),
+        Err(error) if error.kind() == HandlerErrorKind::PutOff => {
+            let delay = error.delay().unwrap();
+            assert!(!delay.is_zero() && delay <= HOUR, "{delay:?}");
+            let text = error.to_string();
+            let is_named = |rule: &Rule| text.contains(&format!("rule {} ", rule.as_str()));
+            let rule = RULES.into_iter().find(is_named);
+            ("put_off", rule.unwrap_or_else(|| panic!("{text}")).as_str())
+        }
+        other => panic!("{other:?}"),
+    };
+    let runs = runs.0.lock().unwrap().clone();
+    let acted = acted.lock().unwrap().clone();
+    Seen { outcome, runs, acted }
+}
+
+/// What is documented to happen where `rule` alone decides, with this action.
+fn documented(source: Source, rule: Rule, action: Action) -> Seen {
+    let action = match action {
+        // Without a queue, only a pause can end before OpenMail gives up.
+        Action::PutOff if source == Source::Delivery && rule != Rule::Pause => Action::Refuse,
+        other => other,
+    };
+    let (word, name) = (action.as_str(), rule.as_str());
+    match action {
+        Action::Pass => Seen { outcome: (word, ""), runs: vec![None], acted: vec![] },
+        Action::Mute => {
+            Seen { outcome: (word, name), runs: vec![Some(rule)], acted: vec![(action, rule)] }
+        }
+        _ => Seen { outcome: (word, name), runs: vec![], acted: vec![(action, rule)] },
+    }
+}
+
+#[tokio::test]
+async fn action_of_a_rule_decides_what_it_does() {
+    let mut wrong = Vec::new();
+    for source in [Source::Worker, Source::Delivery] {
+        for rule in RULES {
+            for action in ACTIONS {
+                let seen = judged(source, &[(rule, action)]).await;
+                let expected = documented(source, rule, action);
+                if seen != expected {
+                    wrong.push(format!("{source:?} {rule:?} {action:?}: {seen:?}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test]
+async fn strongest_action_wins_whichever_rule_fires_first() {
+    let mut wrong = Vec::new();
+    for strong in RULES {
+        for weak in RULES.into_iter().filter(|weak| *weak != strong) {
+            for (action, weaker) in [
+                (Action::Refuse, Action::Mute),
+                (Action::PutOff, Action::Mute),
+                (Action::Refuse, Action::PutOff),
+            ] {
+                let seen = judged(Source::Worker, &[(strong, action), (weak, weaker)]).await;
+                // A mail that is put off is not counted yet, so no rate or loop is looked at.
+                let needs_counts = matches!(strong, Rule::RunRate | Rule::Loop | Rule::ReplyRate);
+                let is_counted = weaker != Action::PutOff || !needs_counts;
+                if is_counted && seen != documented(Source::Worker, strong, action) {
+                    wrong.push(format!("{strong:?} {action:?}, {weak:?} {weaker:?}: {seen:?}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test]
+async fn first_of_two_rules_with_the_same_action_is_named() {
+    for action in [Action::Mute, Action::PutOff, Action::Refuse] {
+        let both = [(Rule::Sender, action), (Rule::Verdict, action)];
+        let seen = judged(Source::Worker, &both).await;
+        assert_eq!(seen, documented(Source::Worker, Rule::Verdict, action));
+    }
+}
+
+/// A worker runs the mail again after the delay.
+#[tokio::test(start_paused = true)]
+async fn mail_put_off_by_the_reply_rate_is_answered_later() {
+    let guard = GuardLayer::default()
+        .replies_per_sender(Rate::new(1, HOUR))
+        .on(Rule::ReplyRate, Action::PutOff);
+    let router = EventRouter::new().handler(answer).with_state(Runs::default());
+    let guard = guard.layer(router);
+    let run = async |mail: &TestEvent| {
+        let event = VerifiedEvent::from_stored(mail.verified().into_stored()).unwrap();
+        guard.clone().oneshot(event.with_attempt(1)).await
+    };
+    let mail = |text| TestEvent::message_received().from("ada@example.org").text(text);
+    let (first, second) = (mail("amber birch"), mail("cedar delta"));
+    assert!(matches!(run(&first).await.unwrap(), Outcome::Replies(_)));
+    let error = run(&second).await.unwrap_err();
+    assert_eq!(error.kind(), HandlerErrorKind::PutOff);
+    tokio::time::advance(error.delay().unwrap()).await;
+    assert!(matches!(run(&second).await.unwrap(), Outcome::Replies(_)));
+}
+
+/// Counts in which other replies have used up the rate once a handler has run.
+#[derive(Debug)]
+struct UsedUp;
+
+impl CountStore for UsedUp {
+    fn count<'a>(&'a self, request: &'a CountRequest) -> CountFuture<'a> {
+        let mut counted = Counted::default();
+        // Before a run, the rate of replies is only checked.
+        counted.full = request.check.is_empty().then_some((0, HOUR));
+        Box::pin(async { Ok(counted) })
+    }
+}
+
+#[tokio::test]
+async fn rate_used_up_during_the_run_only_withholds_the_reply() {
+    for action in [Action::Mute, Action::PutOff, Action::Refuse] {
+        let acted = Arc::new(Mutex::new(Vec::new()));
+        let hook = Arc::clone(&acted);
+        let guard = GuardLayer::default()
+            .counts(UsedUp)
+            .on(Rule::ReplyRate, action)
+            .on_action(move |report| hook.lock().unwrap().push((report.action, report.rule)));
+        let runs = Runs::default();
+        let router = EventRouter::new().handler(answer).with_state(runs.clone());
+        let mail = TestEvent::message_received().from("ada@example.org").verified();
+        let outcome = guard.layer(router).oneshot(mail).await.unwrap();
+        assert_eq!(outcome, Outcome::Muted { rule: "reply_rate" });
+        assert_eq!(*acted.lock().unwrap(), [(Action::Mute, Rule::ReplyRate)], "{action:?}");
+        assert_eq!(*runs.0.lock().unwrap(), [None]);
+    }
+}
