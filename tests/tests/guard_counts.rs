@@ -11,9 +11,10 @@ use std::{
 
 use openmail_tests::PostgresSchema;
 use openmail_tower::{
-    HandlerError, Outcome, VerifiedEvent,
+    HandlerError, IntoOutcome, Outcome, VerifiedEvent,
     layers::guard::{CountLimit, CountNote, CountRequest, CountStore, Counted, GuardLayer, Rate},
     queue::{Enqueue, Lane, PostgresStore, QueueStore, SqliteStore},
+    reply::Reply,
     testing::TestEvent,
 };
 use tokio::{
@@ -65,6 +66,15 @@ async fn check(store: &impl CountStore) {
         look.check = vec![limit("c", 1), limit("a", 2)];
         assert_eq!(count(store, look).await.over, Some(1));
     }
+    // A check has room where its id is counted.
+    let over = async |check_id: &str| {
+        let mut look = take("2:1", &[]);
+        (look.check, look.check_id) = (vec![limit("a", 2), limit("b", 1)], check_id.to_owned());
+        count(store, look).await.over
+    };
+    assert_eq!(over("1").await, None, "counted under both");
+    assert_eq!(over("3").await, Some(1), "counted under `a`");
+    assert_eq!(over("2:1").await, Some(0));
     // Any text can be a key, and different keys never share a count.
     let odd = ["", " ", "\0", "a\0b", "'; DROP TABLE openmail_counts; --", "\u{1f48c}"];
     for key in odd.into_iter().chain([&*"x".repeat(255)]) {
@@ -267,6 +277,44 @@ async fn workers_share_their_counts_in_postgres() {
     schema.drop().await;
 }
 
+/// Answers a mail, whose worker then dies before it can settle it, and runs it again.
+async fn answered_mail_is_answered_again(guard: GuardLayer) {
+    let handler = service_fn(async |_: VerifiedEvent| Reply::text("Thank you.").into_outcome());
+    let guard = guard.replies_per_thread(Rate::new(2, HOUR)).layer(handler);
+    let run = async |id: &str, attempt: u32| {
+        let mail = TestEvent::message_received().message_field("id", id).from("ada@example.org");
+        let event = mail.thread("thr_1").text(format!("mail {id}")).verified();
+        match guard.clone().oneshot(event.with_attempt(attempt)).await.unwrap() {
+            Outcome::Replies(_) => "answered",
+            Outcome::Muted { rule } => rule,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((run("a", 1).await, run("b", 1).await), ("answered", "answered"));
+    assert_eq!(run("c", 1).await, "reply_rate");
+    assert_eq!((run("b", 2).await, run("a", 2).await), ("answered", "answered"));
+    assert_eq!(run("c", 2).await, "reply_rate", "the repetitions did not count");
+}
+
+#[tokio::test]
+async fn retried_mail_is_not_muted_by_its_own_reply() {
+    answered_mail_is_answered_again(GuardLayer::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("inbox.db")).await.unwrap();
+    answered_mail_is_answered_again(GuardLayer::default().counts(store.clone())).await;
+    store.close().await;
+}
+
+#[tokio::test]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES"]
+async fn retried_mail_is_not_muted_by_its_own_reply_in_postgres() {
+    let schema = PostgresSchema::new().await;
+    let store = PostgresStore::connect(schema.url()).await.unwrap();
+    answered_mail_is_answered_again(GuardLayer::default().counts(store.clone())).await;
+    store.close().await;
+    schema.drop().await;
+}
+
 /// Fails on command: the check before a run, or the one before a reply.
 #[derive(Debug, Clone, Default)]
 struct Failing {
@@ -295,9 +343,7 @@ impl CountStore for Failing {
 
 #[tokio::test]
 async fn failing_count_store_neither_loses_nor_doubles_a_mail() {
-    use openmail_tower::{
-        EventRouter, HandlerErrorKind, handler::State, openmail_handler, reply::Reply,
-    };
+    use openmail_tower::{EventRouter, HandlerErrorKind, handler::State, openmail_handler};
 
     #[derive(Clone, Default)]
     struct Runs(Arc<AtomicU32>);

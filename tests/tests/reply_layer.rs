@@ -1,6 +1,6 @@
 //! Replies that are sent before their event counts as done.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::Response;
 use http_body_util::Full;
@@ -8,6 +8,7 @@ use openmail_tests::{FakeApi, Log, error_code, fake_api::Fault, layer, signed};
 use openmail_tower::{
     HandlerError, IntoOutcome, Outcome, VerifiedEvent,
     api::File,
+    layers::guard::{GuardLayer, Rate},
     reply::{Reply, ReplyLayer},
     testing::TestEvent,
     webhook,
@@ -147,6 +148,23 @@ async fn delivery_after_a_lost_response_sends_the_same_key_and_bytes() {
     let [first, second] = &api.sends().await[..] else { panic!() };
     assert!(first.accepted && !second.accepted);
     assert_eq!((&first.key, &first.body), (&second.key, &second.body));
+}
+
+/// The guard has counted the reply that was not sent.
+#[tokio::test]
+async fn guard_lets_a_reply_be_sent_by_a_later_delivery() {
+    let api = api();
+    let event = mail();
+    known(&api, &event, &[]).await;
+    api.faults([Fault::refusal(500, "internal").times(1)]).await;
+    let guard = GuardLayer::default().replies_per_thread(Rate::new(1, Duration::from_secs(3600)));
+    let handler = service_fn(async |_: VerifiedEvent| Reply::text("Hello.").into_outcome());
+    let events = ReplyLayer::new(api.openmail()).layer(guard.layer(handler));
+    let webhook = webhook(layer(), events);
+    assert_eq!(answered(webhook.clone(), &event).await.0, 500);
+    assert_eq!(answered(webhook, &event.clone().attempt(2)).await.0, 200);
+    let accepted: Vec<_> = api.sends().await.into_iter().map(|it| it.accepted).collect();
+    assert_eq!(accepted, [false, true]);
 }
 
 #[tokio::test]

@@ -123,12 +123,13 @@ impl MemoryCounts {
     }
 
     fn count_at(&self, request: &CountRequest, now: Instant) -> Counted {
-        let id = self.hasher.hash_one(&request.id);
+        let [id, check_id] = [&request.id, &request.check_id].map(|it| self.hasher.hash_one(it));
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let mut counted = Counted::default();
         let mut limits = request.take.iter().enumerate();
         counted.full = limits.find_map(|(at, limit)| Some((at, keys.ids.full(limit, id, now)?)));
-        counted.over = request.check.iter().position(|it| keys.ids.full(it, id, now).is_some());
+        let mut checks = request.check.iter();
+        counted.over = checks.position(|limit| keys.ids.full(limit, check_id, now).is_some());
         if counted.full.is_some() {
             return counted;
         }
@@ -178,6 +179,19 @@ mod tests {
         let later = now + HOUR / 2;
         assert_eq!(at("4", &[("a", 2)], later), Some((0, HOUR / 2)));
         assert_eq!(at("4", &[("a", 2)], now + HOUR), None);
+    }
+
+    #[test]
+    fn check_ignores_a_limit_that_has_counted_its_id() {
+        let (counts, now) = (MemoryCounts::default(), Instant::now());
+        counts.count_at(&take("1", &[("a", 1)]), now);
+        let over = |check_id: &str, now| {
+            let mut request = take("2:1", &[("runs", 9)]);
+            (request.check, request.check_id) = (vec![limit("a", 1)], check_id.to_owned());
+            counts.count_at(&request, now).over
+        };
+        assert_eq!((over("1", now), over("2", now)), (None, Some(0)));
+        assert_eq!(over("2", now + HOUR), None);
     }
 
     #[test]

@@ -81,6 +81,8 @@ impl Rates {
             id: bounded_key([&*attempt.to_string(), ":", mail.message.id.as_str()].concat()),
             take: self.runs(&keys, sender),
             check: self.replies(&keys, sender),
+            // If an earlier attempt was answered but could not be settled, its reply is counted.
+            check_id: reply_id(mail),
             note: None,
         };
         if let (Some(sketch), Some(sender)) = (sketch, sender)
@@ -103,7 +105,7 @@ impl Rates {
         sender: Option<&Address>,
     ) -> CountRequest {
         CountRequest {
-            id: bounded_key(mail.message.id.as_str().to_owned()),
+            id: reply_id(mail),
             take: self.replies(&Keys::new(mail), sender),
             ..CountRequest::default()
         }
@@ -137,6 +139,11 @@ impl Rates {
             self.replies_per_inbox.limit(["replies:", keys.mail.inbox_id.as_str()].concat());
         thread.into_iter().chain(sender).chain(inbox).collect()
     }
+}
+
+/// Returns the id under which the reply to a mail is counted: the same in each attempt.
+fn reply_id(mail: &MessageReceived) -> String {
+    bounded_key(mail.message.id.as_str().to_owned())
 }
 
 /// The keys under which a mail is counted.

@@ -28,16 +28,17 @@ async fn count(database: &Database, request: &CountRequest) -> sqlx::Result<Coun
     let names = names.filter(|name| !name.is_empty());
     let mut work = database.begin(&lock(names)).await?;
     let rows = sqlx::query(seen!(
-        "(SELECT number - 1 AS number, name, length FROM unnest($5::text[], $6::bigint[])
-            WITH ORDINALITY AS given (name, length, number)) AS limits",
+        "(SELECT number - 1 AS number, name, length, id
+            FROM unnest($4::text[], $5::bigint[], $6::text[])
+            WITH ORDINALITY AS given (name, length, id, number)) AS limits",
         "(SELECT (extract(epoch FROM statement_timestamp()) * 1000)::bigint AS ms) AS clock"
     ))
-    .bind(&columns.id)
     .bind(&columns.notes)
     .bind(columns.notes_length)
     .bind(NOTES)
     .bind(&columns.names)
     .bind(&columns.lengths)
+    .bind(&columns.ids)
     .fetch_all(&mut *work)
     .await?;
     let (counted, new, now) = columns.judge(request, &rows)?;

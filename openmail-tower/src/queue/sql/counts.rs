@@ -20,15 +20,15 @@ pub(in crate::queue) const PRUNED: i64 = 16;
 /// [pruned](crate::queue::QueueStore::prune).
 pub(in crate::queue) const PAGE: i64 = 1_000;
 
-/// Reads what is counted. `$1` is the id, `$2` the name of the notes, `$3` their window, and `$4`
-/// the maximum number of notes. The limits have the columns `number`, `name` and `length`, the
-/// clock has the column `ms`.
+/// Reads what is counted. `$1` is the name of the notes, `$2` their window, and `$3` the maximum
+/// number of notes. The limits have the columns `number`, `name`, `length` and `id`, the clock has
+/// the column `ms`.
 macro_rules! seen {
     ($limits:literal, $clock:literal) => {
         concat!(
             "SELECT number,
                (SELECT counted_at FROM openmail_counts AS mine
-                WHERE mine.name = limits.name AND mine.id = $1 AND counted_at > ms - length),
+                WHERE mine.name = limits.name AND mine.id = limits.id AND counted_at > ms - length),
                (SELECT count(*) FROM openmail_counts AS counted
                 WHERE counted.name = limits.name AND counted_at > ms - length),
                (SELECT min(counted_at) FROM openmail_counts AS counted
@@ -43,8 +43,8 @@ macro_rules! seen {
                SELECT -1, CAST(NULL AS BIGINT), 0, CAST(NULL AS BIGINT), id, ms
                FROM openmail_counts CROSS JOIN ",
             $clock,
-            " WHERE name = $2 AND counted_at > ms - $3
-               ORDER BY counted_at DESC LIMIT $4) AS notes
+            " WHERE name = $1 AND counted_at > ms - $2
+               ORDER BY counted_at DESC LIMIT $3) AS notes
              UNION ALL
              SELECT -1, CAST(NULL AS BIGINT), 0, CAST(NULL AS BIGINT), CAST(NULL AS TEXT), ms FROM ",
             $clock
@@ -77,10 +77,11 @@ pub(in crate::queue) use {add, seen};
 /// A request, as parameters of the statements.
 #[derive(Debug)]
 pub(in crate::queue) struct Columns {
-    pub(in crate::queue) id: String,
     /// The limits under which the id is counted, followed by those that are only checked.
     pub(in crate::queue) names: Vec<String>,
     pub(in crate::queue) lengths: Vec<i64>,
+    /// For each limit, the id that is counted or checked under it.
+    pub(in crate::queue) ids: Vec<String>,
     pub(in crate::queue) notes: String,
     pub(in crate::queue) notes_length: i64,
 }
@@ -111,10 +112,12 @@ impl Columns {
     pub(in crate::queue) fn of(request: &CountRequest) -> Self {
         let limits = || request.take.iter().chain(&request.check);
         let note = request.note.as_ref();
+        let mut ids = vec![name(&request.id); request.take.len()];
+        ids.resize(ids.len() + request.check.len(), name(&request.check_id));
         Self {
-            id: name(&request.id),
             names: limits().map(|limit| name(&limit.key)).collect(),
             lengths: limits().map(|limit| millis(limit.window)).collect(),
+            ids,
             notes: note.map(|note| name(&note.key)).unwrap_or_default(),
             notes_length: note.map_or(0, |note| millis(note.window)),
         }
@@ -155,16 +158,15 @@ impl Columns {
             counted.notes.clear();
             return Ok((counted, New::default(), now));
         }
-        let mut new = New::default();
-        for (name, length) in self.names.into_iter().zip(self.lengths).take(request.take.len()) {
-            new.names.push(name);
-            new.ids.push(self.id.clone());
-            new.lengths.push(length);
-        }
+        let Self { mut names, mut ids, mut lengths, notes, notes_length } = self;
+        names.truncate(request.take.len());
+        ids.truncate(request.take.len());
+        lengths.truncate(request.take.len());
+        let mut new = New { names, ids, lengths };
         if let Some(note) = &request.note {
-            new.names.push(self.notes);
+            new.names.push(notes);
             new.ids.push(text::column(&note.text));
-            new.lengths.push(self.notes_length);
+            new.lengths.push(notes_length);
         }
         Ok((counted, new, now))
     }

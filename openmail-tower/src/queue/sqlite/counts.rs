@@ -34,12 +34,13 @@ pub(super) async fn count(
     now: i64,
 ) -> sqlx::Result<Counted> {
     let columns = Columns::of(request);
-    let limits: Vec<_> = columns.names.iter().zip(&columns.lengths).collect();
+    let limits = columns.names.iter().zip(&columns.lengths).zip(&columns.ids);
+    let limits: Vec<_> = limits.map(|((name, length), id)| (name, length, id)).collect();
     let rows = sqlx::query(seen!(
-        "(SELECT key AS number, value ->> 0 AS name, value ->> 1 AS length FROM json_each($5)) AS limits",
-        "(SELECT $6 AS ms) AS clock"
+        "(SELECT key AS number, value ->> 0 AS name, value ->> 1 AS length, value ->> 2 AS id
+          FROM json_each($4)) AS limits",
+        "(SELECT $5 AS ms) AS clock"
     ))
-    .bind(&columns.id)
     .bind(&columns.notes)
     .bind(columns.notes_length)
     .bind(NOTES)
