@@ -13,11 +13,12 @@ use bytes::Bytes;
 use http_body_util::Full;
 use openmail_tests::{States, states};
 use openmail_tower::{
-    MessageReceived, Secret, VerifyLayer,
+    IntoOutcome, MessageReceived, Outcome, Secret, VerifiedEvent, VerifyLayer,
     handler::State,
-    layers::guard::{Action, GuardLayer, Rule},
+    layers::guard::{Action, GuardLayer, Rate, Rule},
     openmail_handler,
     queue::{Enqueue, QueueStore},
+    reply::Reply,
     testing::TestEvent,
     webhook,
 };
@@ -26,7 +27,7 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
-use tower::{Layer, ServiceExt};
+use tower::{Layer, ServiceExt, service_fn};
 
 const FLOOD: usize = 10_000;
 const FLOODER: &str = "flood@example.net";
@@ -146,4 +147,92 @@ async fn thirty_mails_of_a_flood_run_an_hour_and_no_other_sender_is_delayed() {
     drop(stop);
     assert_eq!(worker.await.unwrap(), 0);
     queue.store().close().await;
+}
+
+/// What became of two mails of a flood, and of the mail of another sender behind them.
+#[derive(Debug, PartialEq, Eq)]
+struct Shared {
+    ran: Vec<String>,
+    /// Why mails were put off.
+    reasons: Vec<&'static str>,
+    blocked: u64,
+}
+
+/// Runs these mails, all of one thread, until `expected` holds.
+async fn check_thread(what: &str, guard: GuardLayer, expected: Shared) {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = Enqueue::sqlite(folder.path().join("inbox.db")).await.unwrap();
+    for (number, sender) in [FLOODER, FLOODER, "ada@example.org"].into_iter().enumerate() {
+        let mail = mail(number, sender, "thr_shared").text(format!("mail {number}"));
+        queue.clone().oneshot(mail.verified()).await.unwrap();
+    }
+    let (ran, reasons) = (Ran::default(), Arc::new(Mutex::new(Vec::new())));
+    let hook = Arc::clone(&reasons);
+    let guard = guard.on_action(move |report| {
+        assert_eq!(report.action, Action::PutOff);
+        hook.lock().unwrap().push(report.reason);
+    });
+    let answer = {
+        let ran = ran.clone();
+        service_fn(move |event: VerifiedEvent| {
+            let mail = event.event().message_received().unwrap();
+            ran.0.lock().unwrap().push(mail.message.sender().unwrap().address.to_string());
+            async { Reply::text("Thank you.").into_outcome() }
+        })
+    };
+    // Here, nothing sends replies.
+    let events = guard.layer(answer).map_response(|_| Outcome::Done);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let worker = tokio::spawn(queue.worker(events).run(async { drop(stopped.await) }));
+    let seen = async || {
+        let (ran, reasons) = (ran.0.lock().unwrap().clone(), reasons.lock().unwrap().clone());
+        let States { ready, running, blocked, .. } = states(queue.store()).await;
+        let is_quiet = running == 0 && ready == reasons.len() as u64;
+        is_quiet.then_some(Shared { ran, reasons, blocked })
+    };
+    let mut last = None;
+    until(what, async || {
+        last = seen().await.or(last.take());
+        last.as_ref().is_some_and(|seen| {
+            seen.ran.len() + seen.reasons.len() + usize::try_from(seen.blocked).unwrap() == 3
+        })
+    })
+    .await;
+    assert_eq!(last.unwrap(), expected, "{what}");
+    drop(stop);
+    assert_eq!(worker.await.unwrap(), 0);
+    queue.store().close().await;
+}
+
+/// A thread waits only for a limit that all its mails have reached.
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_put_off_because_of_its_sender_does_not_hold_its_thread() {
+    let (one, any) = (Rate::new(1, Duration::from_secs(3600)), Rate::unlimited());
+    let shared = |ran: &[&str], reasons: &[&'static str], blocked| {
+        let ran = ran.iter().map(ToString::to_string).collect();
+        Shared { ran, reasons: reasons.to_vec(), blocked }
+    };
+    let others_run = |reason| shared(&[FLOODER, "ada@example.org"], &[reason], 0);
+    let all_wait = |reason| shared(&[FLOODER], &[reason], 1);
+    let guard = GuardLayer::default;
+    let runs = guard().runs_per_sender(one);
+    check_thread("runs of a sender", runs.clone(), others_run("sender")).await;
+    let runs = runs.runs_per_inbox(any);
+    check_thread("runs of a sender only", runs, others_run("sender")).await;
+    let runs = guard().runs_per_inbox(one);
+    check_thread("runs of an inbox", runs.clone(), all_wait("inbox")).await;
+    let runs = runs.runs_per_sender(any);
+    check_thread("runs of an inbox only", runs, all_wait("inbox")).await;
+
+    let replies = guard().on(Rule::ReplyRate, Action::PutOff);
+    let of_sender = replies.clone().replies_per_sender(one);
+    check_thread("replies to a sender", of_sender, others_run("replies")).await;
+    let of_inbox = replies.clone().replies_per_inbox(one);
+    check_thread("replies of an inbox", of_inbox, all_wait("replies")).await;
+    let of_thread = shared(&[FLOODER], &["replies", "replies"], 0);
+    check_thread("replies of a thread", replies.replies_per_thread(one), of_thread).await;
+
+    let blocked = guard().block([FLOODER]).unwrap().on(Rule::Sender, Action::PutOff);
+    let expected = shared(&["ada@example.org"], &["blocked", "blocked"], 0);
+    check_thread("a blocked sender", blocked, expected).await;
 }

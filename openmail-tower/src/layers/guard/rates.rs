@@ -7,7 +7,7 @@ use crate::{
     seam::{CountLimit, CountNote, CountRequest, bounded_key},
 };
 
-use super::sketch::Sketch;
+use super::{rule::Scope, sketch::Sketch};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -62,6 +62,15 @@ impl Default for Rates {
     }
 }
 
+/// What to count before a run.
+pub(super) struct BeforeRun {
+    pub(super) request: CountRequest,
+    /// For each limit in `take`, the mails that it counts.
+    pub(super) runs: Vec<Scope>,
+    /// For each limit in `check`, the mails that it counts.
+    pub(super) replies: Vec<Scope>,
+}
+
 impl Rates {
     /// Returns whether repeated texts are looked for.
     pub(super) fn has_repeats(&self) -> bool {
@@ -75,12 +84,14 @@ impl Rates {
         sender: Option<&Address>,
         attempt: u32,
         sketch: Option<&Sketch>,
-    ) -> CountRequest {
+    ) -> BeforeRun {
         let keys = Keys::new(mail);
+        let (runs, take) = self.runs(&keys, sender).unzip();
+        let (replies, check) = self.replies(&keys, sender).unzip();
         let mut request = CountRequest {
             id: bounded_key([&*attempt.to_string(), ":", mail.message.id.as_str()].concat()),
-            take: self.runs(&keys, sender),
-            check: self.replies(&keys, sender),
+            take,
+            check,
             // If an earlier attempt was answered but could not be settled, its reply is counted.
             check_id: reply_id(mail),
             note: None,
@@ -95,7 +106,7 @@ impl Rates {
             let text = [&*sketch.to_hex(), "/", beginning(&message, LONGEST_ID)].concat();
             request.note = Some(CountNote { key, text, window: self.repeats.window });
         }
-        request
+        BeforeRun { request, runs, replies }
     }
 
     /// Returns what to count once there is a reply.
@@ -106,7 +117,7 @@ impl Rates {
     ) -> CountRequest {
         CountRequest {
             id: reply_id(mail),
-            take: self.replies(&Keys::new(mail), sender),
+            take: self.replies(&Keys::new(mail), sender).map(|(_, limit)| limit).collect(),
             ..CountRequest::default()
         }
     }
@@ -122,14 +133,22 @@ impl Rates {
         alike.count() + 1 >= self.repeats.most as usize
     }
 
-    fn runs(&self, keys: &Keys<'_>, sender: Option<&Address>) -> Vec<CountLimit> {
+    fn runs(
+        &self,
+        keys: &Keys<'_>,
+        sender: Option<&Address>,
+    ) -> impl Iterator<Item = (Scope, CountLimit)> {
         let sender =
             sender.and_then(|it| self.runs_per_sender.limit(keys.of("run", it.canonical())));
         let inbox = self.runs_per_inbox.limit(["runs:", keys.mail.inbox_id.as_str()].concat());
-        sender.into_iter().chain(inbox).collect()
+        limits([(Scope::Sender, sender), (Scope::Inbox, inbox)])
     }
 
-    fn replies(&self, keys: &Keys<'_>, sender: Option<&Address>) -> Vec<CountLimit> {
+    fn replies(
+        &self,
+        keys: &Keys<'_>,
+        sender: Option<&Address>,
+    ) -> impl Iterator<Item = (Scope, CountLimit)> {
         let thread = keys.mail.thread_id.as_ref();
         let thread =
             thread.and_then(|it| self.replies_per_thread.limit(keys.of("thread", it.as_str())));
@@ -137,8 +156,15 @@ impl Rates {
             sender.and_then(|it| self.replies_per_sender.limit(keys.of("reply", it.canonical())));
         let inbox =
             self.replies_per_inbox.limit(["replies:", keys.mail.inbox_id.as_str()].concat());
-        thread.into_iter().chain(sender).chain(inbox).collect()
+        limits([(Scope::Thread, thread), (Scope::Sender, sender), (Scope::Inbox, inbox)])
     }
+}
+
+/// Returns the limits that exist: one may be unlimited, or the mail may have no thread.
+fn limits<const N: usize>(
+    limits: [(Scope, Option<CountLimit>); N],
+) -> impl Iterator<Item = (Scope, CountLimit)> {
+    limits.into_iter().filter_map(|(scope, limit)| Some((scope, limit?)))
 }
 
 /// Returns the id under which the reply to a mail is counted: the same in each attempt.

@@ -110,12 +110,40 @@ pub(super) struct Fired {
     pub(super) rule: Rule,
     pub(super) action: Action,
     pub(super) reason: &'static str,
+    pub(super) scope: Scope,
+}
+
+/// The mails for which a rule fires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// One mail, or those of its sender.
+    Sender,
+    /// All mails of a thread.
+    Thread,
+    /// All mails of an inbox.
+    Inbox,
+}
+
+impl Scope {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Sender => "sender",
+            Self::Thread => "thread",
+            Self::Inbox => "inbox",
+        }
+    }
 }
 
 impl Fired {
     /// Returns whether the handler does not run, or not now.
     pub(super) fn stops(&self) -> bool {
         self.action > Action::Mute
+    }
+
+    /// Returns whether others of its lane may run before a mail that is put off. A lane may contain
+    /// mails of other senders and threads, which must not wait for this one.
+    pub(super) fn steps_aside(&self) -> bool {
+        self.scope != Scope::Inbox
     }
 
     /// Returns the rule that decides if both have fired: the one with the stronger action, or the

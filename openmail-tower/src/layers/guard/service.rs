@@ -21,13 +21,12 @@ use crate::{
 use super::{
     extract::Guarded,
     layer::{GuardReport, Settings},
-    rule::{Action, Fired, Rule},
+    rates::BeforeRun,
+    rule::{Action, Fired, Rule, Scope},
     sketch::Sketch,
     waiting::LONGEST,
 };
 
-/// The reason given when a sender has used up its rate of runs.
-const OF_SENDER: &str = "sender";
 /// The maximum time for the store of the counts to answer.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -84,15 +83,15 @@ impl Settings {
         let detects_loops = self.actions.of(Rule::Loop) > Action::Pass && self.rates.has_repeats();
         let sketch = detects_loops.then(|| Sketch::of_new_text(&mail.message)).flatten();
         let attempt = event.attempt().unwrap_or(1);
-        let mut request = self.rates.before_run(mail, sender, attempt, sketch.as_ref());
+        let before = self.rates.before_run(mail, sender, attempt, sketch.as_ref());
+        let BeforeRun { mut request, runs, replies } = before;
         if self.actions.of(Rule::RunRate) == Action::Pass {
             request.take.clear();
         }
         let mut counted = self.count(&event, &request).await.map_err(HandlerError::unavailable)?;
         if let Some((at, free_in)) = counted.full {
-            let of_sender = request.take.len() == 2 && at == 0;
-            let reason = if of_sender { OF_SENDER } else { "inbox" };
-            fired = Fired::stronger(fired, self.fire(true, Rule::RunRate, reason));
+            let used_up = self.fire_rate(Rule::RunRate, runs[at].as_str(), runs[at]);
+            fired = Fired::stronger(fired, used_up);
             if let Some(fired) = fired.filter(Fired::stops) {
                 let later = self.waiting.delay(&request.take[at], free_in);
                 return self.act(fired, event, Some(later)).await;
@@ -105,8 +104,9 @@ impl Settings {
             let repeated = self.rates.is_repeated(note, sketch, &counted.notes);
             fired = Fired::stronger(fired, self.fire(repeated, Rule::Loop, "repeated"));
         }
-        let over = counted.over.is_some();
-        fired = Fired::stronger(fired, self.fire(over, Rule::ReplyRate, "replies"));
+        let over = counted.over.map(|at| replies[at]);
+        let over = over.and_then(|scope| self.fire_rate(Rule::ReplyRate, "replies", scope));
+        fired = Fired::stronger(fired, over);
         if let Some(fired) = fired.filter(Fired::stops) {
             return self.act(fired, event, None).await;
         }
@@ -171,7 +171,13 @@ impl Settings {
 
     fn fire(&self, fires: bool, rule: Rule, reason: &'static str) -> Option<Fired> {
         let action = self.actions.of(rule);
-        (fires && action > Action::Pass).then_some(Fired { rule, action, reason })
+        let scope = if rule == Rule::Pause { Scope::Inbox } else { Scope::Sender };
+        (fires && action > Action::Pass).then_some(Fired { rule, action, reason, scope })
+    }
+
+    /// Returns what a rule does if the rate of these mails is used up.
+    fn fire_rate(&self, rule: Rule, reason: &'static str, scope: Scope) -> Option<Fired> {
+        self.fire(true, rule, reason).map(|fired| Fired { scope, ..fired })
     }
 
     /// Refuses a mail or puts it off: it is checked again after `later`, or, if that is `None`, after
@@ -196,9 +202,7 @@ impl Settings {
                 (_, later) => later.unwrap_or(LONGEST).min(LONGEST),
             };
             let error = HandlerError::put_off(PutOff(fired), later);
-            // Mail from others in the thread must not wait for one sender's flood.
-            let is_of_sender = fired.rule == Rule::RunRate && fired.reason == OF_SENDER;
-            return Err(if is_of_sender { error.stepping_aside() } else { error });
+            return Err(if fired.steps_aside() { error.stepping_aside() } else { error });
         }
         if let Some(divert) = &self.divert {
             divert(event).await?;
@@ -206,7 +210,7 @@ impl Settings {
         Ok(Outcome::Refused { rule: fired.rule.as_str() })
     }
 
-    fn tell(&self, Fired { rule, action, reason }: Fired, event: &VerifiedEvent) {
+    fn tell(&self, Fired { rule, action, reason, .. }: Fired, event: &VerifiedEvent) {
         telemetry::guarded(action.as_str(), rule.as_str(), reason);
         if let Some(hook) = &self.hook {
             hook(&GuardReport { action, rule, reason, event });
