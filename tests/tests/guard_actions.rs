@@ -7,6 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::Full;
+use openmail_tests::{Log, States, states};
 use openmail_tower::{
     Endpoint, EventRouter, HandlerError, HandlerErrorKind, Outcome, Secret, VerifiedEvent,
     VerifyLayer,
@@ -16,6 +17,7 @@ use openmail_tower::{
         Rule,
     },
     openmail_handler,
+    queue::Enqueue,
     reply::Reply,
     testing::TestEvent,
 };
@@ -247,4 +249,36 @@ async fn rate_used_up_during_the_run_only_withholds_the_reply() {
         assert_eq!(*acted.lock().unwrap(), [(Action::Mute, Rule::ReplyRate)], "{action:?}");
         assert_eq!(*runs.0.lock().unwrap(), [None]);
     }
+}
+
+/// Nobody needs to look into what a guard does as a matter of course.
+#[tokio::test]
+async fn worker_logs_what_a_guard_does_at_info() {
+    let log = Log::default();
+    let _listening = log.listen(tracing::Level::INFO);
+    let folder = tempfile::tempdir().unwrap();
+    let queue = Enqueue::sqlite(folder.path().join("inbox.db")).await.unwrap();
+    let spam = TestEvent::message_received().message_field("verdict", "spam");
+    let newsletter = TestEvent::message_received().message_field("auto_replyable", false);
+    for mail in [&spam, &newsletter] {
+        assert_eq!(queue.clone().oneshot(mail.verified()).await.unwrap(), Outcome::Queued);
+    }
+    let router = EventRouter::new().handler(answer).with_state(Runs::default());
+    let worker = queue.worker(GuardLayer::default().layer(router));
+    let done = async {
+        while states(queue.store()).await != States::default() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert_eq!(worker.run(done).await, 0);
+    for (mail, outcome) in [(&spam, "refused"), (&newsletter, "muted")] {
+        let id = mail.json()["event_id"].as_str().unwrap();
+        let ended = format!("run ended outcome=\"{outcome}\"");
+        assert_eq!(log.lines(&[" INFO ", id, &ended]).len(), 1, "{}", log.text());
+    }
+    let mut failures = [log.lines(&["WARN "]), log.lines(&["ERROR "])].concat();
+    // The spans have this level whatever their outcome.
+    failures.retain(|line| !line.ends_with(": close"));
+    assert!(failures.is_empty(), "{failures:?}");
+    queue.store().close().await;
 }

@@ -267,7 +267,7 @@ async fn each_send_is_logged_with_its_event_but_without_its_text() {
         log.lines(&[" INFO ", "openmail.reply{", id, "reply attempt ended outcome=\"sent\""]);
     assert_eq!(told.len(), 1, "{}", log.text());
     let id = nobody.json()["event_id"].as_str().unwrap();
-    let told = log.lines(&["ERROR ", id, "reply attempt ended outcome=\"refused\"", "error="]);
+    let told = log.lines(&["ERROR ", id, "reply attempt ended outcome=\"permanent\"", "error="]);
     assert_eq!(told.len(), 1, "{}", log.text());
     for private in ["Hello.", "ada@example.com", "Help", "no address"] {
         assert!(!log.text().contains(private), "{private} in {}", log.text());

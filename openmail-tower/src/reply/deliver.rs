@@ -49,7 +49,7 @@ impl Fate {
             Self::Retry(_) => "failed",
             Self::Wait(_) => "waiting",
             Self::Hold(_) => "held",
-            Self::Failed(_) => "refused",
+            Self::Failed(_) => "permanent",
         }
     }
 }

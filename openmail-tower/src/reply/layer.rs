@@ -110,7 +110,7 @@ async fn send_all(
 ) -> Result<Outcome, HandlerError> {
     let Some(replies) = write(event, replies) else {
         let error = HandlerError::from(Failure::NoMail);
-        Run::of_reply(Fields::from(event), None).end("refused", Some(&error), Next::Never);
+        Run::of_reply(Fields::from(event), None).end("permanent", Some(&error), Next::Never);
         return Ok(Outcome::Done);
     };
     let tries = event.attempt().unwrap_or(1).saturating_sub(1);

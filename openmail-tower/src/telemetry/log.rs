@@ -147,7 +147,7 @@ pub(super) fn run_ended(
     #[cfg(feature = "tracing")]
     {
         let level = match (outcome, next) {
-            ("permanent" | "refused", _) | (_, Next::DeadLetter) => Level::ERROR,
+            ("permanent", _) | (_, Next::DeadLetter) => Level::ERROR,
             _ if is_failure(outcome) => Level::WARN,
             _ => Level::INFO,
         };

@@ -35,7 +35,7 @@
 //! | `outcome` of a delivery | `done`, `queued`, `duplicate`, `unrouted`; `refused`, `muted` by a guard; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`, `put_off`; `late`, `dropped`; `unsent` if nothing sends the handler's reply; `answered`, or `failed` from status 400 on, if the service is not an [`Endpoint`](crate::Endpoint) |
 //! | `outcome` of a run | `done`, `queued`, `duplicate`, `unrouted`; `refused`, `muted` by a guard inside a worker; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`, `put_off`; `dropped`; `lost` if a worker died while running it |
 //! | `action`, `rule` | the words of `layers::guard::Action` and `layers::guard::Rule` |
-//! | `outcome` of a reply | `sent`, `sent_before`; `failed`, `waiting`, `held`; `refused` (permanently); `dropped` |
+//! | `outcome` of a reply | `sent`, `sent_before`; `failed`, `waiting`, `held`; `permanent` if it can never be sent; `panicked`; `dropped`, `lost` as for a run |
 //! | `reason` of a rejection | the `error` of the response, or `dropped` |
 //! | `reason` of a release | `unavailable`, `in_flight`, `put_off`; `waiting` for a reply |
 //! | `state` | `ready`, `waiting`, `running`, `blocked`, `held`, `dead` |
@@ -123,7 +123,6 @@ pub(super) fn is_failure(outcome: &str) -> bool {
             | "late"
             | "dropped"
             | "lost"
-            | "refused"
             | "waiting"
             | "held"
             | "unsent"
@@ -274,4 +273,28 @@ pub(super) fn guarded(action: &'static str, rule: &'static str) {
     }
     #[cfg(not(feature = "metrics"))]
     let _ = (action, rule);
+}
+
+#[cfg(all(test, feature = "tracing"))]
+mod tests {
+    use super::*;
+    use crate::seam::{HandlerErrorKind, Outcome};
+
+    /// Otherwise it is logged and traced as a failure.
+    #[test]
+    fn no_outcome_of_a_handled_event_is_a_failure() {
+        let rule = "verdict";
+        for outcome in [
+            Outcome::Done,
+            Outcome::Queued,
+            Outcome::Duplicate,
+            Outcome::Unrouted,
+            Outcome::Refused { rule },
+            Outcome::Muted { rule },
+        ] {
+            assert!(!is_failure(outcome.label()), "{outcome:?}");
+        }
+        assert!(is_failure(HandlerErrorKind::Permanent.label()));
+        assert!(!is_failure(HandlerErrorKind::PutOff.label()));
+    }
 }

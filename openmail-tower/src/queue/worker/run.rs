@@ -154,7 +154,6 @@ where
             Sent::Done => ("sent", policy.settlement(Ok(Outcome::Done), past)),
             Sent::Failed(error) => {
                 let outcome = match error.kind() {
-                    HandlerErrorKind::Permanent => "refused",
                     HandlerErrorKind::PutOff => "waiting",
                     kind => kind.label(),
                 };
