@@ -155,8 +155,10 @@ impl Database {
     }
 
     pub(super) async fn close(&self) {
+        // The pool counts as closed from here on, so that no commit keeps its connection any more.
+        let closed = self.0.pool.close();
         self.spare().clear();
-        self.0.pool.close().await;
+        closed.await;
     }
 }
 
@@ -277,4 +279,30 @@ pub(super) fn failed(error: sqlx::Error) -> QueueError {
 /// Quotes a name as an SQL identifier.
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As when a commit comes between: a connection that is kept then would never be closed, and
+    /// the pool would wait for it forever.
+    #[test]
+    fn pool_is_closed_before_the_spare_connections_are() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let entered = runtime.enter();
+        let pool = PgPool::connect_lazy("postgres://user@127.0.0.1:1/none").unwrap();
+        let database = Database::new(pool.clone(), None, Sessions::Ours);
+        // As long as a commit may keep its connection, they cannot be cleared.
+        let commit = database.spare();
+        let closing = runtime.spawn({
+            let database = database.clone();
+            async move { database.close().await }
+        });
+        drop(entered);
+        let closed = async { timeout(Duration::from_secs(60), pool.close_event()).await };
+        runtime.block_on(closed).expect("the commit would see that it is closed");
+        drop(commit);
+        runtime.block_on(closing).unwrap();
+    }
 }
