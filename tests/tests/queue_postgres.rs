@@ -10,9 +10,10 @@ use openmail_tests::{
 };
 use openmail_tower::{
     HandlerError, Outcome, VerifiedEvent,
+    layers::guard::{CountNote, CountRequest, CountStore},
     queue::{
-        ClaimRequest, Enqueue, Lane, PostgresStore, QueueErrorKind, QueueStore, Settlement,
-        WorkerId,
+        ClaimRequest, Claimed, Enqueue, Lane, NewReply, PostgresStore, QueueErrorKind, QueueStore,
+        Role, Settlement, WorkerId,
     },
 };
 use sqlx::{Connection, PgConnection};
@@ -25,6 +26,7 @@ use tower::{ServiceExt, service_fn};
 
 /// More than the store has connections.
 const WORKERS: usize = 10;
+const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
@@ -129,10 +131,17 @@ async fn uses_the_programs_schema_and_pool() {
     database.drop().await;
 }
 
+/// Claims the next entry, which is alone.
+async fn next(store: &PostgresStore) -> Claimed {
+    let claims = store.claim(ClaimRequest::new(WorkerId(1), 2, HOUR)).await.unwrap();
+    let [entry] = <[Claimed; 1]>::try_from(claims.entries).unwrap();
+    entry
+}
+
 #[tokio::test]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
-async fn database_of_another_encoding_keeps_what_it_can() {
-    for encoding in ["SQL_ASCII", "LATIN1"] {
+async fn database_of_any_encoding_keeps_what_it_can() {
+    for encoding in ["UTF8", "SQL_ASCII", "LATIN1"] {
         let options =
             format!("ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
         let database = PostgresDatabase::new(&options).await;
@@ -149,6 +158,25 @@ async fn database_of_another_encoding_keeps_what_it_can() {
         assert_eq!(bury_all(&store, "not a cat: \u{1f408}").await, 1);
         let letter = store.dead_letters(None, 1).await.unwrap().remove(0);
         assert!(letter.error.starts_with("not a cat: "), "{}", letter.error);
+
+        assert_eq!(store.requeue_inbox("i\u{732b}").await.unwrap(), 1, "{encoding}");
+        let hold = Settlement::Hold { reason: "suspended".to_owned(), at_most: HOUR };
+        assert!(store.settle(&next(&store).await.lease, hold).await.unwrap());
+        assert_eq!(store.release_held(Some("i\u{732b}")).await.unwrap(), 1, "{encoding}");
+        let replies = vec![NewReply::new("a\0\u{732b}", "b\0\u{732b}", "c\0\u{732b}")];
+        let done = Settlement::Done { replies };
+        assert!(store.settle(&next(&store).await.lease, done).await.unwrap(), "{encoding}");
+        let reply = next(&store).await;
+        assert_eq!(
+            (reply.role, &reply.stored.raw_body[..]),
+            (Role::Reply, &b"c\0\xe7\x8c\xab"[..])
+        );
+
+        let mut note = CountRequest::default();
+        let (key, text) = ("cats".to_owned(), "\u{732b}".to_owned());
+        note.note = Some(CountNote { key, text, window: HOUR });
+        store.count(&note).await.unwrap();
+        assert_eq!(store.count(&note).await.unwrap().notes.len(), 1, "{encoding}");
         store.close().await;
         database.drop().await;
     }

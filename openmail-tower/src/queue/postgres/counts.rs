@@ -23,6 +23,7 @@ impl CountStore for PostgresStore {
 /// Two transactions that count under one key at the same time would not see each other's counts, so
 /// each holds the key's lock until it has committed.
 async fn count(database: &Database, request: &CountRequest) -> sqlx::Result<Counted> {
+    let facts = database.facts().await?;
     let columns = Columns::of(request);
     let names = columns.names.iter().chain([&columns.notes]).map(String::as_str);
     let names = names.filter(|name| !name.is_empty());
@@ -43,12 +44,13 @@ async fn count(database: &Database, request: &CountRequest) -> sqlx::Result<Coun
     .await?;
     let (counted, new, now) = columns.judge(request, &rows)?;
     if !new.names.is_empty() {
+        let ids: Vec<String> = new.ids.iter().map(|id| facts.column(id)).collect();
         sqlx::query(add!(
             "unnest($1::text[], $2::text[], $3::bigint[]) AS new (name, id, length)",
             "$4::bigint"
         ))
         .bind(new.names)
-        .bind(new.ids)
+        .bind(ids)
         .bind(new.lengths)
         .bind(now)
         .execute(&mut *work)

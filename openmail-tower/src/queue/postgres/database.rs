@@ -16,9 +16,14 @@ use tokio::{
 };
 
 use crate::{
-    queue::error::{QueueError, QueueErrorKind},
+    queue::{
+        error::{QueueError, QueueErrorKind},
+        text,
+    },
     seam::within,
 };
+
+use super::insert::held;
 
 /// Maximum time of a single wait for the database, by a worker or a delivery. After a failover, the
 /// old primary may leave its connections open and silent.
@@ -61,6 +66,13 @@ pub(super) struct Facts {
     pub(super) class: i32,
     /// Whether the database's encoding holds every character.
     pub(super) holds_unicode: bool,
+}
+
+impl Facts {
+    /// Returns an id or a name as a column of this database holds it.
+    pub(super) fn column(self, text: &str) -> String {
+        held(&text::column(text), self.holds_unicode).into_owned()
+    }
 }
 
 /// How sessions are set up.

@@ -14,7 +14,6 @@ use crate::queue::{
 
 use super::{
     database::{Database, PATIENCE, in_time},
-    insert::held,
     lanes::{lock, promote},
     store::Bell,
 };
@@ -77,7 +76,7 @@ async fn settle(
         lanes.extend(lane(lease, settlement).filter(|_| state != "ready"));
         wakes |= wait.is_some() || settlement.has_replies();
     }
-    let holds_unicode = database.facts().await?.holds_unicode;
+    let facts = database.facts().await?;
     let replies = ended.iter().filter_map(|(lease, settlement)| match settlement {
         Settlement::Done { replies } => Some((lease, settlement, replies)),
         _ => None,
@@ -85,11 +84,11 @@ async fn settle(
     let keys: Vec<_> = replies
         .clone()
         .flat_map(|(_, _, replies)| replies)
-        .map(|reply| held(&reply.key, holds_unicode))
+        .map(|reply| facts.column(&reply.key))
         .collect();
     let lanes: Vec<&str> = lanes.iter().map(|lane| &**lane).collect();
     let mut work =
-        database.begin(&lock(lanes.iter().copied().chain(keys.iter().map(|key| &**key)))).await?;
+        database.begin(&lock(lanes.iter().copied().chain(keys.iter().map(String::as_str)))).await?;
     let changed = end(&mut work, &ids, &tokens, names, states, after, errors).await?;
     let mut new = Replies::default();
     for (lease, settlement, replies) in replies {
@@ -99,8 +98,8 @@ async fn settle(
             for reply in replies {
                 new.events.push(lease.id.0);
                 new.lanes.push(lane.clone());
-                new.keys.push(held(&reply.key, holds_unicode));
-                new.kinds.push(held(&reply.kind, holds_unicode));
+                new.keys.push(facts.column(&reply.key));
+                new.kinds.push(facts.column(&reply.kind));
                 new.bodies.push(&*reply.body);
             }
         }
@@ -182,8 +181,8 @@ fn lane<'a>(lease: &'a Lease, settlement: &Settlement) -> Option<Cow<'a, str>> {
 struct Replies<'a> {
     events: Vec<i64>,
     lanes: Vec<Cow<'a, str>>,
-    keys: Vec<Cow<'a, str>>,
-    kinds: Vec<Cow<'a, str>>,
+    keys: Vec<String>,
+    kinds: Vec<String>,
     bodies: Vec<&'a [u8]>,
 }
 

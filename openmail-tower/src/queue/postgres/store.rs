@@ -17,7 +17,6 @@ use crate::{
         settlement::Settlement,
         sql::{batch::Batcher, many, millis, observe, sweep::Sweep},
         store::{Changes, QueueStore},
-        text,
     },
     seam::StoredEvent,
 };
@@ -281,7 +280,8 @@ impl QueueStore for PostgresStore {
     }
 
     async fn release_held(&self, inbox_id: Option<&str>) -> Result<u64, QueueError> {
-        let inbox_id = inbox_id.map(text::column);
+        let facts = in_time(PATIENCE, self.database.facts()).await?;
+        let inbox_id = inbox_id.map(|id| facts.column(id));
         let mut count = 0;
         loop {
             let released =
@@ -332,7 +332,7 @@ impl QueueStore for PostgresStore {
     }
 
     async fn requeue_inbox(&self, inbox_id: &str) -> Result<u64, QueueError> {
-        let inbox = text::column(inbox_id);
+        let inbox = in_time(PATIENCE, self.database.facts()).await?.column(inbox_id);
         let (mut last, mut count) = (i64::MIN, 0);
         loop {
             let requeued = dead::requeue(&self.database, &self.bell, last, Some(&inbox), PAGE);
