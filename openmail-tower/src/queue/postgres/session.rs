@@ -8,7 +8,7 @@ use std::{
 };
 
 use sqlx::{
-    PgPool,
+    PgPool, Row,
     postgres::{PgListener, PgNotification, PgPoolOptions},
 };
 use tokio::{
@@ -23,6 +23,16 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// The delay between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(250);
+/// The delay between two attempts to take a lock.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Makes the server end the session, and so release its locks, once the client has been silent for
+/// 20 s, which is less than a lease: a machine or a network may fail without closing a connection.
+/// Old servers lack the last of these settings.
+const KEEPALIVE: &str = "SELECT set_config(name, value, false)
+    FROM (VALUES ('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '5'),
+                 ('tcp_keepalives_count', '3'), ('tcp_user_timeout', '20s')) AS new (name, value)
+    WHERE name IN (SELECT name FROM pg_settings)";
 
 /// The channel on which changes are announced.
 pub(super) const CHANNEL: &str = "openmail_events";
@@ -257,6 +267,7 @@ impl Task {
                 Connected { listener: PgListener::connect_with(&pool).await?, pool };
             connected.listener.eager_reconnect(false);
             connected.listener.ignore_pool_close_event(true);
+            sqlx::query(KEEPALIVE).execute(&mut connected.listener).await?;
             connected.listener.listen(CHANNEL).await?;
             for lock in self.locks.keys() {
                 if !acquire(&mut connected.listener, *lock).await {
@@ -294,9 +305,20 @@ async fn run(listener: &mut PgListener, query: Query<'_>) -> bool {
     timeout(PATIENCE, query.execute(listener)).await.is_ok_and(|done| done.is_ok())
 }
 
-/// Takes a lock. If a session from before a broken connection still has it, that session ends soon.
+/// Takes a lock. A session from before a broken connection may still have it, until the server ends
+/// that session. Each attempt is answered at once: a statement that waits for the lock would keep
+/// its connection open, and its place in the queue, after the client has given up.
 async fn acquire(listener: &mut PgListener, (class, id): Lock) -> bool {
-    run(listener, sqlx::query("SELECT pg_advisory_lock($1, $2)").bind(class).bind(id)).await
+    let taken = async {
+        loop {
+            let attempt = sqlx::query("SELECT pg_try_advisory_lock($1, $2)").bind(class).bind(id);
+            if attempt.fetch_one(&mut *listener).await?.try_get(0)? {
+                return Ok::<_, sqlx::Error>(());
+            }
+            sleep(AGAIN).await;
+        }
+    };
+    timeout(PATIENCE, taken).await.is_ok_and(|taken| taken.is_ok())
 }
 
 #[cfg(test)]
