@@ -5,21 +5,10 @@ use sqlx::{PgConnection, Row};
 
 use super::database::Database;
 
-/// Registers a worker. Returns its id.
-pub(super) async fn add(database: &Database) -> sqlx::Result<i64> {
-    let mut work = database.begin("").await?;
-    let row = sqlx::query("INSERT INTO openmail_workers DEFAULT VALUES RETURNING id")
-        .fetch_one(&mut *work)
-        .await?;
-    let id = row.try_get(0)?;
-    work.commit().await?;
-    Ok(id)
-}
-
-/// Selects the workers whose locks are free.
-macro_rules! dead {
+/// Whether the lock of `worker.id` is held.
+macro_rules! is_alive {
     () => {
-        "SELECT id FROM openmail_workers AS worker WHERE NOT EXISTS (
+        "EXISTS (
            SELECT 1 FROM pg_locks
            WHERE locktype = 'advisory' AND granted AND objsubid = 2
              AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -27,13 +16,64 @@ macro_rules! dead {
     };
 }
 
-/// Finds dead workers other than this one.
-pub(super) async fn dead(database: &Database, worker: i64) -> sqlx::Result<Vec<i64>> {
+/// Selects the workers whose locks are free.
+macro_rules! dead {
+    () => {
+        concat!("SELECT id FROM openmail_workers AS worker WHERE NOT ", is_alive!())
+    };
+}
+
+/// Reserves the id of a new worker. The row is not visible to others: they would find its lock
+/// free. A role that may only change rows cannot use the sequence directly.
+pub(super) async fn reserve(database: &Database) -> sqlx::Result<i64> {
+    let mut work = database.begin("SAVEPOINT reserved;").await?;
+    let row = sqlx::query("INSERT INTO openmail_workers DEFAULT VALUES RETURNING id")
+        .fetch_one(&mut *work)
+        .await?;
+    let id = row.try_get(0)?;
+    work.commit_with("ROLLBACK TO reserved;").await?;
+    Ok(id)
+}
+
+/// Lists a worker, unless it is listed already or does not hold its lock.
+pub(super) async fn list(database: &Database, worker: i64) -> sqlx::Result<()> {
     let mut work = database.begin("").await?;
-    let rows =
-        sqlx::query(concat!(dead!(), " AND id <> $1")).bind(worker).fetch_all(&mut *work).await?;
+    sqlx::query(concat!(
+        "INSERT INTO openmail_workers (id) OVERRIDING SYSTEM VALUE
+         SELECT id FROM (SELECT $1::bigint AS id) AS worker WHERE ",
+        is_alive!(),
+        " ON CONFLICT (id) DO NOTHING"
+    ))
+    .bind(worker)
+    .execute(&mut *work)
+    .await?;
+    work.commit().await
+}
+
+/// What a worker sees of the others and of itself.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) dead: Vec<i64>,
+    /// Another worker may have taken it for dead while its session was being replaced.
+    pub(super) is_listed: bool,
+}
+
+/// Looks for dead workers other than this one.
+pub(super) async fn look(database: &Database, worker: i64) -> sqlx::Result<Seen> {
+    let mut work = database.begin("").await?;
+    let rows = sqlx::query(concat!(
+        "SELECT id FROM (",
+        dead!(),
+        ") AS dead WHERE id <> $1 UNION ALL SELECT id FROM openmail_workers WHERE id = $1"
+    ))
+    .bind(worker)
+    .fetch_all(&mut *work)
+    .await?;
     work.commit().await?;
-    rows.iter().map(|row| row.try_get(0)).collect()
+    let mut dead = rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<i64>>>()?;
+    let found = dead.len();
+    dead.retain(|id| *id != worker);
+    Ok(Seen { is_listed: dead.len() < found, dead })
 }
 
 /// Takes over the leases of those `workers` that are still dead. Returns the number of leases.

@@ -34,6 +34,14 @@ const KEEPALIVE: &str = "SELECT set_config(name, value, false)
                  ('tcp_keepalives_count', '3'), ('tcp_user_timeout', '20s')) AS new (name, value)
     WHERE name IN (SELECT name FROM pg_settings)";
 
+/// The time that workers need to reconnect after a restart or a failover of the server.
+const MOMENT: Duration = Duration::from_secs(5);
+/// Returns whether the server has just started, or was promoted after its primary had failed. The
+/// last commit that it replayed tells when that was: a worker with a lease commits every few
+/// seconds. A failover takes up to a minute.
+const IS_NEW: &str = "SELECT pg_postmaster_start_time() > clock_timestamp() - interval '10 s'
+    OR coalesce(pg_last_xact_replay_timestamp() > clock_timestamp() - interval '1 min', false)";
+
 /// The channel on which changes are announced.
 pub(super) const CHANNEL: &str = "openmail_events";
 
@@ -46,7 +54,7 @@ pub(super) const CHANNEL: &str = "openmail_events";
 pub(super) struct Session {
     commands: mpsc::UnboundedSender<Command>,
     heard: watch::Sender<()>,
-    state: Arc<StdMutex<State>>,
+    settled_at: Arc<StdMutex<Option<Instant>>>,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -60,13 +68,6 @@ enum Command {
 
 /// The two numbers of an advisory lock.
 pub(super) type Lock = (i32, i32);
-
-#[derive(Debug, Default, Clone, Copy)]
-struct State {
-    /// When it last reconnected; `None` before the first reconnection.
-    reconnected: Option<Instant>,
-    is_broken: bool,
-}
 
 /// A worker's lock, released on drop.
 #[derive(Debug)]
@@ -87,17 +88,17 @@ impl Session {
     pub(super) fn new(pool: &PgPool, name: String) -> Self {
         let (commands, received) = mpsc::unbounded_channel();
         let heard = watch::Sender::new(());
-        let state = Arc::new(StdMutex::new(State::default()));
+        let settled_at = Arc::default();
         let task = Task {
             pool: pool.clone(),
             name,
             heard: heard.clone(),
-            state: Arc::clone(&state),
+            settled_at: Arc::clone(&settled_at),
             listens: false,
             locks: BTreeMap::new(),
         };
         let task = tokio::spawn(task.run(received));
-        Self { commands, heard, state, task: Arc::new(Mutex::new(Some(task))) }
+        Self { commands, heard, settled_at, task: Arc::new(Mutex::new(Some(task))) }
     }
 
     /// Returns a receiver that sees every change from now on.
@@ -124,9 +125,8 @@ impl Session {
     /// Returns whether the locks of other workers are meaningful. After a restart or a failover of
     /// the server, the other workers have to reconnect as well, and need a moment.
     pub(super) fn is_settled(&self) -> bool {
-        const MOMENT: Duration = Duration::from_secs(5);
-        let state = *self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        !state.is_broken && state.reconnected.is_none_or(|at| at.elapsed() >= MOMENT)
+        let settled_at = *self.settled_at.lock().unwrap_or_else(PoisonError::into_inner);
+        settled_at.is_some_and(|at| at <= Instant::now())
     }
 
     /// Ends the session, and so releases its locks.
@@ -144,7 +144,8 @@ struct Task {
     pool: PgPool,
     name: String,
     heard: watch::Sender<()>,
-    state: Arc<StdMutex<State>>,
+    /// When the locks of other workers are meaningful. `None` while it is not connected.
+    settled_at: Arc<StdMutex<Option<Instant>>>,
     listens: bool,
     locks: BTreeMap<Lock, Option<oneshot::Sender<()>>>,
 }
@@ -153,6 +154,7 @@ struct Task {
 struct Connected {
     listener: PgListener,
     pool: PgPool,
+    server_is_new: bool,
 }
 
 impl Drop for Connected {
@@ -179,8 +181,8 @@ impl Task {
                     },
                     new = self.connect() => match new {
                         Ok(new) => {
+                            self.is_connected(!is_first || new.server_is_new);
                             connected = Some(new);
-                            self.is_connected(is_first);
                             is_first = false;
                         }
                         Err(_) => sleep(PAUSE).await,
@@ -212,7 +214,7 @@ impl Task {
             };
             if !alive {
                 connected = None;
-                self.is_broken();
+                self.settles(None);
             }
         }
     }
@@ -263,8 +265,8 @@ impl Task {
             .acquire_timeout(PATIENCE)
             .connect_lazy_with((*self.pool.connect_options()).clone());
         let connect = async {
-            let mut connected =
-                Connected { listener: PgListener::connect_with(&pool).await?, pool };
+            let listener = PgListener::connect_with(&pool).await?;
+            let mut connected = Connected { listener, pool, server_is_new: false };
             connected.listener.eager_reconnect(false);
             connected.listener.ignore_pool_close_event(true);
             sqlx::query(KEEPALIVE).execute(&mut connected.listener).await?;
@@ -274,14 +276,18 @@ impl Task {
                     return Err(sqlx::Error::WorkerCrashed);
                 }
             }
+            // Some services that speak the protocol cannot say.
+            let is_new = sqlx::query(IS_NEW).fetch_one(&mut connected.listener).await;
+            connected.server_is_new = is_new.and_then(|row| row.try_get(0)).unwrap_or(false);
             Ok(connected)
         };
         timeout(PATIENCE, connect).await.map_err(|_| sqlx::Error::PoolTimedOut)?
     }
 
-    fn is_connected(&mut self, is_first: bool) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) =
-            State { reconnected: (!is_first).then(Instant::now), is_broken: false };
+    /// `others_reconnect` is whether other workers may have lost their sessions as well.
+    fn is_connected(&mut self, others_reconnect: bool) {
+        let wait = if others_reconnect { MOMENT } else { Duration::ZERO };
+        self.settles(Some(Instant::now() + wait));
         self.answer();
         // Changes made before it listened must be looked for.
         self.heard.send_replace(());
@@ -294,8 +300,8 @@ impl Task {
         }
     }
 
-    fn is_broken(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_broken = true;
+    fn settles(&self, at: Option<Instant>) {
+        *self.settled_at.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 }
 

@@ -139,13 +139,13 @@ impl PostgresStore {
         self.database.close().await;
     }
 
-    /// Takes over from dead workers.
+    /// Takes over from dead workers, and lists this one again if it was taken for dead.
     async fn take_over(&self, worker: WorkerId) -> Result<u64, QueueError> {
-        if !self.session.is_settled() {
-            return Ok(0);
+        let seen = in_time(PATIENCE, presence::look(&self.database, worker.0)).await?;
+        if !seen.is_listed {
+            in_time(PATIENCE, presence::list(&self.database, worker.0)).await?;
         }
-        let dead = in_time(PATIENCE, presence::dead(&self.database, worker.0)).await?;
-        if dead.is_empty() {
+        if seen.dead.is_empty() || !self.session.is_settled() {
             return Ok(0);
         }
         // A live worker takes its lock again within this time.
@@ -155,7 +155,7 @@ impl PostgresStore {
         }
         let count = in_time(PATIENCE, async {
             let mut work = self.database.begin("").await?;
-            let count = presence::take_over(&mut work, &dead).await?;
+            let count = presence::take_over(&mut work, &seen.dead).await?;
             work.commit_with(self.bell.others()).await?;
             Ok(count)
         });
@@ -220,15 +220,14 @@ impl QueueStore for PostgresStore {
 
     async fn register(&self) -> Result<Registration, QueueError> {
         let facts = in_time(PATIENCE, self.database.facts()).await?;
-        let id = in_time(PATIENCE, presence::add(&self.database)).await?;
+        let id = in_time(PATIENCE, presence::reserve(&self.database)).await?;
         let worker = WorkerId(id);
-        // After two billion workers, an id no longer fits into a lock's number. Then the leases
-        // decide.
+        // After two billion workers, an id no longer fits into a lock's number. Then the worker is
+        // not listed, and the leases decide.
         let Ok(number) = i32::try_from(id) else { return Ok(Registration::new(worker, ())) };
-        match self.session.lock((facts.class, number)).await {
-            Some(held) => Ok(Registration::new(worker, held)),
-            None => Err(QueueError::closed()),
-        }
+        let held = self.session.lock((facts.class, number)).await.ok_or_else(QueueError::closed)?;
+        in_time(PATIENCE, presence::list(&self.database, id)).await?;
+        Ok(Registration::new(worker, held))
     }
 
     async fn recover(&self, worker: WorkerId) -> Result<u64, QueueError> {
