@@ -68,16 +68,17 @@ impl GuardLayer {
         self
     }
 
-    /// Sets your own addresses besides that of the inbox, so that your agents do not answer each
-    /// other. Default: none.
+    /// Sets your own addresses, in addition to that of the inbox, so that your agents do not answer
+    /// each other. Default: none.
     #[must_use]
     pub fn own_addresses(mut self, addresses: impl IntoIterator<Item = Address>) -> Self {
         self.settings.own = addresses.into_iter().collect();
         self
     }
 
-    /// Sets the only senders whose mail runs a handler. A pattern is an address, a domain, or `*.`
-    /// and a domain. A mail without a readable sender does not match. Default: all senders.
+    /// Sets the allow-list: only mail from these senders runs a handler. A pattern is an address, a
+    /// domain, or `*.` and a domain. A mail without a single sender that can be parsed does not
+    /// match, and so is refused. Default: all senders.
     ///
     /// # Errors
     /// If a text is not an [`AddressPattern`].
@@ -89,7 +90,8 @@ impl GuardLayer {
         Ok(self)
     }
 
-    /// Sets senders whose mail runs no handler, even if they are on the allow-list. Default: none.
+    /// Sets the block-list: mail from these senders runs no handler, even if they are on the
+    /// allow-list. Default: none.
     ///
     /// # Errors
     /// As for [`allow`](Self::allow).

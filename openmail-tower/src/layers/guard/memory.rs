@@ -104,7 +104,7 @@ impl Windows<u64> {
 }
 
 impl Windows<String> {
-    /// Adds a note. Returns those that were there.
+    /// Adds a note. Returns the earlier notes within its window.
     fn note(&mut self, note: &CountNote, now: Instant) -> Vec<String> {
         let before = self.within(&note.key, now, note.window).map(|entry| entry.it.clone());
         let before = before.collect();

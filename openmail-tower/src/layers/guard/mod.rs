@@ -2,10 +2,10 @@
 //! which replies are sent.
 //!
 //! Most mail is not from a person. Each run for spam costs money, two agents answer each other
-//! until somebody stops them, and a text can talk an agent into things. A guard sees each
+//! until somebody stops them, and the text of a mail can make an agent do harm. A guard sees each
 //! `message.received` before its handler does, and takes one of these actions:
 //!
-//! | action | the handler | its reply | OpenMail is answered |
+//! | action | the handler | its reply | response to OpenMail |
 //! |---|---|---|---|
 //! | [pass](Action::Pass) | runs | is sent | as the handler's outcome says |
 //! | [mute](Action::Mute) | runs | is withheld | 200 |
@@ -44,12 +44,9 @@
 //! use tower::Layer;
 //!
 //! #[openmail_handler(event = "message.received")]
-//! async fn agent(mail: &MessageReceived, guarded: Guarded) {
-//!     if guarded.withholds_replies() {
-//!         return; // do not pay for an answer that nobody gets
-//!     }
-//!     println!("answering {}", mail.message.id);
-//! }
+//! async fn agent(mail: &MessageReceived, guarded: Guarded) { if guarded.withholds_replies() {
+//! return; // do not pay for an answer that is not sent } println!("answering {}",
+//! mail.message.id); }
 //!
 //! let guard = GuardLayer::default().block(["*.spam.example"])?;
 //! let router: EventRouter = EventRouter::new().handler(agent);

@@ -40,7 +40,7 @@ pub enum Rule {
     Sender,
     /// Too many mails were answered in this thread, for this sender, or in this inbox.
     ReplyRate,
-    /// Too many mails of this sender or this inbox were run.
+    /// There were too many runs for this sender or this inbox.
     RunRate,
     /// The sender has written nearly the same text repeatedly.
     Loop,

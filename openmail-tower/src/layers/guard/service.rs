@@ -27,7 +27,7 @@ use super::{
     waiting::LONGEST,
 };
 
-/// The maximum time for the store of the counts to answer.
+/// The maximum time for the count store to answer.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Decides for each mail whether its handler runs and whether its reply is sent. Created by
@@ -160,8 +160,8 @@ impl Settings {
         }
     }
 
-    /// Returns whether a mail comes from one of our own addresses: either one given to the guard,
-    /// or the mail's only recipient, which is the inbox.
+    /// Returns whether the sender is one of the user's own addresses: one given to the guard, or
+    /// the mail's only recipient, which is the inbox.
     fn is_own(&self, mail: &MessageReceived, sender: Option<&Address>) -> bool {
         let Some(sender) = sender else { return false };
         let recipients = addresses(mail.message.to.iter().map(String::as_str));
@@ -188,9 +188,9 @@ impl Settings {
         event: VerifiedEvent,
         later: Option<Duration>,
     ) -> Result<Outcome, HandlerError> {
-        // Without a queue, a mail that is put off is answered 503, and OpenMail gives up after 7.5
-        // minutes. A rate usually lasts longer, so the mail would be lost anyway. A pause may end
-        // sooner.
+        // Without a queue, a mail that is put off is answered with 503, and OpenMail gives up after
+        // 7.5 minutes. A rate usually lasts longer, so the mail would be lost anyway. A pause may
+        // end sooner.
         let is_delivery = event.arrival().is_some();
         if is_delivery && fired.action == Action::PutOff && fired.rule != Rule::Pause {
             fired.action = Action::Refuse;
@@ -229,7 +229,7 @@ impl Settings {
         else {
             return Ok(self.memory.count_now(request));
         };
-        let late = || BoxError::from("the guard's counts did not answer in time");
+        let late = || BoxError::from("the guard's count store did not answer within 5 s");
         within(COUNT_TIMEOUT, counts.count(request), late).await
     }
 

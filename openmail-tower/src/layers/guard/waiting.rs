@@ -14,8 +14,8 @@ use crate::seam::CountLimit;
 pub(super) const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// The minimum delay after which a mail that was put off by a pause is checked again.
 const PAUSED_FOR: Duration = Duration::from_secs(10);
-/// The number of mails that are checked again within that delay. If more mails wait, each waits
-/// longer.
+/// The number of mails put off within that delay at which it has doubled: the more mails are put
+/// off, the longer each waits.
 const PAUSED: f64 = 500.0;
 /// The maximum delay during a pause, and so the time after its end within which all mails run.
 const PAUSED_LONGEST: Duration = Duration::from_secs(5 * 60);
@@ -24,9 +24,9 @@ const FEW: usize = 1024;
 
 /// The number of mails that wait for each rate or pause, as far as this process knows.
 ///
-/// As many mails as the rate allows come back when it has room. If there are more, as in a flood,
-/// the others come back at random times: checking all of them at the same moment would delay other
-/// mails.
+/// As many mails as the rate allows are checked again when it has room. If more wait, as in a
+/// flood, the others are checked at random times, since checking all of them at once would delay
+/// other mails.
 #[derive(Debug, Default)]
 pub(super) struct Waiting(Mutex<Keys>);
 
@@ -39,8 +39,8 @@ struct Keys {
 }
 
 impl Waiting {
-    /// Returns the delay after which to check a mail again if a limit has no room for it before
-    /// `free_in`.
+    /// Returns the delay after which to check a mail again, given that a limit has room for it
+    /// after `free_in` at the earliest.
     pub(super) fn delay(&self, limit: &CountLimit, free_in: Duration) -> Duration {
         let longest = limit.window.min(LONGEST);
         let place = self.place(&limit.key, longest, Instant::now());
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn postponed_events_return_a_few_at_a_time() {
+    async fn mails_that_were_put_off_are_checked_a_few_at_a_time() {
         let waiting = Waiting::default();
         let limit = limit("a", 30);
         let free_in = LONGEST - Duration::from_secs(60);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn mails_of_a_pause_are_checked_more_seldom_the_more_there_are() {
+    async fn the_more_mails_are_paused_the_less_often_each_is_checked() {
         const LANES: u32 = 10_000;
         let waiting = Waiting::default();
         assert!(waiting.paused() < PAUSED_FOR * 2, "one mail is checked soon");

@@ -63,7 +63,7 @@ pub(super) async fn claim(database: &Database, request: ClaimRequest) -> sqlx::R
     Ok(Claims { entries, next_due: ahead.next_due, limited, suspects })
 }
 
-/// Returns the leases of the worker that it does not hold.
+/// Returns the leases that the store has given to the worker without its knowledge.
 pub(super) async fn unheld(
     database: &Database,
     request: &ClaimRequest,
@@ -126,7 +126,7 @@ macro_rules! candidates {
     };
 }
 
-/// Chooses the entries to claim. Also returns whether other due entries do not fit.
+/// Chooses the entries to claim. Also returns whether other due entries were left out.
 async fn choose(
     connection: &mut PgConnection,
     request: &ClaimRequest,

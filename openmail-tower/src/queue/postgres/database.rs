@@ -28,7 +28,7 @@ use super::insert::held;
 /// Maximum time of a single wait for the database, by a worker or a delivery. After a failover, the
 /// old primary may leave its connections open and silent.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
-/// Maximum time for work that nobody waits for.
+/// Maximum time for work that neither a worker's runs nor a delivery waits for.
 pub(super) const LONG: Duration = Duration::from_secs(30);
 
 /// Maximum number of idle connections kept outside the pool. The pool tests each connection that is

@@ -2,10 +2,10 @@
 //!
 //! Whether an entry is ready or blocked depends on the other entries of its lane, and two
 //! concurrent transactions do not see each other's changes. So every transaction that adds to a
-//! lane, or frees one, holds the lane's lock until it is committed. There is a fixed number of
-//! locks, selected by the hash of the lane, so that the server never has many of them. They are
-//! taken in order, so that no two transactions wait for each other. As a last resort, a unique
-//! index allows only one ready entry in each lane.
+//! lane, or frees one, holds the lane's lock until it is committed. There are 1,024 locks, selected
+//! by the hash of the lane, so that the server never holds too many. They are taken in order, so
+//! that no two transactions wait for each other. As a last resort, a unique index allows only one
+//! ready entry in each lane.
 
 use std::fmt::Write;
 
@@ -45,7 +45,7 @@ fn stripe(name: &str) -> i64 {
 }
 
 /// Makes the next entry of each of these lanes ready, unless the lane has a ready or running one.
-/// The lanes must be locked. Returns how many lanes were free.
+/// The lanes must be locked. Returns the number of entries made ready.
 pub(super) async fn promote(connection: &mut PgConnection, lanes: &[&str]) -> sqlx::Result<u64> {
     if lanes.is_empty() {
         return Ok(0);

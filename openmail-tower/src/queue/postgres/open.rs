@@ -17,7 +17,7 @@ use super::database::{Database, failed, quoted};
 /// One script for each version, starting with 1. Released ones never change.
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("counts.sql")];
 
-/// "openmail" in ASCII: the key of the migration locks.
+/// The key of the migration lock, "openmail" in ASCII. The keys of the lanes' locks follow it.
 pub(super) const LOCKS: i64 = 0x6f70_656e_6d61_696c;
 
 pub(super) async fn connect(

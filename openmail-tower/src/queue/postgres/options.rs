@@ -25,8 +25,8 @@ impl PostgresOptions {
         Self { schema: None, migrate: true, size: 8 }
     }
 
-    /// Sets the schema of the tables, which must exist. Default: the first schema of the
-    /// connection's search path.
+    /// Sets the schema that the tables are in. It must already exist. Default: the first schema of
+    /// the connection's search path.
     pub fn schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = Some(schema.into());
         self
@@ -52,14 +52,15 @@ impl PostgresOptions {
         self
     }
 
-    /// Connects to a database, as in `postgres://user@host/database`. For the other parts of the
-    /// URL, see
+    /// Connects to the database at a URL such as `postgres://user@host/database`. For the other
+    /// parts of the URL, see
     /// [`PgConnectOptions`](https://docs.rs/sqlx/latest/sqlx/postgres/struct.PgConnectOptions.html).
     /// TLS needs the feature `queue-postgres-tls`.
     ///
     /// # Errors
-    /// If the database cannot be reached, its tables belong to a newer version of this crate, the
-    /// URL is not for PostgreSQL, or a pooler in transaction mode is in between.
+    /// If the URL is not for PostgreSQL, the database cannot be reached, a pooler in transaction
+    /// mode is in front of it, its tables belong to a newer version of this crate, or tables are
+    /// missing and the role may not create any.
     ///
     /// # Panics
     /// Outside of a tokio runtime.

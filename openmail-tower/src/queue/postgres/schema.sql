@@ -27,7 +27,8 @@ CREATE TABLE openmail_events (
   -- 1: on hold, or claimed at the end of its hold; 2: leased, and released meanwhile, so it cannot be
   -- put on hold by this run
   held BIGINT NOT NULL DEFAULT 0,
-  -- when it may be claimed: its next run, or the end of its lease; in Unix milliseconds, as are all
+  -- when it may be claimed: its next run, or the end of its lease; in Unix milliseconds, as are all times
+  -- here unless they say otherwise
   due_at BIGINT NOT NULL,
   queued_at BIGINT NOT NULL,
   -- when it was done or buried

@@ -45,9 +45,9 @@ const IS_NEW: &str = "SELECT pg_postmaster_start_time() > clock_timestamp() - in
 /// The channel on which changes are announced.
 pub(super) const CHANNEL: &str = "openmail_events";
 
-/// A dedicated connection on its own task, shared by all workers of a store. It is made once
-/// somebody listens or a worker registers. If it breaks, a new one is made, and the locks are taken
-/// again before anything else.
+/// A dedicated connection on its own task, shared by all workers of a store. It is opened once
+/// there is a listener or a registered worker. If it breaks, a new one is opened, and the locks are
+/// taken again before anything else.
 ///
 /// Clones share the task, which ends with the last of them.
 #[derive(Debug, Clone)]
@@ -289,11 +289,11 @@ impl Task {
         let wait = if others_reconnect { MOMENT } else { Duration::ZERO };
         self.settles(Some(Instant::now() + wait));
         self.answer();
-        // Changes made before it listened must be looked for.
+        // Changes made before it listened may have been missed, so workers must look.
         self.heard.send_replace(());
     }
 
-    /// All locks are held: answers those who wait for theirs.
+    /// Notifies the callers that wait for a lock; all locks are held by now.
     fn answer(&mut self) {
         for done in self.locks.values_mut().filter_map(Option::take) {
             let _ = done.send(());

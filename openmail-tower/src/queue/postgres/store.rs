@@ -33,7 +33,7 @@ use super::{
     settle::{Settler, give_back},
 };
 
-/// The number of dead letters changed in one transaction.
+/// The number of dead letters requeued, or held entries released, in one transaction.
 const PAGE: i64 = 500;
 /// The time within which a worker whose session broke reconnects.
 const GRACE: Duration = Duration::from_millis(500);
@@ -44,8 +44,8 @@ const GRACE: Duration = Duration::from_millis(500);
 /// server's default, and transactions set the isolation level that they need. Workers claim with
 /// `SKIP LOCKED` and are woken by `NOTIFY`. Each worker holds an advisory lock: when its process
 /// dies, another worker takes over its entries at once. Locks and notifications need a session, so
-/// a pooler in between must be in session mode. The store uses at most 8 connections by default,
-/// and one more for its session. All times are those of the database.
+/// a connection pooler in front of the database must be in session mode. The store uses at most 8
+/// connections by default, and one more for its session. All times are those of the database.
 ///
 /// Only the store's own tables are used: `openmail_events`, `openmail_counts`, `openmail_workers`
 /// and `openmail_migrations`, in the first schema of the connection's search path or in the
@@ -80,8 +80,8 @@ impl Bell {
 }
 
 impl PostgresStore {
-    /// Connects to a database, as in `postgres://user@host/database`, and creates the tables if
-    /// they are missing.
+    /// Connects to the database at a URL such as `postgres://user@host/database`, and creates the
+    /// tables if they are missing.
     ///
     /// # Errors
     /// As for [`PostgresOptions::connect`].
@@ -130,8 +130,8 @@ impl PostgresStore {
         open::migrate(&self.database).await
     }
 
-    /// Finishes pending writes, and disconnects. The store and its clones refuse everything
-    /// afterwards.
+    /// Finishes pending writes, and disconnects. Afterwards, every operation of the store and its
+    /// clones fails.
     pub async fn close(&self) {
         self.inserter.close().await;
         self.settler.close().await;
