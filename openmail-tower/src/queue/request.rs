@@ -195,6 +195,12 @@ impl Choice<'_> {
         })
     }
 
+    /// Returns the total weight of the entries that were taken, in bytes.
+    #[cfg(feature = "queue-postgres")]
+    pub(super) fn weight(&self) -> u64 {
+        self.weight
+    }
+
     /// Returns whether an entry was offered that does not fit.
     pub fn is_limited(&self) -> bool {
         self.limited

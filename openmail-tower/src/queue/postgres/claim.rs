@@ -6,6 +6,7 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use crate::queue::{
     entry::EntryId,
+    error::QueueError,
     lease::{Claimed, Claims, Lease},
     request::ClaimRequest,
     sql::{
@@ -15,52 +16,73 @@ use crate::queue::{
 };
 
 use super::{
-    database::Database,
+    database::{Database, PATIENCE, in_time, patience},
     lanes::{self, lock, promote},
 };
 
 /// The number of candidates examined in one statement.
 const PAGE: usize = 256;
 
-pub(super) async fn claim(database: &Database, request: ClaimRequest) -> sqlx::Result<Claims> {
-    let mut work = database.begin("").await?;
-    let mut ahead = look_ahead(&mut work, &request).await?;
-    if ahead.aside {
+pub(super) async fn claim(
+    database: &Database,
+    request: ClaimRequest,
+) -> Result<Claims, QueueError> {
+    let (mut work, ahead, chosen) = in_time(PATIENCE, async {
+        let mut work = database.begin("").await?;
+        let mut ahead = look_ahead(&mut work, &request).await?;
+        if ahead.aside {
+            work.commit().await?;
+            back_into_lanes(database).await?;
+            work = database.begin("").await?;
+            ahead = look_ahead(&mut work, &request).await?;
+        }
+        let chosen = choose(&mut work, &request).await?;
+        Ok((work, ahead, chosen))
+    })
+    .await?;
+    let entries = in_time(patience(chosen.bytes), async {
+        let entries = lease(&mut work, &request, chosen.ids).await?;
         work.commit().await?;
-        back_into_lanes(database).await?;
-        work = database.begin("").await?;
-        ahead = look_ahead(&mut work, &request).await?;
-    }
-    let (ids, limited) = choose(&mut work, &request).await?;
-    let mut entries = Vec::new();
-    if !ids.is_empty() {
-        // Rows that another worker has chosen in the meantime, or locked, are left to that worker.
-        let rows = sqlx::query(concat!(
-            "WITH due AS (
-               SELECT id FROM openmail_events
-               WHERE id = ANY($3) AND state || '' = 'ready'
-                 AND due_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint
-               ORDER BY id FOR UPDATE SKIP LOCKED)
-             UPDATE openmail_events AS event
-             SET leased = 1, worker = $1, token = token + 1,
-               attempts = attempts + (leased = 0)::int, losses = least(losses + leased, 3),
-               due_at = (extract(epoch FROM statement_timestamp()) * 1000)::bigint + $2
-             FROM due WHERE event.id = due.id
-             RETURNING ",
-            claimed_columns!("event."),
-            ", (extract(epoch FROM statement_timestamp()) * 1000)::bigint"
-        ))
-        .bind(request.worker.0)
-        .bind(millis(request.lease))
-        .bind(ids)
-        .fetch_all(&mut *work)
-        .await?;
-        entries = rows.iter().map(claimed).collect::<sqlx::Result<Vec<Claimed>>>()?;
-        entries.sort_by_key(|entry| entry.lease.id);
-    }
-    work.commit().await?;
+        Ok(entries)
+    })
+    .await?;
     let suspects = ahead.suspects && !request.suspects;
-    Ok(Claims { entries, next_due: ahead.next_due, limited, suspects })
+    Ok(Claims { entries, next_due: ahead.next_due, limited: chosen.limited, suspects })
+}
+
+/// Leases the chosen entries, and reads them. Rows that another worker has chosen in the meantime,
+/// or locked, are left to that worker.
+async fn lease(
+    connection: &mut PgConnection,
+    request: &ClaimRequest,
+    ids: Vec<i64>,
+) -> sqlx::Result<Vec<Claimed>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query(concat!(
+        "WITH due AS (
+           SELECT id FROM openmail_events
+           WHERE id = ANY($3) AND state || '' = 'ready'
+             AND due_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint
+           ORDER BY id FOR UPDATE SKIP LOCKED)
+         UPDATE openmail_events AS event
+         SET leased = 1, worker = $1, token = token + 1,
+           attempts = attempts + (leased = 0)::int, losses = least(losses + leased, 3),
+           due_at = (extract(epoch FROM statement_timestamp()) * 1000)::bigint + $2
+         FROM due WHERE event.id = due.id
+         RETURNING ",
+        claimed_columns!("event."),
+        ", (extract(epoch FROM statement_timestamp()) * 1000)::bigint"
+    ))
+    .bind(request.worker.0)
+    .bind(millis(request.lease))
+    .bind(ids)
+    .fetch_all(connection)
+    .await?;
+    let mut entries = rows.iter().map(claimed).collect::<sqlx::Result<Vec<Claimed>>>()?;
+    entries.sort_by_key(|entry| entry.lease.id);
+    Ok(entries)
 }
 
 /// Returns the leases that the store has given to the worker without its knowledge.
@@ -126,11 +148,16 @@ macro_rules! candidates {
     };
 }
 
-/// Chooses the entries to claim. Also returns whether other due entries were left out.
-async fn choose(
-    connection: &mut PgConnection,
-    request: &ClaimRequest,
-) -> sqlx::Result<(Vec<i64>, bool)> {
+/// The entries to claim.
+struct Chosen {
+    ids: Vec<i64>,
+    /// Their size.
+    bytes: usize,
+    /// Whether other due entries were left out.
+    limited: bool,
+}
+
+async fn choose(connection: &mut PgConnection, request: &ClaimRequest) -> sqlx::Result<Chosen> {
     let held = numbers(&request.held);
     let mut choice = request.choice();
     let (mut due_at, mut id) = (i64::MIN, i64::MIN);
@@ -161,7 +188,8 @@ async fn choose(
         let has_more = !choice.is_full() && rows.len() == page;
         if !has_more || !request.thorough {
             let limited = choice.is_limited() || leaves_out || has_more;
-            return Ok((numbers(&choice.into_ids()), limited));
+            let bytes = usize::try_from(choice.weight()).unwrap_or(usize::MAX);
+            return Ok(Chosen { ids: numbers(&choice.into_ids()), bytes, limited });
         }
         (page, find) = (PAGE, candidates!(""));
     }

@@ -28,6 +28,8 @@ use super::insert::held;
 /// Maximum time of a single wait for the database, by a worker or a delivery. After a failover, the
 /// old primary may leave its connections open and silent.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+/// The rate, in bytes a second, at which the size of bodies adds to that time.
+const SLOWEST: usize = 4 << 20;
 /// Maximum time for work that neither a worker's runs nor a delivery waits for.
 pub(super) const LONG: Duration = Duration::from_secs(30);
 
@@ -259,6 +261,11 @@ fn is_stale(error: &sqlx::Error) -> bool {
         }),
         _ => false,
     }
+}
+
+/// Returns the maximum time of a wait for the database while bodies of this size are transferred.
+pub(super) fn patience(bytes: usize) -> Duration {
+    PATIENCE + Duration::from_secs_f64(bytes as f64 / SLOWEST as f64)
 }
 
 /// Runs an operation with a time limit, since a connection may be cut silently. The operation is

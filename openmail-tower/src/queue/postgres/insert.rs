@@ -12,7 +12,7 @@ use crate::queue::{
 };
 
 use super::{
-    database::{Database, PATIENCE, in_time},
+    database::{Database, in_time, patience},
     lanes::{lock, promote},
     store::Bell,
 };
@@ -28,7 +28,8 @@ impl Apply for Inserter {
     type Answer = bool;
 
     async fn apply(&mut self, entries: &[NewEntry]) -> Result<Vec<bool>, QueueError> {
-        in_time(PATIENCE, insert(&self.database, &self.bell, entries)).await
+        let size: usize = entries.iter().map(Self::size).sum();
+        in_time(patience(size), insert(&self.database, &self.bell, entries)).await
     }
 
     fn size(entry: &NewEntry) -> usize {

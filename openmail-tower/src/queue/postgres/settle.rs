@@ -13,7 +13,7 @@ use crate::queue::{
 };
 
 use super::{
-    database::{Database, PATIENCE, in_time},
+    database::{Database, in_time, patience},
     lanes::{lock, promote},
     store::Bell,
 };
@@ -29,11 +29,12 @@ impl Apply for Settler {
     type Answer = bool;
 
     async fn apply(&mut self, ended: &[(Lease, Settlement)]) -> Result<Vec<bool>, QueueError> {
+        let limit = patience(ended.iter().map(Self::size).sum());
         let settle = |reason| settle(&self.database, &self.bell, ended, reason);
-        match in_time(PATIENCE, settle(text::error)).await {
+        match in_time(limit, settle(text::error)).await {
             // A text that the database cannot hold must not keep the lease forever.
             Err(error) if error.kind() == QueueErrorKind::Refused && ended.len() == 1 => {
-                in_time(PATIENCE, settle(text::ascii_error)).await
+                in_time(limit, settle(text::ascii_error)).await
             }
             settled => settled,
         }

@@ -239,14 +239,14 @@ impl QueueStore for PostgresStore {
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Claims, QueueError> {
-        in_time(PATIENCE, async {
-            if request.after_failure {
+        if request.after_failure {
+            in_time(PATIENCE, async {
                 let leases = claim::unheld(&self.database, &request).await?;
-                give_back(&self.database, &self.bell, leases).await?;
-            }
-            claim::claim(&self.database, request).await
-        })
-        .await
+                give_back(&self.database, &self.bell, leases).await
+            })
+            .await?;
+        }
+        claim::claim(&self.database, request).await
     }
 
     async fn renew(&self, leases: &[Lease], lease: Duration) -> Result<Vec<EntryId>, QueueError> {
