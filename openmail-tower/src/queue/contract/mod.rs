@@ -11,8 +11,8 @@ mod replies;
 use super::store::QueueStore;
 use probe::Probe;
 
-/// Checks a store against the contract of [`QueueStore`]. The store must be empty and not used by
-/// anything else, and cannot be used afterwards.
+/// Checks a store against the contract of [`QueueStore`]. The store must be empty, and nothing else
+/// may use it during the check or afterwards: some entries are left behind.
 ///
 /// ```
 /// # #[cfg(feature = "queue-sqlite")]
