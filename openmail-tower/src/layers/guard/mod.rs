@@ -17,7 +17,6 @@
 //! up after 7.5 minutes, so only a [`Pause`](Rule::Pause) puts mail off; other rules refuse it
 //! instead.
 //!
-//!
 //! | rule | fires for | default |
 //! |---|---|---|
 //! | [`Verdict`](Rule::Verdict) | a verdict or category of spam or malicious | refuse |
@@ -44,9 +43,12 @@
 //! use tower::Layer;
 //!
 //! #[openmail_handler(event = "message.received")]
-//! async fn agent(mail: &MessageReceived, guarded: Guarded) { if guarded.withholds_replies() {
-//! return; // do not pay for an answer that is not sent } println!("answering {}",
-//! mail.message.id); }
+//! async fn agent(mail: &MessageReceived, guarded: Guarded) {
+//!     if guarded.withholds_replies() {
+//!         return; // do not pay for an answer that is not sent
+//!     }
+//!     println!("answering {}", mail.message.id);
+//! }
 //!
 //! let guard = GuardLayer::default().block(["*.spam.example"])?;
 //! let router: EventRouter = EventRouter::new().handler(agent);
