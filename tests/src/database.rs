@@ -1,8 +1,27 @@
 //! A temporary PostgreSQL database, and roles in it.
 
-use std::env;
+use std::{env, time::Duration};
 
-use sqlx::{AssertSqlSafe, Executor, PgPool};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
+use tokio::time::sleep;
+
+/// Waits until the server has been up for 10 s. Before that, a worker gives the others time to
+/// reconnect.
+///
+/// # Panics
+/// If there is no such server.
+pub async fn until_settled(url: &str) {
+    let mut session = PgConnection::connect(url).await.expect("a server");
+    let is_settled = "SELECT pg_postmaster_start_time() < clock_timestamp() - interval '10 s'";
+    while !sqlx::query_scalar::<_, bool>(is_settled)
+        .fetch_one(&mut session)
+        .await
+        .expect("an answer")
+    {
+        sleep(Duration::from_millis(100)).await;
+    }
+    session.close().await.expect("it is closed");
+}
 
 /// A database on the server that `OPENMAIL_TEST_POSTGRES` names.
 #[derive(Debug)]

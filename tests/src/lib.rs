@@ -24,7 +24,7 @@ mod store;
 mod wire;
 
 pub use body::{Polls, ScriptedBody, Step};
-pub use database::{PostgresDatabase, PostgresRole};
+pub use database::{PostgresDatabase, PostgresRole, until_settled};
 pub use discard::{Discard, Discarding};
 pub use event::{EVENTS, event, mail, mail_to};
 pub use fake_api::FakeApi;

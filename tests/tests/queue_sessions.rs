@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use openmail_tests::{PostgresDatabase, PostgresServer, mail};
+use openmail_tests::{PostgresDatabase, PostgresServer, mail, until_settled};
 use openmail_tower::queue::{ClaimRequest, Enqueue, PostgresStore, QueueStore, WorkerId};
 use sqlx::{Connection, PgConnection};
 use tokio::time::{sleep, timeout};
@@ -187,6 +187,7 @@ async fn new_process_gives_the_others_time_after_a_restart_or_a_failover() {
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
 async fn new_process_recovers_at_once_if_the_server_has_been_up() {
     let database = PostgresDatabase::new("").await;
+    until_settled(database.url()).await;
     strand(database.url(), "evt_1").await;
     let after = recovered_after(database.url()).await;
     println!("recovered after {after:?}");

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use openmail_tests::{PostgresSchema, Receiver, mail};
+use openmail_tests::{PostgresSchema, Receiver, mail, until_settled};
 use openmail_tower::queue::{Enqueue, PostgresStore, QueueStore, SqliteStore};
 use tempfile::TempDir;
 use tokio::time::sleep;
@@ -117,6 +117,7 @@ async fn sqlite_leaves_a_stopped_worker_its_lease() {
 
 async fn postgres() -> (PostgresSchema, PostgresStore, Workers) {
     let schema = PostgresSchema::new().await;
+    until_settled(schema.url()).await;
     let store = PostgresStore::connect(schema.url()).await.unwrap();
     let workers = Workers::on(schema.url(), tempfile::tempdir().unwrap());
     (schema, store, workers)

@@ -1,6 +1,7 @@
 //! Transactions, and the connections they run on.
 
 use std::{
+    borrow::Cow,
     fmt,
     ops::{Deref, DerefMut},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -22,8 +23,6 @@ use crate::{
     },
     seam::within,
 };
-
-use super::insert::held;
 
 /// Maximum time of a single wait for the database, by a worker or a delivery. After a failover, the
 /// old primary may leave its connections open and silent.
@@ -67,13 +66,18 @@ pub(super) struct Facts {
     /// The oid of the workers' table, which is the first number of their advisory locks.
     pub(super) class: i32,
     /// Whether the database's encoding holds every character.
-    pub(super) holds_unicode: bool,
+    holds_unicode: bool,
 }
 
 impl Facts {
+    /// Replaces a text that the database's encoding cannot hold.
+    pub(super) fn held(self, text: &str) -> Cow<'_, str> {
+        if self.holds_unicode || text.is_ascii() { text.into() } else { text::hashed(text).into() }
+    }
+
     /// Returns an id or a name as a column of this database holds it.
     pub(super) fn column(self, text: &str) -> String {
-        held(&text::column(text), self.holds_unicode).into_owned()
+        self.held(&text::column(text)).into_owned()
     }
 }
 

@@ -8,7 +8,6 @@ use crate::queue::{
     entry::NewEntry,
     error::QueueError,
     sql::{batch::Apply, many},
-    text,
 };
 
 use super::{
@@ -65,9 +64,9 @@ macro_rules! insert {
 }
 
 async fn insert(database: &Database, bell: &Bell, entries: &[NewEntry]) -> sqlx::Result<Vec<bool>> {
-    let holds_unicode = database.facts().await?.holds_unicode;
+    let facts = database.facts().await?;
     let texts = |column: fn(&NewEntry) -> Option<&str>| {
-        let text = |entry| column(entry).map(|text| held(text, holds_unicode));
+        let text = |entry| column(entry).map(|text| facts.held(text));
         entries.iter().map(text).collect()
     };
     let keys: Vec<Option<Cow<'_, str>>> = texts(|entry| entry.key.as_deref());
@@ -115,9 +114,4 @@ async fn insert(database: &Database, bell: &Bell, entries: &[NewEntry]) -> sqlx:
     let mut inserted: HashSet<&str> = inserted.iter().flatten().map(String::as_str).collect();
     // If a key appears twice, the first entry is the new one.
     Ok(keys.iter().map(|key| key.as_deref().is_none_or(|key| inserted.remove(key))).collect())
-}
-
-/// Replaces what the database's encoding cannot hold.
-pub(super) fn held(text: &str, holds_unicode: bool) -> Cow<'_, str> {
-    if holds_unicode || text.is_ascii() { text.into() } else { text::hashed(text).into() }
 }

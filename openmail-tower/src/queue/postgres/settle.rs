@@ -149,7 +149,8 @@ async fn end(
            put_off_at = CASE WHEN name IN ('put_off', 'hold') THEN coalesce(put_off_at, ms)
              ELSE put_off_at END,
            held = CASE name WHEN 'hold' THEN (held <> 2)::int WHEN 'back' THEN held % 2 ELSE 0 END,
-           due_at = ms + CASE WHEN name = 'hold' AND held = 2 THEN 0 ELSE coalesce(ended.after, 0) END,
+           due_at = ms
+             + CASE WHEN name = 'hold' AND held = 2 THEN 0 ELSE coalesce(ended.after, 0) END,
            last_error = coalesce(ended.error, last_error),
            ended_at = CASE WHEN ended.after IS NULL THEN ms END,
            report_at = CASE WHEN ended.state = 'dead' THEN ms END,

@@ -43,8 +43,9 @@ const GRACE: Duration = Duration::from_millis(500);
 /// Concurrent changes of one process share a commit. `synchronous_commit` is on regardless of the
 /// server's default, and transactions set the isolation level that they need. Workers claim with
 /// `SKIP LOCKED` and are woken by `NOTIFY`. Each worker holds an advisory lock: when its process
-/// dies, another worker takes over its entries at once. Locks and notifications need a session, so
-/// a connection pooler in front of the database must be in session mode. The store uses at most 8
+/// dies, another worker takes over its entries at once. (After a restart or a failover of the
+/// server, workers first have 5 s to reconnect.) Locks and notifications need a session, so a
+/// connection pooler in front of the database must be in session mode. The store uses at most 8
 /// connections by default, and one more for its session. All times are those of the database.
 ///
 /// Only the store's own tables are used: `openmail_events`, `openmail_counts`, `openmail_workers`

@@ -99,7 +99,8 @@ async fn put_back(
            put_off_at = CASE WHEN name IN ('put_off', 'hold') THEN coalesce(put_off_at, ?2)
              ELSE put_off_at END,
            held = CASE name WHEN 'hold' THEN held <> 2 WHEN 'back' THEN held % 2 ELSE 0 END,
-           due_at = ?2 + iif(name = 'hold' AND held = 2, 0, coalesce(after, 0)), last_error = coalesce(error, last_error),
+           due_at = ?2 + iif(name = 'hold' AND held = 2, 0, coalesce(after, 0)),
+           last_error = coalesce(error, last_error),
            ended_at = iif(after IS NULL, ?2, NULL),
            report_at = iif(ended.state = 'dead', ?2, NULL)
          FROM (SELECT value ->> 0 AS id, value ->> 1 AS token, value ->> 2 AS name,
