@@ -40,11 +40,13 @@ fn start(database: &str, api: &FakeApi, rest: &[&str]) -> Receiver {
 async fn misbehaving() -> FakeApi {
     let api = FakeApi::start(env!("CARGO_BIN_EXE_fake_api"));
     let good = || Fault { times: Some(7), ..Fault::default() };
+    // Each takes a second, for which its thread waits.
     let busy = || Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "0").times(1);
-    let round = || {
-        [good(), Fault::lost_answer().times(2), good(), Fault::refusal(500, "x").times(1), busy()]
+    let round = |number| {
+        let last = if number % 5 == 0 { busy() } else { good() };
+        [good(), Fault::lost_answer().times(2), good(), Fault::refusal(500, "x").times(1), last]
     };
-    api.faults((0..200).flat_map(|_| round())).await;
+    api.faults((0..200).flat_map(round)).await;
     api
 }
 
