@@ -340,6 +340,29 @@ async fn hanging_keyring_is_answered_503() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn body_whose_keys_are_looked_up_can_be_evicted() {
+    let of = |inbox, bytes| {
+        let text = "a".repeat(bytes);
+        format!(
+            r#"{{"event":"message.received","inbox_id":"{inbox}","message":{{"id":"m",
+                "from":"a@b.c","body_text":"{text}"}}}}"#
+        )
+    };
+    let (recorder, _) = inner();
+    let layer = VerifyLayer::with_keyring(Database(Scope::Body)).clock(clock(0));
+    let service = layer.body_limit(400_000).body_budget(1 << 20).layer(recorder);
+    let begun = tokio::time::Instant::now();
+    let hangs = service.clone().oneshot(post("/webhooks", "whsec_a", of("hangs", 300_000)));
+    let hangs = tokio::spawn(hangs);
+    tokio::task::yield_now().await;
+    let good = service.oneshot(post("/webhooks", "whsec_a", of("C", 390_000))).await.unwrap();
+    assert_eq!((good.status(), begun.elapsed().as_secs()), (StatusCode::OK, 0));
+    let evicted = hangs.await.unwrap().unwrap();
+    assert_eq!(evicted.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(begun.elapsed().as_secs(), 0);
+}
+
 #[tokio::test]
 async fn event_must_carry_the_inbox_of_its_keys() {
     let refused = (StatusCode::UNAUTHORIZED, "inbox_mismatch".to_owned());

@@ -84,11 +84,24 @@ async fn deliver(address: SocketAddr, json: &[u8], limit: Duration) -> String {
     timeout(limit, raw(address, &[&head, json])).await.unwrap_or_else(|_| "too late".to_owned())
 }
 
+/// A mail whose attachments have no text. It consists of many small parts.
+fn mail_with_photos(number: usize) -> Vec<u8> {
+    let photo = r#"{"filename":"photo.jpg","contentType":"image/jpeg","sizeBytes":48213,
+        "url":"https://api.openmail.sh/v1/attachments/msg_1/photo.jpg"}"#;
+    let photos = vec![photo; number].join(",");
+    let mail = format!(
+        r#"{{"event":"message.received","event_id":"evt_1","inbox_id":"inb_1","message":{{
+            "id":"msg_1","from":"ada@example.com","attachments":[{photos}]}}}}"#
+    );
+    mail.into_bytes()
+}
+
 async fn good_mail_gets_through(attack: Attack) {
     rlimit::increase_nofile_limit(8192).unwrap();
     let server = Process::start_with(SERVER, &["prompt"]);
     let address = server.address();
     let small = mail_of(64 << 10);
+    let photos = mail_with_photos(40);
     let large = mail_of(5_000_000);
     assert_eq!(deliver(address, &large, PROMPT).await, "HTTP/1.1 200 OK");
     let before = server.memory();
@@ -99,7 +112,8 @@ async fn good_mail_gets_through(attack: Attack) {
     let mut large_taken = false;
     while begun.elapsed() < Duration::from_secs(4) || taken.len() < 100 {
         let start = Instant::now();
-        taken.push(deliver(address, &small, PROMPT).await == "HTTP/1.1 200 OK");
+        let mail = if taken.len() % 2 == 0 { &small } else { &photos };
+        taken.push(deliver(address, mail, PROMPT).await == "HTTP/1.1 200 OK");
         slowest = slowest.max(start.elapsed());
         if !large_taken && taken.len() % 20 == 0 && attempts < ATTEMPTS {
             attempts += 1;

@@ -79,6 +79,10 @@ pin_project! {
     }
 }
 
+/// An event that takes up to this many bytes, with its body, may wait for room and evict others,
+/// whatever it consists of. It may be a mail with very many attachments.
+const MODEST: usize = 1 << 20;
+
 /// A verified body that has not been parsed yet.
 struct Event {
     body: Bytes,
@@ -178,10 +182,18 @@ where
                     this.body.set(None);
                     Ok(State::Rejected { rejection: rejection.take() })
                 }
+                StateProj::Keys { then: Some(Then::Verify(_, share)), .. }
+                    if share.is_evicted() =>
+                {
+                    Err(RejectionKind::Overloaded.into())
+                }
                 StateProj::Keys { keys, timer, asked, then } => {
                     let keys = match keys.poll(cx) {
                         Poll::Ready(keys) => keys,
                         Poll::Pending => {
+                            if let Some(Then::Verify(_, share)) = then {
+                                share.park(cx);
+                            }
                             ready!(timer.poll(cx, || sleep(this.settings.keys_timeout)));
                             Err(keys_late())
                         }
@@ -303,9 +315,9 @@ fn verify<F, L>(
     // The parsed event needs memory in addition to the body.
     let weight = weight(&body);
     let total = share.bytes().max(body.len()) + weight;
-    // An event of very many small parts must not evict others: anyone who holds the secret of one
-    // inbox can sign such an event.
-    let may_wait = weight <= body.len();
+    // A large event of very many small parts must not evict others: anyone who holds the secret of
+    // one inbox can sign such an event.
+    let may_wait = weight <= body.len() || total <= MODEST;
     let event = Some(Event { body, share, signer, total, may_wait });
     Ok(State::Room { event, timer: Timer::default() })
 }

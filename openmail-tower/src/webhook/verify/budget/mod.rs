@@ -178,7 +178,10 @@ impl Reservation {
             return true;
         }
         // A small event stays in the small part if nothing in the large one can be evicted.
-        if verified && target != self.which && !self.shared.with(target, |part| part.can_evict()) {
+        if verified
+            && target != self.which
+            && !self.shared.with(target, |part| part.can_make_room(need))
+        {
             let which = self.which;
             if self.shared.with(which, |part| part.take(more, verified)) {
                 self.hold(which, total);

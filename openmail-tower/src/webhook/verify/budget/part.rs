@@ -131,8 +131,10 @@ impl Part {
         self.evicted.contains_key(&age)
     }
 
-    pub(super) fn can_evict(&self) -> bool {
-        !self.parked.is_empty() || self.coming > 0
+    /// Returns whether evicting all bodies that may be evicted would make this much room.
+    pub(super) fn can_make_room(&self, bytes: usize) -> bool {
+        let parked: usize = self.parked.values().map(|parked| parked.bytes).sum();
+        self.free + self.coming + parked >= bytes
     }
 
     /// Returns whether a waiting body has its room now. If not, it is woken once it has.

@@ -147,6 +147,17 @@ fn small_event_stays_in_the_small_part_if_events_fill_the_large_one() {
 }
 
 #[test]
+fn small_event_stays_in_the_small_part_if_evictions_are_not_enough() {
+    let budget = Budget::new(SIZE);
+    let _events = verified(&budget, LARGE - 10);
+    let (_stalled, _) = parked(&budget, 10);
+    let mut small = budget.reservation(None);
+    assert!(small.try_grow(1000));
+    small.set_verified();
+    assert!(small.try_grow(2000));
+}
+
+#[test]
 fn small_event_evicts_from_the_large_part_before_using_the_small_one() {
     let budget = Budget::new(SIZE);
     let (flood, _) = parked(&budget, LARGE);
