@@ -93,6 +93,7 @@ async fn failure_is_logged_once_with_its_event() {
         let _listening = log.listen(Level::WARN);
         let response = webhook(layer(), events).oneshot(request()).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!log.text().contains("outcome=\"dropped\""), "{}", log.text());
         let told = log.lines(&[level, "event_id=evt_abc123", error]);
         assert_eq!(told.len(), 1, "{}", log.text());
         assert!(told[0].contains(&format!("outcome=\"{outcome}\"")), "{}", log.text());

@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     thread,
 };
 
@@ -139,17 +139,21 @@ impl<F: Future<Output = Result<Outcome, HandlerError>>> Future for Runner<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut result = {
-            let _entered = this.run.as_ref().map(Run::enter);
-            ready!(this.handler.poll(cx))
+        // If the handler panics, the run is dropped, and so ends, while the stack unwinds.
+        let mut run = this.run.take().expect("polled after completion");
+        let polled = {
+            let _entered = run.enter();
+            this.handler.poll(cx)
         };
-        if let Some(mut run) = this.run.take() {
-            match &mut result {
-                Ok(outcome) => run.end(outcome.label(), None, Next::Never),
-                Err(error) => {
-                    error.set_logged();
-                    run.end(error.kind().label(), Some(error), Next::Unknown);
-                }
+        let Poll::Ready(mut result) = polled else {
+            *this.run = Some(run);
+            return Poll::Pending;
+        };
+        match &mut result {
+            Ok(outcome) => run.end(outcome.label(), None, Next::Never),
+            Err(error) => {
+                error.set_logged();
+                run.end(error.kind().label(), Some(error), Next::Unknown);
             }
         }
         Poll::Ready(result)
