@@ -30,6 +30,10 @@ static ATTEMPT: HeaderName = HeaderName::from_static("x-openmail-attempt");
 static TIMESTAMP: HeaderName = HeaderName::from_static("x-timestamp");
 static SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
 
+/// Maximum length of an id in a header, in bytes. Servers reject requests whose headers are too
+/// large.
+const LONGEST_ID: usize = 255;
+
 /// Maximum number of frames that are read of a response's body. The body is not used, but its
 /// connection is reused only once the body was read.
 const FRAMES: usize = 16;
@@ -38,8 +42,8 @@ const READ_FOR: Duration = Duration::from_millis(200);
 
 /// Posts each event to a URL, to an agent that runs elsewhere, in any language.
 ///
-/// The body is the event's raw body, unchanged. `X-Event-Id` is the signed id, `X-OpenMail-Attempt`
-/// the attempt, from 1. With [`sign_with`](Self::sign_with), it also sends `X-Timestamp` and
+/// The body is the event's raw body, unchanged. `X-Event-Id` is the signed id, if it has at most 255
+/// bytes; `X-OpenMail-Attempt` is the attempt, from 1. With [`sign_with`](Self::sign_with), it also sends `X-Timestamp` and
 /// `X-Signature`, new for each attempt, so that the agent can verify events as if they came from
 /// OpenMail.
 ///
@@ -117,7 +121,8 @@ impl<C> Forward<C> {
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(&ATTEMPT, event.attempt().unwrap_or(1).into());
-        let id = event.event_id().map(|id| HeaderValue::from_bytes(id.as_str().as_bytes()));
+        let id = event.event_id().map(|id| id.as_str().as_bytes());
+        let id = id.filter(|id| id.len() <= LONGEST_ID).map(HeaderValue::from_bytes);
         // An id is opaque: one with control characters does not fit into a header.
         if let Some(Ok(id)) = id {
             headers.insert(&EVENT_ID, id);
