@@ -213,6 +213,9 @@ fn events(value: Expr, errors: &mut Vec<Error>) -> Result<Vec<LitStr>> {
     let mut events = Vec::new();
     for item in items(value, "events", errors) {
         match item {
+            Expr::Lit(ExprLit { lit: Lit::Str(name), .. }) if name.value().is_empty() => {
+                errors.push(Error::new(name.span(), "an event name cannot be empty"));
+            }
             Expr::Lit(ExprLit { lit: Lit::Str(name), .. }) => events.push(name),
             other => {
                 let text = "`event` must be a string literal or a list of string literals";
