@@ -183,7 +183,7 @@ where
     /// Begins everything that can begin now.
     fn begin(&mut self) {
         // Entries whose lease was lost in the meantime belong to another worker.
-        self.waiting.retain(|claimed| self.leases.until(&claimed.lease).is_some());
+        self.waiting.retain(|claimed| self.leases.holds(&claimed.lease));
         if self.is_ready {
             self.is_ready = false;
             match self.waiting.pop_front() {

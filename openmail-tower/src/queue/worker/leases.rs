@@ -120,6 +120,10 @@ impl Leases {
         self.get(lease).map(|hold| hold.until.subscribe())
     }
 
+    pub(super) fn holds(&self, lease: &Lease) -> bool {
+        self.get(lease).is_some()
+    }
+
     pub(super) fn running(&mut self, lease: &Lease, past: Run, task: AbortHandle) {
         self.by_task.insert(task.id(), (lease.clone(), past));
         if let Some(hold) = self.get_mut(lease) {
@@ -139,7 +143,7 @@ impl Leases {
     }
 
     pub(super) fn let_go(&mut self, lease: &Lease) {
-        if self.get(lease).is_some() {
+        if self.holds(lease) {
             self.by_id.remove(&lease.id);
         }
     }
