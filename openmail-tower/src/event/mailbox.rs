@@ -151,9 +151,7 @@ fn address_at_end(text: &str) -> Option<(&str, Address)> {
     let before = &text[..text.rfind('@')?];
     let start = if let Some(quoted) = before.strip_suffix('"') {
         let quotes = quoted.rmatch_indices('"');
-        let is_open =
-            |at: &usize| (before[..*at].bytes().rev().take_while(|b| *b == b'\\').count()) % 2 == 0;
-        quotes.map(|(at, _)| at).find(is_open)?
+        quotes.map(|(at, _)| at).find(|at| !is_escaped(before.as_bytes(), *at))?
     } else {
         let before_local = before.char_indices().rev().find(|(_, c)| !is_atom(*c));
         before_local.map_or(0, |(at, c)| at + c.len_utf8())
@@ -177,18 +175,23 @@ fn without_comments(mut text: &str) -> Option<(&str, Option<&str>)> {
         let bytes = text.as_bytes();
         let mut depth = 0_usize;
         let open = (0..bytes.len()).rev().find(|at| {
-            let escapes = bytes[..*at].iter().rev().take_while(|byte| **byte == b'\\').count();
-            match bytes[*at] {
-                b')' if escapes % 2 == 0 => depth += 1,
-                b'(' if escapes % 2 == 0 => depth = depth.saturating_sub(1),
-                _ => return false,
+            // Backslashes are counted only before parentheses: at every byte, a long run of them
+            // would take quadratic time.
+            if !matches!(bytes[*at], b'(' | b')') || is_escaped(bytes, *at) {
+                return false;
             }
+            depth = if bytes[*at] == b')' { depth + 1 } else { depth.saturating_sub(1) };
             depth == 0
         })?;
         comment = Some(&text[open + 1..text.len() - 1]);
         text = text[..open].trim_end();
     }
     Some((text, comment))
+}
+
+/// Returns whether an odd number of backslashes precedes a byte.
+fn is_escaped(text: &[u8], at: usize) -> bool {
+    text[..at].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
 /// Reads a display name; `None` if nothing is left of it.

@@ -218,6 +218,34 @@ fn sender_of_any_length_takes_the_same_time() {
 }
 
 #[test]
+fn list_takes_time_proportional_to_its_length() {
+    for (start, unit, end) in [
+        ("", "\\", ")"),
+        (":", "\\", ")"),
+        ("", "\\(", ")"),
+        ("", "()", ""),
+        ("", "\\\"", "\"@b.c"),
+        (":", "\"", "\"@b.c"),
+    ] {
+        let texts = [LONGEST_LIST / 32, LONGEST_LIST].map(|bytes| {
+            let room = bytes - start.len() - end.len();
+            [format!("{start}{}{end}", unit.repeat(room / unit.len()))]
+        });
+        let mut least = [Duration::MAX; 2];
+        for _ in 0..5 {
+            for (text, least) in texts.iter().zip(&mut least) {
+                let start = Instant::now();
+                assert!(Mailbox::all(text).len() <= 1);
+                *least = (*least).min(start.elapsed());
+            }
+        }
+        // Quadratic code would take 1,024 times as long for 32 times the text.
+        let [short, long] = least;
+        assert!(long < short * 200, "{start}{unit}{end}: {short:?}, then {long:?}");
+    }
+}
+
+#[test]
 fn names_are_decoded_and_shown_on_one_line() {
     for (text, expected) in [
         ("a@b.example", None),
