@@ -12,6 +12,8 @@ use super::address::{Address, canonical_domain};
 /// | `example.com` | every address of that domain, not of its subdomains |
 /// | `*.example.com` | every address of its subdomains, not of the domain itself |
 ///
+/// `*@example.com` is an error: write `example.com`.
+///
 /// Addresses are compared as [`Address`] compares them: only the address counts, never the display
 /// name; case is ignored and, with the feature `idn`, a Unicode domain equals its ASCII form.
 ///
@@ -51,12 +53,17 @@ impl FromStr for AddressPattern {
     type Err = InvalidPattern;
 
     fn from_str(text: &str) -> Result<Self, InvalidPattern> {
-        let domain = |text| canonical_domain(text).map(Into::into).ok_or(InvalidPattern(()));
+        let domain = |text| canonical_domain(text).map(Into::into).ok_or(InvalidPattern(None));
         let text = text.trim();
         Ok(Self(match text.strip_prefix("*.") {
             Some(parent) => Pattern::Subdomains(domain(parent)?),
             None if text.contains('@') => {
-                Pattern::Address(text.parse().map_err(|_| InvalidPattern(()))?)
+                let address: Address = text.parse().map_err(|_| InvalidPattern(None))?;
+                // It would match only a mailbox that is named `*`.
+                if address.local_part() == "*" {
+                    return Err(InvalidPattern(Some(address.domain().into())));
+                }
+                Pattern::Address(address)
             }
             None => Pattern::Domain(domain(text)?),
         }))
@@ -75,8 +82,21 @@ impl fmt::Display for AddressPattern {
 
 /// The error for a text that is not an [`AddressPattern`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not an address, a domain or `*.` followed by a domain")]
-pub struct InvalidPattern(());
+pub struct InvalidPattern(
+    /// The domain of a text of the form `*@domain`.
+    Option<Box<str>>,
+);
+
+impl fmt::Display for InvalidPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(domain) => {
+                write!(f, "`*@` does not match every address of a domain: write `{domain}`")
+            }
+            None => f.write_str("not an address, a domain or `*.` followed by a domain"),
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -109,12 +129,18 @@ mod tests {
                 assert!(!pattern.matches(&text.parse().unwrap()), "{pattern} {text}");
             }
         }
-        for text in
-            ["", "*", "*.", "*@b.example", "a.*.example", "*b.example", "a@", "a b", "@b.example"]
-        {
-            // An asterisk in a local part is an ordinary character.
-            let pattern = text.parse::<AddressPattern>();
-            assert!(pattern.is_err() || text == "*@b.example", "{text}");
+        for text in ["", "*", "*.", "a.*.example", "*b.example", "a@", "a b", "@b.example"] {
+            assert!(text.parse::<AddressPattern>().is_err(), "{text}");
+        }
+        // In a longer local part, an asterisk is an ordinary character.
+        assert!("a*@b.example".parse::<AddressPattern>().is_ok());
+    }
+
+    #[test]
+    fn asterisk_for_everyone_of_a_domain_is_refused_with_advice() {
+        for text in ["*@Spam.example", " *@spam.example. ", "\"*\"@spam.example"] {
+            let error = text.parse::<AddressPattern>().unwrap_err();
+            assert!(error.to_string().contains("write `spam.example`"), "{text}: {error}");
         }
     }
 }
