@@ -83,7 +83,7 @@ impl FromStr for Address {
 /// Returns the canonical form of a local part.
 fn canonical_local(text: &str) -> Option<String> {
     let Some(quoted) = text.strip_prefix('"') else {
-        return (!text.is_empty() && text.chars().all(is_atom)).then(|| text.to_lowercase());
+        return (!text.is_empty() && text.chars().all(is_atom)).then(|| lower_case(text));
     };
     let mut plain = String::new();
     let mut rest = quoted.strip_suffix('"')?.chars();
@@ -96,12 +96,27 @@ fn canonical_local(text: &str) -> Option<String> {
         if c.is_control() || is_invisible(c) {
             return None;
         }
-        plain.extend(c.to_lowercase());
+        plain.push(c);
     }
+    let plain = lower_case(&plain);
     if !plain.is_empty() && plain.chars().all(is_atom) {
         return Some(plain);
     }
     Some(format!("\"{}\"", plain.replace('\\', r"\\").replace('"', "\\\"")))
+}
+
+/// Returns a text in lower case, in which no other character becomes an ASCII letter: the lower case
+/// of U+212A KELVIN SIGN is `k`, and would make a look-alike equal to the address it imitates.
+fn lower_case(text: &str) -> String {
+    let mut lower = String::with_capacity(text.len());
+    for c in text.chars() {
+        if !c.is_ascii() && c.to_lowercase().all(|lower| lower.is_ascii()) {
+            lower.push(c);
+        } else {
+            lower.extend(c.to_lowercase());
+        }
+    }
+    lower
 }
 
 /// Returns whether a character may appear in an unquoted local part.
@@ -129,7 +144,8 @@ pub(super) fn canonical_domain(text: &str) -> Option<String> {
     if let Some(literal) = text.strip_prefix('[') {
         let literal = literal.strip_suffix(']')?;
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-');
-        return (!literal.is_empty() && literal.chars().all(fits)).then(|| text.to_lowercase());
+        return (!literal.is_empty() && literal.chars().all(fits))
+            .then(|| text.to_ascii_lowercase());
     }
     let text = text.strip_suffix('.').unwrap_or(text);
     let needs_idn = !text.is_ascii() || text.split('.').any(is_punycode);
@@ -160,7 +176,7 @@ fn idn(domain: &str) -> Option<String> {
 #[cfg(not(feature = "idn"))]
 #[expect(clippy::unnecessary_wraps, reason = "with the feature `idn` it may fail")]
 fn idn(domain: &str) -> Option<String> {
-    Some(domain.to_lowercase())
+    Some(lower_case(domain))
 }
 
 impl PartialEq for Address {
@@ -307,6 +323,19 @@ mod tests {
         for invalid in ["z@xn--a.example", "z@a\u{2100}b.example", "z@\u{ff0f}.example"] {
             assert_eq!(canonical(invalid), None, "{invalid}");
         }
+    }
+
+    #[test]
+    fn look_alike_of_an_ascii_letter_stays_different() {
+        let address = |text: &str| text.parse::<Address>().unwrap();
+        // U+212A KELVIN SIGN, whose lower case is the ASCII `k`.
+        for text in ["mi\u{212a}e@b.example", "\"mi\u{212a}e\"@b.example"] {
+            assert_ne!(address(text), address("mike@b.example"), "{text}");
+            assert_eq!(address(text), address("MI\u{212a}E@B.example"), "{text}");
+        }
+        // UTS #46 maps it to `k`: with `idn`, both are the same domain.
+        let is_same = address("x@ban\u{212a}.example") == address("x@bank.example");
+        assert_eq!(is_same, cfg!(feature = "idn"));
     }
 
     #[test]
