@@ -2,15 +2,19 @@
 
 use sanitize_filename::{Options, sanitize_with_options};
 
+use crate::event::one_line;
+
 /// The maximum length of a name, in bytes. Most file systems allow 255; this leaves room for a
 /// number.
 const LONGEST: usize = 200;
 const FALLBACK: &str = "attachment";
 
 /// Returns a name that is a plain file in its directory on every system: without separators,
-/// control or formatting characters, not reserved, not hidden, and of bounded length.
+/// control or invisible characters and runs of spaces, not reserved, not hidden, and of bounded
+/// length.
 pub(super) fn safe(name: &str) -> String {
-    let visible: String = name.chars().filter(|c| !is_invisible(*c)).collect();
+    // A run of spaces can push the extension out of view.
+    let visible = one_line(name);
     // A leading dot hides a file; a leading dash makes it look like an option.
     let bare = visible.trim_start_matches(|c: char| c.is_whitespace() || ".-~".contains(c));
     let bare = bare.trim_end_matches(|c: char| c.is_whitespace() || c == '.');
@@ -25,14 +29,6 @@ pub(super) fn numbered(name: &str, number: u32) -> String {
         (stem, Some(ending)) => format!("{stem}-{number}.{ending}"),
         (stem, None) => format!("{stem}-{number}"),
     }
-}
-
-/// Returns whether a character is invisible, or changes the direction of the text around it.
-fn is_invisible(c: char) -> bool {
-    let is_format = matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
-    c.is_control() || is_format
 }
 
 /// Returns a name of bounded length. It is cut before the extension, which says what the file is.
@@ -68,8 +64,10 @@ mod tests {
             ("..\\..\\x.exe", "_.._x.exe"),
             ("/etc/passwd", "_etc_passwd"),
             ("C:\\x", "C__x"),
-            ("a\0b\r\nc.txt", "abc.txt"),
+            ("a\0b\r\nc.txt", "a b c.txt"),
             ("invoice\u{202e}fdp.exe", "invoicefdp.exe"),
+            ("invoice.pdf  \u{3000}\u{a0}\t .exe", "invoice.pdf .exe"),
+            ("a\u{3164}\u{115f}\u{1160}\u{ffa0}\u{34f}\u{fe00}\u{fe0f}.pdf", "a.pdf"),
             (".bashrc", "bashrc"),
             ("-rf", "rf"),
             ("", FALLBACK),

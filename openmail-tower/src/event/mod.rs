@@ -36,6 +36,8 @@ pub use address::{Address, InvalidAddress};
 pub use auto_reply::NoReplyReason;
 #[cfg(any(feature = "guard", feature = "queue"))]
 pub(crate) use clean::beginning;
+#[cfg(feature = "api")]
+pub(crate) use clean::one_line;
 pub(crate) use deserialize_error::DeserializeError;
 pub use fenced::Fenced;
 pub(crate) use id::InboxMap;
