@@ -91,6 +91,30 @@ async fn fetches_a_file_from_another_host_without_the_key() {
 }
 
 #[tokio::test]
+async fn redirect_back_to_the_api_gets_no_key() {
+    let api = api();
+    let (openmail, asked) = elsewhere(&api);
+    api.route("/moved", Route::redirect(format!("https://api.openmail.example{PATH}"))).await;
+    api.route(PATH, Route::redirect("https://files.example/back")).await;
+    api.route("/back", Route::redirect("https://api.openmail.example/private")).await;
+    api.route("/private", Route::body(200, "hello")).await;
+    let attached = attachment("https://api.openmail.example/moved");
+    openmail.download(&attached).bytes().await.unwrap();
+    let api_host = "api.openmail.example".to_owned();
+    let expected = [
+        (api_host.clone(), true, false),
+        (api_host.clone(), true, false),
+        ("files.example".to_owned(), false, true),
+        (api_host, false, false),
+    ];
+    assert_eq!(*asked.lock().unwrap(), expected);
+    // A refusal without the key says nothing about the key: the link no longer works.
+    api.route("/private", Route::body(401, "{}")).await;
+    let error = openmail.download(&attached).bytes().await.unwrap_err();
+    assert_eq!(error.kind(), ApiErrorKind::Expired);
+}
+
+#[tokio::test]
 async fn unsafe_redirect_is_not_followed_and_leaves_no_file() {
     let api = api();
     let (openmail, asked) = elsewhere(&api);

@@ -30,8 +30,8 @@ const REFUSAL: usize = 64 * 1024;
 
 /// A client of OpenMail's REST API.
 ///
-/// Cheap to clone; clones share connections. The API key is sent to the API's host only, never to
-/// the target of a redirect. Responses are bounded in size and time. Nothing is retried: see
+/// Cheap to clone; clones share connections. The API key is sent to the API's host only, and no
+/// longer once a redirect has left that host. Responses are bounded in size and time. Nothing is retried: see
 /// [`ApiError`] for what an error means in a handler.
 #[derive(Clone)]
 pub struct OpenMail {
@@ -137,11 +137,13 @@ impl OpenMail {
             .ok_or_else(|| ApiError::new(ApiErrorKind::Invalid, "an id is empty, `.` or `..`"))
     }
 
-    /// Sends a request to a URL. The key is included only if the URL belongs to the API.
+    /// Sends a request to a URL. The key is included only if the URL belongs to the API, and the
+    /// API itself named it.
     pub(super) async fn answer(
         &self,
         mut request: Request<Full<Bytes>>,
         url: &Url,
+        named_by: Named,
         until: Instant,
     ) -> Result<Answer, ApiError> {
         *request.uri_mut() = url.as_str().parse::<Uri>().map_err(|error| {
@@ -149,7 +151,7 @@ impl OpenMail {
         })?;
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, HeaderValue::from_static(USER));
-        if self.base.owns(url) {
+        if named_by == Named::ByApi && self.base.owns(url) {
             headers.insert(AUTHORIZATION, self.key.authorization());
         }
         match timeout_at(until, self.http.call(request)).await {
@@ -179,7 +181,7 @@ impl OpenMail {
     ) -> Result<T, ApiError> {
         let until = deadline(time_limit);
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let answer = self.answer(request, url, until).await?;
+        let answer = self.answer(request, url, Named::ByApi, until).await?;
         if !answer.status().is_success() {
             return Err(refused(answer, until).await);
         }
@@ -199,6 +201,15 @@ impl OpenMail {
                 .maybe_sent(true)
         })
     }
+}
+
+/// Who named a URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Named {
+    /// OpenMail or this client.
+    ByApi,
+    /// Another host, which redirects to it.
+    ByAnotherHost,
 }
 
 /// The position at which a response cannot be parsed. The parser's own message may quote mail.

@@ -17,7 +17,7 @@ use crate::{
 };
 
 use super::{
-    client::{OpenMail, refused},
+    client::{Named, OpenMail, refused},
     error::{ApiError, ApiErrorKind},
     guarded::Untrusted,
     http::{deadline, unreachable},
@@ -55,7 +55,7 @@ impl OpenMail {
     /// [`copy_to`](Download::copy_to) or [`save_in`](Download::save_in).
     ///
     /// The download follows the attachment's URL and up to 5 redirects. The API key is sent to the
-    /// API's host only. Redirects must be `https` and lead to public addresses; if the API is on
+    /// API's host only, and no longer once a redirect has left it. Redirects must be `https` and lead to public addresses; if the API is on
     /// this machine, they may also lead to this machine.
     ///
     /// ```no_run
@@ -168,6 +168,7 @@ impl Download {
         let invalid = || ApiError::new(ApiErrorKind::InsecureRedirect, "it is not a valid URL");
         let mut url = base.resolve(from).ok_or_else(invalid)?;
         let mut visited = HashSet::new();
+        let mut named = Named::ByApi;
         for _ in 0..=REDIRECTS {
             url.set_fragment(None);
             let place = judge(&url, base)?;
@@ -181,20 +182,25 @@ impl Download {
             if place == Place::Elsewhere {
                 request.extensions_mut().insert(Untrusted);
             }
-            let answer = timeout(self.stall, self.openmail.answer(request, &url, until));
+            let answer = timeout(self.stall, self.openmail.answer(request, &url, named, until));
             let answer = answer.await.map_err(|_| stalled())??;
             let status = answer.status();
             if is_redirect(status) {
                 let location = answer.headers().get(LOCATION).and_then(|it| it.to_str().ok());
                 url = location.and_then(|to| url.join(to).ok()).ok_or_else(invalid)?;
+                // Even if a later redirect leads back to the API: the key would let that host read
+                // whatever it names.
+                if place != Place::Api {
+                    named = Named::ByAnotherHost;
+                }
                 continue;
             }
             if status == StatusCode::OK {
                 return Incoming::new(answer.into_body(), self.limit(), self.stall, until);
             }
-            return Err(match place {
-                Place::Api => refused(answer, until).await,
-                Place::Local | Place::Elsewhere => failed(status),
+            return Err(match (place, named) {
+                (Place::Api, Named::ByApi) => refused(answer, until).await,
+                _ => failed(status),
             });
         }
         Err(ApiError::new(ApiErrorKind::TooManyRedirects, "there are more than 5"))
