@@ -25,6 +25,8 @@ use super::{
 
 /// Maximum length of a response body that is kept, in bytes.
 const ANSWER_LIMIT: usize = 4096;
+/// The time limit in place of one that is too long for an [`Instant`].
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Emulator {
     /// Delivers the events, and returns once each is accepted or given up. Anything still running
@@ -44,7 +46,9 @@ impl Emulator {
         let slots = Arc::new(Semaphore::new(self.concurrency));
         let order =
             Order::new(events.into_iter(), self.duplicates, self.shuffle, self.random.clone());
-        let pace = self.rate.map(|rate| interval(Duration::from_secs_f64(1.0 / rate)));
+        // A rate too high for a period is no limit.
+        let period = self.rate.map(|rate| Duration::from_secs_f64(1.0 / rate));
+        let pace = period.filter(|period| !period.is_zero()).map(interval);
         let start = (order, pace, Arc::clone(&slots));
         let started = stream::unfold(start, |(mut order, mut pace, slots)| async move {
             tick(pace.as_mut()).await;
@@ -88,7 +92,9 @@ impl Emulator {
             attempts: Vec::new(),
         };
         let mut slot = Some(first);
-        let mut waits = iter::zip(self.first_attempt.., self.schedule.iter()).peekable();
+        let next = |number: &u32| Some(number.saturating_add(1));
+        let numbers = iter::successors(Some(self.first_attempt), next);
+        let mut waits = iter::zip(numbers, self.schedule.iter()).peekable();
         while let Some((number, wait)) = waits.next() {
             let wait = self.scaled(*wait);
             if !wait.is_zero() {
@@ -135,7 +141,7 @@ impl Emulator {
         let mut request = request.map(Full::new);
         *request.uri_mut() = uri;
         let started = Instant::now();
-        let limit = started + self.timeout;
+        let limit = started.checked_add(self.timeout).unwrap_or_else(|| started + A_YEAR);
         let response = timeout_at(limit, async {
             poll_fn(|cx| service.poll_ready(cx)).await?;
             // The service that was polled ready must be the one that is called; the clone is for

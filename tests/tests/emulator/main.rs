@@ -380,3 +380,17 @@ async fn waiting_for_the_first_attempt_takes_no_slot() {
     assert!(got.lock().unwrap().iter().all(|it| it.after.as_secs() == 30));
     assert_eq!(got.lock().unwrap().len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn settings_may_have_any_value() {
+    for emulator in [
+        Emulator::new(secret()).timeout(Duration::MAX),
+        Emulator::new(secret()).rate(f64::INFINITY),
+        Emulator::new(secret()).rate(1e12),
+        Emulator::new(secret()).first_attempt(u32::MAX),
+    ] {
+        let (service, got) = recorder(|count| ready(answer(if count < 2 { 503 } else { 200 })));
+        assert!(emulator.deliver(service, [TestEvent::new("setup.test")]).await.all_accepted());
+        assert_eq!(got.lock().unwrap().len(), 2);
+    }
+}
