@@ -58,6 +58,15 @@ fn separates_at_least_95_of_100_mails_from_their_history() {
 }
 
 #[test]
+fn mail_without_history_or_signature_keeps_every_line() {
+    for mail in mails().iter().filter(|mail| mail.name.starts_with("plain ")) {
+        let text = mail.message.body_text.as_deref().unwrap();
+        assert_eq!(mail.message.new_text(), mail.new, "{}", mail.name);
+        assert_eq!(mail.new, text.trim_end(), "{}", mail.name);
+    }
+}
+
+#[test]
 fn no_mail_loses_all_of_its_text() {
     for mail in mails() {
         assert!(!mail.message.new_text().is_empty(), "{}", mail.name);

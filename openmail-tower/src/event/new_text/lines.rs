@@ -77,12 +77,17 @@ impl<'a> Lines<'a> {
         (index..self.len()).find(|index| !self.is_blank(*index))
     }
 
-    /// Returns whether a header block begins here: a sender, a date, and a recipient or a subject.
+    /// Returns whether a header block begins here: a sender, a date, and a subject, or a recipient
+    /// and an address.
+    ///
+    /// Mail programs write a subject even if it is empty. Without one, "From", "To" and "Date" may
+    /// also be a booking.
     pub(super) fn is_header_block(&self, at: usize) -> bool {
         if self.kinds[at] & HEADERS == 0 {
             return false;
         }
         let (mut seen, mut others) = (0, 0);
+        let mut end = at;
         for kind in self.kinds[at..].iter().take(MOST_HEADERS) {
             // A long list of recipients continues over several lines.
             others += u8::from(kind & HEADERS == 0);
@@ -90,9 +95,16 @@ impl<'a> Lines<'a> {
                 break;
             }
             seen |= kind;
+            end += 1;
         }
-        let both = block::FROM | block::DATE;
-        seen & both == both && seen & (block::TO | block::SUBJECT) != 0
+        let has = |headers| seen & headers == headers;
+        let has_address = || {
+            (at..end).any(|index| {
+                self.kinds[index] & (block::FROM | block::TO) != 0
+                    && self.get(index).contains(['@', '<'])
+            })
+        };
+        has(block::FROM | block::DATE) && (has(block::SUBJECT) || (has(block::TO) && has_address()))
     }
 
     pub(super) fn drop(&mut self, from: usize, to: usize) {
