@@ -63,19 +63,46 @@ fn is_delimiter(line: &str) -> bool {
     line == "--" || (line.len() >= 40 && line.bytes().all(|byte| byte == b'_'))
 }
 
-/// Returns whether a line was added by a mobile mail app.
+/// Returns whether a line was added by a mobile mail app: its usual words, and the name of a device
+/// or an app. Without a name, the words may as well be about a parcel.
 fn is_mobile(line: &str) -> bool {
     if line.len() > 160 {
         return false;
     }
     let line = line.to_lowercase();
-    let line = line.trim_end_matches('.');
-    BEGINNINGS.iter().any(|beginning| line.starts_with(beginning))
+    let line = line.trim_end_matches(['.', '。']);
+    let is_usual = BEGINNINGS.iter().any(|beginning| line.starts_with(beginning))
         || ENDS.iter().any(|end| line.ends_with(end))
-        || (line.starts_with("von meinem ") && line.ends_with(" gesendet"))
+        || AROUND.iter().any(|(start, end)| line.starts_with(start) && line.ends_with(end));
+    is_usual && names_device_or_app(line)
 }
 
-const BEGINNINGS: [&str; 44] = [
+fn names_device_or_app(line: &str) -> bool {
+    NAMES.iter().any(|name| line.contains(name))
+        || line.split(|c: char| !c.is_alphanumeric()).any(|word| WORDS.contains(&word))
+}
+
+/// Parts of the names of devices and apps, in lower case.
+#[rustfmt::skip]
+const NAMES: [&str; 75] = [
+    "phone", "ipad", "ipod", "android", "galaxy", "samsung", "huawei", "xiaomi", "redmi", "oneplus",
+    "motorola", "nokia", "blackberry", "xperia", "t-mobile", "chromebook", "macbook", "imac", "windows",
+    "tablet", "handheld", "mobil", "móvil", "móvel", "celular", "cellulare", "handy", "portable",
+    "telefon", "téléphone", "teléfono", "telemóvel", "telefone", "telefoon", "puhelim",
+    "outlook", "gmail", "hotmail", "yahoo", "proton", "superhuman", "thunderbird", "airmail", "fastmail",
+    "bluemail", "aquamail", "mymail", "mail.ru", "icloud", "foxmail", "gmx", "web.de", "tutanota",
+    "mail app", "mail-app", "application mail", "orange mail", "libero mail",
+    "телефон", "смартфон", "планшет", "айфон", "яндекс", "هاتف", "جوال", "آيفون", "फ़ोन", "फोन",
+    "手机", "手機", "平板", "スマートフォン", "スマホ", "아이폰", "휴대",
+];
+
+/// Names that are also parts of other words.
+const WORDS: [&str; 14] = [
+    "pixel", "oppo", "vivo", "realme", "honor", "htc", "lg", "mac", "ios", "spark", "tuta", "zoho",
+    "aol", "qq",
+];
+
+const BEGINNINGS: [&str; 42] = [
     "sent from my ",
     "sent from mail for ",
     "sent from outlook",
@@ -110,8 +137,6 @@ const BEGINNINGS: [&str; 44] = [
     "отправлено с ",
     "отправлено из ",
     "发自我的",
-    "从我的",
-    "從我的",
     "أُرسلت من",
     "أرسلت من",
     "تم الإرسال من",
@@ -122,4 +147,25 @@ const BEGINNINGS: [&str; 44] = [
     "skickat från min ",
 ];
 
-const ENDS: [&str; 4] = ["から送信", "에서 보냄", " gönderildi", " से भेजा गया"];
+const ENDS: [&str; 7] = [
+    "から送信",
+    "에서 보냄",
+    "dan gönderildi",
+    "den gönderildi",
+    "tan gönderildi",
+    "ten gönderildi",
+    " से भेजा गया",
+];
+
+/// What a line begins and ends with.
+const AROUND: [(&str, &str); 9] = [
+    ("von meinem ", " gesendet"),
+    ("从我的", "发送"),
+    ("从我的", "发出"),
+    ("从我的", "寄出"),
+    ("從我的", "發送"),
+    ("從我的", "傳送"),
+    ("從我的", "送出"),
+    ("從我的", "寄出"),
+    ("从我的", "傳送"),
+];
