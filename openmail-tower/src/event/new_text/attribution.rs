@@ -26,6 +26,8 @@ struct Facts {
     date: bool,
     at: bool,
     opening: bool,
+    /// Whether a verb and a time or date are in the same line.
+    dated_verb: bool,
 }
 
 /// Finds attributions. Each line is examined once.
@@ -47,8 +49,11 @@ impl Attributions {
         if !facts.verb && !by_address {
             return None;
         }
+        // A time in another line than the verb may belong to another sentence: "I called at 10:05.
+        // Then your colleague wrote:".
         let is_certain = |facts: Facts| {
-            (facts.verb && (facts.time || facts.date))
+            facts.dated_verb
+                || (facts.verb && (facts.time || facts.date) && (facts.opening || facts.at))
                 || (by_address && facts.at && facts.time && facts.date)
         };
         let mut certain = is_certain(facts).then_some(last);
@@ -65,6 +70,7 @@ impl Attributions {
                 date: facts.date || above.date,
                 at: facts.at || above.at,
                 opening: above.opening,
+                dated_verb: facts.dated_verb || above.dated_verb,
             };
             if is_certain(facts) && (certain.is_none() || facts.opening) {
                 certain = Some(at);
@@ -95,8 +101,15 @@ fn facts(line: &str) -> Option<Facts> {
         return None;
     }
     let (time, date) = times(line.as_bytes());
-    let at = line.contains('@');
-    Some(Facts { verb: has_verb(line), time, date, at, opening: is_opening(line) })
+    let verb = has_verb(line);
+    Some(Facts {
+        verb,
+        time,
+        date,
+        at: line.contains('@'),
+        opening: is_opening(line),
+        dated_verb: verb && (time || date),
+    })
 }
 
 /// Returns whether a line begins like an attribution.
