@@ -132,6 +132,10 @@ async fn sighup_reloads_the_configuration() {
     gateway.configure("lane = \"none\"\n[account]\nsecrets = [\"whsec_next\"]\n");
     gateway.signal(Signal::SIGHUP);
     gateway.logged("need a restart").await;
+    gateway.configure(&format!("{OURS}{}", inbox("A", &b, "timeout = \"1h\"")));
+    gateway.signal(Signal::SIGHUP);
+    let log = gateway.logged("needs a restart").await;
+    assert!(log.contains("timeout=3600s") && log.contains("cancelled_after=35s"), "{log}");
     gateway.stop().await;
     assert!(a.is_idle() && b.is_idle());
 }
