@@ -63,19 +63,23 @@ impl Agents {
     }
 
     /// Applies a new configuration. Meanwhile, every event reaches either the old or the new agent
-    /// of its inbox: a new agent is bound before its secret is accepted, and the secret of a
-    /// removed inbox is refused before its agent is unbound.
+    /// of its inbox, also if the inbox moves to or from the fallback: a new agent is bound before
+    /// its secret is accepted and before the fallback changes, and the secret of a removed inbox is
+    /// refused before its agent is unbound. An inbox that moves between its own secret and the
+    /// account's always has one that is accepted.
     pub(crate) fn apply(&mut self, settings: &Settings) -> anyhow::Result<()> {
-        let fallback = settings.fallback.as_ref().map(|target| self.service(target));
-        self.inboxes.set_fallback(fallback);
-        self.keyring.set_account(settings.account.clone());
         for inbox in &settings.inboxes {
             let service = self.service(&inbox.target);
             self.inboxes.replace_service(inbox.id.clone(), service)?;
-            match &inbox.secrets {
-                Some(secrets) => self.keyring.set(inbox.id.clone(), secrets.clone()),
-                None => drop(self.keyring.remove(&inbox.id)),
+            if let Some(secrets) = &inbox.secrets {
+                self.keyring.set(inbox.id.clone(), secrets.clone());
             }
+        }
+        let fallback = settings.fallback.as_ref().map(|target| self.service(target));
+        self.inboxes.set_fallback(fallback);
+        self.keyring.set_account(settings.account.clone());
+        for inbox in settings.inboxes.iter().filter(|inbox| inbox.secrets.is_none()) {
+            self.keyring.remove(&inbox.id);
         }
         let limits = Limits {
             inboxes: settings

@@ -248,3 +248,26 @@ async fn adds_thousands_of_inboxes_while_events_arrive() {
     assert!(agent.is_idle());
     assert!(gateway.dead_letters().await.is_empty());
 }
+
+#[tokio::test]
+async fn inbox_that_leaves_the_fallback_loses_no_event() {
+    let mut agent = Agent::start().await;
+    let url = agent.url();
+    let mut gateway = Gateway::start(&format!("{OURS}[fallback]\nurl = \"{url}\"\n")).await;
+    // There is no fallback any more, and B is bound after all the others.
+    let inbox = |id: &str| format!("[[inbox]]\nid = \"{id}\"\nurl = \"{url}\"\n");
+    let others: String = (0..9_999).map(|id| inbox(&id.to_string())).collect();
+    gateway.configure(&format!("{OURS}{others}{}", inbox("B")));
+    gateway.signal(Signal::SIGHUP);
+    let mut sent = 0;
+    while !gateway.has_logged("inboxes=10000") {
+        gateway.deliver(&mail("B", &format!("evt_{sent}"))).await;
+        sent += 1;
+    }
+    for _ in 0..sent {
+        agent.next().await;
+    }
+    gateway.stop().await;
+    assert!(agent.is_idle());
+    assert!(gateway.dead_letters().await.is_empty());
+}
