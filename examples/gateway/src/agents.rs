@@ -16,6 +16,7 @@ use crate::{
     client::Client,
     config::{Settings, Target},
     logged::Logged,
+    shared::{Running, Shared},
 };
 
 /// Handles the events of inboxes that are not configured. They become dead letters, except those of
@@ -38,10 +39,11 @@ pub(crate) struct Agents {
     inboxes: Inboxes,
     client: Client,
     limits: Arc<RwLock<Limits>>,
+    fallback_runs: Running,
 }
 
-/// The number of concurrent runs for each inbox. Inboxes that are not configured have the limit of
-/// the fallback.
+/// The number of concurrent runs for each inbox. An inbox that is not configured has the limit of
+/// the fallback, which all such inboxes share (see [`Shared`]).
 #[derive(Debug, Default)]
 struct Limits {
     inboxes: HashMap<InboxId, usize>,
@@ -50,7 +52,7 @@ struct Limits {
 
 impl Agents {
     pub(crate) fn new(keyring: InboxKeyring, inboxes: Inboxes, client: Client) -> Self {
-        Self { keyring, inboxes, client, limits: Arc::default() }
+        Self { keyring, inboxes, client, limits: Arc::default(), fallback_runs: Running::default() }
     }
 
     /// Returns the limits of the worker, which follow the current configuration.
@@ -75,7 +77,9 @@ impl Agents {
                 self.keyring.set(inbox.id.clone(), secrets.clone());
             }
         }
-        let fallback = settings.fallback.as_ref().map(|target| self.service(target));
+        let fallback = settings.fallback.as_ref().map(|target| {
+            Shared::new(self.service(target), Arc::clone(&self.fallback_runs), target.concurrency)
+        });
         self.inboxes.set_fallback(fallback);
         self.keyring.set_account(settings.account.clone());
         for inbox in settings.inboxes.iter().filter(|inbox| inbox.secrets.is_none()) {

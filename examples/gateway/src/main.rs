@@ -12,6 +12,7 @@ mod http;
 mod logged;
 mod metrics;
 mod serve;
+mod shared;
 mod signals;
 mod store;
 

@@ -135,6 +135,13 @@ async fn reload(agents: &mut Agents, fixed: &Fixed, bounds: Bounds, config: &Pat
                     "a timeout longer than all at the start needs a restart"
                 );
             }
+            if wanted.runs > SPARE + bounds.runs {
+                tracing::warn!(
+                    concurrency = wanted.runs,
+                    runs = SPARE + bounds.runs,
+                    "more concurrency than the worker has runs needs a restart"
+                );
+            }
             tracing::info!(inboxes = settings.inboxes.len(), "configuration reloaded");
         }
         Err(error) => tracing::error!(error = format!("{error:#}"), "configuration not reloaded"),

@@ -136,6 +136,9 @@ async fn sighup_reloads_the_configuration() {
     gateway.signal(Signal::SIGHUP);
     let log = gateway.logged("needs a restart").await;
     assert!(log.contains("timeout=3600s") && log.contains("cancelled_after=35s"), "{log}");
+    gateway.configure(&format!("{OURS}{}", inbox("A", &b, "concurrency = 100")));
+    gateway.signal(Signal::SIGHUP);
+    gateway.logged("concurrency=100 runs=68").await;
     gateway.stop().await;
     assert!(a.is_idle() && b.is_idle());
 }

@@ -212,6 +212,35 @@ async fn hanging_agent_delays_nobody_else() {
 }
 
 #[tokio::test]
+async fn hanging_fallback_delays_no_configured_inbox() {
+    let (mut hangs, mut works) = (Agent::start().await, Agent::start().await);
+    let done = Arc::new(Notify::new());
+    hangs.tell([Answer::Wait(Arc::clone(&done))]);
+    hangs.tell((0..200).map(|_| Answer::Hang));
+    let url = hangs.url();
+    let fallback = format!("[fallback]\nurl = \"{url}\"\ntimeout = \"1h\"\nconcurrency = 2\n");
+    let gateway = Gateway::start(&[one(&works, ""), fallback].concat()).await;
+    // More inboxes than the worker has room for.
+    for inbox in 0..100 {
+        gateway.deliver(&mail(&format!("unknown{inbox}"), &format!("evt_u{inbox}"))).await;
+    }
+    hangs.next().await;
+    hangs.next().await;
+    for event in 0..20 {
+        gateway.deliver(&mail("A", &format!("evt_a{event}"))).await;
+    }
+    for _ in 0..20 {
+        works.next().await;
+    }
+    assert!(hangs.is_idle(), "no more than two at a time, over all inboxes");
+    // An event that was released takes the slot that becomes free.
+    done.notify_one();
+    let next = hangs.next().await;
+    assert_eq!(next.header("x-openmail-attempt"), Some("1"));
+    assert!(gateway.dead_letters().await.is_empty());
+}
+
+#[tokio::test]
 async fn hanging_agent_is_retried() {
     let mut agent = Agent::start().await;
     agent.tell([Answer::Hang]);
