@@ -1,7 +1,7 @@
 //! The commands for dead letters: events that were given up, to be inspected and retried.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal as _, Write},
     path::Path,
     time::SystemTime,
 };
@@ -22,7 +22,8 @@ pub(crate) enum Dead {
     /// Lists dead letters with their fields separated by tabs: id, time, attempts, event, inbox,
     /// event_id, error.
     List,
-    /// Shows a dead letter, and its event as it was signed.
+    /// Shows a dead letter, and its event as it was signed. On a terminal, control characters are
+    /// escaped.
     Show { id: i64 },
     /// Retries dead letters. Each has the full number of attempts again.
     #[command(arg_required_else_help = true)]
@@ -53,8 +54,12 @@ async fn act<St: QueueStore>(store: &St, command: Dead) -> anyhow::Result<()> {
                 bail!("there is no dead letter {id}");
             };
             writeln!(out, "{}", line(&letter))?;
-            out.write_all(&event.raw_body)?;
-            writeln!(out)?;
+            if out.is_terminal() {
+                writeln!(out, "{}", harmless(&event.raw_body))?;
+            } else {
+                out.write_all(&event.raw_body)?;
+                writeln!(out)?;
+            }
         }
         Dead::Retry { inbox: Some(inbox), .. } => {
             writeln!(out, "{} will be retried", store.requeue_inbox(&inbox).await?)?;
@@ -109,6 +114,36 @@ fn line(letter: &DeadLetter) -> String {
     )
 }
 
+/// Returns a body without the characters that control a terminal or change the order of its text.
+/// They become JSON's escapes, which mean the same inside of its strings.
+fn harmless(body: &[u8]) -> String {
+    let mut text = String::with_capacity(body.len());
+    for c in String::from_utf8_lossy(body).chars() {
+        let is_bidi = matches!(c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if is_bidi || (c.is_control() && !matches!(c, '\n' | '\t')) {
+            text += &format!("\\u{:04x}", u32::from(c));
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
 fn time(at: SystemTime) -> String {
     Timestamp::try_from(at).map_or("-".into(), |at| format!("{at:.0}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn body_cannot_control_a_terminal() {
+        let body =
+            "{\n\t\"subject\": \"\u{9b}2J \u{1b}[2J\r \u{7f} \u{202e}fdp\u{2069} ü 你 \u{200f}\"}";
+        let shown = r#"\u009b2J \u001b[2J\u000d \u007f \u202efdp\u2069 ü 你 \u200f"#;
+        assert_eq!(harmless(body.as_bytes()), format!("{{\n\t\"subject\": \"{shown}\"}}"));
+        assert_eq!(harmless(b"a\x9b2J"), "a\u{fffd}2J", "an invalid byte");
+    }
 }

@@ -126,7 +126,7 @@ async fn given_up_event_is_a_dead_letter_that_can_be_retried() {
     let mut gateway = Gateway::start(&one(&agent, "")).await;
     let body = mail("A", "evt_1");
     gateway.deliver(&body).await;
-    gateway.deliver(&mail("unknown", "evt_\u{1b}[2J")).await;
+    gateway.deliver(&mail("unknown", "evt_\u{1b}[2J").replace("Ada", "\u{9b}2J")).await;
     let letters = gateway.dead_letters_are(2).await;
     agent.next().await;
     let of = |inbox: &str| letters.iter().find(|letter| letter[4] == inbox).unwrap();
@@ -142,6 +142,9 @@ async fn given_up_event_is_a_dead_letter_that_can_be_retried() {
     assert!(shown.status.success());
     let shown = String::from_utf8(shown.stdout).unwrap();
     assert_eq!(shown.lines().last(), Some(&*body));
+    // A pipe gets the body unchanged.
+    let shown = gateway.dead(&["show", &unknown[0]]).await;
+    assert!(String::from_utf8(shown.stdout).unwrap().contains("\u{9b}2J"));
 
     assert!(gateway.dead(&["retry", &ours[0]]).await.status.success());
     let again = agent.next().await;
