@@ -19,7 +19,7 @@ use tower::{Layer, service_fn, util::option_layer};
 use crate::{
     answer::{Agent, handlers},
     report::report,
-    settings::{Settings, Store},
+    settings::{Settings, Store, variable},
 };
 
 /// The maximum time for webhook requests in progress to finish once the agent is stopping. None
@@ -41,7 +41,7 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> anyhow::
             let mut options = Options::default();
             options.listen = listen;
             options.webhook = Some(url.clone());
-            options.secret = std::env::var("OPENMAIL_WEBHOOK_SECRET").ok();
+            options.secret = variable("OPENMAIL_WEBHOOK_SECRET")?;
             Some(Sandbox::bind(options).await?)
         }
         None => None,

@@ -78,7 +78,7 @@ impl Settings {
 }
 
 /// Returns a variable if it is set and not empty.
-fn variable(name: &str) -> anyhow::Result<Option<String>> {
+pub(crate) fn variable(name: &str) -> anyhow::Result<Option<String>> {
     match env::var(name) {
         Ok(text) if text.is_empty() => Ok(None),
         Ok(text) => Ok(Some(text)),

@@ -72,6 +72,14 @@ async fn answers_a_mail_once_without_any_setup() {
 }
 
 #[tokio::test]
+async fn empty_variable_counts_as_absent() {
+    // Compose files pass an unset variable as an empty one.
+    let empty = ["OPENMAIL_API_KEY", "OPENMAIL_WEBHOOK_SECRET", "AGENT_MODEL_URL", "AGENT_GUARD"];
+    let (mut program, _folder) = start(&empty.map(|name| (name, ""))).await;
+    assert_eq!(program.line().await["reply"], "queued");
+}
+
+#[tokio::test]
 async fn suspended_inbox_sends_its_reply_once_reactivated() {
     let (mut program, _folder) = start(&[]).await;
     for reply in ["queued", "sent"] {
