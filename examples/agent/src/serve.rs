@@ -1,6 +1,9 @@
 //! The whole agent: webhook, queue, worker, replies, and the local OpenMail if there is one.
 
-use std::{future::IntoFuture, time::Duration};
+use std::{
+    future::IntoFuture,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::{Context as _, bail};
 use axum::Router;
@@ -145,8 +148,11 @@ async fn serve<St: QueueStore>(
 fn introduce(sandbox: &Sandbox) -> anyhow::Result<()> {
     let inboxes = sandbox.inboxes();
     let (_, address) = inboxes.first().context("the sandbox has no inbox")?;
+    // From another sender at each start: the guard withholds the third answer within an hour to a
+    // sender who repeats a text, and its notes survive a restart.
+    let start = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     sandbox.receive(
-        "Ada Lovelace <ada@example.com>",
+        &format!("Ada Lovelace <ada+{start}@example.com>"),
         address,
         "Where is my order?",
         "Hello,\n\nI have not heard about my order 42 since last week. Where is it?\n\nAda",

@@ -80,6 +80,19 @@ async fn empty_variable_counts_as_absent() {
 }
 
 #[tokio::test]
+async fn every_start_answers_its_first_mail() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = format!("sqlite://{}", folder.path().join("agent.db").display());
+    for _ in 0..4 {
+        let (mut program, _) = start(&[("AGENT_STORE", &store)]).await;
+        for reply in ["queued", "sent"] {
+            assert_eq!(program.line().await["reply"], reply);
+        }
+        program.child.kill().await.expect("it ends");
+    }
+}
+
+#[tokio::test]
 async fn suspended_inbox_sends_its_reply_once_reactivated() {
     let (mut program, _folder) = start(&[]).await;
     for reply in ["queued", "sent"] {
