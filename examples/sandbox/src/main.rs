@@ -32,9 +32,7 @@ async fn run(args: Args) -> Result<(), SandboxError> {
 
 /// Prints the receiver's settings to stdout, in a form that `eval` can read.
 fn print_settings(sandbox: &Sandbox) {
-    println!("export OPENMAIL_API_URL={}", sandbox.url());
-    println!("export OPENMAIL_API_KEY={}", sandbox.api_key());
-    println!("export OPENMAIL_WEBHOOK_SECRET={}", sandbox.webhook_secret());
+    println!("{}", sandbox.exports());
     for (id, address) in sandbox.inboxes() {
         println!("# inbox {id}: {address}");
     }

@@ -220,6 +220,12 @@ impl Sandbox {
         self.app.state.read(|data| data.account().webhook_secret.clone())
     }
 
+    /// Returns the shell commands that set the variables of a receiver: the API's URL, the API key
+    /// and the webhook secret.
+    pub fn exports(&self) -> String {
+        text::exports(self.url(), &self.api_key(), &self.webhook_secret())
+    }
+
     /// Returns the ids and addresses of the inboxes.
     pub fn inboxes(&self) -> Vec<(String, String)> {
         let pair = |inbox: &crate::state::Inbox| (inbox.id.clone(), inbox.address.clone());

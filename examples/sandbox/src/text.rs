@@ -17,6 +17,18 @@ pub(crate) fn time(time: Timestamp) -> String {
     format!("{time:.3}")
 }
 
+/// Quotes a text for a shell.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Returns the shell commands that set a receiver's variables.
+pub(crate) fn exports(url: &str, key: &str, secret: &str) -> String {
+    let variables =
+        [("OPENMAIL_API_URL", url), ("OPENMAIL_API_KEY", key), ("OPENMAIL_WEBHOOK_SECRET", secret)];
+    variables.map(|(name, value)| format!("export {name}={}", quoted(value))).join("\n")
+}
+
 /// Returns whether a text is exactly one address.
 pub(crate) fn is_address(text: &str) -> bool {
     let options = Options::default().without_display_text().without_domain_literal();

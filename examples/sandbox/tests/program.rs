@@ -1,8 +1,9 @@
 //! The program: its options, what it prints, and how it ends.
 
 use std::{
+    io::{BufRead, BufReader},
     net::TcpListener,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 fn run(args: &[&str]) -> Output {
@@ -56,4 +57,31 @@ fn unwritable_state_file_prints_one_line_and_exits_with_1() {
         assert_eq!(output.status.code(), Some(1), "{path}");
         assert!(one_line(&output).contains(path));
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn shell_reads_the_printed_settings_as_they_are() {
+    let (key, secret) = ("om_$HOME;`x`&\"", "it's a$b; exit 3 #\\");
+    let mut program = Command::new(env!("CARGO_BIN_EXE_example-sandbox"))
+        .args(["--listen", "127.0.0.1:0", "--api-key", key, "--secret", secret])
+        .env_clear()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    let lines = BufReader::new(program.stdout.take().expect("it is piped")).lines();
+    let settings: Vec<_> = lines.take(3).map(|line| line.expect("text")).collect();
+    program.kill().expect("it ends");
+    program.wait().expect("it ends");
+    let shell = Command::new("/bin/sh")
+        .args([
+            "-c",
+            "eval \"$1\"; printf '%s\\n' \"$OPENMAIL_API_KEY\" \"$OPENMAIL_WEBHOOK_SECRET\"",
+            "sh",
+        ])
+        .arg(settings.join("\n"))
+        .output()
+        .expect("it runs");
+    assert_eq!(String::from_utf8_lossy(&shell.stdout), format!("{key}\n{secret}\n"));
 }

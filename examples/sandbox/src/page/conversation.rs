@@ -157,10 +157,7 @@ fn empty(view: &View<'_>) -> Markup {
     let account = view.data.account();
     let own = view.inbox.and_then(|inbox| inbox.webhook_url.as_ref());
     let webhook = own.or(account.webhook_url.as_ref());
-    let settings = format!(
-        "export OPENMAIL_API_URL={}\nexport OPENMAIL_API_KEY={}\nexport OPENMAIL_WEBHOOK_SECRET={}",
-        view.app.api_url, account.api_key, account.webhook_secret
-    );
+    let settings = text::exports(&view.app.api_url, &account.api_key, &account.webhook_secret);
     html! {
         div id="conversation" data-live {
             div class="stack" {

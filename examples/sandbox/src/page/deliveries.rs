@@ -149,13 +149,12 @@ fn request(delivery: &Delivery, attempt: &Attempt) -> Markup {
 
 /// Returns the request as a shell command. Its signature is valid for 5 minutes.
 fn as_curl(delivery: &Delivery, attempt: &Attempt) -> String {
-    let quote = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let headers = attempt
         .headers
         .iter()
-        .map(|(name, value)| format!(" \\\n  -H {}", quote(&format!("{name}: {value}"))));
+        .map(|(name, value)| format!(" \\\n  -H {}", text::quoted(&format!("{name}: {value}"))));
     let headers: String = headers.collect();
-    let (url, body) = (quote(&delivery.url), quote(&attempt.body));
+    let (url, body) = (text::quoted(&delivery.url), text::quoted(&attempt.body));
     format!("curl -sS -X POST {url}{headers} \\\n  --data-raw {body}")
 }
 
