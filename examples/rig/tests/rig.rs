@@ -125,10 +125,15 @@ async fn agent_answers_each_mail_once_and_remembers_its_thread() {
     let asked = asked.lock().unwrap().clone();
     assert_eq!(asked.len(), 3, "once again after the error, and once for the second mail");
     let messages = asked[2]["messages"].as_array().unwrap();
-    let roles: Vec<_> = messages.iter().map(|it| it["role"].as_str().unwrap()).collect();
-    assert_eq!(roles, ["system", "user", "assistant", "user"]);
-    for (at, text) in [(1, "Where is order 42?"), (2, "The model says 2."), (3, "And order 43?")] {
-        assert!(messages[at].to_string().contains(text), "{text} in {}", messages[at]);
+    assert_eq!(messages[0]["role"], "system");
+    assert!(messages[1..].iter().all(|message| message["role"] == "user"));
+    let (task, mails) = (messages[0].to_string(), Value::from(&messages[1..]).to_string());
+    for text in ["Where is order 42?", "The model says 2.", "And order 43?"] {
+        let (before, after) = mails.split_once(text).expect("the mail");
+        let (before, _) = before.rsplit_once(" mail begins: ").expect("a fence");
+        let (_, marker) = before.rsplit_once('[').expect("a marker");
+        assert!(after.contains(&format!("[{marker} mail ends]")), "{text} in {mails}");
+        assert!(task.contains(marker), "{marker} in {task}");
     }
 
     stop.cancel();
