@@ -31,8 +31,8 @@ const REFUSAL: usize = 64 * 1024;
 /// A client of OpenMail's REST API.
 ///
 /// Cheap to clone; clones share connections. The API key is sent to the API's host only, and no
-/// longer once a redirect has left that host. Responses are bounded in size and time. Nothing is retried: see
-/// [`ApiError`] for what an error means in a handler.
+/// longer once a redirect has left that host. Responses are bounded in size and time. Nothing is
+/// retried: see [`ApiError`] for what an error means in a handler.
 #[derive(Clone)]
 pub struct OpenMail {
     http: Arc<dyn Http>,
