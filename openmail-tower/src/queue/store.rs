@@ -102,10 +102,9 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
     /// Counts the entries by state.
     fn counts(&self) -> impl Future<Output = Result<Counts, QueueError>> + Send;
 
-    /// Releases the held entries of an inbox, or all of them, so that they run at once. An entry that
-    /// is leased now runs at once, too, if it is then settled with
-    /// [`Settlement::Hold`]: what refused it may have ended since. Returns the number of held
-    /// entries.
+    /// Releases the held entries of an inbox, or all of them, so that they run at once. An entry
+    /// that is leased now runs at once, too, if it is then settled with [`Settlement::Hold`]: what
+    /// refused it may have ended since. Returns the number of held entries.
     fn release_held(
         &self,
         inbox_id: Option<&str>,

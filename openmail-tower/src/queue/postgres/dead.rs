@@ -75,8 +75,8 @@ pub(super) async fn drop_dead(database: &Database, id: EntryId) -> sqlx::Result<
     Ok(dropped.rows_affected() > 0)
 }
 
-/// Releases up to `limit` held entries, of one inbox or of all. Entries that are leased now, and were
-/// refused before the release, are not put on hold either.
+/// Releases up to `limit` held entries, of one inbox or of all. Entries that are leased now, and
+/// were refused before the release, are not put on hold either.
 pub(super) async fn release_held(
     database: &Database,
     bell: &Bell,

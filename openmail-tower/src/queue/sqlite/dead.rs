@@ -69,8 +69,8 @@ pub(super) async fn drop_dead(connection: &mut SqliteConnection, id: EntryId) ->
     Ok(dropped.rows_affected())
 }
 
-/// Releases up to `limit` held entries, of one inbox or of all. Entries that are leased now, and were
-/// refused before the release, are not put on hold either.
+/// Releases up to `limit` held entries, of one inbox or of all. Entries that are leased now, and
+/// were refused before the release, are not put on hold either.
 pub(super) async fn release_held(
     connection: &mut SqliteConnection,
     inbox_id: Option<&str>,
