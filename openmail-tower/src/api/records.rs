@@ -62,46 +62,79 @@ words! {
 
 /// OpenMail's response to a mail that it has accepted.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", remote = "Self")]
+#[serde(from = "Fields")]
 #[non_exhaustive]
 pub struct Sent {
     /// OpenMail's id of the mail.
-    #[serde(default, deserialize_with = "text")]
     pub message_id: Option<MessageId>,
     /// The thread it belongs to.
-    #[serde(default, deserialize_with = "text")]
     pub thread_id: Option<ThreadId>,
     /// The id that OpenMail's provider gave the mail.
-    #[serde(default, deserialize_with = "text")]
     pub provider_message_id: Option<String>,
     /// The status so far.
-    #[serde(default, deserialize_with = "text")]
     pub status: Option<MessageStatus>,
     /// Every other field.
-    #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+/// The id may be called `messageId`, `id`, or both.
+impl From<Fields> for Sent {
+    fn from(mut fields: Fields) -> Self {
+        Self {
+            message_id: fields.take("messageId").or_else(|| fields.take("id")),
+            thread_id: fields.take("threadId"),
+            provider_message_id: fields.take("providerMessageId"),
+            status: fields.take("status"),
+            extra: fields.0,
+        }
+    }
 }
 
 /// A thread and its messages.
 #[derive(Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", remote = "Self")]
+#[serde(try_from = "Fields")]
 #[non_exhaustive]
 pub struct Thread {
     /// OpenMail's id of the thread.
-    #[serde(rename = "threadId")]
     pub id: ThreadId,
     /// The subject.
-    #[serde(default, deserialize_with = "text")]
     pub subject: Option<String>,
     /// Whether the thread was marked as read. A reply marks it, too.
-    #[serde(default, deserialize_with = "boolean")]
     pub is_read: Option<bool>,
     /// The messages, oldest first.
-    #[serde(rename = "data")]
     pub messages: Vec<Message>,
     /// Every other field.
-    #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+/// The id may be called `threadId`, `id`, or both.
+impl TryFrom<Fields> for Thread {
+    type Error = serde_json::Error;
+
+    fn try_from(mut fields: Fields) -> Result<Self, serde_json::Error> {
+        let id = fields.take("threadId").or_else(|| fields.take("id"));
+        let messages = fields.0.remove("data");
+        Ok(Self {
+            id: id.ok_or_else(|| serde_json::Error::missing_field("threadId"))?,
+            subject: fields.take("subject"),
+            is_read: fields.0.remove("isRead").and_then(|is_read| is_read.as_bool()),
+            messages: messages
+                .map(serde_json::from_value)
+                .ok_or_else(|| serde_json::Error::missing_field("data"))??,
+            extra: fields.0,
+        })
+    }
+}
+
+/// The fields of an object.
+#[derive(Deserialize)]
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    /// Takes out a text. `None` if it is absent or no text.
+    fn take<T: for<'t> From<&'t str>>(&mut self, name: &str) -> Option<T> {
+        self.0.remove(name)?.as_str().map(T::from)
+    }
 }
 
 /// A thread in a list.
@@ -190,29 +223,6 @@ pub struct Message {
     /// Every other field.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
-}
-
-impl<'de> Deserialize<'de> for Sent {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::deserialize(with_id(deserializer, "messageId")?).map_err(D::Error::custom)
-    }
-}
-
-impl<'de> Deserialize<'de> for Thread {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::deserialize(with_id(deserializer, "threadId")?).map_err(D::Error::custom)
-    }
-}
-
-/// Reads an object whose id is called `name` or only `id`.
-fn with_id<'de, D: Deserializer<'de>>(deserializer: D, name: &str) -> Result<Value, D::Error> {
-    let mut object = Map::deserialize(deserializer)?;
-    if !object.contains_key(name)
-        && let Some(id) = object.remove("id")
-    {
-        object.insert(name.to_owned(), id);
-    }
-    Ok(Value::Object(object))
 }
 
 impl Message {
