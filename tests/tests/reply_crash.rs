@@ -40,13 +40,11 @@ fn start(database: &str, api: &FakeApi, rest: &[&str]) -> Receiver {
 async fn misbehaving() -> FakeApi {
     let api = FakeApi::start(env!("CARGO_BIN_EXE_fake_api"));
     let good = || Fault { times: Some(7), ..Fault::default() };
-    // Each takes a second, for which its thread waits.
     let busy = || Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "0").times(1);
-    let round = |number| {
-        let last = if number % 5 == 0 { busy() } else { good() };
-        [good(), Fault::lost_answer().times(2), good(), Fault::refusal(500, "x").times(1), last]
+    let round = || {
+        [good(), Fault::lost_answer().times(2), good(), Fault::refusal(500, "x").times(1), busy()]
     };
-    api.faults((0..200).flat_map(round)).await;
+    api.faults((0..200).flat_map(|_| round())).await;
     api
 }
 
@@ -62,7 +60,8 @@ async fn deliver(
     while !stop.load(Ordering::Relaxed) {
         let mut events = Vec::new();
         for number in number..number + 20 {
-            let (thread, id) = (format!("thr_{}", number % 7), format!("msg_{number}"));
+            // A thread waits a second for each limit. With this many, the waits overlap.
+            let (thread, id) = (format!("thr_{}", number % 35), format!("msg_{number}"));
             let from = format!("{id}@example.com");
             let message = json!({"id": id, "direction": "inbound", "fromAddr": from});
             api.message(&thread, message).await;
