@@ -3,23 +3,27 @@
 use std::{env, time::Duration};
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// Waits until the server has been up for 10 s. Before that, a worker gives the others time to
 /// reconnect.
 ///
 /// # Panics
-/// If there is no such server.
+/// If there is no such server, or its clock stands still.
 pub async fn until_settled(url: &str) {
     let mut session = PgConnection::connect(url).await.expect("a server");
     let is_settled = "SELECT pg_postmaster_start_time() < clock_timestamp() - interval '10 s'";
-    while !sqlx::query_scalar::<_, bool>(is_settled)
-        .fetch_one(&mut session)
-        .await
-        .expect("an answer")
-    {
-        sleep(Duration::from_millis(100)).await;
-    }
+    let settled = async {
+        loop {
+            let answer = sqlx::query_scalar(is_settled).fetch_one(&mut session).await;
+            if answer.expect("an answer") {
+                break;
+            }
+            // Only the server's clock can tell.
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), settled).await.expect("it is settled");
     session.close().await.expect("it is closed");
 }
 

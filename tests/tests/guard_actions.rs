@@ -267,6 +267,7 @@ async fn worker_logs_what_a_guard_does_at_info() {
     let worker = queue.worker(GuardLayer::default().layer(router));
     let done = async {
         while states(queue.store()).await != States::default() {
+            // A store does not notify when its last entry is done, so this polls.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

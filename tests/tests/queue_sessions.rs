@@ -27,6 +27,7 @@ async fn number(session: &mut PgConnection, query: &'static str) -> i64 {
 async fn until(session: &mut PgConnection, query: &'static str, expected: i64) {
     let reached = async {
         while number(session, query).await != expected {
+            // The server does not announce what its views show; the timeout limits the wait.
             sleep(Duration::from_millis(20)).await;
         }
     };
@@ -72,6 +73,7 @@ async fn worker_waits_for_the_lock_of_its_old_session_without_piling_up_sessions
         let sessions = number(&mut admin, SESSIONS).await;
         assert!(sessions <= before + 1, "{sessions} sessions after {:?}", since.elapsed());
         assert_eq!(number(&mut admin, HOLDERS).await, 0);
+        // The test watches for longer than three attempts to reconnect take.
         sleep(Duration::from_millis(20)).await;
     }
     old.close().await.unwrap();
@@ -150,6 +152,7 @@ async fn recovered_after(url: &str) -> Duration {
     let since = Instant::now();
     let recovered = async {
         while store.recover(registration.worker()).await.unwrap() == 0 {
+            // As a worker does, which repeats this; the timeout limits the wait.
             sleep(Duration::from_millis(20)).await;
         }
         since.elapsed()

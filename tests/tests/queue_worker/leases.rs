@@ -323,6 +323,18 @@ async fn reactivated_inbox_releases_its_held_replies() {
 }
 
 #[tokio::test]
+async fn time_limits_may_be_endless() {
+    let (queue, _folder) = queue().await;
+    add(&queue, mail("evt_1")).await;
+    let seen = Seen::default();
+    let worker = queue.worker(seeing(&seen, |_| Ok(Outcome::Done)));
+    let worker = worker.grace(Duration::MAX).store_timeout(Duration::MAX);
+    let worker = Running::start(worker.lease(Duration::MAX).run_timeout(Duration::MAX));
+    counts(&queue, States::default()).await;
+    assert_eq!(worker.stop().await, 0);
+}
+
+#[tokio::test]
 async fn run_that_stood_still_while_the_store_was_away_uses_no_attempt() {
     let (queue, folder) = queue().await;
     add(&queue, mail("evt_1")).await;

@@ -95,6 +95,38 @@ async fn day_old_reply_is_looked_up_before_it_is_sent_again() {
     assert_eq!((sends.len(), accepted(&sends)), (2, 1));
 }
 
+/// The store's clock stands still while the machine sleeps.
+#[tokio::test]
+async fn reply_is_looked_up_after_its_machine_has_slept_for_a_day() {
+    let setup = Setup::new().await;
+    let limit = Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "3600").times(1);
+    setup.api.faults([Fault::lost_answer().times(1), limit]).await;
+    setup.mail("inb_1", "thr_1", "m1").await;
+    let worker = setup.work();
+    while setup.api.sends().await.len() < 2 {
+        // The API does not announce requests.
+        sleep(Duration::from_millis(10)).await;
+    }
+    setup.until("waiting", |counts| counts.waiting == 1 && counts.running == 0).await;
+    worker.abort();
+    let _ = worker.await;
+    setup.api.forget().await;
+    // The reply is stored as JSON, in which the time has ten digits.
+    let at = "instr(body, CAST('\"written_at\":' AS BLOB)) + 13";
+    setup
+        .change(&format!(
+            "body = CAST(substr(body, 1, {at} - 1) || CAST(CAST(substr(body, {at}, 10) AS TEXT)
+               - 90000 AS TEXT) || substr(body, {at} + 10) AS BLOB), due_at = 0"
+        ))
+        .await;
+    let worker = setup.work();
+    setup.until_done().await;
+    worker.abort();
+    let sends = setup.api.sends().await;
+    assert_eq!((sends.len(), accepted(&sends)), (2, 1));
+    assert!(setup.buried().await.is_empty());
+}
+
 #[tokio::test]
 async fn reply_that_waited_for_a_day_is_sent_though_its_thread_went_on() {
     let setup = Setup::new().await;

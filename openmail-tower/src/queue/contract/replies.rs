@@ -150,7 +150,10 @@ async fn release_reaches_an_entry_in_progress<St: QueueStore>(probe: &Probe<St>)
     assert!(probe.settle(&again.lease, hold()).await);
     assert!(probe.is_idle().await, "it is held: the release was before this run");
     assert_eq!(release(None).await, 1);
+    let lost = probe.next(SHORT).await;
+    assert_eq!(release(None).await, 0);
     let given_back = probe.next(LONG).await;
+    assert_eq!((given_back.lease.id, given_back.was_held), (lost.lease.id, false));
     assert_eq!(release(None).await, 0);
     assert!(probe.settle(&given_back.lease, Settlement::GiveBack).await);
     let last = probe.next(LONG).await;

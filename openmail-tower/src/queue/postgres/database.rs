@@ -308,6 +308,12 @@ pub(super) fn quoted(name: &str) -> String {
 mod tests {
     use super::*;
 
+    #[test]
+    fn large_bodies_get_more_time() {
+        assert_eq!(patience(0), PATIENCE);
+        assert_eq!(patience(2 * SLOWEST), PATIENCE + Duration::from_secs(2));
+    }
+
     /// As when a commit comes between: a connection that is kept then would never be closed, and
     /// the pool would wait for it forever.
     #[test]
