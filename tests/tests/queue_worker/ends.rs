@@ -254,3 +254,37 @@ async fn dead_letter_is_reported_again_only_if_the_call_failed() {
         .get(0);
     assert_eq!((left, seen.lock().unwrap().len()), (0, 2));
 }
+
+#[tokio::test]
+async fn report_in_progress_ends_before_the_worker() {
+    let (queue, folder) = queue().await;
+    let database = database(&folder).await;
+    let (begun, proceed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (calls, go) = (Arc::clone(&begun), Arc::clone(&proceed));
+    let hook = service_fn(move |_: DeadLetter| {
+        calls.notify_one();
+        let go = Arc::clone(&go);
+        async move {
+            go.notified().await;
+            Ok::<_, std::io::Error>(())
+        }
+    });
+    let events =
+        service_fn(async |_: VerifiedEvent| Err::<Outcome, _>(HandlerError::permanent("never")));
+    let worker = Running::start(queue.worker(events).on_dead_letter(hook));
+    for number in [1, 2] {
+        add(&queue, mail(&format!("evt_{number}"))).await;
+    }
+    timeout(Duration::from_secs(30), begun.notified()).await.unwrap();
+    counts(&queue, States { dead: 2, ..States::default() }).await;
+    let mut stopping = Box::pin(worker.stop());
+    assert!(timeout(Duration::from_millis(300), &mut stopping).await.is_err(), "the call runs");
+    proceed.notify_one();
+    stopping.await;
+    let left: i64 = sqlx::query("SELECT count(*) FROM openmail_events WHERE report_at IS NOT NULL")
+        .fetch_one(&database)
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(left, 1, "one was reported, and no other call began");
+}

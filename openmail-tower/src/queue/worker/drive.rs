@@ -10,9 +10,9 @@ use std::{
 };
 
 use tokio::{
-    sync::Notify,
+    sync::{Mutex, Notify},
     task::{JoinError, JoinSet},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout_at},
 };
 use tower_service::Service;
 
@@ -25,7 +25,7 @@ use crate::{
         settlement::Settlement,
         store::QueueStore,
     },
-    seam::{BoxError, HandlerError, Outcome, VerifiedEvent, within},
+    seam::{BoxError, Outcome, VerifiedEvent, within},
     telemetry::queue as telemetry,
 };
 
@@ -66,13 +66,20 @@ where
         registration,
     });
     let (store, settings, worker) = (&shared.store, &shared.settings, shared.registration.worker());
+    let reporting = Mutex::new(());
+    let driving = async {
+        let stop = Driver::new(&shared, events, &changed, &died).run(shutdown).await;
+        // A report that has begun ends before the worker, or it would be made again.
+        let _ = timeout_at(stop.end_at, reporting.lock()).await;
+        stop.cut
+    };
     let never = tokio::select! {
-        cut = Driver::new(&shared, events, &changed, &died).run(shutdown) => return cut,
+        cut = driving => return cut,
         never = upkeep::listen(store.changes(), &changed) => never,
         never = upkeep::recover(store, worker, settings, &changed) => never,
         never = upkeep::prune(store, settings) => never,
         never = gauges::refresh(store, settings.store_timeout) => never,
-        never = upkeep::report(store, dead_letters.as_ref(), settings, &died) => never,
+        never = upkeep::report(store, dead_letters.as_ref(), settings, &died, &reporting) => never,
     };
     match never {}
 }
@@ -130,13 +137,13 @@ where
         }
     }
 
-    async fn run(mut self, mut shutdown: Pin<&mut impl Future<Output = ()>>) -> usize {
+    async fn run(mut self, mut shutdown: Pin<&mut impl Future<Output = ()>>) -> Stop {
         loop {
             self.begin();
-            if let Some(stop) = &self.stop
+            if let Some(stop) = self.stop
                 && (Instant::now() >= stop.end_at || self.is_idle())
             {
-                return stop.cut;
+                return stop;
             }
             let wake = self.wake_at();
             let next = tokio::select! {
@@ -310,7 +317,10 @@ where
                 // The run was cancelled because the worker stops or because its lease was lost, or
                 // it panicked while it was dropped.
                 if let Some((lease, past)) = self.leases.ended(error.id()) {
-                    self.settle(lease, self.cut_short(&error, past));
+                    self.settle(
+                        lease,
+                        Ended::cut_short(&error, past, &self.shared.settings.policy),
+                    );
                 }
             }
             None => {}
@@ -319,15 +329,6 @@ where
         if self.suspects && self.leases.is_empty() {
             self.look.soon();
         }
-    }
-
-    fn cut_short(&self, error: &JoinError, past: Run) -> Ended {
-        if error.is_cancelled() {
-            return Ended::given_back();
-        }
-        let error = HandlerError::panicked("while the run was dropped");
-        let settlement = self.shared.settings.policy.settlement(Err(error), past);
-        Ended { outcome: "panicked", settlement, observed: None, reports: None }
     }
 
     /// Settles an entry, if it is still held.

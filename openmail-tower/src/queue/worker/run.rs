@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{
     sync::watch,
-    task::spawn_blocking,
+    task::{JoinError, spawn_blocking},
     time::{Instant, timeout},
 };
 use tower_service::Service;
@@ -74,6 +74,16 @@ impl Ended {
     /// The result of a run that was not begun, or was cancelled by its worker.
     pub(super) fn given_back() -> Self {
         Self { outcome: "dropped", settlement: Settlement::GiveBack, observed: None, reports: None }
+    }
+
+    /// The result of a run whose task was cancelled, or panicked while it was dropped.
+    pub(super) fn cut_short(error: &JoinError, past: Run, policy: &RetryPolicy) -> Self {
+        if error.is_cancelled() {
+            return Self::given_back();
+        }
+        let error = HandlerError::panicked("while the run was dropped");
+        let settlement = policy.settlement(Err(error), past);
+        Self { outcome: "panicked", settlement, observed: None, reports: None }
     }
 }
 

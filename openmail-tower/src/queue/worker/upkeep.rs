@@ -3,7 +3,7 @@
 use std::{convert::Infallible, future::pending, time::Duration};
 
 use tokio::{
-    sync::Notify,
+    sync::{Mutex, Notify},
     time::{sleep, timeout},
 };
 
@@ -78,17 +78,19 @@ pub(super) async fn prune<St: QueueStore>(store: &St, settings: &Settings) -> In
 }
 
 /// Reports each dead letter after it was committed. One that could not be reported is returned
-/// again once the lease of its report has expired.
+/// again once the lease of its report has expired. `reporting` is locked during each report.
 pub(super) async fn report<St: QueueStore>(
     store: &St,
     hook: Option<&Hook<DeadLetter>>,
     settings: &Settings,
     died: &Notify,
+    reporting: &Mutex<()>,
 ) -> Infallible {
     /// The delay before a failed call is repeated; longer than any call.
     const AGAIN: Duration = Duration::from_secs(60);
     let Some(hook) = hook else { return pending().await };
     loop {
+        let report = reporting.lock().await;
         let letters = store.unreported_dead_letters(1, AGAIN);
         let letters = within(settings.store_timeout, letters, QueueError::late).await;
         let letters = letters.unwrap_or_default();
@@ -106,6 +108,7 @@ pub(super) async fn report<St: QueueStore>(
                 }
             }
         }
+        drop(report);
         if !more {
             // Dead letters of other workers, and those whose report failed, are looked for as well.
             let _ = timeout(Duration::from_secs(1), died.notified()).await;

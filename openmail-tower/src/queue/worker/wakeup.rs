@@ -36,6 +36,7 @@ pub(super) enum Step {
 }
 
 /// The deadlines of a worker that is stopping, and the number of runs it has cancelled.
+#[derive(Clone, Copy)]
 pub(super) struct Stop {
     /// When the runs in progress are cancelled.
     pub(super) cut_at: Instant,
