@@ -68,7 +68,7 @@ impl Fault {
         self
     }
 
-    /// Returns whether nothing goes wrong.
+    /// Returns whether the request is answered as usual.
     pub fn is_none(&self) -> bool {
         self.status.is_none() && !self.cut && self.delay_ms == 0
     }

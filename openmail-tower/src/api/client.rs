@@ -30,8 +30,8 @@ const REFUSAL: usize = 64 * 1024;
 
 /// A client of OpenMail's REST API.
 ///
-/// Cheap to clone; clones share connections. The API key is sent to the API's host only, and no
-/// longer once a redirect has left that host. Responses are bounded in size and time. Nothing is
+/// Cheap to clone; clones share connections. The API key is sent to the API's host only, and never
+/// again after a redirect to another host. Responses are bounded in size and time. Nothing is
 /// retried: see [`ApiError`] for what an error means in a handler.
 #[derive(Clone)]
 pub struct OpenMail {
@@ -137,8 +137,8 @@ impl OpenMail {
             .ok_or_else(|| ApiError::new(ApiErrorKind::Invalid, "an id is empty, `.` or `..`"))
     }
 
-    /// Sends a request to a URL. The key is included only if the URL belongs to the API, and the
-    /// API itself named it.
+    /// Sends a request to a URL. The key is included only if the URL belongs to the API and no
+    /// other host named it.
     pub(super) async fn answer(
         &self,
         mut request: Request<Full<Bytes>>,

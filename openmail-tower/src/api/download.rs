@@ -55,8 +55,9 @@ impl OpenMail {
     /// [`copy_to`](Download::copy_to) or [`save_in`](Download::save_in).
     ///
     /// The download follows the attachment's URL and up to 5 redirects. The API key is sent to the
-    /// API's host only, and no longer once a redirect has left it. Redirects must be `https` and
-    /// lead to public addresses; if the API is on this machine, they may also lead to this machine.
+    /// API's host only, and never again after a redirect to another host. Redirects must be `https`
+    /// and lead to public addresses; if the API is on this machine, they may also lead to this
+    /// machine.
     ///
     /// ```no_run
     /// use openmail_tower::{MessageReceived, api::{ApiError, OpenMail}};

@@ -89,7 +89,7 @@ pub enum ApiErrorKind {
     Rejected,
     /// There is no response, or it is a 5xx or the error page of a proxy.
     Unavailable,
-    /// There is no complete response in time.
+    /// No complete response arrived in time.
     TimedOut,
     /// The response is too large or cannot be parsed.
     UnexpectedAnswer,
@@ -97,7 +97,8 @@ pub enum ApiErrorKind {
     FileTooLarge,
     /// The attachment's URL has expired, and its message has no new one.
     Expired,
-    /// The attachment's URL leads to plain `http`, or to something that is not a web address.
+    /// The attachment's URL, or one that it redirects to, contains credentials or is not a valid
+    /// `https` URL.
     InsecureRedirect,
     /// The attachment's URL leads to an address that is not public.
     ForbiddenAddress,
@@ -243,9 +244,10 @@ impl ApiError {
         self.0.message.as_deref()
     }
 
-    /// Returns how long to wait before the next attempt: OpenMail's `Retry-After` (at most 24 h)
-    /// or, for errors that make an event wait, 1 min or 15 min. `None` if waiting does not help, or
-    /// if the caller's own back-off applies.
+    /// Returns how long to wait before the next attempt: OpenMail's `Retry-After` (at most 24 h) or
+    /// a default. The default is 1 min or 15 min for errors that make an event wait, and 2 s while
+    /// OpenMail is still processing a request with the same idempotency key. `None` if waiting does
+    /// not help, or if the caller's own back-off applies.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.advice.delay
     }

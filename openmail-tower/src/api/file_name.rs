@@ -10,7 +10,7 @@ const LONGEST: usize = 200;
 const FALLBACK: &str = "attachment";
 
 /// Returns a name that is a plain file in its directory on every system: without separators,
-/// control or invisible characters and runs of spaces, not reserved, not hidden, and of bounded
+/// control or invisible characters or runs of spaces, not reserved, not hidden, and of bounded
 /// length.
 pub(super) fn safe(name: &str) -> String {
     // A run of spaces can push the extension out of view.

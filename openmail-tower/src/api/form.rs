@@ -1,7 +1,7 @@
 //! `multipart/form-data`, as browsers write it.
 //!
-//! This is a separate implementation because the bytes of a mail must be the same at every attempt.
-//! The crates considered choose a random boundary for each body, and do not escape file names.
+//! Encoded here because the bytes of a mail must be the same at every attempt. The crates
+//! considered choose a random boundary for each body, and do not escape file names.
 
 use bytes::{BufMut, BytesMut};
 use sha2::{Digest, Sha256};

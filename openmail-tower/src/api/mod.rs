@@ -14,9 +14,9 @@
 //! # }
 //! ```
 //!
-//! The client does not retry. A handler that fails with an [`ApiError`] runs again later; the error
-//! tells the queue whether and when (see [`ApiError`]). To reply to a mail, return the reply from
-//! the handler instead of sending it with the client.
+//! The client does not retry. If a handler fails with an [`ApiError`], the error determines whether
+//! and when the handler runs again. To reply to a mail, return the reply from the handler instead
+//! of sending it with the client.
 
 mod address;
 mod answer;

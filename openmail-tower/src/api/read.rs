@@ -53,7 +53,7 @@ impl OpenMail {
     }
 
     /// Reads the text of an attachment, up to 50,000 characters. OpenMail extracts it from PDF and
-    /// office files, tables, and, by OCR, images.
+    /// office files and tables, and from images by OCR.
     ///
     /// [`message.received`](crate::MessageReceived) events often contain this text already, in
     /// [`parsed_text`](crate::event::Attachment::parsed_text).

@@ -99,7 +99,7 @@ pub struct Thread {
     pub id: ThreadId,
     /// The subject.
     pub subject: Option<String>,
-    /// Whether the thread was marked as read. A reply marks it, too.
+    /// Whether the thread was marked as read. Sending a reply marks it, too.
     pub is_read: Option<bool>,
     /// The messages, oldest first.
     pub messages: Vec<Message>,
@@ -147,7 +147,7 @@ pub struct ThreadSummary {
     /// The subject.
     #[serde(default, deserialize_with = "text")]
     pub subject: Option<String>,
-    /// Whether the thread was marked as read. A reply marks it, too.
+    /// Whether the thread was marked as read. Sending a reply marks it, too.
     #[serde(default, deserialize_with = "boolean")]
     pub is_read: Option<bool>,
     /// When its newest message was received or sent.
@@ -226,8 +226,8 @@ pub struct Message {
 }
 
 impl Message {
-    /// Returns the message rendered for a model's prompt, as the event's
-    /// [`Message`](crate::Message::fenced) renders a mail that was just received.
+    /// Renders the message for a model's prompt, like [`Message::fenced`](crate::Message::fenced)
+    /// of an event.
     pub fn fenced(&self) -> Fenced<'_> {
         let texts = [&self.from_addr, &self.subject, &self.body_text].map(Option::as_deref);
         Fenced::of(texts, self.created_at, &self.attachments)

@@ -56,8 +56,8 @@ impl Client {
         Ok(client)
     }
 
-    /// Creates a client for an API on this machine. Without certificates, it supports plain HTTP
-    /// only.
+    /// Creates a client for an API on this machine. If the system has no trusted certificates, it
+    /// supports plain HTTP only.
     pub(super) fn local() -> Self {
         Self::over(system_roots())
     }

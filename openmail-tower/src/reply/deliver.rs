@@ -186,7 +186,7 @@ fn is_answered(written: &Written, thread: &Thread, mail: Option<&Message>) -> bo
 
 /// Returns whether a mail contains a text. A mail whose text is missing may contain it.
 fn has_text(mail: &Message, text: &str) -> bool {
-    // Mail programs change everything else. A text may also have no letters, only an emoji.
+    // Mail programs may change spaces and punctuation. A text may also consist of an emoji only.
     let keep = match text.contains(char::is_alphanumeric) {
         true => char::is_alphanumeric,
         false => |c: char| !c.is_whitespace(),

@@ -29,8 +29,8 @@ const ANSWER_LIMIT: usize = 4096;
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Emulator {
-    /// Delivers the events, and returns once each is accepted or given up. Anything still running
-    /// ends when the future is dropped.
+    /// Delivers the events, and returns once each is accepted or its last attempt has failed.
+    /// Dropping the future ends everything that is still running.
     pub async fn deliver<S, R>(
         &self,
         service: S,
@@ -64,7 +64,7 @@ impl Emulator {
         Report { deliveries: ended.into_iter().map(|(_, delivery)| delivery).collect() }
     }
 
-    /// Returns a wait of the schedule, at this speed.
+    /// Returns a wait of the schedule, divided by the speed.
     fn scaled(&self, wait: Duration) -> Duration {
         Duration::try_from_secs_f64(wait.as_secs_f64() / self.speed).unwrap_or(Duration::MAX)
     }

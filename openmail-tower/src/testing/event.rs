@@ -12,8 +12,8 @@ use super::mail;
 
 /// An event for tests: a body as OpenMail sends it, with sensible defaults.
 ///
-/// Each has its own ids; a clone is the same event. Setters write the JSON field that they name, in
-/// any event.
+/// Each event has its own ids; a clone is the same event. A setter writes the JSON field that it
+/// names, even if events of that kind do not have it.
 ///
 /// ```
 /// use http::Request;
@@ -41,8 +41,8 @@ pub struct TestEvent {
 }
 
 impl TestEvent {
-    /// Creates an event by its name. One that this crate does not know gets the fields that all
-    /// events share.
+    /// Creates an event by its name. One that this crate does not know has an `event_id`, an
+    /// `inbox_id`, an `attempt` and times, but no payload.
     pub fn new(event: impl Into<EventKind>) -> Self {
         let kind = event.into();
         let common = json!({"event": kind.as_str(), "event_id": unique("evt"), "occurred_at": ""});
@@ -117,7 +117,7 @@ impl TestEvent {
         self.field("attempt", number)
     }
 
-    /// Sets when it happened and when it was delivered, if the event has these fields.
+    /// Sets `occurred_at`, `delivered_at` and the message's `received_at`, if the event has them.
     #[must_use]
     pub fn at(mut self, time: SystemTime) -> Self {
         let text = rfc3339(time);

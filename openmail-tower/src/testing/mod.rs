@@ -1,5 +1,5 @@
 //! Tools for your own tests: events as OpenMail sends them, signed requests, a clock that you set,
-//! handlers without HTTP, and OpenMail's deliveries with their retries.
+//! [`dispatch`] to handlers without HTTP, and an [`Emulator`] of OpenMail's deliveries and retries.
 //!
 //! A handler alone, without HTTP:
 //! ```
