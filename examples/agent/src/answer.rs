@@ -43,7 +43,7 @@ async fn answer(
     State(agent): State<Agent>,
 ) -> Result<Option<Reply>, HandlerError> {
     if !mail.message.may_auto_reply() {
-        tracing::info!(message_id = %mail.message.id, "not to be answered automatically");
+        tracing::info!(message_id = %mail.message.id, "may not be answered automatically");
         return Ok(None);
     }
     Ok(Some(Reply::text(agent.answer(mail).await?)))

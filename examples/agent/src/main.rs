@@ -1,7 +1,7 @@
 //! An agent that answers mail: `cargo run -p example-agent`.
 //!
 //! Without `OPENMAIL_API_KEY`, it starts a local OpenMail, sends one mail to the agent, and prints
-//! the address of a page that shows both.
+//! the address of a page that shows the mail and its reply.
 
 mod shutdown;
 

@@ -102,7 +102,8 @@ async fn serve<St: QueueStore>(
     }
     // Stops the webhook first, then the worker, which may still send replies, and the sandbox last.
     let [stop_webhook, stop_worker, stop_sandbox] = [(); 3].map(|()| CancellationToken::new());
-    // Spam, loops and floods do not reach the agent, even if their text says otherwise.
+    // Stops spam and floods before the agent runs, and withholds replies in loops, whatever the
+    // mails say.
     let events = option_layer(guard).layer(handlers(agent));
     // Each reply is stored with its event's completion, then retried until OpenMail accepts it.
     let worker = queue.worker(events).replies(openmail).on_reply(service_fn(report));
@@ -148,8 +149,8 @@ async fn serve<St: QueueStore>(
 fn introduce(sandbox: &Sandbox) -> anyhow::Result<()> {
     let inboxes = sandbox.inboxes();
     let (_, address) = inboxes.first().context("the sandbox has no inbox")?;
-    // From another sender at each start: the guard withholds the third answer within an hour to a
-    // sender who repeats a text, and its notes survive a restart.
+    // A new sender at each start: the guard withholds the reply if a sender repeats a text for the
+    // third time within an hour, and what it has counted survives a restart.
     let start = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     sandbox.receive(
         &format!("Ada Lovelace <ada+{start}@example.com>"),

@@ -37,7 +37,7 @@ async fn shows(program: &Program, text: &str) {
             if page.text().await.expect("text").contains(text) {
                 return;
             }
-            // The page is another process's; the timeout below limits the wait.
+            // The page can only be polled; the timeout below limits the wait.
             sleep(Duration::from_millis(50)).await;
         }
     };

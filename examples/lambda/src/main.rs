@@ -1,12 +1,12 @@
 //! A webhook on AWS Lambda, behind API Gateway or a function URL.
 //!
-//! Build it with `cargo lambda build --release -p example-lambda`; the variables are
-//! `OPENMAIL_WEBHOOK_SECRET` and, to run each event once, `REDIS_URL`.
+//! Build it with `cargo lambda build --release -p example-lambda`. Set `OPENMAIL_WEBHOOK_SECRET`
+//! and, to run each event once, `REDIS_URL`.
 //!
-//! A handler must finish before OpenMail hangs up after 15 s, since Lambda freezes the process as
-//! soon as it has answered. For the same reason a queue's `Worker` does not belong here. For longer
-//! work, use a service that invokes another function (SQS, Step Functions), or a long-running
-//! program (`example-durable`).
+//! A handler must finish before the response, since Lambda freezes the process afterwards. For the
+//! same reason, a queue's `Worker` does not belong here. For work that takes longer than 12 s, use
+//! a service that invokes another function (SQS, Step Functions), or a long-running program
+//! (`example-durable`).
 
 use std::{env, error::Error, io, process::ExitCode, time::Duration};
 
@@ -18,7 +18,7 @@ use openmail_tower::{
 use tower::{Layer, util::option_layer};
 use tracing_subscriber::EnvFilter;
 
-/// API Gateway gives up on a function after 29 s, OpenMail hangs up after 15 s.
+/// OpenMail hangs up after 15 s; API Gateway gives up on a function after 29 s.
 const DEADLINE: Duration = Duration::from_secs(12);
 
 #[openmail_handler(event = "message.received")]

@@ -176,7 +176,7 @@ async fn request_in_progress_is_answered_before_exit() {
         body.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    // It asks for the body, so it has begun to handle the request.
+    // The server asks for the body, so it has begun to handle the request.
     let mut go_on = [0; 25];
     soon(stream.read_exact(&mut go_on)).await.unwrap();
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");

@@ -89,7 +89,7 @@ async fn answer_mail(
     State(assistant): State<Assistant>,
 ) -> Result<Option<Reply>, HandlerError> {
     if !mail.message.may_auto_reply() {
-        tracing::info!(message_id = %mail.message.id, "not to be answered automatically");
+        tracing::info!(message_id = %mail.message.id, "may not be answered automatically");
         return Ok(None);
     }
     Ok(Some(Reply::text(assistant.answer(mail).await?)))

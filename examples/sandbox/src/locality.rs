@@ -1,4 +1,4 @@
-//! Refuses requests from other machines, and from pages of other sites that are open in a browser
+//! Rejects requests from other machines, and from pages of other sites that are open in a browser
 //! on this machine.
 //!
 //! A page elsewhere can make its host name resolve to this machine (DNS rebinding), which the
@@ -19,7 +19,7 @@ use tower_http::csrf::CsrfLayer;
 
 use crate::server::Peer;
 
-/// Refuses requests from elsewhere. With `allow_remote`, only cross-site posts are refused.
+/// Rejects requests from elsewhere. With `allow_remote`, only cross-site posts are rejected.
 pub(crate) fn guard(router: Router, allow_remote: bool) -> Router {
     let router = router.layer(CsrfLayer::new());
     if allow_remote {

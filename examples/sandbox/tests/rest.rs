@@ -198,7 +198,7 @@ async fn eleventh_mail_in_a_minute_is_refused_with_retry_after() {
     assert_eq!(response.headers()["x-ratelimit-limit"], "10");
     let (status, body) = checked(&Method::POST, &path, response).await;
     assert_eq!((status, &body["error"]), (429, &json!("rate_limit_exceeded")));
-    // A key that was used before is answered even so.
+    // A key that was used before gets its earlier response despite the limit.
     assert_eq!(local.send("inb_support", "3", letter()).await.0, 200);
 
     local.control(Method::PUT, "/sandbox/faults", json!({"sendLimits": false})).await;

@@ -79,7 +79,7 @@ async fn webhook(request: HttpRequest, body: Payload, secrets: Data<Secrets>) ->
         }
         Err(rejection) => {
             let error: &dyn std::error::Error = &rejection;
-            tracing::warn!(code = rejection.code(), error, "refused");
+            tracing::warn!(code = rejection.code(), error, "request rejected");
             answer(&rejection.to_response())
         }
     }
@@ -106,7 +106,7 @@ async fn read(body: Payload) -> Result<Bytes, Rejection> {
 }
 
 /// Converts actix-web's headers to those of `http` 1. All values of a header are kept, since a
-/// header given twice is refused.
+/// header given twice is rejected.
 fn headers(request: &HttpRequest) -> HeaderMap {
     let headers = request.headers().iter().filter_map(|(name, value)| {
         let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;

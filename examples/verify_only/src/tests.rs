@@ -43,7 +43,7 @@ fn secret(text: &str) -> Secret {
 }
 
 #[actix_web::test]
-async fn signed_events_are_accepted_and_forged_ones_refused() {
+async fn signed_events_are_accepted_and_forged_ones_rejected() {
     let server = Running::start();
     let mail = TestEvent::message_received();
     assert_eq!(server.post(&mail, &secret("whsec_test")).await.status(), 200);
@@ -58,7 +58,7 @@ async fn signed_events_are_accepted_and_forged_ones_refused() {
 }
 
 #[actix_web::test]
-async fn a_signature_given_twice_is_refused() {
+async fn signature_given_twice_is_rejected() {
     let server = Running::start();
     let mut request = TestEvent::message_received().sign::<Body>(&secret("whsec_test"));
     let signature = request.headers()["x-signature"].clone();
@@ -70,7 +70,7 @@ async fn a_signature_given_twice_is_refused() {
 }
 
 #[actix_web::test]
-async fn a_body_over_the_limit_is_refused_before_its_end() {
+async fn body_over_the_limit_is_rejected_before_its_end() {
     let server = Running::start();
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     // Declares a much larger body, but sends only a little more than the limit.

@@ -46,7 +46,7 @@ impl Program {
             }
         };
         let address = timeout(PATIENCE, address).await.expect("it starts in time");
-        // A full pipe would hold the program up.
+        // A full pipe would block the program.
         tokio::spawn(async move { while let Ok(Some(_)) = stderr.next_line().await {} });
         let stdout = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         Self { child, stdout, address }
