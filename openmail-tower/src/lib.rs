@@ -1,6 +1,7 @@
 //! Receives [OpenMail](https://openmail.sh)'s webhooks as a tower service. Each delivery is
 //! verified and becomes a typed event for the handler of its inbox. Events can be deduplicated and
-//! stored in a durable queue, so that none is lost once it has been answered with 2xx.
+//! stored in a durable queue, so that none is lost once it has been answered with 2xx. The reply
+//! that a handler returns is sent once.
 //!
 //! # The path of an event
 //!
@@ -11,13 +12,15 @@
 //! ── from here on there is no HTTP: Service<VerifiedEvent, Response = Outcome> ──
 //!   └ Dedupe         one run for each event              layers::DedupeLayer
 //!   └ Enqueue        stored, and run later by a Worker   queue::Enqueue
+//!   └ Guard          spam, loops and floods              layers::GuardLayer
 //!   └ EventRouter    event → inbox_id → handler
 //!   └ handler        #[openmail_handler] async fn
+//!   └ reply          sent by the Worker or a layer       reply::ReplyLayer
 //! ```
 //!
 //! Each part is an ordinary tower [`Layer`](tower_layer::Layer) or
-//! [`Service`](tower_service::Service), so tower's own layers can be added in between. `Dedupe` and
-//! `Enqueue` are optional.
+//! [`Service`](tower_service::Service), so tower's own layers can be added in between. `Dedupe`,
+//! `Enqueue`, `Guard` and replies are optional.
 //!
 #![cfg_attr(
     all(

@@ -68,7 +68,7 @@ async fn every_verdict_of_the_layer_matches_the_vectors() {
             .body(Full::new(Bytes::from(hex::decode(body_hex).unwrap())))
             .unwrap();
         let status = service.oneshot(request).await.unwrap().status();
-        // Most bodies are not events: if the signature verifies, they are rejected only for that.
+        // Most bodies are not events: those that verify are refused only for that.
         let verified = [StatusCode::OK, StatusCode::UNPROCESSABLE_ENTITY].contains(&status);
         let refused = [StatusCode::BAD_REQUEST, StatusCode::UNAUTHORIZED].contains(&status);
         assert_eq!((verified, refused), (accept, !accept), "{name}: {status}");

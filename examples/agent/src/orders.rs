@@ -20,7 +20,7 @@ pub(crate) fn answer(mail: &Message) -> String {
     }
     parts.extend(mail.attachments.iter().map(summary));
     if parts.is_empty() {
-        parts.push("Thank you for your mail. I pass this on to a person.".to_owned());
+        parts.push("Thank you for your mail. I will pass this on to a person.".to_owned());
     }
     format!("Hello,\n\n{}\n\nKind regards,\nyour support agent", parts.join("\n\n"))
 }
@@ -81,7 +81,7 @@ mod tests {
     fn leaves_other_questions_to_a_person() {
         for text in ["Hello", "Order 99?", "42"] {
             let mail = TestEvent::message_received().text(text);
-            assert!(answer_to(&mail).contains("I pass this on to a person"), "{text}");
+            assert!(answer_to(&mail).contains("I will pass this on to a person"), "{text}");
         }
     }
 }

@@ -68,7 +68,7 @@ async fn answers_a_mail_once_without_any_setup() {
     assert_eq!(response.status(), 201);
     assert_eq!(program.line().await["reply"], "queued");
     assert_eq!(program.line().await["reply"], "sent");
-    shows(&program, "I pass this on to a person").await;
+    shows(&program, "I will pass this on to a person").await;
 }
 
 #[tokio::test]

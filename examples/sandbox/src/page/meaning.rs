@@ -10,7 +10,7 @@ pub(super) fn of(attempt: &Attempt) -> &'static str {
     match attempt.status {
         None => "No response: nothing listens at the URL, or it took longer than 15 s.",
         Some(300..=399) => "A redirect. OpenMail does not follow it: set the final URL.",
-        Some(401 | 403) => "The receiver, or something in front of it, refuses the request.",
+        Some(401 | 403) => "The receiver, or something in front of it, rejects the request.",
         Some(404) => "Nothing is served at this path.",
         Some(405) => "The path exists, but does not accept POST.",
         Some(413) => "The body is too large for the receiver or for a proxy in front of it.",
