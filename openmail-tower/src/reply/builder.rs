@@ -58,8 +58,9 @@ impl Reply {
         self
     }
 
-    /// Also sends the reply to everyone else who received the mail, except the inbox itself: at
-    /// most 20 recipients, starting with the sender. Default: the sender only.
+    /// Also sends the reply to everyone else who received the mail, except the inbox itself. At
+    /// most 20 addresses receive it, the usual recipients first. Default: the usual recipients
+    /// only.
     pub fn to_all(mut self) -> Self {
         self.to_all = true;
         self
