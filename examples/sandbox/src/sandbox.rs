@@ -104,7 +104,10 @@ impl std::str::FromStr for InboxOption {
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         if id.is_empty() || !id.chars().all(plain) {
-            return Err("an inbox's id has letters, digits, dots, dashes and underscores".into());
+            return Err(
+                "an inbox's id must consist of letters, digits, dots, dashes and underscores"
+                    .into(),
+            );
         }
         if !text::is_address(address) {
             return Err(format!("{address:?} is not an address"));

@@ -176,7 +176,7 @@ fn empty(view: &View<'_>) -> Markup {
                         }
                     }
                     li {
-                        h2 { "Say where it listens" }
+                        h2 { "Connect its webhook" }
                         @match webhook {
                             Some(url) => p { "Mail is delivered to " code { (url) } "." },
                             None => p {
