@@ -68,9 +68,9 @@ impl<E> Endpoint<E> {
         Self { events, deadline: Duration::from_secs(12), unrouted: StatusCode::OK }
     }
 
-    /// Sets the maximum time from the request's arrival to the response. OpenMail hangs up after 15
-    /// s and counts that as a failure. A run that takes longer is dropped, unless a `Dedupe` in
-    /// between runs it to its end on a task of its own. Default: 12 s.
+    /// Sets the maximum time from the request's arrival to the response. After 15 s, OpenMail hangs
+    /// up and counts that as a failure. A run that exceeds the deadline is dropped, unless a
+    /// `Dedupe` in between completes it on a task of its own. Default: 12 s.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;

@@ -117,9 +117,9 @@ impl fmt::Debug for Secret {
 
 /// The secrets that may have signed a request: usually one, and two during a rotation.
 ///
-/// OpenMail invalidates the old secret of a rotation at once, so the receiver must know the new one
-/// beforehand and accept both for a while. All secrets are always tried, so the time taken does not
-/// reveal which one matched. Cheap to clone.
+/// In a rotation, OpenMail invalidates the old secret at once, so the receiver must know the new
+/// one beforehand and accept both for a while. All secrets are always tried, so the time taken does
+/// not reveal which one matched. Cheap to clone.
 ///
 /// ```
 /// use openmail_tower::{Secret, Secrets};
@@ -147,7 +147,7 @@ impl Secrets {
     /// Reads `OPENMAIL_WEBHOOK_SECRET` and, if it is set, `OPENMAIL_WEBHOOK_SECRET_PREVIOUS`.
     ///
     /// # Errors
-    /// As for [`Secret::from_env`]; only the second variable may be unset or empty.
+    /// As for [`Secret::from_env`], except that the second variable may be unset or empty.
     pub fn from_env() -> Result<Self, SecretError> {
         Self::from_variables(env::var_os(SECRET_VARIABLE), env::var_os(PREVIOUS_SECRET_VARIABLE))
     }
@@ -239,7 +239,7 @@ pub enum SecretErrorKind {
     Padded,
     /// It is enclosed in quotation marks.
     #[error(
-        "the webhook secret has quotation marks around it, which an env file or a shell has kept; remove them"
+        "the webhook secret has quotation marks around it, perhaps from an env file; remove them"
     )]
     Quoted,
 }

@@ -108,7 +108,7 @@ impl std::fmt::Display for Off {
     }
 }
 
-/// A parsed `X-Timestamp`: Unix seconds that a [`SystemTime`] can hold.
+/// A parsed `X-Timestamp`, in Unix seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Timestamp {
     seconds: u64,
@@ -137,7 +137,8 @@ impl Timestamp {
         Err(SignatureError::Stale { seconds, ahead: self.seconds > now, milliseconds })
     }
 
-    /// Returns the signed time. Must only be called after `check` has bounded it.
+    /// Returns the signed time, or 1970 if a [`SystemTime`] cannot hold it. Only an enormous
+    /// tolerance lets such a timestamp pass `check`.
     pub(crate) fn time(self) -> SystemTime {
         UNIX_EPOCH.checked_add(Duration::from_secs(self.seconds)).unwrap_or(UNIX_EPOCH)
     }

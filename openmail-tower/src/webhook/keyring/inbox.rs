@@ -48,12 +48,12 @@ use super::{
 ///   operator.
 /// - **Give each inbox its own URL, `/webhooks/{inbox_id}`.** OpenMail signs with the secret that
 ///   belongs to the URL. With the inbox in the path, the secrets are known before the body arrives,
-///   and the body is hashed as it arrives. Use [`by_body`](Self::by_body) only if you can have no
-///   more than one URL.
-/// - **Never use one secret for two inboxes.** Each could then sign for the other's URL, though not
-///   with the other's `inbox_id`.
+///   and the body is hashed as it arrives. Use [`by_body`](Self::by_body) only if all inboxes must
+///   share one URL.
+/// - **Never use one secret for two inboxes.** Anyone who can see it for one of them could then
+///   sign for the other.
 /// - **Add a new secret here before OpenMail uses it, and remove an old one here only after
-///   OpenMail has stopped using it.** OpenMail invalidates the old secret of a rotation at once,
+///   OpenMail has stopped using it.** In a rotation, OpenMail invalidates the old secret at once,
 ///   and an event that is rejected five times is lost. So [`rotate`](Self::rotate) with an overlap
 ///   of at least 10 min, since OpenMail retries an event for about 7.5 min. When an inbox moves
 ///   from the account's webhook to its own, [`set`](Self::set) its secret once OpenMail delivers
@@ -71,7 +71,7 @@ use super::{
 ///     .route_service("/webhooks", webhook.clone())
 ///     .route_service("/webhooks/{inbox_id}", webhook);
 ///
-/// // Any time later, from any thread:
+/// // At any later time, from any thread:
 /// keyring.rotate("inb_support", Secret::new("whsec_next")?, Duration::from_secs(900));
 /// keyring.remove("inb_support");
 /// # Ok::<(), openmail_tower::webhook::SecretError>(())
@@ -110,8 +110,8 @@ impl InboxKeyring {
         self
     }
 
-    /// Finds the inbox by the body's `inbox_id` instead of the path, for a single URL for all
-    /// inboxes. The body is then received before it is hashed.
+    /// Finds the inbox by the body's `inbox_id` instead of the path, so that all inboxes can share
+    /// one URL. The body is then received before it is hashed.
     #[must_use]
     pub fn by_body(self) -> Self {
         Self { by_path: false, ..self }

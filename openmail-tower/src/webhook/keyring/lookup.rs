@@ -34,7 +34,7 @@ pub struct Keys {
     pub(crate) holder: Holder,
 }
 
-/// For whom a set of secrets signs.
+/// Whose events a set of secrets may sign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Holder {
     Account,
@@ -43,7 +43,7 @@ pub(crate) enum Holder {
 }
 
 impl Holder {
-    /// Returns whether the holder may sign for events of this inbox, or of none.
+    /// Returns whether the holder may sign an event of this inbox; `None` is an event of no inbox.
     pub(crate) fn signs_for(&self, inbox: Option<&InboxId>, keyring: &impl Keyring) -> bool {
         match self {
             Self::Account => inbox.is_none_or(|inbox| keyring.account_signs_for(inbox)),

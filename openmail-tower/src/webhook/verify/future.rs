@@ -50,8 +50,8 @@ pin_project! {
         // will not be called.
         waiting: Option<Waiting<S>>,
         settings: Arc<Settings<K>>,
-        // Declared last, so that it is dropped last: everything else that is dropped with the
-        // request belongs to the delivery.
+        // Declared last, so that it is dropped last: what happens while the other fields are
+        // dropped belongs to the delivery.
         delivery: Delivery,
     }
 }
@@ -79,8 +79,8 @@ pin_project! {
     }
 }
 
-/// An event that takes up to this many bytes, with its body, may wait for room and evict others,
-/// whatever it consists of. It may be a mail with very many attachments.
+/// An event that takes at most this many bytes, including its body, may wait for room and evict
+/// others, however many parts it has: it may be a mail with very many attachments.
 const MODEST: usize = 1 << 20;
 
 /// A verified body that has not been parsed yet.

@@ -27,13 +27,13 @@ pub(super) struct Head {
     pub(super) content_length: Option<usize>,
 }
 
-/// Rejects every method but `POST`, by which webhooks are delivered.
+/// Rejects every method but `POST`.
 pub(super) fn check_method(method: &Method) -> Result<(), Rejection> {
     if method == Method::POST { Ok(()) } else { Err(RejectionKind::MethodNotAllowed.into()) }
 }
 
 impl Head {
-    /// Checks the headers. `body` is the minimum size that the body is known to have.
+    /// Checks the headers. `body` is the known minimum size of the body.
     pub(super) fn check(
         headers: &HeaderMap,
         body: usize,

@@ -17,7 +17,7 @@ use crate::webhook::{
 
 use super::{budget::Budget, pace::Limits, rejection::Rejection, service::Verify};
 
-/// Wraps services in [`Verify`], which lets only requests through that OpenMail signed.
+/// Wraps services in [`Verify`], which lets through only requests that OpenMail signed.
 ///
 /// ```no_run
 /// use openmail_tower::{VerifiedEvent, VerifyLayer};
@@ -134,8 +134,8 @@ impl<K> VerifyLayer<K> {
     /// precedence over bodies that are still arriving, and younger bodies over older ones. A body
     /// that is evicted, or finds no room within 2 s, is answered with 503 `overloaded`.
     ///
-    /// A mail counts twice, once as a body and once as text. So with a budget of less than two and
-    /// a half times `body_limit`, the largest mails are always rejected. An event of very many
+    /// A mail counts twice, once as a body and once as an event. So with a budget of less than two
+    /// and a half times `body_limit`, the largest mails are always rejected. An event of very many
     /// small parts (`[{},{},…]`) counts as the most memory that such parts can take, which may be
     /// hundreds of times the size of its body. If that exceeds the whole budget, it is always
     /// rejected as well.

@@ -15,10 +15,10 @@ use crate::{
 
 /// Why a request was rejected.
 ///
-/// `Display` is the [`message`](Self::message), which the sender gets as well. The `source` is for the
-/// log: it contains details that help to fix the problem, such as by how many seconds the clock is
-/// off. The layer logs both, and puts the rejection into the response's extensions, for outer layers
-/// to see.
+/// `Display` writes the [`message`](Self::message), which the sender gets as well. The `source` is
+/// for the log: it contains details that help to fix the problem, such as how many seconds the
+/// clock is off. The layer logs both, and puts the rejection into the response's extensions for
+/// outer layers.
 #[derive(Debug, Clone)]
 pub struct Rejection {
     kind: RejectionKind,

@@ -20,7 +20,7 @@ use super::{
     rejection::{Rejection, RejectionKind},
 };
 
-/// The MACs in progress, and for whom their secrets sign.
+/// The MACs in progress, and whose events their secrets may sign.
 #[derive(Debug)]
 pub(super) struct Key {
     pub(super) macs: Macs,

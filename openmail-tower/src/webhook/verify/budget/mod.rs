@@ -1,7 +1,7 @@
 //! The memory that all bodies and events may use together.
 //!
-//! It has two parts, so that a sender without a secret cannot starve the others. An eighth is
-//! reserved for small bodies. The rest is for everything else, under three rules:
+//! It has two parts, so that a sender without a secret cannot starve the others. One part, an
+//! eighth, is reserved for small bodies. The other is for everything else, under three rules:
 //!
 //! - Verified bodies take precedence over unverified ones, and evict them until there is room.
 //! - Among unverified bodies, a younger one takes precedence over an older one. So to evict a body
@@ -278,8 +278,8 @@ impl Reservation {
     fn hold(&mut self, which: Which, total: usize) {
         telemetry::budget_changed(self.bytes, total);
         if self.verified {
-            // An event's memory comes from the allocator, not from pieces. So as many free pieces
-            // are released.
+            // An event's memory comes from the allocator, not from pieces, so free pieces of the
+            // same size are released.
             let taken = total.saturating_sub(self.bytes).div_ceil(SMALL);
             let mut pieces = self.shared.pieces();
             let left = pieces.len().saturating_sub(taken);
