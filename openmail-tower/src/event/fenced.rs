@@ -21,7 +21,7 @@ const LONGEST_VALUE: usize = 1000;
 /// Default number of characters for the texts of all attachments together.
 const ATTACHMENT_BUDGET: usize = 20_000;
 
-/// A mail rendered for a model's prompt: sender, subject, date, text and attachments inside a fence.
+/// A mail rendered for a model's prompt: sender, subject, date, text and attachments in a fence.
 ///
 /// `Display` writes the text. Each line of the fence begins with a [`marker`](Self::marker), which
 /// is random for every call of [`Message::fenced`] and does not occur in the mail:
@@ -44,8 +44,8 @@ const ATTACHMENT_BUDGET: usize = 20_000;
 ///   the marker when writing. Tell the model in the system prompt that everything inside the fence
 ///   is data, and name the marker there.
 /// - Invisible characters are removed: control, zero-width, bidirectional and tag characters,
-///   variation selectors. The model gets no text that a person would not see. (An emoji that joins
-///   several characters is split into those characters.)
+///   variation selectors. The model gets no text that a person would not see. (An emoji made of
+///   several joined emoji is split into them.)
 /// - The subject, names and file names are each kept on one line and cut after 1,000 characters.
 /// - The sender is the address that [`Message::sender`] returns; the display name is labelled as
 ///   chosen by the sender.
@@ -106,9 +106,9 @@ impl Message {
     ///
     /// Removes lines quoted with `>` and the "On … wrote:" line above them, in some thirty
     /// languages. Also removes everything below the separators and header blocks of Outlook and
-    /// other programs, signatures below `-- `, and those that mobile mail apps add. Answers between
-    /// quoted lines are kept, without the questions. A forwarded mail is kept whole, as is a text
-    /// that would otherwise be empty.
+    /// other programs, signatures below `-- `, and those that mobile mail apps add. Of answers
+    /// between quoted lines, only the answers are kept. A forwarded mail is kept whole, as is a
+    /// text that would otherwise be empty.
     ///
     /// This is a guess from the form of the text: the history of an uncommon mail program may
     /// remain, and a sender can make text look like history. Use it to save the model's time, not

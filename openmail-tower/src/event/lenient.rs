@@ -185,8 +185,8 @@ impl Item for String {
     }
 }
 
-/// A list that may arrive as null, as a single bare item, or with items of an unknown form. The
-/// latter are left out; they remain in the raw body.
+/// A list that may arrive as null, as a single bare item, or with items of an unknown form. Such
+/// items are left out; they remain in the raw body.
 pub(super) struct List<T>(pub(super) Vec<T>);
 
 impl<'de, T: Item> Deserialize<'de> for List<T> {

@@ -13,7 +13,8 @@ pub enum Misfit {
     MissingField(&'static str),
     /// A required field has another JSON type.
     WrongType(&'static str),
-    /// The event nests deeper than 127 levels. Only its ids are read; the rest is in the raw body.
+    /// The event is nested more than 127 levels deep. Only its name and ids are read; the rest is
+    /// in the raw body.
     TooDeep,
 }
 
@@ -22,7 +23,7 @@ impl fmt::Display for Misfit {
         match self {
             Self::MissingField(field) => write!(f, "`{field}` is missing"),
             Self::WrongType(field) => write!(f, "`{field}` has the wrong JSON type"),
-            Self::TooDeep => f.write_str("the event nests too deeply"),
+            Self::TooDeep => f.write_str("the event is nested too deeply"),
         }
     }
 }

@@ -91,7 +91,7 @@ impl fmt::Display for InvalidPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Some(domain) => {
-                write!(f, "`*@` does not match every address of a domain: write `{domain}`")
+                write!(f, "to match every address of a domain, write `{domain}` without `*@`")
             }
             None => f.write_str("not an address, a domain or `*.` followed by a domain"),
         }
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn asterisk_for_everyone_of_a_domain_is_refused_with_advice() {
+    fn error_for_an_asterisk_before_the_at_sign_says_what_to_write() {
         for text in ["*@Spam.example", " *@spam.example. ", "\"*\"@spam.example"] {
             let error = text.parse::<AddressPattern>().unwrap_err();
             assert!(error.to_string().contains("write `spam.example`"), "{text}: {error}");

@@ -3,7 +3,7 @@
 //! `{"":0},` is seven bytes long, but the parsed value is a tree node of several hundred bytes. So
 //! the parts are counted, and the number of each kind is multiplied by the largest size that such a
 //! part can have, which gives an upper bound. Ordinary mail, which is mostly text, is estimated at
-//! the size of its JSON. Strings take no more than in the JSON.
+//! the size of its JSON. A parsed string takes no more than it does in the JSON.
 //!
 //! What a thread needs only while parsing is not counted: a string whose escapes are being undone,
 //! a body whose surrogates are being replaced.
@@ -32,13 +32,14 @@ const LIST: usize = 4 * size_of::<Value>();
 /// takes less. Its key and its text are allocated separately.
 const ITEM: usize = ENTRY * 5 / 2 + 2 * SMALLEST;
 
-/// The objects, lists and fields of an ordinary mail, counted in this way.
+/// The size of the objects, lists and fields of an ordinary mail, counted in this way.
 const FRAME: usize = 8 << 10;
 
 /// Returns an estimate of the parsed event's size, in bytes.
 ///
-/// This is the size of the JSON if the parts take no more than four times that plus 8 KiB, since
-/// most mail is text. Otherwise it is the size of the JSON plus that of its parts.
+/// If the parts take no more than four times the size of the JSON plus 8 KiB, as in a mail that is
+/// mostly text, the estimate is the size of the JSON. Otherwise it is the size of the JSON plus
+/// that of its parts.
 pub(crate) fn weight(json: &[u8]) -> usize {
     let most = json.len() * 4 + FRAME;
     // Text has few brackets. If there are too many, the rest of them need not be counted.

@@ -32,7 +32,8 @@ pub struct CountRequest {
     pub take: Vec<CountLimit>,
     /// Limits that are only checked.
     pub check: Vec<CountLimit>,
-    /// The id for which they are checked. A limit under which it is already counted is not full.
+    /// The id for which they are checked. A limit under which it is already counted does not count
+    /// as full.
     pub check_id: String,
     /// A note to keep under a key, unless a limit in `take` is full.
     pub note: Option<CountNote>,
@@ -74,7 +75,7 @@ pub struct Counted {
     pub notes: Vec<String>,
 }
 
-/// The count store of a worker, which it adds to each event's extensions for the guards inside the
+/// A worker's count store. The worker adds it to each event's extensions, for the guards inside the
 /// worker.
 #[derive(Debug, Clone)]
 pub(crate) struct OfferedCounts(pub(crate) Arc<dyn CountStore>);

@@ -13,7 +13,7 @@ use crate::seam::VerifiedEvent;
 
 pin_project! {
     /// Waits until the service is ready, then calls it. A layer that waits here rather than in its
-    /// own `poll_ready` does not reserve capacity in the inner service before it needs it.
+    /// own `poll_ready` reserves no capacity in the inner service before it needs to call it.
     #[derive(Debug)]
     pub(crate) struct Oneshot<E, F> {
         #[pin]

@@ -30,10 +30,8 @@ impl Timer {
     }
 }
 
-/// Waits at most `limit` for an operation that may fail.
-///
-/// Every wait for a store, a lookup or a client goes through here. `late` creates the error for an
-/// operation that did not finish in time.
+/// Waits at most `limit` for an operation that may fail. `late` creates the error for an operation
+/// that did not finish in time.
 #[cfg(any(feature = "agents", feature = "dedupe", feature = "guard", feature = "queue"))]
 pub(crate) async fn within<T, E, F>(
     limit: std::time::Duration,

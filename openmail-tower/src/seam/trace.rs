@@ -21,7 +21,7 @@ use std::{fmt, str};
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceContext {
-    // Bytes, since every event carries this and integers would have it padded to twice the size.
+    // Bytes rather than integers, which would be padded: every event carries this.
     trace_id: [u8; 16],
     span_id: [u8; 8],
     is_sampled: bool,

@@ -139,7 +139,7 @@ impl VerifiedEvent {
         self.event().kind()
     }
 
-    /// Returns the signed event id, the same in every delivery: the key for deduplication.
+    /// Returns the signed event id, the same in every delivery.
     pub fn event_id(&self) -> Option<&EventId> {
         self.event().event_id()
     }
@@ -194,7 +194,7 @@ impl VerifiedEvent {
         &mut self.extensions
     }
 
-    /// Returns the parts to keep in a database or another engine, from which
+    /// Returns the parts to keep in a database or a queue of your own, from which
     /// [`from_stored`](Self::from_stored) restores the event.
     pub fn into_stored(self) -> StoredEvent {
         let Inner { raw, timestamp, .. } = &*self.inner;

@@ -63,8 +63,8 @@ fn is_delimiter(line: &str) -> bool {
     line == "--" || (line.len() >= 40 && line.bytes().all(|byte| byte == b'_'))
 }
 
-/// Returns whether a line was added by a mobile mail app: its usual words, and the name of a device
-/// or an app. Without a name, the words may as well be about a parcel.
+/// Returns whether a line was added by a mobile mail app: it has the usual words, and the name of a
+/// device or an app. Without such a name, the words may be about a parcel.
 fn is_mobile(line: &str) -> bool {
     if line.len() > 160 {
         return false;
