@@ -140,7 +140,7 @@ impl GuardLayer {
     }
 
     /// Sets how often one sender must send nearly the same text for it to count as a loop. Default:
-    /// the third time within an hour.
+    /// 3 times within an hour.
     #[must_use]
     pub fn repeats(mut self, rate: Rate) -> Self {
         self.settings.rates.repeats = rate;

@@ -30,8 +30,9 @@
 //!
 //! Events other than `message.received` pass.
 //!
-//! Behind a queue, a mail that is put off holds its lane only if all mail of its inbox waits: during
-//! a pause, or if a rate of the inbox is used up. Otherwise others of the lane run before it.
+//! Behind a queue, a mail that is put off holds its lane only if all mail of its inbox waits:
+//! during a pause, or if a rate of the inbox is used up. Otherwise other mails of the lane run
+//! before it.
 //!
 //! Inside a queue's worker, the rates are counted in the queue's database: replicas share the
 //! counts, and a restart does not reset them. Elsewhere, they are counted in the memory of the

@@ -140,8 +140,8 @@ impl Fired {
         self.action > Action::Mute
     }
 
-    /// Returns whether others of its lane may run before a mail that is put off. A lane may contain
-    /// mails of other senders and threads, which must not wait for this one.
+    /// Returns whether other mails of the lane may run before one that is put off. A lane may
+    /// contain mails of other senders and threads, which must not wait for this one.
     pub(super) fn steps_aside(&self) -> bool {
         self.scope != Scope::Inbox
     }

@@ -180,8 +180,8 @@ impl Settings {
         self.fire(true, rule, reason).map(|fired| Fired { scope, ..fired })
     }
 
-    /// Refuses a mail or puts it off: it is checked again after `later`, or, if that is `None`, after
-    /// the maximum delay.
+    /// Refuses a mail or puts it off. Unless it waits for a pause, a mail that is put off is checked
+    /// again after `later`, or after the maximum delay if that is `None`.
     async fn act(
         &self,
         mut fired: Fired,

@@ -68,8 +68,8 @@ impl Sketch {
     }
 }
 
-/// Spreads a hash over all of its bits. FNV hashes of short words differ mostly in the lower bits,
-/// but the upper bits decide which hashes are the smallest.
+/// Mixes the bits of a hash. FNV hashes of short words differ mostly in the lower bits, but the
+/// upper bits decide which hashes are the smallest.
 fn scrambled(hash: u32) -> u32 {
     let hash = (hash ^ (hash >> 16)).wrapping_mul(0x85eb_ca6b);
     let hash = (hash ^ (hash >> 13)).wrapping_mul(0xc2b2_ae35);

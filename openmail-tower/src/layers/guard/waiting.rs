@@ -14,7 +14,7 @@ use crate::seam::CountLimit;
 pub(super) const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// The minimum delay after which a mail that was put off by a pause is checked again.
 const PAUSED_FOR: Duration = Duration::from_secs(10);
-/// The number of mails put off within that delay at which it has doubled: the more mails are put
+/// The number of mails put off within `PAUSED_FOR` that doubles the delay: the more mails are put
 /// off, the longer each waits.
 const PAUSED: f64 = 500.0;
 /// The maximum delay during a pause, and so the time after its end within which all mails run.
