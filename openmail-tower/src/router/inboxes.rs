@@ -21,8 +21,8 @@ use super::{
     table::Table,
 };
 
-/// All bindings made at run time. A lookup never waits, neither for a writer nor while the map
-/// grows.
+/// All bindings made at run time. A lookup of an inbox never waits, neither for a writer nor while
+/// the map grows.
 #[derive(Default)]
 pub(super) struct Live {
     inboxes: InboxMap<Bound<Entry<()>>>,

@@ -15,7 +15,7 @@ type Place = u32;
 /// All handlers of a router except the fallback.
 pub(super) struct Table<S> {
     /// Each handler is stored once, however many inboxes it is bound to, so lookups mostly end at
-    /// the same few entries, which are in the cache.
+    /// the same few entries, which are in the processor's cache.
     handlers: Vec<Entry<S>>,
     by_type: HashMap<TypeId, Place>,
     inboxes: InboxMap<Bound<Place>>,
@@ -37,7 +37,8 @@ impl<S> Table<S> {
         next
     }
 
-    /// Binds a handler to an inbox, or to all others. Fails with the handler that overlaps with it.
+    /// Binds a handler to an inbox or, with `None`, to every inbox that no other handler names. The
+    /// error is the handler that overlaps with it.
     pub(super) fn bind(&mut self, inbox: Option<&str>, place: Place) -> Result<(), About> {
         let about = self.handlers[place as usize].about;
         let inboxes = self.inboxes.pin();

@@ -4,7 +4,7 @@ use crate::seam::VerifiedEvent;
 
 /// The fields that every span and log line about an event has.
 #[derive(Debug, Clone, Copy, Default)]
-#[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "spans and log lines have them"))]
+#[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "only spans use them"))]
 pub(crate) struct Fields<'a> {
     pub(crate) kind: &'a str,
     pub(crate) event_id: Option<&'a str>,
