@@ -267,7 +267,7 @@ async fn cache_is_bounded() {
 async fn without_a_resolver_the_event_is_retried_and_the_log_says_why() {
     let error = router().oneshot(mail("a")).await.unwrap_err();
     assert_eq!(error.kind(), HandlerErrorKind::Failed);
-    assert!(error.to_string().contains("is there an AgentResolver for it?"), "{error}");
+    assert!(error.to_string().contains("its AgentResolver is missing"), "{error}");
 }
 
 #[openmail_handler]

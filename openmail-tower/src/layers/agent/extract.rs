@@ -30,7 +30,7 @@ impl<'e, S, T: Clone + Send + Sync + 'static> FromEvent<'e, S> for Agent<T> {
             HandlerError::failed(match event.extensions().get::<ForFallback>() {
                 Some(ForFallback) => format!("the inbox has no Agent<{agent}>"),
                 None => {
-                    format!("the event has no Agent<{agent}>: is there an AgentResolver for it?")
+                    format!("the event has no Agent<{agent}>: its AgentResolver is missing")
                 }
             })
         })

@@ -154,7 +154,7 @@ impl<St: DedupeStore> Run<St> {
                 Ok(()) => return,
                 Err(again) => error = again,
             }
-            // The last attempt is the one that began when the lease had ended.
+            // The attempt that begins once the lease has ended is the last.
             if left.is_zero() {
                 break;
             }

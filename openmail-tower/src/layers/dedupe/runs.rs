@@ -25,8 +25,8 @@ impl Runs {
         most: MaxRuns,
         run: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), String> {
-        // Counted before the check: either this sees that shutdown has begun, or shutdown waits for
-        // it.
+        // Counted before the check: either this sees that the shutdown has begun, or the shutdown
+        // waits for this run.
         let _counted = self.tracker.token();
         if self.tracker.is_closed() {
             return Err("the service is shutting down".to_owned());

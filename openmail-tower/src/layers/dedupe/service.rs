@@ -35,7 +35,7 @@ use super::{
 /// | without an id to recognise it by | that of the inner service, each time, on the caller's own task |
 ///
 /// The run takes the inner service that was polled ready. So a concurrency limit inside it holds a
-/// permit while the claim is looked up, and releases it if the event is a duplicate.
+/// permit while the event is claimed, and releases the permit if the event is a duplicate.
 ///
 /// # Panics
 /// `call` panics outside of a tokio runtime.

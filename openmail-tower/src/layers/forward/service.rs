@@ -58,8 +58,8 @@ const READ_FOR: Duration = Duration::from_millis(200);
 /// A 401, 403, 404, 410 or 413 does not lose a mail: during a deployment or a token rotation,
 /// proxies and tunnels answer like that for a while.
 ///
-/// The client is any tower service of HTTP requests. It should not follow redirects, since the mail
-/// would go wherever they lead; hyper-util's does not.
+/// The client is any tower service that takes HTTP requests. It should not follow redirects, since
+/// the mail would go wherever they lead; hyper-util's client does not follow them.
 ///
 /// ```
 /// use std::time::Duration;

@@ -33,10 +33,10 @@ pub struct InboxLimitLayer {
 }
 
 impl InboxLimitLayer {
-    /// Creates a layer that lets `runs` events of each inbox run at a time.
+    /// Creates a layer that lets at most `runs` events of each inbox run at a time.
     ///
     /// # Panics
-    /// If it is 0, or does not fit into a `u32`.
+    /// If `runs` is 0, or does not fit into a `u32`.
     pub fn new(runs: usize) -> Self {
         assert!(runs > 0, "with a limit of 0 no event would ever run");
         assert!(u32::try_from(runs).is_ok(), "the limit must fit into a u32");

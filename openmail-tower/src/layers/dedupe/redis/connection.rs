@@ -33,8 +33,8 @@ type Connecting = Pin<Box<dyn Future<Output = RedisResult<Shared>> + Send>>;
 /// One connection, shared by all clones and opened when it is first needed.
 ///
 /// It is replaced as soon as it breaks, an answer is late, or the server turns out to be a replica.
-/// After a failover, the old primary may keep its connections open; and a connection that was cut
-/// silently looks like one with a slow server.
+/// After a failover, the old primary may keep its connections open, and a connection that was
+/// silently cut looks like one to a slow server.
 #[derive(Clone)]
 pub(super) struct Connection(Arc<Inner>);
 

@@ -22,8 +22,8 @@ use super::{connection::Connection, error::RedisStoreError};
 ///
 /// Each event is one key, `openmail:dedupe:` followed by the event's key, and expires in Redis. Use
 /// the eviction policy `noeviction` and `appendonly yes`. Otherwise Redis may drop keys when memory
-/// is short, and forgets on restart which events are done. Running events are claimed again when
-/// they are next renewed.
+/// is short, and forgets on restart which events are done. The claims of running events come back
+/// when they are next renewed.
 ///
 /// For `rediss://`, add `redis` to your dependencies with one of its TLS features, such as
 /// `tokio-rustls-comp`.
