@@ -58,7 +58,7 @@ impl Args {
         args
     }
 
-    /// Returns these arguments without events and inboxes, for a function with mistakes.
+    /// Returns only the path of `openmail_tower`, for a function with mistakes.
     pub(crate) fn without_values(&self) -> Self {
         Self {
             events: Vec::new(),
@@ -149,7 +149,7 @@ impl Args {
     }
 }
 
-/// Parses a path, which may be written in a string, as for serde and tokio.
+/// Parses a path, which may be written in a string, as in the attributes of serde and tokio.
 fn path(input: ParseStream<'_>) -> Result<Path> {
     if !input.peek(LitStr) {
         return input.call(Path::parse_mod_style);

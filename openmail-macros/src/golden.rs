@@ -1,6 +1,6 @@
 //! `golden/*.rs` contain functions with the attribute, `golden/*.expanded.rs` their expansions.
 //!
-//! `BLESS=1` rewrites the latter.
+//! `BLESS=1` rewrites the expansions.
 
 use std::{
     env, fs,

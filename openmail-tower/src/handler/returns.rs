@@ -8,7 +8,7 @@ use crate::seam::{BoxError, HandlerError, Outcome};
 /// An error means that the event is retried, unless it is a [`HandlerError`] that says otherwise.
 #[diagnostic::on_unimplemented(
     message = "an event handler cannot return `{Self}`",
-    note = "it returns `()`, `Outcome`, `Reply`, or a `Result` of these with any error"
+    note = "it can return `()`, `Outcome`, `Reply`, or a `Result` of these with any error"
 )]
 pub trait IntoOutcome {
     /// Converts the returned value.
