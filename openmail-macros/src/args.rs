@@ -58,7 +58,8 @@ impl Args {
         args
     }
 
-    /// Returns only the path of `openmail_tower`, for a function with mistakes.
+    /// Returns the arguments without values except the path of `openmail_tower`, for a function
+    /// with mistakes.
     pub(crate) fn without_values(&self) -> Self {
         Self {
             events: Vec::new(),
