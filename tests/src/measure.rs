@@ -145,7 +145,7 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a part of the values' count"
+    reason = "at most the number of values"
 )]
 pub fn percentile(values: impl IntoIterator<Item = f64>, part: f64) -> f64 {
     let mut values: Vec<_> = values.into_iter().collect();
@@ -167,7 +167,7 @@ pub fn steady_allocator() {
     eprintln!("cannot restart with other allocator settings, so the defaults are used: {error}");
 }
 
-/// Polls a future that only waits for its own turn until it is ready.
+/// Polls a future repeatedly until it is ready. Nothing wakes it, so it may only yield, not wait.
 pub fn finish<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());

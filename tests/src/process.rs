@@ -74,7 +74,7 @@ impl Process {
         Memory { now: field("VmRSS:"), peak: field("VmHWM:") }
     }
 
-    /// Ends its standard input, and waits for it.
+    /// Closes its standard input, and waits until it has ended.
     ///
     /// # Panics
     /// If it fails.

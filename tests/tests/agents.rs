@@ -123,7 +123,7 @@ async fn event_without_an_agent_goes_to_the_fallback() {
     for _ in 0..3 {
         assert_eq!(tell(&resolver, mail("a")).await, "fallback");
     }
-    assert_eq!(database.lookups(), 1, "that there is none is remembered too");
+    assert_eq!(database.lookups(), 1, "the absence of an agent is remembered too");
     let bare = resolver.layer(EventRouter::new().handler(answer));
     assert_eq!(bare.oneshot(mail("a")).await.unwrap(), Outcome::Unrouted);
 }
@@ -242,7 +242,8 @@ async fn concurrent_events_share_a_lookup_that_survives_its_first_event() {
     let others: Vec<_> = (0..10).map(|_| start()).collect();
     settle().await;
     assert_eq!(lookups.load(Ordering::SeqCst), 1);
-    // Its event is dropped, as when the sender hangs up, and another one's lookup continues.
+    // The event that waits for the lookup is dropped, as when the sender hangs up. Another event
+    // looks the agent up.
     first.abort();
     settle().await;
     assert_eq!(lookups.load(Ordering::SeqCst), 2);

@@ -1,5 +1,5 @@
-//! Fixes the number of allocations and copies of a request. In a separate file, since the counting
-//! allocator is global, although it counts by thread.
+//! Pins the number of allocations and copies per request. In a separate file, since the counting
+//! allocator is global, although it counts each thread separately.
 
 use bytes::Bytes;
 use http_body_util::Full;

@@ -101,7 +101,7 @@ async fn dropped_request_releases_its_budget() {
     assert_eq!(seen.count(), 1);
 }
 
-/// Counts how often it was polled ready, and panics if it is called without.
+/// Counts how often it was polled ready, and panics if it is called without having been.
 #[derive(Default)]
 struct Strict {
     ready: bool,

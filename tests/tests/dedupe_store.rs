@@ -140,7 +140,7 @@ async fn hanging_store_does_not_delay_the_next_renewal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failure_is_released_once_the_store_is_back() {
+async fn claim_of_a_failed_run_is_released_once_the_store_is_back() {
     let (handler, script) = scripted();
     let store = store();
     let events = DedupeLayer::new(store.clone()).lease(Duration::from_secs(3600)).layer(handler);

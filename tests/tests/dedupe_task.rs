@@ -82,7 +82,7 @@ async fn call_starts_the_run_without_being_polled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutdown_waits_for_runs_and_refuses_new_events() {
+async fn shutdown_waits_for_runs_and_rejects_new_events() {
     let (handler, script) = scripted();
     let dedupe = DedupeLayer::new(MemoryStore::new(10));
     let events = dedupe.layer(handler);
@@ -91,8 +91,8 @@ async fn shutdown_waits_for_runs_and_refuses_new_events() {
 
     let mut shutdown = pin!(dedupe.shutdown(LONG));
     assert!(poll_fn(|cx| Poll::Ready(shutdown.as_mut().poll(cx).is_pending())).await);
-    let refused = events.clone().oneshot(mail("evt_2")).await.unwrap_err();
-    assert_eq!(refused.kind(), HandlerErrorKind::Unavailable);
+    let rejected = events.clone().oneshot(mail("evt_2")).await.unwrap_err();
+    assert_eq!(rejected.kind(), HandlerErrorKind::Unavailable);
     assert!(poll_fn(|cx| Poll::Ready(shutdown.as_mut().poll(cx).is_pending())).await);
 
     script.answer(Ok(Outcome::Done));

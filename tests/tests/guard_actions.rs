@@ -177,7 +177,7 @@ async fn strongest_action_wins_whichever_rule_fires_first() {
                 (Action::Refuse, Action::PutOff),
             ] {
                 let seen = judged(Source::Worker, &[(strong, action), (weak, weaker)]).await;
-                // A mail that is put off is not counted yet, so no rate or loop is looked at.
+                // A mail that is put off is not counted yet, so no rate and no loop is checked.
                 let needs_counts = matches!(strong, Rule::RunRate | Rule::Loop | Rule::ReplyRate);
                 let is_counted = weaker != Action::PutOff || !needs_counts;
                 if is_counted && seen != documented(Source::Worker, strong, action) {
@@ -251,7 +251,7 @@ async fn rate_used_up_during_the_run_only_withholds_the_reply() {
     }
 }
 
-/// Nobody needs to look into what a guard does as a matter of course.
+/// What a guard does to spam and newsletters is routine, so nothing above `info` is logged.
 #[tokio::test]
 async fn worker_logs_what_a_guard_does_at_info() {
     let log = Log::default();
@@ -278,7 +278,7 @@ async fn worker_logs_what_a_guard_does_at_info() {
         assert_eq!(log.lines(&[" INFO ", id, &ended]).len(), 1, "{}", log.text());
     }
     let mut failures = [log.lines(&["WARN "]), log.lines(&["ERROR "])].concat();
-    // The spans have this level whatever their outcome.
+    // Every span has the level `ERROR`, whatever its outcome.
     failures.retain(|line| !line.ends_with(": close"));
     assert!(failures.is_empty(), "{failures:?}");
     queue.store().close().await;

@@ -58,7 +58,7 @@ async fn check(store: &impl CountStore) {
     assert!(at == 1 && free_in <= HOUR && free_in > HOUR / 2, "{at} {free_in:?}");
     assert_eq!(full("3", &[("a", 2)]).await, None, "the refusal did not count");
     assert_eq!(full("4", &[("a", 2)]).await.map(|(at, _)| at), Some(0));
-    assert_eq!(full("3", &[("a", 2)]).await, None, "the same id is the same");
+    assert_eq!(full("3", &[("a", 2)]).await, None, "the same id does not count again");
     assert_eq!(full("5", &[("none", 0)]).await, Some((0, HOUR)));
     // A check counts nothing.
     for _ in 0..3 {
@@ -66,7 +66,7 @@ async fn check(store: &impl CountStore) {
         look.check = vec![limit("c", 1), limit("a", 2)];
         assert_eq!(count(store, look).await.over, Some(1));
     }
-    // A check has room where its id is counted.
+    // A limit that has counted an id has room for it.
     let over = async |check_id: &str| {
         let mut look = take("2:1", &[]);
         (look.check, look.check_id) = (vec![limit("a", 2), limit("b", 1)], check_id.to_owned());
@@ -171,7 +171,7 @@ async fn expired_counts_are_removed() {
         }
     };
     timeout(PATIENCE, fewer).await.expect("they are removed");
-    assert!(rows(&path).await >= 1, "the one that is not over is there");
+    assert!(rows(&path).await >= 1, "the unexpired one is kept");
     store.close().await;
 }
 
@@ -277,7 +277,7 @@ async fn workers_share_their_counts_in_postgres() {
     schema.drop().await;
 }
 
-/// Answers a mail, whose worker then dies before it can settle it, and runs it again.
+/// Answers mails, and runs them again, as if the worker had died before it could settle them.
 async fn answered_mail_is_answered_again(guard: GuardLayer) {
     let handler = service_fn(async |_: VerifiedEvent| Reply::text("Thank you.").into_outcome());
     let guard = guard.replies_per_thread(Rate::new(2, HOUR)).layer(handler);
@@ -293,7 +293,7 @@ async fn answered_mail_is_answered_again(guard: GuardLayer) {
     assert_eq!((run("a", 1).await, run("b", 1).await), ("answered", "answered"));
     assert_eq!(run("c", 1).await, "reply_rate");
     assert_eq!((run("b", 2).await, run("a", 2).await), ("answered", "answered"));
-    assert_eq!(run("c", 2).await, "reply_rate", "the repetitions did not count");
+    assert_eq!(run("c", 2).await, "reply_rate", "the repeated runs did not count");
 }
 
 #[tokio::test]

@@ -83,7 +83,7 @@ async fn thousand_slow_senders_delay_no_other_sender() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn uploads_beyond_the_budget_are_refused_and_take_no_memory() {
+async fn uploads_beyond_the_budget_are_rejected_and_take_no_memory() {
     rlimit::increase_nofile_limit(8192).unwrap();
     const UPLOADS: usize = 200;
     let server = Process::start(SERVER);
@@ -106,9 +106,9 @@ async fn uploads_beyond_the_budget_are_refused_and_take_no_memory() {
     let after = server.memory();
     println!("{answers:?}; before {before:?}, after {after:?} KiB");
     let count = |answer: &str| answers.get(answer).copied().unwrap_or_default();
-    let (taken, refused) = (count("HTTP/1.1 200 OK"), count("HTTP/1.1 503 Service Unavailable"));
-    assert!(taken >= 1 && refused >= 1);
-    assert_eq!(taken + refused, UPLOADS, "each got an answer");
+    let (taken, rejected) = (count("HTTP/1.1 200 OK"), count("HTTP/1.1 503 Service Unavailable"));
+    assert!(taken >= 1 && rejected >= 1);
+    assert_eq!(taken + rejected, UPLOADS, "each got an answer");
     // The budget, plus read buffers of at most 0.4 MiB for each of 200 connections.
     assert!(after.peak < before.peak + (64 + 88) * 1024, "{before:?}, {after:?}");
 }
@@ -188,7 +188,7 @@ async fn connections_reset_in_mid_body_release_their_budget() {
 }
 
 #[tokio::test]
-async fn wrong_content_length_is_refused() {
+async fn wrong_content_length_is_rejected() {
     let (address, seen, server) = serve().await;
     let json = fixture("message.received");
     let length = |n: usize| head(&json, &format!("content-length: {n}\r\n"));

@@ -137,8 +137,8 @@ async fn tenant_cannot_forge_mail_of_other_tenants() {
         "/webhooks/A#B",
         "/",
     ];
-    // Its old and new secret during a rotation; and the account's secret, in case the tenant has
-    // learnt it, which does not sign for inboxes with their own secret.
+    // The tenant signs with its old and its new secret during a rotation, and with the account's
+    // secret, in case it has learnt that one: it does not sign for inboxes with their own secret.
     for account in [None, Some(Secrets::new(secret(OURS)))] {
         let keyring = tenants();
         keyring.set_account(account);
@@ -152,8 +152,8 @@ async fn tenant_cannot_forge_mail_of_other_tenants() {
                             request.headers_mut().insert(name, "/webhooks/B".parse().unwrap());
                         }
                         let (status, error, owner) = owned(&keyring, request).await;
-                        let refused = ["signature_mismatch", "inbox_mismatch", "invalid_payload"];
-                        assert!(refused.contains(&&*error), "{status} {path} {own} {body}");
+                        let rejected = ["signature_mismatch", "inbox_mismatch", "invalid_payload"];
+                        assert!(rejected.contains(&&*error), "{status} {path} {own} {body}");
                         assert_eq!(owner, None);
                     }
                 }
@@ -177,8 +177,8 @@ async fn unknown_inbox_is_answered_like_a_wrong_signature() {
 
 #[tokio::test]
 async fn event_of_another_inbox_differs_from_a_wrong_signature() {
-    let refused = answer(&tenants(), post("/webhooks/A", "whsec_a", of("B"))).await;
-    assert_eq!(refused, (StatusCode::UNAUTHORIZED, "inbox_mismatch".into()));
+    let rejected = answer(&tenants(), post("/webhooks/A", "whsec_a", of("B"))).await;
+    assert_eq!(rejected, (StatusCode::UNAUTHORIZED, "inbox_mismatch".into()));
 }
 
 /// Returns events of every kind with this `inbox_id`.
@@ -324,8 +324,8 @@ impl Keyring for Database {
 #[tokio::test]
 async fn failing_keyring_is_answered_503() {
     for scope in [Scope::Body, Scope::Inbox("down".into())] {
-        let refused = answer(&Database(scope), post("/webhooks", "whsec_a", of("down"))).await;
-        assert_eq!(refused, (StatusCode::SERVICE_UNAVAILABLE, "unavailable".into()));
+        let rejected = answer(&Database(scope), post("/webhooks", "whsec_a", of("down"))).await;
+        assert_eq!(rejected, (StatusCode::SERVICE_UNAVAILABLE, "unavailable".into()));
     }
 }
 
@@ -333,15 +333,15 @@ async fn failing_keyring_is_answered_503() {
 async fn hanging_keyring_is_answered_503() {
     for scope in [Scope::Body, Scope::Inbox("hangs".into())] {
         let begun = tokio::time::Instant::now();
-        let refused = answer(&Database(scope), post("/webhooks", "whsec_a", of("hangs"))).await;
-        assert_eq!(refused, (StatusCode::SERVICE_UNAVAILABLE, "unavailable".into()));
+        let rejected = answer(&Database(scope), post("/webhooks", "whsec_a", of("hangs"))).await;
+        assert_eq!(rejected, (StatusCode::SERVICE_UNAVAILABLE, "unavailable".into()));
         // With the inbox in the path, and in the body.
         assert_eq!(begun.elapsed().as_secs(), 2 + 2);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn body_whose_keys_are_looked_up_can_be_evicted() {
+async fn body_can_be_evicted_while_its_keys_are_looked_up() {
     let of = |inbox, bytes| {
         let text = "a".repeat(bytes);
         format!(
@@ -365,14 +365,14 @@ async fn body_whose_keys_are_looked_up_can_be_evicted() {
 
 #[tokio::test]
 async fn event_must_carry_the_inbox_of_its_keys() {
-    let refused = (StatusCode::UNAUTHORIZED, "inbox_mismatch".to_owned());
+    let rejected = (StatusCode::UNAUTHORIZED, "inbox_mismatch".to_owned());
     let named = Database(Scope::Inbox("C".into()));
-    assert_eq!(answer(&named, post("/webhooks", "whsec_a", of("D"))).await, refused);
+    assert_eq!(answer(&named, post("/webhooks", "whsec_a", of("D"))).await, rejected);
     assert_eq!(answer(&named, post("/webhooks", "whsec_a", of("C"))).await.0, 200);
     let mixed_up = Database(Scope::Body);
-    assert_eq!(answer(&mixed_up, post("/webhooks", "whsec_a", of("mixed up"))).await, refused);
+    assert_eq!(answer(&mixed_up, post("/webhooks", "whsec_a", of("mixed up"))).await, rejected);
     let mixed_up = Database(Scope::Inbox("mixed up".into()));
-    assert_eq!(answer(&mixed_up, post("/webhooks", "whsec_a", of("A"))).await, refused);
+    assert_eq!(answer(&mixed_up, post("/webhooks", "whsec_a", of("A"))).await, rejected);
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ fn request(inbox: usize, signed_by: usize) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
-/// Each inbox has its own service, which refuses the events of others.
+/// Adds an inbox with its own service, which panics if it gets the event of another inbox.
 fn add(inboxes: &Inboxes, keyring: &InboxKeyring, inbox: usize, runs: &Arc<AtomicUsize>) {
     let runs = Arc::clone(runs);
     let service = service_fn(move |event: VerifiedEvent| {

@@ -28,7 +28,7 @@ fn secret() -> impl Strategy<Value = Secret> {
     any::<String>().prop_filter_map("no secret", |text| Secret::new(text).ok())
 }
 
-/// Returns secrets with their texts. A text in quotation marks is refused.
+/// Returns secrets with their texts. A text in quotation marks is rejected.
 fn printable_secret() -> impl Strategy<Value = (String, Secret)> {
     "[!-~]{1,64}".prop_filter_map("in quotation marks", |text| {
         Secret::new(&text).ok().map(|secret| (text, secret))

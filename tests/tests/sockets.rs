@@ -42,13 +42,13 @@ async fn connection_that_breaks_in_mid_body_reaches_no_handler() {
 }
 
 #[tokio::test]
-async fn refused_head_is_not_asked_for_its_body() {
+async fn rejected_head_is_not_asked_for_its_body() {
     let (address, seen, server) = serve().await;
     let json = fixture("message.received");
     let length = format!("content-length: {}\r\nexpect: 100-continue\r\n", json.len());
     assert_eq!(raw(address, &[&head(&json, &length), &json]).await, "HTTP/1.1 100 Continue");
     assert_eq!(seen.count(), 1);
-    // A request refused because of its head must not be asked for its body.
+    // A request rejected because of its head must not be asked for its body.
     let length = "content-length: 99999999\r\nexpect: 100-continue\r\n";
     assert_eq!(raw(address, &[&head(&json, length)]).await, "HTTP/1.1 413 Payload Too Large");
     server.abort();

@@ -20,7 +20,7 @@ const PROMPT: Duration = Duration::from_secs(5);
 const ATTEMPTS: usize = 5;
 const MIB: usize = 1 << 20;
 
-/// Connections that each send the body of a forged request except its last byte, and then hold it.
+/// Connections that each send the body of a forged request except its last byte, and then stall.
 #[derive(Clone, Copy, Debug)]
 struct Attack {
     connections: usize,
@@ -78,7 +78,7 @@ impl Attack {
     }
 }
 
-/// A complete, valid request, and its response within a time limit.
+/// Sends a complete, valid request. Returns the first line of the response, or "too late".
 async fn deliver(address: SocketAddr, json: &[u8], limit: Duration) -> String {
     let head = head(json, &format!("content-length: {}\r\n", json.len()));
     timeout(limit, raw(address, &[&head, json])).await.unwrap_or_else(|_| "too late".to_owned())

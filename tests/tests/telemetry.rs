@@ -89,7 +89,7 @@ async fn failure_is_logged_once_with_its_event() {
         (EventRouter::new().handler(panics), "WARN", "panicked", "no such tool"),
     ] {
         let log = Log::default();
-        // A line of this level is inside its spans, too.
+        // Spans are enabled at this level too, so a line shows the event.
         let _listening = log.listen(Level::WARN);
         let response = webhook(layer(), events).oneshot(request()).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);

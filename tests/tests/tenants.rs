@@ -32,7 +32,7 @@ fn kinds() -> impl Iterator<Item = &'static str> {
 }
 const MISFIT: &str = "message.received without a message";
 
-/// The ways to sign an event for A, as A's own secret may.
+/// The forms of `inbox_id` for which A's own secret may sign: absent, null, and A's.
 const FORMS: [&str; 3] = ["", r#""inbox_id":null,"#, r#""inbox_id":"A","#];
 
 /// Returns an event; `inbox` is its member `inbox_id` with a comma, or nothing.
@@ -45,7 +45,7 @@ fn body(kind: &str, inbox: &str, id: &str) -> String {
     format!(r#"{{"event":"{kind}",{inbox}{message}"event_id":"{id}","pod_id":"pod_1"}}"#)
 }
 
-/// Who ran which event.
+/// For each run, the agent and the event's id.
 type Runs = Arc<Mutex<Vec<(&'static str, String)>>>;
 
 fn agent(

@@ -68,9 +68,9 @@ async fn every_verdict_of_the_layer_matches_the_vectors() {
             .body(Full::new(Bytes::from(hex::decode(body_hex).unwrap())))
             .unwrap();
         let status = service.oneshot(request).await.unwrap().status();
-        // Most bodies are not events: those that verify are refused only for that.
+        // Most bodies are not events: those that verify are rejected only for that.
         let verified = [StatusCode::OK, StatusCode::UNPROCESSABLE_ENTITY].contains(&status);
-        let refused = [StatusCode::BAD_REQUEST, StatusCode::UNAUTHORIZED].contains(&status);
-        assert_eq!((verified, refused), (accept, !accept), "{name}: {status}");
+        let rejected = [StatusCode::BAD_REQUEST, StatusCode::UNAUTHORIZED].contains(&status);
+        assert_eq!((verified, rejected), (accept, !accept), "{name}: {status}");
     }
 }

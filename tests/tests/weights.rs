@@ -1,5 +1,5 @@
 //! Compares the memory that events take with what the budget counts for them. In a separate file,
-//! since the counting allocator is global, although it counts by thread.
+//! since the counting allocator is global, although it counts each thread separately.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -87,6 +87,6 @@ fn budget_counts_what_an_event_allocates() {
     let json = mail("", |_| format!(r#""attachments":[{{"parsedText":"{quoted}"}}]"#), "");
     let (peak, counted) = (peak(&json), counted(&json));
     assert!(counted < json.len() + 8192, "{counted} counted for {} bytes", json.len());
-    // Unescaping one text needs memory in addition.
+    // Unescaping a text needs additional memory.
     assert!(counted * 3 >= peak, "{peak} bytes taken, {counted} counted");
 }

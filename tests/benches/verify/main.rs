@@ -1,5 +1,5 @@
 //! Measures verification: compared with a lower bound and with other crates, by frame size, and for
-//! refused requests.
+//! rejected requests.
 //!
 //! `cargo bench -p openmail-tests --bench verify`
 
@@ -35,7 +35,7 @@ fn main() {
     let _entered = runtime.enter();
     against_floor_and_peers();
     by_frames();
-    refusals();
+    rejections();
     forged();
     subscribers();
 }
@@ -104,10 +104,10 @@ fn by_frames() {
     table.print("frames");
 }
 
-/// Requests that are refused because of their head.
-fn refusals() {
+/// Requests that are rejected because of their head.
+fn rejections() {
     let body = Bytes::from(mail_of(8 << 10));
-    let refused = |edit: fn(&mut http::HeaderMap)| {
+    let rejected = |edit: fn(&mut http::HeaderMap)| {
         let mut prepare = ours::requests(&body);
         move || {
             let mut request = prepare();
@@ -116,21 +116,25 @@ fn refusals() {
         }
     };
     let figures = Comparison::new()
-        .side("stale", refused(|headers| insert(headers, "x-timestamp", "1")), ours::refusing(400))
+        .side(
+            "stale",
+            rejected(|headers| insert(headers, "x-timestamp", "1")),
+            ours::rejecting(400),
+        )
         .side(
             "malformed",
-            refused(|headers| insert(headers, "x-signature", "nonsense")),
-            ours::refusing(400),
+            rejected(|headers| insert(headers, "x-signature", "nonsense")),
+            ours::rejecting(400),
         )
         .side(
             "missing",
-            refused(|headers| drop(headers.remove("x-signature"))),
-            ours::refusing(400),
+            rejected(|headers| drop(headers.remove("x-signature"))),
+            ours::rejecting(400),
         )
         .side(
             "too long by Content-Length",
-            refused(|headers| insert(headers, "content-length", "8388609")),
-            ours::refusing(413),
+            rejected(|headers| insert(headers, "content-length", "8388609")),
+            ours::rejecting(413),
         )
         .run(ROUNDS);
     let mut table = Table::new(["rejection", "median"]);
@@ -159,7 +163,7 @@ fn forged() {
         };
         let figures = Comparison::new()
             .side("HMAC alone", || (), |()| floor.mac())
-            .side("forged", forged, ours::refusing(401))
+            .side("forged", forged, ours::rejecting(401))
             .run(ROUNDS);
         figures.iter().for_each(|figure| row(&mut table, size, figure));
     }

@@ -51,7 +51,7 @@ where
     answering(200)
 }
 
-/// Creates a side that refuses the requests with this status.
-pub(crate) fn refusing(status: u16) -> impl FnMut(Request<Full<Bytes>>) {
+/// Creates a side that rejects the requests with this status.
+pub(crate) fn rejecting(status: u16) -> impl FnMut(Request<Full<Bytes>>) {
     answering(status)
 }

@@ -38,9 +38,12 @@ async fn budget_is_held_until_the_response_and_no_longer() {
     let mut held = by_hand(layer.clone().layer(hold()).oneshot(request));
     assert!(held.poll().is_pending());
     let started = tokio::time::Instant::now();
-    let refused = answer(layer.clone(), good()).await;
-    assert_eq!((refused.status.as_u16(), &*refused.code, refused.ran), (503, "overloaded", false));
-    assert_eq!(refused.headers[header::RETRY_AFTER], "5");
+    let rejected = answer(layer.clone(), good()).await;
+    assert_eq!(
+        (rejected.status.as_u16(), &*rejected.code, rejected.ran),
+        (503, "overloaded", false)
+    );
+    assert_eq!(rejected.headers[header::RETRY_AFTER], "5");
     assert_eq!(started.elapsed().as_secs(), 2, "it waits for room");
     drop(held);
     for _ in 0..3 {
@@ -73,12 +76,15 @@ async fn event_evicts_an_unfinished_body() {
         Step::Yield,
         Step::Hang,
     ]);
-    // Its rest is read for a moment, as for every refusal.
+    // The body yields after its rejection, since the rest of every rejected body is read.
     let stuck = tokio::spawn(answer(layer.clone(), signed(b"", body)));
     tokio::task::yield_now().await;
     assert_eq!(answer(layer.clone(), good()).await.status, 200);
-    let refused = stuck.await.unwrap();
-    assert_eq!((refused.status.as_u16(), &*refused.code, refused.ran), (503, "overloaded", false));
+    let rejected = stuck.await.unwrap();
+    assert_eq!(
+        (rejected.status.as_u16(), &*rejected.code, rejected.ran),
+        (503, "overloaded", false)
+    );
 }
 
 #[tokio::test(start_paused = true)]

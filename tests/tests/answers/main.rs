@@ -62,8 +62,8 @@ fn twice(name: &'static str) -> Request<(ScriptedBody, Polls)> {
     request
 }
 
-/// Asserts that the head alone is refused, and that the body is still read to its end.
-async fn assert_refused(
+/// Asserts that the head alone is rejected, and that the body is still read to its end.
+async fn assert_rejected(
     layer: VerifyLayer,
     request: Request<(ScriptedBody, Polls)>,
     row: (u16, &str),
@@ -92,47 +92,47 @@ async fn answers_405_to_other_methods() {
 }
 
 #[tokio::test]
-async fn refuses_missing_or_repeated_headers() {
+async fn rejects_missing_or_repeated_headers() {
     for name in ["x-timestamp", "x-signature"] {
-        assert_refused(layer(), without(name), (400, "missing_header")).await;
-        assert_refused(layer(), twice(name), (400, "ambiguous_header")).await;
+        assert_rejected(layer(), without(name), (400, "missing_header")).await;
+        assert_rejected(layer(), twice(name), (400, "ambiguous_header")).await;
     }
 }
 
 #[tokio::test]
-async fn refuses_malformed_headers() {
+async fn rejects_malformed_headers() {
     for text in ["", "now", "-1", "+1711015500", "1711015500.0", "0x65fc0b8c", "1e9"] {
-        assert_refused(layer(), with("x-timestamp", text), (400, "malformed_timestamp")).await;
+        assert_rejected(layer(), with("x-timestamp", text), (400, "malformed_timestamp")).await;
     }
     for text in ["", "sha256=00", "00", "zz", "0000 0000"] {
-        assert_refused(layer(), with("x-signature", text), (400, "malformed_signature")).await;
+        assert_rejected(layer(), with("x-signature", text), (400, "malformed_signature")).await;
     }
 }
 
 #[tokio::test]
-async fn refuses_a_signed_stale_timestamp() {
+async fn rejects_a_signed_stale_timestamp() {
     for (ahead, fresh) in [(301, false), (300, true), (-300, true), (-301, false)] {
         let Answer { status, code, .. } = answer(layer().clock(clock(ahead)), good()).await;
         let expected = if fresh { (200, "") } else { (400, "stale_timestamp") };
         assert_eq!((status.as_u16(), &*code), expected, "{ahead}");
     }
-    assert_refused(layer().clock(clock(301)), good(), (400, "stale_timestamp")).await;
+    assert_rejected(layer().clock(clock(301)), good(), (400, "stale_timestamp")).await;
     let narrow = layer().tolerance(Duration::from_secs(10));
-    assert_refused(narrow.clock(clock(11)), good(), (400, "stale_timestamp")).await;
+    assert_rejected(narrow.clock(clock(11)), good(), (400, "stale_timestamp")).await;
 }
 
 #[tokio::test]
-async fn refuses_a_body_declared_too_large() {
+async fn rejects_a_body_declared_too_large() {
     let declared = with("content-length", "8388609");
-    assert_refused(layer(), declared, (413, "body_too_large")).await;
+    assert_rejected(layer(), declared, (413, "body_too_large")).await;
     let beyond = with("content-length", "99999999999999999999999");
-    assert_refused(layer(), beyond, (413, "body_too_large")).await;
+    assert_rejected(layer(), beyond, (413, "body_too_large")).await;
     let hinted = good().map(|(body, polls)| (body.at_least((8 << 20) + 1), polls));
-    assert_refused(layer(), hinted, (413, "body_too_large")).await;
+    assert_rejected(layer(), hinted, (413, "body_too_large")).await;
 }
 
 #[tokio::test]
-async fn refuses_a_body_that_is_too_large() {
+async fn rejects_a_body_that_is_too_large() {
     let length = fixture("message.received").len();
     for (limit, expected) in [(length, 200), (length - 1, 413)] {
         let Answer { status, ran, .. } = answer(layer().body_limit(limit), good()).await;
@@ -146,20 +146,20 @@ async fn refuses_a_body_that_is_too_large() {
 }
 
 #[tokio::test]
-async fn reads_the_rest_of_a_refused_body_up_to_a_limit() {
+async fn reads_the_rest_of_a_rejected_body_up_to_a_limit() {
     const FRAME: usize = 1 << 16;
     let frame = || Step::Data(Bytes::from_static(&[0; FRAME]));
-    let refused = async |frames: usize, limit: usize| {
+    let rejected = async |frames: usize, limit: usize| {
         let body = ScriptedBody::new((0..frames).map(|_| frame()));
         let answer = answer(layer().body_limit(limit), signed(b"x", body).map(|body| body)).await;
         assert_eq!((answer.status.as_u16(), answer.ran), (413, false));
         answer.polls
     };
     let whole = (16 << 20) / FRAME;
-    // Frames received before the refusal do not count.
-    assert_eq!(refused(whole, 100).await, whole + 1);
-    assert_eq!(refused(whole + 100, 100).await, whole + 2);
-    assert_eq!(refused(3 * whole, 2 * (16 << 20)).await, 3 * whole + 1);
+    // Frames received before the rejection do not count.
+    assert_eq!(rejected(whole, 100).await, whole + 1);
+    assert_eq!(rejected(whole + 100, 100).await, whole + 2);
+    assert_eq!(rejected(3 * whole, 2 * (16 << 20)).await, 3 * whole + 1);
     // The body is known to exceed the limit, so none of it is read.
     let mut stale = signed(b"", ScriptedBody::new((0..10).map(|_| frame())));
     stale = stale.map(|(body, polls)| (body.at_least((16 << 20) + 1), polls));
@@ -167,7 +167,7 @@ async fn reads_the_rest_of_a_refused_body_up_to_a_limit() {
 }
 
 #[tokio::test]
-async fn refuses_an_expect_continue_request_without_reading_its_body() {
+async fn rejects_an_expect_continue_request_without_reading_its_body() {
     let mut request = without("x-signature");
     request.headers_mut().insert(header::EXPECT, "100-continue".parse().unwrap());
     let Answer { status, polls, .. } = answer(layer(), request).await;
@@ -175,7 +175,7 @@ async fn refuses_an_expect_continue_request_without_reading_its_body() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cuts_off_a_slow_refused_body() {
+async fn cuts_off_a_slow_rejected_body() {
     for (steps, seconds) in [
         (vec![Step::Hang], 2),
         (vec![Step::Data(Bytes::from_static(&[0; 160 << 10])), Step::Hang], 10),
@@ -231,7 +231,7 @@ async fn times_out_an_endless_body_of_empty_frames() {
 }
 
 #[tokio::test]
-async fn refuses_a_body_that_breaks_off() {
+async fn rejects_a_body_that_breaks_off() {
     let json = fixture("message.received");
     let body = ScriptedBody::new([Step::Data(Bytes::from(json.clone())), Step::Fail]);
     let Answer { status, code, ran, .. } = answer(layer(), signed(&json, body)).await;
@@ -247,7 +247,7 @@ async fn answers_401_if_no_secret_verifies() {
 }
 
 #[tokio::test]
-async fn refuses_a_signed_body_that_is_not_an_event() {
+async fn rejects_a_signed_body_that_is_not_an_event() {
     for json in ["", "[]", "{}", r#"{"event":1}"#, r#"{"event":"a.b","event":"a.b"}"#] {
         let body = ScriptedBody::new([Step::Data(Bytes::from_static(json.as_bytes()))]);
         let Answer { status, code, ran, .. } = answer(layer(), signed(json.as_bytes(), body)).await;
@@ -256,7 +256,7 @@ async fn refuses_a_signed_body_that_is_not_an_event() {
 }
 
 #[tokio::test]
-async fn mail_without_its_id_goes_to_the_fallback_or_is_refused() {
+async fn mail_without_its_id_goes_to_the_fallback_or_is_rejected() {
     let json = br#"{"event":"message.received","event_id":"e","inbox_id":"i","message":{}}"#;
     let request = || {
         let body = ScriptedBody::new([Step::Data(Bytes::from_static(json))]);

@@ -115,7 +115,7 @@ pub(crate) fn senders() -> Vec<Hostile> {
             STRANGER,
         ),
         from(
-            "a name turned round",
+            "a name in reverse",
             "\u{202e}gro.elpmaxe@ada\u{202c} <eve@evil.example>",
             "eve@evil.example",
             STRANGER,
@@ -322,11 +322,7 @@ pub(crate) fn texts() -> Vec<Hostile> {
             mail().subject("\u{200d}".repeat((8 << 20) / 3)),
             &[],
         ),
-        text(
-            "a text turned round",
-            mail().text("pay \u{202e}000,1\u{202c} now"),
-            &["pay 000,1 now"],
-        ),
+        text("a text in reverse", mail().text("pay \u{202e}000,1\u{202c} now"), &["pay 000,1 now"]),
         text(
             "variation selectors that carry bytes",
             mail().text("ok\u{fe00}\u{fe0f}\u{e0100}\u{e01ef}"),

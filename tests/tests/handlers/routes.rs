@@ -63,7 +63,7 @@ async fn binds_an_inbox_at_start_up(State(log): State<Log>, inbox: InboxId) {
 }
 
 #[tokio::test]
-async fn id_given_at_start_up_replaces_the_attributes() {
+async fn id_given_at_start_up_replaces_that_of_the_attribute() {
     let log = Log::default();
     let id = String::from("inb_at_start_up");
     let router = EventRouter::new().inbox(&id, binds_an_inbox_at_start_up).with_state(log.clone());

@@ -30,7 +30,7 @@ type Key = (InboxId, u64);
 ///
 /// Results are remembered for a while, including that there is no agent; errors are not. If many
 /// events of one inbox arrive at once, only one lookup runs; if the event that started it is
-/// dropped, another event continues it. Clones share what is remembered.
+/// dropped, another event starts it again. Clones share what is remembered.
 ///
 /// ```
 /// # #[cfg(feature = "macros")] {

@@ -1,4 +1,4 @@
-//! A refusal reaches its sender, however large the refused body, and does not affect other
+//! A rejection reaches its sender, however large the rejected body, and does not affect other
 //! requests.
 
 use std::{net::SocketAddr, time::Duration};
@@ -20,8 +20,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 type Body = Full<Bytes>;
 
-/// Requests that are refused, and their documented status.
-fn refused() -> Vec<(String, Request<Body>, u16)> {
+/// Requests that are rejected, and their documented status.
+fn rejected() -> Vec<(String, Request<Body>, u16)> {
     let mut all = Vec::new();
     for size in [10_000, 100_000, 3_000_000, 8_388_608, 9_000_000] {
         let json = Bytes::from(vec![b' '; size]);
@@ -87,7 +87,7 @@ fn good() -> Request<Body> {
 
 async fn each_sender_gets_its_status(address: SocketAddr, http2: bool) {
     assert_eq!(send(address, http2, good()).await, 200);
-    for (what, request, status) in refused() {
+    for (what, request, status) in rejected() {
         assert_eq!(send(address, http2, request).await.as_u16(), status, "{what}");
         assert_eq!(send(address, http2, good()).await, 200, "after {what}");
     }
@@ -109,7 +109,7 @@ async fn each_sender_gets_its_status_over_http_2() {
 
 #[tokio::test]
 #[ignore = "needs nginx"]
-async fn proxy_keeps_its_backends_whatever_is_refused() {
+async fn proxy_keeps_its_backends_whatever_is_rejected() {
     let (first, _, first_server) = serve().await;
     let (second, _, second_server) = serve().await;
     let nginx = Nginx::start(&[first, second]);
@@ -117,13 +117,13 @@ async fn proxy_keeps_its_backends_whatever_is_refused() {
     each_sender_gets_its_status(nginx.http2(), true).await;
     // Many at once, with good ones in between.
     for (address, http2) in [(nginx.http1(), false), (nginx.http2(), true)] {
-        let mut requests = refused().into_iter().peekable();
+        let mut requests = rejected().into_iter().peekable();
         while requests.peek().is_some() {
             let mut senders = JoinSet::new();
             for (what, request, status) in requests.by_ref().take(8) {
                 senders.spawn(async move {
-                    let refused = send(address, http2, request).await;
-                    assert_eq!(refused.as_u16(), status, "{what}");
+                    let rejected = send(address, http2, request).await;
+                    assert_eq!(rejected.as_u16(), status, "{what}");
                     assert_eq!(send(address, http2, good()).await, 200, "during {what}");
                 });
             }
