@@ -78,7 +78,7 @@ where
         let spawned = self.layer.runs.spawn(inbox.as_ref(), self.layer.settings.most, run);
         let state = match spawned {
             Ok(()) => State::Running { answer },
-            Err(reason) => State::Refused { reason },
+            Err(reason) => State::Rejected { reason },
         };
         DedupeFuture { state }
     }
@@ -111,7 +111,7 @@ pin_project! {
     enum State<F> {
         Running { answer: oneshot::Receiver<Answer> },
         Unclaimed { #[pin] run: F },
-        Refused { reason: String },
+        Rejected { reason: String },
     }
 }
 
@@ -132,7 +132,7 @@ where
             StateProj::Unclaimed { run } => {
                 ready!(run.poll(cx)).map_err(|error| HandlerError::from_boxed(error.into()))
             }
-            StateProj::Refused { reason } => Err(HandlerError::unavailable(mem::take(reason))),
+            StateProj::Rejected { reason } => Err(HandlerError::unavailable(mem::take(reason))),
         })
     }
 }
