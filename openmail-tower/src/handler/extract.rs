@@ -155,8 +155,8 @@ impl fmt::Debug for RawBody {
 ///
 /// A lone surrogate (`\ud83d`), which JavaScript writes where it cuts a text inside an emoji, is
 /// read as U+FFFD. If the event does not fit the type, the run fails and the event is retried,
-/// since a corrected type may be able to read it. The error names the field and the position, but
-/// quotes nothing from the event.
+/// since a corrected type may be able to read it. The error says why and where it does not fit, but
+/// quotes no value from the event.
 #[derive(Debug, Clone, Copy)]
 pub struct Payload<T>(pub T);
 

@@ -80,7 +80,7 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
     }
 
     /// Sets the handler for all events that no other handler matches, and ignores the events and
-    /// inboxes that its attribute names. If it takes something that only some events have, such as
+    /// inboxes that its attribute names. If it takes a payload that only some events have, such as
     /// `&MessageReceived`, it fails permanently on the others. Without `event` in its attribute,
     /// the compiler only allows what every event has.
     ///

@@ -14,8 +14,8 @@ use super::store::{Claim, ClaimToken, DedupeStore};
 /// delivered again, it runs again. So choose a capacity for at least as many events as arrive in 10
 /// min; OpenMail gives up after about 7.5 min. The claim of a running event is touched whenever it
 /// is renewed, every 10 s by default, so it is evicted only if `capacity` other events are touched
-/// between two renewals. In that case the next delivery may run concurrently until the renewal
-/// takes the claim back.
+/// between two renewals. In that case, a delivery that arrives before the next renewal runs the
+/// event a second time, concurrently.
 ///
 /// Clones share their events.
 #[derive(Clone)]

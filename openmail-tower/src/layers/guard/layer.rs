@@ -164,7 +164,7 @@ impl GuardLayer {
     }
 
     /// Sets a service that receives refused mail, such as one that passes it on to a person. If the
-    /// service fails, the event is retried. Default: none.
+    /// service fails, the event is retried, unless the error is permanent. Default: none.
     #[must_use]
     pub fn divert<E>(mut self, service: E) -> Self
     where
