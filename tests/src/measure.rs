@@ -74,8 +74,8 @@ impl<'a> Comparison<'a> {
         self
     }
 
-    /// Holds what `enter` returns while the last side is measured. Neither its beginning nor its end
-    /// is measured.
+    /// Holds what `enter` returns while the last side is measured. Calling `enter` and dropping its
+    /// result are not measured.
     ///
     /// # Panics
     /// If there is no side.

@@ -52,7 +52,7 @@ struct Seen {
     outcome: (&'static str, &'static str),
     /// For each run of the handler, the rule that will withhold its reply.
     runs: Vec<Option<Rule>>,
-    /// What the hook was told.
+    /// The action and the rule in each report to the hook.
     acted: Vec<(Action, Rule)>,
 }
 

@@ -14,7 +14,7 @@ macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
         ///
-        /// Opaque text, compared byte by byte; cheap to clone. `Debug` cuts it after 100 characters.
+        /// Opaque text, compared byte by byte; cheap to clone. `Debug` cuts it at 100 characters.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
         pub struct $name(Arc<str>);

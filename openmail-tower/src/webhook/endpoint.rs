@@ -70,7 +70,7 @@ impl<E> Endpoint<E> {
 
     /// Sets the maximum time from the request's arrival to the response. After 15 s, OpenMail hangs
     /// up and counts that as a failure. A run that exceeds the deadline is dropped, unless a
-    /// `Dedupe` in between completes it on a task of its own. Default: 12 s.
+    /// `Dedupe` in between completes it on a separate task. Default: 12 s.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;

@@ -30,7 +30,7 @@ fn mail() -> TestEvent {
 }
 
 fn from(what: &'static str, from: &str, sender: &'static str, listed: Verdict) -> Hostile {
-    // A mail from nobody, or from several senders, is not answered.
+    // A mail without a single sender is not answered.
     let open = if sender == "unknown" { AUTO_REPLY } else { Pass };
     Hostile { what, mail: mail().from(from), open, listed, sender, shows: &[] }
 }

@@ -175,7 +175,7 @@ async fn one_of_many_claims_wins<St: DedupeStore>(store: &Arc<St>) {
     }
 }
 
-/// A key that nobody has used, and its store.
+/// An unused key, and its store.
 struct Key<St> {
     store: Arc<St>,
     key: String,

@@ -1,4 +1,4 @@
-//! Limits the number of concurrent runs, in all and for each inbox.
+//! Limits the number of concurrent runs, in total and for each inbox.
 
 use std::{
     collections::HashMap,

@@ -169,7 +169,7 @@ impl<St: DedupeStore> Run<St> {
         );
     }
 
-    /// Returns the limit for an answer of the store while a lease is at stake.
+    /// Returns the maximum time to wait for the store while the event is claimed.
     fn brief(&self) -> Duration {
         let Settings { store_timeout, lease, .. } = self.settings;
         store_timeout.min(lease / 3)

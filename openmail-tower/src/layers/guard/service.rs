@@ -180,8 +180,8 @@ impl Settings {
         self.fire(true, rule, reason).map(|fired| Fired { scope, ..fired })
     }
 
-    /// Refuses a mail or puts it off. Unless it waits for a pause, a mail that is put off is checked
-    /// again after `later`, or after the maximum delay if that is `None`.
+    /// Refuses a mail or puts it off. A mail that is put off is checked again after `later`, or
+    /// after the maximum delay if that is `None`; during a pause, `Waiting::paused` decides.
     async fn act(
         &self,
         mut fired: Fired,

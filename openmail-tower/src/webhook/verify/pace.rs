@@ -17,7 +17,7 @@ const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 /// The limits on the time that a body may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Maximum time in all.
+    /// Maximum total time.
     pub(crate) timeout: Duration,
     /// The minimum rate in bytes per second, checked after `MOMENT`; 0 for none.
     pub(crate) minimum_rate: u64,

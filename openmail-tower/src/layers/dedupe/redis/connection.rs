@@ -79,7 +79,7 @@ impl Connection {
         Self(Arc::new(Inner { connect: Box::new(connect), current: Mutex::default() }))
     }
 
-    /// Runs a script, and runs it once more if the connection was to blame. The script must be safe
+    /// Runs a script, and retries it once if the connection was at fault. The script must be safe
     /// to run twice.
     pub(super) async fn run<T: FromRedisValue>(
         &self,

@@ -165,7 +165,7 @@ impl Reservation {
         self.bytes
     }
 
-    /// Grows to `total` bytes in all. `false` if there is no room for that now.
+    /// Grows to `total` bytes. `false` if there is no room for that now.
     pub(super) fn try_grow(&mut self, total: usize) -> bool {
         let Some(more) = total.checked_sub(self.bytes).filter(|more| *more > 0) else {
             return true;
