@@ -150,7 +150,7 @@ proptest! {
     }
 
     #[test]
-    fn parsing_what_was_serialised_is_the_identity(json in event()) {
+    fn serialised_event_parses_to_the_same_event(json in event()) {
         if let Ok(event) = Event::from_slice(json.as_bytes()) {
             let again = serde_json::to_vec(&event).unwrap();
             prop_assert_eq!(Event::from_slice(&again).unwrap(), event);
@@ -298,7 +298,7 @@ fn event() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn most_generated_events_are_events() {
+fn most_generated_bodies_are_events() {
     use proptest::{strategy::ValueTree, test_runner::TestRunner};
     let mut runner = TestRunner::deterministic();
     let json = (0..200).map(|_| event().new_tree(&mut runner).unwrap().current());

@@ -62,7 +62,7 @@ impl Message {
     /// | `category` | bounce, automated, marketing, spam, malicious |
     /// | `auto_replyable` | false |
     /// | [`sender`](Self::sender) | none, or several |
-    /// | local part of the sender | `mailer-daemon` or `postmaster`, or if it begins or ends with `no-reply`, `do-not-reply` or `dont-reply` as a word; hyphens, underscores and dots are optional, and anything from a `+` on is ignored |
+    /// | local part of the sender | `mailer-daemon` or `postmaster`, or one that begins or ends with the word `no-reply`, `do-not-reply` or `dont-reply`; hyphens, underscores and dots are optional, and everything from a `+` on is ignored |
     ///
     /// If `verdict`, `category` or `auto_replyable` came in a form that is not understood, and so
     /// was kept in `extra`, the mail is not answered either.

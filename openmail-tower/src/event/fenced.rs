@@ -106,9 +106,9 @@ impl Message {
     ///
     /// Removes lines quoted with `>` and the "On … wrote:" line above them, in some thirty
     /// languages. Also removes everything below the separators and header blocks of Outlook and
-    /// other programs, signatures below `-- `, and those that mobile mail apps add. Of answers
-    /// between quoted lines, only the answers are kept. A forwarded mail is kept whole, as is a
-    /// text that would otherwise be empty.
+    /// other programs, signatures below `-- `, and those that mobile mail apps add. Where a mail
+    /// answers between quoted lines, only the answers are kept. A forwarded mail is kept whole, as
+    /// is a text that would otherwise be empty.
     ///
     /// This is a guess from the form of the text: the history of an uncommon mail program may
     /// remain, and a sender can make text look like history. Use it to save the model's time, not

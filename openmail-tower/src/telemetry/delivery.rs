@@ -141,7 +141,7 @@ impl Answering {
     /// Records that a handler returned replies that nothing sends.
     pub(crate) fn unsent(&mut self) {
         self.end("unsent");
-        log::miswired("a handler returned a reply, but there is no ReplyLayer to send it");
+        log::miswired("handler's reply was not sent, ReplyLayer is missing");
     }
 
     /// Records that the event was not handled, whether or not it will be retried.
