@@ -105,9 +105,9 @@ fn canonical_local(text: &str) -> Option<String> {
     Some(format!("\"{}\"", plain.replace('\\', r"\\").replace('"', "\\\"")))
 }
 
-/// Returns a text in lower case, except that no other character becomes an ASCII letter: the lower
-/// case of U+212A KELVIN SIGN is `k`, which would make a look-alike equal to the address that it
-/// imitates.
+/// Returns a text in lower case, except that a non-ASCII character never becomes an ASCII letter:
+/// the lower case of U+212A KELVIN SIGN is `k`, which would make a look-alike equal to the address
+/// that it imitates.
 fn lower_case(text: &str) -> String {
     let mut lower = String::with_capacity(text.len());
     for c in text.chars() {

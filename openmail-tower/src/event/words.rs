@@ -1,4 +1,4 @@
-//! Enums over words, which OpenMail may add to.
+//! Enums over words; OpenMail may add more.
 
 /// Declares an enum over known words, with `Other` for the rest, so that it never fails to parse.
 /// With `in any case`, it ignores the case of ASCII letters.

@@ -279,7 +279,7 @@ impl Reservation {
         telemetry::budget_changed(self.bytes, total);
         if self.verified {
             // An event's memory comes from the allocator, not from pieces, so free pieces of the
-            // same size are released.
+            // same total size are released.
             let taken = total.saturating_sub(self.bytes).div_ceil(SMALL);
             let mut pieces = self.shared.pieces();
             let left = pieces.len().saturating_sub(taken);
