@@ -138,7 +138,8 @@ async fn tenant_cannot_forge_mail_of_other_tenants() {
         "/",
     ];
     // The tenant signs with its old and its new secret during a rotation, and with the account's
-    // secret, in case it has learnt that one: it does not sign for inboxes with their own secret.
+    // secret, in case it has learnt that one. The account's secret does not sign for inboxes that
+    // have their own.
     for account in [None, Some(Secrets::new(secret(OURS)))] {
         let keyring = tenants();
         keyring.set_account(account);
