@@ -17,7 +17,7 @@ impl Backoff {
     /// Creates a back-off with 20 attempts, whose maximum delay starts at `base` and doubles up to
     /// `cap`. A `cap` above a year counts as a year.
     pub fn new(base: Duration, cap: Duration) -> Self {
-        // A longer delay would only overflow.
+        // A longer delay has no use, and could overflow when it is added to a time.
         const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
         Self { base, cap: cap.min(YEAR), ..Self::default() }
     }

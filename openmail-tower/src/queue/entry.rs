@@ -130,7 +130,7 @@ impl DeadLetter {
     }
 }
 
-/// The number of entries in each state, for gauges. Entries that are done are not counted.
+/// The number of entries in each state, for gauges. Done entries are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Counts {
@@ -148,8 +148,8 @@ pub struct Counts {
     pub dead: u64,
     /// How long the oldest due entry has been due. `None` if none is due.
     pub oldest: Option<Duration>,
-    /// Live workers. In SQLite, a worker without a lock, as on a file system without locks, is not
-    /// counted.
+    /// Live workers. With SQLite, a worker that could not lock its file, as on a file system
+    /// without locks, is not counted.
     pub workers: u64,
 }
 
@@ -164,8 +164,7 @@ impl Counts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retention {
-    /// How long the keys of entries that are done are kept, and so how long a duplicate is
-    /// recognised.
+    /// How long the keys of done entries are kept, and so for how long a duplicate is recognised.
     pub done: Duration,
     /// How long dead letters are kept.
     pub dead: Duration,

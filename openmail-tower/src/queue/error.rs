@@ -28,8 +28,9 @@ pub enum QueueErrorKind {
     /// The tables are missing, or belong to an older version of this crate: call the store's
     /// `migrate`.
     Unmigrated,
-    /// This cannot be used as a store, or cannot give a store's guarantees: the URL has the wrong
-    /// scheme, the database is in memory, or a connection pooler is in transaction mode.
+    /// The URL or the database cannot be used as a store, or cannot give a store's guarantees: the
+    /// URL has the wrong scheme, the database is in memory, or a connection pooler is in
+    /// transaction mode.
     Unsuitable,
     /// The store was closed.
     Closed,
@@ -43,7 +44,7 @@ impl QueueError {
 
     #[cfg(any(test, feature = "queue-postgres", feature = "queue-sqlite"))]
     pub(super) fn closed() -> Self {
-        Self::new(QueueErrorKind::Closed, "the store was closed")
+        Self::new(QueueErrorKind::Closed, "its background task has ended")
     }
 
     /// Creates the error of a store that did not answer in time.

@@ -42,7 +42,7 @@ impl fmt::Debug for Registration {
     }
 }
 
-/// The right to run an entry and to settle it, until it expires.
+/// The right to run and settle an entry, for a limited time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lease {
@@ -70,17 +70,17 @@ pub struct Claimed {
     pub lease: Lease,
     /// Whether it is an event or a reply.
     pub role: Role,
-    /// The number of this run, from 1. Runs do not count if they were released, given back, or lost
-    /// while other runs were in progress.
+    /// The number of this run, from 1. Runs do not count if they were released, put off, held or
+    /// given back, or if they were lost with their worker before the entry was a suspect.
     pub attempt: u32,
     /// Whether the entry must run alone, because its last two runs were lost with their workers.
     pub suspect: bool,
     /// Whether the last run was lost with its worker although it ran alone. That run counts as
-    /// failed, and no other may begin under this lease.
+    /// failed. The entry must not run under this lease, only be settled.
     pub was_lost: bool,
     /// Whether the entry was on hold for the maximum time.
     pub was_held: bool,
-    /// How often it was released or put off since its last run.
+    /// How often it was released or put off since its last run that counted.
     pub releases: u32,
     /// The time since the current uninterrupted series of releases began.
     pub released_for: Duration,

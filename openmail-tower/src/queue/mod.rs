@@ -2,8 +2,8 @@
 //! runs it afterwards.
 //!
 //! OpenMail hangs up after 15 s, gives up after five attempts in about 7.5 minutes, and never
-//! delivers an event again once it was answered with 2xx. So use a queue if a handler takes a long
-//! time, or if its event must survive the end of the process:
+//! delivers an event again once it has been answered with 2xx. So use a queue if a handler takes a
+//! long time, or if an event must survive a restart of the process:
 //!
 //! ```text
 //! delivery ─► Verify ─► Endpoint ─► Enqueue ─► commit ─► 200
@@ -33,17 +33,17 @@
 //! # }
 //! ```
 //!
-//! `SqliteStore` (feature `queue-sqlite`) is the embedded store, `PostgresStore` (feature
-//! `queue-postgres`) the one for several machines. The worker may also run in another process, or in
-//! several. To use another engine, implement [`QueueStore`], or a `Service<VerifiedEvent>` that
-//! resolves once the engine has stored the event
+//! `SqliteStore` (feature `queue-sqlite`) is the embedded store; `PostgresStore` (feature
+//! `queue-postgres`) is the store for several machines. The worker may also run in another process,
+//! or in several. To use another engine, implement [`QueueStore`], or a `Service<VerifiedEvent>`
+//! that resolves once the engine has stored the event
 //! ([`into_stored`](crate::VerifiedEvent::into_stored) returns what to store).
 //!
 //! # Once, and in order
 //! Each event is stored once: the insert skips an event whose inbox and signed `event_id` are
-//! already in the queue. It is run until a run succeeds or fails permanently, or until the last
-//! attempt has failed. If a process dies during a run, the run is repeated, so a handler that sends
-//! an answer should derive its `Idempotency-Key` from the event.
+//! already in the queue. The worker runs it until a run succeeds or fails permanently, or until the
+//! last attempt has failed. If a process dies during a run, the run is repeated, so a handler that
+//! sends mail itself should derive the `Idempotency-Key` from the event.
 //!
 //! Events in the same [`Lane`], by default those of one thread, run one at a time, in order of
 //! arrival, whichever processes run them.

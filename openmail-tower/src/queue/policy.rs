@@ -17,10 +17,12 @@ use super::{backoff::Backoff, lease::Claimed, settlement::Settlement, text};
 /// | a failure, a panic | [`Retry`](Settlement::Retry) after the back-off; after the last attempt, `Bury` |
 /// | a permanent failure | `Bury` |
 /// | unavailable, in flight | [`Release`](Settlement::Release) after the back-off, which grows with each release in a row; after [`max_age`](Self::max_age), `Bury` |
-/// | put off | [`PutOff`](Settlement::PutOff) for as long as the error says, or for that back-off; after [`max_put_off`](Self::max_put_off), `Bury` |
+/// | put off | [`PutOff`](Settlement::PutOff) for as long as the error says, or else for the same back-off; after [`max_put_off`](Self::max_put_off), `Bury` |
 ///
-/// No run begins before the error's [`delay`](HandlerError::delay) has passed. A [`Worker`] has
-/// such a policy. A consumer of other sources, such as a message broker, can apply the same one:
+/// No run begins before the error's [`delay`](HandlerError::delay) has passed.
+///
+/// A [`Worker`] has such a policy. A consumer of another source, such as a message broker, can
+/// apply one as well:
 ///
 /// ```
 /// use std::time::Duration;
@@ -46,7 +48,7 @@ pub struct RetryPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Run {
-    /// The number of the run, from 1. Runs that were released do not count.
+    /// The number of the run, from 1. Runs that were released or put off do not count.
     pub attempt: u32,
     /// How often the event was released or put off since its last run that counted.
     pub releases: u32,
@@ -132,7 +134,7 @@ impl RetryPolicy {
             Ok(_) => return Settlement::done(),
             Err(failure) => failure,
         };
-        // The text of an error comes from elsewhere and may have any length.
+        // The text of a handler's error may have any length.
         let error = text::error(&failure.to_string());
         let delay = failure.delay().unwrap_or_default();
         match failure.kind() {
@@ -147,8 +149,8 @@ impl RetryPolicy {
                 too_long("put off", self.max_put_off, &error)
             }
             HandlerErrorKind::PutOff => {
-                // The error says when the limit should have room again. With a back-off, the event
-                // could still be waiting long after a short pause has ended.
+                // The error says when the limit is expected to end. A back-off could keep the event
+                // waiting long after that.
                 let after = failure.delay().unwrap_or_else(|| self.pause(run, delay));
                 let holds_lane = !failure.steps_aside();
                 Settlement::PutOff { after, reason: error, holds_lane }
@@ -187,8 +189,8 @@ fn too_long(what: &str, limit: Duration, error: &str) -> Settlement {
     Settlement::Bury { error: text::error(&format!("{what} for {time}: {error}")) }
 }
 
-/// Returns the error for a worker without `Worker::replies`. It is not permanent, so a
-/// misconfigured program does not lose the reply with its event.
+/// Returns the error for a worker without `Worker::replies`. It is not permanent, so that the event
+/// is retried, and answered once the program is fixed.
 pub(super) fn unsent() -> HandlerError {
     HandlerError::failed(
         "a handler returned a reply, but the worker does not send replies: call `Worker::replies`",

@@ -33,8 +33,8 @@ pub enum Settlement {
         /// Why it could not run.
         reason: String,
     },
-    /// It must wait until a limit is lifted, either by time or by a person. It runs again without
-    /// using an attempt. It also ends the current series of releases.
+    /// It must wait until a limit ends or a person lifts it. It runs again without using an
+    /// attempt. This also ends the current series of releases.
     PutOff {
         /// The delay before the next run.
         after: Duration,
@@ -72,10 +72,10 @@ impl Settlement {
         matches!(self, Self::Done { .. } | Self::Bury { .. })
     }
 
-    /// Returns whether it may make an entry due.
+    /// Returns whether it may make an entry due: this one or another one.
     #[cfg(feature = "queue-sqlite")]
     pub(super) fn wakes(&self, lease: &Lease) -> bool {
-        // The end of an entry without a lane makes no other entry due.
+        // Finishing an entry without a lane makes no other entry due.
         lease.lane.is_some() || !self.is_final() || self.has_replies()
     }
 
@@ -94,7 +94,7 @@ impl Settlement {
         }
     }
 
-    /// Returns the name of the change, for SQL.
+    /// Returns the name by which the stores' SQL distinguishes it.
     #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
     pub(super) fn name(&self) -> &'static str {
         match self {
@@ -108,8 +108,8 @@ impl Settlement {
         }
     }
 
-    /// Returns the state of the entry afterwards, and the delay until it is due; `None` if it will
-    /// not be due.
+    /// Returns the state of the entry afterwards, and the delay until it is due. `None` if it will
+    /// not run again.
     #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
     pub(super) fn state(&self, lease: &Lease) -> (&'static str, Option<Duration>) {
         match self {
@@ -125,7 +125,7 @@ impl Settlement {
         }
     }
 
-    /// Returns why the entry is not done, if the settlement says so.
+    /// Returns why the entry is not done. `None` if it is done or given back.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Done { .. } | Self::GiveBack => None,

@@ -37,13 +37,14 @@ use super::{
 ///   retry either keeps its lane waiting ([`holds_lane`](Settlement::Retry::holds_lane)) or steps
 ///   aside, and takes its place in the lane's order again when it is due. All this holds across all
 ///   processes that use the store.
-/// - An expired lease makes its entry due. Until another worker claims it, its holder may still
-///   renew or settle it; afterwards its token no longer changes anything.
-/// - A run that is lost with its worker uses no attempt the first two times: entries that ran at
-///   the same time as the one that crashed the worker must not lose an attempt because of it. After
-///   the second time in a row, the entry is a [suspect](super::Claimed::suspect) and runs alone. If
-///   it is lost again, that run counts ([`was_lost`](super::Claimed::was_lost)). Once its worker
-///   settles it, it is an ordinary entry again, except after a claim that `was_lost`.
+/// - When a lease expires, its entry is due again. Until another worker claims the entry, the
+///   former holder may still renew or settle the lease; afterwards, its token no longer changes
+///   anything.
+/// - The first two runs in a row that are lost with their workers use no attempt: entries that ran
+///   at the same time as the one that crashed the worker must not lose an attempt because of it.
+///   After the second, the entry is a [suspect](super::Claimed::suspect) and runs alone. If such a
+///   run is lost as well, it counts ([`was_lost`](super::Claimed::was_lost)). Once a worker settles
+///   the entry, it is an ordinary entry again, except after a claim that `was_lost`.
 /// - Only the store's clock is used, so that the machines that share it agree.
 ///
 /// Clones share one store. `queue::contract::check` (feature `test-util`) checks an implementation
@@ -102,9 +103,10 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
     /// Counts the entries by state.
     fn counts(&self) -> impl Future<Output = Result<Counts, QueueError>> + Send;
 
-    /// Releases the held entries of an inbox, or all of them, so that they run at once. An entry
-    /// that is leased now runs at once, too, if it is then settled with [`Settlement::Hold`]: what
-    /// refused it may have ended since. Returns the number of held entries.
+    /// Releases the held entries of an inbox (of all inboxes if `inbox_id` is `None`), so that they
+    /// run at once. If the current run of a leased entry ends with [`Settlement::Hold`], the entry
+    /// also runs again at once, since the reason for the hold may be gone. Returns the number of
+    /// entries that were held.
     fn release_held(
         &self,
         inbox_id: Option<&str>,
@@ -147,9 +149,9 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
     fn requeue_inbox(&self, inbox_id: &str)
     -> impl Future<Output = Result<u64, QueueError>> + Send;
 
-    /// Returns the store in which the guards of this store's workers count, so that replicas share
-    /// the counts and a restart does not reset them. Default: `None`, so that each guard counts in
-    /// memory.
+    /// Returns the store in which the guards of this store's workers keep their counts, so that
+    /// replicas share the counts and a restart does not reset them. Default: `None`; each guard
+    /// then counts in memory.
     #[cfg(feature = "guard")]
     fn count_store(&self) -> Option<Arc<dyn CountStore>> {
         None
@@ -164,7 +166,7 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
 
 /// A source of notifications about entries that may have become due.
 pub trait Changes: Send + 'static {
-    /// Waits until an entry may have become due since the last call. It may resolve for no reason,
-    /// and may miss changes of other processes: workers also poll.
+    /// Waits until an entry may have become due since the last call. It may resolve spuriously, and
+    /// may miss changes made by other processes, so workers also poll.
     fn next(&mut self) -> impl Future<Output = ()> + Send;
 }

@@ -1,31 +1,31 @@
-//! Makes text fit for the columns of every database.
+//! Makes text fit the columns of every database.
 
 use sha2::{Digest, Sha256};
 
 use crate::event::beginning;
 
 /// Maximum length of a stored id, in bytes. A longer id is stored as its hash, since an entry of a
-/// PostgreSQL index has at most 2,704 bytes.
+/// PostgreSQL index can have at most 2,704 bytes.
 const LONGEST: usize = 1024;
 /// Maximum length of a stored error, in bytes.
 const ERROR: usize = 4096;
 
-/// Returns an id as a column holds it. PostgreSQL's text cannot hold NUL.
+/// Returns an id as it is stored. PostgreSQL's text type cannot hold NUL.
 pub(super) fn column(text: &str) -> String {
     if text.len() > LONGEST || text.contains('\0') { hashed(text) } else { text.to_owned() }
 }
 
-/// Returns the replacement for a text that a column cannot hold.
+/// Returns the hash that replaces a text that cannot be stored.
 pub(super) fn hashed(text: &str) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(text)))
 }
 
-/// Returns an error as a column holds it.
+/// Returns an error as it is stored.
 pub(super) fn error(text: &str) -> String {
     beginning(text, ERROR).replace('\0', "\u{fffd}")
 }
 
-/// Returns an error for a database whose encoding cannot hold all of it.
+/// Returns an error as it is stored in a database whose encoding cannot represent all of it.
 #[cfg(any(test, feature = "queue-postgres"))]
 pub(super) fn ascii_error(text: &str) -> String {
     let ascii = error(text).replace(|c: char| !c.is_ascii() || c.is_ascii_control(), "?");

@@ -6,9 +6,10 @@ use percent_encoding::percent_decode_str;
 
 use super::error::{QueueError, QueueErrorKind};
 
-/// The store that a URL such as `DATABASE_URL` names, as determined by the URL's scheme. Parsing
-/// fails with [`Unsuitable`](QueueErrorKind::Unsuitable) for any other scheme, or if the path is
-/// not UTF-8.
+/// The store that a URL such as `DATABASE_URL` names. The scheme selects the kind of store.
+///
+/// Parsing fails with [`Unsuitable`](QueueErrorKind::Unsuitable) if the scheme is not one of those
+/// below, or if the path is not UTF-8.
 ///
 /// ```
 /// use openmail_tower::queue::StoreUrl;

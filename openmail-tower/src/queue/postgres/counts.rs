@@ -1,4 +1,4 @@
-//! What a guard counts.
+//! Stores a guard's counts.
 
 use sqlx::PgConnection;
 
@@ -13,7 +13,7 @@ use super::{
     store::PostgresStore,
 };
 
-/// All processes that use the database count together.
+/// All processes that use the database share the counts.
 impl CountStore for PostgresStore {
     fn count<'a>(&'a self, request: &'a CountRequest) -> CountFuture<'a> {
         Box::pin(async { Ok(in_time(PATIENCE, count(&self.database, request)).await?) })
@@ -61,8 +61,8 @@ async fn count(database: &Database, request: &CountRequest) -> sqlx::Result<Coun
     Ok(counted)
 }
 
-/// Removes up to `limit` counts whose windows are over. It skips locked ones, so it waits for no
-/// other transaction.
+/// Removes up to `limit` counts whose windows are over. It skips locked ones, so that it never
+/// waits for another transaction.
 pub(super) async fn prune(connection: &mut PgConnection, limit: i64) -> sqlx::Result<()> {
     sqlx::query(
         "DELETE FROM openmail_counts WHERE (name, id) IN (

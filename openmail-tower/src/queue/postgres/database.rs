@@ -27,9 +27,9 @@ use crate::{
 /// Maximum time of a single wait for the database, by a worker or a delivery. After a failover, the
 /// old primary may leave its connections open and silent.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
-/// The rate, in bytes a second, at which the size of bodies adds to that time.
+/// The slowest expected transfer rate, in bytes per second. It gives large bodies more time.
 const SLOWEST: usize = 4 << 20;
-/// Maximum time for work that neither a worker's runs nor a delivery waits for.
+/// Maximum time for operations on which no run and no delivery waits.
 pub(super) const LONG: Duration = Duration::from_secs(30);
 
 /// Maximum number of idle connections kept outside the pool. The pool tests each connection that is
@@ -54,7 +54,7 @@ struct Inner {
     silent_at: Mutex<Option<Instant>>,
 }
 
-/// For this long after a connection was silent, each connection is tested before it is used: a
+/// The time after a silent connection during which each connection is tested before it is used: a
 /// failover may have left all of them silent.
 const DOUBT: Duration = Duration::from_secs(10);
 /// Maximum time of that test.
@@ -65,17 +65,17 @@ const ANSWER: Duration = Duration::from_millis(300);
 pub(super) struct Facts {
     /// The oid of the workers' table, which is the first number of their advisory locks.
     pub(super) class: i32,
-    /// Whether the database's encoding holds every character.
+    /// Whether the database's encoding can represent every character.
     holds_unicode: bool,
 }
 
 impl Facts {
-    /// Replaces a text that the database's encoding cannot hold.
+    /// Replaces a text that the database's encoding cannot represent.
     pub(super) fn held(self, text: &str) -> Cow<'_, str> {
         if self.holds_unicode || text.is_ascii() { text.into() } else { text::hashed(text).into() }
     }
 
-    /// Returns an id or a name as a column of this database holds it.
+    /// Returns an id or a name as it is stored in this database.
     pub(super) fn column(self, text: &str) -> String {
         self.held(&text::column(text)).into_owned()
     }
@@ -86,7 +86,7 @@ impl Facts {
 pub(super) enum Sessions {
     /// By the store, when it connected.
     Ours,
-    /// By the program, so everything that is needed is set in each transaction.
+    /// By the program, so each transaction sets everything that it needs.
     Theirs,
 }
 
@@ -113,7 +113,7 @@ impl Database {
         &self.0.pool
     }
 
-    /// Begins a transaction and runs `first` in it, a statement without parameters.
+    /// Begins a transaction, and runs the statement `first` in it. `first` has no parameters.
     pub(super) async fn begin(&self, first: &str) -> sqlx::Result<Work> {
         let begin = format!("{}{first}", self.0.begin);
         // A failover may have left this many dead connections behind.
@@ -173,7 +173,7 @@ impl Database {
     }
 
     pub(super) async fn close(&self) {
-        // The pool counts as closed from here on, so that no commit keeps its connection any more.
+        // The pool counts as closed from here on, so no commit keeps its connection any more.
         let closed = self.0.pool.close();
         self.spare().clear();
         closed.await;
@@ -273,7 +273,7 @@ pub(super) fn patience(bytes: usize) -> Duration {
 }
 
 /// Runs an operation with a time limit, since a connection may be cut silently. The operation is
-/// boxed: sqlx's futures are large, and tasks hold them by the thousand.
+/// boxed, since sqlx's futures are large and there may be thousands of them.
 pub(super) async fn in_time<T, F>(limit: Duration, work: F) -> Result<T, QueueError>
 where
     F: Future<Output = sqlx::Result<T>> + Send,
@@ -283,7 +283,7 @@ where
 }
 
 pub(super) fn failed(error: sqlx::Error) -> QueueError {
-    // Data exceptions, constraint violations, exceeded limits of the server.
+    // Classes: data exception, integrity constraint violation, program limit exceeded.
     const REFUSED: [&str; 3] = ["22", "23", "54"];
     let code = error.as_database_error().and_then(|error| error.code());
     let code = code.as_deref().unwrap_or_default();
@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(patience(2 * SLOWEST), PATIENCE + Duration::from_secs(2));
     }
 
-    /// As when a commit comes between: a connection that is kept then would never be closed, and
+    /// If a commit during `close` kept its connection, the connection would never be closed, and
     /// the pool would wait for it forever.
     #[test]
     fn pool_is_closed_before_the_spare_connections_are() {
@@ -322,7 +322,7 @@ mod tests {
         let entered = runtime.enter();
         let pool = PgPool::connect_lazy("postgres://user@127.0.0.1:1/none").unwrap();
         let database = Database::new(pool.clone(), None, Sessions::Ours);
-        // As long as a commit may keep its connection, they cannot be cleared.
+        // While this lock is held, as by a commit, the spare connections cannot be cleared.
         let commit = database.spare();
         let closing = runtime.spawn({
             let database = database.clone();
@@ -330,7 +330,7 @@ mod tests {
         });
         drop(entered);
         let closed = async { timeout(Duration::from_secs(60), pool.close_event()).await };
-        runtime.block_on(closed).expect("the commit would see that it is closed");
+        runtime.block_on(closed).expect("the pool is closed first");
         drop(commit);
         runtime.block_on(closing).unwrap();
     }

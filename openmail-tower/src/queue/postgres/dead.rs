@@ -17,8 +17,8 @@ use super::{
     store::Bell,
 };
 
-/// Requeues dead letters: a single one, or up to `limit` of an inbox with ids above `id`. Returns
-/// their ids.
+/// Requeues dead letters: the one with this id or, given an inbox, up to `limit` of its dead
+/// letters with higher ids. Returns their ids.
 pub(super) async fn requeue(
     database: &Database,
     bell: &Bell,
@@ -75,8 +75,8 @@ pub(super) async fn drop_dead(database: &Database, id: EntryId) -> sqlx::Result<
     Ok(dropped.rows_affected() > 0)
 }
 
-/// Releases up to `limit` held entries, of one inbox or of all. Entries that are leased now, and
-/// were refused before the release, are not put on hold either.
+/// Releases up to `limit` held entries, of one inbox or of all. Entries that are leased now cannot
+/// be put on hold by their current run, since the reason for the hold may be gone.
 pub(super) async fn release_held(
     database: &Database,
     bell: &Bell,

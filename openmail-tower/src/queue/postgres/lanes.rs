@@ -36,7 +36,8 @@ pub(super) fn lock<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     statement
 }
 
-/// FNV-1a, which is the same in every process and in every version of the standard library.
+/// Returns the lock of a name, by its FNV-1a hash, which is the same in every process and in every
+/// version of the standard library.
 fn stripe(name: &str) -> i64 {
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

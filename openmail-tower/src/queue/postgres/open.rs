@@ -42,7 +42,7 @@ pub(super) async fn connect(
     PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(Duration::from_secs(3))
-        // A broken connection is noticed when the transaction begins.
+        // A broken connection is noticed when a transaction begins on it.
         .test_before_acquire(false)
         .after_connect(move |connection, _| {
             let prepare = prepare.clone();
@@ -53,10 +53,10 @@ pub(super) async fn connect(
         .map_err(failed)
 }
 
-/// Sets up a session: an acknowledged event must be on disk regardless of the server's settings,
-/// no statement may wait forever, and each uses the indexes that were made for it. Otherwise, a plan
-/// made while the queue was empty, when reading the whole table costs nothing, would be kept for
-/// the burst that follows.
+/// Sets up a session: an acknowledged event must be on disk regardless of the server's settings, no
+/// statement may wait forever, and each must use the indexes that were made for it. A plan made
+/// while the queue is empty, when reading the whole table costs nothing, would otherwise be kept
+/// for the burst that follows.
 async fn prepare_session(connection: &mut PgConnection, prepare: String) -> sqlx::Result<()> {
     connection.execute(AssertSqlSafe(prepare)).await.map(drop)
 }
@@ -73,7 +73,7 @@ fn check_scheme(url: &str) -> Result<(), QueueError> {
 }
 
 /// Migrates the tables to this version. Several processes may do so concurrently. If the tables
-/// exist, no right to create tables is needed.
+/// have this version already, the role needs no right to create any.
 pub(super) async fn migrate(database: &Database) -> Result<(), QueueError> {
     if check(database).await.is_ok() {
         return Ok(());

@@ -25,17 +25,17 @@ impl PostgresOptions {
         Self { schema: None, migrate: true, size: 8 }
     }
 
-    /// Sets the schema that the tables are in. It must already exist. Default: the first schema of
-    /// the connection's search path.
+    /// Sets the schema of the tables. It must already exist. Default: the first schema of the
+    /// connection's search path.
     pub fn schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = Some(schema.into());
         self
     }
 
     /// Sets whether to create or migrate the tables when the store is opened. If `false`, the
-    /// tables must have this version already, or [`PostgresStore::migrate`] must be called before
-    /// the store is used. Once the tables have this version, a role only needs `USAGE` on the
-    /// schema, and `SELECT`, `INSERT`, `UPDATE` and `DELETE` on the tables. Default: `true`.
+    /// tables must already be up to date, or [`PostgresStore::migrate`] must be called before the
+    /// store is used. Once the tables are up to date, the role needs only `USAGE` on the schema,
+    /// and `SELECT`, `INSERT`, `UPDATE` and `DELETE` on the tables. Default: `true`.
     pub fn migrate(mut self, migrate: bool) -> Self {
         self.migrate = migrate;
         self
@@ -60,7 +60,7 @@ impl PostgresOptions {
     /// # Errors
     /// If the URL is not for PostgreSQL, the database cannot be reached, a pooler in transaction
     /// mode is in front of it, its tables belong to a newer version of this crate, or tables are
-    /// missing and the role may not create any.
+    /// missing and the role may not create them.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -69,8 +69,8 @@ impl PostgresOptions {
         self.open(pool, Sessions::Ours).await
     }
 
-    /// Uses the program's pool, and one more connection with the pool's options to listen for
-    /// notifications.
+    /// Opens a store that uses the program's pool, and one more connection with the pool's options
+    /// to listen for notifications.
     ///
     /// # Errors
     /// As for [`connect`](Self::connect).

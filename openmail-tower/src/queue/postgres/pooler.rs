@@ -1,14 +1,14 @@
 //! Detects poolers such as PgBouncer that are in transaction mode.
 //!
-//! In transaction mode, each transaction of a connection may run in another session of the server.
-//! The locks of workers and the notifications belong to sessions, so they would be lost silently.
-//! Such a pooler is refused when the store connects.
+//! In transaction mode, each transaction of a connection may run in a different session of the
+//! server. The locks of workers and the notifications belong to sessions, so they would be lost
+//! silently. The store therefore refuses to connect through such a pooler.
 
 use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Row};
 
 use crate::queue::error::{QueueError, QueueErrorKind};
 
-/// The number of tries: a pooler does not always return the session that was used last.
+/// The number of tries: a pooler does not always hand out the session that was used last.
 const ROUNDS: usize = 3;
 
 /// Checks that a session belongs to its connection: while another connection is in a transaction,

@@ -23,8 +23,8 @@ macro_rules! dead {
     };
 }
 
-/// Reserves the id of a new worker. The row is not visible to others: they would find its lock
-/// free. A role that may only change rows cannot use the sequence directly.
+/// Reserves the id of a new worker, and removes the row before others can see it: they would find
+/// its lock free. A role that may only change rows cannot use the sequence directly.
 pub(super) async fn reserve(database: &Database) -> sqlx::Result<i64> {
     let mut work = database.begin("SAVEPOINT reserved;").await?;
     let row = sqlx::query("INSERT INTO openmail_workers DEFAULT VALUES RETURNING id")
@@ -54,7 +54,8 @@ pub(super) async fn list(database: &Database, worker: i64) -> sqlx::Result<()> {
 #[derive(Debug)]
 pub(super) struct Seen {
     pub(super) dead: Vec<i64>,
-    /// Another worker may have taken it for dead while its session was being replaced.
+    /// Whether it is listed. Another worker may have taken it for dead while its session was being
+    /// replaced.
     pub(super) is_listed: bool,
 }
 
@@ -76,7 +77,8 @@ pub(super) async fn look(database: &Database, worker: i64) -> sqlx::Result<Seen>
     Ok(Seen { is_listed: dead.len() < found, dead })
 }
 
-/// Takes over the leases of those `workers` that are still dead. Returns the number of leases.
+/// Takes over the leases of those `workers` whose locks are still free. Returns the number of
+/// leases.
 pub(super) async fn take_over(connection: &mut PgConnection, workers: &[i64]) -> sqlx::Result<u64> {
     let rows = sqlx::query(concat!(
         "DELETE FROM openmail_workers WHERE id = ANY($1) AND id IN (",

@@ -47,8 +47,8 @@ CREATE TABLE openmail_events (
 -- Compression costs more time than it saves for a body that is read once.
 ALTER TABLE openmail_events ALTER COLUMN body SET STORAGE EXTERNAL;
 -- The conditions of the next two indexes differ so that no query can use the wrong one. The number of
--- ready entries changes faster than the planner's statistics, and for an empty queue, it takes
--- either to be as good. For the same reason, statements that know the ids of their rows test
+-- ready entries changes faster than the planner's statistics, and for an empty queue, it considers
+-- both equally good. For the same reason, statements that know the ids of their rows test
 -- `state || '' = 'ready'` and `leased <> 0`, which fit the condition of no index.
 -- In each lane, one entry at a time.
 CREATE UNIQUE INDEX openmail_events_lane ON openmail_events (lane)

@@ -36,9 +36,9 @@ const KEEPALIVE: &str = "SELECT set_config(name, value, false)
 
 /// The time that workers need to reconnect after a restart or a failover of the server.
 const MOMENT: Duration = Duration::from_secs(5);
-/// Returns whether the server has just started, or was promoted after its primary had failed. The
-/// last commit that it replayed tells when that was: a worker with a lease commits every few
-/// seconds. A failover takes up to a minute.
+/// Selects whether the server has just started, or was just promoted after its primary had failed.
+/// The last commit that it replayed tells when the primary failed, since a worker with a lease
+/// commits every few seconds. A failover takes up to a minute.
 const IS_NEW: &str = "SELECT pg_postmaster_start_time() > clock_timestamp() - interval '10 s'
     OR coalesce(pg_last_xact_replay_timestamp() > clock_timestamp() - interval '1 min', false)";
 
@@ -122,8 +122,8 @@ impl Session {
         Some(held)
     }
 
-    /// Returns whether the locks of other workers are meaningful. After a restart or a failover of
-    /// the server, the other workers have to reconnect as well, and need a moment.
+    /// Returns whether a free lock means that its worker is dead. For a moment after a restart or a
+    /// failover of the server, it does not, since the other workers have to reconnect as well.
     pub(super) fn is_settled(&self) -> bool {
         let settled_at = *self.settled_at.lock().unwrap_or_else(PoisonError::into_inner);
         settled_at.is_some_and(|at| at <= Instant::now())
@@ -144,7 +144,8 @@ struct Task {
     pool: PgPool,
     name: String,
     heard: watch::Sender<()>,
-    /// When the locks of other workers are meaningful. `None` while it is not connected.
+    /// The time from which a free lock means that its worker is dead. `None` while the session is
+    /// not connected.
     settled_at: Arc<StdMutex<Option<Instant>>>,
     listens: bool,
     locks: BTreeMap<Lock, Option<oneshot::Sender<()>>>,
@@ -159,13 +160,13 @@ struct Connected {
 
 impl Drop for Connected {
     fn drop(&mut self) {
-        // When the pool is closed, its connection is closed too, and its locks are free.
+        // Closing the pool closes its connection, which frees the locks.
         drop(self.pool.close());
     }
 }
 
 impl Task {
-    /// Runs until it is closed, or all handles are gone.
+    /// Runs until the session is closed, or all its handles are dropped.
     async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
         let mut connected: Option<Connected> = None;
         let mut is_first = true;
@@ -276,7 +277,7 @@ impl Task {
                     return Err(sqlx::Error::WorkerCrashed);
                 }
             }
-            // Some services that speak the protocol cannot say.
+            // Some services that speak PostgreSQL's protocol do not support this query.
             let is_new = sqlx::query(IS_NEW).fetch_one(&mut connected.listener).await;
             connected.server_is_new = is_new.and_then(|row| row.try_get(0)).unwrap_or(false);
             Ok(connected)
@@ -284,16 +285,16 @@ impl Task {
         timeout(PATIENCE, connect).await.map_err(|_| sqlx::Error::PoolTimedOut)?
     }
 
-    /// `others_reconnect` is whether other workers may have lost their sessions as well.
+    /// `others_reconnect` says whether other workers may have lost their sessions as well.
     fn is_connected(&mut self, others_reconnect: bool) {
         let wait = if others_reconnect { MOMENT } else { Duration::ZERO };
         self.settles(Some(Instant::now() + wait));
         self.answer();
-        // Changes made before it listened may have been missed, so workers must look.
+        // Changes made before the session listened may have been missed, so workers must look.
         self.heard.send_replace(());
     }
 
-    /// Notifies the callers that wait for a lock; all locks are held by now.
+    /// Notifies the callers that wait for a lock. All locks are held by now.
     fn answer(&mut self) {
         for done in self.locks.values_mut().filter_map(Option::take) {
             let _ = done.send(());
@@ -311,9 +312,9 @@ async fn run(listener: &mut PgListener, query: Query<'_>) -> bool {
     timeout(PATIENCE, query.execute(listener)).await.is_ok_and(|done| done.is_ok())
 }
 
-/// Takes a lock. A session from before a broken connection may still have it, until the server ends
-/// that session. Each attempt is answered at once: a statement that waits for the lock would keep
-/// its connection open, and its place in the queue, after the client has given up.
+/// Takes a lock. If a connection broke, its session holds the lock until the server notices. So
+/// this polls for the lock: a statement that waits for it would keep its session, and its place in
+/// the lock's queue, after the client has given up.
 async fn acquire(listener: &mut PgListener, (class, id): Lock) -> bool {
     let taken = async {
         loop {

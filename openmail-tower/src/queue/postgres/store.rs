@@ -35,7 +35,7 @@ use super::{
 
 /// The number of dead letters requeued, or held entries released, in one transaction.
 const PAGE: i64 = 500;
-/// The time within which a worker whose session broke reconnects.
+/// The time that a worker has to reconnect if only its session broke.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// A queue in PostgreSQL, for any number of processes on any number of machines.
@@ -93,7 +93,7 @@ impl PostgresStore {
         PostgresOptions::new().connect(url).await
     }
 
-    /// Uses the program's pool, and creates the tables if they are missing.
+    /// Opens a store that uses the program's pool, and creates the tables if they are missing.
     ///
     /// # Errors
     /// As for [`PostgresOptions::over`].
@@ -126,7 +126,7 @@ impl PostgresStore {
     ///
     /// # Errors
     /// If the database cannot be reached, its tables belong to a newer version of this crate, or
-    /// tables are missing and the role may not create any.
+    /// tables are missing and the role may not create them.
     pub async fn migrate(&self) -> Result<(), QueueError> {
         open::migrate(&self.database).await
     }
@@ -223,8 +223,8 @@ impl QueueStore for PostgresStore {
         let facts = in_time(PATIENCE, self.database.facts()).await?;
         let id = in_time(PATIENCE, presence::reserve(&self.database)).await?;
         let worker = WorkerId(id);
-        // After two billion workers, an id no longer fits into a lock's number. Then the worker is
-        // not listed, and the leases decide.
+        // After two billion workers, an id no longer fits into a lock's number. If such a worker
+        // dies, its entries wait until their leases expire.
         let Ok(number) = i32::try_from(id) else { return Ok(Registration::new(worker, ())) };
         let held = self.session.lock((facts.class, number)).await.ok_or_else(QueueError::closed)?;
         in_time(PATIENCE, presence::list(&self.database, id)).await?;

@@ -23,8 +23,8 @@ pub(in crate::queue) trait Apply: Send + 'static {
     type Op: Send + Sync + 'static;
     type Answer: Send + 'static;
 
-    /// Performs all of these operations in one transaction and returns their answers in order, or
-    /// performs none.
+    /// Performs these operations in one transaction, all or none, and returns their answers in
+    /// order.
     fn apply(
         &mut self,
         ops: &[Self::Op],
@@ -37,9 +37,8 @@ pub(in crate::queue) trait Apply: Send + 'static {
     fn close(self) -> impl Future<Output = ()> + Send;
 }
 
-/// Passes operations to its own task. While that task writes a batch, the operations of the next
-/// one gather. If the caller of an operation is dropped, the operation is either done completely or
-/// not at all.
+/// Passes operations to a task of its own. While that task writes a batch, the operations of the
+/// next one gather. If a caller stops waiting, its operation is performed completely or not at all.
 pub(in crate::queue) struct Batcher<A: Apply> {
     sender: mpsc::Sender<Pending<A>>,
     closing: Arc<Notify>,
@@ -107,7 +106,7 @@ async fn write<A: Apply>(
         let (mut ops, mut replies) = (Vec::new(), Vec::new());
         let (mut bytes, mut next) = (0, Some(first));
         while let Some(Pending { op, reply }) = next {
-            // If the caller is gone, the operation is skipped.
+            // If nobody waits for the answer, the operation is skipped.
             if !reply.is_closed() {
                 bytes += A::size(&op);
                 ops.push(op);
@@ -143,7 +142,7 @@ async fn answers<A: Apply>(apply: &mut A, ops: &[A::Op]) -> Vec<Result<A::Answer
     }
 }
 
-/// A panic fails the batch, not the writer: later operations still go through it.
+/// Applies operations. A panic fails this batch, but later ones are still written.
 async fn applied<A: Apply>(apply: &mut A, ops: &[A::Op]) -> Result<Vec<A::Answer>, QueueError> {
     match CatchPanic::new(|| apply.apply(ops)).await {
         Ok(answers) => answers,

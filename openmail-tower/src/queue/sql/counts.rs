@@ -1,4 +1,4 @@
-//! The SQL of a guard's counts, for either database: one statement reads them, one adds to them.
+//! The SQL of a guard's counts, for both databases: one statement reads them, one adds to them.
 
 use std::time::Duration;
 

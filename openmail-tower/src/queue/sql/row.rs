@@ -1,4 +1,4 @@
-//! Reads entries from the rows of either database, by the order of their columns.
+//! Reads entries from the rows of either database. Columns are found by their position.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -25,8 +25,8 @@ macro_rules! claimed_columns {
     };
 }
 
-/// The columns of [`letter`]. The store's clock is `$ahead` ahead of the machine's, which is
-/// subtracted from its times.
+/// The columns of [`letter`]. `$ahead`, by which the store's clock is ahead of the machine's, is
+/// subtracted from the times.
 macro_rules! letter_columns {
     ($ahead:literal) => {
         concat!(
@@ -111,7 +111,7 @@ where
     Ok(letter)
 }
 
-/// As [`letter`], with the further columns `signed_at` and `body`.
+/// Reads the columns of [`letter`], then `signed_at` and `body`.
 pub(in crate::queue) fn buried<'r, R>(row: &'r R) -> sqlx::Result<(DeadLetter, StoredEvent)>
 where
     R: Row,
@@ -127,7 +127,7 @@ where
     Ok((letter, StoredEvent { raw_body, timestamp, inbox_id }))
 }
 
-/// As [`letter`], with the further column `token`.
+/// Reads the columns of [`letter`], then `token`.
 pub(in crate::queue) fn report<'r, R>(row: &'r R) -> sqlx::Result<DeadReport>
 where
     R: Row,
@@ -139,10 +139,12 @@ where
     Ok(DeadReport::new(Lease::new(letter.id, row.try_get(10)?, None), letter))
 }
 
-/// Reads these columns: the number of entries that are due, that wait for their time, and that are
-/// leased; how many of the first and of the second are on hold; the number of blocked entries and
-/// of dead letters; and for how many milliseconds the oldest due entry has been due. `workers` is
-/// left at 0.
+/// Reads these columns, and leaves `workers` at 0:
+///
+/// - 0 to 2: the number of entries that are due, that wait until they are due, and that are leased
+/// - 3 and 4: how many of the due and of the waiting entries are on hold
+/// - 5 and 6: the number of blocked entries and of dead letters
+/// - 7: how long the oldest due entry has been due, in milliseconds
 pub(in crate::queue) fn counts<'r, R>(row: &'r R) -> sqlx::Result<Counts>
 where
     R: Row,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Maximum number of milliseconds of a duration: a thousand years, so that adding it to a time
+/// The longest stored duration, in milliseconds: a thousand years, so that adding it to a time
 /// never overflows.
 const MOST: i64 = 1_000 * 366 * 24 * 60 * 60 * 1_000;
 

@@ -17,15 +17,15 @@ use std::{
 
 use sqlx::{Row, SqliteConnection};
 
-/// Minimum difference, in milliseconds, that means that the clock was set. A smaller one is only a
-/// correction.
+/// Minimum difference between the clocks, in milliseconds, from which the machine's clock counts as
+/// set. A smaller difference is only a correction.
 const JUMP: i64 = 1_000;
 
 /// The interval at which the offset is read and the time is stored.
 const CHECK: Duration = Duration::from_secs(1);
 
-/// A process that has not looked at the time for longer than this does not decide whether the clock
-/// was set: it holds no lease that it renews, and others may have used the new time since.
+/// A process that has not read the time for longer than this does not decide whether the clock was
+/// set: it renews no lease, and others may have used the new time since.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// The machine's clock in Unix milliseconds, and a steady clock that cannot be set.
@@ -94,7 +94,7 @@ impl Clock {
                     false => expected,
                 }
             }
-            // Another process has adjusted the offset, so the time continues as it says.
+            // Another process has adjusted the offset, so the new offset determines the time.
             Some(_) => {
                 self.latest = i64::MIN;
                 by_wall.max(seen)
@@ -120,7 +120,7 @@ impl Clock {
         Ok(time)
     }
 
-    /// Returns what is known, to be restored if the transaction fails.
+    /// Returns what is known, to restore it if the transaction fails.
     pub(super) fn known(&self) -> Option<Known> {
         self.known
     }

@@ -1,4 +1,4 @@
-//! What a guard counts.
+//! Stores a guard's counts.
 
 use sqlx::SqliteConnection;
 
@@ -16,7 +16,7 @@ use super::{
     write::{Answer, Op},
 };
 
-/// All processes that use the file count together.
+/// All processes that use the file share the counts.
 impl CountStore for SqliteStore {
     fn count<'a>(&'a self, request: &'a CountRequest) -> CountFuture<'a> {
         Box::pin(async {

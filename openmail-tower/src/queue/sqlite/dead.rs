@@ -18,7 +18,7 @@ use super::{lanes::promote, write::Page};
 pub(super) enum Which {
     /// This one.
     One(EntryId),
-    /// Those of the inbox with ids above this one.
+    /// Those of this inbox with ids above this one.
     Inbox(String, i64),
 }
 
@@ -69,8 +69,8 @@ pub(super) async fn drop_dead(connection: &mut SqliteConnection, id: EntryId) ->
     Ok(dropped.rows_affected())
 }
 
-/// Releases up to `limit` held entries, of one inbox or of all. Entries that are leased now, and
-/// were refused before the release, are not put on hold either.
+/// Releases up to `limit` held entries, of one inbox or of all. Entries that are leased now cannot
+/// be put on hold by their current run, since the reason for the hold may be gone.
 pub(super) async fn release_held(
     connection: &mut SqliteConnection,
     inbox_id: Option<&str>,

@@ -53,7 +53,7 @@ impl Watched {
         self.is_gone
     }
 
-    /// Records that a connection was opened. The next check remembers the files that it finds.
+    /// Records that a connection was opened. The next check records which files it has open.
     pub(super) fn opened(&mut self) {
         (self.opened, self.is_gone) = (None, false);
     }

@@ -30,7 +30,7 @@ impl SqliteOptions {
     }
 
     /// Sets whether to create or migrate the tables when the store is opened. If `false`, the
-    /// tables must have this version already, or [`SqliteStore::migrate`] must be called before the
+    /// tables must already be up to date, or [`SqliteStore::migrate`] must be called before the
     /// store is used. Default: `true`.
     pub fn migrate(mut self, migrate: bool) -> Self {
         self.migrate = migrate;
@@ -78,9 +78,9 @@ impl SqliteOptions {
         Ok(SqliteStore::over(writer, readers, path))
     }
 
-    /// Uses the program's pool for reading, and the pool's options for the one connection that
-    /// writes. That connection sets write-ahead mode and `synchronous=FULL`, regardless of the
-    /// pool's options.
+    /// Opens a store that reads through the program's pool, and writes through one connection of
+    /// its own with the pool's options. That connection sets write-ahead mode and
+    /// `synchronous=FULL`, whatever the pool's options say.
     ///
     /// # Errors
     /// As for [`open`](Self::open).

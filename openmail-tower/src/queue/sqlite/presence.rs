@@ -15,8 +15,8 @@ use std::{
 
 use crate::queue::lease::WorkerId;
 
-/// A worker's lock, released on drop. Its file stays until another worker has taken over what the
-/// worker left behind.
+/// A worker's lock, released on drop. The file stays until another worker has taken over the
+/// worker's leases.
 #[derive(Debug)]
 pub(super) struct Presence {
     // Closing it releases the lock.
@@ -94,7 +94,8 @@ impl Dead {
     }
 }
 
-/// Locks a worker's file. `None` if its worker has locked it.
+/// Locks a worker's file. Returns `None` if the worker itself, or one that takes over from it, has
+/// locked it.
 fn lock(path: &Path) -> io::Result<Option<File>> {
     let file = File::options().write(true).open(path)?;
     match file.try_lock() {
@@ -119,7 +120,7 @@ mod tests {
         let dead = Dead::find(&folder).unwrap();
         assert_eq!((dead.workers(), dead.alive), (vec![WorkerId(2)], 1));
         let other = Dead::find(&folder).unwrap();
-        assert!(other.workers().is_empty(), "one takes over");
+        assert!(other.workers().is_empty(), "only one takes over");
         dead.remove();
         drop(alive);
         Dead::find(&folder).unwrap().remove();

@@ -49,9 +49,9 @@ const PAGE: i64 = 500;
 /// A new file is readable only by its owner. If the file is deleted or replaced while it is open,
 /// no further event is acknowledged; those already acknowledged still run. Back-offs and leases do
 /// not depend on the machine's clock, which may be set back or forward. Each worker locks a file in
-/// a directory next to the database, `inbox.db-workers` for `inbox.db`: when its process dies,
-/// another worker takes over its entries at once. On a file system without locks, its entries wait
-/// until their leases expire.
+/// a directory next to the database, `inbox.db-workers` for `inbox.db`, so that another worker
+/// takes over its entries at once when its process dies. On a file system without locks, its
+/// entries wait until their leases expire.
 ///
 /// Only the store's own tables are used: `openmail_events`, `openmail_counts`, `openmail_clock` and
 /// `openmail_migrations`. Clones share the store.
@@ -85,9 +85,9 @@ impl SqliteStore {
         SqliteOptions::new().open(path).await
     }
 
-    /// Uses the program's pool, and creates the tables if they are missing. All changes are made by
-    /// one connection of the store's own, with the pool's options, in write-ahead mode and with
-    /// `synchronous=FULL`.
+    /// Opens a store that reads through the program's pool, and creates the tables if they are
+    /// missing. It writes through one connection of its own with the pool's options, in write-ahead
+    /// mode and with `synchronous=FULL`.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
@@ -140,7 +140,7 @@ impl SqliteStore {
         }
     }
 
-    /// Like `change`, for operations that may make an entry due.
+    /// Like `change`, for operations that may make entries due.
     async fn change_and_wake(&self, op: Op) -> Result<u64, QueueError> {
         let count = self.change(op).await?;
         if count > 0 {
@@ -161,7 +161,7 @@ impl SqliteStore {
         }
     }
 
-    /// Checks the locks of workers, without blocking the runtime.
+    /// Calls a function with the directory of the workers' locks, without blocking the runtime.
     async fn locks<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,

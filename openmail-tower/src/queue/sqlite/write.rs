@@ -78,11 +78,11 @@ pub(super) enum Answer {
     Reports(Vec<DeadReport>),
     #[cfg(feature = "guard")]
     Counted(Counted),
-    /// The operation failed, even if others of the same batch succeeded.
+    /// This operation failed. Others in the same batch may have succeeded.
     Failed(QueueError),
 }
 
-/// The result of one page of a change that is made in several.
+/// The result of one page of a change that is made page by page.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) count: u64,
@@ -131,8 +131,8 @@ impl Writer {
             open::check(connection).await?;
             self.is_migrated = true;
         }
-        // While the file is gone, nothing is added, but events acknowledged before still run: the
-        // connection has the file open.
+        // While the file is gone, nothing is added, but events that were acknowledged before still
+        // run: the connection has the file open.
         let adds = ops.iter().any(|op| matches!(op, Op::Insert(_) | Op::Ping));
         if adds && self.file.is_gone() {
             self.file.look().await;
@@ -163,7 +163,7 @@ impl Apply for Writer {
     type Answer = Answer;
 
     async fn apply(&mut self, ops: &[Op]) -> Result<Vec<Answer>, QueueError> {
-        // Taken out until the transaction has succeeded.
+        // Kept only if the transaction succeeds, or the file is gone.
         let mut connection = self.connect().await?;
         let answers = self.apply_to(&mut connection, ops).await;
         if answers.is_ok() || self.file.is_gone() {
@@ -191,8 +191,8 @@ impl Apply for Writer {
     }
 }
 
-/// Performs all of these in one transaction: inserts and settlements with a few statements for all
-/// of them, the others one by one.
+/// Performs the operations in one transaction: all inserts and settlements with a few statements,
+/// the others one by one.
 async fn write(
     connection: &mut SqliteConnection,
     clock: &mut Clock,
