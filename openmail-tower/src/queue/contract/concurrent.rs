@@ -18,7 +18,7 @@ use super::probe::{LONG, Probe};
 pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
     only_one_of_many_equal_keys_is_new(probe).await;
     dropped_enqueue_adds_the_whole_entry_or_nothing(probe).await;
-    lanes_hold_for_all(probe).await;
+    lanes_keep_their_order_among_workers(probe).await;
 }
 
 async fn only_one_of_many_equal_keys_is_new<St: QueueStore>(probe: &Probe<St>) {
@@ -31,7 +31,7 @@ async fn only_one_of_many_equal_keys_is_new<St: QueueStore>(probe: &Probe<St>) {
         }
     }
     let new = asked.join_all().await.into_iter().filter(|new| *new).count();
-    assert_eq!(new, 8, "one of each key");
+    assert_eq!(new, 8, "one for each key");
     probe.finish().await;
 }
 
@@ -51,7 +51,7 @@ async fn dropped_enqueue_adds_the_whole_entry_or_nothing<St: QueueStore>(probe: 
     all.insert(last.raw_body.clone());
     loop {
         let claimed = probe.next(LONG).await;
-        assert!(all.remove(&claimed.stored.raw_body), "it was asked for, and runs once");
+        assert!(all.remove(&claimed.stored.raw_body), "it was enqueued, and runs once");
         probe.done(&claimed).await;
         if claimed.stored == last {
             break;
@@ -60,7 +60,7 @@ async fn dropped_enqueue_adds_the_whole_entry_or_nothing<St: QueueStore>(probe: 
     probe.finish().await;
 }
 
-async fn lanes_hold_for_all<St: QueueStore>(probe: &Probe<St>) {
+async fn lanes_keep_their_order_among_workers<St: QueueStore>(probe: &Probe<St>) {
     const EVENTS: usize = 200;
     let mut asked = JoinSet::new();
     for number in 0..EVENTS {
@@ -78,7 +78,8 @@ async fn lanes_hold_for_all<St: QueueStore>(probe: &Probe<St>) {
                 let request = ClaimRequest::new(WorkerId(worker), 3, LONG);
                 let claims = store.claim(request).await.expect("it is claimed");
                 if claims.entries.is_empty() {
-                    // The other workers hold what is due: their settlements make the next ready.
+                    // The other workers hold what is due. Their settlements make the next ones
+                    // ready.
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
                 for (number, claimed) in (0..).zip(claims.entries) {
@@ -105,7 +106,7 @@ async fn lanes_hold_for_all<St: QueueStore>(probe: &Probe<St>) {
             worker.expect("the worker does not panic");
         }
     };
-    tokio::time::timeout(Duration::from_secs(120), all).await.expect("none is lost");
+    tokio::time::timeout(Duration::from_secs(120), all).await.expect("every event is done");
     assert!(asked.join_all().await.into_iter().all(|new| new.expect("it is enqueued")));
     let mut last = HashMap::new();
     for (lane, id) in done.lock().expect("no panic").drain(..) {

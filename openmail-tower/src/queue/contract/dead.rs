@@ -54,22 +54,25 @@ async fn dead_letters_are_kept<St: QueueStore>(probe: &Probe<St>) {
     assert!(age < Duration::from_secs(600), "{age:?}");
 
     let unknown = EntryId(i64::MAX);
-    assert!(probe.store.dead_letter(unknown).await.expect("it is asked").is_none());
-    assert!(!probe.store.requeue(unknown).await.expect("it is asked"));
-    assert!(!probe.store.drop_dead_letter(unknown).await.expect("it is asked"));
+    assert!(probe.store.dead_letter(unknown).await.expect("the store answers").is_none());
+    assert!(!probe.store.requeue(unknown).await.expect("the store answers"));
+    assert!(!probe.store.drop_dead_letter(unknown).await.expect("the store answers"));
 
     assert!(probe.store.requeue(ids[1]).await.expect("it is requeued"));
     assert!(
-        !probe.store.requeue(ids[1]).await.expect("it is asked"),
+        !probe.store.requeue(ids[1]).await.expect("the store answers"),
         "it is no longer a dead letter"
     );
-    assert!(!probe.store.drop_dead_letter(ids[1]).await.expect("it is asked"), "nor dropped");
+    assert!(
+        !probe.store.drop_dead_letter(ids[1]).await.expect("the store answers"),
+        "so it cannot be dropped"
+    );
     let again = probe.next(LONG).await;
     assert_eq!((again.lease.id, again.attempt), (ids[1], 1));
     probe.done(&again).await;
 
     assert_eq!(probe.store.requeue_inbox("inbox 0").await.expect("they are requeued"), 3);
-    assert_eq!(probe.store.requeue_inbox("inbox 0").await.expect("it is asked"), 0);
+    assert_eq!(probe.store.requeue_inbox("inbox 0").await.expect("the store answers"), 0);
     assert_eq!(probe.claim(100, Duration::ZERO).await.len(), 3);
     assert_eq!(list(None, 100).await, [ids[3]]);
     probe.finish().await;
@@ -97,8 +100,8 @@ async fn each_is_reported_once<St: QueueStore>(probe: &Probe<St>) {
     assert_eq!(first.len(), 1);
     assert_eq!((first[0].letter.id, &*first[0].letter.error), (claimed.lease.id, "failed"));
     let again = reports(LONG).await;
-    assert_eq!(again.len(), 1, "nobody has reported it");
-    assert!(reports(LONG).await.is_empty(), "one at a time");
+    assert_eq!(again.len(), 1, "it was not reported");
+    assert!(reports(LONG).await.is_empty(), "it is leased to one reporter at a time");
     assert!(reported(&again[0]).await);
     assert!(reports(LONG).await.is_empty());
     // It becomes a dead letter again.
@@ -120,11 +123,11 @@ async fn dead_letters_are_removed_after_their_retention<St: QueueStore>(probe: &
     probe.bury(&claimed, "failed").await;
     let prune = async |dead| {
         let retention = Retention::new(LONG, dead);
-        probe.store.prune(retention, 10).await.expect("pruned")
+        probe.store.prune(retention, 10).await.expect("the store prunes")
     };
     assert_eq!(prune(LONG).await, 0, "it is not that old");
     assert_eq!(prune(Duration::ZERO).await, 1);
-    assert!(probe.store.dead_letter(claimed.lease.id).await.expect("asked").is_none());
+    assert!(probe.store.dead_letter(claimed.lease.id).await.expect("the store answers").is_none());
     assert!(probe.enqueue(entry).await, "its key is forgotten");
     probe.finish().await;
 }

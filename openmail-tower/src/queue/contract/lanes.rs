@@ -48,7 +48,10 @@ async fn a_duplicate_does_not_block_its_lane<St: QueueStore>(probe: &Probe<St>) 
     let both = [probe.store.enqueue(entry), probe.store.enqueue(after.clone())];
     let [first, second] = both.map(Box::pin);
     let (first, second) = tokio::join!(first, second);
-    assert_eq!((first.expect("asked"), second.expect("asked")), (false, true));
+    assert_eq!(
+        (first.expect("the store answers"), second.expect("the store answers")),
+        (false, true)
+    );
     let claimed = probe.next(LONG).await;
     assert_eq!(claimed.stored, after.stored);
     probe.done(&claimed).await;
@@ -104,7 +107,7 @@ async fn several_step_aside<St: QueueStore>(probe: &Probe<St>) {
     }
     assert!(probe.is_idle().await, "none is due");
     assert_eq!(probe.counts().await, Counts { waiting: 5, ..Counts::default() });
-    // Now all of them are due, the latest first.
+    // All of them become due, the latest one first.
     for id in aside.iter().rev() {
         assert!(probe.store.release_entry(*id).await.expect("it is released"));
     }

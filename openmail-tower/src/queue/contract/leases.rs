@@ -78,7 +78,10 @@ async fn a_claimed_entry_is_not_claimed_again<St: QueueStore>(probe: &Probe<St>)
     assert_eq!(next[0].stored, second);
     assert!(probe.is_idle().await);
     probe.done(&claimed[0]).await;
-    assert!(!probe.settle(&claimed[0].lease, Settlement::done()).await, "a lease ends once");
+    assert!(
+        !probe.settle(&claimed[0].lease, Settlement::done()).await,
+        "a lease can be settled only once"
+    );
     probe.done(&next[0]).await;
     assert!(probe.is_idle().await);
     assert_eq!(probe.counts().await, Counts::default());
@@ -89,7 +92,7 @@ async fn an_expired_lease_changes_nothing_once_reclaimed<St: QueueStore>(probe: 
     probe.add(Some("a lease")).await;
     let former = probe.next(SHORT).await;
     let holder = probe.next(LONG).await;
-    assert_eq!(holder.lease.id, former.lease.id, "the lane is still its own");
+    assert_eq!(holder.lease.id, former.lease.id, "the lane waits for it");
     assert!(holder.lease.token > former.lease.token);
     assert_eq!((former.attempt, former.suspect), (1, false));
     assert_eq!((holder.attempt, holder.suspect), (1, false), "no attempt is used");
@@ -106,7 +109,7 @@ async fn an_expired_lease_changes_nothing_once_reclaimed<St: QueueStore>(probe: 
     }
     let leases = [former.lease.clone(), holder.lease.clone()];
     let lost = probe.store.renew(&leases, LONG).await.expect("they are renewed");
-    assert_eq!(lost, [former.lease.id], "one of the two");
+    assert_eq!(lost, [former.lease.id], "only the stale one");
     assert!(probe.is_idle().await, "nothing has changed");
     probe.done(&holder).await;
     probe.done(&probe.next(LONG).await).await;
@@ -117,7 +120,7 @@ async fn an_expired_lease_changes_nothing_once_reclaimed<St: QueueStore>(probe: 
     assert!(probe.is_idle().await);
 }
 
-/// An entry's run is lost twice while other runs are in progress, and then while it runs alone.
+/// An entry's run is lost twice while it may run with others, and then while it runs alone.
 async fn run_lost_with_its_worker<St: QueueStore>(probe: &Probe<St>) {
     probe.add(Some("lost")).await;
     for _ in 0..2 {
@@ -125,7 +128,7 @@ async fn run_lost_with_its_worker<St: QueueStore>(probe: &Probe<St>) {
         assert_eq!((claimed.attempt, claimed.suspect), (1, false), "it may run with others");
     }
     let claims = probe.claims(probe.request(10, LONG)).await;
-    assert!(claims.entries.is_empty(), "it is to run alone");
+    assert!(claims.entries.is_empty(), "it must run alone");
     assert!(claims.suspects);
     let suspect = async |lease| {
         let claims = probe.claims(probe.suspects(lease)).await;
@@ -138,7 +141,7 @@ async fn run_lost_with_its_worker<St: QueueStore>(probe: &Probe<St>) {
         let lost = suspect(SHORT).await;
         assert_eq!((lost.attempt, lost.suspect, lost.was_lost), (attempt, true, true));
         let lost = suspect(LONG).await;
-        assert_eq!((lost.attempt, lost.was_lost), (attempt, true), "however often");
+        assert_eq!((lost.attempt, lost.was_lost), (attempt, true), "however often it is claimed");
         probe.retry(&lost, SHORT, true).await;
         let again = suspect(SHORT).await;
         assert_eq!((again.attempt, again.suspect, again.was_lost), (attempt + 1, true, false));
@@ -172,7 +175,7 @@ async fn a_renewed_lease_does_not_expire<St: QueueStore>(probe: &Probe<St>) {
     assert!(renew(LONG).await.expect("it is renewed").is_empty());
     assert!(probe.is_idle().await, "it holds");
     probe.done(&claimed).await;
-    assert_eq!(renew(LONG).await.expect("it is tried"), [lease.id], "it has ended");
+    assert_eq!(renew(LONG).await.expect("the store answers"), [lease.id], "it has ended");
     assert!(probe.is_idle().await);
 }
 
@@ -187,7 +190,7 @@ async fn retries_wait<St: QueueStore>(probe: &Probe<St>) {
     probe.retry(&claimed, LONG, true).await;
     let claims = probe.claims(probe.request(10, LONG)).await;
     assert!(claims.entries.is_empty(), "it is not due");
-    let due = claims.next_due.expect("it is known when");
+    let due = claims.next_due.expect("the store knows when");
     assert!(due <= LONG && due > LONG / 2, "{due:?}");
     assert_eq!(probe.counts().await, Counts { waiting: 1, ..Counts::default() });
 }
@@ -198,8 +201,8 @@ async fn the_longest_durations_do_not_overflow<St: QueueStore>(probe: &Probe<St>
     let claimed = probe.next(Duration::MAX).await;
     let lease = std::slice::from_ref(&claimed.lease);
     let forever = Retention::new(Duration::MAX, Duration::MAX);
-    assert!(probe.store.renew(lease, Duration::MAX).await.expect("renewed").is_empty());
-    assert_eq!(probe.store.prune(forever, usize::MAX).await.expect("pruned"), 0);
+    assert!(probe.store.renew(lease, Duration::MAX).await.expect("the store answers").is_empty());
+    assert_eq!(probe.store.prune(forever, usize::MAX).await.expect("the store prunes"), 0);
     probe.retry(&claimed, Duration::MAX, true).await;
     assert!(probe.is_idle().await);
 }
@@ -210,14 +213,14 @@ async fn giving_back_uses_no_attempt<St: QueueStore>(probe: &Probe<St>) {
     let first = probe.next(LONG).await;
     let release = Settlement::GiveBack;
     assert!(probe.settle(&first.lease, release.clone()).await);
-    assert!(!probe.settle(&first.lease, release).await, "a lease ends once");
+    assert!(!probe.settle(&first.lease, release).await, "a lease can be settled only once");
     let again = probe.next(LONG).await;
     assert_eq!((again.lease.id, again.attempt), (first.lease.id, 1));
     probe.done(&again).await;
     probe.done(&probe.next(LONG).await).await;
 }
 
-/// The store has leased entries to a worker that did not get the response.
+/// The store has leased entries to a worker that did not get the answer.
 async fn claim_whose_answer_was_lost<St: QueueStore>(probe: &Probe<St>) {
     for lane in [None, Some("lost answer")] {
         probe.add(lane).await;
@@ -234,7 +237,7 @@ async fn claim_whose_answer_was_lost<St: QueueStore>(probe: &Probe<St>) {
         assert!(probe.claims(request.clone()).await.entries.is_empty(), "they are leased");
         request.after_failure = true;
         let again = probe.claims(request).await.entries;
-        assert_eq!(again.len(), lost.len(), "all but the one it holds");
+        assert_eq!(again.len(), lost.len(), "all but the one that the worker holds");
         for (lost, again) in lost.iter().zip(&again) {
             assert_eq!(again.stored, lost.stored);
             assert_eq!((again.attempt, again.suspect), (1, false), "it was not run");
@@ -254,7 +257,7 @@ async fn done_entries_are_pruned<St: QueueStore>(probe: &Probe<St>) {
     assert!(probe.enqueue(entry.clone()).await);
     probe.done(&probe.next(LONG).await).await;
     let prune = |age, limit| async move {
-        probe.store.prune(Retention::new(age, LONG), limit).await.expect("pruned")
+        probe.store.prune(Retention::new(age, LONG), limit).await.expect("the store prunes")
     };
     assert_eq!(prune(LONG, 1000).await, 0, "nothing is that old");
     assert!(!probe.enqueue(entry.clone()).await, "its key is known");

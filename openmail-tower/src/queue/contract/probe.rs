@@ -23,7 +23,7 @@ use crate::{
 
 /// A lease or a delay that does not end within a test.
 pub(super) const LONG: Duration = Duration::from_secs(3600);
-/// A lease or a delay that has already ended when it begins, so that no test has to wait for it.
+/// A lease or a delay that ends as soon as it begins, so that no test has to wait for it.
 pub(super) const SHORT: Duration = Duration::ZERO;
 
 /// Creates entries with unique keys, and waits for entries to become due.
@@ -116,7 +116,7 @@ impl<St: QueueStore> Probe<St> {
             loop {
                 match self.claim(1, lease).await.pop() {
                     Some(claimed) => break claimed,
-                    // A store gives no notification when a delay has passed, so this polls.
+                    // A store does not announce that a delay has passed.
                     None => sleep(Duration::from_millis(2)).await,
                 }
             }

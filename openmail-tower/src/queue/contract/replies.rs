@@ -21,7 +21,7 @@ pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
     release_reaches_an_entry_in_progress(probe).await;
     a_hold_ends_after_its_maximum_time(probe).await;
     releases_are_counted(probe).await;
-    being_put_off_counts_from_the_first_time(probe).await;
+    time_put_off_counts_from_the_first_time(probe).await;
 }
 
 fn answer(replies: &[&str]) -> Settlement {
@@ -93,7 +93,7 @@ async fn a_reply_is_written_once<St: QueueStore>(probe: &Probe<St>) {
     let reply = probe.next(LONG).await;
     assert_eq!(key(&reply), Some("the same"));
     probe.done(&reply).await;
-    assert!(probe.is_idle().await, "its key is there once");
+    assert!(probe.is_idle().await, "its key is stored once");
 }
 
 async fn a_worker_may_leave_replies_to_others<St: QueueStore>(probe: &Probe<St>) {
@@ -119,7 +119,8 @@ async fn held_entry_holds_its_lane<St: QueueStore>(probe: &Probe<St>) {
     assert!(probe.settle(&first.lease, hold()).await);
     assert!(probe.is_idle().await, "its lane waits");
     assert_eq!(probe.counts().await, Counts { held: 1, blocked: 1, ..Counts::default() });
-    let release = |inbox| async move { probe.store.release_held(inbox).await.expect("released") };
+    let release =
+        |inbox| async move { probe.store.release_held(inbox).await.expect("the store answers") };
     assert_eq!(release(Some("another inbox")).await, 0);
     assert_eq!(release(entry.inbox_id.as_deref()).await, 1);
     let again = probe.next(LONG).await;
@@ -131,18 +132,22 @@ async fn held_entry_holds_its_lane<St: QueueStore>(probe: &Probe<St>) {
     assert!(probe.settle(&again.lease, hold()).await);
     assert!(probe.store.release_entry(first.lease.id).await.expect("it is released"));
     let again = probe.next(LONG).await;
-    assert!(!probe.store.release_entry(first.lease.id).await.expect("asked"), "it runs");
+    assert!(
+        !probe.store.release_entry(first.lease.id).await.expect("the store answers"),
+        "it runs"
+    );
     probe.done(&again).await;
     probe.done(&probe.next(LONG).await).await;
 }
 
-/// It may have been refused just before the release.
+/// OpenMail may have refused it just before the release.
 async fn release_reaches_an_entry_in_progress<St: QueueStore>(probe: &Probe<St>) {
     let hold = || Settlement::Hold { reason: "suspended".into(), at_most: LONG };
     let entry = probe.entry(None);
     assert!(probe.enqueue(entry.clone()).await);
     let refused = probe.next(LONG).await;
-    let release = |inbox| async move { probe.store.release_held(inbox).await.expect("released") };
+    let release =
+        |inbox| async move { probe.store.release_held(inbox).await.expect("the store answers") };
     assert_eq!(release(entry.inbox_id.as_deref()).await, 0, "it is not held yet");
     assert!(probe.settle(&refused.lease, hold()).await);
     let again = probe.next(LONG).await;
@@ -200,7 +205,7 @@ async fn releases_are_counted<St: QueueStore>(probe: &Probe<St>) {
     assert!(probe.store.drop_dead_letter(claimed.lease.id).await.expect("it is dropped"));
 }
 
-async fn being_put_off_counts_from_the_first_time<St: QueueStore>(probe: &Probe<St>) {
+async fn time_put_off_counts_from_the_first_time<St: QueueStore>(probe: &Probe<St>) {
     const DELAY: Duration = Duration::from_millis(20);
     let put_off = || Settlement::PutOff { after: DELAY, reason: "limit".into(), holds_lane: true };
     let release = || Settlement::Release { after: DELAY, reason: "away".into() };

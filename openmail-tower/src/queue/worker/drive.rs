@@ -69,7 +69,7 @@ where
     let reporting = Mutex::new(());
     let driving = async {
         let stop = Driver::new(&shared, events, &changed, &died).run(shutdown).await;
-        // A report that has begun ends before the worker, or it would be made again.
+        // A report in progress must end before the worker does, or it would be made again.
         let _ = timeout_at(stop.end_at, reporting.lock()).await;
         stop.cut
     };
@@ -93,12 +93,12 @@ struct Driver<'w, St, E> {
     /// The service that is polled until it is ready, and then called.
     events: E,
     is_ready: bool,
-    /// After the service has failed, it is not polled until then.
+    /// The time before which the service is not polled again, since it has failed.
     ready_at: Instant,
     look: Look,
     leases: Leases,
     tasks: JoinSet<Step>,
-    /// The entries that were claimed and have not begun.
+    /// The entries that were claimed but have not begun.
     waiting: VecDeque<Claimed>,
     claiming: Option<Pending<Result<Claims, QueueError>>>,
     renewing: Option<Pending<Renewed>>,
@@ -195,7 +195,7 @@ where
             self.is_ready = false;
             match self.waiting.pop_front() {
                 Some(claimed) => self.start(claimed),
-                // The service has reserved a place for an event that is gone.
+                // The service has reserved capacity for an event that is gone.
                 None => self.events = self.template.clone(),
             }
         }
@@ -208,7 +208,7 @@ where
         if let Some(stop) = &mut self.stop
             && Instant::now() >= stop.cut_at
         {
-            // Later passes find no more runs: those that were aborted have ended or block their
+            // Later passes find no further runs: the aborted ones have ended, or block their
             // threads.
             stop.cut = stop.cut.max(self.leases.cut_off());
         }
@@ -314,8 +314,8 @@ where
                 }
             }
             Some(Err(error)) => {
-                // The run was cancelled because the worker stops or because its lease was lost, or
-                // it panicked while it was dropped.
+                // The run was cancelled because the worker stops or its lease was lost, or it
+                // panicked while it was dropped.
                 if let Some((lease, past)) = self.leases.ended(error.id()) {
                     self.settle(
                         lease,
@@ -333,7 +333,7 @@ where
 
     /// Settles an entry, if it is still held.
     fn settle(&mut self, lease: Lease, ended: Ended) {
-        if !self.leases.settling_of(&lease) {
+        if !self.leases.begin_settling(&lease) {
             return;
         }
         let shared = Arc::clone(self.shared);

@@ -20,7 +20,7 @@ use crate::{
 
 use super::settings::Settings;
 
-/// What a worker holds, and the phase of each entry.
+/// The entries that a worker holds, and the phase of each.
 #[derive(Debug, Default)]
 pub(super) struct Leases {
     by_id: HashMap<EntryId, Hold>,
@@ -50,7 +50,7 @@ enum Phase {
     Settling,
 }
 
-/// The longest time limit: one year. A time too far in the future is no `Instant`.
+/// The longest time limit: one year. An `Instant` cannot be too far in the future.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Returns the end of a lease that was requested at `asked`, or of another time limit.
@@ -136,8 +136,8 @@ impl Leases {
         self.by_task.remove(&task)
     }
 
-    /// Records that an entry is being settled. Returns whether it is still held.
-    pub(super) fn settling_of(&mut self, lease: &Lease) -> bool {
+    /// Records that an entry is being settled. Returns whether its lease is still held.
+    pub(super) fn begin_settling(&mut self, lease: &Lease) -> bool {
         let hold = self.get_mut(lease);
         hold.map(|hold| hold.phase = Phase::Settling).is_some()
     }
@@ -187,8 +187,8 @@ impl Leases {
             if !lost.contains(&renewed.id) {
                 hold.until.send_replace(end(asked, lease));
             } else if !matches!(hold.phase, Phase::Settling) {
-                // The lease of an entry that is being settled may be gone because it was settled;
-                // its settlement finds out.
+                // If the entry is being settled, its lease may be gone because the settlement was
+                // stored. The settlement finds out.
                 if let Phase::Running { task, .. } = &hold.phase {
                     task.abort();
                 }
@@ -245,12 +245,12 @@ mod tests {
         let (lost, settling) = (claimed(1, 1, "a", 1), claimed(2, 1, "a", 1));
         let task = running(&mut leases, &lost);
         drop(running(&mut leases, &settling));
-        assert!(leases.settling_of(&settling.lease));
+        assert!(leases.begin_settling(&settling.lease));
         let both = [lost.lease.clone(), settling.lease.clone()];
         leases.renewed(&both, &[EntryId(1), EntryId(2)], Instant::now(), LEASE);
         assert!(task.await.unwrap_err().is_cancelled());
-        assert!(!leases.settling_of(&lost.lease), "it belongs to another worker");
-        assert!(leases.settling_of(&settling.lease));
+        assert!(!leases.begin_settling(&lost.lease), "it belongs to another worker");
+        assert!(leases.begin_settling(&settling.lease));
     }
 
     #[tokio::test]
@@ -303,7 +303,7 @@ mod tests {
         assert_eq!((request.inboxes["a"].runs, request.inboxes["a"].weight), (2, 50));
         assert_eq!(request.held.len(), 2);
         assert_eq!(request.choice().full_inboxes().collect::<Vec<_>>(), ["a"]);
-        assert!(leases.settling_of(&claimed(1, 1, "a", 30).lease));
+        assert!(leases.begin_settling(&claimed(1, 1, "a", 30).lease));
         let request = leases.request(WorkerId(1), &settings);
         assert_eq!((request.limit, request.weight), (3, 80), "its memory is free again");
     }

@@ -9,14 +9,14 @@ use crate::{
     telemetry::queue as telemetry,
 };
 
-/// Minimum delay before the next look at a store that returned fewer entries than were asked for.
+/// Minimum delay before the next look after one that found fewer entries than were asked for.
 const SHORTEST: Duration = Duration::from_millis(10);
 /// The time for which a worker with few free slots waits for more of them to become free, since a
 /// claim of one entry costs as much as a claim of many.
 const GATHERING: Duration = Duration::from_millis(1);
 /// After a thorough look that left entries out, the next thorough look begins after this many times
-/// its duration, or after the poll interval if that is shorter. Thorough looks at a queue with a
-/// flooded inbox take at most a fifth of the time.
+/// its duration, or after the poll interval if that is shorter. So thorough looks at a queue with a
+/// flooded inbox usually take at most a fifth of the time.
 const REST: u32 = 4;
 /// Maximum delay.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -66,7 +66,7 @@ impl Look {
         self.at() <= Instant::now()
     }
 
-    /// Puts off a look for which there is little room. Returns whether it must wait.
+    /// Puts off a look while few slots are free. Returns whether the look must wait.
     pub(super) fn gathers(&mut self) -> bool {
         let now = Instant::now();
         *self.gathers_until.get_or_insert(now + GATHERING) > now
@@ -80,8 +80,8 @@ impl Look {
         self.is_thorough
     }
 
-    /// Records that something has changed. An unreachable store is left alone until its pause is
-    /// over.
+    /// Records that something has changed. The next look follows at once, or after the pause if the
+    /// store is unreachable.
     pub(super) fn soon(&mut self) {
         self.again = true;
         if self.failures == 0 {

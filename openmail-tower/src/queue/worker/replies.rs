@@ -9,7 +9,8 @@ use crate::{
     seam::{HandlerError, Outcome, VerifiedEvent},
 };
 
-/// Stores replies and sends them. A worker without this leaves replies to other workers.
+/// Prepares replies for the store, and sends stored ones. A worker without this leaves replies to
+/// other workers.
 pub(crate) trait Replies: Send + Sync + 'static {
     /// Returns the replies in an outcome, to be stored with the completion of the event.
     fn written(

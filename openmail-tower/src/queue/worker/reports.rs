@@ -39,7 +39,7 @@ impl Reports {
         Self { hook, queued: Arc::default() }
     }
 
-    /// Returns a report on an entry that is about to run.
+    /// Returns the report on an entry that is about to run, as far as it is known.
     pub(super) fn begin(claimed: &Claimed, replies: Option<&dyn Replies>) -> ReplyReport {
         let message_id = match claimed.role {
             Role::Reply => replies.and_then(|it| it.answered(&claimed.stored.raw_body)),
@@ -57,8 +57,8 @@ impl Reports {
         }
     }
 
-    /// Prepares the reports to send once the settlement of a run is stored. If a reply is sent
-    /// before it was reported as queued, the report that it was sent waits for the earlier report.
+    /// Prepares the reports to send once the settlement of a run is stored. A later report on a
+    /// reply waits until the reply has been reported as queued.
     pub(super) fn prepare(
         &self,
         role: Role,

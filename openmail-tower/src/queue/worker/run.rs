@@ -52,7 +52,7 @@ pub(super) struct Shared<St> {
     pub(super) settings: Settings,
     pub(super) replies: Option<Arc<dyn Replies>>,
     pub(super) reports: Option<Reports>,
-    /// Where guards inside the service count.
+    /// The store in which guards inside the service keep their counts.
     #[cfg(feature = "guard")]
     pub(super) counts: Option<Arc<dyn CountStore>>,
     /// Keeps the worker registered as alive until its last run has ended.
@@ -125,7 +125,7 @@ where
         let run = while_held(until.clone(), once(shared, events, claimed, trace));
         match timeout(*run_timeout, run).await {
             Ok(ended) => ended,
-            // It stood still because the store was away, which must not use an attempt.
+            // The run was paused because its lease may have expired, which must not use an attempt.
             Err(_) if Instant::now() >= *until.borrow() => ("dropped", Settlement::GiveBack),
             Err(_) => {
                 let error = format!("the run was cancelled after {run_timeout:?}");
@@ -272,8 +272,8 @@ async fn release_held<St: QueueStore>(
 ) -> Result<(), QueueError> {
     let inbox = match event.kind() {
         EventKind::InboxReactivated => event.inbox_id().map(InboxId::as_str),
-        // The inboxes of a pod are unknown here. An inbox that is still suspended is put on hold
-        // again.
+        // The inboxes of a pod are unknown here. Replies of an inbox that is still suspended are
+        // put on hold again.
         EventKind::PodReactivated => None,
         _ => return Ok(()),
     };
@@ -282,7 +282,7 @@ async fn release_held<St: QueueStore>(
 }
 
 /// Polls a run only while its lease is known to hold: a process that was suspended for longer than
-/// that must not continue while the new holder runs the same entry.
+/// the lease must not continue the run while the new holder runs the same entry.
 async fn while_held<F: Future>(mut until: watch::Receiver<Instant>, run: F) -> F::Output {
     let mut run = pin!(run);
     loop {
@@ -337,7 +337,7 @@ mod tests {
         let mut run = pin!(while_held(lease.subscribe(), run));
         assert!(poll_once(run.as_mut()).await.is_none());
         assert_eq!(steps.load(Ordering::SeqCst), 1);
-        // As if the process were suspended and continued much later.
+        // As if the process was suspended, and resumed much later.
         advance(Duration::from_secs(3600)).await;
         for _ in 0..10 {
             assert!(poll_once(run.as_mut()).await.is_none());

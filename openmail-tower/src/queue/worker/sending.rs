@@ -29,13 +29,13 @@ impl<St, E> Worker<St, E> {
     /// |---|---|
     /// | accepts it, or accepted it before | is done |
     /// | cannot be reached | is retried after the [`Backoff`](crate::queue::Backoff) with the same key and bytes; after the last attempt, a dead letter |
-    /// | answers 429, 402, `storage_limit_exceeded` or 401 | waits as long as OpenMail says, or 1 or 15 min by default, without using an attempt; after [30 days](Self::max_put_off), a dead letter |
+    /// | answers 429, 402, `storage_limit_exceeded` or 401 | waits as long as OpenMail says (by default, 1 min for a rate limit or 401, and 15 min for the others), without using an attempt; after [30 days](Self::max_put_off), a dead letter |
     /// | has suspended the inbox or its pod, or banned the account | is on hold until `inbox.reactivated` or `pod.reactivated` arrives or [`release_held`](crate::queue::QueueStore::release_held) is called; after [30 days](Self::max_put_off), a dead letter |
     /// | refuses it permanently, or there is nobody to answer | is a dead letter |
     ///
-    /// OpenMail forgets keys after 24 h. So before a reply that the handler returned at least 23 h
-    /// ago is sent, its thread is searched for a later mail with the same text. If there is one,
-    /// the reply counts as sent.
+    /// OpenMail forgets keys after 24 h. So if the handler returned the reply at least 23 h ago,
+    /// its thread is first searched for a later mail with the same text. If there is one, the reply
+    /// counts as sent.
     ///
     /// Without this setting, an event whose handler returns a reply fails, and stored replies are
     /// left to other workers.
@@ -57,7 +57,7 @@ impl Replies for Sender {
     ) -> Result<Vec<NewReply>, HandlerError> {
         let Outcome::Replies(replies) = outcome else { return Ok(Vec::new()) };
         let Some(all) = write(event, replies) else {
-            // The reply fails permanently, not the event.
+            // The reply fails permanently. The event does not.
             let error = HandlerError::from(Failure::NoMail);
             Run::of_reply(Fields::from(event), None).end("permanent", Some(&error), Next::Never);
             return Ok(Vec::new());

@@ -42,10 +42,11 @@ use super::{drive, hook::Hook, replies::Replies, reports::Reports};
 /// # Leases
 /// While an event runs, its lease is renewed. When a worker's process dies, the operating system or
 /// the database drops a lock that it held; other workers notice this and run its events again at
-/// once. Without such a lock, the events wait for the [lease](Self::lease) to expire. An event
-/// whose run was lost twice in a row may be the one that crashes the process. From then on it runs
-/// alone, and only runs that are lost while it runs alone count as attempts. As soon as the lease
-/// of a run is lost, or may have been lost, the run makes no further progress.
+/// once. Without such a lock, the events wait for the [lease](Self::lease) to expire. As soon as
+/// the lease of a run is lost, or may have been lost, the run makes no further progress.
+///
+/// An event whose run was lost twice in a row may be the one that crashes the process. From then on
+/// it runs alone, and if a run is lost even then, that run counts as an attempt.
 #[derive(Clone)]
 #[must_use = "a worker does nothing until it is `run`"]
 pub struct Worker<St, E> {
@@ -136,7 +137,7 @@ impl<St, E> Worker<St, E> {
     }
 
     /// Sets the duration of a lease. If this worker does not renew it in time, another worker may
-    /// claim the event. A lease is renewed whenever a third of this duration has passed. Default:
+    /// claim the event. Leases are renewed each time a third of this duration has passed. Default:
     /// 30 s.
     ///
     /// # Panics
@@ -198,7 +199,7 @@ impl<St, E> Worker<St, E> {
         self
     }
 
-    /// Sets how long the keys of events that are done are kept, and so how long a duplicate is
+    /// Sets how long the keys of done events are kept, and so for how long a duplicate is
     /// recognised. OpenMail's attempts spread over about 7.5 min; the default also covers events
     /// that are delivered again by hand. Default: 24 h.
     pub fn keep(mut self, keep: Duration) -> Self {
@@ -226,8 +227,8 @@ impl<St, E> Worker<St, E> {
         self
     }
 
-    /// Sets a service that is called for each event that becomes a dead letter, once that is
-    /// committed.
+    /// Sets a service that is called for each event or reply that becomes a dead letter, once that
+    /// is committed.
     ///
     /// It is called once for each, by one of the workers that have such a service. It is called
     /// again, after 60 s, only if the call failed or took longer than 30 s, if the store could not
@@ -264,12 +265,12 @@ impl<St, E> Worker<St, E> {
     /// Sets a service that is called when a reply has been queued, sent or put on hold, or has
     /// failed permanently, once that change is committed.
     ///
-    /// The worker that changed the reply's state calls it, once: if its process is killed between
-    /// the commit and the call, or the answer to the commit is lost, that change is not reported. A
-    /// worker reports that a reply was queued before it reports anything else about it. A call that
-    /// takes longer than 30 s is dropped. The worker waits for these calls before it ends, and
-    /// claims no more while the number of calls in progress exceeds the
-    /// [`concurrency`](Self::concurrency).
+    /// The worker that changed the reply's state calls the service once for that change. If the
+    /// worker's process is killed between the commit and the call, or the answer to the commit is
+    /// lost, the change is not reported. A worker reports that a reply was queued before it reports
+    /// anything else about it. A call that takes longer than 30 s is dropped. The worker waits for
+    /// these calls before it ends, and claims no more while the number of calls in progress exceeds
+    /// the [`concurrency`](Self::concurrency).
     ///
     #[cfg_attr(all(feature = "api", feature = "queue-sqlite"), doc = "```no_run")]
     #[cfg_attr(not(all(feature = "api", feature = "queue-sqlite")), doc = "```ignore")]
@@ -302,13 +303,13 @@ impl<St, E> Worker<St, E> {
     /// that have not begun, and waits for those that run.
     ///
     /// A run that is still in progress after the [`grace`](Self::grace) is dropped at its next
-    /// `.await`, and the event runs again elsewhere; that attempt does not count. A run that never
-    /// reaches an `.await` is abandoned after a further [`store_timeout`](Self::store_timeout).
-    /// Returns the number of cancelled runs. If the store is unreachable, the worker waits for it,
-    /// but still reacts to `shutdown`.
+    /// `.await`. Its event runs again in another worker or after a restart, and that attempt does
+    /// not count. A run that never reaches an `.await` is abandoned after a further
+    /// [`store_timeout`](Self::store_timeout). Returns the number of cancelled runs. If the store
+    /// is unreachable, the worker waits for it, but still reacts to `shutdown`.
     ///
-    /// If this future is dropped, its runs are dropped as well, and their events run again
-    /// elsewhere.
+    /// If this future is dropped, its runs are dropped as well, and their events run again in
+    /// another worker or after a restart.
     ///
     /// # Panics
     /// Outside of a tokio runtime.

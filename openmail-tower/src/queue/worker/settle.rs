@@ -21,9 +21,8 @@ use super::look::pause;
 /// given up.
 ///
 /// If the store is unreachable, this waits for it: the event has run, and losing the result would
-/// mean running it again. A settlement that the store refuses permanently is not repeated forever:
-/// it is tried with its error reduced to ASCII, then as a dead letter, and then the lease is given
-/// up.
+/// mean running it again. If the store refuses the settlement, this tries it with its error reduced
+/// to ASCII, then as a dead letter, and then gives up the lease.
 pub(super) async fn settle<St: QueueStore>(
     store: &St,
     lease: &Lease,

@@ -59,7 +59,7 @@ pub(super) async fn recover<St: QueueStore>(
                 telemetry::recovered(entries);
                 changed.notify_one();
             }
-            // The claims report that the store is unreachable.
+            // Failed claims report that the store is unreachable.
             Err(_) => {}
         }
         sleep(Duration::from_secs(1)).await;
@@ -77,8 +77,8 @@ pub(super) async fn prune<St: QueueStore>(store: &St, settings: &Settings) -> In
     }
 }
 
-/// Reports each dead letter after it was committed. One that could not be reported is returned
-/// again once the lease of its report has expired. `reporting` is locked during each report.
+/// Reports each dead letter once it is committed. A failed report is repeated once its lease has
+/// expired. `reporting` is locked during each report.
 pub(super) async fn report<St: QueueStore>(
     store: &St,
     hook: Option<&Hook<DeadLetter>>,
@@ -110,7 +110,7 @@ pub(super) async fn report<St: QueueStore>(
         }
         drop(report);
         if !more {
-            // Dead letters of other workers, and those whose report failed, are looked for as well.
+            // Nothing announces dead letters of other workers, or failed reports, so this polls.
             let _ = timeout(Duration::from_secs(1), died.notified()).await;
         }
     }

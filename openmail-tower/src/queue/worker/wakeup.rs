@@ -26,7 +26,7 @@ pub(super) struct Pending<T> {
     pub(super) answer: Pin<Box<dyn Future<Output = T> + Send>>,
 }
 
-/// The leases that were to be renewed, and the result: those that were lost.
+/// The leases that were to be renewed, and which of them were lost.
 pub(super) type Renewed = (Vec<Lease>, Result<Vec<EntryId>, QueueError>);
 
 /// The result of a task.
