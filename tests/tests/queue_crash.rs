@@ -31,8 +31,8 @@ fn kills() -> usize {
     env::var("OPENMAIL_TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
 }
 
-/// Delivers by OpenMail's rules, 200 times as fast, until it is stopped, to the current address of
-/// the receiver.
+/// Delivers events to the receiver's current address by OpenMail's rules, 200 times as fast, until
+/// it is stopped.
 async fn deliver(address: Arc<RwLock<String>>, stop: Arc<AtomicBool>) -> Vec<Report> {
     let service = receiver_at(address);
     let mut reports = Vec::new();
@@ -51,7 +51,7 @@ async fn deliver(address: Arc<RwLock<String>>, stop: Arc<AtomicBool>) -> Vec<Rep
     reports
 }
 
-/// On its own thread, so that it continues while a receiver is started.
+/// Delivers on a thread of its own, so that deliveries continue while a receiver is started.
 fn delivering(address: &Arc<RwLock<String>>, stop: &Arc<AtomicBool>) -> JoinHandle<Vec<Report>> {
     let (address, stop, runtime) = (Arc::clone(address), Arc::clone(stop), Handle::current());
     spawn_blocking(move || runtime.block_on(deliver(address, stop)))
@@ -61,23 +61,23 @@ fn delivering(address: &Arc<RwLock<String>>, stop: &Arc<AtomicBool>) -> JoinHand
 fn check(reports: &[Report], done: &[String], runs: &Path) {
     let deliveries = || reports.iter().flat_map(|report| &report.deliveries);
     let id = |delivery: &openmail_tower::testing::Delivery| delivery.event_id.clone().unwrap();
-    let taken: HashSet<_> = deliveries().filter(|it| it.is_accepted()).map(id).collect();
+    let accepted: HashSet<_> = deliveries().filter(|it| it.is_accepted()).map(id).collect();
     let sent: HashSet<_> = deliveries().map(id).collect();
     let distinct: HashSet<_> = done.iter().cloned().collect();
-    assert_eq!(done.len(), distinct.len(), "an event is there once");
-    let missing: Vec<_> = taken.difference(&distinct).collect();
-    assert!(missing.is_empty(), "answered with 2xx, and lost: {missing:?}");
+    assert_eq!(done.len(), distinct.len(), "an event is stored once");
+    let missing: Vec<_> = accepted.difference(&distinct).collect();
+    assert!(missing.is_empty(), "answered with 2xx but lost: {missing:?}");
     assert!(distinct.is_subset(&sent));
-    assert!(taken.len() > 50, "too few events to tell");
+    assert!(accepted.len() > 50, "too few events to tell");
     let text = fs::read_to_string(runs).unwrap();
     let begun: Vec<_> = text.lines().filter_map(|line| line.strip_suffix(" begun")).collect();
     let ran: HashSet<_> = begun.iter().map(|id| (*id).to_owned()).collect();
-    assert!(distinct.is_subset(&ran), "done, and never run");
+    assert!(distinct.is_subset(&ran), "done but never run");
     let failed = text.lines().filter(|line| line.ends_with(" failed")).count();
     println!(
-        "{} events sent, {} taken, {} done; {} runs: {failed} failed, {} repeated after a crash",
+        "{} events sent, {} accepted, {} done; {} runs: {failed} failed, {} repeated after a crash",
         sent.len(),
-        taken.len(),
+        accepted.len(),
         done.len(),
         begun.len(),
         begun.len() - failed - ran.len(),
@@ -142,7 +142,7 @@ async fn worker_takes_over_from_a_killed_one() {
     }
     stop.store(true, Ordering::Relaxed);
     let reports = delivering.await.unwrap();
-    assert!(reports.iter().all(Report::all_accepted), "the receiver was there all the time");
+    assert!(reports.iter().all(Report::all_accepted), "the receiver was never down");
     let store = PostgresStore::connect(schema.url()).await.unwrap();
     until_done(&store).await;
     store.close().await;

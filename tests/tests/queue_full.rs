@@ -49,25 +49,25 @@ async fn full_disk_accepts_nothing_and_loses_nothing() {
             .await
             .unwrap()
     };
-    let mut taken = 0;
-    let refused = loop {
-        let answer = post(taken).await;
+    let mut accepted = 0;
+    let rejection = loop {
+        let answer = post(accepted).await;
         if answer.status() != StatusCode::OK {
             break answer;
         }
-        taken += 1;
-        assert!(taken < 200, "the disk never fills");
+        accepted += 1;
+        assert!(accepted < 200, "the disk never fills");
     };
-    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert!(refused.headers().contains_key("retry-after"));
-    assert_eq!(error_code(refused).await, "unavailable");
-    assert!(taken > 10, "{taken}");
+    assert_eq!(rejection.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(rejection.headers().contains_key("retry-after"));
+    assert_eq!(error_code(rejection).await, "unavailable");
+    assert!(accepted > 10, "{accepted}");
     for number in 0..5 {
         assert_eq!(post(1000 + number).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     }
-    let ready = u64::try_from(taken).unwrap();
+    let ready = u64::try_from(accepted).unwrap();
     assert_eq!(states(queue.store()).await, States { ready, ..States::default() });
-    // With more room, it continues.
+    // Once there is room, events are accepted again.
     let options = ["-o", "remount,size=16m"];
     assert!(Command::new("mount").args(options).arg(&disk.0).status().unwrap().success());
     File::create(disk.0.join("room")).unwrap().write_all(b"room").unwrap();

@@ -113,10 +113,11 @@ async fn order_holds_in_postgres() {
     schema.drop().await;
 }
 
-/// Regardless of the defaults of a database or a role, including read-only.
+/// The defaults are set for the database or the role: an isolation level, and read-only
+/// transactions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
-async fn order_holds_in_postgres_under_each_default() {
+async fn order_holds_in_postgres_under_each_default_isolation_level() {
     let levels = ["read uncommitted", "read committed", "repeatable read", "serializable"];
     for (number, level) in levels.into_iter().enumerate() {
         let database = PostgresDatabase::new("").await;

@@ -24,7 +24,7 @@ use tokio::{
 };
 use tower::{ServiceExt, service_fn};
 
-/// More than the store has connections.
+/// More workers than the store has connections.
 const WORKERS: usize = 10;
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -47,7 +47,7 @@ async fn wakes_more_workers_than_connections() {
     for _ in 0..WORKERS {
         let (stop, stopped) = oneshot::channel::<()>();
         let worker = queue.worker(events.clone()).concurrency(1);
-        // Only a notification makes it look again.
+        // Only a notification makes the worker look again.
         let worker = worker.poll_interval(Duration::from_secs(3600));
         workers.spawn(worker.run(async { drop(stopped.await) }));
         stops.push(stop);
@@ -74,7 +74,7 @@ async fn add(store: &PostgresStore, id: &str) -> Result<Outcome, HandlerError> {
     Enqueue::new(store.clone()).oneshot(mail(id)).await
 }
 
-/// Buries everything that is due, for this reason. Returns how much.
+/// Buries all due entries for this reason. Returns how many.
 async fn bury_all(store: &PostgresStore, reason: &str) -> usize {
     let request = ClaimRequest::new(WorkerId(1), 100, Duration::from_secs(60));
     let entries = store.claim(request).await.unwrap().entries;
@@ -125,13 +125,13 @@ async fn uses_the_programs_schema_and_pool() {
         .fetch_one(&pool)
         .await
         .unwrap();
-    assert_eq!(public, None, "and the program's sessions are as they were");
+    assert_eq!(public, None, "the program's sessions are unchanged");
     other.close().await;
     store.close().await;
     database.drop().await;
 }
 
-/// Claims the next entry, which is alone.
+/// Claims the next entry, which must be the only due one.
 async fn next(store: &PostgresStore) -> Claimed {
     let claims = store.claim(ClaimRequest::new(WorkerId(1), 2, HOUR)).await.unwrap();
     let [entry] = <[Claimed; 1]>::try_from(claims.entries).unwrap();
@@ -208,7 +208,7 @@ async fn stalled_lane_is_resumed() {
 }
 
 /// Delivers an event repeatedly until it is accepted. Returns how long that took.
-async fn until_taken(store: &PostgresStore, id: &str) -> Duration {
+async fn until_accepted(store: &PostgresStore, id: &str) -> Duration {
     let since = Instant::now();
     while add(store, id).await.is_err() {
         assert!(since.elapsed() < Duration::from_secs(60), "it does not recover");
@@ -235,7 +235,7 @@ async fn promoted_replica_is_used_at_once() {
     }
     sqlx::query("SELECT pg_promote()").execute(&pool).await.unwrap();
     for (store, id) in [(&ours, "evt_1"), (&theirs, "evt_2")] {
-        println!("taken {:?} after the promotion", until_taken(store, id).await);
+        println!("accepted {:?} after the promotion", until_accepted(store, id).await);
     }
     ours.close().await;
     theirs.close().await;
@@ -255,16 +255,16 @@ async fn uses_the_new_primary_although_the_old_one_is_silent() {
     }
     proxy.redirect(new.address());
     proxy.silence();
-    println!("taken {:?} after the failover", until_taken(&store, "evt_9").await);
+    println!("accepted {:?} after the failover", until_accepted(&store, "evt_9").await);
     assert_eq!(bury_all(&store, "failed").await, 1);
     drop(registration);
     store.close().await;
 }
 
-/// The entries stay leased to a worker that does not know it.
+/// The store has leased the entries to a worker that does not learn of it.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES_BIN"]
-async fn claim_whose_answer_is_lost_runs_soon_nevertheless() {
+async fn entries_of_a_claim_whose_answer_is_lost_run_soon() {
     const MAILS: usize = 3;
     let server = PostgresServer::start().await;
     let proxy = Proxy::start(server.address()).await;
@@ -296,8 +296,7 @@ async fn claim_whose_answer_is_lost_runs_soon_nevertheless() {
     }
 }
 
-/// The planner's statistics, and its plans, are those of an empty queue, as they are after a quiet
-/// hour.
+/// The planner's statistics and plans are those of an empty queue, as after a quiet hour.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
 async fn burst_after_a_quiet_hour_reads_each_row_a_few_times() {
@@ -315,7 +314,8 @@ async fn burst_after_a_quiet_hour_reads_each_row_a_few_times() {
                     AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
     let ended = async {
         while sqlx::query_scalar::<_, i64>(others).fetch_one(&mut session).await.unwrap() > 0 {
-            // The server's sessions report what they have read, and then end, after the client's.
+            // The server's sessions outlast the client's, and report what they have read at their
+            // end.
             sleep(Duration::from_millis(10)).await;
         }
     };
@@ -331,7 +331,7 @@ async fn burst_after_a_quiet_hour_reads_each_row_a_few_times() {
     database.drop().await;
 }
 
-/// Adds mails, each in its own thread, and settles them, a few at a time.
+/// Adds mails, each in its own thread, and settles them as done, a few at a time.
 async fn burst(store: &PostgresStore, mails: usize) {
     const AT_ONCE: usize = 20;
     for first in (0..mails).step_by(AT_ONCE) {

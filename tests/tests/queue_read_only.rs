@@ -75,7 +75,7 @@ impl Mails {
     }
 
     async fn run(self, event: VerifiedEvent) -> Result<Outcome, HandlerError> {
-        // Long enough for some to run when the database changes.
+        // Long enough that some are running when the database becomes read-only.
         sleep(Duration::from_millis(fastrand::u64(0..20))).await;
         let id = event.event_id().unwrap().as_str();
         let (thread, number) = id.split_once('.').unwrap();
@@ -102,7 +102,8 @@ impl Mails {
     }
 }
 
-/// Returns how many deliveries were refused.
+/// Delivers and runs mails while the stores become read-only and writable again, and asserts that
+/// each accepted mail runs once and in order. Returns how many deliveries were refused.
 async fn nothing_is_stranded(
     stores: [PostgresStore; 2],
     read_only: impl AsyncFnOnce(),
@@ -122,7 +123,7 @@ async fn nothing_is_stranded(
     }
     mails.until_run(|_| 5).await;
     read_only().await;
-    // Mails go on arriving.
+    // Mails continue to arrive.
     sleep(READ_ONLY).await;
     // The first unacknowledged mail of each thread, after all acknowledged ones.
     let tried = mails.now();
@@ -143,7 +144,7 @@ async fn nothing_is_stranded(
     assert_eq!(worker.await.unwrap(), 0);
     for thread in mails.now() {
         let all: Vec<_> = (0..thread.acknowledged).collect();
-        assert_eq!(thread.ran, all, "in order, and once: the ends of runs wait for the store");
+        assert_eq!(thread.ran, all, "in order, each once: settlements wait for the store");
     }
     for queue in [queue, deliveries] {
         queue.store().close().await;

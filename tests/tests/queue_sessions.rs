@@ -37,16 +37,17 @@ async fn until(session: &mut PgConnection, query: &'static str, expected: i64) {
 /// The sessions of the store.
 const SESSIONS: &str = "SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'openmail'";
-/// Those that hold the lock of the first worker.
+/// The sessions that hold the lock of the first worker.
 const HOLDERS: &str = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
     WHERE locktype = 'advisory' AND granted AND classid = 'openmail_workers'::regclass
       AND objid = 1 AND application_name = 'openmail'";
-/// Sessions that wait for it.
+/// The sessions that wait for a worker's lock.
 const WAITING: &str = "SELECT count(*) FROM pg_locks
     WHERE locktype = 'advisory' AND NOT granted AND classid = 'openmail_workers'::regclass";
 const LOCK: &str = "SELECT pg_advisory_lock('openmail_workers'::regclass::oid::int, 1)";
 
-/// As if the server had not noticed yet that the worker's connection was lost.
+/// The old session holds the lock, as if the server had not noticed yet that its connection is
+/// lost.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
 async fn worker_waits_for_the_lock_of_its_old_session_without_piling_up_sessions() {
@@ -73,7 +74,7 @@ async fn worker_waits_for_the_lock_of_its_old_session_without_piling_up_sessions
         let sessions = number(&mut admin, SESSIONS).await;
         assert!(sessions <= before + 1, "{sessions} sessions after {:?}", since.elapsed());
         assert_eq!(number(&mut admin, HOLDERS).await, 0);
-        // The test watches for longer than three attempts to reconnect take.
+        // The test watches for longer than three attempts to reconnect.
         sleep(Duration::from_millis(20)).await;
     }
     old.close().await.unwrap();
@@ -137,7 +138,7 @@ async fn live_worker_that_was_taken_for_dead_is_listed_again() {
     database.drop().await;
 }
 
-/// Leaves an event to a worker whose session is not there.
+/// Leaves an event leased to a worker that no longer has a session.
 async fn strand(url: &str, id: &str) {
     let store = PostgresStore::connect(url).await.unwrap();
     let registration = store.register().await.unwrap();
@@ -152,7 +153,7 @@ async fn recovered_after(url: &str) -> Duration {
     let since = Instant::now();
     let recovered = async {
         while store.recover(registration.worker()).await.unwrap() == 0 {
-            // As a worker does, which repeats this; the timeout limits the wait.
+            // A worker also repeats this; the timeout limits the wait.
             sleep(Duration::from_millis(20)).await;
         }
         since.elapsed()
@@ -163,7 +164,7 @@ async fn recovered_after(url: &str) -> Duration {
     after
 }
 
-/// The time that the others have to reconnect after a restart or a failover.
+/// The time that other workers have to reconnect after a restart or a failover.
 const MOMENT: Duration = Duration::from_secs(5);
 
 /// A process that has just started sees only that the locks of others are free.
@@ -178,7 +179,7 @@ async fn new_process_gives_the_others_time_after_a_restart_or_a_failover() {
     strand(&server.url(), "evt_2").await;
     server.follow();
     server.restart().await;
-    // A replica has been up for longer when it is promoted.
+    // A replica has usually been up for a while when it is promoted.
     sleep(2 * MOMENT).await;
     let mut admin = PgConnection::connect(&server.url()).await.unwrap();
     sqlx::query("SELECT pg_promote()").execute(&mut admin).await.unwrap();

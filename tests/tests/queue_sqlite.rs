@@ -20,8 +20,8 @@ async fn add(queue: &Enqueue<SqliteStore>, id: &str) -> Result<Outcome, HandlerE
     queue.clone().oneshot(mail(id)).await
 }
 
-/// Runs everything that is due. Returns how much.
-async fn run_all(store: &SqliteStore) -> usize {
+/// Settles all due entries as done. Returns how many.
+async fn finish_all(store: &SqliteStore) -> usize {
     let request = ClaimRequest::new(WorkerId(1), 100, std::time::Duration::from_secs(60));
     let entries = store.claim(request).await.unwrap().entries;
     for entry in &entries {
@@ -38,7 +38,7 @@ fn beside(path: &Path, end: &str) -> PathBuf {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn acknowledges_nothing_into_a_deleted_file() {
+async fn deleted_or_replaced_file_acknowledges_nothing() {
     let ways: [fn(&Path); 4] = [
         |path| fs::remove_file(path).unwrap(),
         |path| fs::remove_file(beside(path, "-wal")).unwrap(),
@@ -59,9 +59,9 @@ async fn acknowledges_nothing_into_a_deleted_file() {
             let error = add(&queue, "after").await.expect_err("it would be lost");
             assert_eq!(error.kind(), HandlerErrorKind::Unavailable, "{number}: {error}");
         }
-        queue.store().ping().await.expect_err("it does not work");
-        let runs = run_all(queue.store()).await;
-        assert!(runs >= 1, "what was acknowledged still runs");
+        queue.store().ping().await.expect_err("the file is gone");
+        let finished = finish_all(queue.store()).await;
+        assert!(finished >= 1, "acknowledged events still run");
         queue.store().close().await;
     }
 }
@@ -76,10 +76,10 @@ async fn restored_file_accepts_events_again() {
     fs::rename(&path, beside(&path, ".away")).unwrap();
     add(&queue, "two").await.unwrap_err();
     fs::rename(beside(&path, ".away"), &path).unwrap();
-    add(&queue, "two").await.expect("it is there");
+    add(&queue, "two").await.expect("the file is back");
     queue.store().close().await;
     let store = SqliteStore::open(&path).await.unwrap();
-    assert_eq!(run_all(&store).await, 2, "nothing was lost");
+    assert_eq!(finish_all(&store).await, 2, "nothing was lost");
     store.close().await;
 }
 
@@ -120,7 +120,7 @@ async fn store_over_the_programs_pool_needs_its_tables() {
     queue.store().migrate().await.unwrap();
     queue.store().migrate().await.unwrap();
     assert_eq!(add(&queue, "one").await.unwrap(), Outcome::Queued);
-    assert_eq!(run_all(queue.store()).await, 1);
+    assert_eq!(finish_all(queue.store()).await, 1);
     queue.store().close().await;
 }
 

@@ -64,7 +64,7 @@ async fn another_worker_takes_over_at_once<St: QueueStore>(store: St, workers: W
     second.kill();
 }
 
-async fn a_restarted_worker_takes_over_at_once<St: QueueStore>(store: St, workers: Workers) {
+async fn restarted_worker_takes_over_at_once<St: QueueStore>(store: St, workers: Workers) {
     let first = workers.start();
     add(&store).await;
     workers.until_begun(1).await;
@@ -76,7 +76,7 @@ async fn a_restarted_worker_takes_over_at_once<St: QueueStore>(store: St, worker
     second.kill();
 }
 
-/// The stopped worker still holds its lock, so its entry is free only once its lease has expired.
+/// The stopped worker still holds its lock, so its entry is due only once its lease has expired.
 async fn stopped_worker_loses_nothing_before_its_lease_ends<St: QueueStore>(
     store: St,
     workers: Workers,
@@ -106,7 +106,7 @@ async fn sqlite_notices_a_dead_worker() {
     let (store, workers) = sqlite().await;
     another_worker_takes_over_at_once(store, workers).await;
     let (store, workers) = sqlite().await;
-    a_restarted_worker_takes_over_at_once(store, workers).await;
+    restarted_worker_takes_over_at_once(store, workers).await;
 }
 
 #[tokio::test]
@@ -130,7 +130,7 @@ async fn postgres_notices_a_dead_worker() {
     another_worker_takes_over_at_once(store, workers).await;
     schema.drop().await;
     let (schema, store, workers) = postgres().await;
-    a_restarted_worker_takes_over_at_once(store, workers).await;
+    restarted_worker_takes_over_at_once(store, workers).await;
     schema.drop().await;
 }
 
@@ -142,7 +142,7 @@ async fn postgres_leaves_a_stopped_worker_its_lease() {
     schema.drop().await;
 }
 
-/// As after a failover, or when an administrator terminates the session.
+/// A session also ends in a failover, or when an administrator terminates it.
 #[tokio::test]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
 async fn worker_whose_session_is_cut_loses_nothing() {
@@ -166,7 +166,7 @@ async fn worker_whose_session_is_cut_loses_nothing() {
         assert_eq!(store.counts().await.unwrap().workers, 2, "they have registered again");
     }
     assert_eq!(workers.begun(), 1);
-    // The new session's locks work as before.
+    // The locks of the new sessions work as before.
     first.kill();
     workers.until_begun(2).await;
     second.kill();

@@ -36,7 +36,7 @@ fn start(database: &str, api: &FakeApi, rest: &[&str]) -> Receiver {
     Receiver::start(PROGRAM, database, Path::new(&api.url()), rest)
 }
 
-/// Starts an API that loses responses and refuses some requests.
+/// Starts an API that loses some responses and refuses some requests.
 async fn misbehaving() -> FakeApi {
     let api = FakeApi::start(env!("CARGO_BIN_EXE_fake_api"));
     let good = || Fault { times: Some(7), ..Fault::default() };
@@ -79,7 +79,7 @@ async fn deliver(
 /// Asserts that every accepted mail has one accepted reply, with one key and one body.
 fn check(reports: &[Report], sends: &[Seen]) {
     let deliveries = reports.iter().flat_map(|report| &report.deliveries);
-    let taken: HashSet<String> = deliveries
+    let accepted: HashSet<String> = deliveries
         .filter(|it| it.is_accepted())
         .map(|it| it.event_id.as_ref().unwrap().replace("evt_", "msg_"))
         .collect();
@@ -94,14 +94,14 @@ fn check(reports: &[Report], sends: &[Seen]) {
         bodies.entry(key).or_default().insert(&send.body);
         *answers.entry(mail).or_default() += usize::from(send.accepted);
     }
-    assert!(taken.len() > 50, "too few mails to tell: {}", taken.len());
+    assert!(accepted.len() > 50, "too few mails to tell: {}", accepted.len());
     let wrong: Vec<_> = answers.iter().filter(|(_, count)| **count != 1).collect();
     assert!(wrong.is_empty(), "not answered exactly once: {wrong:?}");
-    let unanswered: Vec<_> = taken.iter().filter(|mail| !answers.contains_key(*mail)).collect();
-    assert!(unanswered.is_empty(), "taken and not answered: {unanswered:?}");
+    let unanswered: Vec<_> = accepted.iter().filter(|mail| !answers.contains_key(*mail)).collect();
+    assert!(unanswered.is_empty(), "accepted but not answered: {unanswered:?}");
     assert!(keys.values().all(|keys| keys.len() == 1), "a mail has one key");
     assert!(bodies.values().all(|bodies| bodies.len() == 1), "a key has one body");
-    println!("{} mails taken, {} requests to send", taken.len(), sends.len());
+    println!("{} mails accepted, {} requests to send", accepted.len(), sends.len());
 }
 
 async fn until_done<St: QueueStore>(store: &St) {
@@ -141,8 +141,8 @@ async fn killed_receiver_answers_every_mail_once() {
     check(&reports, &api.sends().await);
 }
 
-/// A worker that is suspended with `SIGSTOP` sleeps past its lease, and wakes after another one has
-/// taken over.
+/// Sends a signal. A worker that is suspended with `SIGSTOP` sleeps past its lease, and wakes after
+/// another one has taken over.
 fn signal(receiver: &Receiver, name: &str) {
     let status = Command::new("kill").args([name, &receiver.id().to_string()]).status().unwrap();
     assert!(status.success());

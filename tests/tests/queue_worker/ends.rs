@@ -1,4 +1,4 @@
-//! How runs end: by a time limit, postponed, without a handler, or as a reported dead letter.
+//! How runs end: cancelled by a time limit, released, put off, unrouted, or as a dead letter.
 
 use openmail_tower::{EventRouter, queue::DeadLetter};
 
@@ -128,7 +128,7 @@ async fn finished_event_keeps_its_key_but_not_its_mail() {
     assert_eq!(add(&queue, mail("evt_1")).await, Outcome::Duplicate);
 }
 
-/// The database refuses everything that is not ASCII, like one with another encoding.
+/// The database refuses the euro sign, like one whose encoding cannot represent it.
 #[tokio::test]
 async fn error_that_the_store_refuses_is_replaced() {
     let (queue, folder) = queue().await;
@@ -235,7 +235,7 @@ async fn dead_letter_is_reported_again_only_if_the_call_failed() {
     let calls = async |count: usize| {
         let reached = async {
             while seen.lock().unwrap().len() < count {
-                // As if the time before the next report had passed.
+                // As if the delay before the next report had passed.
                 sqlx::query("UPDATE openmail_events SET report_at = 0 WHERE report_at IS NOT NULL")
                     .execute(&database)
                     .await

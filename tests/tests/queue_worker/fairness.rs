@@ -9,7 +9,7 @@ fn of(inbox: &str, id: &str, text: &str) -> VerifiedEvent {
     ))
 }
 
-/// Reports when events of an inbox begin. Those of `flooded` never end.
+/// Adds a permit for each event that runs, except those of `flooded`, whose runs never end.
 fn hanging(begun: &Arc<Semaphore>) -> impl Events {
     let begun = Arc::clone(begun);
     service_fn(move |event: VerifiedEvent| {
@@ -40,7 +40,7 @@ async fn running(queue: &Queue, expected: u64) {
             sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(Duration::from_secs(30), reached).await.expect("so many run");
+    timeout(Duration::from_secs(30), reached).await.expect("this many run");
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn worker_holds_no_more_than_its_memory() {
         add(&queue, of("flooded", &format!("heavy{number}"), &"x".repeat(100_000))).await;
     }
     let begun = Arc::new(Semaphore::new(0));
-    // One inbox may use half of it: five mails of 100 kB with what is parsed from them.
+    // One inbox may use half of this: five mails of 100 kB, with what is parsed from them.
     let worker = queue.worker(hanging(&begun)).concurrency(50).memory(2_100_000);
     let worker = Running::start(worker.grace(Duration::ZERO));
     running(&queue, 5).await;
@@ -89,7 +89,7 @@ async fn worker_holds_no_more_than_its_memory() {
 }
 
 #[tokio::test]
-async fn event_that_exceeds_all_memory_runs_alone() {
+async fn event_larger_than_the_memory_limit_runs_alone() {
     let (queue, _folder) = queue().await;
     for number in 0..3 {
         add(&queue, of(&format!("inb_{number}"), "e", &"x".repeat(100_000))).await;

@@ -4,7 +4,7 @@ use std::future::pending;
 
 use super::*;
 
-/// Runs that wait until the gate lets them end.
+/// A service whose runs add a permit to `begun`, and wait for one of `gate`.
 fn gated(begun: &Arc<Semaphore>, gate: &Arc<Semaphore>) -> impl Events {
     let (begun, gate) = (Arc::clone(begun), Arc::clone(gate));
     service_fn(move |_: VerifiedEvent| {
@@ -28,7 +28,7 @@ async fn stops_once_runs_have_ended_and_gives_back_the_rest() {
         add(&queue, mail(&format!("evt_{number}"))).await;
     }
     let [begun, gate] = gates();
-    // It claims four, and has room for two.
+    // The worker claims four, and the service has room for two.
     let events = ServiceBuilder::new().concurrency_limit(2).service(gated(&begun, &gate));
     let worker = Running::start(queue.worker(events).concurrency(4).per_inbox(4));
     begun.acquire_many(2).await.unwrap().forget();
@@ -36,10 +36,10 @@ async fn stops_once_runs_have_ended_and_gives_back_the_rest() {
     let Running { stop, task } = worker;
     drop(stop);
     counts(&queue, States { ready: 6, running: 2, ..States::default() }).await;
-    assert!(!task.is_finished(), "it waits for the two");
+    assert!(!task.is_finished(), "it waits for the two runs");
     gate.add_permits(2);
     assert_eq!(timeout(Duration::from_secs(30), task).await.unwrap().unwrap(), 0);
-    assert_eq!(begun.available_permits(), 0, "no more were begun");
+    assert_eq!(begun.available_permits(), 0, "no other run began");
     counts(&queue, States { ready: 6, ..States::default() }).await;
 }
 
@@ -58,7 +58,7 @@ async fn run_past_the_grace_is_cancelled_and_repeated() {
     let worker = Running::start(worker);
     counts(&queue, States::default()).await;
     worker.stop().await;
-    assert_eq!(seen.last().unwrap().attempt(), Some(1), "it has no failure of its own");
+    assert_eq!(seen.last().unwrap().attempt(), Some(1), "the cancelled run does not count");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -100,7 +100,7 @@ async fn service_is_called_only_when_it_is_ready() {
         add(&queue, mail(&format!("evt_{number}"))).await;
     }
     let (inner, most) = counting();
-    // Two workers share its only place. It panics if it is called without having been polled ready.
+    // Two workers share its only slot. It panics if it is called before it is ready.
     let events = ServiceBuilder::new().concurrency_limit(1).service(inner);
     let workers = [0, 1].map(|_| Running::start(queue.worker(events.clone())));
     counts(&queue, States::default()).await;
@@ -155,23 +155,24 @@ async fn running_event_is_renewed_and_a_lost_one_is_cancelled() {
     counts(&queue, States { running: 1, ..States::default() }).await;
 }
 
-/// An error whose text cannot be rendered.
+/// An error that panics when it is displayed.
 #[derive(Debug)]
-struct Silent;
+struct Unprintable;
 
-impl std::fmt::Display for Silent {
+impl std::fmt::Display for Unprintable {
     fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         panic!("no words")
     }
 }
 
-impl std::error::Error for Silent {}
+impl std::error::Error for Unprintable {}
 
 #[tokio::test]
-async fn error_without_a_text_counts_as_a_failure() {
+async fn error_that_panics_when_displayed_counts_as_a_failure() {
     let (queue, _folder) = queue().await;
     add(&queue, mail("evt_1")).await;
-    let events = service_fn(async |_: VerifiedEvent| Err::<Outcome, _>(HandlerError::from(Silent)));
+    let events =
+        service_fn(async |_: VerifiedEvent| Err::<Outcome, _>(HandlerError::from(Unprintable)));
     let worker = Running::start(queue.worker(events).backoff(at_once(1)));
     counts(&queue, States { dead: 1, ..States::default() }).await;
     worker.stop().await;
@@ -190,7 +191,7 @@ async fn maximum_durations_are_accepted() {
     assert_eq!(worker.stop().await, 0);
 }
 
-/// Expires every lease and every back-off, as after a long time.
+/// Ends every lease and every back-off, as if a long time had passed.
 async fn run_out(database: &SqlitePool) {
     let all = "UPDATE openmail_events SET due_at = 0 WHERE state = 'ready'";
     sqlx::query(all).execute(database).await.unwrap();
@@ -206,7 +207,7 @@ async fn event_that_runs_here_is_not_begun_again() {
     let worker = Running::start(worker);
     begun.acquire().await.unwrap().forget();
     run_out(&database).await;
-    // Other events are claimed and run meanwhile.
+    // Other events are claimed and run in the meantime.
     gate.add_permits(20);
     for number in 2..20 {
         add(&queue, mail(&format!("evt_{number}"))).await;
@@ -247,8 +248,8 @@ async fn event_that_always_crashes_its_worker_becomes_a_dead_letter() {
     let (queue, folder) = queue().await;
     let database = database(&folder).await;
     add(&queue, mail("evt_1")).await;
-    // Its worker has died twice while other events ran as well, as far as the store knows. It dies
-    // twice more while running only this one.
+    // The first two losses do not count, since other events could have caused them. The next two
+    // happen while this event runs alone.
     for _ in 0..3 {
         lose_a_worker(&queue).await;
         run_out(&database).await;
@@ -309,7 +310,7 @@ async fn suspect_runs_alone() {
 }
 
 #[tokio::test]
-async fn reactivated_inbox_releases_its_held_replies() {
+async fn reactivated_pod_releases_held_entries() {
     let (queue, folder) = queue().await;
     add(&queue, mail("evt_1")).await;
     let hold = "UPDATE openmail_events SET held = 1, due_at = due_at + 3600000";
@@ -323,7 +324,7 @@ async fn reactivated_inbox_releases_its_held_replies() {
 }
 
 #[tokio::test]
-async fn time_limits_may_be_endless() {
+async fn longest_time_limits_are_accepted() {
     let (queue, _folder) = queue().await;
     add(&queue, mail("evt_1")).await;
     let seen = Seen::default();
@@ -335,7 +336,7 @@ async fn time_limits_may_be_endless() {
 }
 
 #[tokio::test]
-async fn run_that_stood_still_while_the_store_was_away_uses_no_attempt() {
+async fn run_paused_while_the_store_is_unreachable_uses_no_attempt() {
     let (queue, folder) = queue().await;
     add(&queue, mail("evt_1")).await;
     let [begun, ended] = gates();

@@ -97,7 +97,7 @@ fn at_once(attempts: u32) -> Backoff {
     Backoff::new(Duration::from_millis(1), Duration::from_millis(1)).attempts(attempts)
 }
 
-/// A service that records its events, and answers as `answer` does.
+/// A service that records its events and returns what `answer` returns.
 fn seeing(seen: &Seen, answer: fn(&VerifiedEvent) -> Result<Outcome, HandlerError>) -> impl Events {
     let seen = seen.clone();
     service_fn(move |event: VerifiedEvent| {
@@ -159,7 +159,7 @@ async fn failures_and_panics_are_retried_until_a_dead_letter() {
     let events = seeing(&seen, |event| match event.attempt() {
         Some(1) => panic!("the first attempt"),
         Some(attempt) => Err(HandlerError::failed(format!("attempt {attempt}"))),
-        None => unreachable!("a worker says which"),
+        None => unreachable!("a worker sets the attempt"),
     });
     let worker = Running::start(queue.worker(events).backoff(at_once(3)));
     add(&queue, mail("evt_1")).await;
@@ -168,7 +168,7 @@ async fn failures_and_panics_are_retried_until_a_dead_letter() {
     let letters = queue.store().dead_letters(None, 10).await.unwrap();
     assert_eq!((letters[0].attempts, &*letters[0].error), (3, "attempt 3"));
     assert_eq!(letters[0].event_id.as_deref(), Some("evt_1"));
-    // Anyone who opens the store can requeue it while the worker runs.
+    // Any program that opens the store can requeue it while the worker runs.
     assert!(queue.store().requeue(letters[0].id).await.unwrap());
     counts(&queue, States { dead: 1, ..States::default() }).await;
     worker.stop().await;

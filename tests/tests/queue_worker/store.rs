@@ -1,9 +1,9 @@
-//! The worker and its store: retention, closing, and several openers.
+//! A worker's store: retention, closing, and several processes that open it at once.
 
 use super::*;
 
 #[tokio::test]
-async fn done_keys_are_kept_for_their_retention() {
+async fn keys_of_done_events_are_kept_for_the_retention() {
     let (queue, folder) = queue().await;
     let seen = Seen::default();
     let worker = Running::start(queue.worker(seeing(&seen, |_| Ok(Outcome::Done))));

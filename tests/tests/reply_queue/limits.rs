@@ -44,7 +44,7 @@ async fn limited_reply_waits_and_delays_only_its_thread() {
 async fn limited_reply_waits_up_to_thirty_days() {
     const DAY: u64 = 24 * 3600 * 1000;
     let setup = Setup::new().await;
-    // With this, a reply would not wait for an outage at all.
+    // With this maximum age, a reply would not wait for an outage at all.
     let worker =
         || setup.worker(setup.api.openmail()).backoff(few_attempts()).max_age(Duration::ZERO);
     for (number, (status, code)) in [
@@ -103,7 +103,7 @@ async fn reply_held_for_thirty_days_becomes_a_dead_letter() {
     setup.mail("inb_1", "thr_1", "m1").await;
     let worker = setup.work();
     setup.until("held", |counts| counts.held == 1).await;
-    // It is released and held again: that does not restart the time.
+    // Releasing it and holding it again does not restart the time.
     setup.change("put_off_at = put_off_at - 2592000000").await;
     assert_eq!(setup.store.release_held(None).await.unwrap(), 1);
     setup.until_done().await;
@@ -132,9 +132,9 @@ async fn suspended_inbox_holds_its_replies_until_reactivated() {
         setup.mail("inb_1", "thr_1", id).await;
         setup.until("held", |counts| counts.held == 1).await;
         let tries = setup.api.sends().await.len();
-        // The lane waits, others do not.
+        // Its lane waits; other lanes do not.
         setup.mail("inb_2", "thr_2", &format!("other-{id}")).await;
-        setup.until("only what is held is left", |counts| counts.open() == 1).await;
+        setup.until("only the held reply is left", |counts| counts.open() == 1).await;
         assert_eq!(setup.api.sends().await.len(), tries + 1);
         match released_by {
             "hand" => assert_eq!(setup.store.release_held(Some("inb_1")).await.unwrap(), 1),

@@ -128,7 +128,7 @@ async fn reply_is_looked_up_after_its_machine_has_slept_for_a_day() {
 }
 
 #[tokio::test]
-async fn reply_that_waited_for_a_day_is_sent_though_its_thread_went_on() {
+async fn day_old_reply_is_sent_although_its_thread_has_another_reply() {
     let setup = Setup::new().await;
     let limit = Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "3600").times(1);
     setup.mail("inb_1", "thr_1", "m1").await;
@@ -148,7 +148,7 @@ async fn reply_that_waited_for_a_day_is_sent_though_its_thread_went_on() {
 }
 
 #[tokio::test]
-async fn mail_whose_thread_cannot_be_read_is_answered_by_its_event() {
+async fn mail_whose_thread_cannot_be_read_is_answered_from_its_event() {
     let missing = Route::body(404, r#"{"error":"not_found","message":"no"}"#);
     // A thread's messages come in one response, which may be too large to read.
     let large =
@@ -167,7 +167,7 @@ async fn mail_whose_thread_cannot_be_read_is_answered_by_its_event() {
 }
 
 #[tokio::test]
-async fn reply_of_a_worker_without_replies_becomes_a_dead_letter() {
+async fn event_with_a_reply_becomes_a_dead_letter_in_a_worker_without_replies() {
     let setup = Setup::new().await;
     setup.mail("inb_1", "thr_1", "m1").await;
     let handler = service_fn(async |_: VerifiedEvent| Reply::text("Hello.").into_outcome());

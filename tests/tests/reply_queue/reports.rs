@@ -81,7 +81,7 @@ async fn each_state_of_a_reply_is_reported_even_by_another_worker() {
             let is_sent = |seen: &openmail_tests::fake_api::Seen| {
                 seen.key.as_ref() == Some(&report.key) && seen.body.contains(&message)
             };
-            assert!(sends.iter().any(is_sent), "the key is the one that is sent");
+            assert!(sends.iter().any(is_sent), "it is the key of a request to send");
             let error = report.error.as_deref().unwrap_or_default();
             match report.state {
                 ReplyState::Held => assert!(error.contains("reputation_suspended"), "{error}"),

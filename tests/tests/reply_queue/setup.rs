@@ -101,7 +101,7 @@ impl Setup {
         letters.into_iter().map(|letter| letter.error).collect()
     }
 
-    /// Queues a mail that OpenMail knows.
+    /// Queues a mail that is also in its thread at the API.
     pub(crate) async fn mail(&self, inbox: &str, thread: &str, id: &str) {
         let event = mail(inbox, thread, id);
         let message = json!({
