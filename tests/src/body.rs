@@ -20,7 +20,7 @@ use http_body::{Body, Frame, SizeHint};
 pub enum Step {
     /// Yields a frame.
     Data(Bytes),
-    /// Is pending once, and wakes.
+    /// Is pending once, and wakes the task.
     Yield,
     /// Yields trailers.
     Trailers(HeaderMap),
@@ -52,14 +52,14 @@ pub struct ScriptedBody {
 }
 
 impl ScriptedBody {
-    /// Creates a body of these steps, and the counter of its polls.
+    /// Creates a body that follows these steps, and the counter of its polls.
     pub fn new(steps: impl IntoIterator<Item = Step>) -> (Self, Polls) {
         let polls = Polls::default();
         let steps = steps.into_iter().collect();
         (Self { steps, polls: polls.clone(), hint: SizeHint::default() }, polls)
     }
 
-    /// Creates a body of frames of `size` bytes.
+    /// Creates a body that yields frames of up to `size` bytes.
     pub fn frames(bytes: &[u8], size: usize) -> Self {
         Self::new(bytes.chunks(size).map(|chunk| Step::Data(Bytes::copy_from_slice(chunk)))).0
     }

@@ -19,7 +19,7 @@ pub async fn until_settled(url: &str) {
             if answer.expect("an answer") {
                 break;
             }
-            // Only the server's clock can tell.
+            // Only the server's clock tells, so this polls.
             sleep(Duration::from_millis(100)).await;
         }
     };
@@ -35,7 +35,7 @@ pub struct PostgresDatabase {
     url: String,
 }
 
-/// A role that may use the tables of a database but create none.
+/// A role for a database. At first, it has no rights to the database's tables.
 #[derive(Debug)]
 pub struct PostgresRole {
     name: String,
@@ -106,7 +106,7 @@ impl PostgresRole {
         &self.url
     }
 
-    /// Lets it read and write the rows of the existing tables, and nothing else.
+    /// Lets it read and write the rows of the existing tables, but not create any.
     ///
     /// # Panics
     /// If it fails.

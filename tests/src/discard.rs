@@ -11,7 +11,7 @@ use tracing::{
 };
 use tracing_subscriber::{Layer as _, Registry, layer::SubscriberExt as _};
 
-/// A subscriber at `info` that discards everything.
+/// A subscriber that is enabled at `info` and discards everything.
 pub struct Discard(Arc<dyn Subscriber + Send + Sync>);
 
 /// While it exists, the subscriber is this thread's default.
@@ -74,7 +74,7 @@ impl Subscriber for Nothing {
 }
 
 impl Drop for Discarding {
-    /// Without this, `tracing` would keep asking whether there is a subscriber.
+    /// Rebuilds the cache, or `tracing` would keep asking whether there is a subscriber.
     fn drop(&mut self) {
         drop(self.0.take());
         rebuild_interest_cache();

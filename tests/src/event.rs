@@ -14,7 +14,7 @@ pub const EVENTS: [&str; 6] = [
     "setup.test",
 ];
 
-/// Returns an event with this JSON.
+/// Returns an event with this JSON as its body.
 pub fn event(json: impl Into<String>) -> VerifiedEvent {
     let stored = StoredEvent { raw_body: json.into().into(), timestamp: NOW, inbox_id: None };
     VerifiedEvent::from_stored(stored).expect("a good event")

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::Process;
 
-/// A fault for requests to send.
+/// A fault for requests to send a mail.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Fault {
@@ -38,7 +38,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A refusal by OpenMail.
+    /// Creates a fault: the mail is refused with this status and code.
     pub fn refusal(status: u16, code: &str) -> Self {
         let body = json!({"error": code, "message": "no"}).to_string();
         Self { status: Some(status), body, ..Self::default() }
@@ -150,7 +150,7 @@ impl FakeApi {
         OpenMail::at(ApiKey::new("om_test").expect("a key"), &self.url()).expect("a loopback URL")
     }
 
-    /// Adds faults, which are used in this order.
+    /// Adds faults, to be used in this order.
     pub async fn faults(&self, faults: impl IntoIterator<Item = Fault>) {
         let faults: Vec<_> = faults.into_iter().collect();
         self.command::<Value>(Method::POST, "faults", &json!(faults)).await;
@@ -166,7 +166,7 @@ impl FakeApi {
         self.command::<Value>(Method::POST, "messages", &json!({ thread: [message] })).await;
     }
 
-    /// Forgets idempotency keys.
+    /// Makes it forget all idempotency keys.
     pub async fn forget(&self) {
         self.command::<Value>(Method::POST, "forget", &json!({})).await;
     }
@@ -176,7 +176,7 @@ impl FakeApi {
         self.command(Method::GET, "requests", &json!({})).await
     }
 
-    /// Returns the requests to send received so far.
+    /// Returns the requests to send a mail received so far.
     pub async fn sends(&self) -> Vec<Seen> {
         let mut requests = self.requests().await;
         requests.retain(|seen| seen.path.ends_with("/send"));

@@ -1,4 +1,4 @@
-//! A handler that waits until the test sets its result.
+//! A handler whose runs wait until the test sets their results.
 
 use std::{
     future::Future,
@@ -18,8 +18,8 @@ use tokio::{
 };
 use tower::Service;
 
-/// Maximum wait for an answer. If tokio's time is paused, it passes at once, so that a hanging test
-/// fails.
+/// Maximum wait for an answer. In a test with paused time, it passes at once if nothing else can
+/// run, so that the test fails instead of hanging.
 const LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 type Answer = Result<Outcome, HandlerError>;
@@ -43,9 +43,9 @@ impl Script {
         self.ended.load(Ordering::SeqCst)
     }
 
-    /// Lets one run end with this answer, whether it is in progress or has yet to begin.
+    /// Lets one run end with this answer. The run may be in progress, or begin later.
     pub fn answer(&self, answer: Answer) {
-        self.answers.send(answer).expect("the handler is there");
+        self.answers.send(answer).expect("the handler still exists");
     }
 }
 
@@ -56,7 +56,7 @@ pub fn scripted() -> (ScriptedHandler, Script) {
     (ScriptedHandler { script: script.clone(), answers: Arc::new(Mutex::new(waiting)) }, script)
 }
 
-/// See [`scripted`].
+/// The handler that [`scripted`] returns.
 #[derive(Debug, Clone)]
 pub struct ScriptedHandler {
     script: Script,
@@ -78,7 +78,7 @@ impl Service<VerifiedEvent> for ScriptedHandler {
         Box::pin(async move {
             let answer = async { answers.lock().await.recv().await };
             let answer =
-                timeout(LIMIT, answer).await.expect("an answer").expect("the test goes on");
+                timeout(LIMIT, answer).await.expect("an answer").expect("the test still runs");
             script.ended.fetch_add(1, Ordering::SeqCst);
             answer
         })

@@ -16,10 +16,10 @@ use tracing_subscriber::{
 
 /// Makes `subscriber` this thread's default until the guard is dropped.
 ///
-/// `tracing` caches for each span and event whether any subscriber wants it. While there is one
-/// subscriber, it asks only the thread that gets there first, and if that thread has none, the
-/// answer is "never" for all threads. A second subscriber that answers "ask each time" prevents
-/// that, so tests in one process do not disturb each other.
+/// `tracing` caches, for each span and event, whether any subscriber is interested in it. While
+/// only one subscriber exists, the first thread that gets there decides; if that thread has no
+/// subscriber, the answer is "never" for all threads. A second subscriber that answers "ask each
+/// time" prevents this, so that tests in one process do not disturb each other.
 pub fn listen(subscriber: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
     static UNDECIDED: LazyLock<Dispatch> =
         LazyLock::new(|| Registry::default().with(dynamic_filter_fn(|_, _| false)).into());

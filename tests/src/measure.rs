@@ -74,8 +74,8 @@ impl<'a> Comparison<'a> {
         self
     }
 
-    /// Holds what `enter` returns while the last side is measured. Calling `enter` and dropping its
-    /// result are not measured.
+    /// Calls `enter` before each measurement of the last side, and holds what it returns until the
+    /// end. Neither creating nor dropping that is measured.
     ///
     /// # Panics
     /// If there is no side.
@@ -109,7 +109,7 @@ impl<'a> Comparison<'a> {
                     round[side].push(time.as_secs_f64() / batch as f64);
                 }
             }
-            // The median, since another process may have used the core during some of the batches.
+            // The median, since another process may have used the core during some batches.
             for (times, batches) in times.iter_mut().zip(round) {
                 times.push(median(batches));
             }
@@ -145,7 +145,7 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "at most the number of values"
+    reason = "an index into the values"
 )]
 pub fn percentile(values: impl IntoIterator<Item = f64>, part: f64) -> f64 {
     let mut values: Vec<_> = values.into_iter().collect();
@@ -153,8 +153,8 @@ pub fn percentile(values: impl IntoIterator<Item = f64>, part: f64) -> f64 {
     values[((values.len() - 1) as f64 * part).round() as usize]
 }
 
-/// Restarts the program with an allocator that keeps freed memory. glibc's returns the top of the
-/// heap to the system and requests it again, whichever side's turn it is.
+/// Restarts the program with allocator settings that keep freed memory. By default, glibc returns
+/// the top of the heap to the system and requests it again, in whichever side's turn that happens.
 pub fn steady_allocator() {
     const VARIABLE: &str = "GLIBC_TUNABLES";
     const KEEP: &str =
@@ -167,7 +167,7 @@ pub fn steady_allocator() {
     eprintln!("cannot restart with other allocator settings, so the defaults are used: {error}");
 }
 
-/// Polls a future repeatedly until it is ready. Nothing wakes it, so it may only yield, not wait.
+/// Polls a future until it is ready, without a runtime. The future must need nothing but polls.
 pub fn finish<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
@@ -189,8 +189,7 @@ pub fn resident(process: u32) -> u64 {
     kibibytes * 1024
 }
 
-/// Returns the processor time of a process, in user mode and in the kernel. Other processes on the
-/// machine do not count.
+/// Returns the processor time of a process, in user mode and in the kernel.
 ///
 /// # Panics
 /// As for [`resident`].
@@ -203,8 +202,8 @@ pub fn processor_time(process: u32) -> Duration {
     ticks.map(|ticks| TICK * ticks.parse::<u32>().expect("a number")).sum()
 }
 
-/// Returns the processor time of this thread. What other threads and processes do, or how long this
-/// thread has to wait for a core, does not count.
+/// Returns the processor time of this thread. Other threads and processes, and the time for which
+/// this thread waits for a core, do not count.
 pub fn thread_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     time.try_into().expect("it does not run backwards")

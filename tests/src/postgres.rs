@@ -22,7 +22,7 @@ pub struct PostgresSchema {
 }
 
 impl PostgresSchema {
-    /// Creates it.
+    /// Creates a schema.
     ///
     /// # Panics
     /// If there is no such database.
@@ -30,7 +30,7 @@ impl PostgresSchema {
         Self::on(env::var("OPENMAIL_TEST_POSTGRES").expect("OPENMAIL_TEST_POSTGRES is set")).await
     }
 
-    /// Creates it in the database with this URL.
+    /// Creates a schema in the database with this URL.
     ///
     /// # Panics
     /// If there is no such database.
@@ -83,8 +83,8 @@ pub struct PostgresServer {
 }
 
 impl PostgresServer {
-    /// Starts the programs in the directory that `OPENMAIL_TEST_POSTGRES_BIN` names. If this is
-    /// root, it starts them as the user `postgres`, since the server refuses to run as root.
+    /// Starts the programs in the directory that `OPENMAIL_TEST_POSTGRES_BIN` names. The server
+    /// refuses to run as root, so root starts it as the user `postgres`.
     ///
     /// # Panics
     /// If it does not start.
@@ -114,7 +114,7 @@ impl PostgresServer {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// Makes it start as a read-only replica the next time.
+    /// Makes its next start that of a read-only replica.
     ///
     /// # Panics
     /// If that cannot be written.
@@ -125,7 +125,7 @@ impl PostgresServer {
     /// Stops it at once, like a power failure: what is not on disk is lost.
     pub fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
-            // SIGQUIT, since a process killed with SIGKILL would leave its children behind.
+            // SIGQUIT, since SIGKILL would leave the server's child processes behind.
             let id = process.id().to_string();
             let told = Command::new("kill").args(["-QUIT", &id]).status();
             assert!(told.expect("kill").success());
@@ -191,8 +191,8 @@ impl Drop for PostgresServer {
     }
 }
 
-/// Returns a command that runs in a folder. If this is root, it runs as the user `postgres`, who
-/// then owns the folder.
+/// Returns a command that runs in a folder. If this process is root's, the command runs as the user
+/// `postgres`, who becomes the owner of the folder.
 pub(crate) fn unprivileged(program: &Path, folder: &Path) -> Command {
     let id = Command::new("id").arg("-u").output().expect("id");
     let mut command = if id.stdout == b"0\n" {

@@ -1,4 +1,4 @@
-//! A receiver in its own process.
+//! A program in its own process.
 
 use std::{
     fs,
@@ -17,9 +17,9 @@ pub struct Process {
 /// A process's memory, in KiB.
 #[derive(Debug, Clone, Copy)]
 pub struct Memory {
-    /// What it uses.
+    /// The memory that it uses now.
     pub now: u64,
-    /// The most it has used.
+    /// The most memory that it has used.
     pub peak: u64,
 }
 
@@ -74,7 +74,7 @@ impl Process {
         Memory { now: field("VmRSS:"), peak: field("VmHWM:") }
     }
 
-    /// Closes its standard input, and waits until it has ended.
+    /// Closes its standard input, and waits until it ends.
     ///
     /// # Panics
     /// If it fails.

@@ -1,4 +1,4 @@
-//! A proxy that can silently swallow the traffic of its connections.
+//! A proxy that can silently drop the traffic of its connections.
 
 use std::{future::pending, io, net::SocketAddr};
 
@@ -9,7 +9,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-/// Forwards connections to an address until it falls silent, like a network that has lost them.
+/// Forwards connections to an address. They can be silenced, as if the network had lost them.
 /// Stopped on drop.
 #[derive(Debug)]
 pub struct Proxy {
@@ -27,7 +27,7 @@ impl Proxy {
     /// Starts it.
     ///
     /// # Panics
-    /// If there is no port for it.
+    /// If there is no free port.
     pub async fn start(to: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("a port");
@@ -61,8 +61,8 @@ impl Proxy {
         self.silence.send_replace(());
     }
 
-    /// Cuts the next connection on which this text is sent, after its `COMMIT` and before the
-    /// answer.
+    /// Cuts the next connection on which this text is sent, between the `COMMIT` that follows and
+    /// its answer.
     pub fn lose_commit(&self, after: &'static str) {
         self.loss.send_replace(Some(after));
     }
@@ -93,7 +93,7 @@ async fn hand_on(
             // The server has committed once it answers.
             let _ = from_server.read(&mut [0]).await;
         },
-        // Both ends stay open.
+        // Both sockets stay open.
         _ = silenced.changed() => pending().await,
     }
 }

@@ -73,9 +73,12 @@ impl Receiver {
     /// Kills it with SIGKILL.
     ///
     /// # Panics
-    /// If it has already ended.
+    /// If it has ended before.
     pub fn kill(mut self) {
-        assert!(self.process.try_wait().expect("it is ours").is_none(), "it has ended unasked");
+        assert!(
+            self.process.try_wait().expect("it is ours").is_none(),
+            "it ended before it was killed"
+        );
         self.process.kill().expect("it is ours");
         self.process.wait().expect("it is ours");
     }

@@ -11,7 +11,7 @@ use std::{
 
 use tempfile::TempDir;
 
-/// Every change is on disk before it is answered.
+/// The arguments that write every change to disk before it is answered.
 const DURABLE: &[&str] = &["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
 
 /// A Redis server for one test, with its own port and directory. It writes every change to disk
@@ -85,7 +85,7 @@ impl RedisServer {
         }
     }
 
-    /// Starts it again with what it had saved.
+    /// Starts it again with its saved data.
     ///
     /// # Panics
     /// If it does not start.

@@ -30,8 +30,8 @@ pub fn layer() -> VerifyLayer {
     VerifyLayer::new(secret()).clock(clock(0))
 }
 
-/// Returns a request as OpenMail would send it at [`NOW`], signed for the body `json` but carrying
-/// `body`.
+/// Returns a request as OpenMail would send it at [`NOW`]. The signature is that of `json`; the
+/// body is `body`.
 pub fn signed<B>(json: &[u8], body: B) -> Request<B> {
     signed_at(NOW, json, body)
 }

@@ -1,4 +1,4 @@
-//! HTTP services that record or take what reaches them.
+//! HTTP services that record or take the events that reach them.
 
 use std::{
     convert::Infallible,

@@ -21,7 +21,7 @@ pub enum Fault {
     None,
     /// It refuses everything.
     Down,
-    /// It performs the call, but its answer is lost.
+    /// It performs the call, but the answer is lost.
     Mute,
     /// It never answers.
     Hangs,

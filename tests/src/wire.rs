@@ -33,8 +33,8 @@ pub async fn serve() -> (SocketAddr, Seen, JoinHandle<io::Result<()>>) {
     (address, seen, server)
 }
 
-/// Returns the head of a signed request, the last one of its connection, with the additional header
-/// lines `more`.
+/// Returns the head of a signed request with the additional header lines `more`. It asks the server
+/// to close the connection after the response.
 ///
 /// # Panics
 /// Never: all of its headers are text.
@@ -55,8 +55,7 @@ pub async fn raw(address: SocketAddr, parts: &[&[u8]]) -> String {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     let (mut reading, mut writing) = stream.split();
     let mut answer = Vec::new();
-    // A server that has answered need not read on: the response counts, not whether everything was
-    // sent.
+    // A server that has answered need not read the rest, so a failure to send is not an error.
     let send = async {
         for part in parts {
             if writing.write_all(part).await.is_err() {

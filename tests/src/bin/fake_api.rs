@@ -3,7 +3,8 @@
 //! It prints its address and serves until its standard input ends. It records every request that an
 //! API client sends. It is controlled through requests under `/_test/`:
 //!
-//! - `POST /_test/faults`: adds faults for requests to send, each used once or `times` times
+//! - `POST /_test/faults`: adds faults for requests to send, each used for `times` requests or for
+//!   all
 //! - `POST /_test/routes`: sets responses for paths, instead of its own
 //! - `POST /_test/messages`: adds messages to threads
 //! - `POST /_test/forget`: forgets idempotency keys, as OpenMail does after 24 h
@@ -71,7 +72,7 @@ async fn answer(shared: Shared, request: Request<Incoming>) -> Answer {
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let path = head.uri.path().to_owned();
     if let Some(command) = path.strip_prefix("/_test/") {
-        return Ok(told(&shared, command, &body));
+        return Ok(controlled(&shared, command, &body));
     }
     let header = |name: &str| text(&head.headers, name);
     let seen = Seen {
@@ -115,7 +116,7 @@ async fn answer(shared: Shared, request: Request<Incoming>) -> Answer {
     }
 }
 
-fn told(shared: &Shared, command: &str, body: &[u8]) -> Response<Body> {
+fn controlled(shared: &Shared, command: &str, body: &[u8]) -> Response<Body> {
     let mut state = shared.lock().unwrap();
     let state = &mut *state;
     match command {
@@ -176,7 +177,7 @@ fn take_fault(state: &mut State, inbox: &str) -> Option<Fault> {
             state.faults.remove(at);
         }
     }
-    // A fault for 0 requests cancels those before it.
+    // A fault without an effect lets its requests through.
     Some(taken).filter(|fault| !fault.is_none())
 }
 
@@ -208,7 +209,7 @@ fn routed(route: Route) -> Response<Body> {
         let (mut sender, channel) = Channel::new(1);
         tokio::spawn(async move {
             let _ = sender.send_data(body).await;
-            // Sends nothing more for as long as the client waits.
+            // Nothing more is sent for as long as the client waits.
             sleep(Duration::from_secs(3600)).await;
         });
         Response::new(Either::Right(channel))

@@ -1,11 +1,10 @@
-//! A receiver to be killed: a webhook in front of a queue, and a worker.
+//! A receiver that tests kill: a webhook in front of a queue, and a worker.
 //!
 //! `receiver DATABASE RUNS [worker|stuck|poisoned]`. The database is an SQLite file or a
 //! `postgres://` URL. A line is appended to the file RUNS when a handler begins, and another when
-//! it fails. The program prints its address (or an empty line if it is only a worker), and ends
-//! when its standard input does. A `stuck` worker has the default settings, and handlers that never
-//! end. A `poisoned` one has two attempts for each event, and aborts when it runs the event
-//! `poison`.
+//! it fails. The program prints its address (or `none` if it is only a worker), and ends when its
+//! standard input does. A `stuck` worker has the default settings, and handlers that never end. A
+//! `poisoned` one has two attempts for each event, and aborts when it runs the event `poison`.
 
 use std::{
     env,
@@ -63,7 +62,7 @@ async fn receive<St: QueueStore>(
             if stuck {
                 std::future::pending::<()>().await;
             }
-            // Leaves time to be killed.
+            // Leaves time for the test to kill the process.
             tokio::time::sleep(Duration::from_millis(u64::from(fastrand::u8(..)) / 8)).await;
             if poisoned && id == "poison" {
                 std::process::abort();
@@ -95,7 +94,7 @@ async fn receive<St: QueueStore>(
         "none".to_owned()
     };
     writeln!(io::stdout(), "{address}")?;
-    // The handlers may crash the process, so startup must be complete first.
+    // The handlers may crash the process, so it starts them last.
     let stopped = Arc::clone(&stop);
     let worker = tokio::spawn(async move { worker.run(stopped.notified()).await });
     stdin().read_to_end(&mut Vec::new()).await?;

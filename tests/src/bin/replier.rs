@@ -1,8 +1,8 @@
-//! A receiver that answers each mail, to be killed or suspended.
+//! A receiver that answers each mail, and that tests kill or suspend.
 //!
 //! `replier DATABASE API [worker]`. The database is an SQLite file or a `postgres://` URL; the API
-//! is a `fake_api`. The program prints its address (or an empty line if it is only a worker), and
-//! ends when its standard input does.
+//! is the URL of a `fake_api`. The program prints its address (or `none` if it is only a worker),
+//! and ends when its standard input does.
 
 use std::{
     env,
@@ -50,7 +50,8 @@ async fn receive<St: QueueStore>(
 ) -> Result<(), Failure> {
     let stop = Arc::new(Notify::new());
     let handler = service_fn(|_: VerifiedEvent| async {
-        // Leaves time to be killed. Each run writes a different text, as a model would.
+        // Leaves time for the test to kill the process. Each run returns a different text, as a
+        // model would.
         tokio::time::sleep(Duration::from_millis(u64::from(fastrand::u8(..)) / 16)).await;
         if fastrand::u8(..) < 16 {
             return Err(HandlerError::failed("by chance"));

@@ -3,8 +3,8 @@
 //! It prints its address and ends when its standard input does. It holds each event for a second,
 //! and accepts bodies however slow; with the argument `prompt`, it does neither.
 //!
-//! Reads each connection through a buffer of 64 KiB, as SECURITY.md recommends; hyper's default is
-//! 408 KiB.
+//! It reads each connection through a buffer of 64 KiB, as SECURITY.md recommends. hyper's default
+//! is 408 KiB.
 
 use std::time::Duration;
 
