@@ -19,8 +19,8 @@ use tower::Service;
 
 const ROUNDS: usize = 41;
 const MILLION: usize = 1_000_000;
-/// The number of inboxes whose events arrive in turn: few enough that their entries stay in the
-/// cache, and too many for that.
+/// The number of inboxes whose events arrive in turn. The first is small enough for their entries
+/// to stay in the cache, the second is not.
 const TRAFFIC: [(usize, &str); 2] = [(1_000, "1,000"), (20_000, "20,000")];
 
 #[openmail_handler(event = "message.received")]
@@ -39,7 +39,7 @@ async fn owned(mail: MessageReceived) {
 }
 
 fn id(number: usize) -> String {
-    // Scattered, as ids are, rather than in order of creation.
+    // Scattered, as real ids are, not in the order of creation.
     format!("inb_{:016x}", (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
 
@@ -63,7 +63,7 @@ fn at_start(inboxes: usize) -> EventRouter {
     (0..inboxes).fold(EventRouter::new(), |router, number| router.inbox(id(number), borrowed))
 }
 
-/// The same, but bound while it serves.
+/// Creates the same router, but binds the inboxes while it serves.
 fn live(inboxes: usize) -> EventRouter {
     let router = EventRouter::new();
     let inboxes_of = router.inboxes();
@@ -131,8 +131,8 @@ fn main() {
     subscribers(&everyone);
 }
 
-/// From a verified request through an [`Endpoint`], which observes the run, with a subscriber that
-/// discards everything. The second side shows the noise.
+/// Measures a verified request through an [`Endpoint`], which observes the run, with subscribers
+/// that discard everything. The second side shows the noise.
 fn subscribers(router: &EventRouter) {
     let [at_once, unformatted, formatted] = Discard::all();
     let figures = Comparison::new()
@@ -152,7 +152,7 @@ fn subscribers(router: &EventRouter) {
     table.print("subscribers, a verified request to every inbox");
 }
 
-/// Creates requests as they are behind `VerifyLayer`.
+/// Creates requests as they leave `VerifyLayer`.
 fn requests() -> impl FnMut() -> Request<Empty<Bytes>> {
     let mut events = events(1, 1_000);
     move || {

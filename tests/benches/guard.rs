@@ -25,7 +25,7 @@ async fn handler(mail: &MessageReceived) {
     black_box(mail);
 }
 
-/// Returns mails with a text of this many bytes, in turn.
+/// Returns mails in turn, each with a text of about this many bytes.
 fn mails(bytes: usize) -> impl FnMut() -> VerifiedEvent {
     const WORDS: [&str; 8] =
         ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven"];

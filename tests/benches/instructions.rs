@@ -22,7 +22,7 @@ fn main() {
     let requests: Vec<_> =
         (0..count).map(|_| Request::from_parts(parts.clone(), Full::new(body.clone()))).collect();
     let mut service = layer().layer(Take);
-    // Once, for everything that is initialised lazily.
+    // One request first, for everything that is initialised lazily.
     finish(service.call(Request::from_parts(parts, Full::new(body)))).expect("an answer");
     for request in requests {
         serve(&mut service, request);

@@ -1,8 +1,9 @@
 //! Measures whether the time of a verification reveals where a signature differs, with the method
-//! of dudect: two classes of forged signatures in random order, and Welch's t-test over the times,
-//! at several cuts that leave out the slowest of both. Run by hand:
-//! `cargo bench -p openmail-tests --bench timing`. |t| over 4.5 at any cut would be a leak; as a
-//! control, a comparison that does leak must be detected.
+//! of dudect: two classes of forged signatures are verified in random order, and Welch's t-test
+//! compares their times, at several cuts that leave out the slowest of both.
+//!
+//! Run by hand: `cargo bench -p openmail-tests --bench timing`. |t| over 4.5 at any cut means a
+//! leak. As a control, a comparison that does leak must be detected.
 
 use std::{
     hint::black_box,
@@ -38,8 +39,8 @@ fn main() {
     println!("verification: {}", if quiet > LEAK { "DIFFERS" } else { "no difference" });
 }
 
-/// Changes one digit, a digit to a digit or a letter to a letter, so that parsing takes the same
-/// path.
+/// Changes one character, a digit to a digit or a letter to a letter, so that parsing takes the
+/// same path.
 fn differing_at(good: &[u8], at: usize) -> Vec<u8> {
     let mut forged = good.to_owned();
     forged[at] = match good[at] {
@@ -55,7 +56,7 @@ fn differing_at(good: &[u8], at: usize) -> Vec<u8> {
 fn compare(classes: &[Vec<u8>; 2], run: impl Fn(&[u8]) -> bool) -> f64 {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut times = Vec::with_capacity(RUNS);
-    // Both classes are passed from the same place in memory.
+    // Both classes are read from the same place in memory.
     let mut given = classes[0].clone();
     for _ in 0..RUNS {
         // xorshift: the order of the classes must not follow a pattern that a cache could learn.

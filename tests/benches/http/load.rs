@@ -33,7 +33,7 @@ pub(crate) fn request(bytes: usize) -> Vec<u8> {
 pub(crate) struct Connection(TcpStream);
 
 impl Connection {
-    /// Sends the request and reads the response's head, which says that there is no body.
+    /// Sends the request and reads the head of the response, which has no body.
     pub(crate) async fn exchange(&mut self, request: &[u8]) {
         self.0.write_all(request).await.expect("sent");
         let mut answer = [0; 1024];
@@ -57,7 +57,8 @@ pub(crate) async fn open(address: SocketAddr, count: usize) -> Vec<Connection> {
     connections
 }
 
-/// Exchanges on all connections concurrently for a duration. Returns the time of each exchange.
+/// Sends requests on all connections concurrently for a duration. Returns the time of each
+/// exchange.
 pub(crate) async fn run(
     connections: &mut Vec<Connection>,
     request: &[u8],

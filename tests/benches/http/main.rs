@@ -1,5 +1,5 @@
-//! Measures requests per second over loopback, of our webhook and of the same server that only
-//! reads the body, and the memory of idle connections.
+//! Measures the requests per second over loopback of our webhook, and of the same server when it
+//! only reads the body, and the memory of idle connections.
 //!
 //! `cargo bench -p openmail-tests --bench http`
 //!
@@ -107,7 +107,7 @@ async fn idle() {
     let mut table = Table::new(["server", "idle connections", "memory per connection"]);
     for name in [server::PLAIN, server::OURS] {
         let server = Server::start(name);
-        // Memory left behind by the first requests does not belong to the connections.
+        // The memory that the first requests leave behind does not belong to the connections.
         let mut warm = load::open(server.address, 64).await;
         load::run(&mut warm, &request, ROUND).await;
         drop(warm);

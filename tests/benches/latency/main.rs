@@ -36,7 +36,7 @@ use tower::service_fn;
 /// The number of consecutive requests, with a pause between them.
 const IDLE: usize = 500;
 const PAUSE: Duration = Duration::from_millis(5);
-/// The number of concurrent requests, to find the highest rate of acknowledgements.
+/// The number of concurrent requests that find the highest rate of acknowledgements.
 const AT_ONCE: usize = 64;
 const BURST: usize = 10_000;
 /// The duration for which requests are sent at half of that rate.
@@ -58,7 +58,7 @@ impl Times {
         self.started.lock().expect("no panic").push(took.as_secs_f64());
     }
 
-    /// Waits for the handlers of all requests. Returns how long each took to start.
+    /// Waits until this many handlers have started. Returns how long each took to start.
     async fn finish(&self, count: usize) -> Vec<f64> {
         while self.started.lock().expect("no panic").len() < count {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -140,7 +140,7 @@ async fn measure<St: QueueStore>(queue: Enqueue<St>, name: &str, table: &mut Tab
     let every = Duration::from_secs_f64(2.0 / rate);
     let (begun, mut tasks, mut number) = (tokio::time::Instant::now(), JoinSet::new(), 0);
     while begun.elapsed() < LOAD {
-        // Due requests are sent even if this task was woken late.
+        // If this task was woken late, it sends all requests that are due.
         while begun + every * number <= tokio::time::Instant::now() {
             let sender = sender.clone();
             tasks.spawn(async move { sender.send().await });

@@ -16,7 +16,7 @@ const EVENTS: usize = 10_000;
 /// The number of events in a store at the end.
 pub(crate) const KEPT: usize = EVENTS * (ROUNDS + 1);
 
-/// Returns the rates per second, and the time of each event.
+/// Returns the rate of each round, in events per second, and the time of each event.
 pub(crate) async fn rounds<St: DedupeStore>(store: St) -> (Vec<f64>, Vec<f64>) {
     let events = service_fn(async |_: VerifiedEvent| Ok::<_, HandlerError>(Outcome::Done));
     let layer = DedupeLayer::new(store);

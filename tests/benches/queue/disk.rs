@@ -11,8 +11,8 @@ use std::{
 const PAGE: [u8; 4096] = [7; 4096];
 const PAGES: u32 = 1000;
 
-/// Waits until the disk has written everything, so that one side's writes do not fall into
-/// another's time.
+/// Waits until the disk has written everything, so that one side's writes do not slow down the
+/// other.
 pub(crate) fn settle() {
     assert!(Command::new("sync").status().is_ok_and(|status| status.success()), "sync failed");
 }

@@ -67,7 +67,7 @@ pub(crate) async fn round<St: QueueStore>(queue: &Enqueue<St>) -> Figures {
 /// turn.
 pub(crate) fn mails(count: usize, inboxes: usize) -> Vec<VerifiedEvent> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    // A Redis may still have the events of another run of this program.
+    // A Redis server may still have the events of another run of this program.
     static PROGRAM: LazyLock<u32> = LazyLock::new(|| fastrand::u32(..));
     let text = "lorem ipsum ".repeat(60);
     let mail = |_| {
@@ -100,7 +100,7 @@ where
             let mut times = Vec::with_capacity(lot.len());
             for event in lot {
                 let begun = Instant::now();
-                let outcome = service.call(event).await.expect("taken over");
+                let outcome = service.call(event).await.expect("the event is accepted");
                 assert!(matches!(outcome, Outcome::Done | Outcome::Queued), "{outcome:?}");
                 times.push(begun.elapsed().as_secs_f64());
             }

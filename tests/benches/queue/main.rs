@@ -2,8 +2,8 @@
 //! million finished rows, and how many a `Dedupe` lets through.
 //!
 //! `cargo bench -p openmail-tests --bench queue [-- FINISHED]`. PostgreSQL and Redis are measured
-//! if `OPENMAIL_TEST_POSTGRES` and `OPENMAIL_TEST_REDIS_SERVER` are set, as they are after `.
-//! .ci/services && start_services`.
+//! if `OPENMAIL_TEST_POSTGRES` and `OPENMAIL_TEST_REDIS_SERVER` are set, as they are after
+//! `. .ci/services && start_services`.
 
 mod dedupe;
 mod disk;
@@ -24,7 +24,7 @@ const ROUNDS: usize = 10;
 
 #[tokio::main]
 async fn main() {
-    // First, before this process has freed memory that it could reuse.
+    // This is measured first, before the process has freed memory that it could reuse.
     let before = resident(process::id());
     let store = MemoryStore::new(10_000_000);
     let memory = dedupe::rounds(store.clone()).await;

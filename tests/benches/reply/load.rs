@@ -1,4 +1,4 @@
-//! The deliveries: signed beforehand, on connections that are kept.
+//! The deliveries: signed beforehand, and sent on persistent connections.
 
 use std::{
     net::SocketAddr,
@@ -21,7 +21,7 @@ pub(crate) struct Mails {
 }
 
 impl Mails {
-    /// For each connection, its requests as bytes on the wire, of about 1 KiB each.
+    /// Returns the next requests of each connection, as bytes on the wire of about 1 KiB each.
     pub(crate) fn next(&mut self, count: usize) -> Vec<Vec<Vec<u8>>> {
         let text = "lorem ipsum ".repeat(60);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");

@@ -1,5 +1,5 @@
-//! Measures how many mails a second are delivered over HTTP and answered with a reply that OpenMail
-//! has accepted, on SQLite and PostgreSQL, and how much of the work is this crate's.
+//! Measures how many mails per second are delivered over HTTP and answered with a reply that
+//! OpenMail accepts, on SQLite and PostgreSQL, and how much of the work is this crate's.
 //!
 //! `cargo bench -p openmail-tests --bench reply`; PostgreSQL is measured if
 //! `OPENMAIL_TEST_POSTGRES` is set to its URL, as it is after `. .ci/services && start_services`.
@@ -22,8 +22,9 @@ use openmail_tests::{
     measure::{Table, median, processor_time, time},
 };
 
-/// The number of measurements of each side, and of the mails in each measurement.
+/// The number of measurements of each side.
 const ROUNDS: usize = 5;
+/// The number of mails in each measurement.
 const MAILS: usize = 6_000;
 /// The number of threads that the mails belong to, and of connections over which they are
 /// delivered.
@@ -68,7 +69,7 @@ struct Side {
     receiver: Process,
     api: Process,
     mails: load::Mails,
-    /// Mails a second.
+    /// Mails per second.
     rates: Vec<f64>,
     /// The receiver's processor time for each mail, in seconds.
     processor: Vec<f64>,

@@ -29,7 +29,7 @@ const ROUNDS: usize = 41;
 
 fn main() {
     steady_allocator();
-    // A body in very many frames yields to other tasks, which needs a timer.
+    // Reading very many frames yields to other tasks, which needs a timer.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.expect("a runtime");
     let _entered = runtime.enter();
@@ -45,7 +45,7 @@ fn row(table: &mut Table, size: &str, figure: &Figure) {
     table.row([size.into(), figure.name.clone(), time(figure.time), ratio]);
 }
 
-/// From a request to an event in the inner service.
+/// Measures from a request to the event in the inner service.
 fn against_floor_and_peers() {
     let mut table = Table::new(["body", "side", "median", "× floor"]);
     for (bytes, size) in SIZES {
@@ -85,7 +85,7 @@ impl Body for Frames {
     }
 }
 
-/// The same body in one frame and in many.
+/// Measures the same body in one frame and in many.
 fn by_frames() {
     let mut table = Table::new(["body", "side", "median", "× one frame"]);
     for (bytes, size) in &SIZES[1..] {
@@ -104,7 +104,7 @@ fn by_frames() {
     table.print("frames");
 }
 
-/// Requests that are rejected because of their head.
+/// Measures requests that are rejected because of their head.
 fn rejections() {
     let body = Bytes::from(mail_of(8 << 10));
     let rejected = |edit: fn(&mut http::HeaderMap)| {
@@ -148,7 +148,7 @@ fn insert(headers: &mut http::HeaderMap, name: &'static str, value: &'static str
     headers.insert(name, http::HeaderValue::from_static(value));
 }
 
-/// A signature of the right form that does not match the body.
+/// Measures a signature of the right form that does not match the body.
 fn forged() {
     let mut table = Table::new(["body", "side", "median", "× HMAC"]);
     for (bytes, size) in SIZES {
@@ -170,7 +170,8 @@ fn forged() {
     table.print("forged");
 }
 
-/// The same with a subscriber that discards everything. The second side shows the noise.
+/// Measures the same requests with subscribers that discard everything. The second side shows the
+/// noise.
 fn subscribers() {
     let [at_once, unformatted, formatted] = Discard::all();
     let mut table = Table::new(["body", "subscriber", "median", "× none"]);

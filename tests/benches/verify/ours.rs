@@ -21,7 +21,7 @@ pub(crate) fn requests(body: &Bytes) -> impl FnMut() -> Request<Full<Bytes>> + u
     prepared(body, move || Full::new(frame.clone()))
 }
 
-/// Creates signed requests; they are signed only once.
+/// Creates signed requests, with one signature for all of them.
 pub(crate) fn prepared<B, F: FnMut() -> B>(
     json: &[u8],
     mut body: F,

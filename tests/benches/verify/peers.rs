@@ -1,4 +1,4 @@
-//! Other crates doing the same work: verify, check freshness, parse into types, pass on.
+//! Other crates that do the same work: verify, check freshness, parse into types, pass on.
 //!
 //! Each gets a request in the form that it expects, signed with its own scheme if it has one.
 
@@ -28,9 +28,9 @@ use tower::{Layer, Service};
 
 use crate::ours::{now, prepared};
 
-/// What one would write following the documentation's example.
+/// The type that one would write from the example in OpenMail's documentation.
 #[derive(Debug, Deserialize)]
-#[allow(dead_code, reason = "what is parsed is the work")]
+#[allow(dead_code, reason = "parsing the fields is what is measured")]
 pub(crate) struct Mail {
     event: String,
     event_id: String,
@@ -43,7 +43,7 @@ pub(crate) struct Mail {
 }
 
 #[derive(Debug, Deserialize)]
-#[allow(dead_code, reason = "what is parsed is the work")]
+#[allow(dead_code, reason = "parsing the fields is what is measured")]
 struct Message {
     id: String,
     rfc_message_id: Option<String>,
@@ -60,7 +60,7 @@ struct Message {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(dead_code, reason = "what is parsed is the work")]
+#[allow(dead_code, reason = "parsing the fields is what is measured")]
 struct Attachment {
     filename: Option<String>,
     content_type: Option<String>,
@@ -238,7 +238,7 @@ pub(crate) fn github_requests(body: &Bytes) -> impl FnMut() -> Request<Full<Byte
     }
 }
 
-/// Its signature covers only the body; freshness is checked afterwards.
+/// GitHub's signature covers only the body, so freshness is checked afterwards.
 pub(crate) fn github_webhook() -> impl FnMut(Request<Full<Bytes>>) {
     let layer = tower_github_webhook::ValidateGitHubWebhookLayer::new(SECRET);
     let mut service = layer.layer(Parse { judge_freshness: true });
