@@ -25,8 +25,9 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Finds out what is wrong with an endpoint.
     ///
-    /// Sends test events, forgeries, bodies of many sizes and a few mails, which its handlers get
-    /// like any other: use it where that does no harm. Exit status: 0 if nothing is wrong.
+    /// Sends test events, forgeries, bodies of many sizes and a few mails. The endpoint's handlers
+    /// get them like any others, so use it where that does no harm. Exit status: 0 if nothing is
+    /// wrong.
     Check(Check),
 }
 
@@ -81,7 +82,7 @@ pub(crate) struct Deliver {
     /// The mail's text.
     #[arg(long)]
     pub(crate) text: Option<String>,
-    /// A file with the event's JSON. The other options replace the corresponding fields.
+    /// A file with the event's JSON. The other options replace its fields.
     #[arg(long, value_name = "PATH", conflicts_with = "event")]
     pub(crate) file: Option<PathBuf>,
     /// How many events to send.

@@ -14,8 +14,8 @@ use rustls::{ClientConfig, RootCertStore, crypto::ring};
 
 pub(crate) type Client<B = Full<Bytes>> = Legacy<HttpsConnector<HttpConnector>, B>;
 
-/// Creates a client that trusts the certificates of this machine and keeps up to `idle` connections
-/// open.
+/// Creates a client that trusts the same certificates as this machine and keeps up to `idle`
+/// connections open.
 pub(crate) fn client<B>(idle: usize) -> Client<B>
 where
     B: Body<Data: Send> + Send,

@@ -86,8 +86,8 @@ fn set(
     }
 }
 
-/// Returns the file's event first, then copies with other ids: the same ids would be the same
-/// event.
+/// Returns the file's event for place 0, and copies with other ids for the following places: copies
+/// with the same ids would be the same event.
 fn numbered(event: TestEvent, place: u64) -> TestEvent {
     if place == 0 {
         return event;

@@ -69,7 +69,7 @@ impl Output {
             format!("{time} {event:<40} {number:>7} {status:>7} {ms:>9.1}{reason}{next}")
         };
         if self.bar.is_hidden() && self.started.elapsed() > LONG {
-            // It hides itself if there is no terminal.
+            // The bar hides itself if there is no terminal.
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
         self.bar.suspend(|| line(&text));
@@ -210,7 +210,7 @@ impl Summary {
 }
 
 impl Percentiles {
-    /// Nearest-rank percentiles.
+    /// Returns the nearest-rank percentiles.
     fn of(sorted: &[f64]) -> Option<Self> {
         let max = *sorted.last()?;
         let rank = |percent: usize| sorted[(sorted.len() * percent).div_ceil(100) - 1];

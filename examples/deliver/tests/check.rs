@@ -109,7 +109,7 @@ async fn finds_a_wrong_secret() {
     let layer = VerifyLayer::new(Secret::new("another").unwrap());
     let wrong = [("secret", "wrong secret")];
     finds(deduplicating(layer, QUICK), &wrong).await;
-    // Reported even if the response has no text.
+    // A wrong secret is reported even if the response has no text.
     let other = Secret::new("another").unwrap();
     let app = by_hand(move |request: Request<Body>| {
         let other = other.clone();
@@ -221,8 +221,7 @@ async fn finds_a_missing_verification() {
     assert!(output.stdout.contains("14 things are wrong"), "{output:?}");
 }
 
-/// A receiver that verifies with `judge`, which gets the timestamp, the signature, the body, and
-/// the signature that would be valid if the timestamp is a number.
+/// A receiver that verifies with `judge`, which gets the timestamp, the signature and the body.
 fn careless(judge: impl Fn(&str, &str, &[u8]) -> bool + Clone + Send + Sync + 'static) -> Router {
     by_hand(move |request: Request<Body>| {
         let judge = judge.clone();
@@ -265,7 +264,7 @@ async fn finds_a_comparison_of_prefixes() {
     let app = careless(|timestamp, signature, body| {
         fresh(timestamp) && expected(timestamp, body).is_some_and(|it| signature.starts_with(&it))
     });
-    finds(app, &[("forgery", "a valid signature with more text behind it")]).await;
+    finds(app, &[("forgery", "a valid signature with more text after it")]).await;
 }
 
 #[tokio::test]
@@ -299,7 +298,7 @@ async fn finds_reserialised_json() {
 }
 
 #[tokio::test]
-async fn finds_a_failure_instead_of_a_refusal() {
+async fn finds_a_failure_instead_of_a_rejection() {
     let strict = |request: Request<Body>| async move {
         let signature = request.headers().get("x-signature").map(HeaderValue::as_bytes);
         match signature.is_none_or(|it| it.len() != 64) {
@@ -310,7 +309,7 @@ async fn finds_a_failure_instead_of_a_refusal() {
     };
     let fails = [
         ("forgery", "the first half of a signature makes it fail (500)"),
-        ("forgery", "a valid signature with more text behind it makes it fail (500)"),
+        ("forgery", "a valid signature with more text after it makes it fail (500)"),
         ("forgery", "an empty signature makes it fail (500)"),
         ("forgery", "a signature that is not ASCII makes it fail (500)"),
         ("forgery", "no signature makes it fail (500)"),
@@ -334,7 +333,7 @@ fn has_good_headers(request: &Request<Body>) -> bool {
 }
 
 #[tokio::test]
-async fn finds_refusals_before_the_body_is_read() {
+async fn finds_rejections_before_the_body_is_read() {
     // As many receivers do: the headers first, and the body only for a good timestamp.
     let headers_first = |request: Request<Body>| async move {
         if !has_good_headers(&request) {
@@ -372,8 +371,8 @@ async fn finds_a_hang_up_without_an_answer() {
 }
 
 #[tokio::test]
-async fn finds_refused_unknown_and_test_events() {
-    let refuses = |name: &'static [u8]| {
+async fn finds_rejected_unknown_and_test_events() {
+    let rejects = |name: &'static [u8]| {
         by_hand(move |request: Request<Body>| async move {
             match signed(request).await {
                 Some(body) if body.windows(name.len()).any(|it| it == name) => {
@@ -384,9 +383,9 @@ async fn finds_refused_unknown_and_test_events() {
             }
         })
     };
-    finds(refuses(b"setup.test"), &[("setup.test", "answers a signed setup.test with 422")]).await;
-    finds(refuses(b"deliver.news"), &[("new events", "is answered 422")]).await;
-    finds(refuses(b"message.received"), &[("mail", "inb_deliver_check is answered 422")]).await;
+    finds(rejects(b"setup.test"), &[("setup.test", "answers a signed setup.test with 422")]).await;
+    finds(rejects(b"deliver.news"), &[("new events", "is answered 422")]).await;
+    finds(rejects(b"message.received"), &[("mail", "inb_deliver_check is answered 422")]).await;
 }
 
 #[tokio::test]

@@ -113,7 +113,7 @@ async fn exit_status_reports_lost_events() {
 }
 
 #[tokio::test]
-async fn rows_of_one_event_tell_its_whole_delivery_in_order() {
+async fn rows_of_one_event_show_its_whole_delivery_in_order() {
     let (url, events) = keeper(usize::MAX).await;
     let output = run(["--url", &url, "--count", "2", "--speed", "100000"]).await;
     let id = events.all()[0].event_id().unwrap().to_string();

@@ -1,4 +1,4 @@
-//! Delivers over TLS, to a server whose certificate this machine trusts or not.
+//! Delivers over TLS, to a server whose certificate is trusted or not.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! A webhook that loses nothing: events are stored before they are answered.
+//! A webhook that loses nothing: events are stored before they are acknowledged.
 //!
 //! `OPENMAIL_WEBHOOK_SECRET=… cargo run -p example-durable` stores them in `inbox.db`, or in the
 //! database that `DATABASE_URL` names: `sqlite:path`, or `postgres://…` for any number of machines.
@@ -36,7 +36,7 @@ async fn follow(program: impl Future<Output = anyhow::Result<()>>) -> anyhow::Re
     let traces = telemetry::log()?;
     let ended = program.await;
     if let Some(traces) = traces {
-        // It waits for the collector.
+        // Shutting down waits for the collector.
         tokio::task::spawn_blocking(move || traces.shutdown()).await??;
     }
     ended

@@ -41,8 +41,7 @@ pub fn log() -> anyhow::Result<Option<SdkTracerProvider>> {
 /// # Errors
 /// If a recorder is already set.
 pub fn metrics() -> Result<PrometheusHandle, BuildError> {
-    // From the duration of a health check, through that of a slow agent, up to a night in the
-    // queue.
+    // From the duration of a health check, through that of a slow agent, to a night in the queue.
     const SECONDS: [f64; 12] =
         [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 3600.0, 28_800.0];
     const BYTES: [f64; 6] = [1e3, 1e4, 1e5, 1e6, 4e6, 8e6];
@@ -53,7 +52,7 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
         .install_recorder()
 }
 
-/// Returns the metrics in the format of Prometheus.
+/// Returns the metrics in Prometheus' text format.
 pub(crate) fn scrape(metrics: &PrometheusHandle) -> String {
     metrics.run_upkeep();
     metrics.render()

@@ -26,7 +26,7 @@ const ELSEWHERE: [&str; 3] = [metric::REPLIES, metric::REPLY_DURATION, metric::G
 
 const DASHBOARD: &str = include_str!("../grafana.json");
 
-/// Returns the names in an exposition, with their labels.
+/// Returns the names of the exported metrics, with their labels.
 fn exported(text: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut all = BTreeMap::<_, BTreeSet<_>>::new();
     for line in text.lines().filter(|line| line.starts_with("openmail_")) {
@@ -68,7 +68,7 @@ fn labels(query: &str) -> BTreeSet<&str> {
     grouped.chain(selected).collect()
 }
 
-/// Returns the documented name to which a series of this name belongs.
+/// Returns the documented metric to which a series with this name belongs.
 fn documented(name: &str) -> Option<&'static str> {
     let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
     let is = |all: &&&str| **all == name || Some(**all) == base;
@@ -122,7 +122,7 @@ async fn every_panel_shows_exported_metrics() {
     }
 }
 
-/// People read the table in `telemetry::metric`.
+/// Compares the table in the docs of `telemetry::metric` with the metrics.
 #[test]
 fn table_lists_exactly_the_metrics() {
     let source = include_str!("../../../openmail-tower/src/telemetry/metric.rs");

@@ -12,7 +12,7 @@ use openmail_tower::queue::{Enqueue, QueueStore, SqliteStore};
 
 use support::{Server, mail, until};
 
-/// Opens the same queue each time it is called.
+/// Drives the application, restarts it on the same queue, and drives it again.
 async fn drive<St: QueueStore>(open: impl AsyncFn() -> St) {
     let agent = Agent::default();
     let store = open().await;
@@ -25,7 +25,7 @@ async fn drive<St: QueueStore>(open: impl AsyncFn() -> St) {
     assert_eq!(agent.answer_to("evt_1").await.as_deref(), Some("Re: Hello"));
     until(async || store.counts().await.unwrap().dead == 1).await;
     server.stop().await;
-    // Its answers survive restarts.
+    // The queue still knows what was answered before the restart.
     let agent = Agent::default();
     let store = open().await;
     let server = Server::start(Enqueue::new(store.clone()), agent.clone()).await;

@@ -65,10 +65,10 @@ impl Agents {
     }
 
     /// Applies a new configuration. Meanwhile, every event reaches either the old or the new agent
-    /// of its inbox, also if the inbox moves to or from the fallback: a new agent is bound before
-    /// its secret is accepted and before the fallback changes, and the secret of a removed inbox is
-    /// refused before its agent is unbound. An inbox that moves between its own secret and the
-    /// account's always has one that is accepted.
+    /// of its inbox, even if the inbox moves to or from the fallback: a new agent is bound before
+    /// its secret is accepted and before the fallback changes, and a removed inbox loses its secret
+    /// before its agent is unbound. An inbox that moves between its own secret and the account's
+    /// always has one that is accepted.
     pub(crate) fn apply(&mut self, settings: &Settings) -> anyhow::Result<()> {
         for inbox in &settings.inboxes {
             let service = self.service(&inbox.target);

@@ -98,7 +98,8 @@ async fn list<St: QueueStore>(store: &St, out: &mut impl Write) -> anyhow::Resul
     }
 }
 
-/// Text from outside is escaped: it may contain control sequences for the terminal.
+/// Returns a dead letter as a line. Text from outside is escaped, since it may contain control
+/// sequences for the terminal.
 fn line(letter: &DeadLetter) -> String {
     let text = |text: &str| text.escape_debug().to_string();
     let id = |id: &Option<String>| id.as_deref().map_or("-".into(), text);
@@ -114,8 +115,8 @@ fn line(letter: &DeadLetter) -> String {
     )
 }
 
-/// Returns a body without the characters that control a terminal or change the order of its text.
-/// They become JSON's escapes, which mean the same inside of its strings.
+/// Escapes the characters of a body that control a terminal or change the order of its text. The
+/// escapes are JSON's, and mean the same inside a JSON string.
 fn harmless(body: &[u8]) -> String {
     let mut text = String::with_capacity(body.len());
     for c in String::from_utf8_lossy(body).chars() {

@@ -33,7 +33,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Inspects and retries dead letters, also while the gateway runs.
+    /// Inspects and retries dead letters, even while the gateway runs.
     #[command(subcommand)]
     Dead(dead::Dead),
 }

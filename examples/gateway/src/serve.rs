@@ -132,14 +132,14 @@ async fn reload(agents: &mut Agents, fixed: &Fixed, bounds: Bounds, config: &Pat
                 tracing::warn!(
                     timeout = ?wanted.timeout,
                     cancelled_after = ?bounds.run_timeout(),
-                    "a timeout longer than all at the start needs a restart"
+                    "a timeout longer than any at the start needs a restart"
                 );
             }
             if wanted.runs > SPARE + bounds.runs {
                 tracing::warn!(
                     concurrency = wanted.runs,
                     runs = SPARE + bounds.runs,
-                    "more concurrency than the worker has runs needs a restart"
+                    "a total concurrency above the worker's number of runs needs a restart"
                 );
             }
             tracing::info!(inboxes = settings.inboxes.len(), "configuration reloaded");

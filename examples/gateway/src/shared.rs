@@ -13,12 +13,12 @@ use std::{
 use openmail_tower::{HandlerError, Outcome, OutcomeFuture, VerifiedEvent};
 use tower::Service;
 
-/// The number of runs in progress. It outlives a reload, so that the runs of the previous fallback
+/// The number of runs in progress. It is kept across reloads, so that runs of the previous fallback
 /// count as well.
 pub(crate) type Running = Arc<AtomicUsize>;
 
-/// Releases an event beyond the limit for at least 1 s, instead of letting it wait in a run that
-/// other inboxes need.
+/// Releases each event beyond the limit for at least 1 s. If it waited instead, it would occupy a
+/// run that other inboxes need.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared<S> {
     agent: S,

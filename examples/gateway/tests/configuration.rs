@@ -11,7 +11,7 @@ use support::{ACCOUNT, Agent, Gateway, in_time, mail};
 const OURS: &str = "[account]\nsecrets = [\"whsec_account\"]\n";
 
 #[tokio::test]
-async fn wrong_configuration_is_refused_with_its_line() {
+async fn wrong_configuration_is_reported_with_its_line() {
     let gateway = Gateway::new("");
     let inbox = |more: &str| format!("[[inbox]]\nid = \"A\"\nurl = \"http://a.test\"\n{more}");
     let cases = [

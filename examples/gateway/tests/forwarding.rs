@@ -87,7 +87,7 @@ async fn failing_agent_is_retried() {
 #[tokio::test]
 async fn busy_agent_is_given_time() {
     let mut agent = Agent::start().await;
-    // What the agent's own `Dedupe` answers while it runs.
+    // What the agent's own `Dedupe` answers while the event runs.
     agent.tell([Answer::Status(409, "1"), Answer::Status(409, "1"), Answer::Status(409, "0")]);
     let gateway = Gateway::new("");
     gateway.configure(&format!("max_attempts = 1\n{}", one(&agent, "")));
@@ -99,7 +99,7 @@ async fn busy_agent_is_given_time() {
         assert_eq!(agent.next().await.header("x-openmail-attempt"), Some("1"));
     }
     // The clocks of the gateway's database and of this test differ by milliseconds.
-    assert!(begun.elapsed() > Duration::from_millis(2900), "it was not asked all the time");
+    assert!(begun.elapsed() > Duration::from_millis(2900), "each retry waited for a second");
     gateway.stop().await;
     assert!(agent.is_idle());
     assert!(gateway.dead_letters().await.is_empty());
@@ -112,7 +112,7 @@ async fn agent_may_ask_for_time() {
     let mut gateway = Gateway::start(&one(&agent, "")).await;
     gateway.deliver(&mail("A", "evt_1")).await;
     agent.next().await;
-    // In another thread, so that it does not wait behind the first.
+    // Without a thread, it does not wait behind the first.
     gateway.deliver(&mail("A", "evt_2")).await;
     assert_eq!(agent.next().await.header("x-event-id"), Some("evt_2"));
     gateway.stop().await;
@@ -199,7 +199,7 @@ async fn hanging_agent_delays_nobody_else() {
     let config = one(&hangs, "timeout = \"1h\"\nconcurrency = 2");
     let config = format!("{config}[[inbox]]\nid = \"B\"\nurl = \"{}\"\n", works.url());
     let gateway = Gateway::start(&config).await;
-    // More than the worker has room for.
+    // More events than the worker has room for.
     for event in 0..100 {
         gateway.deliver(&mail("A", &format!("evt_a{event}"))).await;
     }

@@ -19,7 +19,7 @@ async fn received(mail: &MessageReceived, Attempt(attempt): Attempt) -> Result<(
     Ok(())
 }
 
-/// Everything else.
+/// Handles every other event.
 #[openmail_handler]
 async fn fallback(event: &VerifiedEvent) {
     tracing::info!(event = %event.kind(), "nothing to do");

@@ -1,8 +1,8 @@
-//! NATS JetStream as the durable queue: an event is answered once the stream has stored it, and
-//! handled from there.
+//! NATS JetStream as the durable queue: an event is acknowledged once the stream has stored it, and
+//! handled afterwards.
 //!
 //! ```sh
-//! nats-server -c examples/jetstream/nats.conf -js -sd DIR # DIR: where it is to keep its files
+//! nats-server -c examples/jetstream/nats.conf -js -sd DIR # DIR: where the server keeps its files
 //! OPENMAIL_WEBHOOK_SECRET=… cargo run -p example-jetstream
 //! ```
 //!
@@ -29,7 +29,7 @@
 //! | it is given up | is logged as an error with its sequence number in the stream: `nats stream get OPENMAIL NUMBER` |
 //! | the handler takes a long time | keeps running: the server is notified every 10 s that the run is in progress |
 //! | this process dies, or loses its connection to the server | runs again after 30 s (`ack_wait`), here or in another process, so a handler may run twice. Give every effect that must not happen twice a key, such as `Idempotency-Key: <event_id>` for an answer, or put a `DedupeLayer` around the router |
-//! | the process is stopped | the process accepts no further events, and waits up to 30 s for those in progress; events that were just being fetched run elsewhere after `ack_wait` |
+//! | the process is stopped | the process accepts no further events, and waits up to 30 s for those in progress; events that were just being fetched run again after `ack_wait` |
 //! | `nats-server` is killed | is not lost once it was acknowledged: it was written to the file system |
 //! | the machine of `nats-server` fails | **may be lost if it was acknowledged in the last two minutes**, since files are only synced that often. Since 2.10, `jetstream { sync_interval: always }` syncs before each acknowledgement; three servers and `num_replicas: 3` help if only one of them fails |
 //! | nothing handles it for seven days | is dropped by the stream (`max_age`) |
@@ -75,8 +75,8 @@ async fn start() -> anyhow::Result<()> {
     run(listener, layer, context, events(), stopping).await
 }
 
-/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the
-/// time of the call, so that an early signal is not lost.
+/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. On Unix, it listens
+/// from the time of the call, so that an early signal is not lost.
 fn stop() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     {

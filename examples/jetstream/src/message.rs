@@ -56,10 +56,10 @@ pub(crate) fn read(message: &async_nats::Message) -> anyhow::Result<VerifiedEven
     Ok(VerifiedEvent::from_stored(StoredEvent { raw_body, timestamp, inbox_id })?)
 }
 
-/// Returns a subject for each inbox, so that `nats stream subjects` lists them separately and a
-/// consumer can select one. Routing uses the body.
+/// Returns the subject of an inbox's events. Each inbox has its own, so that `nats stream subjects`
+/// lists them separately and a consumer can select one. The router uses the body instead.
 fn subject(inbox: Option<&InboxId>) -> String {
-    // The whole protocol line may have 4096 bytes.
+    // NATS limits the whole protocol line to 4,096 bytes.
     const LONGEST: usize = 1024;
     match inbox {
         Some(inbox) if !inbox.as_str().is_empty() => {
@@ -71,8 +71,8 @@ fn subject(inbox: Option<&InboxId>) -> String {
     }
 }
 
-/// Escapes an id. Ids are opaque: one may contain characters with a meaning in a subject (`.`, `*`,
-/// `>`, spaces), or that a header cannot contain (line breaks).
+/// Escapes an id. Ids are opaque: one may contain characters that have a meaning in a subject (`.`,
+/// `*`, `>`, spaces), or that a header cannot contain (line breaks).
 fn encode(id: &str) -> String {
     const UNSAFE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
     utf8_percent_encode(id, UNSAFE).to_string()
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn event_without_an_inbox_has_a_subject_and_without_an_id_no_header() {
+    fn event_without_inbox_and_id_has_the_account_subject_and_no_key() {
         let outbound = write(TestEvent::new("setup.test").verified());
         assert_eq!(outbound.subject.as_str(), "openmail.account");
         assert!(outbound.headers.unwrap().get("Nats-Msg-Id").is_none());

@@ -14,7 +14,8 @@ use tracing::Instrument as _;
 
 use crate::{message, stream::MAX_AGE};
 
-/// The time to wait for the server's confirmation, the number of tries, and the delay between them.
+/// The time to wait for the server's confirmation, the number of attempts, and the delay between
+/// them.
 const CONFIRM: (Duration, u32, Duration) = (Duration::from_secs(5), 5, Duration::from_secs(1));
 
 /// Runs the message's event through `events` and reports the result to the server.
@@ -66,11 +67,11 @@ async fn progress(message: &Message, interval: Duration) -> Infallible {
     }
 }
 
-/// Returns what to tell the server, by the same policy as a queue's worker. Given-up events stay in
-/// the stream under their sequence number.
+/// Returns the acknowledgement for the server, by the same policy as a queue's worker. Events that
+/// are given up stay in the stream under their sequence numbers.
 fn answer(outcome: Result<Outcome, HandlerError>, delivered: u32) -> AckKind {
     let mut run = Run::attempt(delivered);
-    // The server counts all runs alike, and itself limits how long it keeps an event.
+    // The server counts all runs alike, and limits how long it keeps an event.
     run.releases = delivered.saturating_sub(1);
     match RetryPolicy::default().settlement(outcome, run) {
         Settlement::Retry { after, error: reason, .. }
@@ -88,8 +89,8 @@ fn answer(outcome: Result<Outcome, HandlerError>, delivered: u32) -> AckKind {
     }
 }
 
-/// Reports the result up to 5 times, until the server confirms it: otherwise the event would run
-/// again.
+/// Reports the result up to 5 times, until the server confirms it. Without a report, the event
+/// would run again.
 async fn settle(message: &Message, answer: AckKind) {
     let (limit, attempts, pause) = CONFIRM;
     for _ in 0..attempts {
@@ -102,7 +103,10 @@ async fn settle(message: &Message, answer: AckKind) {
         }
         sleep(pause).await;
     }
-    tracing::error!(?answer, "the server has not confirmed this, and may run the event again");
+    tracing::error!(
+        ?answer,
+        "the server did not confirm the result, and may deliver the event again"
+    );
 }
 
 #[cfg(test)]

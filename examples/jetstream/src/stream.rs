@@ -36,8 +36,8 @@ pub fn stream_config() -> stream::Config {
         // OpenMail's attempts spread over about 7.5 minutes; this also covers events that are
         // delivered again by hand.
         duplicate_window: Duration::from_secs(24 * 60 * 60),
-        // When full, the stream refuses new events: the other policy drops old ones, which may not
-        // have been handled.
+        // When full, the stream refuses new events. The other policy would drop old ones, which may
+        // not have been handled.
         discard: DiscardPolicy::New,
         num_replicas: 1,
         ..Default::default()
@@ -50,7 +50,7 @@ pub fn consumer_config() -> pull::Config {
         durable_name: Some(CONSUMER.to_owned()),
         ack_policy: AckPolicy::Explicit,
         ack_wait: Duration::from_secs(30),
-        // The worker gives events up and logs that; the server would do it silently.
+        // The worker gives events up, and logs that. The server would give them up silently.
         max_deliver: -1,
         // Events that wait for a retry count as pending too: with a limit, a thousand of them would
         // block everything else.
@@ -81,7 +81,7 @@ pub async fn connect(url: &str) -> anyhow::Result<Context> {
     context
         .get_or_create_stream(stream_config())
         .await
-        .context("no stream; does the server run with JetStream (`-js`)?")?;
+        .context("cannot open the stream; start the server with JetStream (`-js`)")?;
     Ok(context)
 }
 

@@ -17,7 +17,7 @@ use crate::run::run;
 /// Maximum number of concurrent runs.
 const CONCURRENCY: usize = 16;
 
-/// How long the server keeps a request for messages. After a lost connection, the next request
+/// How long the server keeps a request for messages. If the connection is lost, the next request
 /// follows up to 5 s later.
 const PULL: Duration = Duration::from_secs(5);
 
@@ -40,7 +40,7 @@ where
     let fetching = async {
         loop {
             if let Err(error) = fetch(&consumer, &events, &mut runs).await {
-                tracing::warn!("cannot fetch events: {error:#}");
+                tracing::warn!(error = format!("{error:#}"), "cannot fetch events");
                 sleep(PAUSE).await;
             }
         }

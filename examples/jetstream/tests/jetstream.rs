@@ -43,7 +43,8 @@ async fn event_runs_once_however_often_it_is_delivered() {
 async fn event_runs_again_after_a_failure_or_panic() {
     let nats = Nats::start().await;
     let context = nats.connect().await;
-    // Otherwise the server would hand them out again only long after the test has failed.
+    // If the failures were not reported, the events would run again only long after the test has
+    // failed.
     with_ack_wait(&context, Duration::from_secs(3600)).await;
     let mut handlers = Handlers::new();
     let app = App::start(context.clone(), handlers.events.clone()).await;
@@ -92,7 +93,7 @@ async fn answers_503_without_a_server_and_acknowledged_events_survive_a_kill() {
     let delivered = async {
         loop {
             match app.post(&mail("evt_2", "")).await.as_u16() {
-                // As OpenMail does: it tries again.
+                // OpenMail would try again as well.
                 503 => sleep(Duration::from_millis(10)).await,
                 status => break status,
             }

@@ -1,7 +1,7 @@
-//! Checks that refusals wait for the body.
+//! Checks that rejections wait for the body.
 //!
-//! If the endpoint answers and closes while a proxy is still writing the body, the proxy takes that
-//! for a failure. nginx then answers 502, and sends the endpoint nothing for 10 s.
+//! If the endpoint answers and closes the connection while a proxy is still writing the body, the
+//! proxy takes that for a failure. nginx then answers 502, and sends the endpoint nothing for 10 s.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ const ADVICE: &str = "before the endpoint has read the body. A proxy turns that 
                       limit, before answering";
 
 pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
-    // An endpoint that is slow to answer this is slow to refuse as well.
+    // An endpoint that is slow to answer this is slow to reject a delivery as well.
     let usual = prober.send(prober.test_event()).await.map_or(SHORTEST, |it| it.elapsed);
     let pause = (usual * 4).clamp(SHORTEST, LONGEST);
     let hold = async |method: Method, probe: Probe| prober.hold(method, probe, pause).await;
@@ -58,7 +58,7 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
             findings.wrong("early", format!("{what} is answered {told} {ADVICE}"));
         }
     }
-    // These are often refused by a framework, before any code of the endpoint runs.
+    // Frameworks often reject these before any code of the endpoint runs.
     for (what, held) in [("a PUT", put), ("a body of 9 MiB", large)] {
         if let Some(told) = early(held) {
             waits = false;
@@ -66,7 +66,7 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
         }
     }
     if waits {
-        findings.good("early", "the endpoint reads the body before it refuses a delivery");
+        findings.good("early", "the endpoint reads the body before it rejects a delivery");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Checks what must be refused.
+//! Checks that forged, stale and unsigned deliveries are rejected.
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -11,7 +11,7 @@ use super::{
 
 const EVENT: &[u8] = br#"{"event":"setup.test"}"#;
 
-/// A valid delivery except for its secret.
+/// Returns a delivery that is valid except that it is signed with another secret.
 pub(super) fn forged(prober: &Prober) -> Probe {
     match Secret::new("deliver-check: not the secret") {
         Ok(secret) => Prober::signed_with(&secret, Bytes::from_static(EVENT), now()),
@@ -22,7 +22,7 @@ pub(super) fn forged(prober: &Prober) -> Probe {
 pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
     let forgeries = forgeries(prober);
     let count = forgeries.len();
-    let mut refused = 0;
+    let mut rejected = 0;
     for (what, probe) in forgeries {
         match prober.send(probe).await {
             Ok(answer) if answer.is_accepted() => {
@@ -30,14 +30,14 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
             }
             Ok(answer) if answer.status.is_server_error() => findings.wrong(
                 "forgery",
-                format!("{what} makes it fail ({answer}) instead of being refused"),
+                format!("{what} makes it fail ({answer}) instead of being rejected"),
             ),
-            Ok(_) => refused += 1,
+            Ok(_) => rejected += 1,
             Err(error) => findings.wrong("forgery", format!("{what} makes it fail: {error}")),
         }
     }
-    if refused == count {
-        let text = format!("bad signatures, stale and unsigned deliveries are refused ({count})");
+    if rejected == count {
+        let text = format!("bad signatures, stale and unsigned deliveries are rejected ({count})");
         findings.good("forgery", text);
     }
 }
@@ -71,7 +71,7 @@ fn forgeries(prober: &Prober) -> Vec<(&'static str, Probe)> {
             signature(&(text[..text.len() - 1].to_owned() + last)),
         ),
         ("the first half of a signature", signature(&text[..text.len() / 2])),
-        ("a valid signature with more text behind it", signature(&format!("{text}00"))),
+        ("a valid signature with more text after it", signature(&format!("{text}00"))),
         ("an empty signature", signature("")),
         ("a signature that is not hex", signature(&"z".repeat(64))),
         ("a signature that is not ASCII", signature("é")),

@@ -18,7 +18,7 @@ const ROUNDS: usize = 3;
 
 pub(super) async fn check(prober: &Prober, inbox: &str, findings: &mut Findings) {
     let mail = mail(inbox);
-    // Both at once: an endpoint that deduplicates does not run both.
+    // Both at once: an endpoint that deduplicates does not handle both.
     let (one, other) = tokio::join!(
         prober.send(prober.event(&mail)),
         prober.send(prober.event(&mail.clone().attempt(2))),
@@ -79,7 +79,7 @@ async fn repeat(prober: &Prober, inbox: &str, findings: &mut Findings) {
                 Ok(answer) => answer.to_string(),
                 Err(error) => error.to_string(),
             };
-            let text = format!("the same mail again, with a test event in between: {told}");
+            let text = format!("a test event, or a mail that is delivered twice: {told}");
             return findings.wrong("duplicates", text);
         }
     }

@@ -18,7 +18,7 @@ use probe::Prober;
 
 /// Runs all checks. Returns whether none found a fault.
 pub(crate) async fn check(args: &Check) -> Result<bool, Box<dyn Error>> {
-    // One connection for each request: an endpoint that refuses a body may close its connection,
+    // One connection for each request: an endpoint that rejects a body may close the connection,
     // which must not affect the next request.
     let prober = Prober::new(client(0), args.target.url(), args.target.secret()?);
     let mut findings = Findings::new(args.json);

@@ -61,8 +61,8 @@ pub(super) type Payload = Either<Full<Bytes>, Channel<Bytes, Infallible>>;
 
 /// The size of a part.
 const PART: usize = 64 << 10;
-/// The time between the headers and the body. A careful endpoint refuses a sender that is silent for
-/// seconds.
+/// The time between the headers and the body. A careful endpoint rejects a request whose sender is
+/// silent for seconds.
 const HEAD_START: Duration = Duration::from_millis(300);
 
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl Prober {
         self.signed(event.to_bytes(), now())
     }
 
-    /// Returns any bytes, signed with any time.
+    /// Returns these bytes, signed with this time.
     pub(super) fn signed(&self, body: Bytes, timestamp: u64) -> Probe {
         Self::signed_with(&self.secret, body, timestamp)
     }
@@ -102,7 +102,7 @@ impl Prober {
         self.request(Self::delivery(Method::POST, probe, body)).await
     }
 
-    /// Sends everything but the last byte, and that one after a pause.
+    /// Sends everything but the last byte of the body, and that byte after a pause.
     pub(super) async fn hold(&self, method: Method, probe: Probe, pause: Duration) -> Held {
         let mut body = probe.body.clone();
         let last = body.split_off(body.len().saturating_sub(1));
@@ -116,7 +116,7 @@ impl Prober {
             sleep(HEAD_START).await;
             while !body.is_empty() {
                 let part = body.split_to(PART.min(body.len()));
-                // It fails once the connection is closed, which the response shows.
+                // This fails once the connection is closed, which the response shows.
                 let _ = parts.send_data(part).await;
             }
             sleep(pause).await;
@@ -129,7 +129,7 @@ impl Prober {
             () = send => {}
         }
         // Only the response has a time limit, since an endpoint that has stopped reading never
-        // takes the rest.
+        // takes the last byte.
         let rest = async move {
             let _ = parts.send_data(last).await;
             drop(parts);

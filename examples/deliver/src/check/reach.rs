@@ -8,7 +8,7 @@ use super::{
     probe::{Answer, Prober, Silence, now},
 };
 
-/// How far two clocks may differ without being reported, in seconds.
+/// Maximum difference between two clocks that is not reported, in seconds.
 const SLACK: i64 = 30;
 
 /// Checks whether a signed event is accepted at all.
@@ -40,7 +40,7 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) -> bool {
             return false;
         }
         _ => {
-            let (check, text) = refused(prober, &answer).await;
+            let (check, text) = rejected(prober, &answer).await;
             findings.wrong(check, text);
             return false;
         }
@@ -49,7 +49,7 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) -> bool {
     match answer.ahead() {
         Some(ahead) if ahead.abs() > SLACK => {
             let text = format!(
-                "according to its Date header, its clock is {}; beyond 300 s, it would refuse \
+                "according to its Date header, its clock is {}; beyond 300 s, it would reject \
                  every delivery",
                 off(ahead)
             );
@@ -74,8 +74,8 @@ async fn no_post(prober: &Prober, post: &Answer) -> String {
     }
 }
 
-/// Finds out why a signed event is refused.
-async fn refused(prober: &Prober, answer: &Answer) -> (&'static str, String) {
+/// Finds out why a signed event is rejected.
+async fn rejected(prober: &Prober, answer: &Answer) -> (&'static str, String) {
     if let Some(ahead) = answer.ahead().filter(|ahead| ahead.abs() > SLACK) {
         let theirs = now().saturating_add_signed(ahead);
         let retry = prober.signed(prober.test_event().body, theirs);

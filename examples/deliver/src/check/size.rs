@@ -4,30 +4,30 @@ use openmail_tower::testing::TestEvent;
 
 use super::{finding::Findings, probe::Prober};
 
-/// From the largest known event down to what every framework accepts.
+/// Body sizes from the largest known event down to what every framework accepts.
 const SIZES: [usize; 8] =
     [6 << 20, 4 << 20, 2 << 20, 1 << 20, 512 << 10, 256 << 10, 100 << 10, 64 << 10];
 
 pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
-    // The smallest size that was refused, and its response.
-    let mut refused = None;
+    // The smallest size that was rejected, and the response.
+    let mut rejected = None;
     for size in SIZES {
         let event = TestEvent::new("setup.test").field("padding", "x".repeat(size));
         let told = match prober.send(prober.event(&event)).await {
             Ok(answer) if answer.is_accepted() => {
-                return match refused {
+                return match rejected {
                     None => findings.good("size", format!("{} are accepted", shown(size))),
-                    Some(refused) => too_small(&shown(size), refused, findings),
+                    Some(rejected) => too_small(&shown(size), rejected, findings),
                 };
             }
             Ok(answer) => answer.to_string(),
             // Some endpoints hang up instead of answering.
             Err(error) => error.to_string(),
         };
-        refused = Some((size, told));
+        rejected = Some((size, told));
     }
-    if let Some(refused) = refused {
-        too_small("smaller ones", refused, findings);
+    if let Some(rejected) = rejected {
+        too_small("smaller ones", rejected, findings);
     }
 }
 

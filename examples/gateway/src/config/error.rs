@@ -2,7 +2,7 @@
 
 use std::{error, fmt, ops::Range, path::Path};
 
-/// Reads as `gateway.toml:12: the reason`. It never contains a secret.
+/// Displayed as `gateway.toml:12: the reason`. It never contains a secret.
 #[derive(Debug)]
 pub(crate) struct ConfigError {
     place: String,
@@ -25,7 +25,8 @@ impl ConfigError {
         Self { place: format!("{}:{line}", path.display()), reason: reason.to_string() }
     }
 
-    /// The parser's own message quotes the text, which may be a secret.
+    /// Creates an error from the parser's, without the text that the parser quotes: it may be a
+    /// secret.
     pub(super) fn parser(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         let message = error.message();
         let reason = match message.split_once(": string \"") {

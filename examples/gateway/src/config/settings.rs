@@ -72,7 +72,7 @@ pub(crate) struct Target {
     pub(crate) concurrency: usize,
 }
 
-/// Reads only the queue's location, since inspecting dead letters does not require the secrets.
+/// Reads only the queue's location, since the commands for dead letters do not need the secrets.
 pub(crate) fn queue(path: &Path) -> Result<Queue, ConfigError> {
     let source = Source::read(path)?;
     Ok(source.queue(source.parse()?.queue))
@@ -202,8 +202,7 @@ impl<'p> Source<'p> {
     }
 }
 
-/// Reads a file without the newline at its end, which an editor added and which is not part of the
-/// secret.
+/// Reads a file without the newline at its end: editors add one, which is not part of the secret.
 fn read_line(path: &Path) -> io::Result<String> {
     let mut text = fs::read_to_string(path)?;
     if text.ends_with('\n') {

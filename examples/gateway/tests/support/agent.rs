@@ -100,7 +100,7 @@ impl Agent {
         in_time("the agent gets an event", self.received.recv()).await.unwrap()
     }
 
-    /// Returns whether there is nothing that was received and not yet taken by the test.
+    /// Returns whether the test has taken every event that the agent received.
     pub(crate) fn is_idle(&mut self) -> bool {
         self.received.try_recv().is_err()
     }

@@ -41,14 +41,14 @@ struct Running {
     reader: JoinHandle<()>,
 }
 
-/// The beginning of every configuration: back-offs that take no time.
+/// The beginning of every configuration: a free port, and back-offs that take almost no time.
 const HEAD: &str = r#"
 listen = "127.0.0.1:0"
 backoff = { first = "1ms", max = "2ms" }
 "#;
 
 impl Gateway {
-    /// Creates a folder with a configuration after the common beginning. Nothing runs yet.
+    /// Creates a folder with a configuration, which follows the common beginning. Nothing runs yet.
     pub(crate) fn new(config: &str) -> Self {
         Self::with_queue("sqlite://gateway.db", config)
     }
@@ -112,14 +112,14 @@ impl Gateway {
         self.running.as_mut().unwrap().address = address;
     }
 
-    /// Runs the binary with these arguments while another one serves.
+    /// Runs the command `dead` with these arguments. The gateway may be running.
     pub(crate) async fn dead(&self, args: &[&str]) -> Output {
         let mut command = self.command();
         command.arg("dead").args(args).arg("--config").arg(self.path("gateway.toml"));
         in_time("the command ends", command.output()).await.unwrap()
     }
 
-    /// Returns what it lists, by line and column.
+    /// Returns the dead letters that it lists, each as its columns.
     pub(crate) async fn dead_letters(&self) -> Vec<Vec<String>> {
         let output = self.dead(&["list"]).await;
         assert!(output.status.success(), "{output:?}");

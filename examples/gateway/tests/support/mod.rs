@@ -24,7 +24,7 @@ pub(crate) use gateway::Gateway;
 /// The account's secret.
 pub(crate) const ACCOUNT: &str = "whsec_account";
 
-/// Long enough for any machine: only a hang reaches the limit.
+/// Waits with a time limit that only a hang reaches, even on a slow machine.
 pub(crate) async fn in_time<T>(what: &str, wait: impl Future<Output = T>) -> T {
     let limit = Duration::from_secs(120);
     tokio::time::timeout(limit, wait).await.unwrap_or_else(|_| panic!("timed out: {what}"))

@@ -1,4 +1,4 @@
-//! A NATS server for one test, the application, and handlers that follow the subject of a mail.
+//! A NATS server for one test, the application, and handlers that do what a mail's subject says.
 
 #![allow(dead_code, reason = "not every test file uses all of it")]
 
@@ -28,11 +28,11 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) const SECRET: &str = "whsec_jetstream_test";
 
-/// Only makes a hanging test fail.
+/// The time after which a hanging test fails.
 const HANG: Duration = Duration::from_secs(60);
 
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(HANG, future).await.expect("it should not take so long")
+    timeout(HANG, future).await.expect("it does not hang")
 }
 
 /// `nats-server`, with its own port and directory.
@@ -69,7 +69,7 @@ impl Nats {
 
 async fn spawn(directory: &TempDir, port: &str) -> anyhow::Result<(Child, String)> {
     let program = env::var_os("OPENMAIL_TEST_NATS_SERVER")
-        .context("OPENMAIL_TEST_NATS_SERVER does not name the program")?;
+        .context("set OPENMAIL_TEST_NATS_SERVER to the path of nats-server")?;
     let config = concat!(env!("CARGO_MANIFEST_DIR"), "/nats.conf");
     let mut child = Command::new(program)
         .args(["-c", config, "-js", "-a", "127.0.0.1", "-p", port])
@@ -99,7 +99,7 @@ async fn spawn(directory: &TempDir, port: &str) -> anyhow::Result<(Child, String
                     return Ok(url.to_owned());
                 }
             }
-            // The server writes its port into a file, and says so in no other way.
+            // The server announces its port only by writing this file.
             sleep(Duration::from_millis(10)).await;
         }
     };
@@ -172,7 +172,7 @@ impl App {
         Self::spawn(|listener, stop| run(listener, layer(), context, events, stop)).await
     }
 
-    /// Only receives: nothing is run.
+    /// Starts only the HTTP part: events are stored, but not run.
     pub(crate) async fn receiver(context: jetstream::Context) -> Self {
         let webhook = webhook(layer(), Publish::new(context));
         let app = axum::Router::new().route_service("/webhooks", webhook);
@@ -233,7 +233,7 @@ pub(crate) async fn kept(context: &jetstream::Context) -> u64 {
     stream.cached_info().state.messages
 }
 
-/// Returns how many events the server would hand out, again or for the first time.
+/// Returns how many events are not finished: those not handed out yet, and those not acknowledged.
 pub(crate) async fn open(context: &jetstream::Context) -> u64 {
     let stream = context.get_stream(STREAM).await.unwrap();
     let info = stream.consumer_info(CONSUMER).await.unwrap();
