@@ -82,7 +82,7 @@ pub(crate) struct Deliver {
     /// The mail's text.
     #[arg(long)]
     pub(crate) text: Option<String>,
-    /// A file with the event's JSON. The other options replace its fields.
+    /// A file with the event's JSON. The other options replace the corresponding fields.
     #[arg(long, value_name = "PATH", conflicts_with = "event")]
     pub(crate) file: Option<PathBuf>,
     /// How many events to send.

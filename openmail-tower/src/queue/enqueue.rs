@@ -19,7 +19,7 @@ use super::{
     entry::NewEntry, error::QueueError, lane::Lane, store::QueueStore, text, worker::Worker,
 };
 
-/// A service that stores events in a queue and answers once they are durable.
+/// A service that stores events in a queue and responds once they are durable.
 ///
 /// If it returns [`Outcome::Queued`], the event was committed and flushed to disk; if it returns
 /// [`Outcome::Duplicate`], the event was already stored by an earlier delivery. If the store fails

@@ -78,7 +78,7 @@ impl NewReply {
     }
 }
 
-/// An entry that failed permanently. It does not run again unless it is requeued.
+/// An entry that was given up. It does not run again unless it is requeued.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DeadLetter {
@@ -94,9 +94,9 @@ pub struct DeadLetter {
     pub inbox_id: Option<String>,
     /// The thread it belongs to.
     pub thread_id: Option<String>,
-    /// The number of runs that failed.
+    /// The number of attempts that were used.
     pub attempts: u32,
-    /// Why it failed.
+    /// Why it was given up.
     pub error: String,
     /// When it was queued.
     pub queued_at: SystemTime,
@@ -105,8 +105,8 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
-    /// Creates a dead letter from its id, the event's name, the number of runs, the last error, and
-    /// when it was queued and buried. For stores, which set the other fields.
+    /// Creates a dead letter from its id, the event's name, the number of attempts, the last error,
+    /// and when it was queued and buried. For stores, which set the other fields.
     pub fn new(
         id: EntryId,
         kind: String,

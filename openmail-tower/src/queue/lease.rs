@@ -139,7 +139,7 @@ impl Claimed {
 pub struct Claims {
     /// The entries, in order of arrival.
     pub entries: Vec<Claimed>,
-    /// The time until the next entry is due, as far as is known now. It may be sooner.
+    /// The time until the next entry is due, as far as is known now. A new entry may be due sooner.
     pub next_due: Option<Duration>,
     /// Whether the limits of the request left out entries that are due.
     pub limited: bool,
@@ -148,7 +148,7 @@ pub struct Claims {
     pub suspects: bool,
 }
 
-/// A dead letter to be reported, and the lease to confirm the report with.
+/// A dead letter to be reported, and the lease with which the report is confirmed.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DeadReport {

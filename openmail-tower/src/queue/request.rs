@@ -172,7 +172,7 @@ impl Choice<'_> {
         has_room && !self.closed.contains(inbox) && !self.closes(inbox, weight)
     }
 
-    /// Returns whether an entry exceeds its inbox's share of the bytes.
+    /// Returns whether an entry would exceed its inbox's share of the bytes.
     fn closes(&self, inbox: &str, weight: u64) -> bool {
         let share = self.inboxes.get(inbox).copied().unwrap_or_default();
         share.runs > 0 && share.weight.saturating_add(weight) > self.request.inbox_weight

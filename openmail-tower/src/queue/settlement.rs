@@ -54,9 +54,9 @@ pub enum Settlement {
         /// [`was_held`](super::Claimed::was_held).
         at_most: Duration,
     },
-    /// It failed permanently and becomes a dead letter.
+    /// It is given up, and becomes a dead letter.
     Bury {
-        /// Why it failed.
+        /// Why it is given up.
         error: String,
     },
 }

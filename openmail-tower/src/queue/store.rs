@@ -89,8 +89,8 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
     /// Returns a source of notifications about entries that may have become due.
     fn changes(&self) -> Self::Changes;
 
-    /// Removes up to `limit` entries that are older than the retention, with their keys. Returns
-    /// how many.
+    /// Removes up to `limit` finished entries that are older than the retention, with their keys.
+    /// Returns how many.
     fn prune(
         &self,
         retention: Retention,
