@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 /// reconnect.
 ///
 /// # Panics
-/// If there is no such server, or its clock stands still.
+/// If there is no such server, or its clock has stopped.
 pub async fn until_settled(url: &str) {
     let mut session = PgConnection::connect(url).await.expect("a server");
     let is_settled = "SELECT pg_postmaster_start_time() < clock_timestamp() - interval '10 s'";

@@ -107,7 +107,7 @@ fn free_ports() -> [SocketAddr; 2] {
 fn listens(process: &mut Child, address: SocketAddr) -> bool {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(30) {
-        if process.try_wait().expect("it is ours").is_some() {
+        if process.try_wait().expect("a child process").is_some() {
             return false;
         }
         if TcpStream::connect(address).is_ok() {

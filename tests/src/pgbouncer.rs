@@ -82,7 +82,7 @@ ignore_startup_parameters = extra_float_digits
 
 async fn listens(process: &mut Child, address: SocketAddr) -> bool {
     for _ in 0..200 {
-        if process.try_wait().expect("it is ours").is_some() {
+        if process.try_wait().expect("a child process").is_some() {
             return false;
         }
         if TcpStream::connect(address).is_ok() {

@@ -127,9 +127,9 @@ impl PostgresServer {
         if let Some(mut process) = self.process.take() {
             // SIGQUIT, since SIGKILL would leave the server's child processes behind.
             let id = process.id().to_string();
-            let told = Command::new("kill").args(["-QUIT", &id]).status();
-            assert!(told.expect("kill").success());
-            process.wait().expect("it is ours");
+            let sent = Command::new("kill").args(["-QUIT", &id]).status();
+            assert!(sent.expect("kill").success());
+            process.wait().expect("a child process");
         }
     }
 
@@ -167,7 +167,7 @@ impl PostgresServer {
             .spawn()
             .expect("postgres");
         for _ in 0..600 {
-            if process.try_wait().expect("it is ours").is_some() {
+            if process.try_wait().expect("a child process").is_some() {
                 return false;
             }
             if let Ok(pool) = PgPool::connect(&self.url()).await {

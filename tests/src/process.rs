@@ -80,7 +80,7 @@ impl Process {
     /// If it fails.
     pub fn stop(mut self) {
         drop(self.child.stdin.take());
-        assert!(self.child.wait().expect("it is ours").success());
+        assert!(self.child.wait().expect("a child process").success());
     }
 }
 

@@ -76,11 +76,11 @@ impl Receiver {
     /// If it has ended before.
     pub fn kill(mut self) {
         assert!(
-            self.process.try_wait().expect("it is ours").is_none(),
+            self.process.try_wait().expect("a child process").is_none(),
             "it ended before it was killed"
         );
-        self.process.kill().expect("it is ours");
-        self.process.wait().expect("it is ours");
+        self.process.kill().expect("a child process");
+        self.process.wait().expect("a child process");
     }
 
     /// Returns whether it has ended.
@@ -88,7 +88,7 @@ impl Receiver {
     /// # Panics
     /// If that cannot be determined.
     pub fn has_ended(&mut self) -> bool {
-        self.process.try_wait().expect("it is ours").is_some()
+        self.process.try_wait().expect("a child process").is_some()
     }
 
     /// Sends it a signal, to suspend it or to let it continue.
@@ -97,14 +97,14 @@ impl Receiver {
     /// If it has already ended.
     pub fn signal(&self, signal: &str) {
         let id = self.process.id().to_string();
-        let told = Command::new("kill").args([signal, &id]).status();
-        assert!(told.expect("kill").success());
+        let sent = Command::new("kill").args([signal, &id]).status();
+        assert!(sent.expect("kill").success());
     }
 
     /// Stops it gracefully.
     pub fn stop(mut self) {
         drop(self.process.stdin.take());
-        assert!(self.process.wait().expect("it is ours").success());
+        assert!(self.process.wait().expect("a child process").success());
     }
 }
 

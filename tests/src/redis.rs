@@ -80,8 +80,8 @@ impl RedisServer {
     /// Kills it with SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
-            process.kill().expect("it is ours");
-            process.wait().expect("it is ours");
+            process.kill().expect("a child process");
+            process.wait().expect("a child process");
         }
     }
 
@@ -107,7 +107,7 @@ impl RedisServer {
             .expect("redis-server");
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(30) {
-            if process.try_wait().expect("it is ours").is_some() {
+            if process.try_wait().expect("a child process").is_some() {
                 return false;
             }
             if self.ping().is_ok_and(|answer| answer.starts_with(b"+PONG")) {
@@ -116,8 +116,8 @@ impl RedisServer {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        process.kill().expect("it is ours");
-        process.wait().expect("it is ours");
+        process.kill().expect("a child process");
+        process.wait().expect("a child process");
         false
     }
 

@@ -19,7 +19,7 @@ pub fn secret() -> Secret {
     Secret::new(SECRET).expect("a good secret")
 }
 
-/// Returns a clock that stands still at `NOW + ahead` seconds.
+/// Returns a clock that is stopped at `NOW + ahead` seconds.
 pub fn clock(ahead: i64) -> impl Fn() -> SystemTime + Send + Sync + 'static {
     let now = NOW.checked_add_signed(ahead).expect("a time");
     move || UNIX_EPOCH + Duration::from_secs(now)

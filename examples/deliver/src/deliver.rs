@@ -16,13 +16,13 @@ pub(crate) async fn deliver(args: &Deliver) -> Result<bool, Error> {
     let secret = args.target.secret()?;
     let template = template(args)?;
     let output = Arc::new(Output::new(args.json, args.count));
-    let told = Arc::clone(&output);
+    let rows = Arc::clone(&output);
 
     let mut emulator = Emulator::new(secret)
         .uri(args.target.url())
         .speed(args.speed)
         .duplicates(args.duplicate)
-        .on_attempt(move |delivery, attempt| told.attempt(delivery, attempt));
+        .on_attempt(move |delivery, attempt| rows.attempt(delivery, attempt));
     if let Some(rate) = args.rate {
         emulator = emulator.rate(rate);
     }

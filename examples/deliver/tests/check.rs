@@ -33,10 +33,10 @@ async fn check(url: &str) -> Output {
 /// Asserts that the program finds exactly these faults, with these words in their texts.
 async fn finds(app: Router, faults: &[(&str, &str)]) {
     let output = check(&serve(app).await).await;
-    told(&output, faults);
+    assert_faults(&output, faults);
 }
 
-fn told(output: &Output, faults: &[(&str, &str)]) {
+fn assert_faults(output: &Output, faults: &[(&str, &str)]) {
     let wrong: Vec<_> = output.stdout.lines().filter(|line| line.starts_with("WRONG")).collect();
     assert_eq!(wrong.len(), faults.len(), "{output:?}");
     for (line, (what, text)) in wrong.iter().zip(faults) {
@@ -61,7 +61,7 @@ async fn signed(request: Request<Body>) -> Option<Vec<u8>> {
 async fn finds_nothing_wrong_with_a_good_endpoint() {
     let url = serve(deduplicating(layer(), NOTICEABLE)).await;
     let output = check(&url).await;
-    told(&output, &[]);
+    assert_faults(&output, &[]);
     assert!(output.stdout.contains("the second is postponed (409)"), "{output:?}");
     assert!(output.stdout.ends_with("Nothing is wrong with this endpoint.\n"), "{output:?}");
 
@@ -77,14 +77,14 @@ async fn finds_nothing_wrong_with_a_good_endpoint() {
 #[tokio::test]
 async fn quick_endpoint_may_deduplicate_or_not() {
     let output = check(&serve(app(layer(), |_| ready(Ok(Outcome::Done)))).await).await;
-    told(&output, &[]);
+    assert_faults(&output, &[]);
     assert!(output.stdout.contains("?     duplicates: too quick to tell"), "{output:?}");
 }
 
 #[tokio::test]
 async fn finds_an_unreachable_endpoint() {
     let output = check(&nowhere().await).await;
-    told(&output, &[("reachable", "refused")]);
+    assert_faults(&output, &[("reachable", "refused")]);
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn finds_a_wrong_clock() {
         deduplicating(layer().clock(off(by)), QUICK).layer(MapResponseLayer::new(date))
     };
     let output = check(&serve(dated(hour)).await).await;
-    told(&output, &[("clock", "the clock of its machine is ")]);
+    assert_faults(&output, &[("clock", "the clock of its machine is ")]);
     assert!(output.stdout.contains(" s behind"), "{output:?}");
     let output = check(&serve(dated(Duration::from_secs(100))).await).await;
     assert!(output.stdout.contains("?     clock: "), "{output:?}");
@@ -204,7 +204,7 @@ async fn recognises_deduplication_by_a_lock() {
         }
     });
     let output = check(&serve(app).await).await;
-    told(&output, &[]);
+    assert_faults(&output, &[]);
     assert!(output.stdout.contains("ok    duplicates: a mail is not handled twice"), "{output:?}");
 }
 
@@ -349,7 +349,7 @@ async fn finds_rejections_before_the_body_is_read() {
         early("a malformed signature is answered 401 before the endpoint"),
         early("a stale delivery is answered 401 before the endpoint"),
     ];
-    told(&output, &wrong);
+    assert_faults(&output, &wrong);
     assert!(output.stdout.contains("?     early: a PUT is answered 405 before"), "{output:?}");
     assert!(output.stdout.contains("?     early: a body of 9 MiB is answered "), "{output:?}");
 }

@@ -63,7 +63,7 @@ async fn serve<St: QueueStore>(
 
     loop {
         tokio::select! {
-            told = signals.next() => match told {
+            request = signals.next() => match request {
                 Request::Reload => reload(&mut agents, &settings.fixed, bounds, &config).await,
                 Request::Stop => break,
             },

@@ -66,7 +66,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.process.kill().expect("it is ours");
-        self.process.wait().expect("it is ours");
+        self.process.kill().expect("a child process");
+        self.process.wait().expect("a child process");
     }
 }

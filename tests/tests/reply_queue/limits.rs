@@ -37,7 +37,7 @@ async fn limited_reply_waits_and_delays_only_its_thread() {
     let first = |id: &str| order.iter().position(|it| it == id).unwrap();
     let last_a1 = order.iter().rposition(|it| it == "a1").unwrap();
     assert!(first("a2") > last_a1, "the thread's next mail waits: {order:?}");
-    assert!(first("b1") < last_a1, "another thread goes on: {order:?}");
+    assert!(first("b1") < last_a1, "another thread does not wait: {order:?}");
 }
 
 #[tokio::test]

@@ -95,7 +95,7 @@ async fn day_old_reply_is_looked_up_before_it_is_sent_again() {
     assert_eq!((sends.len(), accepted(&sends)), (2, 1));
 }
 
-/// The store's clock stands still while the machine sleeps.
+/// The store's clock stops while the machine sleeps.
 #[tokio::test]
 async fn reply_is_looked_up_after_its_machine_has_slept_for_a_day() {
     let setup = Setup::new().await;

@@ -164,7 +164,8 @@ impl Prober {
         *request.uri_mut() = self.url.clone();
         let started = Instant::now();
         let answer = async {
-            let response = self.client.request(request).await.map_err(|error| told(&error))?;
+            let response =
+                self.client.request(request).await.map_err(|error| with_sources(&error))?;
             let elapsed = started.elapsed();
             let (parts, body) = response.into_parts();
             let body = Limited::new(body, 1 << 16).collect().await;
@@ -217,7 +218,7 @@ pub(super) fn now() -> u64 {
 }
 
 /// Returns the text of an error and its sources, separated by colons.
-fn told(error: &dyn Error) -> String {
+fn with_sources(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -43,7 +43,7 @@ async fn dead_letters_are_kept<St: QueueStore>(probe: &Probe<St>) {
 
     let (id, entry) = &entries[1];
     let read = probe.store.dead_letter(*id).await.expect("it is read");
-    let (letter, stored) = read.expect("it is there");
+    let (letter, stored) = read.expect("it exists");
     assert_eq!(stored, entry.stored);
     assert_eq!((letter.id, letter.attempts), (*id, 1));
     assert_eq!(letter.error, "error 1\u{fffd}");

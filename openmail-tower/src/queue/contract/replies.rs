@@ -106,7 +106,7 @@ async fn a_worker_may_leave_replies_to_others<St: QueueStore>(probe: &Probe<St>)
     let reply = probe.next(LONG).await;
     probe.bury(&reply, "refused").await;
     let letter = probe.store.dead_letter(reply.lease.id).await.expect("it is read");
-    assert_eq!(letter.expect("it is there").0.role, Role::Reply);
+    assert_eq!(letter.expect("it exists").0.role, Role::Reply);
     assert!(probe.store.drop_dead_letter(reply.lease.id).await.expect("it is dropped"));
 }
 
@@ -201,7 +201,7 @@ async fn releases_are_counted<St: QueueStore>(probe: &Probe<St>) {
     let claimed = probe.next(LONG).await;
     probe.bury(&claimed, "").await;
     let letter = probe.store.dead_letter(claimed.lease.id).await.expect("it is read");
-    assert_eq!(letter.expect("it is there").0.attempts, 2);
+    assert_eq!(letter.expect("it exists").0.attempts, 2);
     assert!(probe.store.drop_dead_letter(claimed.lease.id).await.expect("it is dropped"));
 }
 
