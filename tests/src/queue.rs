@@ -6,7 +6,7 @@ use openmail_tower::queue::QueueStore;
 /// comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct States {
-    /// Due now, or once their back-off has passed.
+    /// Due, or waiting for their next attempt.
     pub ready: u64,
     /// Leased by a worker.
     pub running: u64,

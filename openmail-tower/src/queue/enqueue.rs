@@ -50,8 +50,8 @@ impl<St: QueueStore> Enqueue<St> {
         self
     }
 
-    /// Sets how two deliveries are recognised as the same event. Default: by inbox and `event_id`.
-    /// An event without an id is never a duplicate.
+    /// Sets how two deliveries are recognised as the same event. Default: [`DedupeKey::EventId`].
+    /// An event with neither an `event_id` nor a `message.id` is never a duplicate.
     #[must_use]
     pub fn key(mut self, key: DedupeKey) -> Self {
         self.key = key;

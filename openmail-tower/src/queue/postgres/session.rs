@@ -1,5 +1,5 @@
-//! The one long-lived session: it listens for changes made by others, and holds the locks of
-//! workers.
+//! A store's one long-lived session: it listens for changes made by others, and holds the locks of
+//! the store's workers.
 
 use std::{
     collections::BTreeMap,
@@ -46,8 +46,8 @@ const IS_NEW: &str = "SELECT pg_postmaster_start_time() > clock_timestamp() - in
 pub(super) const CHANNEL: &str = "openmail_events";
 
 /// A dedicated connection on its own task, shared by all workers of a store. It is opened once
-/// there is a listener or a registered worker. If it breaks, a new one is opened, and the locks are
-/// taken again before anything else.
+/// there is a listener or a registered worker. If it breaks, a new one is opened, which takes the
+/// locks again.
 ///
 /// Clones share the task, which ends with the last of them.
 #[derive(Debug, Clone)]
@@ -107,7 +107,7 @@ impl Session {
         self.heard.subscribe()
     }
 
-    /// Wakes the listeners in this process directly, without a round trip through the database.
+    /// Wakes this store's own listeners directly, without a round trip through the database.
     pub(super) fn tell(&self) {
         self.heard.send_replace(());
     }

@@ -61,7 +61,7 @@ pub struct PostgresStore {
     sweep: Arc<Sweep>,
 }
 
-/// Announces changes: directly to the workers of this process, and through the database to the
+/// Announces changes: directly to the workers of this store, and through the database to all
 /// others.
 #[derive(Debug, Clone)]
 pub(super) struct Bell {

@@ -215,7 +215,7 @@ impl Enqueue<SqliteStore> {
     }
 }
 
-/// Notifications of changes made by this process.
+/// Notifications of changes made through this store and its clones.
 #[derive(Debug)]
 pub struct SqliteChanges(watch::Receiver<()>);
 

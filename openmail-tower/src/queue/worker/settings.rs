@@ -192,8 +192,8 @@ impl<St, E> Worker<St, E> {
     }
 
     /// Sets the interval at which the worker looks for due events even without a notification.
-    /// SQLite notifies only about changes made by the same process, PostgreSQL about all changes.
-    /// Default: 1 s.
+    /// SQLite notifies only about changes made through the same store, PostgreSQL about all
+    /// changes. Default: 1 s.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.settings.poll = interval;
         self
