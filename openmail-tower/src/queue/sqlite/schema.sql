@@ -19,8 +19,8 @@ CREATE TABLE openmail_events (
   attempts INTEGER NOT NULL DEFAULT 0,
   -- number of consecutive runs lost with their workers; 3: the last claim had was_lost set
   losses INTEGER NOT NULL DEFAULT 0,
-  -- how often it was released or put off since its last run, when the most recent uninterrupted
-  -- releases began, and when it was first put off or on hold
+  -- how often it was released or put off since its last run that counted, when the current
+  -- uninterrupted series of releases began, and when it was first put off or on hold
   releases INTEGER NOT NULL DEFAULT 0,
   released_at INTEGER,
   put_off_at INTEGER,
