@@ -357,3 +357,15 @@ async fn burst(store: &PostgresStore, mails: usize) {
         }
     }
 }
+
+#[tokio::test]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES"]
+async fn closed_store_says_so() {
+    let schema = PostgresSchema::new().await;
+    let store = PostgresStore::connect(schema.url()).await.unwrap();
+    store.close().await;
+    let read = store.counts().await.unwrap_err();
+    let claimed = store.claim(ClaimRequest::new(WorkerId(1), 1, HOUR)).await.unwrap_err();
+    assert_eq!([read.kind(), claimed.kind()], [QueueErrorKind::Closed; 2]);
+    schema.drop().await;
+}

@@ -191,3 +191,13 @@ fn url_scheme_selects_the_store() {
         assert!(source.contains(named), "{source}");
     }
 }
+
+#[tokio::test]
+async fn closed_store_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("inbox.db")).await.unwrap();
+    store.close().await;
+    let read = store.counts().await.unwrap_err();
+    let written = store.release_held(None).await.unwrap_err();
+    assert_eq!([read.kind(), written.kind()], [QueueErrorKind::Closed; 2]);
+}

@@ -6,7 +6,6 @@ use std::{
     collections::{HashMap, HashSet},
     env,
     path::Path,
-    process::Command,
     sync::{
         Arc, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -141,13 +140,6 @@ async fn killed_receiver_answers_every_mail_once() {
     check(&reports, &api.sends().await);
 }
 
-/// Sends a signal. A worker that is suspended with `SIGSTOP` sleeps past its lease, and wakes after
-/// another one has taken over.
-fn signal(receiver: &Receiver, name: &str) {
-    let status = Command::new("kill").args([name, &receiver.id().to_string()]).status().unwrap();
-    assert!(status.success());
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
 async fn killed_or_stopped_worker_is_replaced_and_every_mail_answered_once() {
@@ -163,9 +155,10 @@ async fn killed_or_stopped_worker_is_replaced_and_every_mail_answered_once() {
         if round % 2 == 0 {
             worker.kill();
         } else {
-            signal(&worker, "-STOP");
+            // It sleeps past its lease, and wakes after another worker has taken over.
+            worker.signal("-STOP");
             sleep(Duration::from_millis(1500)).await;
-            signal(&worker, "-CONT");
+            worker.signal("-CONT");
             sleep(Duration::from_millis(100)).await;
             worker.stop();
         }

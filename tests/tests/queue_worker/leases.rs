@@ -180,17 +180,6 @@ async fn error_that_panics_when_displayed_counts_as_a_failure() {
     assert!(letters[0].error.contains("panicked"), "{}", letters[0].error);
 }
 
-#[tokio::test]
-async fn maximum_durations_are_accepted() {
-    let (queue, _folder) = queue().await;
-    let seen = Seen::default();
-    let worker = queue.worker(seeing(&seen, |_| Ok(Outcome::Done)));
-    let worker = Running::start(worker.poll_interval(Duration::MAX).grace(Duration::MAX));
-    add(&queue, mail("evt_1")).await;
-    counts(&queue, States::default()).await;
-    assert_eq!(worker.stop().await, 0);
-}
-
 /// Ends every lease and every back-off, as if a long time had passed.
 async fn run_out(database: &SqlitePool) {
     let all = "UPDATE openmail_events SET due_at = 0 WHERE state = 'ready'";
@@ -326,11 +315,12 @@ async fn reactivated_pod_releases_held_entries() {
 #[tokio::test]
 async fn longest_time_limits_are_accepted() {
     let (queue, _folder) = queue().await;
-    add(&queue, mail("evt_1")).await;
     let seen = Seen::default();
     let worker = queue.worker(seeing(&seen, |_| Ok(Outcome::Done)));
     let worker = worker.grace(Duration::MAX).store_timeout(Duration::MAX);
-    let worker = Running::start(worker.lease(Duration::MAX).run_timeout(Duration::MAX));
+    let worker = worker.lease(Duration::MAX).poll_interval(Duration::MAX);
+    let worker = Running::start(worker.run_timeout(Duration::MAX));
+    add(&queue, mail("evt_1")).await;
     counts(&queue, States::default()).await;
     assert_eq!(worker.stop().await, 0);
 }

@@ -293,6 +293,8 @@ pub(super) fn failed(error: sqlx::Error) -> QueueError {
         QueueErrorKind::Full
     } else if REFUSED.iter().any(|class| code.starts_with(class)) {
         QueueErrorKind::Refused
+    } else if matches!(error, sqlx::Error::PoolClosed) {
+        QueueErrorKind::Closed
     } else {
         QueueErrorKind::Unavailable
     };

@@ -152,6 +152,7 @@ pub(super) fn failed(error: sqlx::Error) -> QueueError {
     let kind = match code(&error) {
         Some(SQLITE_FULL) => QueueErrorKind::Full,
         Some(SQLITE_TOOBIG | SQLITE_CONSTRAINT) => QueueErrorKind::Refused,
+        None if matches!(error, sqlx::Error::PoolClosed) => QueueErrorKind::Closed,
         _ => QueueErrorKind::Unavailable,
     };
     QueueError::new(kind, error)
