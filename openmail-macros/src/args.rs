@@ -58,8 +58,8 @@ impl Args {
         args
     }
 
-    /// Returns the arguments without values except the path of `openmail_tower`, for a function
-    /// with mistakes.
+    /// Returns empty arguments that keep only the path of `openmail_tower`, for the expansion of a
+    /// function with mistakes.
     pub(crate) fn without_values(&self) -> Self {
         Self {
             events: Vec::new(),
@@ -140,7 +140,7 @@ impl Args {
             if kind(&name).is_none() && !self.unlisted {
                 errors.push(Error::new(event.span(), unknown_event(&name)));
             }
-            // Nothing is known about a new `pod.*` event.
+            // A `pod.*` event that this crate does not know may have an inbox.
             if kind(&name).is_some() && name.starts_with("pod.") && !self.inboxes.is_empty() {
                 let text =
                     format!("`{name}` has no inbox: a handler with `inbox` would never be called");
@@ -234,8 +234,8 @@ fn inboxes(value: Expr, errors: &mut Vec<Error>) -> Result<Vec<Expr>> {
         let known = errors.len();
         match &inbox {
             Expr::Lit(ExprLit { lit: Lit::Str(id), .. }) if id.value().trim().is_empty() => {
-                let text =
-                    "an inbox id cannot be empty; leave out `inbox` to handle every other inbox";
+                let text = "an inbox id cannot be empty; \
+                    leave out `inbox` to handle every inbox that no other handler names";
                 errors.push(Error::new(id.span(), text));
             }
             Expr::Lit(ExprLit { lit: Lit::Str(_), .. }) => {}
@@ -256,8 +256,8 @@ fn inboxes(value: Expr, errors: &mut Vec<Error>) -> Result<Vec<Expr>> {
     Ok(constants)
 }
 
-/// Returns whether an expression is evaluated at run time, judging by its form: functions and
-/// methods may be `const`, but these expressions are not.
+/// Guesses from its form whether an expression is evaluated at run time. Any other call may be of a
+/// `const fn`.
 fn is_run_time(expr: &Expr) -> bool {
     const FUNCTIONS: [&str; 6] = ["var", "var_os", "args", "from", "from_env", "leak"];
     const METHODS: [&str; 5] = ["to_string", "to_owned", "into", "clone", "leak"];

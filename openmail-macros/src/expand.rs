@@ -57,8 +57,8 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
     )
 }
 
-/// Returns the value and its implementations, with the name mentioned only once: if the name is
-/// taken, for instance by a module, each mention would be a separate error.
+/// Returns the value and its implementations. Outside of its definition, the name is mentioned only
+/// once: if the name is taken, for instance by a module, each mention would be a separate error.
 pub(crate) fn items(
     function: &Function,
     value: &TokenStream,

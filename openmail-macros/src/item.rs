@@ -15,8 +15,8 @@ use syn::{
 const METHOD: &str = "methods and associated functions cannot be handlers: \
     a handler is a free function that takes its state as a `State<T>`";
 
-/// A function whose body is kept as it was written. It may be incomplete, and an editor can still
-/// offer completions in it.
+/// A function whose body is kept as it was written, even if it does not parse: an editor can then
+/// offer completions in a body that is still being typed.
 pub(crate) struct Function {
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
