@@ -55,9 +55,9 @@ impl OpenMail {
     /// [`copy_to`](Download::copy_to) or [`save_in`](Download::save_in).
     ///
     /// The download follows the attachment's URL and up to 5 redirects. The API key is sent to the
-    /// API's host only, and never again after a redirect to another host. Redirects must be `https`
-    /// and lead to public addresses; if the API is on this machine, they may also lead to this
-    /// machine.
+    /// API's host only, and never again after a redirect to another host. A URL that is not the
+    /// API's must be `https` and lead to a public address or, if the API is on this machine, lead
+    /// to this machine.
     ///
     /// ```no_run
     /// use openmail_tower::{MessageReceived, api::{ApiError, OpenMail}};
@@ -102,8 +102,8 @@ impl Download {
         self
     }
 
-    /// Sets the maximum size in bytes. Default: the size that the attachment states, at most 25
-    /// MiB.
+    /// Sets the maximum size in bytes. Default: the size that the attachment states, but at most 25
+    /// MiB; 25 MiB if it states none.
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.max_size = Some(bytes);
         self

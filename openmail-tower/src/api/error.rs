@@ -95,7 +95,7 @@ pub enum ApiErrorKind {
     UnexpectedAnswer,
     /// The attachment is larger than allowed, or larger than its message says.
     FileTooLarge,
-    /// The attachment's URL has expired, and its message has no new one.
+    /// The attachment's URL has expired or is missing, and could not be renewed.
     Expired,
     /// The attachment's URL, or one that it redirects to, contains credentials or is not a valid
     /// `https` URL.
@@ -110,9 +110,10 @@ pub enum ApiErrorKind {
     Disk,
 }
 
-/// How long to wait for a limit that ends soon, if OpenMail does not say.
+/// How long to wait if OpenMail does not say: for a rate limit, or for an API key to be accepted.
 const WAIT: Duration = Duration::from_secs(60);
-/// The same, for a limit that lasts longer or that a person must lift.
+/// How long to wait if OpenMail does not say, for a limit that lasts longer or that a person must
+/// lift.
 const WAIT_FOR_PEOPLE: Duration = Duration::from_secs(15 * 60);
 
 impl ApiErrorKind {

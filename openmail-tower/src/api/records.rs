@@ -131,7 +131,7 @@ impl TryFrom<Fields> for Thread {
 struct Fields(Map<String, Value>);
 
 impl Fields {
-    /// Takes out a text. `None` if it is absent or no text.
+    /// Removes a field and converts its text. Returns `None` if it is absent or not a string.
     fn take<T: for<'t> From<&'t str>>(&mut self, name: &str) -> Option<T> {
         self.0.remove(name)?.as_str().map(T::from)
     }
