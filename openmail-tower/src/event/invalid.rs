@@ -31,8 +31,8 @@ pub enum InvalidPayloadKind {
     /// A key that routes or identifies the event appears more than once. Parsers disagree about
     /// which one counts.
     DuplicateKey,
-    /// An object has the key that `serde_json` reserves for raw values. It would parse the text
-    /// there a second time.
+    /// An object has the key that `serde_json` reserves for raw values. The parser would read the
+    /// text in that field as JSON.
     ReservedKey,
 }
 

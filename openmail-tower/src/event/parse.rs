@@ -64,9 +64,10 @@ impl Event {
     /// `float_roundtrip`, the last digit may differ.
     ///
     /// # Errors
-    /// If the body is not a JSON object with a string `event`; if `event`, `event_id`, `inbox_id`,
-    /// `message` or the `id` in it appears more than once; or if an object has the key that
-    /// `serde_json` reserves for raw values, since it would parse the text there as JSON.
+    /// If the body is not a JSON object with a string `event`. If `event`, `event_id` or `inbox_id`
+    /// appears more than once; in a `message.received` or an unknown event, also if `message` or
+    /// the `id` in it does. If an object has the key that `serde_json` reserves for raw values: the
+    /// parser would read the text in that field as JSON.
     pub fn from_slice(json: &[u8]) -> Result<Self, InvalidPayload> {
         read::event(json)
     }

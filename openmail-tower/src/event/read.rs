@@ -62,7 +62,8 @@ fn typed_with<'de, R: Read<'de>>(
     Some(event)
 }
 
-/// Reads the fields around or after the name.
+/// Reads the payload of a known or unknown event: the fields that follow the name if `after_name`,
+/// otherwise the whole object.
 fn payload<'de, D: Deserializer<'de>>(
     kind: &EventKind,
     json: D,

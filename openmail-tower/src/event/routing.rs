@@ -67,8 +67,8 @@ impl Routing {
         self.event().into()
     }
 
-    /// Returns whether `message` is a mail. It is not in events that are known to be about
-    /// something else.
+    /// Returns whether the field `message` may be a mail: in every event except those that are
+    /// known to be about something else.
     fn has_mail(&self) -> bool {
         matches!(self.kind(), EventKind::MessageReceived | EventKind::Other(_))
     }
