@@ -21,10 +21,10 @@ use crate::seam::BoxError;
 /// | done by this token | `Done` | new retention → true | |
 /// | done by another token | `Done` | false | |
 ///
-/// A cell that is empty or has no arrow means that the state does not change. So every method may
-/// be repeated if its answer was lost, and a claim is renewed by claiming again. An expired claim
-/// can be claimed again or completed if no other token has taken it. If one has, the old claim can
-/// no longer change anything, since the token is a fencing token.
+/// Each cell shows the new state, if the state changes, and the result, if the method has one. So
+/// every method may be repeated if its answer was lost, and a claim is renewed by claiming again.
+/// An expired claim can be claimed again or completed if no other token has taken it. If one has,
+/// the old claim can no longer change anything, since the token is a fencing token.
 ///
 /// The future of a method may be dropped at any `.await`: [`DedupeLayer`](super::DedupeLayer)
 /// limits how long it waits. `dedupe::contract::check` (feature `test-util`) checks an
