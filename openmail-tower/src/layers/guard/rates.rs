@@ -92,7 +92,8 @@ impl Rates {
             id: bounded_key([&*attempt.to_string(), ":", mail.message.id.as_str()].concat()),
             take,
             check,
-            // If an earlier attempt was answered but could not be settled, its reply is counted.
+            // An earlier attempt may have counted its reply and then failed to settle. That reply
+            // must not count against this attempt.
             check_id: reply_id(mail),
             note: None,
         };
