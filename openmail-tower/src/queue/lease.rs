@@ -82,9 +82,10 @@ pub struct Claimed {
     pub was_held: bool,
     /// How often it was released or put off since its last run that counted.
     pub releases: u32,
-    /// The time since the current uninterrupted series of releases began.
+    /// The time since the current uninterrupted series of releases began; zero if there is none.
     pub released_for: Duration,
-    /// The time since it was first [put off](super::Settlement::PutOff) or put on hold.
+    /// The time since it was first [put off](super::Settlement::PutOff) or put on hold; zero if it
+    /// never was.
     pub put_off_for: Duration,
     /// The time since it was queued.
     pub age: Duration,

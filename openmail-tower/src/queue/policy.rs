@@ -11,7 +11,7 @@ use super::{backoff::Backoff, lease::Claimed, settlement::Settlement, text};
 ///
 /// | result | settlement |
 /// |---|---|
-/// | [`Done`](Outcome::Done), [`Duplicate`](Outcome::Duplicate), [`Queued`](Outcome::Queued) | [`Done`](Settlement::Done) |
+/// | [`Done`](Outcome::Done), [`Duplicate`](Outcome::Duplicate), [`Queued`](Outcome::Queued), [`Refused`](Outcome::Refused), [`Muted`](Outcome::Muted) | [`Done`](Settlement::Done) |
 /// | [`Replies`](Outcome::Replies), without [`Worker::replies`](super::Worker::replies) | as for a failure |
 /// | [`Unrouted`](Outcome::Unrouted) | [`Bury`](Settlement::Bury), or `Done` with [`drop_unrouted`](Self::drop_unrouted) |
 /// | a failure, a panic | [`Retry`](Settlement::Retry) after the back-off; after the last attempt, `Bury` |
@@ -52,9 +52,9 @@ pub struct Run {
     pub attempt: u32,
     /// How often the event was released or put off since its last run that counted.
     pub releases: u32,
-    /// The time since the current uninterrupted series of releases began.
+    /// The time since the current uninterrupted series of releases began; zero if there is none.
     pub released_for: Duration,
-    /// The time since it was first put off or on hold.
+    /// The time since it was first put off or put on hold; zero if it never was.
     pub put_off_for: Duration,
 }
 

@@ -67,7 +67,7 @@ pub struct ClaimRequest {
     /// worker learning of it, so entries that are leased to the worker but are not in `held` are
     /// given back first.
     pub after_failure: bool,
-    /// Whether to claim only suspects, instead of everything else.
+    /// Whether to claim only suspects. Otherwise, suspects are not claimed.
     pub suspects: bool,
     /// Whether to search all due entries for those that fit. Otherwise the store may examine only
     /// the first `limit`, which is cheap even if an inbox at its limit has a hundred thousand due

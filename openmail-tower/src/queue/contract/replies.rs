@@ -140,7 +140,7 @@ async fn held_entry_holds_its_lane<St: QueueStore>(probe: &Probe<St>) {
     probe.done(&probe.next(LONG).await).await;
 }
 
-/// OpenMail may have refused it just before the release.
+/// OpenMail may have refused the entry just before the release, so holding it would be wrong.
 async fn release_reaches_an_entry_in_progress<St: QueueStore>(probe: &Probe<St>) {
     let hold = || Settlement::Hold { reason: "suspended".into(), at_most: LONG };
     let entry = probe.entry(None);

@@ -32,7 +32,7 @@ impl Apply for Settler {
         let limit = patience(ended.iter().map(Self::size).sum());
         let settle = |reason| settle(&self.database, &self.bell, ended, reason);
         match in_time(limit, settle(text::error)).await {
-            // A text that the database cannot hold must not keep the lease forever.
+            // An error text that the database cannot represent must not prevent the settlement.
             Err(error) if error.kind() == QueueErrorKind::Refused && ended.len() == 1 => {
                 in_time(limit, settle(text::ascii_error)).await
             }
@@ -169,8 +169,8 @@ async fn end(
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// Returns the lane of an entry's replies. Without one, they share their own lane, which keeps
-/// their order.
+/// Returns the lane of an entry and of its replies. If the entry has none, its replies share a lane
+/// of their own, which keeps their order.
 fn lane<'a>(lease: &'a Lease, settlement: &Settlement) -> Option<Cow<'a, str>> {
     match &lease.lane {
         Some(lane) => Some(lane.into()),

@@ -198,6 +198,9 @@ impl Enqueue<PostgresStore> {
     ///
     /// # Errors
     /// As for [`PostgresStore::connect`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub async fn postgres(url: &str) -> Result<Self, QueueError> {
         PostgresStore::connect(url).await.map(Self::new)
     }

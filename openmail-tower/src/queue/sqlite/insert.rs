@@ -58,7 +58,7 @@ pub(super) async fn insert(
     if rows.is_empty() {
         return Ok(new);
     }
-    // SQLite treats an empty blob as NULL.
+    // In SQLite, `substr` of an empty blob is NULL.
     bodies.push(0);
     sqlx::query(
         "INSERT INTO openmail_events

@@ -120,8 +120,8 @@ async fn put_back(
     Ok(())
 }
 
-/// Returns the lane of an entry's replies. Without one, they share their own lane, which keeps
-/// their order.
+/// Returns the lane of an entry and of its replies. If the entry has none, its replies share a lane
+/// of their own, which keeps their order.
 fn lane<'a>(lease: &'a Lease, settlement: &Settlement) -> Option<Cow<'a, str>> {
     match &lease.lane {
         Some(lane) => Some(lane.into()),
@@ -151,7 +151,7 @@ async fn add_replies<'a>(
     if rows.is_empty() {
         return Ok(());
     }
-    // SQLite treats an empty blob as NULL.
+    // In SQLite, `substr` of an empty blob is NULL.
     bodies.push(0);
     sqlx::query(
         "INSERT INTO openmail_events

@@ -210,6 +210,9 @@ impl Enqueue<SqliteStore> {
     ///
     /// # Errors
     /// As for [`SqliteStore::open`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub async fn sqlite(path: impl AsRef<Path>) -> Result<Self, QueueError> {
         SqliteStore::open(path).await.map(Self::new)
     }

@@ -122,7 +122,7 @@ impl<St, E> Worker<St, E> {
     }
 
     /// Sets the maximum number of concurrent runs for each inbox as a function of its id. Replaces
-    /// [`per_inbox`](Self::per_inbox).
+    /// [`per_inbox`](Self::per_inbox). Default: that of `per_inbox`, for every inbox.
     pub fn inbox_limits(mut self, limits: InboxLimits) -> Self {
         self.settings.per_inbox = Some(limits);
         self
