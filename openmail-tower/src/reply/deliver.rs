@@ -32,7 +32,7 @@ pub(crate) enum Fate {
     SentBefore,
     /// The attempt failed, and a later one may succeed. It counts as an attempt.
     Retry(Failure),
-    /// OpenMail accepts the reply only later. This does not count as an attempt.
+    /// OpenMail does not accept the reply yet. This does not count as an attempt.
     Wait(Failure),
     /// OpenMail has suspended the inbox or banned the account. Nothing is sent until that ends.
     Hold(Failure),
@@ -197,8 +197,8 @@ fn has_text(mail: &Message, text: &str) -> bool {
     theirs.is_empty() || theirs.iter().any(|it| ours.iter().any(|text| it.contains(&**text)))
 }
 
-/// Returns the characters of a text to `keep`: all of them and, since it may be HTML, only those
-/// outside of tags and character references. Empty readings are left out.
+/// Returns the two ways to read a text: as plain text, and as HTML without its tags and character
+/// references. Each contains only the characters to `keep`, and is left out if it is empty.
 fn readings(text: &str, keep: impl Fn(char) -> bool) -> impl Iterator<Item = String> {
     let mut closing = None;
     let outside = |c: &char| match (closing, *c) {
