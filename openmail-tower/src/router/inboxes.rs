@@ -56,7 +56,7 @@ impl Live {
                 taken.set(all.find(|other| other.overlaps(entry.about)));
                 if taken.get().is_some() { bound.clone() } else { bound.and(entry.clone()) }
             });
-            // Nothing to update: it was unbound in between.
+            // `None` means that the inbox was unbound in between, so this tries to insert again.
             if updated.is_some() {
                 return taken.get().map_or(Ok(()), Err);
             }

@@ -32,8 +32,8 @@ pub struct CountRequest {
     pub take: Vec<CountLimit>,
     /// Limits that are only checked.
     pub check: Vec<CountLimit>,
-    /// The id for which they are checked. A limit under which it is already counted does not count
-    /// as full.
+    /// The id for which the limits in `check` are checked. A limit under which this id is already
+    /// counted does not count as full.
     pub check_id: String,
     /// A note to keep under a key, unless a limit in `take` is full.
     pub note: Option<CountNote>,
