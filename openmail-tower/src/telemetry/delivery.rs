@@ -156,7 +156,8 @@ impl Answering {
         log::not_handled("late", &"the deadline has passed", None);
     }
 
-    /// Sets the outcome. Returns whether there was none before.
+    /// Sets the outcome of the event, once. Returns `false` if it was set before, or if there is no
+    /// event.
     fn end(&mut self, label: &'static str) -> bool {
         let outcome = self.outcome.take();
         if let Some(outcome) = &outcome {

@@ -7,9 +7,9 @@
 //! | [`openmail_deliveries_total`](DELIVERIES) | counter | `event`, `outcome` | | verified deliveries that were answered or dropped |
 //! | [`openmail_rejections_total`](REJECTIONS) | counter | `reason` | | requests that were rejected, or dropped before they were verified |
 //! | [`openmail_runs_total`](RUNS) | counter | `outcome` | | runs that have ended |
-//! | [`openmail_retries_total`](RETRIES) | counter | | | queued events that failed and will be retried |
-//! | [`openmail_releases_total`](RELEASES) | counter | `reason` | | queued events that could not run and were released, to run later |
-//! | [`openmail_dead_letters_total`](DEAD_LETTERS) | counter | | | queued events that became dead letters |
+//! | [`openmail_retries_total`](RETRIES) | counter | | | entries of the queue whose run failed and that will be retried |
+//! | [`openmail_releases_total`](RELEASES) | counter | `reason` | | entries of the queue that were released or put off, to run later |
+//! | [`openmail_dead_letters_total`](DEAD_LETTERS) | counter | | | entries of the queue that became dead letters |
 //! | [`openmail_guard_total`](GUARD) | counter | `action`, `rule` | | mails on which a guard acted |
 //! | [`openmail_replies_total`](REPLIES) | counter | `outcome` | | attempts to send a reply that have ended |
 //! | [`openmail_answer_duration_seconds`](ANSWER_DURATION) | histogram | `outcome` | s | the time from a verified delivery's arrival to its response |
@@ -62,11 +62,11 @@ names! {
     REJECTIONS = "openmail_rejections_total";
     /// Runs by outcome.
     RUNS = "openmail_runs_total";
-    /// Queued events that failed and will be retried.
+    /// Entries of the queue whose run failed and that will be retried.
     RETRIES = "openmail_retries_total";
-    /// Queued events that could not run and were released, to run later, by reason.
+    /// Entries of the queue that were released or put off, to run later, by reason.
     RELEASES = "openmail_releases_total";
-    /// Queued events that became dead letters.
+    /// Entries of the queue that became dead letters.
     DEAD_LETTERS = "openmail_dead_letters_total";
     /// Mails on which a guard acted, by action and rule.
     GUARD = "openmail_guard_total";
@@ -280,7 +280,7 @@ mod tests {
     use super::*;
     use crate::seam::{HandlerErrorKind, Outcome};
 
-    /// Otherwise it is logged and traced as a failure.
+    /// [`is_failure`] decides what is logged and traced as a failure.
     #[test]
     fn no_outcome_of_a_handled_event_is_a_failure() {
         let rule = "verdict";

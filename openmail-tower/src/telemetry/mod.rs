@@ -1,8 +1,7 @@
 //! Spans, log lines and metrics: to follow a single mail, and to build a dashboard.
 //!
-//! This module is the only place in the crate that logs or counts. With the features `tracing`,
-//! `metrics` and `opentelemetry` it does so through the crates of the same names; the program
-//! chooses the subscriber and the recorder.
+//! With the features `tracing`, `metrics` and `opentelemetry`, this crate logs and counts through
+//! the crates of the same names; the program chooses the subscriber and the recorder.
 //!
 //! No field, line or label contains message text, subjects, addresses or secrets. Ids and error
 //! texts are escaped and cut (ids after 128 bytes, errors after 1 KiB), so no line is longer than 4
@@ -40,9 +39,9 @@
 //! shows what belongs together.
 //!
 //! # Log lines
-//! The target is `openmail_tower`. The level is `info`, or `warn` or `error` if something failed.
-//! These are the most frequent lines; problems with a store, a lease or the program's configuration
-//! have their own:
+//! The target is `openmail_tower`, or a module below it for the few lines of the SQL stores. The
+//! level is `info`, or `warn` or `error` if something failed. These are the most frequent lines;
+//! problems with a store, a lease or the program's configuration have their own:
 //!
 //! | line | meaning |
 //! |---|---|

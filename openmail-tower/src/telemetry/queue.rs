@@ -9,7 +9,7 @@ use super::{log, metric};
 pub(crate) enum Settled {
     /// It failed and will be retried.
     Retry,
-    /// It could not run, for this reason, and was released, to run later.
+    /// It was released or put off, for this reason, to run later.
     #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "only metrics use it"))]
     Release(&'static str),
     /// It became a dead letter.
