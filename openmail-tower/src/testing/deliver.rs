@@ -46,7 +46,7 @@ impl Emulator {
         let slots = Arc::new(Semaphore::new(self.concurrency));
         let order =
             Order::new(events.into_iter(), self.duplicates, self.shuffle, self.random.clone());
-        // A rate too high for a period is no limit.
+        // If the rate is so high that its period rounds to zero, there is no limit.
         let period = self.rate.map(|rate| Duration::from_secs_f64(1.0 / rate));
         let pace = period.filter(|period| !period.is_zero()).map(interval);
         let start = (order, pace, Arc::clone(&slots));

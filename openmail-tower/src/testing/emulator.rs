@@ -166,7 +166,8 @@ impl Emulator {
         self
     }
 
-    /// Sets the maximum number of events sent per second. Default: no limit.
+    /// Sets the maximum number of events per second whose delivery begins. Retries are not limited.
+    /// Default: no limit.
     ///
     /// # Panics
     /// If it is less than one per day.
@@ -192,14 +193,16 @@ impl Emulator {
         self
     }
 
-    /// Shuffles the events, up to 1,024 at a time: OpenMail promises no order.
+    /// Shuffles the events, up to 1,024 at a time: OpenMail promises no order. Default: they are
+    /// sent in the given order.
     #[must_use]
     pub fn shuffle(mut self) -> Self {
         self.shuffle = true;
         self
     }
 
-    /// Seeds the random choices, so that duplicates and order are the same in every run.
+    /// Seeds the random choices, so that duplicates and order are the same in every run. Default: a
+    /// random seed.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.random = fastrand::Rng::with_seed(seed);
@@ -213,7 +216,8 @@ impl Emulator {
         self
     }
 
-    /// Sets a function that is called after each attempt, with the delivery including it.
+    /// Sets a function that is called after each attempt, with the delivery so far, which already
+    /// includes the attempt, and with the attempt. Default: none.
     #[must_use]
     pub fn on_attempt(
         mut self,

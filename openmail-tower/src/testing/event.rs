@@ -162,8 +162,8 @@ pub(super) fn unique(prefix: &str) -> String {
     format!("{prefix}_{}", Uuid::new_v4().simple())
 }
 
-/// Formats a time as JavaScript does. A time outside the years of RFC 3339 becomes the nearest one
-/// inside.
+/// Formats a time as JavaScript does. A time outside the range of [`Timestamp`] becomes the nearest
+/// one inside.
 fn rfc3339(time: SystemTime) -> String {
     let nearest = if time < SystemTime::UNIX_EPOCH { Timestamp::MIN } else { Timestamp::MAX };
     format!("{:.3}", Timestamp::try_from(time).unwrap_or(nearest))
