@@ -44,8 +44,8 @@ use super::{
 /// - **Use a separate secret for each inbox whose secret someone else can see.** Anyone who holds a
 ///   webhook's secret can impersonate OpenMail for everything that secret signs for. So a tenant
 ///   that runs its own receiver, or can see its webhook's settings, must only ever hold the secret
-///   of its own inbox. The account's secret signs for all inboxes without one: keep it with the
-///   operator.
+///   of its own inbox. The account's secret signs for every inbox that has none of its own: keep it
+///   with the operator.
 /// - **Give each inbox its own URL, `/webhooks/{inbox_id}`.** OpenMail signs with the secret that
 ///   belongs to the URL. With the inbox in the path, the secrets are known before the body arrives,
 ///   and the body is hashed as it arrives. Use [`by_body`](Self::by_body) only if all inboxes must
@@ -80,7 +80,7 @@ use super::{
 /// # What a stranger can learn
 ///
 /// A request for an unknown inbox is hashed and answered like one with a wrong signature. Timing
-/// reveals two things. While an inbox has two secrets, its body is hashed once for each. And a
+/// reveals two things. While an inbox has two secrets, each body for it is hashed twice. And a
 /// lookup that finds an inbox takes 1 to 23 ns longer than one that does not, depending on what is
 /// in the processor's cache. This is not equalised, since it is far below what the time of an HTTP
 /// response can show.

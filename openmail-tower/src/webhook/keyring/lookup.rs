@@ -64,7 +64,7 @@ impl Holder {
 /// The inbox for which the keys were requested. The event must carry the same one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// None: one set of secrets signs for the account.
+    /// No inbox: one set of secrets signs for the account.
     Account,
     /// The inbox named in the request's head.
     Head(InboxId),

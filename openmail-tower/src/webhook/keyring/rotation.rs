@@ -25,7 +25,7 @@ impl Rotation {
         Self { current, overlap: None }
     }
 
-    /// Puts `new` first, and also accepts what was current before for `overlap`.
+    /// Makes `new` the current secret, and still accepts the previous ones for `overlap`.
     pub(super) fn rotate(&self, new: Secret, overlap: Duration) -> Self {
         let both = self.current.iter().cloned().fold(Secrets::new(new.clone()), Secrets::and);
         let end = Instant::now().checked_add(overlap);

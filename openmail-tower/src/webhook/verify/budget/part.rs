@@ -94,7 +94,7 @@ impl Part {
 
     pub(super) fn park(&mut self, age: u64, bytes: usize, waker: &Waker) {
         if self.evicted.contains_key(&age) {
-            // It must be polled to notice the eviction, and nothing else may wake it.
+            // The body must be polled to notice the eviction, and might not be woken otherwise.
             self.wakers.push(waker.clone());
             return;
         }
