@@ -81,8 +81,8 @@ impl Bell {
 }
 
 impl PostgresStore {
-    /// Connects to the database at a URL such as `postgres://user@host/database`, and creates the
-    /// tables if they are missing.
+    /// Connects to the database at a URL such as `postgres://user@host/database`, and creates or
+    /// migrates the tables if necessary.
     ///
     /// # Errors
     /// As for [`PostgresOptions::connect`].
@@ -93,7 +93,7 @@ impl PostgresStore {
         PostgresOptions::new().connect(url).await
     }
 
-    /// Opens a store that uses the program's pool, and creates the tables if they are missing.
+    /// Opens a store that uses the program's pool, and creates or migrates the tables if necessary.
     ///
     /// # Errors
     /// As for [`PostgresOptions::over`].

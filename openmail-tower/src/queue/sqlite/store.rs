@@ -73,7 +73,8 @@ struct Workers {
 }
 
 impl SqliteStore {
-    /// Opens a file. The file and its tables are created if they are missing.
+    /// Opens a file, which is created if it is missing, and creates or migrates its tables if
+    /// necessary.
     ///
     /// # Errors
     /// If the path is a URL or names an in-memory database, the file cannot be opened, or its
@@ -85,9 +86,9 @@ impl SqliteStore {
         SqliteOptions::new().open(path).await
     }
 
-    /// Opens a store that reads through the program's pool, and creates the tables if they are
-    /// missing. It writes through one connection of its own with the pool's options, in write-ahead
-    /// mode and with `synchronous=FULL`.
+    /// Opens a store that reads through the program's pool, and creates or migrates the tables if
+    /// necessary. It writes through one connection of its own with the pool's options, in
+    /// write-ahead mode and with `synchronous=FULL`.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
