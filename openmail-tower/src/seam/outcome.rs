@@ -13,8 +13,8 @@ pub enum Outcome {
     Queued,
     /// A handler has handled it and returned replies, which have not been sent yet. The event is
     /// done once [`ReplyLayer`](crate::reply::ReplyLayer) has sent them or a worker has stored
-    /// them. Without either, the endpoint answers with 500 `missing_layer`, so that the event is
-    /// retried and the replies are not lost.
+    /// them. If neither does, the event fails and is retried, so that the replies are not lost: an
+    /// endpoint answers with 500 `missing_layer`, and a worker settles the run as failed.
     Replies(Replies),
     /// It was handled before: this delivery is a duplicate.
     Duplicate,
