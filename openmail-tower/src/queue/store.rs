@@ -40,11 +40,11 @@ use super::{
 /// - When a lease expires, its entry is due again. Until another worker claims the entry, the
 ///   former holder may still renew or settle the lease; afterwards, its token no longer changes
 ///   anything.
-/// - The first two runs in a row that are lost with their workers use no attempt: entries that ran
-///   at the same time as the one that crashed the worker must not lose an attempt because of it.
-///   After the second, the entry is a [suspect](super::Claimed::suspect) and runs alone. If such a
-///   run is lost as well, it counts ([`was_lost`](super::Claimed::was_lost)). Once a worker settles
-///   the entry, it is an ordinary entry again, except after a claim that `was_lost`.
+/// - The first two runs in a row that are lost with their workers use no attempt: an entry must not
+///   lose one because another entry, running at the same time, crashed the worker. After the second
+///   lost run, the entry is a [suspect](super::Claimed::suspect) and runs alone. If such a run is
+///   lost as well, it counts ([`was_lost`](super::Claimed::was_lost)). Once a worker settles the
+///   entry, it is an ordinary entry again, except after a claim that `was_lost`.
 /// - Only the store's clock is used, so that the machines that share it agree.
 ///
 /// Clones share one store. `queue::contract::check` (feature `test-util`) checks an implementation

@@ -20,7 +20,7 @@ use super::{
 impl<St, E> Worker<St, E> {
     /// Sends the replies that handlers return.
     ///
-    /// A reply is stored in the same transaction as the completion of its event, so if the process
+    /// A reply is stored in the same transaction as the completion of its event. So if the process
     /// is killed, either both are stored or neither is, and a handler does not run again once its
     /// answer is stored. The reply is then a separate entry in the event's lane, and is sent before
     /// the lane's next event runs:
