@@ -18,7 +18,7 @@ use tokio::{
 
 use support::{PATIENCE, Program};
 
-/// Starts the program with its own local OpenMail, whose page is at its address.
+/// Starts the program with its own local OpenMail. `Program::address` is the address of its page.
 async fn start(variables: &[(&str, &str)]) -> (Program, TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let store = format!("sqlite://{}", folder.path().join("agent.db").display());
@@ -207,8 +207,8 @@ async fn guard_refuses_mail_from_the_agents_own_address() {
             let response = client.post(url).json(&mail).send().await.unwrap();
             let body: Value = response.json().await.unwrap();
             ids.push((subject, body["data"][0]["id"].clone()));
-            // If the guard refuses the first mail, only the second one shows that it is not
-            // answered.
+            // A refused mail prints no line. So a second mail follows: if the next line is that of
+            // the second one, the first one was refused.
             if guard == "off" {
                 break;
             }

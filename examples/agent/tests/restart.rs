@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 
 use support::Program;
 
-/// Starts the program, whose webhook is at its address.
+/// Starts the program. `Program::address` is the URL of its webhook.
 async fn start(variables: &[(&str, &str)]) -> Program {
     let webhook = |line: &str| {
         let url = &line[line.find("http://127")?..];

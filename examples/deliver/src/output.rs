@@ -48,8 +48,8 @@ impl Output {
         Self { json, started: Instant::now(), bar, tally: Mutex::default() }
     }
 
-    /// Writes one row. Its time and event id have the same form as in a receiver's log, so that the
-    /// lines of both with one id, sorted, show everything that happened to that event.
+    /// Writes one row. Its time and event id have the same form as in a receiver's log. So the rows
+    /// and the log lines with one event id, sorted together, show everything that happened to it.
     pub(crate) fn attempt(&self, delivery: &Delivery, attempt: &DeliveryAttempt) {
         let time = format!("{:.6}", Timestamp::now());
         let text = if self.json {
@@ -147,7 +147,8 @@ fn row(time: &str, delivery: &Delivery, attempt: &DeliveryAttempt) -> Value {
     })
 }
 
-/// Returns why it was not accepted: the code in the response, or why there was none.
+/// Returns why an attempt was not accepted: the error code in the response, or why there was no
+/// response.
 fn reason(attempt: &DeliveryAttempt) -> Option<String> {
     match &attempt.status {
         Err(error) => Some(error.to_string()),

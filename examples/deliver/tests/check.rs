@@ -164,7 +164,7 @@ async fn finds_a_body_limit_that_is_too_small() {
 #[tokio::test]
 async fn finds_a_handler_slower_than_15_seconds() {
     let always = app(layer().body_limit(8 << 20), |_| pending());
-    // The endpoint's own deadline would come first.
+    // Without an `Endpoint`, whose deadline would come first.
     let hangs = by_hand(|_| pending());
     let mails = by_hand(async |request: Request<Body>| match signed(request).await {
         Some(body) if body.windows(16).any(|it| it == b"message.received") => pending().await,
@@ -239,8 +239,9 @@ fn careless(judge: impl Fn(&str, &str, &[u8]) -> bool + Clone + Send + Sync + 's
     })
 }
 
-/// Returns the signature for a timestamp that need not be a number: what follows its digits and a
-/// dot is signed as part of the body.
+/// Returns the signature of a timestamp and a body. `sign` takes only a number, so if other text
+/// follows the digits and a dot, that text is signed as part of the body: the signed bytes are the
+/// same.
 fn expected(timestamp: &str, body: &[u8]) -> Option<String> {
     let (digits, rest) = match timestamp.split_once('.') {
         Some((digits, rest)) => (digits, [rest.as_bytes(), b".", body].concat()),

@@ -132,7 +132,7 @@ async fn reload(agents: &mut Agents, fixed: &Fixed, bounds: Bounds, config: &Pat
                 tracing::warn!(
                     timeout = ?wanted.timeout,
                     cancelled_after = ?bounds.run_timeout(),
-                    "a timeout longer than any at the start needs a restart"
+                    "a timeout above the longest one at the start needs a restart"
                 );
             }
             if wanted.runs > SPARE + bounds.runs {

@@ -17,8 +17,8 @@ use tower::Service;
 /// count as well.
 pub(crate) type Running = Arc<AtomicUsize>;
 
-/// Releases each event beyond the limit for at least 1 s. If it waited instead, it would occupy a
-/// run that other inboxes need.
+/// Releases each event beyond the limit, to run again after at least 1 s. If it waited here, it
+/// would occupy a run that other inboxes need.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared<S> {
     agent: S,

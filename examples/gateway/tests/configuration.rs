@@ -252,7 +252,7 @@ async fn inbox_that_leaves_the_fallback_loses_no_event() {
     let agent = Agent::start().await;
     let url = agent.url();
     let gateway = Gateway::start(&format!("{OURS}[fallback]\nurl = \"{url}\"\n")).await;
-    // There is no fallback any more, and B is bound after all the others.
+    // The new configuration has no fallback, and binds B after all the others.
     let inbox = |id: &str| format!("[[inbox]]\nid = \"{id}\"\nurl = \"{url}\"\n");
     let others: String = (0..9_999).map(|id| inbox(&id.to_string())).collect();
     gateway.configure(&format!("{OURS}{others}{}", inbox("B")));
@@ -265,7 +265,7 @@ async fn inbox_that_leaves_the_fallback_loses_no_event() {
     all_arrive(sent, gateway, agent).await;
 }
 
-/// Asserts that the agent gets this many events and no more, and that none is buried.
+/// Asserts that the agent gets this many events and no more, and that there are no dead letters.
 async fn all_arrive(sent: usize, mut gateway: Gateway, mut agent: Agent) {
     for _ in 0..sent {
         agent.next().await;

@@ -112,7 +112,7 @@ async fn agent_may_ask_for_time() {
     let mut gateway = Gateway::start(&one(&agent, "")).await;
     gateway.deliver(&mail("A", "evt_1")).await;
     agent.next().await;
-    // Without a thread, it does not wait behind the first.
+    // The mails have no thread, so the second does not wait for the first.
     gateway.deliver(&mail("A", "evt_2")).await;
     assert_eq!(agent.next().await.header("x-event-id"), Some("evt_2"));
     gateway.stop().await;

@@ -11,7 +11,7 @@ use common::{Quickstart, SECRET, soon};
 use serde_json::json;
 use tokio::{io::AsyncWriteExt, process::Command};
 
-/// Text that would change a byte if it were re-encoded.
+/// Text whose bytes could change if a client parsed the event and wrote it again.
 const SUBJECT: &str = "Zażółć gęślą jaźń \u{1f4ec} \"\\ \u{2028}";
 
 async fn delivers(program: &str, script: &str) {

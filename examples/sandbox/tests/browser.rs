@@ -105,7 +105,7 @@ async fn script_in_a_mail_is_shown_as_text() {
         assert_eq!(heading, attack);
         text_with(browser, ".mail .text", attack).await;
         text_with(browser, "#left", attack).await;
-        // The page's script adds the regions that announce changes.
+        // After this change, the page's script replaces the regions that differ.
         local.receive(mail("Another")).await;
         text_with(browser, "#left", "Another").await;
         let found =

@@ -6,7 +6,7 @@ use super::view::{Middle, View};
 
 pub(super) fn page(view: &View<'_>, title: &str, columns: &Markup) -> Markup {
     let shape = if view.middle == Middle::Conversation { "columns" } else { "columns two" };
-    // Hidden in a narrow window.
+    // In a narrow window, `focused` hides the left column, and `listing` the others.
     let shape = match (view.chosen, view.thread) {
         (true, _) => format!("{shape} focused"),
         (false, Some(_)) => format!("{shape} listing"),
