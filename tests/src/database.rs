@@ -19,7 +19,7 @@ pub async fn until_settled(url: &str) {
             if answer.expect("an answer") {
                 break;
             }
-            // Only the server's clock tells, so this polls.
+            // The server does not announce this, so it polls.
             sleep(Duration::from_millis(100)).await;
         }
     };

@@ -17,9 +17,9 @@ use tracing_subscriber::{
 /// Makes `subscriber` this thread's default until the guard is dropped.
 ///
 /// `tracing` caches, for each span and event, whether any subscriber is interested in it. While
-/// only one subscriber exists, the first thread that gets there decides; if that thread has no
-/// subscriber, the answer is "never" for all threads. A second subscriber that answers "ask each
-/// time" prevents this, so that tests in one process do not disturb each other.
+/// only one subscriber exists, the first thread that reaches the span or event decides; if that
+/// thread has no subscriber, the answer is "never" for all threads. A second subscriber that
+/// answers "ask each time" prevents this, so that tests in one process do not disturb each other.
 pub fn listen(subscriber: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
     static UNDECIDED: LazyLock<Dispatch> =
         LazyLock::new(|| Registry::default().with(dynamic_filter_fn(|_, _| false)).into());

@@ -114,7 +114,7 @@ impl PostgresServer {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// Makes its next start that of a read-only replica.
+    /// Makes it a read-only replica from its next start on.
     ///
     /// # Panics
     /// If that cannot be written.

@@ -166,7 +166,11 @@ async fn lookup_in_progress_is_forgotten_too() {
     assert_eq!(database.lookups(), 1);
     database.set("a", "Bob");
     resolver.forget("a").await;
-    assert_eq!(tell(&resolver, mail("a")).await, "Bob", "it does not wait for the other");
+    assert_eq!(
+        tell(&resolver, mail("a")).await,
+        "Bob",
+        "it does not wait for the lookup in progress"
+    );
     open.add_permits(1);
     assert_eq!(under_way.await, "Ada");
     assert_eq!(tell(&resolver, mail("a")).await, "Bob");

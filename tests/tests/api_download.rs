@@ -108,7 +108,8 @@ async fn redirect_back_to_the_api_gets_no_key() {
         (api_host, false, false),
     ];
     assert_eq!(*asked.lock().unwrap(), expected);
-    // A refusal without the key says nothing about the key: the link no longer works.
+    // A 401 to a request without the key does not mean that the key is wrong, but that the link no
+    // longer works.
     api.route("/private", Route::body(401, "{}")).await;
     let error = openmail.download(&attached).bytes().await.unwrap_err();
     assert_eq!(error.kind(), ApiErrorKind::Expired);

@@ -89,15 +89,15 @@ async fn panic_releases_the_claim() {
         let runs = Arc::clone(&runs);
         move |_: VerifiedEvent| {
             let run = runs.fetch_add(1, Ordering::SeqCst);
-            assert_ne!(run, 0, "before the future");
+            assert_ne!(run, 0, "while the service is called");
             async move {
                 tokio::task::yield_now().await;
-                assert_ne!(run, 1, "in the future");
+                assert_ne!(run, 1, "while its future is polled");
                 Ok::<_, HandlerError>(Outcome::Done)
             }
         }
     }));
-    for text in ["before the future", "in the future"] {
+    for text in ["while the service is called", "while its future is polled"] {
         let error = events.clone().oneshot(mail("evt_1")).await.unwrap_err();
         assert_eq!(error.kind(), HandlerErrorKind::Panicked);
         assert!(error.to_string().contains(text), "{error}");

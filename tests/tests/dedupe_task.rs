@@ -54,7 +54,7 @@ async fn run_continues_whenever_the_caller_leaves() {
                 answered = poll_fn(|cx| Poll::Ready(caller.as_mut().poll(cx).is_ready())).await;
             }
         }
-        // Otherwise the second delivery might be the one that claims it.
+        // Without this, the second delivery might be the one that claims the event.
         begun(&script).await;
         assert_eq!(
             delivered(events).await.unwrap(),
@@ -211,7 +211,7 @@ async fn one_inbox_cannot_take_every_run() {
     begun(&script).await;
     let error = events.clone().oneshot(mail("evt_2")).await.unwrap_err();
     assert_eq!(error.kind(), HandlerErrorKind::Unavailable);
-    // Whichever of the two runs.
+    // One answer for each of the two runs, whichever takes it first.
     script.answer(Ok(Outcome::Done));
     script.answer(Ok(Outcome::Done));
     let other = mail_to("inb_other", "evt_3");

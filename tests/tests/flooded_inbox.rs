@@ -86,7 +86,7 @@ impl Agents {
             .route(
                 "/refuses",
                 post(move || async move {
-                    // The former counts as an attempt, the latter does not.
+                    // The 503 counts as an attempt, the 409 does not.
                     let status = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::CONFLICT];
                     (status[refuse() % 2], [(RETRY_AFTER, "1")])
                 }),

@@ -1,4 +1,4 @@
-//! Which secret may sign for which inbox, however a request names it.
+//! Which secret may sign for which inbox, however a request names the inbox.
 
 use std::{
     future::{Future, pending},
@@ -45,13 +45,15 @@ fn post(path: &str, signed_by: &str, body: String) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
-/// Returns the response, and asserts whether the event reached the inner service.
+/// Returns the response, and asserts that the event reached the inner service if, and only if, it
+/// was accepted.
 async fn answer<K: Keyring>(keyring: &K, request: Request<Full<Bytes>>) -> (StatusCode, String) {
     let (status, code, _) = owned(keyring, request).await;
     (status, code)
 }
 
-/// Also returns the inbox to which the event belongs. Verification without tower must agree.
+/// Like [`answer`], but also returns the inbox to which the event belongs. Asserts that
+/// verification without tower gives the same result.
 async fn owned<K: Keyring>(
     keyring: &K,
     request: Request<Full<Bytes>>,
@@ -171,7 +173,7 @@ async fn unknown_inbox_is_answered_like_a_wrong_signature() {
         let unknown = answer(&keyring, post("/webhooks/X", "whsec_x", of("X"))).await;
         assert_eq!(wrong, (StatusCode::UNAUTHORIZED, "signature_mismatch".into()));
         assert_eq!(wrong, unknown);
-        // The decoy's signature is not valid.
+        // The secret that stands in for that of an unknown inbox verifies nothing.
         assert_eq!(answer(&keyring, post("/webhooks/X", "decoy", of("X"))).await, wrong);
     }
 }

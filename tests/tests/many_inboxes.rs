@@ -60,7 +60,7 @@ async fn every_event_reaches_its_inbox() {
     let (inboxes, runs) = (router.inboxes(), Arc::new(AtomicUsize::new(0)));
     let layer = VerifyLayer::with_keyring(keyring.clone()).clock(clock(0));
     let webhook = webhook(layer, router);
-    // The number of inboxes. A reader of this number finds all of them bound.
+    // The number of inboxes. It grows only after an inbox is bound.
     let there = Arc::new(AtomicUsize::new(1));
     add(&inboxes, &keyring, 0, &runs);
 
@@ -70,7 +70,7 @@ async fn every_event_reaches_its_inbox() {
             for inbox in 1..INBOXES {
                 add(&inboxes, &keyring, inbox, &runs);
                 there.store(inbox + 1, Ordering::Release);
-                // Slows down, so that it takes as long as several thousand events.
+                // Pauses, so that adding all inboxes takes as long as several thousand events.
                 if inbox % 100 == 0 {
                     std::thread::sleep(Duration::from_millis(10));
                 }
@@ -85,7 +85,7 @@ async fn every_event_reaches_its_inbox() {
     while !adding.is_finished() || sent < 2_000 {
         pace.tick().await;
         let count = there.load(Ordering::Acquire);
-        // An inbox that exists, sometimes the newest; and one that may not exist yet.
+        // Any existing inbox, and the newest one.
         at = (at + 7919) % count;
         for inbox in [at, count - 1] {
             let answer = webhook.clone().oneshot(request(inbox, inbox));
@@ -93,6 +93,7 @@ async fn every_event_reaches_its_inbox() {
                 .spawn(async move { assert_eq!(answer.await.unwrap().status(), 200, "{inbox}") });
             sent += 1;
         }
+        // The next inbox, which may not exist yet, with the secret of another one.
         let forged = webhook.clone().oneshot(request(count, at));
         answers.spawn(async { assert_eq!(forged.await.unwrap().status(), 401) });
     }

@@ -24,7 +24,7 @@ fn counts_requests_and_events_by_outcome() {
             let count = match value {
                 DebugValue::Counter(count) => count,
                 DebugValue::Histogram(values) => values.len() as u64,
-                // Nothing remains in memory, and the clock stands still.
+                // Every gauge is 0 at the end: nothing is in memory, and the clocks agree.
                 DebugValue::Gauge(value) => {
                     assert!(value.abs() < 1e-9, "{key:?} {value}");
                     0

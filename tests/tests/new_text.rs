@@ -32,7 +32,7 @@ fn mails() -> Vec<Mail> {
         let subject = subject.strip_prefix("subject: ").map(str::trim_end);
         Mail { name, message: message(text, subject), new: new.trim_end_matches('\n') }
     };
-    // An entry begins with its name; its other two marks do not begin an entry.
+    // Each entry has three lines that begin with "==== ". The first one has its name.
     let mut entries: Vec<&str> = Vec::new();
     let starts: Vec<_> = MAILS.match_indices("==== ").map(|(at, _)| at).collect();
     for three in starts.chunks(3) {

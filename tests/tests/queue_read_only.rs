@@ -125,7 +125,7 @@ async fn nothing_is_stranded(
     read_only().await;
     // Mails continue to arrive.
     sleep(READ_ONLY).await;
-    // The first unacknowledged mail of each thread, after all acknowledged ones.
+    // Once the first unacknowledged mail of a thread has run, all acknowledged ones have run, too.
     let tried = mails.now();
     writable().await;
     let time = mails.until_run(|thread| tried[thread].acknowledged).await;

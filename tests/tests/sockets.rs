@@ -1,4 +1,4 @@
-//! Over real sockets, HTTP/1 and HTTP/2.
+//! The layer behind a real server, over HTTP/1 and HTTP/2.
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use openmail_tests::{ScriptedBody, fixture, head, raw, serve, signed};

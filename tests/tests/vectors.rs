@@ -68,7 +68,7 @@ async fn every_verdict_of_the_layer_matches_the_vectors() {
             .body(Full::new(Bytes::from(hex::decode(body_hex).unwrap())))
             .unwrap();
         let status = service.oneshot(request).await.unwrap().status();
-        // Most bodies are not events, which is the only reason to reject one that verifies.
+        // A body that verifies is rejected only if it is not an event, as most of these are not.
         let verified = [StatusCode::OK, StatusCode::UNPROCESSABLE_ENTITY].contains(&status);
         let rejected = [StatusCode::BAD_REQUEST, StatusCode::UNAUTHORIZED].contains(&status);
         assert_eq!((verified, rejected), (accept, !accept), "{name}: {status}");

@@ -33,8 +33,8 @@ const LIMIT: usize = 1024;
 
 thread_local! {
     static RUNTIME: Runtime = Builder::new_current_thread().enable_time().build().unwrap();
-    // One layer for all inputs, with no more budget than the heaviest one needs: what a request
-    // failed to release would add up, and later requests would fail.
+    // One layer for all inputs, with no more budget than the heaviest one needs. If requests did
+    // not release what they use, later requests would fail.
     static LAYER: VerifyLayer = VerifyLayer::new(Secret::new(SECRET).unwrap())
         .clock(|| UNIX_EPOCH + Duration::from_secs(NOW))
         .body_limit(LIMIT)
@@ -65,7 +65,7 @@ async fn inner(request: Request<VerifiedBody>) -> Result<Response<VerifiedBody>,
     Ok(Response::new(request.into_body()))
 }
 
-/// The second judge.
+/// The independent check.
 fn passes(method: &Method, headers: &HeaderMap, body: &[u8]) -> bool {
     let single = |name: &str| {
         let values: Vec<_> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();

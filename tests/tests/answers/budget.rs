@@ -76,7 +76,7 @@ async fn event_evicts_an_unfinished_body() {
         Step::Yield,
         Step::Hang,
     ]);
-    // The body yields after its rejection, since the rest of every rejected body is read.
+    // The rest of a rejected body is read as well, so the body still yields after its rejection.
     let stuck = tokio::spawn(answer(layer.clone(), signed(b"", body)));
     tokio::task::yield_now().await;
     assert_eq!(answer(layer.clone(), good()).await.status, 200);
