@@ -63,7 +63,7 @@ async fn news(inbox: Option<InboxId>) -> Result<(), HandlerError> {
 }
 
 #[tokio::test]
-async fn bindings_come_after_own_handlers_and_before_the_rest() {
+async fn binding_comes_before_handlers_of_every_inbox_and_the_fallback() {
     let router = EventRouter::new().handler(start_up).handler(others).fallback(rest);
     let serving = router.clone();
     let inboxes = router.inboxes();

@@ -139,7 +139,7 @@ fn each_ran_its_own(runs: &Runs, what: &str) {
 }
 
 #[tokio::test]
-async fn secret_of_an_inbox_reaches_nobody_else_through_dedupe() {
+async fn what_an_inbox_signs_affects_no_other_inbox_with_dedupe() {
     for key in [DedupeKey::EventId, DedupeKey::Message] {
         let runs = Runs::default();
         let (layer, router) = tenants(&runs);
@@ -150,7 +150,7 @@ async fn secret_of_an_inbox_reaches_nobody_else_through_dedupe() {
 }
 
 #[tokio::test]
-async fn secret_of_an_inbox_reaches_nobody_else_through_a_queue() {
+async fn what_an_inbox_signs_affects_no_other_inbox_with_a_queue() {
     for key in [DedupeKey::EventId, DedupeKey::Message] {
         let runs = Runs::default();
         let (layer, router) = tenants(&runs);

@@ -134,7 +134,7 @@ async fn expansion_does_not_clash_with_user_names() {
 }
 
 #[test]
-fn handlers_can_have_the_names_of_the_expansion() {
+fn handlers_can_have_names_that_the_expansion_uses() {
     let _ = openmail_tower::EventRouter::new()
         .handler(expanded::__State)
         .handler(alone::__openmail_event)

@@ -187,7 +187,7 @@ async fn run_out(database: &SqlitePool) {
 }
 
 #[tokio::test]
-async fn event_that_runs_here_is_not_begun_again() {
+async fn running_event_is_not_begun_again_by_its_own_worker() {
     let (queue, folder) = queue().await;
     add(&queue, mail("evt_1")).await;
     let database = database(&folder).await;
