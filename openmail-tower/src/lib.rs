@@ -43,7 +43,7 @@
 //!   request, or from a store that you trust ([`VerifiedEvent::from_stored`]). So a request that
 //!   has not been verified cannot reach a handler, however the services are combined.
 //! - *Only signed data is trusted.* Routing and identity come from the signed body. `X-Event-Id` is
-//!   not signed: it is reported, but never used.
+//!   not signed, so it is ignored.
 //! - *Unknown data is never an error.* Unknown events, fields and values are parsed and kept.
 //! - *The outcome decides whether an event is delivered again.* A handler's error means "retry"
 //!   unless it says otherwise; see [`HandlerError`].
