@@ -39,9 +39,9 @@
 //! shows what belongs together.
 //!
 //! # Log lines
-//! The target is `openmail_tower`, or a module below it for the few lines of the SQL stores. The
-//! level is `info`, or `warn` or `error` if something failed. These are the most frequent lines;
-//! problems with a store, a lease or the program's configuration have their own:
+//! The target is `openmail_tower`. The level is `info`, or `warn` or `error` if something failed.
+//! These are the most frequent lines; problems with a store, a lease or the program's configuration
+//! have their own:
 //!
 //! | line | meaning |
 //! |---|---|
@@ -77,6 +77,8 @@ pub(crate) mod queue;
 mod rejections;
 mod run;
 pub mod span;
+#[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
+pub(crate) mod store;
 #[cfg(feature = "tracing")]
 mod text;
 

@@ -15,10 +15,11 @@ use crate::{
         lease::{Claims, DeadReport, Lease, Registration, WorkerId},
         request::ClaimRequest,
         settlement::Settlement,
-        sql::{batch::Batcher, many, millis, observe, sweep::Sweep},
+        sql::{batch::Batcher, many, millis, sweep::Sweep},
         store::{Changes, QueueStore},
     },
     seam::StoredEvent,
+    telemetry::store as telemetry,
 };
 
 use super::{
@@ -186,7 +187,7 @@ impl PostgresStore {
         let (last, promoted) = swept.await?;
         self.sweep.end(last);
         if promoted > 0 {
-            observe::stranded(promoted);
+            telemetry::stalled(promoted);
             self.bell.ring();
         }
         Ok(promoted)

@@ -6,8 +6,6 @@ pub(super) mod counts;
 #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
 pub(super) mod migrate;
 #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
-pub(super) mod observe;
-#[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
 pub(super) mod row;
 #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
 pub(super) mod sweep;

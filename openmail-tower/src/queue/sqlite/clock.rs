@@ -17,6 +17,8 @@ use std::{
 
 use sqlx::{Row, SqliteConnection};
 
+use crate::telemetry::store as telemetry;
+
 /// Minimum difference between the clocks, in milliseconds, from which the machine's clock counts as
 /// set. A smaller difference is only a correction.
 const JUMP: i64 = 1_000;
@@ -110,11 +112,7 @@ impl Clock {
             .execute(connection)
             .await?;
         if time != by_wall {
-            #[cfg(feature = "tracing")]
-            tracing::warn!(
-                by_millis = by_wall - time,
-                "the machine's clock was set; the queue's time continues unchanged"
-            );
+            telemetry::clock_set(by_wall - time);
         }
         self.known = Some(Known { offset, revision, time, steady: reading.steady });
         Ok(time)

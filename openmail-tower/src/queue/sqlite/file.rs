@@ -8,7 +8,10 @@ use std::{
 
 use tokio::task::spawn_blocking;
 
-use crate::queue::error::{QueueError, QueueErrorKind};
+use crate::{
+    queue::error::{QueueError, QueueErrorKind},
+    telemetry::store as telemetry,
+};
 
 /// Creates the file if it is missing, readable only by its owner, since it contains mail. SQLite
 /// gives its write-ahead log and index the same permissions.
@@ -66,20 +69,8 @@ impl Watched {
         let is_gone = found != opened || !found.is_there();
         if is_gone != self.is_gone {
             self.is_gone = is_gone;
-            self.log();
-        }
-    }
-
-    fn log(&self) {
-        #[cfg(feature = "tracing")]
-        if self.is_gone {
-            tracing::error!(
-                path = %self.path.display(),
-                "the queue's file was deleted or replaced: no event is acknowledged until it is \
-                 back or the process restarts",
-            );
-        } else {
-            tracing::warn!(path = %self.path.display(), "the queue's file is back");
+            let log = if is_gone { telemetry::file_gone } else { telemetry::file_back };
+            log(&self.path);
         }
     }
 

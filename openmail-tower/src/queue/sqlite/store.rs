@@ -20,11 +20,12 @@ use crate::{
         lease::{Claims, DeadReport, Lease, Registration, WorkerId},
         request::ClaimRequest,
         settlement::Settlement,
-        sql::{batch::Batcher, many, millis, observe, sweep::Sweep},
+        sql::{batch::Batcher, many, millis, sweep::Sweep},
         store::{Changes, QueueStore},
         text,
     },
     seam::StoredEvent,
+    telemetry::store as telemetry,
 };
 
 use super::{
@@ -199,7 +200,7 @@ impl SqliteStore {
         };
         self.workers.sweep.end(last);
         if promoted > 0 {
-            observe::stranded(promoted);
+            telemetry::stalled(promoted);
             self.changes.send_replace(());
         }
         Ok(promoted)
@@ -240,7 +241,7 @@ impl QueueStore for SqliteStore {
         Ok(match self.locks(move |folder| Presence::take(folder, worker)).await {
             Ok(presence) => Registration::new(worker, presence),
             Err(error) => {
-                observe::no_presence(&error);
+                telemetry::without_lock(&error);
                 Registration::new(worker, ())
             }
         })
