@@ -13,6 +13,7 @@ use super::probe::{LONG, Probe, SHORT};
 
 pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
     replies_run_before_the_waiting_entries_of_their_lane(probe).await;
+    an_earlier_reply_goes_first(probe).await;
     replies_without_a_lane_keep_their_order(probe).await;
     a_lost_lease_writes_no_reply(probe).await;
     a_reply_is_written_once(probe).await;
@@ -58,6 +59,24 @@ async fn replies_run_before_the_waiting_entries_of_their_lane<St: QueueStore>(pr
         let claimed = probe.next(LONG).await;
         assert_eq!((claimed.role, claimed.stored.clone()), (Role::Event, expected));
         probe.done(&claimed).await;
+    }
+}
+
+async fn an_earlier_reply_goes_first<St: QueueStore>(probe: &Probe<St>) {
+    for _ in 0..2 {
+        probe.add(Some("replies")).await;
+    }
+    let event = probe.next(LONG).await;
+    assert!(probe.settle(&event.lease, answer(&["earlier"])).await);
+    probe.retry(&probe.next(LONG).await, Duration::ZERO, false).await;
+    let event = probe.next(LONG).await;
+    assert_eq!(event.role, Role::Event, "the reply stepped aside");
+    assert!(probe.is_idle().await, "the reply is back in its lane");
+    assert!(probe.settle(&event.lease, answer(&["later"])).await);
+    for expected in ["earlier", "later"] {
+        let reply = probe.next(LONG).await;
+        assert_eq!(key(&reply), Some(expected));
+        probe.done(&reply).await;
     }
 }
 

@@ -80,8 +80,10 @@ async fn insert(database: &Database, bell: &Bell, entries: &[NewEntry]) -> sqlx:
     let weights: Vec<i64> = entries.iter().map(|entry| many(entry.weight)).collect();
     let bodies: Vec<&[u8]> = entries.iter().map(|entry| &*entry.stored.raw_body).collect();
 
-    // Without a common order, two processes that add the same keys could wait for each other.
-    let names = keys.iter().chain(&lanes).filter_map(Option::as_deref);
+    // Without a common order, two processes that add the same events could wait for each other.
+    // Deliveries of one event have the same lane or, without one, the same key.
+    let names =
+        lanes.iter().zip(&keys).filter_map(|(lane, key)| lane.as_deref().or(key.as_deref()));
     let mut work = database.begin(&lock(names)).await?;
     let rows = sqlx::query(insert!())
         .bind(&keys)

@@ -2,8 +2,9 @@
 //!
 //! Whether an entry is ready or blocked depends on the other entries of its lane, and two
 //! concurrent transactions do not see each other's changes. So every transaction that adds to a
-//! lane, or frees one, holds the lane's lock until it is committed. There are 1,024 locks, selected
-//! by the hash of the lane, so that the server never holds too many. They are taken in order, so
+//! lane, or frees one, holds the lane's lock until it is committed. There are 4,096 locks, selected
+//! by the hash of the lane, so that the server, which by default has room for 6,400, never holds too
+//! many, and concurrent transactions rarely need the same one. They are taken in order, so
 //! that no two transactions wait for each other. As a last resort, a unique index allows only one
 //! ready entry in each lane.
 
@@ -13,7 +14,7 @@ use sqlx::{PgConnection, Row};
 
 use super::open::LOCKS;
 
-const STRIPES: u64 = 1024;
+const STRIPES: u64 = 4096;
 
 /// The number of lanes examined in one transaction.
 pub(super) const PAGE: i64 = 256;
