@@ -82,26 +82,21 @@ async fn settle(
         Settlement::Done { replies } => Some((lease, settlement, replies)),
         _ => None,
     });
-    let keys: Vec<_> = replies
-        .clone()
-        .flat_map(|(_, _, replies)| replies)
-        .map(|reply| facts.column(&reply.key))
-        .collect();
     let lanes: Vec<&str> = lanes.iter().map(|lane| &**lane).collect();
-    let mut work =
-        database.begin(&lock(lanes.iter().copied().chain(keys.iter().map(String::as_str)))).await?;
+    let mut work = database.begin(&lock(lanes.iter().copied())).await?;
     let changed = end(&mut work, &ids, &tokens, names, states, after, errors).await?;
     let mut new = Replies::default();
     for (lease, settlement, replies) in replies {
         if let Some(lane) = lane(lease, settlement)
             && changed.contains(&(lease.id.0, lease.token))
         {
-            for reply in replies {
+            for (place, reply) in replies.iter().enumerate() {
                 new.events.push(lease.id.0);
                 new.lanes.push(lane.clone());
                 new.keys.push(facts.column(&reply.key));
                 new.kinds.push(facts.column(&reply.kind));
                 new.bodies.push(&*reply.body);
+                new.are_first.push(place == 0);
             }
         }
     }
@@ -186,6 +181,7 @@ struct Replies<'a> {
     keys: Vec<String>,
     kinds: Vec<String>,
     bodies: Vec<&'a [u8]>,
+    are_first: Vec<bool>,
 }
 
 async fn add_replies(connection: &mut PgConnection, new: Replies<'_>) -> sqlx::Result<()> {
@@ -197,9 +193,14 @@ async fn add_replies(connection: &mut PgConnection, new: Replies<'_>) -> sqlx::R
            (role, dedupe_key, lane, event_id, kind, inbox_id, thread_id, trace_context,
             state, due_at, queued_at, signed_at, weight, body)
          SELECT 0, new.key, new.lane, event_id, new.kind, inbox_id, thread_id, trace_context,
-           'blocked', ms, ms, signed_at, octet_length(new.body), new.body
-         FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bytea[])
-             WITH ORDINALITY AS new (event, lane, key, kind, body, number)
+           -- The event has just left its lane. Its replies follow earlier ones.
+           CASE WHEN new.is_first AND NOT EXISTS (
+               SELECT 1 FROM openmail_events
+               WHERE lane = new.lane AND state = 'blocked' AND role = 0)
+             THEN 'ready' ELSE 'blocked' END,
+           ms, ms, signed_at, octet_length(new.body), new.body
+         FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bool[])
+             WITH ORDINALITY AS new (event, lane, key, kind, body, is_first, number)
            JOIN openmail_events AS event ON event.id = new.event,
            (SELECT (extract(epoch FROM statement_timestamp()) * 1000)::bigint AS ms) AS now
          ORDER BY number
@@ -210,6 +211,7 @@ async fn add_replies(connection: &mut PgConnection, new: Replies<'_>) -> sqlx::R
     .bind(new.keys)
     .bind(new.kinds)
     .bind(new.bodies)
+    .bind(new.are_first)
     .execute(connection)
     .await?;
     Ok(())

@@ -129,9 +129,10 @@ fn lane<'a>(lease: &'a Lease, settlement: &Settlement) -> Option<Cow<'a, str>> {
     }
 }
 
-/// The event, the lane, the key, the kind, and the range of the concatenated bodies.
+/// The event, the lane, the key, the kind, the range of the concatenated bodies, and whether it is
+/// the first reply of its event.
 #[derive(Serialize)]
-struct Reply<'a>(i64, Cow<'a, str>, &'a str, &'a str, usize, usize);
+struct Reply<'a>(i64, Cow<'a, str>, &'a str, &'a str, usize, usize, bool);
 
 async fn add_replies<'a>(
     connection: &mut SqliteConnection,
@@ -141,10 +142,10 @@ async fn add_replies<'a>(
     let (mut rows, mut bodies) = (Vec::new(), Vec::new());
     for (lease, settlement) in ended {
         let Settlement::Done { replies } = settlement else { continue };
-        for reply in replies {
+        for (place, reply) in replies.iter().enumerate() {
             let Some(lane) = lane(lease, settlement) else { continue };
             let (at, length) = (bodies.len() + 1, reply.body.len());
-            rows.push(Reply(lease.id.0, lane, &reply.key, &reply.kind, at, length));
+            rows.push(Reply(lease.id.0, lane, &reply.key, &reply.kind, at, length, place == 0));
             bodies.extend_from_slice(&reply.body);
         }
     }
@@ -158,7 +159,13 @@ async fn add_replies<'a>(
            (role, dedupe_key, lane, event_id, kind, inbox_id, thread_id, trace_context,
             state, due_at, queued_at, signed_at, weight, body)
          SELECT 0, value ->> 2, value ->> 1, event_id, value ->> 3, inbox_id, thread_id,
-           trace_context, 'blocked', ?3, ?3, signed_at, value ->> 5,
+           trace_context,
+           -- The event has just left its lane. Its replies follow earlier ones.
+           iif(value ->> 6 AND NOT EXISTS (
+               SELECT 1 FROM openmail_events
+               WHERE lane = new.value ->> 1 AND state = 'blocked' AND role = 0),
+             'ready', 'blocked'),
+           ?3, ?3, signed_at, value ->> 5,
            substr(?2, value ->> 4, value ->> 5)
          FROM json_each(?1) AS new CROSS JOIN openmail_events AS event
          WHERE event.id = new.value ->> 0
