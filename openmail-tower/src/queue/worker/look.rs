@@ -9,8 +9,13 @@ use crate::{
     telemetry::queue as telemetry,
 };
 
-/// Minimum delay before the next look after one that found fewer entries than were asked for.
+/// Minimum delay before the next look after one that found fewer entries than were asked for, unless
+/// something has changed.
 const SHORTEST: Duration = Duration::from_millis(10);
+/// Maximum rest after a look that found fewer entries than were asked for: it rests as long as the
+/// look took, even if something has changed. Under load, more entries arrive during this time, and
+/// one claim of many costs less than many claims of a few.
+const LONGEST_REST: Duration = Duration::from_millis(10);
 /// The time for which a worker with few free slots waits for more of them to become free, since a
 /// claim of one entry costs as much as a claim of many.
 const GATHERING: Duration = Duration::from_millis(1);
@@ -25,6 +30,8 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug)]
 pub(super) struct Look {
     at: Instant,
+    /// The time before which no look begins.
+    rests_until: Instant,
     /// The time until which a worker with few free slots waits for more to become free. `None` if
     /// it does not wait.
     gathers_until: Option<Instant>,
@@ -44,6 +51,7 @@ impl Look {
         let now = Instant::now();
         Self {
             at: now,
+            rests_until: now,
             gathers_until: None,
             thorough_at: now,
             is_thorough: true,
@@ -80,12 +88,12 @@ impl Look {
         self.is_thorough
     }
 
-    /// Records that something has changed. The next look follows at once, or after the pause if the
-    /// store is unreachable.
+    /// Records that something has changed. The next look follows after the rest, or after the pause
+    /// if the store is unreachable.
     pub(super) fn soon(&mut self) {
         self.again = true;
         if self.failures == 0 {
-            self.at = Instant::now();
+            self.at = self.rests_until;
         }
     }
 
@@ -107,10 +115,12 @@ impl Look {
         if self.is_thorough && self.limited {
             self.thorough_at = now + (took * REST).min(poll);
         }
+        let found_all = claims.entries.len() < asked;
+        self.rests_until = if found_all { now + took.min(LONGEST_REST) } else { now };
         let next =
             now + claims.next_due.map_or(poll, |due| due.max(SHORTEST).min(poll)).min(LONGEST);
-        self.at = if self.again || claims.entries.len() >= asked {
-            now
+        self.at = if self.again || !found_all {
+            self.rests_until
         } else if self.limited && !self.is_thorough {
             next.min(self.thorough_at)
         } else {
@@ -153,6 +163,21 @@ mod tests {
         look.soon();
         look.found(1, &Claims::default(), Duration::ZERO, POLL);
         assert!(look.is_due());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rests_as_long_as_a_look_took_unless_there_is_more() {
+        const TOOK: Duration = Duration::from_millis(2);
+        for asked in [1, 0] {
+            let mut look = Look::now();
+            look.begin();
+            look.found(asked, &Claims::default(), TOOK, POLL);
+            look.soon();
+            let rest = if asked == 1 { TOOK } else { Duration::ZERO };
+            assert_eq!(look.at() - Instant::now(), rest);
+            advance(rest).await;
+            assert!(look.is_due());
+        }
     }
 
     #[test]
