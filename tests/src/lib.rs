@@ -6,6 +6,8 @@ mod database;
 mod discard;
 mod event;
 pub mod fake_api;
+#[cfg(target_os = "linux")]
+mod file_locks;
 mod handler;
 mod log;
 mod mail;
@@ -28,6 +30,8 @@ pub use database::{PostgresDatabase, PostgresRole, until_settled};
 pub use discard::{Discard, Discarding};
 pub use event::{EVENTS, event, mail, mail_to};
 pub use fake_api::FakeApi;
+#[cfg(target_os = "linux")]
+pub use file_locks::FileLocks;
 pub use handler::{Script, ScriptedHandler, scripted};
 pub use log::{Log, listen};
 pub use mail::mail_of;

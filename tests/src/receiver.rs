@@ -45,14 +45,16 @@ impl Receiver {
     /// # Panics
     /// If it does not start.
     pub fn start(program: &str, database: &str, runs: &Path, rest: &[&str]) -> Self {
-        let mut process = Command::new(program)
-            .arg(database)
-            .arg(runs)
-            .args(rest)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the receiver");
+        Self::run(Command::new(program).arg(database).arg(runs).args(rest))
+    }
+
+    /// Runs this command and waits until the program listens.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn run(command: &mut Command) -> Self {
+        let mut process =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the receiver");
         let mut address = String::new();
         let output = process.stdout.take().expect("it is piped");
         BufReader::new(output).read_line(&mut address).expect("a line");

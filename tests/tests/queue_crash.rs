@@ -6,6 +6,7 @@ use std::{
     collections::HashSet,
     env, fs,
     path::Path,
+    process::Command,
     sync::{
         Arc, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -97,19 +98,23 @@ async fn until_done<St: QueueStore>(store: &St) {
 
 const DONE: &str = "SELECT event_id FROM openmail_events WHERE state = 'done'";
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killing_the_receiver_loses_nothing() {
+/// Kills receivers on one SQLite file, one after another.
+async fn kill_receivers(prepare: impl Fn(&mut Command)) {
     let folder = tempfile::tempdir().unwrap();
     let (file, runs) = (folder.path().join("inbox.db"), folder.path().join("runs"));
-    let database = file.to_str().unwrap();
-    let mut receiver = Receiver::start(PROGRAM, database, &runs, &[]);
+    let start = || {
+        let mut command = Command::new(PROGRAM);
+        prepare(&mut command);
+        Receiver::run(command.arg(&file).arg(&runs))
+    };
+    let mut receiver = start();
     let address = Arc::new(RwLock::new(receiver.address().to_owned()));
     let stop = Arc::new(AtomicBool::new(false));
     let delivering = delivering(&address, &stop);
     for _ in 0..kills() {
         sleep(Duration::from_millis(fastrand::u64(20..400))).await;
         receiver.kill();
-        receiver = Receiver::start(PROGRAM, database, &runs, &[]);
+        receiver = start();
         *address.write().unwrap() = receiver.address().to_owned();
     }
     stop.store(true, Ordering::Relaxed);
@@ -117,12 +122,24 @@ async fn killing_the_receiver_loses_nothing() {
     let store = SqliteStore::open(&file).await.unwrap();
     until_done(&store).await;
     receiver.stop();
-    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{database}")).await.unwrap();
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", file.display())).await.unwrap();
     let done = sqlx::query(DONE).fetch_all(&pool).await.unwrap();
     let done: Vec<String> = done.iter().map(|row| row.get(0)).collect();
     check(&reports, &done, &runs);
     let sound = sqlx::query("PRAGMA integrity_check").fetch_one(&pool).await.unwrap();
     assert_eq!(sound.get::<String, _>(0), "ok");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killing_the_receiver_loses_nothing() {
+    kill_receivers(|_| {}).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killing_the_receiver_loses_nothing_on_a_file_system_without_locks() {
+    let locks = openmail_tests::FileLocks::failing("ENOSYS");
+    kill_receivers(|command| locks.load_into(command)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,11 +1,14 @@
 //! Workers that die, and workers that only seem dead.
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
+    process::Command,
     time::{Duration, Instant},
 };
 
+#[cfg(target_os = "linux")]
+use openmail_tests::FileLocks;
 use openmail_tests::{PostgresSchema, Receiver, mail, until_settled};
 use openmail_tower::queue::{Enqueue, PostgresStore, QueueStore, SqliteStore};
 use tempfile::TempDir;
@@ -32,7 +35,19 @@ impl Workers {
     }
 
     fn start(&self) -> Receiver {
-        Receiver::start(PROGRAM, &self.database, &self.runs, &["stuck"])
+        Receiver::run(&mut self.command())
+    }
+
+    /// Returns the command that starts a worker, which logs to a file.
+    fn command(&self) -> Command {
+        let mut command = Command::new(PROGRAM);
+        let log = File::options().create(true).append(true).open(self.log()).unwrap();
+        command.arg(&self.database).arg(&self.runs).arg("stuck").stderr(log);
+        command
+    }
+
+    fn log(&self) -> PathBuf {
+        self.runs.with_extension("log")
     }
 
     fn begun(&self) -> usize {
@@ -50,13 +65,13 @@ impl Workers {
     }
 }
 
-async fn add<St: QueueStore>(store: &St) {
-    Enqueue::new(store.clone()).oneshot(mail("evt_1")).await.unwrap();
+async fn add<St: QueueStore>(store: &St, event_id: &str) {
+    Enqueue::new(store.clone()).oneshot(mail(event_id)).await.unwrap();
 }
 
 async fn another_worker_takes_over_at_once<St: QueueStore>(store: St, workers: Workers) {
     let first = workers.start();
-    add(&store).await;
+    add(&store, "evt_1").await;
     workers.until_begun(1).await;
     let second = workers.start();
     first.kill();
@@ -66,7 +81,7 @@ async fn another_worker_takes_over_at_once<St: QueueStore>(store: St, workers: W
 
 async fn restarted_worker_takes_over_at_once<St: QueueStore>(store: St, workers: Workers) {
     let first = workers.start();
-    add(&store).await;
+    add(&store, "evt_1").await;
     workers.until_begun(1).await;
     first.kill();
     let since = Instant::now();
@@ -82,7 +97,7 @@ async fn stopped_worker_loses_nothing_before_its_lease_ends<St: QueueStore>(
     workers: Workers,
 ) {
     let first = workers.start();
-    add(&store).await;
+    add(&store, "evt_1").await;
     workers.until_begun(1).await;
     let second = workers.start();
     first.signal("-STOP");
@@ -107,6 +122,47 @@ async fn sqlite_notices_a_dead_worker() {
     another_worker_takes_over_at_once(store, workers).await;
     let (store, workers) = sqlite().await;
     restarted_worker_takes_over_at_once(store, workers).await;
+}
+
+/// Other workers cannot see whether a worker without a lock lives, so they wait for its leases.
+#[cfg(target_os = "linux")]
+async fn worker_without_a_lock_keeps_its_leases(locks: FileLocks) {
+    const LEASE: Duration = Duration::from_secs(10);
+    const MAILS: usize = 8;
+    let (store, workers) = sqlite().await;
+    let start = || {
+        let mut command = workers.command();
+        locks.load_into(&mut command);
+        Receiver::run(command.arg(LEASE.as_secs().to_string()))
+    };
+    let first = start();
+    let since = Instant::now();
+    for number in 0..MAILS {
+        add(&store, &format!("evt_{number}")).await;
+    }
+    workers.until_begun(MAILS).await;
+    let second = start();
+    // Time for the second worker to look for dead workers a few times.
+    sleep(Duration::from_secs(4)).await;
+    assert_eq!(workers.begun(), MAILS, "both live");
+    first.kill();
+    workers.until_begun(2 * MAILS).await;
+    let waited = since.elapsed();
+    assert!(waited >= LEASE, "they ran again after {waited:?}, before their leases expired");
+    second.kill();
+    let runs = fs::read_to_string(&workers.runs).unwrap();
+    for number in 0..MAILS {
+        let line = format!("evt_{number} begun");
+        assert_eq!(runs.lines().filter(|it| *it == line).count(), 2, "{line}");
+    }
+    let log = fs::read_to_string(workers.log()).unwrap();
+    assert_eq!(log.matches("a worker could not lock its file").count(), 2, "{log}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn sqlite_waits_for_leases_on_a_file_system_without_locks() {
+    worker_without_a_lock_keeps_its_leases(FileLocks::failing("ENOLCK")).await;
 }
 
 #[tokio::test]
@@ -148,7 +204,7 @@ async fn postgres_leaves_a_stopped_worker_its_lease() {
 async fn worker_whose_session_is_cut_loses_nothing() {
     let (schema, store, workers) = postgres().await;
     let first = workers.start();
-    add(&store).await;
+    add(&store, "evt_1").await;
     workers.until_begun(1).await;
     let second = workers.start();
     let pool = schema.pool().await;

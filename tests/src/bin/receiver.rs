@@ -1,10 +1,11 @@
 //! A receiver that tests kill: a webhook in front of a queue, and a worker.
 //!
-//! `receiver DATABASE RUNS [worker|stuck|poisoned]`. The database is an SQLite file or a
+//! `receiver DATABASE RUNS [worker|stuck [LEASE]|poisoned]`. The database is an SQLite file or a
 //! `postgres://` URL. A line is appended to the file RUNS when a handler begins, and another when
 //! it fails. The program prints its address (or `none` if it is only a worker), and ends when its
-//! standard input does. A `stuck` worker has the default settings, and handlers that never end. A
-//! `poisoned` one has two attempts for each event, and aborts when it runs the event `poison`.
+//! standard input does. A `stuck` worker has handlers that never end, logs warnings to its standard
+//! error, and has the default settings, except for LEASE, in seconds. A `poisoned` one has two
+//! attempts for each event, and aborts when it runs the event `poison`.
 
 use std::{
     env,
@@ -27,6 +28,7 @@ use tokio::{
     sync::Notify,
 };
 use tower::service_fn;
+use tracing::Level;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -34,24 +36,25 @@ type Failure = Box<dyn Error + Send + Sync>;
 async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [database, runs, rest @ ..] = &*arguments else {
-        return Err("usage: receiver DATABASE RUNS [worker|stuck|poisoned]".into());
+        return Err("usage: receiver DATABASE RUNS [worker|stuck [LEASE]|poisoned]".into());
     };
-    let serves = rest.is_empty();
-    let mode = rest.first().map_or("", String::as_str);
     if database.starts_with("postgres") {
-        receive(Enqueue::new(PostgresStore::connect(database).await?), runs, serves, mode).await
+        receive(Enqueue::new(PostgresStore::connect(database).await?), runs, rest).await
     } else {
-        receive(Enqueue::new(SqliteStore::open(database).await?), runs, serves, mode).await
+        receive(Enqueue::new(SqliteStore::open(database).await?), runs, rest).await
     }
 }
 
 async fn receive<St: QueueStore>(
     queue: Enqueue<St>,
     runs: &str,
-    serves: bool,
-    mode: &str,
+    rest: &[String],
 ) -> Result<(), Failure> {
+    let (serves, mode) = (rest.is_empty(), rest.first().map_or("", String::as_str));
     let (stuck, poisoned) = (mode == "stuck", mode == "poisoned");
+    if stuck {
+        tracing_subscriber::fmt().with_max_level(Level::WARN).with_writer(io::stderr).init();
+    }
     let stop = Arc::new(Notify::new());
     let runs = Arc::new(OpenOptions::new().create(true).append(true).open(runs)?);
     let handler = service_fn(move |event: VerifiedEvent| {
@@ -77,7 +80,10 @@ async fn receive<St: QueueStore>(
     let worker = queue.worker(handler);
     let backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(100));
     let worker = if stuck {
-        worker
+        match rest.get(1) {
+            Some(seconds) => worker.lease(Duration::from_secs(seconds.parse()?)),
+            None => worker,
+        }
     } else if poisoned {
         worker.backoff(backoff.attempts(2))
     } else {
