@@ -165,6 +165,12 @@ async fn sqlite_waits_for_leases_on_a_file_system_without_locks() {
     worker_without_a_lock_keeps_its_leases(FileLocks::failing("ENOLCK")).await;
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn sqlite_waits_for_leases_on_a_file_system_that_grants_every_lock() {
+    worker_without_a_lock_keeps_its_leases(FileLocks::ignored()).await;
+}
+
 #[tokio::test]
 async fn sqlite_leaves_a_stopped_worker_its_lease() {
     let (store, workers) = sqlite().await;

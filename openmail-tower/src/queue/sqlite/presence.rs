@@ -3,8 +3,8 @@
 //!
 //! Next to the database `inbox.db` is a directory `inbox.db-workers` with one file for each worker.
 //! A worker locks its file for as long as it lives, so a file that can be locked belongs to a dead
-//! worker. On a file system without locks, a worker has no file, and its entries are taken over
-//! only once their leases have expired.
+//! worker. On a file system without locks, or one that grants every lock, a worker has no file, and
+//! its entries are taken over only once their leases have expired.
 
 use std::{
     collections::HashMap,
@@ -27,18 +27,31 @@ impl Presence {
     /// Takes the lock of a new worker.
     ///
     /// # Errors
-    /// If files cannot be written or locked.
+    /// If files cannot be written or locked, or if a lock excludes nobody.
     pub(super) fn take(folder: &Path, worker: WorkerId) -> io::Result<Self> {
         create_folder(folder)?;
         // Locked before it gets its name, so that no other worker sees it unlocked.
         let new = folder.join(format!("{worker}.new"));
         let lock = File::options().write(true).create(true).truncate(false).open(&new)?;
-        if let Err(error) = lock.try_lock() {
+        let taken = take_lock(&lock, &new);
+        if taken.is_err() {
             let _ = fs::remove_file(&new);
-            return Err(error.into());
         }
+        taken?;
         fs::rename(&new, folder.join(worker.to_string()))?;
         Ok(Self { _lock: lock })
+    }
+}
+
+fn take_lock(file: &File, path: &Path) -> io::Result<()> {
+    file.try_lock()?;
+    match lock(path)? {
+        None => Ok(()),
+        // To other workers, this one would seem dead.
+        Some(_) => Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "the file system granted the lock twice",
+        )),
     }
 }
 
