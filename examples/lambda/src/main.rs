@@ -1,7 +1,11 @@
 //! A webhook on AWS Lambda, behind API Gateway or a function URL.
 //!
 //! Build it with `cargo lambda build --release -p example-lambda`. Set `OPENMAIL_WEBHOOK_SECRET`
-//! and, to run each event once, `REDIS_URL`.
+//! and, to run each event once, `REDIS_URL`. Set the function's timeout to 15 s; Lambda's default is
+//! 3 s.
+//!
+//! Locally, `cargo lambda watch` imitates a function URL:
+//! `http://127.0.0.1:9000/lambda-url/example-lambda`.
 //!
 //! A handler must finish before the response, since Lambda freezes the process afterwards. For the
 //! same reason, a queue's `Worker` does not belong here. For work that takes longer than 12 s, use

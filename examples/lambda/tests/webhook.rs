@@ -3,172 +3,124 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::{process::Stdio, sync::Arc, time::Duration};
+mod support;
 
-use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    routing::{get, post},
-};
-use openmail_tower::{Secret, testing::TestEvent};
+use std::{env, process::Command, time::SystemTime};
+
+use openmail_tower::testing::TestEvent;
 use serde_json::{Value, json};
-use tokio::{
-    net::TcpListener,
-    process::{Child, Command},
-    sync::{Mutex, mpsc},
-    task::JoinHandle,
-    time::timeout,
-};
+use support::{Answer, Lambda, SECRET, Trigger, with_other_encoding};
 
-const SECRET: &str = "whsec_lambda_example_test";
-
-const EVENTS: [(&str, &str); 3] = [
-    ("HTTP API", include_str!("events/http_api.json")),
-    ("REST API", include_str!("events/rest_api.json")),
-    ("function URL", include_str!("events/function_url.json")),
-];
-
-/// A fake of the runtime API: returns one event after another and receives the responses.
-struct Lambda {
-    events: mpsc::Sender<Value>,
-    responses: mpsc::Receiver<Value>,
-    server: JoinHandle<()>,
-    program: Child,
-}
-
-#[derive(Clone)]
-struct Runtime {
-    events: Arc<Mutex<mpsc::Receiver<Value>>>,
-    responses: mpsc::Sender<Value>,
-}
-
-impl Lambda {
-    async fn start() -> Self {
-        let (events, waiting) = mpsc::channel(1);
-        let (answered, responses) = mpsc::channel(1);
-        let runtime = Runtime { events: Arc::new(Mutex::new(waiting)), responses: answered };
-        let app = Router::new()
-            .route("/2018-06-01/runtime/invocation/next", get(next))
-            .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
-            .with_state(runtime);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let server = tokio::spawn(async { axum::serve(listener, app).await.unwrap() });
-        let program = Command::new(env!("CARGO_BIN_EXE_example-lambda"))
-            .env("AWS_LAMBDA_RUNTIME_API", address)
-            .env("AWS_LAMBDA_FUNCTION_NAME", "webhook")
-            .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
-            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
-            .env("OPENMAIL_WEBHOOK_SECRET", SECRET)
-            .env_remove("OPENMAIL_WEBHOOK_SECRET_PREVIOUS")
-            .env_remove("REDIS_URL")
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        Self { events, responses, server, program }
-    }
-
-    async fn invoke(&mut self, event: Value) -> Value {
-        self.events.send(event).await.unwrap();
-        timeout(Duration::from_secs(60), self.responses.recv()).await.expect("no response").unwrap()
-    }
-
-    async fn stop(mut self) {
-        self.program.kill().await.unwrap();
-        self.server.abort();
-    }
-}
-
-async fn next(State(runtime): State<Runtime>) -> (HeaderMap, Json<Value>) {
-    let event = runtime.events.lock().await.recv().await.unwrap();
-    let headers = [
-        ("lambda-runtime-aws-request-id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd"),
-        ("lambda-runtime-deadline-ms", "4102444800000"),
-        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:eu-central-1:1:function:webhook"),
-    ];
-    let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-    (headers.into_iter().collect(), Json(event))
-}
-
-async fn response(State(runtime): State<Runtime>, response: Bytes) -> (StatusCode, &'static str) {
-    runtime.responses.send(serde_json::from_slice(&response).unwrap()).await.unwrap();
-    (StatusCode::ACCEPTED, "{}")
-}
-
-/// Returns a recorded event that carries this delivery, signed now, since the program checks the
-/// time.
-fn carrying(recorded: &str, event: &TestEvent, secret: &str) -> Value {
-    let request = event.sign::<RawBody>(&Secret::new(secret).unwrap());
-    let mut invocation: Value = serde_json::from_str(recorded).unwrap();
-    for (name, value) in request.headers() {
-        let value = json!(value.to_str().unwrap());
-        invocation["headers"][name.as_str()] = value.clone();
-        if let Some(several) = invocation.get_mut("multiValueHeaders") {
-            several[name.as_str()] = json!([value]);
-        }
-    }
-    let body = &request.body().0;
-    let base64 = invocation["isBase64Encoded"] == json!(true);
-    invocation["body"] = if base64 { json!(encode(body)) } else { json!(text(body)) };
-    invocation
-}
-
-/// A raw body.
-struct RawBody(Vec<u8>);
-
-impl<T: AsRef<[u8]>> From<T> for RawBody {
-    fn from(bytes: T) -> Self {
-        Self(bytes.as_ref().to_vec())
-    }
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
-}
-
-fn encode(bytes: &[u8]) -> String {
-    use base64::{Engine as _, engine::general_purpose::STANDARD};
-    STANDARD.encode(bytes)
+fn mails(log: &str) -> usize {
+    log.lines().filter(|line| line.contains("mail received")).count()
 }
 
 #[tokio::test]
 async fn answers_200_to_signed_events_of_every_trigger() {
     let mut lambda = Lambda::start().await;
-    for (trigger, recorded) in EVENTS {
+    for trigger in Trigger::ALL {
         for name in ["message.received", "setup.test", "thread.archived"] {
             let event = TestEvent::new(name).field("text", "Grüße, 日本語");
-            let answer = lambda.invoke(carrying(recorded, &event, SECRET)).await;
-            assert_eq!(answer["statusCode"], 200, "{trigger}, {name}: {answer}");
+            let event = trigger.delivers(&event, SECRET);
+            let response = lambda.invoke(&event).await.response();
+            assert_eq!(response["statusCode"], 200, "{trigger:?}, {name}: {response}");
+            // API Gateway encodes bodies that are not text, and may be configured to encode all.
+            let response = lambda.invoke(&with_other_encoding(event)).await.response();
+            assert_eq!(response["statusCode"], 200, "{trigger:?}, {name}: {response}");
         }
     }
-    lambda.stop().await;
+    let log = lambda.kill().await;
+    assert_eq!(mails(&log), 6, "{log}");
 }
 
 #[tokio::test]
-async fn refuses_forged_events_and_other_methods() {
+async fn rejects_forged_events_and_other_methods() {
     let mut lambda = Lambda::start().await;
     let mail = TestEvent::message_received();
-    for (trigger, recorded) in EVENTS {
-        let answer = lambda.invoke(carrying(recorded, &mail, "whsec_of_somebody_else")).await;
-        assert_eq!(answer["statusCode"], 401, "{trigger}: {answer}");
-        assert!(answer["body"].as_str().unwrap().contains("signature_mismatch"), "{answer}");
+    for trigger in Trigger::ALL {
+        let forged = trigger.delivers(&mail, "whsec_of_somebody_else");
+        let response = lambda.invoke(&forged).await.response();
+        assert_eq!(response["statusCode"], 401, "{trigger:?}: {response}");
+        assert_eq!(response["isBase64Encoded"], false, "{trigger:?}: {response}");
+        let body: Value = serde_json::from_str(response["body"].as_str().unwrap()).unwrap();
+        assert_eq!(body["error"], "signature_mismatch", "{trigger:?}");
     }
-    let mut get = carrying(EVENTS[0].1, &mail, SECRET);
+    let mut get = Trigger::HttpApi.delivers(&mail, SECRET);
     get["requestContext"]["http"]["method"] = json!("GET");
-    assert_eq!(lambda.invoke(get).await["statusCode"], 405);
-    lambda.stop().await;
+    assert_eq!(lambda.invoke(&get).await.response()["statusCode"], 405);
+    let log = lambda.kill().await;
+    assert_eq!(mails(&log), 0, "{log}");
 }
 
 #[tokio::test]
-async fn says_what_is_missing_outside_lambda() {
+async fn continues_after_an_event_that_is_no_http_request() {
+    let mut lambda = Lambda::start().await;
+    let mut broken = Trigger::FunctionUrl.delivers(&TestEvent::message_received(), SECRET);
+    broken["body"] = json!("not base64");
+    let events = [
+        // The console's test event, and a message from SQS.
+        json!({"key1": "value1", "key2": "value2"}),
+        json!({"Records": [{"eventSource": "aws:sqs", "body": "{}"}]}),
+        json!([]),
+        json!("text"),
+        Value::Null,
+        broken,
+    ];
+    for event in events {
+        let answer = lambda.invoke(&event).await;
+        assert!(matches!(&answer, Answer::Error(error) if error["errorMessage"].is_string()));
+        let mail = Trigger::HttpApi.delivers(&TestEvent::message_received(), SECRET);
+        assert_eq!(lambda.invoke(&mail).await.response()["statusCode"], 200, "after {event}");
+    }
+    // A request without a body.
+    for trigger in Trigger::ALL {
+        let mut empty = trigger.delivers(&TestEvent::message_received(), SECRET);
+        empty["body"] = Value::Null;
+        empty["isBase64Encoded"] = json!(false);
+        assert_eq!(lambda.invoke(&empty).await.response()["statusCode"], 401, "{trigger:?}");
+    }
+}
+
+/// Lambda sends SIGTERM to a function with extensions. This program has nothing to finish between
+/// invocations.
+#[cfg(unix)]
+#[tokio::test]
+async fn ends_on_sigterm() {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    let mut lambda = Lambda::start().await;
+    let mail = Trigger::FunctionUrl.delivers(&TestEvent::message_received(), SECRET);
+    lambda.invoke(&mail).await.response();
+    let status = lambda.terminate().await;
+    assert_eq!(status.signal(), Some(15), "{status}");
+}
+
+#[tokio::test]
+#[ignore = "needs OPENMAIL_TEST_REDIS, the URL of a Redis"]
+async fn runs_each_event_once_in_every_instance() {
+    let redis = env::var("OPENMAIL_TEST_REDIS").unwrap();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
+    let mail = TestEvent::message_received().event_id(format!("evt_lambda_{now}"));
+    let mut runs = 0;
+    // Another instance of the function has only Redis in common with the first.
+    for _ in 0..2 {
+        let mut lambda = Lambda::start_with(&[("REDIS_URL", &redis)]).await;
+        for trigger in Trigger::ALL {
+            let event = trigger.delivers(&mail, SECRET);
+            assert_eq!(lambda.invoke(&event).await.response()["statusCode"], 200, "{trigger:?}");
+        }
+        runs += mails(&lambda.kill().await);
+    }
+    assert_eq!(runs, 1);
+}
+
+#[test]
+fn says_what_is_missing_outside_lambda() {
     let program = Command::new(env!("CARGO_BIN_EXE_example-lambda"))
         .env_remove("AWS_LAMBDA_RUNTIME_API")
         .output()
-        .await
         .unwrap();
     assert!(!program.status.success());
-    assert!(text(&program.stderr).contains("AWS_LAMBDA_RUNTIME_API is not set"));
+    let error = String::from_utf8_lossy(&program.stderr);
+    assert!(error.contains("AWS_LAMBDA_RUNTIME_API is not set"), "{error}");
 }
