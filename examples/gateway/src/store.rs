@@ -5,7 +5,10 @@ macro_rules! with_store {
     ($queue:expr, $store:ident => $run:expr) => {
         match $queue {
             $crate::config::Queue::Sqlite(path) => {
-                let $store = openmail_tower::queue::SqliteStore::open(path).await?;
+                use anyhow::Context as _;
+                let $store = openmail_tower::queue::SqliteStore::open(path)
+                    .await
+                    .with_context(|| format!("cannot open the queue {}", path.display()))?;
                 let done = $run;
                 $store.close().await;
                 done

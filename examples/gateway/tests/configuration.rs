@@ -63,6 +63,12 @@ async fn wrong_configuration_is_reported_with_its_line() {
     gateway.write("gateway.toml", &config);
     let said = gateway.refused().await;
     assert!(said.contains(&format!("cannot listen on {address}; set `listen` in")), "{said}");
+    let config =
+        format!("listen = \"127.0.0.1:0\"\nqueue = \"sqlite://missing/gateway.db\"\n{OURS}");
+    gateway.write("gateway.toml", &config);
+    let queue = gateway.path("missing/gateway.db");
+    let said = gateway.refused().await;
+    assert!(said.contains(&format!("cannot open the queue {}: ", queue.display())), "{said}");
     gateway.write("gateway.toml", "listen = \"127.0.0.1:0\"\nqueue = \"mysql://x\"\n");
     assert!(gateway.refused().await.contains("gateway.toml:2: "));
 }
