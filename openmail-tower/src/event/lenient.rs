@@ -8,7 +8,7 @@ use std::{fmt, marker::PhantomData};
 use serde::{
     Deserialize, Deserializer,
     de::{
-        MapAccess, SeqAccess, Visitor,
+        DeserializeSeed, MapAccess, SeqAccess, Visitor,
         value::{MapAccessDeserializer, SeqAccessDeserializer},
     },
 };
@@ -191,55 +191,64 @@ pub(super) struct List<T>(pub(super) Vec<T>);
 
 impl<'de, T: Item> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ListVisitor(PhantomData))
+        let mut items = Vec::new();
+        deserializer.deserialize_any(Items(&mut items))?;
+        Ok(Self(items))
     }
 }
 
-struct ListVisitor<T>(PhantomData<T>);
+/// Reads a list, or one item, and appends its items.
+struct Items<'a, T>(&'a mut Vec<T>);
 
-impl<'de, T: Item> Visitor<'de> for ListVisitor<T> {
-    type Value = List<T>;
+impl<'de, T: Item> DeserializeSeed<'de> for Items<'_, T> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Item> Visitor<'de> for Items<'_, T> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(List(Vec::new()))
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(List(Vec::new()))
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(List(Vec::new()))
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(List(Vec::new()))
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(List(Vec::new()))
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(List(T::from_text(text).into_iter().collect()))
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.0.extend(T::from_text(text));
+        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        Ok(List(T::from_map(map)?.into_iter().collect()))
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        self.0.extend(T::from_map(map)?);
+        Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut items = Vec::new();
-        // Each item is itself read as a list, which is empty if the item's form is unknown. Nested
-        // lists are flattened.
-        while let Some(List(item)) = seq.next_element::<Self::Value>()? {
-            items.extend(item);
-        }
-        Ok(List(items))
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        // An item is read like a list, so nested lists are flattened.
+        while seq.next_element_seed(Items(self.0))?.is_some() {}
+        Ok(())
     }
 }
 
