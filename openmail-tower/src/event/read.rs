@@ -49,17 +49,19 @@ fn typed_with<'de, R: Read<'de>>(
     json: &[u8],
     reader: impl Fn() -> serde_json::Deserializer<R>,
 ) -> Option<Event> {
-    let mut name_first = true;
+    let (mut event, mut name_first) = (None, true);
     let mut deserializer = reader();
-    let mut read = deserializer.deserialize_map(NameFirst(&mut name_first));
-    if !name_first {
+    let name = NameFirst { event: &mut event, name_first: &mut name_first };
+    let read = deserializer.deserialize_map(name);
+    if name_first {
+        read.ok()?;
+    } else {
         let kind = Routing::read(json).ok()?.kind();
         deserializer = reader();
-        read = payload(&kind, &mut deserializer, false);
+        event = Some(payload(&kind, &mut deserializer, false).ok()?);
     }
-    let event = read.ok()?;
     deserializer.end().ok()?;
-    Some(event)
+    event
 }
 
 /// Reads the payload of a known or unknown event: the fields that follow the name if `after_name`,
@@ -98,26 +100,31 @@ fn untyped(json: &[u8]) -> Result<Event, InvalidPayload> {
     }
 }
 
-/// Reads an event whose name comes first and is known. Clears the flag otherwise.
-struct NameFirst<'a>(&'a mut bool);
+/// Reads an event whose name comes first and is known. Clears the flag otherwise. The event is large
+/// and is stored in its place, since each return would copy it.
+struct NameFirst<'a> {
+    event: &'a mut Option<Event>,
+    name_first: &'a mut bool,
+}
 
 impl<'de> Visitor<'de> for NameFirst<'_> {
-    type Value = Event;
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Event, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         if map.next_key::<Text<'de>>()?.is_some_and(|key| key.as_str() == "event") {
             let kind = map.next_value::<Text<'de>>()?.as_str().into();
             // The name of an unknown event is one of its fields, so the event is read again as a
             // whole.
             if !matches!(kind, EventKind::Other(_)) {
-                return payload(&kind, MapAccessDeserializer::new(map), true);
+                *self.event = Some(payload(&kind, MapAccessDeserializer::new(map), true)?);
+                return Ok(());
             }
         }
-        *self.0 = false;
+        *self.name_first = false;
         Err(A::Error::custom("to be read again"))
     }
 }

@@ -78,12 +78,16 @@ impl VerifiedEvent {
         timestamp: SystemTime,
         signed_for: Option<InboxId>,
     ) -> Result<Self, InvalidPayload> {
-        let event = Event::from_slice(&raw)?;
-        let attempt = event.attempt();
-        let inner = Arc::new(Inner { event, raw, timestamp, signed_for, outcome: OnceLock::new() });
+        let inner = Arc::new(Inner {
+            event: Event::from_slice(&raw)?,
+            raw,
+            timestamp,
+            signed_for,
+            outcome: OnceLock::new(),
+        });
         Ok(Self {
+            attempt: inner.event.attempt(),
             inner,
-            attempt,
             arrival: None,
             trace: None,
             is_delivery: false,
