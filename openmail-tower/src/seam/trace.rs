@@ -53,8 +53,8 @@ impl TraceContext {
     /// follow their parent's decision leave nothing out.
     pub(crate) fn random() -> Self {
         Self {
-            trace_id: fastrand::u128(1..).to_be_bytes(),
-            span_id: fastrand::u64(1..).to_be_bytes(),
+            trace_id: fastrand::u128(..).max(1).to_be_bytes(),
+            span_id: fastrand::u64(..).max(1).to_be_bytes(),
             is_sampled: true,
         }
     }
