@@ -21,7 +21,7 @@ use super::{
     layer::{DEFAULT_BODY_LIMIT, VerifyLayer},
     receive::ROOM_TIMEOUT,
     rejection::{Rejection, RejectionKind},
-    verdict::{Key, Reading, Signer, with_share},
+    verdict::{Key, Signer, with_share},
 };
 
 impl VerifiedEvent {
@@ -65,8 +65,7 @@ impl VerifiedEvent {
         let (body, now) = (body.into(), SystemTime::now());
         let head = Head::check(headers, body.len(), now, DEFAULT_TOLERANCE, DEFAULT_BODY_LIMIT)?;
         let signer = signer(&head, Keys::account(secrets.clone()), Asked::Account, &body)?;
-        let reading = Reading::new(&body, head.timestamp.time(), signer.inbox());
-        signer.admit(reading, secrets)
+        signer.read(&body, head.timestamp.time(), secrets)
     }
 }
 
@@ -123,8 +122,7 @@ impl<K: Keyring> VerifyLayer<K> {
         if room != Ok(true) {
             return Err(RejectionKind::Overloaded.into());
         }
-        let reading = Reading::new(&with_share(body, share), head.timestamp.time(), signer.inbox());
-        signer.admit(reading, &settings.keyring)
+        signer.read(&with_share(body, share), head.timestamp.time(), &settings.keyring)
     }
 }
 

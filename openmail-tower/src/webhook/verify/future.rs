@@ -31,7 +31,7 @@ use super::{
     layer::Settings,
     receive::{ROOM_TIMEOUT, Receive},
     rejection::{Detailed, Rejection, RejectionKind},
-    verdict::{Key, Reading, Signer, with_share},
+    verdict::{Key, Signer, with_share},
 };
 
 pin_project! {
@@ -344,8 +344,7 @@ where
     ) -> Result<State<S::Future, L>, Rejection> {
         let Event { body, share, signer, .. } = event;
         let body = with_share(body, share);
-        let reading = Reading::new(&body, self.head.timestamp.time(), signer.inbox());
-        let event = signer.admit(reading, &settings.keyring)?;
+        let event = signer.read(&body, self.head.timestamp.time(), &settings.keyring)?;
         let difference = self.head.clock_difference();
         let trace = delivery.received(&event, difference);
         self.parts.extensions.insert(event.with_arrival(self.arrival).with_trace_context(trace));

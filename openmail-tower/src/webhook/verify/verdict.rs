@@ -6,7 +6,6 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use crate::{
-    event::{InboxId, InvalidPayload},
     seam::VerifiedEvent,
     webhook::{
         keyring::{Asked, Holder, Keyring, Keys, peek_inbox_id},
@@ -52,42 +51,28 @@ impl Key {
 }
 
 impl Signer {
-    /// Returns the inbox that owns everything it signs.
-    pub(super) fn inbox(&self) -> Option<InboxId> {
-        self.holder.inbox().cloned()
-    }
-
-    /// Returns the event if the signer is allowed to sign it.
-    pub(super) fn admit(
+    /// Reads a body that it has signed; must not be called with any other. Returns the event if the
+    /// signer is allowed to sign it.
+    pub(super) fn read(
         &self,
-        reading: Reading,
+        raw: &Bytes,
+        timestamp: SystemTime,
         keyring: &impl Keyring,
     ) -> Result<VerifiedEvent, Rejection> {
-        let Reading { event, carried } = reading;
-        let as_asked = self.asked.matches(carried.as_ref(), self.holder.inbox());
-        if !as_asked || !self.holder.signs_for(carried.as_ref(), keyring) {
+        let own = self.holder.inbox();
+        let event = VerifiedEvent::parse_for(raw.clone(), timestamp, own.cloned());
+        let peeked;
+        let carried = match &event {
+            Ok(event) => event.event().inbox_id(),
+            Err(_) => {
+                peeked = peek_inbox_id(raw);
+                peeked.as_ref()
+            }
+        };
+        if !self.asked.matches(carried, own) || !self.holder.signs_for(carried, keyring) {
             return Err(RejectionKind::InboxMismatch.into());
         }
         event.map_err(|error| Rejection::because(RejectionKind::InvalidPayload, error))
-    }
-}
-
-/// The contents of a signed body.
-pub(super) struct Reading {
-    event: Result<VerifiedEvent, InvalidPayload>,
-    /// The inbox named in the body.
-    carried: Option<InboxId>,
-}
-
-impl Reading {
-    /// Reads a body whose signature was verified; must not be called with any other.
-    pub(super) fn new(raw: &Bytes, timestamp: SystemTime, signed_for: Option<InboxId>) -> Self {
-        let event = VerifiedEvent::parse_for(raw.clone(), timestamp, signed_for);
-        let carried = match &event {
-            Ok(event) => event.event().inbox_id().cloned(),
-            Err(_) => peek_inbox_id(raw),
-        };
-        Self { event, carried }
     }
 }
 
