@@ -60,16 +60,26 @@ struct Waiting<S> {
     service: S,
     parts: Parts,
     head: Head,
+    /// `None` once the body is complete.
+    receive: Option<Receive>,
     arrival: Instant,
 }
 
 pin_project! {
     #[project = StateProj]
     enum State<F, L> {
-        // Waits for the secrets.
-        Keys { #[pin] keys: L, timer: Timer, asked: Option<Asked>, then: Option<Then> },
-        // Receives the body. `key` is `None` if the inbox is named in the body.
-        Body { receive: Option<Receive>, key: Option<Key> },
+        // Waits for the secrets. `received` is the body if it had to be received first, since it
+        // names the inbox.
+        Keys {
+            #[pin]
+            keys: L,
+            timer: Timer,
+            asked: Option<Asked>,
+            received: Option<(Bytes, Reservation)>,
+        },
+        // Receives the body, and hashes it as it arrives. `key` is `None` if the body names the
+        // inbox.
+        Body { key: Option<Key> },
         // The signature was verified: waits for room for the event.
         Room { event: Option<Event>, timer: Timer },
         Inner { #[pin] response: F },
@@ -94,14 +104,6 @@ struct Event {
     may_wait: bool,
 }
 
-/// What to do once the keys are found.
-enum Then {
-    /// Receive the body, and hash it as it arrives.
-    Receive(Receive),
-    /// Hash the body now: it had to be received first, since it names the inbox.
-    Verify(Bytes, Reservation),
-}
-
 impl<S, K, B> ResponseFuture<S, K, B>
 where
     S: Service<Request<VerifiedBody>>,
@@ -116,20 +118,13 @@ where
         parts: Parts,
         body: B,
     ) -> Self {
-        let receive = Receive::new(&settings, head.content_length);
-        let keyring = &settings.keyring;
-        let ask = |asked: Asked, receive| State::Keys {
-            keys: keyring.keys(asked.inbox()),
-            timer: Timer::default(),
-            asked: Some(asked),
-            then: Some(Then::Receive(receive)),
+        let state = match settings.keyring.scope(&parts) {
+            Scope::Account => State::keys(&settings.keyring, Asked::Account, None),
+            Scope::Inbox(inbox) => State::keys(&settings.keyring, Asked::Head(inbox), None),
+            Scope::Body => State::Body { key: None },
         };
-        let state = match keyring.scope(&parts) {
-            Scope::Account => ask(Asked::Account, receive),
-            Scope::Inbox(inbox) => ask(Asked::Head(inbox), receive),
-            Scope::Body => State::Body { receive: Some(receive), key: None },
-        };
-        let waiting = Some(Waiting { service, parts, head, arrival: Instant::now() });
+        let receive = Some(Receive::new(&settings, head.content_length));
+        let waiting = Some(Waiting { service, parts, head, receive, arrival: Instant::now() });
         Self { state, body: Some(body), waiting, settings, delivery }
     }
 
@@ -145,6 +140,17 @@ where
         let (state, keep) = reject(rejection, body.as_ref(), settings);
         let body = body.filter(|_| keep);
         Self { state, body, waiting: None, settings: Arc::clone(settings), delivery }
+    }
+}
+
+impl<F, L> State<F, L> {
+    fn keys<K: Keyring<Future = L>>(
+        keyring: &K,
+        asked: Asked,
+        received: Option<(Bytes, Reservation)>,
+    ) -> Self {
+        let keys = keyring.keys(asked.inbox());
+        Self::Keys { keys, timer: Timer::default(), asked: Some(asked), received }
     }
 }
 
@@ -182,16 +188,14 @@ where
                     this.body.set(None);
                     Ok(State::Rejected { rejection: rejection.take() })
                 }
-                StateProj::Keys { then: Some(Then::Verify(_, share)), .. }
-                    if share.is_evicted() =>
-                {
+                StateProj::Keys { received: Some((_, share)), .. } if share.is_evicted() => {
                     Err(RejectionKind::Overloaded.into())
                 }
-                StateProj::Keys { keys, timer, asked, then } => {
+                StateProj::Keys { keys, timer, asked, received } => {
                     let keys = match keys.poll(cx) {
                         Poll::Ready(keys) => keys,
                         Poll::Pending => {
-                            if let Some(Then::Verify(_, share)) = then {
+                            if let Some((_, share)) = received {
                                 share.park(cx);
                             }
                             ready!(timer.poll(cx, || sleep(this.settings.keys_timeout)));
@@ -199,7 +203,6 @@ where
                         }
                     };
                     let asked = asked.take().expect("the keys are waited for once");
-                    let then = then.take().expect("the keys are waited for once");
                     let waiting = this.waiting.as_ref().expect("not called yet");
                     match keys {
                         Err(error) => {
@@ -210,11 +213,9 @@ where
                         }
                         Ok(keys) => {
                             let mut key = Key::new(keys, asked, &waiting.head);
-                            match then {
-                                Then::Receive(receive) => {
-                                    Ok(State::Body { receive: Some(receive), key: Some(key) })
-                                }
-                                Then::Verify(body, share) => {
+                            match received.take() {
+                                None => Ok(State::Body { key: Some(key) }),
+                                Some((body, share)) => {
                                     key.macs.update(&body);
                                     verify(key, &waiting.head, body, share)
                                 }
@@ -222,29 +223,23 @@ where
                         }
                     }
                 }
-                StateProj::Body { receive: slot, key } => {
-                    let receive = slot.as_mut().expect("polled after completion");
+                StateProj::Body { key } => {
+                    let waiting = this.waiting.as_mut().expect("not called yet");
+                    let receive = waiting.receive.as_mut().expect("polled after completion");
                     let macs = key.as_mut().map(|key| &mut key.macs);
                     let body = this.body.as_mut().as_pin_mut().expect("it is being received");
                     match ready!(receive.poll(body, cx, macs)) {
                         Err(rejection) => Err(rejection),
                         Ok(()) => {
                             this.body.set(None);
-                            let receive = slot.take().expect("it was there");
+                            let receive = waiting.receive.take().expect("it was there");
                             let (body, share) = receive.finish();
                             match key.take() {
-                                Some(key) => {
-                                    let waiting = this.waiting.as_ref().expect("not called yet");
-                                    verify(key, &waiting.head, body, share)
-                                }
+                                Some(key) => verify(key, &waiting.head, body, share),
                                 None => {
                                     let asked = Asked::Body(peek_inbox_id(&body));
-                                    Ok(State::Keys {
-                                        keys: this.settings.keyring.keys(asked.inbox()),
-                                        timer: Timer::default(),
-                                        asked: Some(asked),
-                                        then: Some(Then::Verify(body, share)),
-                                    })
+                                    let keyring = &this.settings.keyring;
+                                    Ok(State::keys(keyring, asked, Some((body, share))))
                                 }
                             }
                         }
