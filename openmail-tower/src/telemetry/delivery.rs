@@ -12,7 +12,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Fields, log, metric,
+    log, metric,
     span::{Entered, Span},
 };
 use crate::seam::{HandlerError, Outcome, OutcomeSlot, TraceContext, VerifiedEvent};
@@ -62,10 +62,7 @@ impl Delivery {
     pub(crate) fn received(&self, event: &VerifiedEvent, clock: f64) -> TraceContext {
         let trace = self.span.trace_context().or(self.trace).unwrap_or_else(TraceContext::random);
         let _ = self.outcome.set(event.outcome_slot());
-        if self.span.is_enabled() {
-            self.span.record_fields(Fields::from(event));
-            self.span.record_trace(trace);
-        }
+        self.span.record_event(event, trace);
         let bytes = event.raw_body().len();
         log::received(bytes);
         if let Some(misfit) = event.event().misfit() {

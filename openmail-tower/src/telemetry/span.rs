@@ -1,12 +1,12 @@
 //! The names of the spans. [The parent module](super) lists their fields.
 
 #[cfg(feature = "tracing")]
-use tracing::field::{Empty, debug, display};
+use tracing::field::{DisplayValue, Empty, display};
 
 #[cfg(feature = "tracing")]
 use super::text;
 use super::{Fields, log::TARGET};
-use crate::seam::TraceContext;
+use crate::seam::{TraceContext, VerifiedEvent};
 
 /// The name of the span around the verification of a request, and its response.
 pub const DELIVERY: &str = "openmail.delivery";
@@ -44,6 +44,12 @@ pub(super) enum Parent {
     Trace(Option<TraceContext>),
 }
 
+/// Escapes and cuts an id that may be absent.
+#[cfg(feature = "tracing")]
+fn shown(id: Option<&str>) -> Option<DisplayValue<text::Text<&str>>> {
+    id.map(|id| display(text::name(id)))
+}
+
 #[cfg(feature = "tracing")]
 const OTEL_KIND: Option<&str> =
     if cfg!(feature = "opentelemetry") { Some("consumer") } else { None };
@@ -51,28 +57,32 @@ const OTEL_KIND: Option<&str> =
 /// The span of a run or of a reply.
 #[cfg(feature = "tracing")]
 macro_rules! task {
-    ($name:literal, $kind:expr, $parent:expr) => {
-        task!(@$name, $kind, match $parent {
-            Parent::Current => tracing::Span::current().id(),
-            Parent::Trace(_) => None,
-        })
-    };
-    (@$name:literal, $kind:expr, $parent:expr) => {
+    ($name:literal, $otel_kind:expr, $operation:literal, $fields:ident, $parent:ident) => {{
+        let (inner, trace) = match $parent {
+            Parent::Current => (task!(@$name, $otel_kind, $fields, None;), None),
+            Parent::Trace(trace) => {
+                (task!(@$name, $otel_kind, $fields, trace; parent: None::<tracing::Id>,), trace)
+            }
+        };
+        Self::task(inner, $operation, $fields, trace)
+    }};
+    (@$name:literal, $otel_kind:expr, $fields:ident, $trace:expr; $($parent:tt)*) => {{
+        let Fields { kind, event_id, inbox_id, thread_id, attempt } = $fields;
         tracing::error_span!(
             target: TARGET,
-            parent: $parent,
+            $($parent)*
             $name,
-            kind = Empty,
-            event_id = Empty,
-            inbox_id = Empty,
-            thread_id = Empty,
-            attempt = Empty,
-            trace_id = Empty,
+            otel.kind = $otel_kind,
+            kind = %text::name(kind),
+            event_id = shown(event_id),
+            inbox_id = shown(inbox_id),
+            thread_id = shown(thread_id),
+            attempt,
+            trace_id = $trace.map(TraceId).map(display),
             outcome = Empty,
             duration = Empty,
-            otel.kind = $kind,
         )
-    };
+    }};
 }
 
 impl Span {
@@ -119,7 +129,7 @@ impl Span {
     /// Creates the span of a run.
     pub(super) fn run(fields: Fields<'_>, parent: Parent) -> Self {
         #[cfg(feature = "tracing")]
-        return Self::task(task!("openmail.run", OTEL_KIND, parent), "process", fields, parent);
+        return task!("openmail.run", OTEL_KIND, "process", fields, parent);
         #[cfg(not(feature = "tracing"))]
         {
             let _ = (fields, parent);
@@ -133,7 +143,7 @@ impl Span {
         #[cfg(feature = "tracing")]
         {
             let kind = OTEL_KIND.map(|_| "producer");
-            Self::task(task!("openmail.reply", kind, parent), "send", fields, parent)
+            task!("openmail.reply", kind, "send", fields, parent)
         }
         #[cfg(not(feature = "tracing"))]
         {
@@ -147,24 +157,16 @@ impl Span {
         inner: tracing::Span,
         operation: &'static str,
         fields: Fields<'_>,
-        parent: Parent,
+        trace: Option<TraceContext>,
     ) -> Self {
-        let this = Self { inner };
-        if this.is_enabled() {
-            let trace = match parent {
-                Parent::Current => None,
-                Parent::Trace(trace) => trace,
-            };
-            #[cfg(feature = "opentelemetry")]
-            super::opentelemetry::begin(&this.inner, operation, trace);
-            #[cfg(not(feature = "opentelemetry"))]
-            let _ = operation;
-            this.record_fields(fields);
-            if let Some(trace) = trace {
-                this.record_trace(trace);
-            }
+        #[cfg(feature = "opentelemetry")]
+        if !inner.is_disabled() {
+            super::opentelemetry::begin(&inner, operation, trace);
+            super::opentelemetry::describe(&inner, fields);
         }
-        this
+        #[cfg(not(feature = "opentelemetry"))]
+        let _ = (operation, fields, trace);
+        Self { inner }
     }
 
     pub(super) fn is_enabled(&self) -> bool {
@@ -195,38 +197,31 @@ impl Span {
     /// Returns the trace context of this span, to pass on to other tasks and processes.
     pub(super) fn trace_context(&self) -> Option<TraceContext> {
         #[cfg(feature = "opentelemetry")]
-        return super::opentelemetry::context(&self.inner);
+        return self.is_enabled().then(|| super::opentelemetry::context(&self.inner)).flatten();
         #[cfg(not(feature = "opentelemetry"))]
         None
     }
 
-    pub(super) fn record_fields(&self, fields: Fields<'_>) {
+    /// Records a delivery's event, and the trace that it belongs to.
+    pub(super) fn record_event(&self, event: &VerifiedEvent, trace: TraceContext) {
         #[cfg(feature = "tracing")]
         if self.is_enabled() {
+            let fields = Fields::from(event);
             let Fields { kind, event_id, inbox_id, thread_id, attempt } = fields;
-            self.inner.record("kind", display(text::name(kind)));
-            for (field, id) in
-                [("event_id", event_id), ("inbox_id", inbox_id), ("thread_id", thread_id)]
-            {
-                if let Some(id) = id {
-                    self.inner.record(field, display(text::name(id)));
-                }
-            }
-            if let Some(attempt) = attempt {
-                self.inner.record("attempt", attempt);
-            }
+            tracing::record_all!(
+                self.inner,
+                kind = %text::name(kind),
+                event_id = shown(event_id),
+                inbox_id = shown(inbox_id),
+                thread_id = shown(thread_id),
+                attempt,
+                trace_id = %TraceId(trace),
+            );
             #[cfg(feature = "opentelemetry")]
             super::opentelemetry::describe(&self.inner, fields);
         }
         #[cfg(not(feature = "tracing"))]
-        let _ = fields;
-    }
-
-    pub(super) fn record_trace(&self, trace: TraceContext) {
-        #[cfg(feature = "tracing")]
-        self.inner.record("trace_id", display(format_args!("{:032x}", trace.trace_id())));
-        #[cfg(not(feature = "tracing"))]
-        let _ = trace;
+        let _ = (event, trace);
     }
 
     pub(super) fn record_end(
@@ -237,16 +232,23 @@ impl Span {
     ) {
         #[cfg(feature = "tracing")]
         if self.is_enabled() {
-            self.inner.record("outcome", outcome);
-            if let Some(status) = status {
-                self.inner.record("status", status);
-            }
-            self.inner.record("duration", debug(duration));
+            tracing::record_all!(self.inner, outcome, status, ?duration);
             #[cfg(feature = "opentelemetry")]
             super::opentelemetry::end(&self.inner, outcome, status);
         }
         #[cfg(not(feature = "tracing"))]
         let _ = (outcome, status, duration);
+    }
+}
+
+/// Writes the id of a trace.
+#[cfg(feature = "tracing")]
+struct TraceId(TraceContext);
+
+#[cfg(feature = "tracing")]
+impl std::fmt::Display for TraceId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", self.0.trace_id())
     }
 }
 
