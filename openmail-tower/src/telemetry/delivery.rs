@@ -1,13 +1,6 @@
 //! [`Delivery`]: a request, from its arrival to its response.
 
-use std::{
-    fmt,
-    sync::{
-        OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
 use tokio::time::Instant;
 
@@ -22,11 +15,23 @@ use crate::seam::{HandlerError, Outcome, OutcomeSlot, TraceContext, VerifiedEven
 #[derive(Debug)]
 pub(crate) struct Delivery {
     span: Span,
+    course: Course,
+}
+
+#[derive(Debug)]
+struct Course {
     trace: Option<TraceContext>,
     begun: Instant,
-    /// Set once the event is verified.
-    outcome: OnceLock<OutcomeSlot>,
-    has_ended: AtomicBool,
+    /// `Some` once the event is verified.
+    outcome: Option<OutcomeSlot>,
+    has_ended: bool,
+}
+
+/// A delivery whose span is entered until this is dropped.
+pub(crate) struct InDelivery<'a> {
+    span: &'a Span,
+    course: &'a mut Course,
+    _entered: Entered<'a>,
 }
 
 /// A delivery whose event is being handled. If this is dropped before it has an outcome, the run
@@ -43,25 +48,29 @@ impl Delivery {
     /// Starts observing a request that has just arrived with this `traceparent`.
     pub(crate) fn begin(traceparent: Option<&[u8]>) -> Self {
         let trace = traceparent.and_then(TraceContext::from_bytes);
-        Self {
-            span: Span::delivery(trace),
-            trace,
-            begun: Instant::now(),
-            outcome: OnceLock::new(),
-            has_ended: AtomicBool::new(false),
-        }
+        let course = Course { trace, begun: Instant::now(), outcome: None, has_ended: false };
+        Self { span: Span::delivery(trace), course }
     }
 
     /// Enters the span until the guard is dropped.
-    pub(crate) fn enter(&self) -> Entered<'_> {
-        self.span.enter()
+    pub(crate) fn enter(&mut self) -> InDelivery<'_> {
+        let Self { span, course } = self;
+        InDelivery { span, course, _entered: span.enter() }
+    }
+}
+
+impl InDelivery<'_> {
+    /// Returns when the request arrived.
+    pub(crate) fn arrival(&self) -> Instant {
+        self.course.begun
     }
 
     /// Records that the event was verified; its timestamp is `clock` seconds before this machine's
     /// time. Returns the trace that the event belongs to.
-    pub(crate) fn received(&self, event: &VerifiedEvent, clock: f64) -> TraceContext {
-        let trace = self.span.trace_context().or(self.trace).unwrap_or_else(TraceContext::random);
-        let _ = self.outcome.set(event.outcome_slot());
+    pub(crate) fn received(&mut self, event: &VerifiedEvent, clock: f64) -> TraceContext {
+        let trace = self.span.trace_context().or(self.course.trace);
+        let trace = trace.unwrap_or_else(TraceContext::random);
+        self.course.outcome = Some(event.outcome_slot());
         self.span.record_event(event, trace);
         let bytes = event.raw_body().len();
         log::received(bytes);
@@ -73,7 +82,7 @@ impl Delivery {
     }
 
     /// Records that the request was rejected.
-    pub(crate) fn rejected(&self, reason: &'static str, error: &dyn fmt::Display, status: u16) {
+    pub(crate) fn rejected(&mut self, reason: &'static str, error: &dyn fmt::Display, status: u16) {
         log::rejected(reason, error);
         metric::rejected(reason);
         self.end("rejected", Some(status));
@@ -81,17 +90,39 @@ impl Delivery {
 
     /// Records that the request was answered. If no [`Endpoint`](crate::Endpoint) has set an
     /// outcome, the status determines it.
-    pub(crate) fn answered(&self, status: u16) {
+    pub(crate) fn answered(&mut self, status: u16) {
         let by_status = if status < 400 { "answered" } else { "failed" };
-        let outcome = self.outcome.get().and_then(OutcomeSlot::get).unwrap_or(by_status);
+        let outcome = self.course.outcome.as_ref().and_then(OutcomeSlot::get).unwrap_or(by_status);
         let duration = self.end(outcome, Some(status));
         log::answered(outcome, status, duration);
-        metric::answered(self.outcome.get().map(OutcomeSlot::event_name), outcome, duration);
+        metric::answered(self.event_name(), outcome, duration);
     }
 
-    fn end(&self, outcome: &'static str, status: Option<u16>) -> Duration {
-        self.has_ended.store(true, Ordering::Relaxed);
-        let duration = self.begun.elapsed();
+    fn dropped(&mut self) {
+        let duration = self.end("dropped", None);
+        match &self.course.outcome {
+            Some(outcome) => {
+                // Otherwise `Answering` has logged it.
+                if outcome.get().is_none() {
+                    log::dropped("handling", duration);
+                }
+                metric::answered(self.event_name(), "dropped", duration);
+            }
+            None => {
+                log::rejected("dropped", &"the sender hung up, or a timeout ended it");
+                metric::rejected("dropped");
+            }
+        }
+    }
+
+    /// Returns the event's name once it is verified.
+    fn event_name(&self) -> Option<&str> {
+        self.course.outcome.as_ref().map(OutcomeSlot::event_name)
+    }
+
+    fn end(&mut self, outcome: &'static str, status: Option<u16>) -> Duration {
+        self.course.has_ended = true;
+        let duration = self.course.begun.elapsed();
         self.span.record_end(outcome, status, duration);
         duration
     }
@@ -99,23 +130,8 @@ impl Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if *self.has_ended.get_mut() {
-            return;
-        }
-        let _entered = self.span.enter();
-        let duration = self.end("dropped", None);
-        match self.outcome.get() {
-            Some(outcome) => {
-                // Otherwise `Answering` has logged it.
-                if outcome.get().is_none() {
-                    log::dropped("handling", duration);
-                }
-                metric::answered(Some(outcome.event_name()), "dropped", duration);
-            }
-            None => {
-                log::rejected("dropped", &"the sender hung up, or a timeout ended it");
-                metric::rejected("dropped");
-            }
+        if !self.course.has_ended {
+            self.enter().dropped();
         }
     }
 }

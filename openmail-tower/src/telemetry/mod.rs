@@ -86,7 +86,7 @@ mod text;
 pub(crate) use delivery::not_handled;
 #[cfg(feature = "api")]
 pub(crate) use delivery::reply_unauthorized;
-pub(crate) use delivery::{Answering, Delivery, unverified};
+pub(crate) use delivery::{Answering, Delivery, InDelivery, unverified};
 pub(crate) use fields::Fields;
 #[cfg(feature = "guard")]
 pub(crate) use guard::{guarded, uncounted};

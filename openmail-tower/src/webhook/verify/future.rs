@@ -12,13 +12,13 @@ use bytes::{Buf, Bytes};
 use http::{Request, Response, request::Parts};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tower_service::Service;
 
 use crate::{
     event::weight,
     seam::{BoxError, Timer},
-    telemetry::Delivery,
+    telemetry::{Delivery, InDelivery},
     webhook::keyring::{Asked, Keyring, Scope, peek_inbox_id},
 };
 
@@ -62,7 +62,6 @@ struct Waiting<S> {
     head: Head,
     /// `None` once the body is complete.
     receive: Option<Receive>,
-    arrival: Instant,
 }
 
 pin_project! {
@@ -124,7 +123,7 @@ where
             Scope::Body => State::Body { key: None },
         };
         let receive = Some(Receive::new(&settings, head.content_length));
-        let waiting = Some(Waiting { service, parts, head, receive, arrival: Instant::now() });
+        let waiting = Some(Waiting { service, parts, head, receive });
         Self { state, body: Some(body), waiting, settings, delivery }
     }
 
@@ -166,8 +165,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let delivery: &Delivery = this.delivery;
-        let _entered = delivery.enter();
+        let delivery = &mut this.delivery.enter();
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Inner { response } => {
@@ -335,14 +333,14 @@ where
         mut self,
         event: Event,
         settings: &Settings<K>,
-        delivery: &Delivery,
+        delivery: &mut InDelivery<'_>,
     ) -> Result<State<S::Future, L>, Rejection> {
         let Event { body, share, signer, .. } = event;
         let body = with_share(body, share);
         let event = signer.read(&body, self.head.timestamp.time(), &settings.keyring)?;
-        let difference = self.head.clock_difference();
-        let trace = delivery.received(&event, difference);
-        self.parts.extensions.insert(event.with_arrival(self.arrival).with_trace_context(trace));
+        let trace = delivery.received(&event, self.head.clock_difference());
+        let event = event.with_arrival(delivery.arrival()).with_trace_context(trace);
+        self.parts.extensions.insert(event);
         let request = Request::from_parts(self.parts, VerifiedBody::new(body));
         Ok(State::Inner { response: self.service.call(request) })
     }
@@ -351,7 +349,7 @@ where
 fn answer<K, B>(
     rejection: Rejection,
     settings: &Settings<K>,
-    delivery: &Delivery,
+    delivery: &mut InDelivery<'_>,
 ) -> Response<ResponseBody<B>> {
     let mut response = (settings.respond)(&rejection).map(ResponseBody::rejection);
     delivery.rejected(rejection.code(), &Detailed(&rejection), response.status().as_u16());
