@@ -1,4 +1,5 @@
-//! Runs one request repeatedly, for a profiler: `instructions <bytes> <requests>`.
+//! Runs one request repeatedly, for a profiler: `instructions <bytes> <requests> [info]`, with `info`
+//! under a subscriber of that level that discards everything.
 //!
 //! `.ci/instructions` counts its instructions.
 
@@ -7,16 +8,18 @@ use std::env;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use openmail_tests::{Take, layer, mail_of, measure::finish, signed};
+use openmail_tests::{Discard, Take, layer, mail_of, measure::finish, signed};
 use openmail_tower::webhook::Verify;
 use tower::{Layer, Service};
 
 fn main() {
     let mut numbers = env::args().skip(1).filter_map(|text| text.parse::<usize>().ok());
     let (Some(bytes), Some(count)) = (numbers.next(), numbers.next()) else {
-        println!("instructions <bytes> <requests>; .ci/instructions runs it");
+        println!("instructions <bytes> <requests> [info]; .ci/instructions runs it");
         return;
     };
+    let has_subscriber = env::args().any(|text| text == "info");
+    let _discarding = has_subscriber.then(|| Discard::at_once().begin());
     let body = Bytes::from(mail_of(bytes));
     let (parts, ()) = signed(&body, ()).into_parts();
     let requests: Vec<_> =
