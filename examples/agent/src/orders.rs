@@ -1,5 +1,7 @@
 //! The built-in answers, for use without a model.
 
+use std::collections::HashSet;
+
 use openmail_tower::{Message, event::Attachment};
 
 /// The status of the shop's orders.
@@ -16,7 +18,9 @@ pub(crate) fn answer(mail: &Message) -> String {
     let about = format!("{subject}\n{text}");
     let mut parts = Vec::new();
     if about.to_lowercase().contains("order") {
-        parts.extend(numbers(&about).filter_map(order));
+        // The subject often repeats a number of the text.
+        let mut seen = HashSet::new();
+        parts.extend(numbers(&about).filter(|number| seen.insert(*number)).filter_map(order));
     }
     parts.extend(mail.attachments.iter().map(summary));
     if parts.is_empty() {
@@ -64,6 +68,11 @@ mod tests {
     fn looks_up_an_order_by_its_number() {
         let mail = TestEvent::message_received().text("Where is my order no. 42? I paid 10 euros.");
         assert!(answer_to(&mail).contains("Your order 42 left our warehouse"));
+        let mail = mail.subject("Order 42, and order 7");
+        let answer = answer_to(&mail);
+        for number in ["42", "7"] {
+            assert_eq!(answer.matches(&format!("Your order {number} ")).count(), 1, "{answer}");
+        }
     }
 
     #[test]
