@@ -215,6 +215,9 @@ async fn form_error_is_shown_and_keeps_the_input() {
     let file = reqwest::multipart::Part::text("x").file_name("a.txt");
     let page_of_files = post(form().part("files", file)).await;
     assert!(page_of_files.contains(again));
+    // The script, and a reload by address, get the page from the form's address.
+    let response = local.client.get(format!("{}/page/mail", local.url)).send().await.unwrap();
+    assert_eq!(response.headers()["location"], "/?view=compose");
     for page in [page, page_of_files] {
         assert!(page.contains("role=\"alert\"") && page.contains("Order &lt;42&gt;"));
         assert!(page.contains("Where is it?") && page.contains("value=\"msg_7\""));

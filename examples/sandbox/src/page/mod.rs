@@ -19,7 +19,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware,
-    response::IntoResponse,
+    response::{IntoResponse, Redirect},
     routing::{get, post},
 };
 use http::{HeaderName, HeaderValue, header};
@@ -31,7 +31,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 pub(crate) fn router(app: App) -> Router {
-    let mail = post(forms::mail).layer(DefaultBodyLimit::max(api::FILES_LIMIT));
+    // A rejected form is shown again at this address, where the script and a reload get the page.
+    let mail = post(forms::mail).get(async || Redirect::to("/?view=compose"));
+    let mail = mail.layer(DefaultBodyLimit::max(api::FILES_LIMIT));
     let set = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
     };
