@@ -91,11 +91,15 @@ impl Deliverer {
         let offset = self.state.read(|data| data.faults.clock_offset_seconds);
         let emulator = emulator.clock(move || shifted(offset));
         let report = emulator.deliver(self.client.clone(), [event]).await;
-        match report.attempts().last().map(|attempt| &attempt.status) {
-            Some(Ok(status)) if status.is_success() => Ok(()),
-            Some(Ok(status)) => Err(format!("the receiver answered {status}")),
-            Some(Err(error)) => Err(error.to_string()),
-            None => Err("no attempt was made".into()),
+        let attempt = report.attempts().last().ok_or("no attempt was made")?;
+        match &attempt.status {
+            Ok(status) if status.is_success() => Ok(()),
+            Ok(status) => {
+                let code = error_code(&attempt.response_body);
+                let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+                Err(format!("the receiver answered {status}{code}"))
+            }
+            Err(error) => Err(error.to_string()),
         }
     }
 
@@ -204,8 +208,6 @@ fn shifted(seconds: i64) -> SystemTime {
 }
 
 fn write_down(data: &mut Data, id: &str, attempt: &testing::DeliveryAttempt) {
-    let answer: Option<Value> = serde_json::from_slice(&attempt.response_body).ok();
-    let error = answer.as_ref().and_then(|answer| answer.get("error")?.as_str());
     let elapsed = SignedDuration::try_from(attempt.elapsed).unwrap_or(SignedDuration::MAX);
     let now = Timestamp::now();
     let next = attempt.next_in.map(|wait| now.saturating_add(wait).unwrap_or(Timestamp::MAX));
@@ -215,12 +217,18 @@ fn write_down(data: &mut Data, id: &str, attempt: &testing::DeliveryAttempt) {
         status: attempt.status.as_ref().ok().map(StatusCode::as_u16),
         failure: attempt.status.as_ref().err().map(ToString::to_string),
         elapsed_ms: u64::try_from(attempt.elapsed.as_millis()).unwrap_or(u64::MAX),
-        error: error.map(str::to_owned),
+        error: error_code(&attempt.response_body),
         answer: String::from_utf8_lossy(&attempt.response_body).into_owned(),
         headers: headers(&attempt.headers),
         body: String::from_utf8_lossy(&attempt.body).into_owned(),
     };
     data.record(id, row, next);
+}
+
+/// Returns the `error` of a JSON response.
+fn error_code(response: &[u8]) -> Option<String> {
+    let response: Value = serde_json::from_slice(response).ok()?;
+    response.get("error")?.as_str().map(str::to_owned)
 }
 
 fn headers(headers: &HeaderMap) -> Vec<(String, String)> {

@@ -239,3 +239,36 @@ async fn form_redirects_only_to_the_page_itself() {
     }
     local.stop().await;
 }
+
+#[tokio::test]
+async fn each_button_of_a_webhooks_form_saves_it() {
+    let (receiver, url) = Receiver::start().await;
+    let local = Local::start().await;
+    let press = async |action: &str, url: &str| {
+        let form = [("back", "/?view=settings"), ("url", url), ("secret", &local.secret)];
+        let request = local.client.post(format!("{}/page/{action}", local.url)).form(&form);
+        let response = request.send().await.unwrap();
+        let place = response.headers()["location"].to_str().unwrap();
+        let page = local.client.get(format!("{}{place}", local.url)).send().await.unwrap();
+        page.text().await.unwrap()
+    };
+    for (number, form) in ["account", "inboxes/inb_support"].into_iter().enumerate() {
+        let page = press(&format!("{form}/test"), &url).await;
+        assert!(page.contains("accepted the test event") && page.contains(&url), "{form}");
+        assert_eq!(receiver.got().len(), 2 * number + 1);
+        receiver.answer(401, "signature_mismatch");
+        let page = press(&format!("{form}/test"), &url).await;
+        assert!(page.contains("401 Unauthorized (signature_mismatch)"), "{form}");
+
+        let page = press(&format!("{form}/test"), "example.com").await;
+        assert!(page.contains("must be a URL"), "{form}");
+        assert_eq!(receiver.got().len(), 2 * number + 2, "{form}: a rejected URL is not tested");
+
+        let moved = format!("{url}/{number}");
+        let page = press(&format!("{form}/rotate"), &moved).await;
+        assert!(page.contains("the receiver needs the new one") && page.contains(&moved), "{form}");
+        let page = press(&format!("{form}/webhook"), "").await;
+        assert!(page.contains("Saved.") && !page.contains(&moved), "{form}");
+    }
+    local.stop().await;
+}

@@ -31,11 +31,9 @@ pub(super) struct Back {
 impl Back {
     /// Redirects to the page, never to another host.
     fn go(&self, app: &App, notice: Option<String>) -> Response {
-        let (place, anchor) = self.back.split_once('#').unwrap_or((&self.back, ""));
-        let place = if place.starts_with("/?") { place } else { "/?" };
+        let place = if self.back.starts_with("/?") { &self.back } else { "/?" };
         let notice = notice.map(|text| format!("&notice={}", app.notices.add(text)));
-        let anchor = if anchor.is_empty() { String::new() } else { format!("#{anchor}") };
-        Redirect::to(&format!("{place}{}{anchor}", notice.unwrap_or_default())).into_response()
+        Redirect::to(&format!("{place}{}", notice.unwrap_or_default())).into_response()
     }
 
     /// Redirects to the page, with the error if there was one.
@@ -115,20 +113,21 @@ pub(super) struct Settings {
     reason: Option<String>,
 }
 
+/// Notices about settings that were changed.
+const SAVED: &str = "Saved.";
+const ROTATED: &str = "The secret is rotated: the receiver needs the new one.";
+
+/// Saves the account's form, whichever of its buttons was pressed.
 pub(super) async fn account(
     State(app): State<App>,
     Path(action): Path<String>,
     Form(form): Form<Settings>,
 ) -> Response {
-    if action == "test" {
-        let target = app.state.read(|data| data.target(None));
-        return test(&app, &form.back, target).await;
-    }
-    let change = || {
+    let save = || {
         let url = webhook_url(form.url)?;
         let secret = match &*action {
             "rotate" => Some(made_up("whsec")),
-            "webhook" => form.secret,
+            "webhook" | "test" => form.secret,
             _ => return Err(Refusal::not_found("action")),
         };
         if let Some(secret) = &secret {
@@ -143,18 +142,24 @@ pub(super) async fn account(
         });
         Ok(())
     };
-    form.back.done(&app, change())
+    let notice = match (save(), &*action) {
+        (Err(refusal), _) => refusal.message,
+        (Ok(()), "test") => test(&app, app.state.read(|data| data.target(None))).await,
+        (Ok(()), "rotate") => ROTATED.to_owned(),
+        (Ok(()), _) => SAVED.to_owned(),
+    };
+    form.back.go(&app, Some(notice))
 }
 
-async fn test(app: &App, back: &Back, target: Option<Target>) -> Response {
-    let notice = match target {
+/// Tests a webhook. Returns the notice about the result.
+async fn test(app: &App, target: Option<Target>) -> String {
+    match target {
         None => "There is no webhook to test: set its URL first.".to_owned(),
         Some(target) => match app.deliverer.test(&target).await {
             Ok(()) => "The webhook accepted the test event.".to_owned(),
             Err(why) => format!("The webhook failed: {why}."),
         },
-    };
-    back.go(app, Some(notice))
+    }
 }
 
 pub(super) async fn inbox(
@@ -162,20 +167,24 @@ pub(super) async fn inbox(
     Path((id, action)): Path<(String, String)>,
     Form(form): Form<Settings>,
 ) -> Response {
+    // The form of the webhook is saved, whichever of its buttons was pressed.
+    let save = || {
+        let url = webhook_url(form.url)?;
+        app.state.change(|data| data.set_webhook(&id, url, made_up("whsec")))
+    };
+    let rotate = |_| app.state.change(|data| data.rotate_secret(&id, &made_up("whsec")));
     let result = match &*action {
-        "test" => {
-            let target = app.state.read(|data| data.target(Some(&id)));
-            return test(&app, &form.back, target).await;
-        }
-        "webhook" => webhook_url(form.url).and_then(|url| {
-            app.state.change(|data| data.set_webhook(&id, url, made_up("whsec"))).map(drop)
-        }),
-        "rotate" => app.state.change(|data| data.rotate_secret(&id, &made_up("whsec"))),
-        "suspend" => control::suspend(&app, &id, form.reason),
-        "reactivate" => control::suspend(&app, &id, None),
+        "webhook" => save().map(|_| Some(SAVED.to_owned())),
+        "test" => match save() {
+            Ok(_) => Ok(Some(test(&app, app.state.read(|data| data.target(Some(&id)))).await)),
+            Err(refusal) => Err(refusal),
+        },
+        "rotate" => save().and_then(rotate).map(|()| Some(ROTATED.to_owned())),
+        "suspend" => control::suspend(&app, &id, form.reason).map(|()| None),
+        "reactivate" => control::suspend(&app, &id, None).map(|()| None),
         _ => Err(Refusal::not_found("action")),
     };
-    form.back.done(&app, result)
+    form.back.go(&app, result.unwrap_or_else(|refusal| Some(refusal.message)))
 }
 
 pub(super) async fn pod(
@@ -247,7 +256,7 @@ pub(super) async fn faults(State(app): State<App>, Form(form): Form<FaultForm>) 
         send_limits: form.limits.is_some(),
     };
     app.state.change(|data| data.faults = faults);
-    form.back.go(&app, Some("The faults are set.".to_owned()))
+    form.back.go(&app, Some(SAVED.to_owned()))
 }
 
 pub(super) async fn expire(State(app): State<App>, Form(back): Form<Back>) -> Response {

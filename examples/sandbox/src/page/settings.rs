@@ -177,7 +177,7 @@ fn faults(view: &View<'_>) -> Markup {
                 p class="muted" { "Problems that your agent must cope with." }
             }
             form class="stack" method="post" action="/page/faults" {
-                input type="hidden" name="back" value="/?view=settings#faults";
+                input type="hidden" name="back" value=(BACK);
                 div class="fields" {
                     (parts::select("answer", "answer", "Answer to the next requests", answer, &ANSWERS))
                     div {
