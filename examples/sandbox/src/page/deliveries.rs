@@ -138,7 +138,7 @@ fn request(delivery: &Delivery, attempt: &Attempt) -> Markup {
                 pre class="code" tabindex="0" { (pretty.as_deref().unwrap_or(&attempt.body)) }
                 @if !attempt.answer.is_empty() {
                     div {
-                        p class="label" { "Answer" }
+                        p class="label" { "Response" }
                         pre class="code" tabindex="0" { (attempt.answer) }
                     }
                 }
@@ -155,7 +155,7 @@ fn as_curl(delivery: &Delivery, attempt: &Attempt) -> String {
         .map(|(name, value)| format!(" \\\n  -H {}", text::quoted(&format!("{name}: {value}"))));
     let headers: String = headers.collect();
     let (url, body) = (text::quoted(&delivery.url), text::quoted(&attempt.body));
-    format!("curl -sS -X POST {url}{headers} \\\n  --data-raw {body}")
+    format!("curl -sSi -X POST {url}{headers} \\\n  --data-raw {body}")
 }
 
 fn headers(mail: &Mail) -> Markup {
