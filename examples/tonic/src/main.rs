@@ -1,6 +1,15 @@
 //! A webhook and a gRPC service on one port: agents subscribe to the events of their inboxes.
 //!
 //! `OPENMAIL_WEBHOOK_SECRET=… AGENT_TOKEN=… cargo run -p example-tonic`
+//!
+//! While no agent is subscribed to an event's inbox, the event is answered with 503, so that OpenMail
+//! delivers it again. To subscribe, without an agent:
+//!
+//! ```sh
+//! grpcurl -plaintext -import-path examples/tonic/proto -proto agents.proto \
+//!     -H "authorization: Bearer $AGENT_TOKEN" -d '{"inbox_id": "inb_support"}' \
+//!     127.0.0.1:3000 openmail.agents.v1.Agents/Subscribe
+//! ```
 
 use std::{env, io, process::ExitCode};
 
