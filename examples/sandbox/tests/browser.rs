@@ -171,6 +171,49 @@ async fn page_works_at_400_px_and_by_keyboard() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs chromium"]
+async fn focus_is_kept_when_the_page_changes() {
+    let (_, url) = Receiver::start().await;
+    let local = with_webhook(url, 1.0).await;
+    in_browser(1400, async |browser| {
+        let id = local.receive(mail("Order 1")).await;
+        let deliveries = local.deliveries(&id, |all| all[0]["status"] == "delivered").await;
+        let again = format!("/sandbox/deliveries/{}/again", deliveries[0]["id"].as_str().unwrap());
+        browser.goto(&format!("{}/?mail={id}", local.url)).await.unwrap();
+        text_with(browser, ".live", "Live").await;
+        let focusable = [
+            ".thread[aria-current]",
+            "#conversation form button",
+            "#right li:last-child summary",
+            "#right .delivery:last-child [data-copy]",
+        ];
+        for (number, selector) in focusable.into_iter().enumerate() {
+            let name = "return [it.tagName, it.href, it.form?.action, it.dataset.copy, \
+                        it.closest('details')?.id]";
+            let focus = format!(
+                "const all = document.querySelectorAll(arguments[0]); \
+                 const it = all[all.length - 1]; it.focus(); {name}"
+            );
+            let focused = browser.execute(&focus, vec![json!(selector)]).await.unwrap();
+            // Each of the three regions changes.
+            let text = format!("News {number}");
+            let mut letter = mail("Order 1");
+            (letter["text"], letter["replyToMessage"]) = (json!(text), json!(id));
+            local.receive(letter).await;
+            local.control(Method::POST, &again, Value::Null).await;
+            text_with(browser, "#left", &text).await;
+            text_with(browser, ".conversation", &text).await;
+            let newest = format!("#right .delivery:nth-last-of-type({})", number + 2);
+            text_with(browser, &newest, "Delivered").await;
+            let now = script(browser, &format!("const it = document.activeElement; {name}")).await;
+            assert_eq!(now, focused, "{selector}");
+        }
+    })
+    .await;
+    local.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs chromium"]
 async fn settings_suspend_an_inbox_test_a_webhook_and_set_faults() {
     let (receiver, url) = Receiver::start().await;
     let local = with_webhook(url, 1.0).await;

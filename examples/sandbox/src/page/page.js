@@ -36,15 +36,22 @@ function countDown() {
   }
 }
 
+// Names an element that can have the focus, in a way that its replacement has the same name.
+function nameOf(element) {
+  const of = element.form?.action ?? element.parentElement?.id;
+  return [element.tagName, element.id, element.href, element.dataset.copy, of].join();
+}
+
 function replace(old, fresh) {
   const open = new Set([...old.querySelectorAll("details[open][id]")].map((it) => it.id));
-  const focus = old.contains(document.activeElement) ? document.activeElement.id : "";
+  const focus = old.contains(document.activeElement) ? nameOf(document.activeElement) : "";
   const mails = old.querySelectorAll(".mail").length;
   old.replaceChildren(...fresh.childNodes);
   for (const details of old.querySelectorAll("details[id]")) {
     if (open.has(details.id)) details.open = true;
   }
-  if (focus) document.getElementById(focus)?.focus();
+  const focusable = focus ? [...old.querySelectorAll("a, button, summary")] : [];
+  focusable.find((it) => nameOf(it) === focus)?.focus({ preventScroll: true });
   localTimes(old);
   const now = old.querySelectorAll(".mail");
   if (now.length > mails) now[now.length - 1].scrollIntoView({ block: "nearest" });
