@@ -130,15 +130,18 @@ async fn page_works_at_400_px_and_by_keyboard() {
     let (receiver, url) = Receiver::start().await;
     let local = with_webhook(url, 1.0).await;
     in_browser(400, async |browser| {
-        let mut letter = mail("Order 42");
-        letter["text"] = json!("x".repeat(500));
+        let long_word = "x".repeat(500);
+        let mut letter = mail(&format!("Order 42 {long_word}"));
+        letter["from"] = json!(format!("{long_word} <ada@example.com>"));
+        letter["text"] = json!(long_word);
+        letter["category"] = json!(long_word);
         let id = local.receive(letter).await;
         receiver.got_at_least(1).await;
         for place in ["/", &format!("/?mail={id}"), "/?view=compose", "/?view=settings"] {
             browser.goto(&format!("{}{place}", local.url)).await.unwrap();
             text_with(browser, ".live", "").await;
-            let fits = "const page = document.documentElement; \
-                        return page.scrollWidth <= page.clientWidth && innerWidth === 400";
+            let fits = "const parts = [document.documentElement, document.querySelector('.middle')]; \
+                        return parts.every(it => it.scrollWidth <= it.clientWidth) && innerWidth === 400";
             assert_eq!(script(browser, fits).await, json!(true), "{place} scrolls sideways");
         }
         browser.goto(&local.url).await.unwrap();
@@ -164,6 +167,12 @@ async fn page_works_at_400_px_and_by_keyboard() {
                 "{place} has a field without a name"
             );
         }
+
+        browser.goto(&format!("{}/?view=settings#faults", local.url)).await.unwrap();
+        let is_seen = "const [bar, faults] = ['.bar', '#faults'].map( \
+                       it => document.querySelector(it).getBoundingClientRect()); \
+                       return scrollY > 0 && faults.top >= bar.bottom";
+        assert_eq!(script(browser, is_seen).await, json!(true), "the bar covers the heading");
     })
     .await;
     local.stop().await;
@@ -207,6 +216,9 @@ async fn focus_is_kept_when_the_page_changes() {
             let now = script(browser, &format!("const it = document.activeElement; {name}")).await;
             assert_eq!(now, focused, "{selector}");
         }
+        let columns_only = "const page = document.documentElement; \
+                            return page.scrollHeight <= page.clientHeight";
+        assert_eq!(script(browser, columns_only).await, json!(true), "the window scrolls");
     })
     .await;
     local.stop().await;
