@@ -11,13 +11,13 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::Full;
-use openmail_tests::{States, states};
+use openmail_tests::{PostgresSchema, States, states};
 use openmail_tower::{
-    IntoOutcome, MessageReceived, Outcome, Secret, VerifiedEvent, VerifyLayer,
+    HandlerError, IntoOutcome, MessageReceived, Outcome, Secret, VerifiedEvent, VerifyLayer,
     handler::State,
     layers::guard::{Action, GuardLayer, Rate, Rule},
     openmail_handler,
-    queue::{Enqueue, QueueStore},
+    queue::{Enqueue, PostgresStore, QueueStore, SqliteStore},
     reply::Reply,
     testing::TestEvent,
     webhook,
@@ -29,7 +29,6 @@ use tokio::{
 };
 use tower::{Layer, ServiceExt, service_fn};
 
-const FLOOD: usize = 10_000;
 const FLOODER: &str = "flood@example.net";
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -70,12 +69,10 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn thirty_mails_of_a_flood_run_an_hour_and_no_other_sender_is_delayed() {
-    let folder = tempfile::tempdir().unwrap();
-    let queue = Enqueue::sqlite(folder.path().join("inbox.db")).await.unwrap();
+/// Delivers a flood of this many mails, and mails of other senders after it.
+async fn thirty_mails_run_and_no_other_sender_is_delayed<St: QueueStore>(store: St, flood: usize) {
     // On a busy machine, a delivery waits longer.
-    let queue = queue.timeout(PATIENCE);
+    let queue = Enqueue::new(store).timeout(PATIENCE);
     let secret = Secret::new("whsec_guard_tests_only").unwrap();
     let webhook = webhook(VerifyLayer::new(secret.clone()), queue.clone());
     let deliver = |mail: TestEvent| {
@@ -90,7 +87,7 @@ async fn thirty_mails_of_a_flood_run_an_hour_and_no_other_sender_is_delayed() {
         _ => format!("thr_{number}"),
     };
     let mut deliveries = JoinSet::new();
-    for number in 0..FLOOD {
+    for number in 0..flood {
         deliveries.spawn(deliver(mail(number, FLOODER, &thread(number))));
         if deliveries.len() == 200 {
             assert_eq!(deliveries.join_next().await.unwrap().unwrap(), 200);
@@ -99,14 +96,14 @@ async fn thirty_mails_of_a_flood_run_an_hour_and_no_other_sender_is_delayed() {
     // Mail of other senders, behind the whole flood.
     let others = ["ada@example.org", "bob@example.org", "cyd@example.org"];
     for (place, sender) in others.into_iter().enumerate() {
-        let shared = mail(FLOOD + 2 * place, sender, "thr_shared");
-        let own = mail(FLOOD + 2 * place + 1, sender, &format!("thr_{sender}"));
+        let shared = mail(flood + 2 * place, sender, "thr_shared");
+        let own = mail(flood + 2 * place + 1, sender, &format!("thr_{sender}"));
         deliveries.spawn(deliver(shared));
         deliveries.spawn(deliver(own));
     }
     let statuses = deliveries.join_all().await;
     assert!(statuses.iter().all(|status| *status == 200), "each is acknowledged");
-    let everything = FLOOD + 2 * others.len();
+    let everything = flood + 2 * others.len();
     let counts = queue.store().counts().await.unwrap();
     assert_eq!(counts.ready + counts.blocked, everything as u64);
 
@@ -128,13 +125,13 @@ async fn thirty_mails_of_a_flood_run_an_hour_and_no_other_sender_is_delayed() {
     let worker = tokio::spawn(worker.run(async { drop(stopped.await) }));
     until("all others ran", async || ran.of_others() == 2 * others.len()).await;
     until("the guard has judged each mail of the flood", async || {
-        ran.of_the_flood() + put_off.lock().unwrap().len() == FLOOD
+        ran.of_the_flood() + put_off.lock().unwrap().len() == flood
     })
     .await;
     assert_eq!(ran.of_the_flood(), 30, "in the first hour");
     // Each of them waits and was judged once, not repeatedly.
-    assert_eq!(questions.load(Ordering::SeqCst), FLOOD - 30);
-    let waiting = States { ready: (FLOOD - 30) as u64, ..States::default() };
+    assert_eq!(questions.load(Ordering::SeqCst), flood - 30);
+    let waiting = States { ready: (flood - 30) as u64, ..States::default() };
     until("all wait", async || states(queue.store()).await == waiting).await;
 
     // While the flood waits, another mail runs at once, even in a thread of the flood.
@@ -143,10 +140,148 @@ async fn thirty_mails_of_a_flood_run_an_hour_and_no_other_sender_is_delayed() {
     }
     until("it ran", async || ran.of_others() == 2 * others.len() + 2).await;
     assert_eq!(ran.of_the_flood(), 30);
-    assert_eq!(questions.load(Ordering::SeqCst), FLOOD - 30, "before the flood came back");
+    assert_eq!(questions.load(Ordering::SeqCst), flood - 30, "before the flood came back");
     drop(stop);
     assert_eq!(worker.await.unwrap(), 0);
-    queue.store().close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thirty_mails_of_a_flood_run_an_hour_and_no_other_sender_is_delayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("inbox.db")).await.unwrap();
+    thirty_mails_run_and_no_other_sender_is_delayed(store.clone(), 10_000).await;
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES"]
+async fn thirty_mails_of_a_flood_run_an_hour_with_postgres() {
+    let schema = PostgresSchema::new().await;
+    let store = PostgresStore::connect(schema.url()).await.unwrap();
+    // A server takes longer for each mail than a file.
+    thirty_mails_run_and_no_other_sender_is_delayed(store.clone(), 1_000).await;
+    store.close().await;
+    schema.drop().await;
+}
+
+/// The mails that ran, in order, each with its attempt; and how often a mail was put off.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    ran: Arc<Mutex<Vec<(String, Option<u32>)>>>,
+    put_off: Arc<AtomicUsize>,
+}
+
+impl Seen {
+    /// Waits until this many mails have run and mails were put off this often, and checks that
+    /// neither happens more often.
+    async fn reach<St: QueueStore>(&self, store: &St, (ran, put_off): (usize, usize)) {
+        let counts = || (self.ran.lock().unwrap().len(), self.put_off.load(Ordering::SeqCst));
+        until("each mail that is due was judged", async || {
+            let (ran_now, put_off_now) = counts();
+            ran_now + put_off_now >= ran + put_off && states(store).await.running == 0
+        })
+        .await;
+        assert_eq!(counts(), (ran, put_off));
+    }
+}
+
+/// Makes stored times an hour older, so that for the queue, an hour passes.
+const AN_HOUR_FOR_COUNTS: &str = "UPDATE openmail_counts
+     SET counted_at = counted_at - 3600000, counts_until = counts_until - 3600000";
+const AN_HOUR_FOR_MAILS: &str = "UPDATE openmail_events
+     SET due_at = due_at - 3600000, queued_at = queued_at - 3600000,
+         put_off_at = put_off_at - 3600000, released_at = released_at - 3600000
+     WHERE state IN ('ready', 'aside')";
+
+/// Runs a flood of 100 mails until none is left. `execute` executes SQL in the store's database.
+async fn flood_runs_hour_by_hour<St: QueueStore>(store: St, execute: impl AsyncFn(&'static str)) {
+    const SMALL_FLOOD: usize = 100;
+    let queue = Enqueue::new(store);
+    let add = async |number, sender, thread: &str| {
+        let mail = mail(number, sender, thread).verified();
+        assert_eq!(queue.clone().oneshot(mail).await.unwrap(), Outcome::Queued);
+    };
+    for number in 0..SMALL_FLOOD {
+        let thread = if number % 3 == 0 { "thr_shared" } else { &format!("thr_{number}") };
+        add(number, FLOODER, thread).await;
+    }
+    let seen = Seen::default();
+    let put_off = Arc::clone(&seen.put_off);
+    let guard = GuardLayer::default().on_action(move |report| {
+        assert_eq!((report.action, report.rule), (Action::PutOff, Rule::RunRate));
+        put_off.fetch_add(1, Ordering::SeqCst);
+    });
+    let ran = Arc::clone(&seen.ran);
+    let handler = service_fn(move |event: VerifiedEvent| {
+        let id = event.event_id().unwrap().to_string();
+        ran.lock().unwrap().push((id, event.attempt()));
+        async { Ok::<_, HandlerError>(Outcome::Done) }
+    });
+    let (stop, stopped) = oneshot::channel::<()>();
+    // A worker does not notice that stored times change, so it looks often.
+    let worker = queue.worker(guard.layer(handler)).poll_interval(Duration::from_millis(20));
+    let worker = tokio::spawn(worker.run(async { drop(stopped.await) }));
+
+    let (mut ran, mut put_off, mut others) = (30, SMALL_FLOOD - 30, 0);
+    seen.reach(queue.store(), (ran, put_off)).await;
+    while ran < SMALL_FLOOD + others {
+        let waiting = SMALL_FLOOD + others - ran;
+        // If they are checked early, none of them runs.
+        execute(AN_HOUR_FOR_MAILS).await;
+        put_off += waiting;
+        seen.reach(queue.store(), (ran, put_off)).await;
+        // The mail of another sender does not wait, even in a thread of the flood.
+        add(SMALL_FLOOD + others, "ada@example.org", "thr_shared").await;
+        others += 1;
+        ran += 1;
+        seen.reach(queue.store(), (ran, put_off)).await;
+        execute(AN_HOUR_FOR_COUNTS).await;
+        execute(AN_HOUR_FOR_MAILS).await;
+        let run = waiting.min(30);
+        ran += run;
+        put_off += waiting - run;
+        seen.reach(queue.store(), (ran, put_off)).await;
+    }
+    assert_eq!(others, 3, "hours after the first");
+    until("none is left", async || states(queue.store()).await == States::default()).await;
+    drop(stop);
+    assert_eq!(worker.await.unwrap(), 0);
+    let mut ran = seen.ran.lock().unwrap().clone();
+    ran.sort_unstable();
+    let mut each_once: Vec<_> =
+        (0..SMALL_FLOOD + others).map(|number| (format!("evt_{number}"), Some(1))).collect();
+    each_once.sort_unstable();
+    assert_eq!(ran, each_once, "no attempt was used by waiting");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flood_runs_thirty_mails_an_hour_until_none_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("inbox.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+    let database = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    flood_runs_hour_by_hour(store.clone(), async |sql| {
+        sqlx::query(sql).execute(&database).await.unwrap();
+    })
+    .await;
+    database.close().await;
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES"]
+async fn flood_runs_thirty_mails_an_hour_until_none_is_left_in_postgres() {
+    let schema = PostgresSchema::new().await;
+    let store = PostgresStore::connect(schema.url()).await.unwrap();
+    let database = schema.pool().await;
+    flood_runs_hour_by_hour(store.clone(), async |sql| {
+        sqlx::query(sql).execute(&database).await.unwrap();
+    })
+    .await;
+    database.close().await;
+    store.close().await;
+    schema.drop().await;
 }
 
 /// What became of two mails of a flood, and of the mail of another sender behind them.
