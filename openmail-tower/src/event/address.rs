@@ -35,7 +35,8 @@ const LONGEST_LABEL: usize = 63;
 /// ```
 #[derive(Clone)]
 pub struct Address {
-    text: Box<str>,
+    /// The address as it was written, if that is not its canonical form.
+    written: Option<Box<str>>,
     /// The form used for comparison: a local part of `local` bytes, then `@` and the domain.
     canonical: Box<str>,
     local: usize,
@@ -44,7 +45,7 @@ pub struct Address {
 impl Address {
     /// Returns the address as it was written.
     pub fn as_str(&self) -> &str {
-        &self.text
+        self.written.as_deref().unwrap_or(&self.canonical)
     }
 
     /// Returns the form by which addresses are compared: lower case, the local part without
@@ -73,17 +74,25 @@ impl FromStr for Address {
             return Err(InvalidAddress(()));
         }
         let (local, domain) = text.rsplit_once('@').ok_or(InvalidAddress(()))?;
-        let local = canonical_local(local).ok_or(InvalidAddress(()))?;
-        let domain = canonical_domain(domain).ok_or(InvalidAddress(()))?;
-        let canonical = [&*local, "@", &*domain].concat().into();
-        Ok(Self { text: text.into(), canonical, local: local.len() })
+        // Its exact size in most cases, so that it is neither moved nor shortened later.
+        let mut canonical = String::with_capacity(text.len());
+        push_local(local, &mut canonical).ok_or(InvalidAddress(()))?;
+        let local = canonical.len();
+        canonical.push('@');
+        push_domain(domain, &mut canonical).ok_or(InvalidAddress(()))?;
+        let written = (canonical != text).then(|| text.into());
+        Ok(Self { written, canonical: canonical.into(), local })
     }
 }
 
-/// Returns the canonical form of a local part.
-fn canonical_local(text: &str) -> Option<String> {
+/// Appends the canonical form of a local part.
+fn push_local(text: &str, canonical: &mut String) -> Option<()> {
     let Some(quoted) = text.strip_prefix('"') else {
-        return (!text.is_empty() && text.chars().all(is_atom)).then(|| lower_case(text));
+        if text.is_empty() || !text.chars().all(is_atom) {
+            return None;
+        }
+        push_lower_case(text, canonical);
+        return Some(());
     };
     let mut plain = String::new();
     let mut rest = quoted.strip_suffix('"')?.chars();
@@ -100,16 +109,24 @@ fn canonical_local(text: &str) -> Option<String> {
     }
     let plain = lower_case(&plain);
     if !plain.is_empty() && plain.chars().all(is_atom) {
-        return Some(plain);
+        canonical.push_str(&plain);
+    } else {
+        let escaped = plain.replace('\\', r"\\").replace('"', "\\\"");
+        canonical.extend(["\"", &escaped, "\""]);
     }
-    Some(format!("\"{}\"", plain.replace('\\', r"\\").replace('"', "\\\"")))
+    Some(())
 }
 
-/// Returns a text in lower case, except that a non-ASCII character never becomes an ASCII letter:
+/// Appends a text in lower case, except that a non-ASCII character never becomes an ASCII letter:
 /// the lower case of U+212A KELVIN SIGN is `k`, which would make a look-alike equal to the address
 /// that it imitates.
-fn lower_case(text: &str) -> String {
-    let mut lower = String::with_capacity(text.len());
+fn push_lower_case(text: &str, lower: &mut String) {
+    if text.is_ascii() {
+        let start = lower.len();
+        lower.push_str(text);
+        lower[start..].make_ascii_lowercase();
+        return;
+    }
     for c in text.chars() {
         if !c.is_ascii() && c.to_lowercase().all(|lower| lower.is_ascii()) {
             lower.push(c);
@@ -117,6 +134,11 @@ fn lower_case(text: &str) -> String {
             lower.extend(c.to_lowercase());
         }
     }
+}
+
+fn lower_case(text: &str) -> String {
+    let mut lower = String::with_capacity(text.len());
+    push_lower_case(text, &mut lower);
     lower
 }
 
@@ -131,13 +153,26 @@ pub(super) fn is_atom(c: char) -> bool {
 }
 
 fn is_visible(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_graphic();
+    }
     !c.is_whitespace() && !c.is_control() && !is_invisible(c)
 }
 
-/// Returns the canonical form of a domain: without the trailing dot, in lower case and, with the
-/// feature `idn`, in ASCII.
+/// Returns the canonical form of a domain.
 pub(super) fn canonical_domain(text: &str) -> Option<String> {
+    let mut canonical = String::with_capacity(text.len());
+    push_domain(text, &mut canonical).map(|()| canonical)
+}
+
+/// Appends the canonical form of a domain: without the trailing dot, in lower case and, with the
+/// feature `idn`, in ASCII.
+fn push_domain(text: &str, canonical: &mut String) -> Option<()> {
     let text = text.trim();
+    if is_plain(text) {
+        push_lower_case(text, canonical);
+        return Some(());
+    }
     // UTS #46 would silently drop some invisible characters.
     if !text.chars().all(is_visible) {
         return None;
@@ -145,13 +180,35 @@ pub(super) fn canonical_domain(text: &str) -> Option<String> {
     if let Some(literal) = text.strip_prefix('[') {
         let literal = literal.strip_suffix(']')?;
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-');
-        return (!literal.is_empty() && literal.chars().all(fits))
-            .then(|| text.to_ascii_lowercase());
+        if literal.is_empty() || !literal.chars().all(fits) {
+            return None;
+        }
+        push_lower_case(text, canonical);
+        return Some(());
     }
     let text = text.strip_suffix('.').unwrap_or(text);
-    let needs_idn = !text.is_ascii() || text.split('.').any(is_punycode);
-    let domain = if needs_idn { idn(text)? } else { text.to_ascii_lowercase() };
-    domain.split('.').all(is_label).then_some(domain)
+    let start = canonical.len();
+    if !text.is_ascii() || text.split('.').any(is_punycode) {
+        canonical.push_str(&idn(text)?);
+    } else {
+        push_lower_case(text, canonical);
+    }
+    canonical[start..].split('.').all(is_label).then_some(())
+}
+
+/// Returns whether a domain consists of ASCII labels that are not Punycode, which most do.
+fn is_plain(domain: &str) -> bool {
+    let (mut length, mut last) = (0, 0);
+    for byte in domain.bytes() {
+        match byte {
+            b'.' if (1..=LONGEST_LABEL).contains(&length) => length = 0,
+            b'-' if last == b'-' => return false,
+            b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => length += 1,
+            _ => return false,
+        }
+        last = byte;
+    }
+    (1..=LONGEST_LABEL).contains(&length)
 }
 
 fn is_punycode(label: &str) -> bool {
@@ -208,19 +265,19 @@ impl PartialEq<&str> for Address {
 
 impl AsRef<str> for Address {
     fn as_ref(&self) -> &str {
-        &self.text
+        self.as_str()
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.text)
+        f.pad(self.as_str())
     }
 }
 
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Address({} bytes)", self.text.len())
+        write!(f, "Address({} bytes)", self.as_str().len())
     }
 }
 

@@ -82,6 +82,9 @@ impl<'a> Found<'a> {
         }
         let text = text.trim().trim_end_matches(',');
         let found = Self::of(text)?;
+        if memchr::memchr2(b',', b';', text.as_bytes()).is_none() {
+            return Some(found);
+        }
         let mut parts = parts(text);
         parts.pop();
         let several = has_closed_mailbox_before_separator(text)
