@@ -54,7 +54,7 @@ pub(crate) use mend::mending;
 pub use message::{Attachment, Category, ExtractionMethod, Message, MessageReceived, Verdict};
 pub use misfit::Misfit;
 #[cfg(feature = "guard")]
-pub(crate) use new_text::new_text;
+pub(crate) use new_text::each_new_part;
 pub use parse::Event;
 pub use pattern::{AddressPattern, InvalidPattern};
 pub use unlisted::{SetupTest, UnknownEvent};

@@ -13,9 +13,13 @@ const OTHER: u8 = 16;
 
 /// Returns which header a line is; 0 for none.
 pub(super) fn header(line: &str) -> u8 {
+    // All names begin with a capital letter or are not in ASCII.
+    if !matches!(line.as_bytes(), [b'A'..=b'Z' | b'*' | 0x80.., ..]) {
+        return 0;
+    }
     let start = &line.as_bytes()[..line.len().min(LONGEST_NAME)];
     // 0xef is the first of three bytes of a full-width colon.
-    let colon = start.iter().position(|byte| matches!(byte, b':' | 0xef));
+    let colon = memchr::memchr2(b':', 0xef, start);
     let name = colon.and_then(|end| line.get(..end));
     name.map_or(0, |text| name_of(text.trim_matches(|c| is_unseen(c) || c == '*')))
 }

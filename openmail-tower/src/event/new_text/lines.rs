@@ -5,24 +5,30 @@ use super::block;
 /// Maximum number of lines examined in a header block.
 const MOST_HEADERS: usize = 10;
 
-// A line's kind is the sum of these. The lower bits are the headers of `block`.
-const BLANK: u8 = 0x20;
-const QUOTED: u8 = 0x40;
-const DROPPED: u8 = 0x80;
-const HEADERS: u8 = 0x1f;
+/// The length of a line, in bytes, on which the memory for the lines is based.
+const TYPICAL: usize = 64;
 
-/// The lines of a text; each takes five bytes in addition to the text.
+// A line's kind is the sum of these. The lower bits are the headers of `block`.
+const BLANK: u16 = 0x20;
+const QUOTED: u16 = 0x40;
+const DROPPED: u16 = 0x80;
+const MARKED: u16 = 0x100;
+const HEADERS: u16 = 0x1f;
+
+/// The lines of a text; each takes six bytes in addition to the text.
 pub(super) struct Lines<'a> {
     text: &'a str,
     starts: Vec<u32>,
-    kinds: Vec<u8>,
+    kinds: Vec<u16>,
 }
 
 impl<'a> Lines<'a> {
     /// Splits a text into lines. A text of 4 GiB or more is treated as one line.
     pub(super) fn new(text: &'a str) -> Self {
         let text = text.trim_end();
-        let mut starts = vec![0];
+        // The lines of short texts are shorter.
+        let mut starts = Vec::with_capacity(8 + text.len() / TYPICAL);
+        starts.push(0);
         if u32::try_from(text.len()).is_ok() {
             let ends = memchr::memchr_iter(b'\n', text.as_bytes());
             starts.extend(ends.filter_map(|at| u32::try_from(at + 1).ok()));
@@ -32,12 +38,16 @@ impl<'a> Lines<'a> {
         lines
     }
 
-    fn kind(&self, index: usize) -> u8 {
+    fn kind(&self, index: usize) -> u16 {
         let line = self.shown(index);
-        match line.as_bytes().first() {
-            None => BLANK,
-            Some(b'>') => QUOTED,
-            Some(_) => block::header(line),
+        match line.as_bytes() {
+            [] => BLANK,
+            [b'>', ..] => QUOTED,
+            // The last three bytes are a full-width colon.
+            [b'-' | b'_', ..] | [.., b':'] | [.., 0xef, 0xbc, 0x9a] => {
+                MARKED | u16::from(block::header(line))
+            }
+            _ => u16::from(block::header(line)),
         }
     }
 
@@ -57,7 +67,12 @@ impl<'a> Lines<'a> {
 
     /// Returns a line without whitespace and invisible characters around it.
     pub(super) fn shown(&self, index: usize) -> &'a str {
-        self.get(index).trim_matches(is_unseen)
+        let line = self.get(index);
+        match line.as_bytes() {
+            // Most lines are visible at both ends.
+            [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => line,
+            _ => line.trim_matches(is_unseen),
+        }
     }
 
     pub(super) fn is_blank(&self, index: usize) -> bool {
@@ -77,13 +92,24 @@ impl<'a> Lines<'a> {
         (index..self.len()).find(|index| !self.is_blank(*index))
     }
 
+    /// Returns whether a line may be a marker or a delimiter, or end an attribution: it begins with
+    /// a dash or an underscore, or ends with a colon.
+    pub(super) fn is_marked(&self, index: usize) -> bool {
+        self.kinds[index] & MARKED != 0
+    }
+
+    /// Returns whether a line is a header.
+    pub(super) fn is_header(&self, index: usize) -> bool {
+        self.kinds[index] & HEADERS != 0
+    }
+
     /// Returns whether a header block begins here: a sender, a date, and a subject, or a recipient
     /// and an address.
     ///
     /// Mail programs write a subject even if it is empty. Without one, "From", "To" and "Date" may
     /// also be a booking.
     pub(super) fn is_header_block(&self, at: usize) -> bool {
-        if self.kinds[at] & HEADERS == 0 {
+        if !self.is_header(at) {
             return false;
         }
         let (mut seen, mut others) = (0, 0);
@@ -97,10 +123,10 @@ impl<'a> Lines<'a> {
             seen |= kind;
             end += 1;
         }
-        let has = |headers| seen & headers == headers;
+        let has = |headers| seen & u16::from(headers) == u16::from(headers);
         let has_address = || {
             (at..end).any(|index| {
-                self.kinds[index] & (block::FROM | block::TO) != 0
+                self.kinds[index] & u16::from(block::FROM | block::TO) != 0
                     && self.get(index).contains(['@', '<'])
             })
         };
@@ -113,6 +139,23 @@ impl<'a> Lines<'a> {
 
     pub(super) fn keep(&mut self, from: usize, to: usize) {
         self.kinds[from..to].iter_mut().for_each(|kind| *kind &= !DROPPED);
+    }
+
+    /// Returns whether a line that is not blank is kept.
+    pub(super) fn keeps_text(&self) -> bool {
+        self.kinds.iter().any(|kind| kind & (BLANK | DROPPED) == 0)
+    }
+
+    /// Calls a function with each part of the text that is kept, between the dropped lines.
+    #[cfg(feature = "guard")]
+    pub(super) fn each_kept_part(&self, mut part: impl FnMut(&'a str)) {
+        let mut at = 0;
+        while at < self.len() {
+            let end = (at..self.len()).find(|index| self.is_dropped(*index)).unwrap_or(self.len());
+            let byte = |line| self.starts.get(line).map_or(self.text.len(), |at| *at as usize);
+            part(&self.text[byte(at)..byte(end)]);
+            at = (end..self.len()).find(|index| !self.is_dropped(*index)).unwrap_or(self.len());
+        }
     }
 
     /// Returns the lines that are kept, with one blank line in place of each dropped part.

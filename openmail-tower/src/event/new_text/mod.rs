@@ -14,21 +14,28 @@ use lines::Lines;
 /// Returns the text without its quoted history and its signature, or all of it if nothing else
 /// would be left. The subject says whether the mail forwards another one, which is then kept.
 pub(crate) fn new_text(text: &str, subject: Option<&str>) -> String {
-    let is_forward = subject.is_some_and(block::is_forward_subject);
+    new_lines(text, subject).kept()
+}
+
+/// Calls a function with each part of the text that [`new_text`] keeps: consecutive lines, as they
+/// are written.
+#[cfg(feature = "guard")]
+pub(crate) fn each_new_part<'a>(text: &'a str, subject: Option<&str>, part: impl FnMut(&'a str)) {
+    new_lines(text, subject).each_kept_part(part);
+}
+
+fn new_lines<'a>(text: &'a str, subject: Option<&str>) -> Lines<'a> {
     let mut lines = Lines::new(text);
+    let is_forward = subject.is_some_and(block::is_forward_subject);
     let forward = drop_history(&mut lines, is_forward);
     let signatures = signature::drop(&mut lines, forward);
-    let new = lines.kept();
-    if !new.is_empty() {
-        return new;
+    if !lines.keeps_text() {
+        signatures.into_iter().for_each(|range| lines.keep(range.start, range.end));
     }
-    signatures.into_iter().for_each(|range| lines.keep(range.start, range.end));
-    let with_signatures = lines.kept();
-    if !with_signatures.is_empty() {
-        return with_signatures;
+    if !lines.keeps_text() {
+        lines.keep(0, lines.len());
     }
-    lines.keep(0, lines.len());
-    lines.kept()
+    lines
 }
 
 /// Drops the quoted history. Returns where a forwarded mail begins, which is kept whole.
@@ -40,6 +47,9 @@ fn drop_history(lines: &mut Lines<'_>, is_forward: bool) -> usize {
         }
         if lines.is_quoted(at) {
             lines.drop(at, at + 1);
+            continue;
+        }
+        if !lines.is_marked(at) && !lines.is_header(at) {
             continue;
         }
         let line = lines.shown(at);

@@ -23,7 +23,7 @@ fn below_delimiters(lines: &mut Lines<'_>, end: usize) -> Vec<Range<usize>> {
     while at < end {
         let start = at;
         at += 1;
-        if lines.is_blank(start) || lines.is_dropped(start) || !is_delimiter(lines.shown(start)) {
+        if !lines.is_marked(start) || lines.is_dropped(start) || !is_delimiter(lines.shown(start)) {
             continue;
         }
         let most = end.min(start + MOST_LINES);
@@ -66,7 +66,7 @@ fn is_delimiter(line: &str) -> bool {
 /// Returns whether a line was added by a mobile mail app: it has the usual words, and the name of a
 /// device or an app. Without such a name, the words may be about a parcel.
 fn is_mobile(line: &str) -> bool {
-    if line.len() > 160 {
+    if line.len() > 160 || (line.is_ascii() && !has_ascii_beginning(line)) {
         return false;
     }
     let line = line.to_lowercase();
@@ -75,6 +75,37 @@ fn is_mobile(line: &str) -> bool {
         || ENDS.iter().any(|end| line.ends_with(end))
         || AROUND.iter().any(|(start, end)| line.starts_with(start) && line.ends_with(end));
     is_usual && names_device_or_app(line)
+}
+
+/// Returns whether a line begins with one of the usual words, which is required of a line in ASCII.
+/// Costs less than a copy in lower case.
+fn has_ascii_beginning(line: &str) -> bool {
+    let first = line.bytes().next().map_or(0, |first| letter(first.to_ascii_lowercase()));
+    first & FIRST_LETTERS != 0
+        && BEGINNINGS.iter().chain(AROUND.iter().map(|(start, _)| start)).any(|beginning| {
+            let start = line.get(..beginning.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(beginning))
+        })
+}
+
+/// The letters with which the usual words begin.
+const FIRST_LETTERS: u32 = {
+    let (mut letters, mut at) = (0, 0);
+    while at < BEGINNINGS.len() {
+        letters |= letter(BEGINNINGS[at].as_bytes()[0]);
+        at += 1;
+    }
+    at = 0;
+    while at < AROUND.len() {
+        letters |= letter(AROUND[at].0.as_bytes()[0]);
+        at += 1;
+    }
+    letters
+};
+
+/// Returns a bit for each letter in lower case, and none for other characters.
+const fn letter(byte: u8) -> u32 {
+    if byte.is_ascii_lowercase() { 1 << (byte - b'a') } else { 0 }
 }
 
 fn names_device_or_app(line: &str) -> bool {
@@ -169,3 +200,14 @@ const AROUND: [(&str, &str); 9] = [
     ("從我的", "寄出"),
     ("从我的", "傳送"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// [`has_ascii_beginning`] relies on it.
+    #[test]
+    fn every_end_contains_a_character_that_is_not_ascii() {
+        assert!(ENDS.iter().all(|end| !end.is_ascii()));
+    }
+}

@@ -1,6 +1,6 @@
 //! Recognises near-identical texts by a small sketch of their words.
 
-use crate::event::{Message, beginning, new_text};
+use crate::event::{Message, beginning, each_new_part};
 
 /// The number of hashes in a sketch: the smallest ones of a text.
 const SIZE: usize = 12;
@@ -11,79 +11,173 @@ const LONGEST: usize = 4 << 10;
 /// The maximum number of bytes of a mail that are searched for its new text, which is above or
 /// between the quotes.
 const LONGEST_MAIL: usize = 16 << 10;
+/// The number of bytes in which words are looked for at a time.
+const BLOCK: usize = 64;
+/// A block and the next seven bytes, so that eight bytes can be read at each place of the block.
+const PADDED: usize = BLOCK + 7;
+/// Follows the hashes of a text that has fewer words.
+const NONE: u32 = u32::MAX;
 
-/// The smallest hashes of a text's words, which near-identical texts mostly share.
+/// The smallest hashes of a text's words, in order, which near-identical texts mostly share.
 ///
 /// Digits, punctuation and the case of letters are ignored, so that a counter or a date does not
 /// make an automatic answer a different text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sketch(Vec<u32>);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sketch([u32; SIZE]);
 
 impl Sketch {
-    /// Returns the sketch of what a mail adds to its conversation. With the quoted history, each
-    /// mail of a loop would be a different text.
+    /// Returns the sketch of what a mail adds to its conversation; `None` if that has no words. With
+    /// the quoted history, each mail of a loop would be a different text.
     pub(super) fn of_new_text(mail: &Message) -> Option<Self> {
-        let text = mail.body_text.as_deref().unwrap_or_default();
-        Self::of(&new_text(beginning(text, LONGEST_MAIL), mail.subject.as_deref()))
+        let text = beginning(mail.body_text.as_deref()?, LONGEST_MAIL);
+        let mut sketch = Self([NONE; SIZE]);
+        let mut left = LONGEST;
+        each_new_part(text, mail.subject.as_deref(), |part| {
+            let part = &part.as_bytes()[..part.len().min(left)];
+            left -= part.len();
+            sketch.add(part);
+        });
+        sketch.has_words().then_some(sketch)
     }
 
-    /// Returns the sketch of a text; `None` if the text has no words.
-    fn of(text: &str) -> Option<Self> {
-        const FNV_OFFSET: u32 = 0x811c_9dc5;
-        let mut smallest: Vec<u32> = Vec::with_capacity(SIZE + 1);
-        let mut hash = FNV_OFFSET;
-        let mut in_word = false;
-        for byte in beginning(text, LONGEST).bytes().chain([b' ']) {
-            if byte.is_ascii_alphabetic() || byte >= 0x80 {
-                hash = (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193);
-                in_word = true;
-            } else if in_word {
-                insert(&mut smallest, scrambled(hash));
-                (hash, in_word) = (FNV_OFFSET, false);
-            }
-        }
-        (!smallest.is_empty()).then_some(Self(smallest))
+    fn add(&mut self, text: &[u8]) {
+        each_word(text, |hash| self.insert(hash));
     }
 
     /// Parses the output of [`to_hex`](Self::to_hex).
     pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut hashes = [NONE; SIZE];
         let bytes = hex::decode(text).ok()?;
-        let hashes = bytes.chunks_exact(4).map(|four| four.try_into().map(u32::from_be_bytes));
-        hashes.collect::<Result<_, _>>().ok().map(Self)
+        for (hash, four) in hashes.iter_mut().zip(bytes.chunks_exact(4)) {
+            *hash = u32::from_be_bytes(four.try_into().ok()?);
+        }
+        Some(Self(hashes))
     }
 
-    pub(super) fn to_hex(&self) -> String {
-        let mut bytes = [0; 4 * SIZE];
-        for (four, hash) in bytes.chunks_exact_mut(4).zip(&self.0) {
-            four.copy_from_slice(&hash.to_be_bytes());
-        }
-        hex::encode(&bytes[..4 * self.0.len()])
+    pub(super) fn to_hex(self) -> String {
+        let hashes = self.0.iter().take_while(|hash| **hash != NONE);
+        hex::encode(hashes.flat_map(|hash| hash.to_be_bytes()).collect::<Vec<_>>())
     }
 
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        if self.0.len() < SIZE || other.0.len() < SIZE {
-            return self == other;
+        if self == other {
+            return true;
         }
-        self.0.iter().filter(|hash| other.0.contains(hash)).count() >= ALIKE
+        let is_full = self.0[SIZE - 1] != NONE && other.0[SIZE - 1] != NONE;
+        is_full && self.0.iter().filter(|hash| other.0.contains(hash)).count() >= ALIKE
+    }
+
+    fn has_words(&self) -> bool {
+        self.0[0] != NONE
+    }
+
+    fn insert(&mut self, hash: u32) {
+        if hash >= self.0[SIZE - 1] {
+            return;
+        }
+        // Without a branch for each of them.
+        if self.0.iter().fold(false, |is_known, known| is_known | (*known == hash)) {
+            return;
+        }
+        let place = self.0.iter().filter(|smaller| **smaller < hash).count();
+        self.0.copy_within(place..SIZE - 1, place + 1);
+        self.0[place] = hash;
     }
 }
 
-/// Mixes the bits of a hash. FNV hashes of short words differ mostly in the lower bits, but the
-/// upper bits decide which hashes are the smallest.
-fn scrambled(hash: u32) -> u32 {
-    let hash = (hash ^ (hash >> 16)).wrapping_mul(0x85eb_ca6b);
-    let hash = (hash ^ (hash >> 13)).wrapping_mul(0xc2b2_ae35);
-    hash ^ (hash >> 16)
+/// Calls a function with the hash of each word. A word consists of ASCII letters, whose case is
+/// ignored, and of all characters that are not ASCII.
+///
+/// First finds all words of a block. So the position of a word does not depend on the length of the
+/// one before it, and the processor can hash several at a time.
+fn each_word(text: &[u8], mut word: impl FnMut(u32)) {
+    // The hash of the beginning of a word that fills whole blocks.
+    let (mut at, mut begun) = (0, None);
+    while at < text.len() {
+        let rest = &text[at..];
+        let mut padded = [0; PADDED];
+        let block = rest.first_chunk().unwrap_or_else(|| {
+            padded[..rest.len()].copy_from_slice(rest);
+            &padded
+        });
+        let letters = letters(block);
+        let mut starts = letters & !(letters << 1);
+        let mut ends = !letters & (letters << 1);
+        if let Some(hash) = begun.take() {
+            let end = letters.trailing_ones() as usize;
+            let hash = hashed(hash, block, 0, end);
+            if end == BLOCK {
+                begun = Some(hash);
+                at += BLOCK;
+                continue;
+            }
+            word(upper_half(hash));
+            if end > 0 {
+                (starts, ends) = (starts & (starts - 1), ends & ends.wrapping_sub(1));
+            }
+        }
+        at += BLOCK;
+        while starts != 0 {
+            let start = starts.trailing_zeros() as usize;
+            let end = ends.trailing_zeros() as usize;
+            (starts, ends) = (starts & (starts - 1), ends & ends.wrapping_sub(1));
+            if end < BLOCK {
+                word(upper_half(hashed(0, block, start, end)));
+            } else if start > 0 {
+                // It may continue, so it is read again, at the beginning of a block.
+                at -= BLOCK - start;
+            } else {
+                begun = Some(hashed(0, block, start, end));
+            }
+        }
+    }
+    if let Some(hash) = begun {
+        word(upper_half(hash));
+    }
 }
 
-fn insert(smallest: &mut Vec<u32>, hash: u32) {
-    if smallest.len() == SIZE && smallest.last().is_some_and(|largest| hash >= *largest) {
-        return;
+/// Returns which bytes of a block belong to words, beginning with the lowest bit.
+fn letters(block: &[u8; PADDED]) -> u64 {
+    let (eights, _) = block[..BLOCK].as_chunks();
+    eights.iter().rev().fold(0, |letters, eight| {
+        let eight = u64::from_le_bytes(*eight);
+        let lower_case = (eight & !EACH_TOP) | each(0x20);
+        // An addition sets the highest bit of each byte that is large enough. It carries nothing to
+        // the next byte.
+        let from_a = lower_case + each(0x80 - b'a');
+        let after_z = lower_case + each(0x80 - b'z' - 1);
+        let tops = ((from_a & !after_z) | eight) & EACH_TOP;
+        // Gathers these bits in the highest byte.
+        (letters << 8) | ((tops >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56)
+    })
+}
+
+/// Adds a part of a block to the hash of a word. Ignores the bit that distinguishes capital letters.
+fn hashed(mut hash: u64, block: &[u8; PADDED], mut start: usize, end: usize) -> u64 {
+    while start < end {
+        // The remainder is no change, but shows that these bytes are in the block.
+        let eight = block[start % BLOCK..][..8].try_into().unwrap_or_default();
+        let bytes = u64::from_le_bytes(eight) | each(0x20);
+        let length = (end - start).min(8);
+        let bytes = bytes & (u64::MAX >> (64 - 8 * length));
+        hash = (hash.rotate_left(29) ^ bytes).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        start += 8;
     }
-    if let Err(place) = smallest.binary_search(&hash) {
-        smallest.insert(place, hash);
-        smallest.truncate(SIZE);
-    }
+    hash
+}
+
+/// The highest bit of each of eight bytes.
+const EACH_TOP: u64 = each(0x80);
+
+/// Returns eight bytes with this value.
+const fn each(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// Returns the upper half of a hash, which depends on all of its bits.
+#[expect(clippy::cast_possible_truncation, reason = "the upper half remains")]
+fn upper_half(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 #[cfg(test)]
@@ -93,8 +187,13 @@ mod tests {
     const ANSWER: &str = "Thank you for your message. We have received your request and one of our \
         colleagues will get back to you within two working days. Your ticket number is 4711.";
 
+    fn sketch(text: &str) -> Option<Sketch> {
+        let json = serde_json::json!({ "id": "m", "body_text": text });
+        Sketch::of_new_text(&serde_json::from_value(json).unwrap())
+    }
+
     fn alike(a: &str, b: &str) -> bool {
-        Sketch::of(a).unwrap().is_like(&Sketch::of(b).unwrap())
+        sketch(a).unwrap().is_like(&sketch(b).unwrap())
     }
 
     #[test]
@@ -117,10 +216,39 @@ mod tests {
 
     #[test]
     fn sketch_is_small_and_survives_storage() {
-        let sketch = Sketch::of(ANSWER).unwrap();
-        assert_eq!(Sketch::parse(&sketch.to_hex()).unwrap(), sketch);
-        let long = Sketch::of(&"many different words, ".repeat(1 << 20)).unwrap();
-        assert!(long.to_hex().len() <= 8 * SIZE);
-        assert_eq!(Sketch::of("123 ... !"), None);
+        for text in [ANSWER, "yes", "ok ok"] {
+            let sketch = sketch(text).unwrap();
+            assert_eq!(Sketch::parse(&sketch.to_hex()).unwrap(), sketch);
+        }
+        let long = sketch(&"many different words, ".repeat(1 << 20)).unwrap();
+        assert_eq!(long.to_hex().len(), 8 * 3);
+        assert_eq!(sketch("123 ... !"), None);
+    }
+
+    /// The hash of a word does not depend on what is around it.
+    #[test]
+    fn finds_the_words_of_any_length_at_any_place() {
+        let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte >= 0x80;
+        let hashes = |text: &[u8]| {
+            let mut hashes = Vec::new();
+            each_word(text, |hash| hashes.push(hash));
+            hashes
+        };
+        let mut random = fastrand::Rng::with_seed(7);
+        let alphabet = b"abcxyzABCXYZ\x80\xe4\xff@[`{/:09 \n\0\x7f";
+        for length in 0..2_000 {
+            // Words become longer.
+            let letters = alphabet.len() - random.usize(..19);
+            let text: Vec<_> =
+                (0..length % 300).map(|_| alphabet[random.usize(..letters)]).collect();
+            let words = text.split(|byte| !is_letter(byte)).filter(|word| !word.is_empty());
+            let lower_case = |word: &[u8]| word.iter().map(|byte| byte | 0x20).collect::<Vec<_>>();
+            let expected: Vec<_> = words.map(lower_case).collect();
+            let distinct: std::collections::HashSet<_> = expected.iter().collect();
+            let expected: Vec<_> = expected.iter().flat_map(|word| hashes(word)).collect();
+            assert_eq!(hashes(&text), expected);
+            let hashes: std::collections::HashSet<_> = expected.iter().collect();
+            assert_eq!(hashes.len(), distinct.len(), "no two of these words share a hash");
+        }
     }
 }
