@@ -66,6 +66,29 @@ pub(crate) fn addresses<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Add
     Found::all(texts).into_iter().map(|found| found.address).collect()
 }
 
+/// Returns whether the text of a header may contain an address. `false` is certain, and is found
+/// without parsing the text.
+#[cfg(feature = "guard")]
+pub(crate) fn may_contain(text: &str, address: &Address) -> bool {
+    // Written otherwise, with quotes, in Unicode or in Punycode, an address may differ from its
+    // canonical form by more than the case of its letters.
+    if !text.is_ascii() || text.contains('"') || text.contains("--") {
+        return true;
+    }
+    let is_prefix = |text: &[u8], prefix: &[u8]| {
+        text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    let is_suffix = |text: &[u8], suffix: &[u8]| {
+        let start = text.len().checked_sub(suffix.len());
+        start.is_some_and(|start| text[start..].eq_ignore_ascii_case(suffix))
+    };
+    let (local, domain) = (address.local_part().as_bytes(), address.domain().as_bytes());
+    memchr::memchr_iter(b'@', text.as_bytes()).any(|at| {
+        let (before, after) = (&text[..at], text[at + 1..].trim_start());
+        is_suffix(before.as_bytes(), local) && is_prefix(after.as_bytes(), domain)
+    })
+}
+
 /// A mailbox whose name has not been decoded.
 struct Found<'a> {
     /// The text before the address in angle brackets.

@@ -48,6 +48,8 @@ pub use lifecycle::{Lifecycle, SuspensionReason};
 pub use mailbox::Mailbox;
 #[cfg(any(feature = "api", feature = "guard"))]
 pub(crate) use mailbox::addresses;
+#[cfg(feature = "guard")]
+pub(crate) use mailbox::may_contain;
 #[cfg(feature = "api")]
 pub(crate) use mailbox::single_address;
 pub(crate) use mend::mending;

@@ -6,6 +6,10 @@ use super::*;
 fn check(text: &str, right: Option<&str>) {
     let read = Mailbox::single(text).map(|mailbox| mailbox.address.to_string());
     assert_eq!(read.as_deref(), right, "{text:?}");
+    #[cfg(feature = "guard")]
+    if let Some(address) = single_address(text) {
+        assert!(may_contain(text, &address), "{text:?}");
+    }
 }
 
 #[test]
@@ -316,4 +320,35 @@ fn display_shows_both_and_debug_neither() {
     let mailbox = Mailbox::single("Ada <ada@b.example>").unwrap();
     assert_eq!(mailbox.to_string(), "Ada <ada@b.example>");
     assert!(!format!("{mailbox:?}").to_lowercase().contains("ada"));
+}
+
+#[cfg(feature = "guard")]
+#[test]
+fn may_contain_each_address_that_is_read_and_few_others() {
+    for text in [
+        "ada@b.example",
+        "Ada <ADA@B.Example.>",
+        "ada@ b.example",
+        "\"ada\"@b.example",
+        "\"a@d\\a\"@b.example",
+        "ada@bücher.example",
+        "ada@XN--bcher-kva.example",
+        "äda@b.example",
+        "ada@[IPv6:2001:db8::1]",
+        "<@relay.example:ada@b.example>",
+        "mailto:ada@b.example",
+        "ada@b.example (Ada)",
+        "eve@e.example, Lovelace, Ada <ada@b.example>",
+        "Friends: ada@b.example, eve@e.example;",
+    ] {
+        let read = addresses([text]);
+        assert!(!read.is_empty(), "{text}");
+        for address in read {
+            assert!(may_contain(text, &address), "{text}");
+        }
+    }
+    let ada: Address = "ada@b.example".parse().unwrap();
+    for text in ["", "@", "ada@", "@b.example", "eve@b.example", "ada@c.example", "da@b.example"] {
+        assert!(!may_contain(text, &ada), "{text}");
+    }
 }

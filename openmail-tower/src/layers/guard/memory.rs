@@ -1,145 +1,251 @@
 //! Counts in memory.
 
 use std::{
-    collections::{HashMap, VecDeque, hash_map::RandomState},
+    collections::{HashMap, hash_map::RandomState},
     fmt,
     hash::BuildHasher,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use crate::seam::{CountLimit, CountNote, CountRequest, Counted};
+use super::{
+    counting::{Judged, Subject},
+    rates::Rates,
+    rule::Scope,
+    sketch::Sketch,
+    window::Window,
+};
 
-/// The maximum number of notes kept for a key; the oldest are dropped.
-const NOTES: usize = 256;
+/// The maximum number of texts kept for a sender; the oldest are dropped.
+const TEXTS: usize = 256;
 /// The minimum number of keys before expired ones are removed.
 const FEW: usize = 1024;
 
 /// The counts of one process.
-#[derive(Default)]
 pub(super) struct MemoryCounts {
-    keys: Mutex<Keys>,
-    /// Hashes ids. Its keys are secret, so nobody can choose ids that collide.
+    tables: Mutex<Tables>,
+    /// Hashes ids with a secret key, so nobody can choose ids that collide.
     hasher: RandomState,
+    begun: Instant,
 }
 
 #[derive(Default)]
-struct Keys {
-    /// The hashes of the ids that were counted under each key.
-    ids: Windows<u64>,
-    notes: Windows<String>,
+struct Tables {
+    inboxes: Table<Inbox>,
+    senders: Table<Sender>,
+    threads: Table<Window<u64>>,
+    /// The latest time at which something was counted, in nanoseconds.
+    latest: u64,
 }
 
-/// What was added under each key, oldest first.
+/// The ids of the mails of an inbox that ran and that were answered.
 #[derive(Default)]
-struct Windows<T> {
-    by_key: HashMap<String, VecDeque<Entry<T>>>,
+struct Inbox {
+    runs: Window<u64>,
+    replies: Window<u64>,
+}
+
+/// What is counted for one sender in an inbox.
+#[derive(Default)]
+struct Sender {
+    runs: Window<u64>,
+    replies: Window<u64>,
+    texts: Window<Text>,
+}
+
+/// The text of a mail. The mail is part of it, so that a retry is not a repetition.
+#[derive(PartialEq)]
+struct Text {
+    sketch: Sketch,
+    mail: u64,
+}
+
+/// The hashes of what a mail is counted under.
+struct Hashes {
+    inbox: u64,
+    sender: Option<u64>,
+    thread: Option<u64>,
+    mail: u64,
+}
+
+/// Values by the hash of their key.
+struct Table<V> {
+    by_key: HashMap<u64, V, foldhash::fast::RandomState>,
     /// The number of keys at which expired ones are removed.
     sweep_at: usize,
 }
 
-struct Entry<T> {
-    it: T,
-    at: Instant,
-    until: Instant,
-}
-
-impl<T: PartialEq> Windows<T> {
-    /// Returns what was added under a key within a window.
-    fn within(&self, key: &str, now: Instant, window: Duration) -> impl Iterator<Item = &Entry<T>> {
-        let entries = self.by_key.get(key).into_iter().flatten();
-        entries.filter(move |entry| now.duration_since(entry.at) < window)
-    }
-
-    /// Adds something under a key, unless it is there already.
-    fn add(&mut self, key: &str, it: T, now: Instant, window: Duration) {
-        let until = now + window;
-        match self.by_key.get_mut(key) {
-            Some(entries) => {
-                while entries.front().is_some_and(|oldest| oldest.until <= now) {
-                    entries.pop_front();
-                }
-                if !entries.iter().any(|entry| entry.it == it) {
-                    entries.push_back(Entry { it, at: now, until });
-                }
-            }
-            None => {
-                self.sweep(now);
-                self.by_key.insert(key.to_owned(), VecDeque::from([Entry { it, at: now, until }]));
-            }
-        }
-    }
-
-    /// Removes the keys whose windows have ended, each time the number of keys has doubled.
-    fn sweep(&mut self, now: Instant) {
-        if self.by_key.len() < self.sweep_at.max(FEW) {
-            return;
-        }
-        self.by_key.retain(|_, entries| entries.back().is_some_and(|last| last.until > now));
-        self.by_key.shrink_to(FEW);
-        self.sweep_at = 2 * self.by_key.len();
-    }
-}
-
-impl Windows<u64> {
-    /// Returns the time until a limit has room for `id`; `None` if it has room now.
-    fn full(&self, limit: &CountLimit, id: u64, now: Instant) -> Option<Duration> {
-        let mut counted = 0;
-        let mut oldest = None;
-        for entry in self.within(&limit.key, now, limit.window) {
-            if entry.it == id {
-                return None;
-            }
-            counted += 1;
-            oldest = oldest.or(Some(entry.at));
-        }
-        if counted < limit.most {
-            return None;
-        }
-        let free_at = oldest.map_or(now, |at| at) + limit.window;
-        Some(free_at.saturating_duration_since(now))
-    }
-}
-
-impl Windows<String> {
-    /// Adds a note. Returns the earlier notes within its window.
-    fn note(&mut self, note: &CountNote, now: Instant) -> Vec<String> {
-        let before = self.within(&note.key, now, note.window).map(|entry| entry.it.clone());
-        let before = before.collect();
-        self.add(&note.key, note.text.clone(), now, note.window);
-        if let Some(notes) = self.by_key.get_mut(&note.key) {
-            let surplus = notes.len().saturating_sub(NOTES);
-            notes.drain(..surplus);
-        }
-        before
-    }
-}
-
 impl MemoryCounts {
-    pub(super) fn count_now(&self, request: &CountRequest) -> Counted {
-        self.count_at(request, Instant::now())
+    /// Counts a mail before its run, which counts only if `takes`.
+    pub(super) fn before_run(&self, mail: &Subject<'_>, rates: &Rates, takes: bool) -> Judged {
+        self.before_run_at(mail, rates, takes, Instant::now())
     }
 
-    fn count_at(&self, request: &CountRequest, now: Instant) -> Counted {
-        let [id, check_id] = [&request.id, &request.check_id].map(|it| self.hasher.hash_one(it));
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut counted = Counted::default();
-        let mut limits = request.take.iter().enumerate();
-        counted.full = limits.find_map(|(at, limit)| Some((at, keys.ids.full(limit, id, now)?)));
-        let mut checks = request.check.iter();
-        counted.over = checks.position(|limit| keys.ids.full(limit, check_id, now).is_some());
-        if counted.full.is_some() {
-            return counted;
+    fn before_run_at(
+        &self,
+        mail: &Subject<'_>,
+        rates: &Rates,
+        takes: bool,
+        now: Instant,
+    ) -> Judged {
+        let hashes = self.hashes(mail);
+        // Each attempt counts as another run.
+        let run = hashes.mail.wrapping_add(mail.attempt.into());
+        let (mut tables, now) = self.lock(now);
+        let Tables { inboxes, senders, threads, .. } = &mut *tables;
+        let inbox = inboxes.entry(hashes.inbox, now);
+        let mut sender = hashes.sender.map(|key| senders.entry(key, now));
+        let new_thread = Window::default();
+        let thread = hashes.thread.map(|key| threads.by_key.get(&key).unwrap_or(&new_thread));
+
+        let mut judged = Judged::default();
+        if takes {
+            let of_sender = sender.as_ref().and_then(|sender| {
+                sender.runs.full(rates.runs_per_sender, run, now).map(|time| (Scope::Sender, time))
+            });
+            judged.full = of_sender
+                .or_else(|| {
+                    let time = inbox.runs.full(rates.runs_per_inbox, run, now)?;
+                    Some((Scope::Inbox, time))
+                })
+                .map(|(scope, time)| (scope, Duration::from_nanos(time)));
         }
-        for limit in &request.take {
-            keys.ids.add(&limit.key, id, now, limit.window);
+        let replies = [
+            (Scope::Thread, thread, rates.replies_per_thread),
+            (Scope::Sender, sender.as_ref().map(|it| &it.replies), rates.replies_per_sender),
+            (Scope::Inbox, Some(&inbox.replies), rates.replies_per_inbox),
+        ];
+        judged.over = replies
+            .into_iter()
+            .find_map(|(scope, window, rate)| window?.full(rate, hashes.mail, now).map(|_| scope));
+        if judged.full.is_some() {
+            return judged;
         }
-        if let Some(note) = &request.note {
-            counted.notes = keys.notes.note(note, now);
+        if takes {
+            inbox.runs.count(rates.runs_per_inbox, run, now);
+            if let Some(sender) = &mut sender {
+                sender.runs.count(rates.runs_per_sender, run, now);
+            }
         }
-        counted
+        if let (Some(sender), Some(sketch)) = (sender, mail.sketch) {
+            let text = Text { sketch, mail: hashes.mail };
+            judged.is_repeated = sender.repeats(text, rates, now);
+        }
+        judged
+    }
+
+    /// Counts a reply. Returns whether there is no room for it.
+    pub(super) fn is_full_before_reply(&self, mail: &Subject<'_>, rates: &Rates) -> bool {
+        let hashes = self.hashes(mail);
+        let (mut tables, now) = self.lock(Instant::now());
+        let Tables { inboxes, senders, threads, .. } = &mut *tables;
+        let thread = hashes.thread.map(|key| threads.entry(key, now));
+        let sender = hashes.sender.map(|key| &mut senders.entry(key, now).replies);
+        let inbox = Some(&mut inboxes.entry(hashes.inbox, now).replies);
+        let mut windows = [
+            (thread, rates.replies_per_thread),
+            (sender, rates.replies_per_sender),
+            (inbox, rates.replies_per_inbox),
+        ];
+        let is_full = windows.iter().any(|(window, rate)| {
+            window.as_ref().is_some_and(|it| it.full(*rate, hashes.mail, now).is_some())
+        });
+        if !is_full {
+            for (window, rate) in &mut windows {
+                window.iter_mut().for_each(|it| it.count(*rate, hashes.mail, now));
+            }
+        }
+        is_full
+    }
+
+    fn hashes(&self, Subject { mail, sender, .. }: &Subject<'_>) -> Hashes {
+        let inbox = self.hasher.hash_one(mail.inbox_id.as_str());
+        let within = |id: &str| self.hasher.hash_one((inbox, id));
+        Hashes {
+            inbox,
+            sender: sender.map(|sender| within(sender.canonical())),
+            thread: mail.thread_id.as_ref().map(|thread| within(thread.as_str())),
+            mail: self.hasher.hash_one(mail.message.id.as_str()),
+        }
+    }
+
+    /// Returns the tables, and the time in nanoseconds.
+    fn lock(&self, now: Instant) -> (MutexGuard<'_, Tables>, u64) {
+        let now = nanos(now.saturating_duration_since(self.begun));
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have taken its time later, but the lock earlier.
+        tables.latest = tables.latest.max(now);
+        let now = tables.latest;
+        (tables, now)
+    }
+}
+
+/// Returns a duration in nanoseconds, of which a `u64` holds 584 years.
+pub(super) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Sender {
+    /// Adds a text. Returns whether the sender has written nearly the same often enough to be a
+    /// loop.
+    fn repeats(&mut self, text: Text, rates: &Rates, now: u64) -> bool {
+        let window = rates.repeats.window_nanos();
+        let others = self.texts.within(window, now).filter(|other| **other != text);
+        let alike = others.filter(|other| other.sketch.is_like(&text.sketch)).count();
+        self.texts.add(text, window, now);
+        self.texts.keep_latest(TEXTS);
+        rates.are_repeats(alike)
+    }
+}
+
+/// What a table drops once it is over.
+trait Expires {
+    fn is_over(&self, now: u64) -> bool;
+}
+
+impl Expires for Window<u64> {
+    fn is_over(&self, now: u64) -> bool {
+        self.is_over(now)
+    }
+}
+
+impl Expires for Inbox {
+    fn is_over(&self, now: u64) -> bool {
+        self.runs.is_over(now) && self.replies.is_over(now)
+    }
+}
+
+impl Expires for Sender {
+    fn is_over(&self, now: u64) -> bool {
+        self.runs.is_over(now) && self.replies.is_over(now) && self.texts.is_over(now)
+    }
+}
+
+impl<V: Default + Expires> Table<V> {
+    /// Returns the value of a key. Before it adds a key, it removes those that are over, each time
+    /// the number of keys has doubled.
+    fn entry(&mut self, key: u64, now: u64) -> &mut V {
+        let is_many = self.by_key.len() >= self.sweep_at.max(FEW);
+        if is_many && !self.by_key.contains_key(&key) {
+            self.by_key.retain(|_, value| !value.is_over(now));
+            self.by_key.shrink_to(FEW);
+            self.sweep_at = 2 * self.by_key.len();
+        }
+        self.by_key.entry(key).or_default()
+    }
+}
+
+impl<V> Default for Table<V> {
+    fn default() -> Self {
+        Self { by_key: HashMap::default(), sweep_at: 0 }
+    }
+}
+
+impl Default for MemoryCounts {
+    fn default() -> Self {
+        Self { tables: Mutex::default(), hasher: RandomState::new(), begun: Instant::now() }
     }
 }
 
@@ -152,72 +258,108 @@ impl fmt::Debug for MemoryCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seam::CountNote;
+    use crate::{VerifiedEvent, layers::guard::rates::Rate};
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    fn limit(key: &str, most: u32) -> CountLimit {
-        CountLimit { key: key.to_owned(), most, window: HOUR }
+    /// Counts mails in memory at given times.
+    struct Counts {
+        memory: MemoryCounts,
+        rates: Rates,
+        begun: Instant,
     }
 
-    fn take(id: &str, limits: &[(&str, u32)]) -> CountRequest {
-        let take = limits.iter().map(|(key, most)| limit(key, *most)).collect();
-        CountRequest { id: id.to_owned(), take, ..CountRequest::default() }
+    impl Counts {
+        fn new(rates: Rates) -> Self {
+            Self { memory: MemoryCounts::default(), rates, begun: Instant::now() }
+        }
+
+        fn run(&self, mail: &str, attempt: u32, sender: &str, later: Duration) -> Judged {
+            self.with(mail, attempt, sender, |subject| {
+                self.memory.before_run_at(subject, &self.rates, true, self.begun + later)
+            })
+        }
+
+        fn reply_is_full(&self, mail: &str, sender: &str) -> bool {
+            self.with(mail, 1, sender, |it| self.memory.is_full_before_reply(it, &self.rates))
+        }
+
+        fn with<R>(
+            &self,
+            mail: &str,
+            attempt: u32,
+            sender: &str,
+            count: impl FnOnce(&Subject<'_>) -> R,
+        ) -> R {
+            let json = format!(
+                r#"{{"event":"message.received","inbox_id":"i","thread_id":"t",
+                    "message":{{"id":"{mail}","from":"{sender}@b.example"}}}}"#
+            );
+            let event = VerifiedEvent::parse(json.into(), std::time::UNIX_EPOCH).unwrap();
+            let mail = event.event().message_received().unwrap();
+            let sender = mail.message.sender_address();
+            count(&Subject { mail, sender: sender.as_ref(), attempt, sketch: None })
+        }
     }
 
-    #[test]
-    fn id_counts_under_every_key_or_none() {
-        let (counts, now) = (MemoryCounts::default(), Instant::now());
-        let at = |id, limits: &[_], now| counts.count_at(&take(id, limits), now).full;
-        assert_eq!(at("1", &[("a", 2), ("b", 1)], now), None);
-        assert_eq!(at("2", &[("a", 2), ("b", 1)], now), Some((1, HOUR)));
-        // The refused request did not count under `a`.
-        assert_eq!(at("3", &[("a", 2)], now), None);
-        assert_eq!(at("4", &[("a", 2)], now), Some((0, HOUR)));
-        // The same id does not count twice.
-        assert_eq!(at("3", &[("a", 2)], now), None);
-        let later = now + HOUR / 2;
-        assert_eq!(at("4", &[("a", 2)], later), Some((0, HOUR / 2)));
-        assert_eq!(at("4", &[("a", 2)], now + HOUR), None);
-    }
-
-    #[test]
-    fn check_ignores_a_limit_that_has_counted_its_id() {
-        let (counts, now) = (MemoryCounts::default(), Instant::now());
-        counts.count_at(&take("1", &[("a", 1)]), now);
-        let over = |check_id: &str, now| {
-            let mut request = take("2:1", &[("runs", 9)]);
-            (request.check, request.check_id) = (vec![limit("a", 1)], check_id.to_owned());
-            counts.count_at(&request, now).over
-        };
-        assert_eq!((over("1", now), over("2", now)), (None, Some(0)));
-        assert_eq!(over("2", now + HOUR), None);
-    }
-
-    #[test]
-    fn notes_expire_after_their_window() {
-        let (counts, now) = (MemoryCounts::default(), Instant::now());
-        let note = |text: &str, now| {
-            let note = CountNote { key: "n".to_owned(), text: text.to_owned(), window: HOUR };
-            let request = CountRequest { note: Some(note), ..CountRequest::default() };
-            counts.count_at(&request, now).notes
-        };
-        assert!(note("a", now).is_empty());
-        assert_eq!(note("b", now), ["a"]);
-        assert_eq!(note("b", now), ["a", "b"]);
-        assert!(note("c", now + HOUR).is_empty());
-        for number in 0..1000 {
-            assert!(note(&number.to_string(), now + HOUR).len() <= NOTES);
+    fn rates(per_sender: u32, per_inbox: u32) -> Rates {
+        Rates {
+            runs_per_sender: Rate::new(per_sender, HOUR),
+            runs_per_inbox: Rate::new(per_inbox, HOUR),
+            ..Rates::default()
         }
     }
 
     #[test]
-    fn expired_keys_free_their_memory() {
-        let (counts, mut now) = (MemoryCounts::default(), Instant::now());
-        for id in 0..100_000_u32 {
-            now += Duration::from_secs(10);
-            counts.count_at(&take("1", &[(&id.to_string(), 1)]), now);
+    fn mail_counts_under_every_key_or_none() {
+        let counts = Counts::new(rates(2, 3));
+        let full = |mail, attempt, sender, later| counts.run(mail, attempt, sender, later).full;
+        let none = Duration::ZERO;
+        assert_eq!(full("1", 1, "a", none), None);
+        assert_eq!(full("2", 1, "a", none), None);
+        assert_eq!(full("3", 1, "a", none), Some((Scope::Sender, HOUR)));
+        // The refused mail did not count under the inbox.
+        assert_eq!(full("4", 1, "b", none), None);
+        assert_eq!(full("5", 1, "b", none), Some((Scope::Inbox, HOUR)));
+        // The same mail does not count twice, but its next attempt does.
+        assert_eq!(full("1", 1, "a", none), None);
+        assert_eq!(full("1", 2, "a", none), Some((Scope::Sender, HOUR)));
+        assert_eq!(full("3", 1, "a", HOUR / 2), Some((Scope::Sender, HOUR / 2)));
+        assert_eq!(full("3", 1, "a", HOUR), None);
+    }
+
+    #[test]
+    fn rate_of_zero_has_no_room() {
+        let counts = Counts::new(Rates { replies_per_thread: Rate::new(0, HOUR), ..rates(0, 9) });
+        let judged = counts.run("1", 1, "a", Duration::ZERO);
+        assert_eq!(judged.full, Some((Scope::Sender, HOUR)));
+        assert_eq!(judged.over, Some(Scope::Thread));
+        assert!(counts.reply_is_full("1", "a"));
+    }
+
+    #[test]
+    fn answered_mail_is_not_over_the_rate_that_it_has_used_up() {
+        let rates = Rates { replies_per_sender: Rate::new(1, HOUR), ..Rates::default() };
+        let counts = Counts::new(rates);
+        assert!(!counts.reply_is_full("1", "a"));
+        assert!(counts.reply_is_full("2", "a"));
+        let over = |mail, sender, later| counts.run(mail, 2, sender, later).over;
+        assert_eq!(over("1", "a", Duration::ZERO), None);
+        assert_eq!(over("2", "a", Duration::ZERO), Some(Scope::Sender));
+        assert_eq!(over("2", "b", Duration::ZERO), None);
+        assert_eq!(over("2", "a", 2 * HOUR), None);
+    }
+
+    #[test]
+    fn expired_entries_and_keys_free_their_memory() {
+        let counts = Counts::new(rates(1_000, 1_000));
+        for number in 0..20_000_u32 {
+            let later = Duration::from_secs(60) * number;
+            counts.run(&number.to_string(), 1, &number.to_string(), later);
         }
-        assert!(counts.keys.lock().unwrap().ids.by_key.len() <= 2 * FEW);
+        let tables = counts.memory.tables.lock().unwrap();
+        assert!(tables.senders.by_key.len() <= 2 * FEW);
+        let inbox = tables.inboxes.by_key.values().next().unwrap();
+        assert!(inbox.runs.within(u64::MAX, tables.latest).len() <= 3 * 60);
     }
 }

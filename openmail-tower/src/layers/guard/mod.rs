@@ -57,6 +57,7 @@
 //! # Ok::<(), openmail_tower::event::InvalidPattern>(())
 //! ```
 
+mod counting;
 mod extract;
 mod layer;
 mod memory;
@@ -66,6 +67,7 @@ mod rule;
 mod service;
 mod sketch;
 mod waiting;
+mod window;
 
 pub use crate::seam::{CountFuture, CountLimit, CountNote, CountRequest, CountStore, Counted};
 pub use extract::Guarded;

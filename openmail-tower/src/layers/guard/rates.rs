@@ -7,7 +7,7 @@ use crate::{
     seam::{CountLimit, CountNote, CountRequest, bounded_key},
 };
 
-use super::{rule::Scope, sketch::Sketch};
+use super::{counting::Subject, memory::nanos, rule::Scope, sketch::Sketch};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -32,9 +32,21 @@ impl Rate {
         Self::new(u32::MAX, Duration::ZERO)
     }
 
-    fn limit(self, key: String) -> Option<CountLimit> {
-        let key = bounded_key(key);
-        (self.most < u32::MAX).then_some(CountLimit { key, most: self.most, window: self.window })
+    pub(super) fn is_unlimited(self) -> bool {
+        self.most == u32::MAX
+    }
+
+    pub(super) fn most(self) -> usize {
+        self.most as usize
+    }
+
+    pub(super) fn window_nanos(self) -> u64 {
+        nanos(self.window)
+    }
+
+    fn limit(self, key: impl FnOnce() -> String) -> Option<CountLimit> {
+        let Self { most, window } = self;
+        (!self.is_unlimited()).then(|| CountLimit { key: bounded_key(key()), most, window })
     }
 }
 
@@ -74,53 +86,47 @@ pub(super) struct BeforeRun {
 impl Rates {
     /// Returns whether repeated texts are looked for.
     pub(super) fn has_repeats(&self) -> bool {
-        self.repeats.most < u32::MAX
+        !self.repeats.is_unlimited()
     }
 
-    /// Returns what to count before a run. Each retry counts as another run.
-    pub(super) fn before_run(
-        &self,
-        mail: &MessageReceived,
-        sender: Option<&Address>,
-        attempt: u32,
-        sketch: Option<&Sketch>,
-    ) -> BeforeRun {
-        let keys = Keys::new(mail);
-        let (runs, take) = self.runs(&keys, sender).unzip();
-        let (replies, check) = self.replies(&keys, sender).unzip();
+    /// Returns what a store counts before a run. Each retry counts as another run.
+    pub(super) fn before_run(&self, subject: &Subject<'_>) -> BeforeRun {
+        let keys = Keys::new(subject);
+        let (runs, take) = self.runs(&keys).unzip();
+        let (replies, check) = self.replies(&keys).unzip();
+        let message = subject.mail.message.id.as_str();
         let mut request = CountRequest {
-            id: bounded_key([&*attempt.to_string(), ":", mail.message.id.as_str()].concat()),
+            id: bounded_key([&*subject.attempt.to_string(), ":", message].concat()),
             take,
             check,
             // An earlier attempt may have counted its reply and then failed to settle. That reply
             // must not count against this attempt.
-            check_id: reply_id(mail),
+            check_id: reply_id(subject.mail),
             note: None,
         };
-        if let (Some(sketch), Some(sender)) = (sketch, sender)
-            && self.has_repeats()
-        {
+        if let (Some(sketch), Some(sender)) = (subject.sketch, subject.sender) {
             let key = bounded_key(keys.of("text", sender.canonical()));
             // The message id is part of the note, so that a retry of the same mail is not a
             // repetition.
-            let message = bounded_key(mail.message.id.as_str().to_owned());
+            let message = bounded_key(message.to_owned());
             let text = [&*sketch.to_hex(), "/", beginning(&message, LONGEST_ID)].concat();
             request.note = Some(CountNote { key, text, window: self.repeats.window });
         }
         BeforeRun { request, runs, replies }
     }
 
-    /// Returns what to count once there is a reply.
-    pub(super) fn before_reply(
-        &self,
-        mail: &MessageReceived,
-        sender: Option<&Address>,
-    ) -> CountRequest {
+    /// Returns what a store counts once there is a reply.
+    pub(super) fn before_reply(&self, subject: &Subject<'_>) -> CountRequest {
         CountRequest {
-            id: reply_id(mail),
-            take: self.replies(&Keys::new(mail), sender).map(|(_, limit)| limit).collect(),
+            id: reply_id(subject.mail),
+            take: self.replies(&Keys::new(subject)).map(|(_, limit)| limit).collect(),
             ..CountRequest::default()
         }
+    }
+
+    /// Returns the rate of runs of these mails, with the key under which it is counted.
+    pub(super) fn run_limit(&self, subject: &Subject<'_>, scope: Scope) -> Option<CountLimit> {
+        self.runs(&Keys::new(subject)).find_map(|(it, limit)| (it == scope).then_some(limit))
     }
 
     /// Returns whether the notes of a sender contain nearly the same text often enough to be a
@@ -131,32 +137,27 @@ impl Rates {
             let hex = other.split_once('/').map_or("", |(hex, _)| hex);
             Sketch::parse(hex).is_some_and(|other| sketch.is_like(&other))
         });
-        alike.count() + 1 >= self.repeats.most as usize
+        self.are_repeats(alike.count())
     }
 
-    fn runs(
-        &self,
-        keys: &Keys<'_>,
-        sender: Option<&Address>,
-    ) -> impl Iterator<Item = (Scope, CountLimit)> {
-        let sender =
-            sender.and_then(|it| self.runs_per_sender.limit(keys.of("run", it.canonical())));
-        let inbox = self.runs_per_inbox.limit(["runs:", keys.mail.inbox_id.as_str()].concat());
+    /// Returns whether a text is part of a loop, given how many earlier ones are alike.
+    pub(super) fn are_repeats(&self, alike: usize) -> bool {
+        alike + 1 >= self.repeats.most()
+    }
+
+    fn runs(&self, keys: &Keys<'_>) -> impl Iterator<Item = (Scope, CountLimit)> {
+        let sender = keys.sender.map(Address::canonical);
+        let sender = sender.and_then(|it| self.runs_per_sender.limit(|| keys.of("run", it)));
+        let inbox = self.runs_per_inbox.limit(|| keys.of_inbox("runs"));
         limits([(Scope::Sender, sender), (Scope::Inbox, inbox)])
     }
 
-    fn replies(
-        &self,
-        keys: &Keys<'_>,
-        sender: Option<&Address>,
-    ) -> impl Iterator<Item = (Scope, CountLimit)> {
-        let thread = keys.mail.thread_id.as_ref();
-        let thread =
-            thread.and_then(|it| self.replies_per_thread.limit(keys.of("thread", it.as_str())));
-        let sender =
-            sender.and_then(|it| self.replies_per_sender.limit(keys.of("reply", it.canonical())));
-        let inbox =
-            self.replies_per_inbox.limit(["replies:", keys.mail.inbox_id.as_str()].concat());
+    fn replies(&self, keys: &Keys<'_>) -> impl Iterator<Item = (Scope, CountLimit)> {
+        let thread = keys.mail.thread_id.as_ref().map(|it| it.as_str());
+        let thread = thread.and_then(|it| self.replies_per_thread.limit(|| keys.of("thread", it)));
+        let sender = keys.sender.map(Address::canonical);
+        let sender = sender.and_then(|it| self.replies_per_sender.limit(|| keys.of("reply", it)));
+        let inbox = self.replies_per_inbox.limit(|| keys.of_inbox("replies"));
         limits([(Scope::Thread, thread), (Scope::Sender, sender), (Scope::Inbox, inbox)])
     }
 }
@@ -173,21 +174,27 @@ fn reply_id(mail: &MessageReceived) -> String {
     bounded_key(mail.message.id.as_str().to_owned())
 }
 
-/// The keys under which a mail is counted.
+/// The keys under which a mail is counted in a store.
 struct Keys<'m> {
     mail: &'m MessageReceived,
+    sender: Option<&'m Address>,
     /// The inbox's id. An id may contain any character, so its length comes first.
     inbox: String,
 }
 
 impl<'m> Keys<'m> {
-    fn new(mail: &'m MessageReceived) -> Self {
+    fn new(&Subject { mail, sender, .. }: &Subject<'m>) -> Self {
         let inbox = mail.inbox_id.as_str();
-        Self { mail, inbox: [&*inbox.len().to_string(), ":", inbox].concat() }
+        Self { mail, sender, inbox: [&*inbox.len().to_string(), ":", inbox].concat() }
     }
 
     /// Returns the key of something within the inbox.
     fn of(&self, what: &str, id: &str) -> String {
         [what, ":", &self.inbox, ":", id].concat()
+    }
+
+    /// Returns the key of the inbox.
+    fn of_inbox(&self, what: &str) -> String {
+        [what, ":", self.mail.inbox_id.as_str()].concat()
     }
 }

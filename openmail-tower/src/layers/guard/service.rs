@@ -10,25 +10,19 @@ use std::{
 use tower_service::Service;
 
 use crate::{
-    event::{Address, MessageReceived, addresses},
-    seam::{
-        BoxError, CountRequest, Counted, HandlerError, OfferedCounts, Oneshot, Outcome,
-        OutcomeFuture, VerifiedEvent, within,
-    },
+    event::{Address, MessageReceived, addresses, may_contain},
+    seam::{BoxError, HandlerError, Oneshot, Outcome, OutcomeFuture, VerifiedEvent},
     telemetry,
 };
 
 use super::{
+    counting::Subject,
     extract::Guarded,
     layer::{GuardReport, Settings},
-    rates::BeforeRun,
     rule::{Action, Fired, Rule, Scope},
     sketch::Sketch,
     waiting::LONGEST,
 };
-
-/// The maximum time for the count store to answer.
-const COUNT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Decides for each mail whether its handler runs and whether its reply is sent. Created by
 /// [`GuardLayer`](super::GuardLayer).
@@ -80,45 +74,40 @@ impl Settings {
         if let Some(fired) = fired.filter(Fired::stops) {
             return self.act(fired, event, None).await;
         }
-        let detects_loops = self.actions.of(Rule::Loop) > Action::Pass && self.rates.has_repeats();
-        let sketch = detects_loops.then(|| Sketch::of_new_text(&mail.message)).flatten();
-        let attempt = event.attempt().unwrap_or(1);
-        let before = self.rates.before_run(mail, sender, attempt, sketch.as_ref());
-        let BeforeRun { mut request, runs, replies } = before;
-        if self.actions.of(Rule::RunRate) == Action::Pass {
-            request.take.clear();
+        let mut subject = Subject::new(&event, mail, sender);
+        if self.actions.of(Rule::Loop) > Action::Pass && self.rates.has_repeats() {
+            subject.sketch = Sketch::of_new_text(&mail.message);
         }
-        let mut counted = self.count(&event, &request).await.map_err(HandlerError::unavailable)?;
-        if let Some((at, free_in)) = counted.full {
-            let used_up = self.fire_rate(Rule::RunRate, runs[at].as_str(), runs[at]);
-            fired = Fired::stronger(fired, used_up);
+        let judged = self.count_run(&event, &subject, true).await;
+        let mut judged = judged.map_err(HandlerError::unavailable)?;
+        if let Some((scope, free_in)) = judged.full {
+            fired = Fired::stronger(fired, self.fire_rate(Rule::RunRate, scope.as_str(), scope));
             if let Some(fired) = fired.filter(Fired::stops) {
-                let later = self.waiting.delay(&request.take[at], free_in);
-                return self.act(fired, event, Some(later)).await;
+                let limit = self.rates.run_limit(&subject, scope);
+                let later = limit.map(|limit| self.waiting.delay(&limit, free_in));
+                return self.act(fired, event, later).await;
             }
             // The mail runs nevertheless, so its text is noted, and can be part of a loop.
-            request.take.clear();
-            counted = self.count(&event, &request).await.map_err(HandlerError::unavailable)?;
+            let again = self.count_run(&event, &subject, false).await;
+            judged = again.map_err(HandlerError::unavailable)?;
         }
-        if let (Some(note), Some(sketch)) = (&request.note, &sketch) {
-            let repeated = self.rates.is_repeated(note, sketch, &counted.notes);
-            fired = Fired::stronger(fired, self.fire(repeated, Rule::Loop, "repeated"));
-        }
-        let over = counted.over.map(|at| replies[at]);
+        fired = Fired::stronger(fired, self.fire(judged.is_repeated, Rule::Loop, "repeated"));
+        let over = judged.over;
         let over = over.and_then(|scope| self.fire_rate(Rule::ReplyRate, "replies", scope));
         fired = Fired::stronger(fired, over);
         if let Some(fired) = fired.filter(Fired::stops) {
             return self.act(fired, event, None).await;
         }
         let mut muted = fired;
-        event.extensions_mut().insert(Guarded::new(muted));
+        if muted.is_some() {
+            event.extensions_mut().insert(Guarded::new(muted));
+        }
         let outcome = run(events, event.clone()).await?;
         if !matches!(outcome, Outcome::Replies(_)) {
             return Ok(outcome);
         }
         if let (None, Some(mail)) = (muted, event.event().message_received()) {
-            let replies = self.rates.before_reply(mail, sender);
-            let full = self.counted_reply(&event, &replies).await.full.is_some();
+            let full = self.is_full_before_reply(&event, &Subject::new(&event, mail, sender)).await;
             // Other replies have used up the rate meanwhile. The handler has run, so whatever the
             // rule's action is, the guard can only withhold the reply.
             let fired = self.fire(full, Rule::ReplyRate, "replies");
@@ -164,8 +153,9 @@ impl Settings {
     /// the mail's only recipient, which is the inbox.
     fn is_own(&self, mail: &MessageReceived, sender: Option<&Address>) -> bool {
         let Some(sender) = sender else { return false };
-        let recipients = addresses(mail.message.to.iter().map(String::as_str));
-        let is_inbox = matches!(&*recipients, [inbox] if inbox == sender);
+        let to = || mail.message.to.iter().map(String::as_str);
+        let is_inbox = to().any(|text| may_contain(text, sender))
+            && matches!(&*addresses(to()), [inbox] if inbox == sender);
         is_inbox || self.own.contains(sender)
     }
 
@@ -214,34 +204,6 @@ impl Settings {
         telemetry::guarded(action.as_str(), rule.as_str(), reason);
         if let Some(hook) = &self.hook {
             hook(&GuardReport { action, rule, reason, event });
-        }
-    }
-
-    /// Counts in the store given to the layer, else in the store of the surrounding worker, else in
-    /// memory.
-    async fn count(
-        &self,
-        event: &VerifiedEvent,
-        request: &CountRequest,
-    ) -> Result<Counted, BoxError> {
-        let offered = event.extensions().get::<OfferedCounts>();
-        let Some(counts) = self.counts.as_ref().or(offered.map(|OfferedCounts(counts)| counts))
-        else {
-            return Ok(self.memory.count_now(request));
-        };
-        let late = || BoxError::from("the guard's count store did not answer within 5 s");
-        within(COUNT_TIMEOUT, counts.count(request), late).await
-    }
-
-    /// Counts a reply. The handler has already run, and another run would pay for the answer again.
-    /// So if the store fails now, the reply is counted in memory instead.
-    async fn counted_reply(&self, event: &VerifiedEvent, request: &CountRequest) -> Counted {
-        match self.count(event, request).await {
-            Ok(counted) => counted,
-            Err(error) => {
-                telemetry::uncounted(&*error);
-                self.memory.count_now(request)
-            }
         }
     }
 }
