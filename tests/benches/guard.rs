@@ -25,7 +25,8 @@ async fn handler(mail: &MessageReceived) {
     black_box(mail);
 }
 
-/// Returns mails in turn, each with a text of about this many bytes.
+/// Returns mails in turn, each with a text of about this many bytes and just parsed, as in a webhook
+/// or a worker.
 fn mails(bytes: usize) -> impl FnMut() -> VerifiedEvent {
     const WORDS: [&str; 8] =
         ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven"];
@@ -40,17 +41,17 @@ fn mails(bytes: usize) -> impl FnMut() -> VerifiedEvent {
             text.push_str(word);
             text.push_str(if place % 12 == 11 { ".\\n" } else { " " });
         }
-        event(format!(
+        format!(
             r#"{{"event":"message.received","event_id":"evt_{number}","inbox_id":"inb_{inbox}",
                 "thread_id":"thr_{number}","message":{{"id":"msg_{number}",
                 "from":"Sender <sender{sender}@example.com>","to":"agent{inbox}@example.org",
                 "subject":"A question","body_text":"{text}","category":"personal",
                 "verdict":"clean","auto_replyable":true}}}}"#
-        ))
+        )
     };
     let mails: Vec<_> = (0..INBOXES * SENDERS).map(mail).collect();
     let mut turns = (0..mails.len()).cycle();
-    move || mails[turns.next().expect("they begin again")].clone()
+    move || event(&*mails[turns.next().expect("they begin again")])
 }
 
 fn run(guard: Option<GuardLayer>) -> impl FnMut(VerifiedEvent) {

@@ -4,8 +4,11 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use openmail_tests::{ScriptedBody, Take, layer, mail_of, measure::finish, signed};
-use openmail_tower::{BoxError, MessageReceived};
-use tower::{Layer, Service};
+use openmail_tower::{
+    BoxError, HandlerError, MessageReceived, Outcome, VerifiedEvent, layers::GuardLayer,
+    testing::TestEvent,
+};
+use tower::{Layer, Service, service_fn};
 
 /// Returns the number of allocations of this thread while `run` runs, and their bytes.
 fn count<T>(run: impl FnOnce() -> T) -> (u64, u64) {
@@ -46,4 +49,24 @@ async fn request_allocates_little_beyond_its_event() {
         assert!(allocations <= 7, "{size}: {allocations}");
         assert!(bytes <= 3 * size as u64, "{size}: {bytes}");
     }
+}
+
+#[tokio::test]
+async fn guard_allocates_little_for_a_mail_that_passes() {
+    let handler =
+        || service_fn(|_: VerifiedEvent| std::future::ready(Ok::<_, HandlerError>(Outcome::Done)));
+    let mail = TestEvent::message_received().from("Ada <ada@example.org>");
+    let mail = mail.text("Where is my parcel?\nI ordered it a week ago: number 4711.").verified();
+    let (mut guarded, mut bare) = (GuardLayer::default().layer(handler()), handler());
+    let mut with_guard = || count(|| finish(guarded.call(mail.clone())).unwrap());
+    // Allocates the counts of its inbox and its sender.
+    with_guard();
+    let with_guard = with_guard();
+    let without = count(|| finish(bare.call(mail.clone())).unwrap());
+
+    // The future, the sender's address, and two lists of the lines of the text.
+    let allocations = with_guard.0 - without.0;
+    let bytes = with_guard.1 - without.1;
+    println!("{allocations} allocations, {bytes} bytes");
+    assert!(allocations <= 4, "{allocations}");
 }
