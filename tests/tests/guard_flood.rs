@@ -164,10 +164,13 @@ async fn thirty_mails_of_a_flood_run_an_hour_with_postgres() {
     schema.drop().await;
 }
 
-/// The mails that ran, in order, each with its attempt; and how often a mail was put off.
+/// The mails that ran, in order, each with its attempt.
+type Attempts = Arc<Mutex<Vec<(String, Option<u32>)>>>;
+
+/// The mails that ran, and how often a mail was put off.
 #[derive(Debug, Clone, Default)]
 struct Seen {
-    ran: Arc<Mutex<Vec<(String, Option<u32>)>>>,
+    ran: Attempts,
     put_off: Arc<AtomicUsize>,
 }
 

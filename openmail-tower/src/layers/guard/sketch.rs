@@ -175,7 +175,6 @@ const fn each(byte: u8) -> u64 {
 }
 
 /// Returns the upper half of a hash, which depends on all of its bits.
-#[expect(clippy::cast_possible_truncation, reason = "the upper half remains")]
 fn upper_half(hash: u64) -> u32 {
     (hash >> 32) as u32
 }
