@@ -12,8 +12,8 @@ use crate::{
 /// Minimum delay before the next look after one that found fewer entries than were asked for, unless
 /// something has changed.
 const SHORTEST: Duration = Duration::from_millis(10);
-/// Maximum rest after a look that found fewer entries than were asked for: it rests as long as the
-/// look took, even if something has changed. Under load, more entries arrive during this time, and
+/// Maximum rest after a look that left no due entry out: it rests as long as the look took, even if
+/// something has changed. Under load, more entries arrive during this time, and
 /// one claim of many costs less than many claims of a few.
 const LONGEST_REST: Duration = Duration::from_millis(10);
 /// The time for which a worker with few free slots waits for more of them to become free, since a
@@ -115,11 +115,12 @@ impl Look {
         if self.is_thorough && self.limited {
             self.thorough_at = now + (took * REST).min(poll);
         }
-        let found_all = claims.entries.len() < asked;
-        self.rests_until = if found_all { now + took.min(LONGEST_REST) } else { now };
+        let has_more = claims.entries.len() >= asked;
+        let rests = !has_more && !claims.limited;
+        self.rests_until = if rests { now + took.min(LONGEST_REST) } else { now };
         let next =
             now + claims.next_due.map_or(poll, |due| due.max(SHORTEST).min(poll)).min(LONGEST);
-        self.at = if self.again || !found_all {
+        self.at = if self.again || has_more {
             self.rests_until
         } else if self.limited && !self.is_thorough {
             next.min(self.thorough_at)
@@ -168,12 +169,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn rests_as_long_as_a_look_took_unless_there_is_more() {
         const TOOK: Duration = Duration::from_millis(2);
-        for asked in [1, 0] {
+        for (asked, limited, rest) in
+            [(1, false, TOOK), (0, false, Duration::ZERO), (1, true, Duration::ZERO)]
+        {
             let mut look = Look::now();
             look.begin();
-            look.found(asked, &Claims::default(), TOOK, POLL);
+            look.found(asked, &Claims { limited, ..Claims::default() }, TOOK, POLL);
             look.soon();
-            let rest = if asked == 1 { TOOK } else { Duration::ZERO };
             assert_eq!(look.at() - Instant::now(), rest);
             advance(rest).await;
             assert!(look.is_due());
