@@ -50,7 +50,7 @@ impl<'m> Subject<'m> {
 }
 
 impl Settings {
-    /// Counts a mail before its run. If `takes`, the run counts, too.
+    /// Checks the rates and notes the text of a mail before its run. Counts the run if `takes`.
     pub(super) async fn count_run(
         &self,
         event: &VerifiedEvent,

@@ -77,8 +77,8 @@ impl GuardLayer {
     }
 
     /// Sets the allow-list: only mail from these senders runs a handler. A pattern is an address, a
-    /// domain, or `*.` and a domain. A mail without a single sender that can be parsed does not
-    /// match, and so is refused. Default: all senders.
+    /// domain, or `*.` and a domain. A mail with several senders, or with none that can be parsed,
+    /// matches nothing, and so is refused. Default: all senders.
     ///
     /// # Errors
     /// If a text is not an [`AddressPattern`].

@@ -55,7 +55,7 @@ struct Sender {
     texts: Window<Text>,
 }
 
-/// The text of a mail. The mail is part of it, so that a retry is not a repetition.
+/// A text, and the mail that it is from. A retry of that mail equals it, so it is not a repetition.
 #[derive(PartialEq)]
 struct Text {
     sketch: Sketch,
@@ -78,7 +78,7 @@ struct Table<V> {
 }
 
 impl MemoryCounts {
-    /// Counts a mail before its run, which counts only if `takes`.
+    /// Checks the rates and notes the text of a mail before its run. Counts the run if `takes`.
     pub(super) fn before_run(&self, mail: &Subject<'_>, rates: &Rates, takes: bool) -> Judged {
         self.before_run_at(mail, rates, takes, Instant::now())
     }
@@ -175,7 +175,7 @@ impl MemoryCounts {
     fn lock(&self, now: Instant) -> (MutexGuard<'_, Tables>, u64) {
         let now = nanos(now.saturating_duration_since(self.begun));
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another thread may have taken its time later, but the lock earlier.
+        // Another thread may have read the clock later, but locked first.
         tables.latest = tables.latest.max(now);
         let now = tables.latest;
         (tables, now)
@@ -200,7 +200,7 @@ impl Sender {
     }
 }
 
-/// What a table drops once it is over.
+/// A value that a table drops once it is over.
 trait Expires {
     fn is_over(&self, now: u64) -> bool;
 }
@@ -224,8 +224,8 @@ impl Expires for Sender {
 }
 
 impl<V: Default + Expires> Table<V> {
-    /// Returns the value of a key. Before it adds a key, it removes those that are over, each time
-    /// the number of keys has doubled.
+    /// Returns the value of a key, which is added if it is new. Expired keys are removed first,
+    /// each time the number of keys has doubled.
     fn entry(&mut self, key: u64, now: u64) -> &mut V {
         let is_many = self.by_key.len() >= self.sweep_at.max(FEW);
         if is_many && !self.by_key.contains_key(&key) {

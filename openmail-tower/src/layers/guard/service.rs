@@ -150,7 +150,7 @@ impl Settings {
     }
 
     /// Returns whether the sender is one of the user's own addresses: one given to the guard, or
-    /// the mail's only recipient, which is the inbox.
+    /// the only address in `to`, which is taken to be the inbox's.
     fn is_own(&self, mail: &MessageReceived, sender: Option<&Address>) -> bool {
         let Some(sender) = sender else { return false };
         let to = || mail.message.to.iter().map(String::as_str);

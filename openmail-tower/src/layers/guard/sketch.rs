@@ -15,7 +15,7 @@ const LONGEST_MAIL: usize = 16 << 10;
 const BLOCK: usize = 64;
 /// A block and the next seven bytes, so that eight bytes can be read at each place of the block.
 const PADDED: usize = BLOCK + 7;
-/// Follows the hashes of a text that has fewer words.
+/// Fills the rest of a sketch if the text has fewer than [`SIZE`] different words.
 const NONE: u32 = u32::MAX;
 
 /// The smallest hashes of a text's words, in order, which near-identical texts mostly share.
@@ -75,7 +75,7 @@ impl Sketch {
         if hash >= self.0[SIZE - 1] {
             return;
         }
-        // Without a branch for each of them.
+        // Compares with all of them, since a branch for each would cost more.
         if self.0.iter().fold(false, |is_known, known| is_known | (*known == hash)) {
             return;
         }
@@ -155,7 +155,8 @@ fn letters(block: &[u8; PADDED]) -> u64 {
 /// Adds a part of a block to the hash of a word. Ignores the bit that distinguishes capital letters.
 fn hashed(mut hash: u64, block: &[u8; PADDED], mut start: usize, end: usize) -> u64 {
     while start < end {
-        // The remainder is no change, but shows that these bytes are in the block.
+        // `start` is below `BLOCK`, so the remainder changes nothing. It shows the compiler that
+        // these bytes are in the block.
         let eight = block[start % BLOCK..][..8].try_into().unwrap_or_default();
         let bytes = u64::from_le_bytes(eight) | each(0x20);
         let length = (end - start).min(8);
@@ -174,7 +175,7 @@ const fn each(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
-/// Returns the upper half of a hash, which depends on all of its bits.
+/// Returns the upper half of a hash: unlike the lower half, it depends on every bit of the word.
 fn upper_half(hash: u64) -> u32 {
     (hash >> 32) as u32
 }

@@ -4,8 +4,8 @@ use smallvec::SmallVec;
 
 use super::rates::Rate;
 
-/// What was added under one key, oldest first. A single entry, as most keys have, is stored in
-/// place. Times are in nanoseconds and never go backwards.
+/// What was added under one key, oldest first. Most keys have a single entry, which is stored
+/// inline. Times are in nanoseconds and never go backwards.
 pub(super) struct Window<T> {
     entries: SmallVec<[Entry<T>; 1]>,
     /// The longest window for which something was added. Entries are kept that long.
@@ -39,7 +39,7 @@ impl<T: PartialEq> Window<T> {
         if self.entries[expired..].iter().any(|entry| entry.it == it) {
             return;
         }
-        // Removing moves all others, so it is done only once for many entries.
+        // Removing entries moves all the others, so it waits until most have expired.
         if expired > self.entries.len() / 2 {
             self.entries.drain(..expired);
         }
