@@ -196,7 +196,8 @@ fn push_domain(text: &str, canonical: &mut String) -> Option<()> {
     canonical[start..].split('.').all(is_label).then_some(())
 }
 
-/// Returns whether a domain consists of ASCII labels that are not Punycode, which most do.
+/// Returns whether a domain consists of ASCII labels without `--`, as most do. None of them is
+/// Punycode.
 fn is_plain(domain: &str) -> bool {
     let (mut length, mut last) = (0, 0);
     for byte in domain.bytes() {

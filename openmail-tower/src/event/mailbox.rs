@@ -70,8 +70,8 @@ pub(crate) fn addresses<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Add
 /// without parsing the text.
 #[cfg(feature = "guard")]
 pub(crate) fn may_contain(text: &str, address: &Address) -> bool {
-    // Written otherwise, with quotes, in Unicode or in Punycode, an address may differ from its
-    // canonical form by more than the case of its letters.
+    // An address written with quotes, in Unicode or in Punycode may differ from its canonical form
+    // by more than the case of its letters.
     if !text.is_ascii() || text.contains('"') || text.contains("--") {
         return true;
     }

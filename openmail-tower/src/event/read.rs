@@ -100,8 +100,8 @@ fn untyped(json: &[u8]) -> Result<Event, InvalidPayload> {
     }
 }
 
-/// Reads an event whose name comes first and is known. Clears the flag otherwise. The event is large
-/// and is stored in its place, since each return would copy it.
+/// Reads an event whose name comes first and is known. Clears the flag otherwise. The event is
+/// written to `event`, since it is large and each return would copy it.
 struct NameFirst<'a> {
     event: &'a mut Option<Event>,
     name_first: &'a mut bool,

@@ -5,7 +5,7 @@ use super::block;
 /// Maximum number of lines examined in a header block.
 const MOST_HEADERS: usize = 10;
 
-/// The length of a line, in bytes, on which the memory for the lines is based.
+/// The typical length of a line, in bytes, from which the number of lines is estimated.
 const TYPICAL: usize = 64;
 
 // A line's kind is the sum of these. The lower bits are the headers of `block`.
@@ -103,8 +103,8 @@ impl<'a> Lines<'a> {
         self.kinds[index] & HEADERS != 0
     }
 
-    /// Returns whether a header block begins here: a sender, a date, and a subject, or a recipient
-    /// and an address.
+    /// Returns whether a header block begins here. It has a sender, a date, and either a subject or
+    /// a recipient; without a subject, the sender or the recipient must have an address.
     ///
     /// Mail programs write a subject even if it is empty. Without one, "From", "To" and "Date" may
     /// also be a booking.
@@ -141,7 +141,7 @@ impl<'a> Lines<'a> {
         self.kinds[from..to].iter_mut().for_each(|kind| *kind &= !DROPPED);
     }
 
-    /// Returns whether a line that is not blank is kept.
+    /// Returns whether any line that is not blank is kept.
     pub(super) fn keeps_text(&self) -> bool {
         self.kinds.iter().any(|kind| kind & (BLANK | DROPPED) == 0)
     }
