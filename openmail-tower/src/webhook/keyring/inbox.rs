@@ -27,8 +27,8 @@ use super::{
 /// # Who signs for whom
 ///
 /// **An inbox with its own secrets accepts only those; every other inbox accepts the account's.**
-/// This holds however the request names its inbox. The path, the body or a header only decides
-/// which secrets are tried. The event is rejected with 401 unless those secrets may sign for it.
+/// This holds however the request names its inbox. The path or the body only decides which secrets
+/// are tried. The event is rejected with 401 unless those secrets may sign for it.
 ///
 /// | signed with | event of | result |
 /// |---|---|---|

@@ -61,7 +61,7 @@ impl Holder {
     }
 }
 
-/// The inbox for which the keys were requested. The event must carry the same one.
+/// The inbox for which the keys were requested, if any. An event of another inbox is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// No inbox: one set of secrets signs for the account.

@@ -177,7 +177,7 @@ impl Reservation {
             self.hold(target, total);
             return true;
         }
-        // A small event stays in the small part if nothing in the large one can be evicted.
+        // A small event stays in the small part if evictions cannot make room in the large one.
         if verified
             && target != self.which
             && !self.shared.with(target, |part| part.can_make_room(need))
@@ -191,7 +191,7 @@ impl Reservation {
         false
     }
 
-    /// Waits until it holds `total` bytes. `false` if the budget is smaller than that.
+    /// Waits until it holds `total` bytes. `false` if its part of the budget is smaller than that.
     ///
     /// The caller limits the time. [`give_up`](Self::give_up), or dropping the reservation, ends
     /// the wait.
