@@ -4,8 +4,8 @@ use std::{borrow::Cow, error::Error, fmt, time::Duration};
 
 use super::error::{BoxError, HandlerErrorKind};
 
-/// The kind and the delay that an error of this crate gives to a run that fails with it. It is one
-/// of that error's sources, so `HandlerError` finds it even if a user's error wraps that error.
+/// The kind and the delay of a run that fails with an error of this crate. Each such error has an
+/// `Advice` among its sources, so `HandlerError` finds it even inside a user's error.
 #[derive(Debug)]
 pub(crate) struct Advice {
     pub(crate) kind: HandlerErrorKind,

@@ -72,7 +72,7 @@ impl VerifiedEvent {
 
     /// Parses a signed body. Must only be called with bytes whose signature was verified.
     /// `signed_for` is the inbox whose own secret verified them. If memory was reserved for the
-    /// body, the reservation owns the bytes of `raw` and is released with them.
+    /// body, the reservation belongs to the bytes of `raw` and is released with them.
     pub(crate) fn parse_for(
         raw: Bytes,
         timestamp: SystemTime,
