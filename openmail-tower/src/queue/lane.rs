@@ -18,8 +18,8 @@ pub enum Lane {
     /// One lane for each inbox. An event without an inbox has no lane, and does not wait for
     /// others.
     Inbox,
-    /// One lane for all mails from one address to one inbox. Other events, and mails without a
-    /// single sender ([`Message::sender`](crate::Message::sender)), have no lane.
+    /// One lane for all mails from one address to one inbox. Other events, and mails whose
+    /// [`sender`](crate::Message::sender) is `None`, have no lane.
     Sender,
     /// No lanes: every event runs as soon as there is room.
     None,

@@ -56,9 +56,10 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
     /// Registers a worker. While its registration exists, the worker counts as alive.
     fn register(&self) -> impl Future<Output = Result<Registration, QueueError>> + Send;
 
-    /// Makes due the entries leased to dead workers, before their leases expire, and the next entry
-    /// of each lane whose entries are all blocked, which would otherwise wait forever. Returns how
-    /// many. `worker` is the calling worker, whose own leases are not taken over.
+    /// Makes due the entries that are leased to dead workers, without waiting for their leases to
+    /// expire. Does the same for the next entry of each lane whose entries are all blocked, since
+    /// it would wait forever. Returns how many. `worker` is the calling worker, whose own leases
+    /// are not taken over.
     ///
     /// Each worker calls this about once a second.
     fn recover(&self, worker: WorkerId) -> impl Future<Output = Result<u64, QueueError>> + Send;

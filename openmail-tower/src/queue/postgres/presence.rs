@@ -24,8 +24,8 @@ macro_rules! dead {
 }
 
 /// Reserves the id of a new worker. The new row itself is rolled back, so that others never see it:
-/// they would find its lock free. A role that may only change rows cannot use the sequence
-/// directly.
+/// they would find its lock free. (The sequence cannot be used directly, since a role that may only
+/// change rows has no right to it.)
 pub(super) async fn reserve(database: &Database) -> sqlx::Result<i64> {
     let mut work = database.begin("SAVEPOINT reserved;").await?;
     let row = sqlx::query("INSERT INTO openmail_workers DEFAULT VALUES RETURNING id")

@@ -27,7 +27,7 @@ const JUMP: i64 = 1_000;
 const CHECK: Duration = Duration::from_secs(1);
 
 /// A process that has not read the time for longer than this does not decide whether the clock was
-/// set: it renews no lease, and others may have used the new time since.
+/// set: it holds no lease, which it would have renewed, and others may already use the new time.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// The machine's clock in Unix milliseconds, and a steady clock that cannot be set.

@@ -40,8 +40,8 @@ use super::{
     wakeup::{Pending, Renewed, Step, Stop, Wakeup, answer, ready},
 };
 
-/// Runs a worker: everything that it does runs concurrently in this future. Only runs and
-/// settlements have tasks of their own, which end with this future.
+/// Runs a worker. Runs and settlements have tasks of their own, which end with this future;
+/// everything else runs concurrently in it.
 pub(super) async fn drive<St, E>(worker: Worker<St, E>, shutdown: impl Future<Output = ()>) -> usize
 where
     St: QueueStore,

@@ -12,9 +12,9 @@ use crate::{
 /// Minimum delay before the next look after one that found fewer entries than were asked for, unless
 /// something has changed.
 const SHORTEST: Duration = Duration::from_millis(10);
-/// Maximum rest after a look that left no due entry out: it rests as long as the look took, even if
-/// something has changed. Under load, more entries arrive during this time, and
-/// one claim of many costs less than many claims of a few.
+/// Maximum rest after a look that left no due entry out. The worker rests for as long as the look
+/// took, even if something has changed: under load, more entries arrive during this time, and one
+/// claim of many costs less than many claims of a few.
 const LONGEST_REST: Duration = Duration::from_millis(10);
 /// The time for which a worker with few free slots waits for more of them to become free, since a
 /// claim of one entry costs as much as a claim of many.
