@@ -256,8 +256,8 @@ fn inboxes(value: Expr, errors: &mut Vec<Error>) -> Result<Vec<Expr>> {
     Ok(constants)
 }
 
-/// Guesses from its form whether an expression is evaluated at run time. Any other call may be of a
-/// `const fn`.
+/// Guesses from its form whether an expression is evaluated at run time. A call that is not listed
+/// here may be to a `const fn`.
 fn is_run_time(expr: &Expr) -> bool {
     const FUNCTIONS: [&str; 6] = ["var", "var_os", "args", "from", "from_env", "leak"];
     const METHODS: [&str; 5] = ["to_string", "to_owned", "into", "clone", "leak"];
