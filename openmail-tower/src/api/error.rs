@@ -87,7 +87,8 @@ pub enum ApiErrorKind {
     ColdOutreachLimit,
     /// Any other refusal by OpenMail.
     Rejected,
-    /// There is no response, or it is a 5xx or the error page of a proxy.
+    /// There is no response, or it is a 5xx, a 408, a 425 or a proxy's page. Also a 409 or 422 while
+    /// OpenMail is still processing a request with the same idempotency key.
     Unavailable,
     /// No complete response arrived in time.
     TimedOut,
@@ -246,9 +247,9 @@ impl ApiError {
     }
 
     /// Returns how long to wait before the next attempt: OpenMail's `Retry-After` (at most 24 h) or
-    /// a default. The default is 1 min or 15 min for errors that make an event wait, and 2 s while
-    /// OpenMail is still processing a request with the same idempotency key. `None` if waiting does
-    /// not help, or if the caller's own back-off applies.
+    /// a default. The default is 1 min or 15 min for errors that make an event wait, and 2 s after
+    /// 408 or 425, or while OpenMail is still processing a request with the same idempotency key.
+    /// `None` if waiting does not help, or if the caller's own back-off applies.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.advice.delay
     }
