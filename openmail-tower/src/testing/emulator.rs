@@ -216,8 +216,8 @@ impl Emulator {
         self
     }
 
-    /// Sets a function that is called after each attempt, with the delivery so far, which already
-    /// includes the attempt, and with the attempt. Default: none.
+    /// Sets a function that is called after each attempt. Its arguments are the delivery so far,
+    /// including this attempt, and the attempt itself. Default: none.
     #[must_use]
     pub fn on_attempt(
         mut self,
