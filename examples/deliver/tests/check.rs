@@ -239,8 +239,8 @@ fn careless(judge: impl Fn(&str, &str, &[u8]) -> bool + Clone + Send + Sync + 's
     })
 }
 
-/// Returns the signature of a timestamp and a body. `sign` takes only a number, so if other text
-/// follows the digits and a dot, that text is signed as part of the body: the signed bytes are the
+/// Returns the signature of a timestamp and a body. `sign` takes a number as the timestamp, so text
+/// after the timestamp's digits and a dot is passed as part of the body. The signed bytes are the
 /// same.
 fn expected(timestamp: &str, body: &[u8]) -> Option<String> {
     let (digits, rest) = match timestamp.split_once('.') {

@@ -154,9 +154,8 @@ impl Deliverer {
         emulator.deliver(self.client.clone(), [event]).await;
     }
 
-    /// Waits until the next event has been attempted, if no other event is waiting already.
-    /// Otherwise, returns the sender that releases the waiting event, for use after this event's
-    /// first attempt.
+    /// If no other event is waiting, waits until the next event has been attempted, but at most 5 s.
+    /// If one is, returns the sender that releases it, for use after this event's first attempt.
     async fn wait_to_be_overtaken(&self) -> Option<oneshot::Sender<()>> {
         let (sender, overtaken) = oneshot::channel();
         {

@@ -67,7 +67,7 @@ struct Runtime {
 #[derive(Default)]
 struct Invocations {
     count: u64,
-    /// The request id of the one that the program has not answered yet.
+    /// The request id of the invocation that the program has not answered yet.
     open: Option<String>,
 }
 
