@@ -40,8 +40,9 @@
 //! # Design principles
 //!
 //! - *Verification is a type.* Only this crate can create a [`VerifiedEvent`]: by verifying a
-//!   request, or from a store that you trust ([`VerifiedEvent::from_stored`]). So a request that
-//!   has not been verified cannot reach a handler, however the services are combined.
+//!   request, or from a store that you trust ([`VerifiedEvent::from_stored`]); in tests, also from
+//!   a `TestEvent`. So a request that has not been verified cannot reach a handler, however the
+//!   services are combined.
 //! - *Only signed data is trusted.* Routing and identity come from the signed body. `X-Event-Id` is
 //!   not signed, so it is ignored.
 //! - *Unknown data is never an error.* Unknown events, fields and values are parsed and kept.

@@ -16,8 +16,9 @@ use super::trace::TraceContext;
 
 /// An event whose signature was verified.
 ///
-/// Only sources in this crate create one: [`VerifyLayer`](crate::VerifyLayer) from a request, and
-/// [`from_stored`](Self::from_stored) from an event that was stored earlier. Cheap to clone.
+/// Only this crate creates one: [`VerifyLayer`](crate::VerifyLayer) or [`verify`](Self::verify)
+/// from a request, [`from_stored`](Self::from_stored) from an event that was stored earlier, and,
+/// in tests, a `TestEvent`. Cheap to clone.
 #[derive(Clone)]
 pub struct VerifiedEvent {
     inner: Arc<Inner>,
