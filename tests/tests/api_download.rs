@@ -272,7 +272,7 @@ async fn expired_url_is_renewed_by_reading_the_message_again() {
     let api = api();
     let openmail = api.openmail();
     let url = |path: &str| format!("{}{path}", api.url());
-    for status in [401, 403, 404, 410] {
+    for status in [400, 401, 403, 404, 410] {
         api.route("/old", Route::body(status, "<Error>expired</Error>")).await;
         api.route("/new", Route::body(200, "hello")).await;
         let fresh = json!({"filename": "a.txt", "url": url("/new")});

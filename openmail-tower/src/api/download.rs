@@ -157,7 +157,7 @@ impl Download {
         };
         match self.follow(&old, until).await {
             // Signed URLs expire after 15 minutes. Hosts answer expired ones with various statuses.
-            Err(error) if is_gone(&error) && self.can_renew() => {
+            Err(error) if error.status().is_some_and(is_gone) && self.can_renew() => {
                 self.follow(&self.renewed(until).await?, until).await
             }
             other => other,
@@ -265,17 +265,15 @@ fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
-fn is_gone(error: &ApiError) -> bool {
-    error.status().is_some_and(|status| matches!(status.as_u16(), 401 | 403 | 404 | 410))
+/// Returns whether a status may mean that a signed URL has expired.
+fn is_gone(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 401 | 403 | 404 | 410)
 }
 
 /// Converts the response of a host that stores files. Only the status is interpreted: the headers
 /// and the body of such a host have no known format.
 fn failed(status: StatusCode) -> ApiError {
-    let kind = match status.as_u16() {
-        400 | 401 | 403 | 404 | 410 => ApiErrorKind::Expired,
-        _ => ApiErrorKind::Unavailable,
-    };
+    let kind = if is_gone(status) { ApiErrorKind::Expired } else { ApiErrorKind::Unavailable };
     ApiError::new(kind, format!("the file's host answered {status}")).answered(status, "", "")
 }
 
