@@ -101,6 +101,7 @@ async fn stopped_worker_loses_nothing_before_its_lease_ends<St: QueueStore>(
     workers.until_begun(1).await;
     let second = workers.start();
     first.signal("-STOP");
+    // Time for the second worker to look for dead workers a few times.
     sleep(Duration::from_secs(4)).await;
     assert_eq!(workers.begun(), 1);
     first.signal("-CONT");

@@ -71,33 +71,9 @@ async fn permanent_refusal_becomes_a_dead_letter_with_its_code() {
     assert_eq!(setup.runs.load(Ordering::Relaxed), 3);
 }
 
-#[tokio::test]
-async fn day_old_reply_is_looked_up_before_it_is_sent_again() {
-    let setup = Setup::new().await;
-    // The response is lost, and then the API refuses requests for a day.
-    let limit = Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "3600").times(1);
-    setup.api.faults([Fault::lost_answer().times(1), limit]).await;
-    setup.mail("inb_1", "thr_1", "m1").await;
-    let worker = setup.work();
-    setup.until("waiting", |counts| counts.waiting == 1 && counts.running == 0).await;
-    while setup.api.sends().await.len() < 2 {
-        sleep(Duration::from_millis(10)).await;
-    }
-    setup.until("waiting", |counts| counts.waiting == 1).await;
-    worker.abort();
-    let _ = worker.await;
-    setup.api.forget().await;
-    setup.change("queued_at = queued_at - 23 * 3600000 - 1000, due_at = 0").await;
-    let worker = setup.work();
-    setup.until_done().await;
-    worker.abort();
-    let sends = setup.api.sends().await;
-    assert_eq!((sends.len(), accepted(&sends)), (2, 1));
-}
-
-/// The store's clock stops while the machine sleeps.
-#[tokio::test]
-async fn reply_is_looked_up_after_its_machine_has_slept_for_a_day() {
+/// Sends a reply whose response is lost, lets a day pass by `change` while the API refuses further
+/// requests, and checks that the reply is not sent again.
+async fn day_old_reply_is_looked_up(change: &str) {
     let setup = Setup::new().await;
     let limit = Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "3600").times(1);
     setup.api.faults([Fault::lost_answer().times(1), limit]).await;
@@ -111,20 +87,30 @@ async fn reply_is_looked_up_after_its_machine_has_slept_for_a_day() {
     worker.abort();
     let _ = worker.await;
     setup.api.forget().await;
-    // The reply is stored as JSON, in which the time has ten digits.
-    let at = "instr(body, CAST('\"written_at\":' AS BLOB)) + 13";
-    setup
-        .change(&format!(
-            "body = CAST(substr(body, 1, {at} - 1) || CAST(CAST(substr(body, {at}, 10) AS TEXT)
-               - 90000 AS TEXT) || substr(body, {at} + 10) AS BLOB), due_at = 0"
-        ))
-        .await;
+    setup.change(change).await;
     let worker = setup.work();
     setup.until_done().await;
     worker.abort();
     let sends = setup.api.sends().await;
     assert_eq!((sends.len(), accepted(&sends)), (2, 1));
     assert!(setup.buried().await.is_empty());
+}
+
+#[tokio::test]
+async fn day_old_reply_is_looked_up_before_it_is_sent_again() {
+    day_old_reply_is_looked_up("queued_at = queued_at - 23 * 3600000 - 1000, due_at = 0").await;
+}
+
+/// The store's clock stops while the machine sleeps.
+#[tokio::test]
+async fn reply_is_looked_up_after_its_machine_has_slept_for_a_day() {
+    // The reply is stored as JSON, in which the time has ten digits.
+    let at = "instr(body, CAST('\"written_at\":' AS BLOB)) + 13";
+    day_old_reply_is_looked_up(&format!(
+        "body = CAST(substr(body, 1, {at} - 1) || CAST(CAST(substr(body, {at}, 10) AS TEXT)
+           - 90000 AS TEXT) || substr(body, {at} + 10) AS BLOB), due_at = 0"
+    ))
+    .await;
 }
 
 #[tokio::test]

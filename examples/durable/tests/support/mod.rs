@@ -79,6 +79,7 @@ pub(crate) async fn until(what: impl AsyncFn() -> bool) {
         if what().await {
             return;
         }
+        // What the program has stored or served can only be polled.
         sleep(Duration::from_millis(10)).await;
     }
     panic!("the condition did not hold in time");
