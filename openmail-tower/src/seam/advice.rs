@@ -1,11 +1,11 @@
-//! [`Advice`]: what an error of this crate means for the event whose handler fails with it.
+//! [`Advice`]: what an `ApiError` means for the event whose handler fails with it.
 
 use std::{borrow::Cow, error::Error, fmt, time::Duration};
 
 use super::error::{BoxError, HandlerErrorKind};
 
-/// The kind and the delay of a run that fails with an error of this crate. Each such error has an
-/// `Advice` among its sources, so `HandlerError` finds it even inside a user's error.
+/// The kind and the delay of a run that fails with an `ApiError`. Each `ApiError` has an `Advice`
+/// among its sources, so `HandlerError` finds it even inside a user's error.
 #[derive(Debug)]
 pub(crate) struct Advice {
     pub(crate) kind: HandlerErrorKind,

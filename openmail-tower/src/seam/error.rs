@@ -9,11 +9,12 @@ use super::{panic::drop_quietly, text};
 /// Any error, as tower defines it.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// A failed run of a handler.
+/// Why an event was not handled, and whether and when to retry it.
 ///
 /// `?` converts any error: one that implements [`Error`], an `anyhow::Error`, a string. The event
-/// is then retried. [`permanent`](Self::permanent) says that a retry would not help,
-/// [`after`](Self::after) when to retry.
+/// is then retried, unless the error is an [`ApiError`](crate::api::ApiError) that says otherwise,
+/// or has one among its sources. [`permanent`](Self::permanent) says that a retry would not help,
+/// [`after`](Self::after) how long to wait first.
 ///
 /// ```
 /// use std::time::Duration;
@@ -146,8 +147,10 @@ impl HandlerError {
         Self::new(HandlerErrorKind::Panicked, format!("the handler panicked: {text}").into())
     }
 
-    /// Sets the time to wait before the event is retried. Without it, OpenMail follows its
-    /// schedule, and a queue its back-off.
+    /// Sets the minimum time before the event is retried. A queue waits for it or for its back-off,
+    /// whichever is longer; an event that is [put off](Self::put_off) waits exactly this time.
+    /// Without a queue, the response has it as `Retry-After`, but OpenMail is only known to follow
+    /// its own schedule.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.0.delay = Some(delay);
@@ -173,7 +176,7 @@ impl HandlerError {
         self.0.kind
     }
 
-    /// Returns the time to wait before a retry, if one was set.
+    /// Returns the minimum time before a retry, if one was set.
     pub fn delay(&self) -> Option<Duration> {
         self.0.delay
     }
