@@ -143,7 +143,7 @@ impl Args {
             // A `pod.*` event that this crate does not know may have an inbox.
             if kind(&name).is_some() && name.starts_with("pod.") && !self.inboxes.is_empty() {
                 let text =
-                    format!("`{name}` has no inbox: a handler with `inbox` would never be called");
+                    format!("`{name}` is about a pod, not an inbox: use a handler without `inbox`");
                 errors.push(Error::new(event.span(), text));
             }
         }

@@ -46,7 +46,7 @@ pub mod kinds {
 #[diagnostic::on_unimplemented(
     message = "this handler's event has no `{P}`",
     label = "not in a `{Self}`",
-    note = "every event has `&VerifiedEvent`, `&Event`, `EventKind`, `RawBody`, `State<T>`, `Payload<T>` and `Option` of the ids"
+    note = "every event has `&VerifiedEvent`, `&Event`, `EventKind`, `RawBody`, `State<T>`, `Payload<T>`, and `Option` of the ids and of `Attempt`"
 )]
 pub trait Carries<P> {}
 
