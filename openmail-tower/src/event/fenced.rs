@@ -56,7 +56,8 @@ const ATTACHMENT_BUDGET: usize = 20_000;
 ///   use, and what needs a person's approval.
 /// - It does not remove look-alike letters, and it does not prove that a sender is who it claims to
 ///   be.
-/// - It does not shorten the text unless [`text_budget`](Self::text_budget) is set.
+/// - It does not shorten the text unless [`text_budget`](Self::text_budget) is set. It lists the
+///   first 100 attachments only.
 ///
 /// ```
 /// use openmail_tower::Message;
@@ -104,8 +105,8 @@ impl Message {
     /// Returns what this mail adds to its conversation: its text without the quoted history and
     /// without the signature.
     ///
-    /// Removes lines quoted with `>` and the "On … wrote:" line above them, in some thirty
-    /// languages. Also removes everything below the separators and header blocks of Outlook and
+    /// Removes lines quoted with `>` and the "On … wrote:" line above them, in about 25 languages.
+    /// Also removes everything below the separators and header blocks of Outlook and
     /// other programs, signatures below `-- `, and those that mobile mail apps add. Where a mail
     /// answers between quoted lines, only the answers are kept. A forwarded mail is kept whole, as
     /// is a text that would otherwise be empty.

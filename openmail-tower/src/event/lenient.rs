@@ -106,7 +106,7 @@ impl<T: Scalar> Lenient<T> {
     }
 
     /// Converts a value that arrived as a map. If any crate in the build turns on
-    /// `arbitrary_precision` for `serde_json`, numbers with a fraction arrive this way.
+    /// `arbitrary_precision` for `serde_json`, numbers other than 64-bit integers arrive this way.
     fn from_map(value: Value) -> Self {
         let Value::Number(number) = &value else { return Self::Odd(value) };
         let whole = number.as_u64().and_then(T::from_u64);

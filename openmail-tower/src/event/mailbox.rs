@@ -28,8 +28,8 @@ const MOST: usize = 1000;
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Mailbox {
-    /// The display name: decoded, without its quotes, on one line, and without control,
-    /// bidirectional and zero-width characters.
+    /// The display name: decoded, without its quotes, on one line, and without control and
+    /// invisible characters.
     pub name: Option<String>,
     /// The address.
     pub address: Address,

@@ -100,7 +100,7 @@ fn untyped(json: &[u8]) -> Result<Event, InvalidPayload> {
     }
 }
 
-/// Reads an event whose name comes first and is known. Clears the flag otherwise. The event is
+/// Reads an event whose name comes first and is known; otherwise, clears `name_first`. The event is
 /// written to `event`, since it is large and each return would copy it.
 struct NameFirst<'a> {
     event: &'a mut Option<Event>,

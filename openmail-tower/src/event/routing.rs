@@ -15,7 +15,8 @@ use super::{
     value::NUMBER,
 };
 
-/// The keys that route and identify an event. Each may appear only once, except `thread_id`.
+/// The keys that route and identify an event. Each may appear only once, except `thread_id` and, in
+/// an event that is not about a mail, `message` and its `id`.
 #[derive(Default)]
 pub(super) struct Routing {
     event: Option<Field>,
