@@ -17,7 +17,7 @@
 //! | body not complete in time (default: 10 s), or slower than the minimum rate (default: 16 KiB/s); connection lost before the end of the body | 408; 400 | `body_timeout`; `body_incomplete` |
 //! | the shared budget for bodies is used up | 503, `Retry-After` | `overloaded` |
 //! | no secret verifies the signature; another inbox's secret verifies it | 401 | `signature_mismatch`, `inbox_mismatch` |
-//! | signed, but not a JSON object with a string `event`; or a known event that does not fit its type and that no handler accepts | 422 | `invalid_payload` |
+//! | signed, but not an event (see [`InvalidPayloadKind`](crate::event::InvalidPayloadKind)); or an event that does not fit its type, or is nested too deeply, and that no handler accepts | 422 | `invalid_payload` |
 //! | duplicate of a running event | 409, `Retry-After` | `in_flight` |
 //! | handler failed or panicked | 500 | `handler_failed` |
 //! | handler failed with a delay, or the event is put off; deadline passed (default: 12 s); secrets, store or queue unreachable | 503, `Retry-After` | `retry_later`, `deadline_exceeded`, `unavailable` |

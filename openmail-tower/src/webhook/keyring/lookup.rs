@@ -61,7 +61,8 @@ impl Holder {
     }
 }
 
-/// The inbox for which the keys were requested, if any. An event of another inbox is rejected.
+/// The inbox for which the keys were requested. Unless they were requested for the account, an
+/// event of another inbox is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// No inbox: one set of secrets signs for the account.
@@ -167,8 +168,8 @@ pub trait Keyring: Clone + Send + Sync + 'static {
     fn scope(&self, request: &Parts) -> Scope;
 
     /// Returns the secrets for an inbox. The inbox is `None` if the scope is [`Scope::Account`] or
-    /// the body has no `inbox_id`. An event of another inbox is rejected, even if these secrets
-    /// verify it.
+    /// the body has no `inbox_id`. Unless the scope is `Account`, an event of another inbox is
+    /// rejected, even if these secrets verify it.
     fn keys(&self, inbox: Option<InboxId>) -> Self::Future;
 
     /// Returns whether the account's secrets may also sign for this inbox. Called once they have

@@ -90,8 +90,9 @@ impl Budget {
 
     /// Returns an empty piece of [`SMALL`] bytes. The caller has reserved room for it.
     ///
-    /// Pieces are passed on from body to body, and freed when no body and no event is left. An
-    /// allocator would cache freed pieces for each thread, beyond the budget.
+    /// The pieces of a rejected body are passed on to other bodies. They are freed as verified
+    /// bodies need their memory, and all of them once no body and no event is left. An allocator
+    /// would cache freed pieces for each thread, beyond the budget.
     pub(super) fn piece(&self) -> Vec<u8> {
         let left = self.shared.pieces().pop();
         left.unwrap_or_else(|| Vec::with_capacity(SMALL))
