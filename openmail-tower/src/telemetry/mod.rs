@@ -25,14 +25,15 @@
 //! | `inbox_id` | the inbox | `messaging.destination.name` |
 //! | `thread_id` | the thread | `messaging.message.conversation_id` |
 //! | `attempt` | the attempt, from 1: OpenMail's to deliver the event, or the queue's to run it | |
-//! | `trace_id` | the trace, unless an OpenTelemetry span already identifies it | |
+//! | `trace_id` | the trace; a span inside another one of these does not repeat it | |
 //! | `outcome` | the outcome, as in the metrics' label of the same name | `error.type`, if it failed |
 //! | `status` | the HTTP status of the response | `http.response.status_code` |
-//! | `duration` | the time from the request's arrival to the response, or the duration of the run | |
+//! | `duration` | the time from the request's arrival to the response, or the duration of the run or of the attempt to send | |
 //!
 //! # One trace from arrival to reply
-//! A delivery joins the trace of the span around it or of its `traceparent` header. Without either,
-//! it starts a new trace ([`TraceContext`](crate::TraceContext)). A queue stores the trace with the
+//! A delivery joins the trace of the span around it (with the feature `opentelemetry`) or of its
+//! `traceparent` header. Without either, it starts a new trace
+//! ([`TraceContext`](crate::TraceContext)). A queue stores the trace with the
 //! event, and the run continues it, even in another process. With the feature `opentelemetry`, the
 //! spans are linked accordingly in [`tracing_opentelemetry`], with the attributes of
 //! OpenTelemetry's messaging conventions (`messaging.system` is `openmail`); without it, `trace_id`
@@ -46,7 +47,7 @@
 //! | line | meaning |
 //! |---|---|
 //! | `received` | an event was verified |
-//! | `event does not fit its type` | a verified event lacks a field or has one of another type, as `reason` says; no handler for its name runs |
+//! | `event does not fit its type` | a verified event lacks a field, has one of another type or is nested too deeply, as `reason` says; no handler for its name runs |
 //! | `queued` | an event was stored in the queue |
 //! | `run ended` | a run has ended, with `outcome`, `duration` and, if it failed, `error` and `retry_in` |
 //! | `reply attempt ended` | an attempt to send a reply has ended, with the same fields |

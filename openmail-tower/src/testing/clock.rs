@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// A clock that only moves when it is set. Clones share the time.
+/// A clock that stands still until it is set or advanced. Clones share the time.
 ///
 /// ```
 /// use std::time::Duration;

@@ -81,7 +81,7 @@ impl DeliveryAttempt {
     }
 }
 
-/// Shows sizes, not the mail.
+/// Shows the size of the request's body, not the mail in it.
 impl fmt::Debug for DeliveryAttempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeliveryAttempt")

@@ -44,7 +44,8 @@ impl TestEvent {
     /// Returns the event as a handler receives it, without HTTP and without a signature.
     ///
     /// # Panics
-    /// If the body is not an event, for example because a required field was removed.
+    /// If the body is not an event, for example because `event` was removed. An event that lacks
+    /// another required field becomes [`Unknown`](crate::Event::Unknown), as in production.
     #[track_caller]
     pub fn verified(&self) -> VerifiedEvent {
         match VerifiedEvent::parse(self.to_bytes(), SystemTime::now()) {
