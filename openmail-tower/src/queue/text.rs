@@ -22,14 +22,14 @@ pub(super) fn hashed(text: &str) -> String {
 
 /// Returns an error as it is stored.
 pub(super) fn error(text: &str) -> String {
-    beginning(text, ERROR).replace('\0', "\u{fffd}")
+    // The replacement is longer than a NUL.
+    beginning(&beginning(text, ERROR).replace('\0', "\u{fffd}"), ERROR).to_owned()
 }
 
 /// Returns an error as it is stored in a database whose encoding cannot represent all of it.
 #[cfg(any(test, feature = "queue-postgres"))]
 pub(super) fn ascii_error(text: &str) -> String {
-    let ascii = error(text).replace(|c: char| !c.is_ascii() || c.is_ascii_control(), "?");
-    ascii.chars().take(ERROR).collect()
+    error(text).replace(|c: char| !c.is_ascii() || c.is_ascii_control(), "?")
 }
 
 #[cfg(test)]
@@ -45,6 +45,9 @@ mod tests {
         }
         assert_ne!(column("a\0b"), column("a\0c"));
         assert_eq!(error("a\0b"), "a\u{fffd}b");
-        assert!(error(&"\u{20ac}".repeat(5000)).len() <= ERROR);
+        for long in ["\u{20ac}", "\0"] {
+            assert!(error(&long.repeat(5000)).len() <= ERROR);
+            assert!(ascii_error(&long.repeat(5000)).len() <= ERROR);
+        }
     }
 }
