@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn event_without_a_thread_has_no_lane() {
+    fn event_without_thread_inbox_and_sender_has_no_lane() {
         let pod = event(r#"{"event":"pod.suspended","event_id":"evt_1"}"#);
         for lane in [Lane::Thread, Lane::Inbox, Lane::Sender] {
             assert_eq!(lane.of(&pod), None, "{lane:?}");

@@ -24,8 +24,8 @@ pub struct Registration {
 
 impl Registration {
     /// Creates a registration; for stores. `presence` is something that others can see while the
-    /// worker is alive, such as a lock. A store that has nothing like that passes `()`; its workers
-    /// count as dead once their leases have expired.
+    /// worker is alive, such as a lock. A store that has nothing like that passes `()`; the entries
+    /// of its dead workers then wait until their leases expire.
     pub fn new(worker: WorkerId, presence: impl Any + Send + Sync) -> Self {
         Self { worker, _presence: Box::new(presence) }
     }
@@ -142,7 +142,9 @@ pub struct Claims {
     pub entries: Vec<Claimed>,
     /// The time until the next entry is due, as far as is known now. A new entry may be due sooner.
     pub next_due: Option<Duration>,
-    /// Whether the limits of the request left out entries that are due.
+    /// Whether due entries may have been left out although fewer than
+    /// [`limit`](super::ClaimRequest::limit) were claimed: for lack of room, or because the search
+    /// was not [`thorough`](super::ClaimRequest::thorough).
     pub limited: bool,
     /// Whether a suspect is due. Only a claim [for suspects](super::ClaimRequest::suspects) returns
     /// it.

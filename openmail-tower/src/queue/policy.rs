@@ -134,7 +134,7 @@ impl RetryPolicy {
             Ok(_) => return Settlement::done(),
             Err(failure) => failure,
         };
-        // The text of a handler's error may have any length.
+        // The text may contain NUL, which not every database can store.
         let error = text::error(&failure.to_string());
         let delay = failure.delay().unwrap_or_default();
         match failure.kind() {

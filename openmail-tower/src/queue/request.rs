@@ -70,8 +70,8 @@ pub struct ClaimRequest {
     /// Whether to claim only suspects. Otherwise, suspects are not claimed.
     pub suspects: bool,
     /// Whether to search all due entries for those that fit. Otherwise the store may examine only
-    /// the first `limit`, which is cheap even if an inbox at its limit has a hundred thousand due
-    /// entries.
+    /// the first ones, at most `limit`, which is cheap even if an inbox at its limit has a hundred
+    /// thousand due entries.
     pub thorough: bool,
     /// Maximum total weight of the claimed entries, in bytes.
     pub weight: u64,
@@ -184,7 +184,7 @@ impl Choice<'_> {
             || (self.weight >= self.request.weight && !self.ids.is_empty())
     }
 
-    /// Returns the inboxes that are full, to leave them out of further candidates.
+    /// Returns the inboxes that are full, so that the store need not offer more of their entries.
     pub fn full_inboxes(&self) -> impl Iterator<Item = &str> {
         let limits = self.request.inbox_limits.as_ref();
         self.inboxes.iter().filter_map(move |(inbox, share)| {

@@ -44,7 +44,7 @@ use super::{
 ///   lose one because another entry, running at the same time, crashed the worker. After the second
 ///   lost run, the entry is a [suspect](super::Claimed::suspect) and runs alone. If such a run is
 ///   lost as well, it counts ([`was_lost`](super::Claimed::was_lost)). Once a worker settles the
-///   entry, it is an ordinary entry again, except after a claim that `was_lost`.
+///   entry, it is an ordinary entry again, unless the worker gives it back or its claim `was_lost`.
 /// - Only the store's clock is used, so that the machines that share it agree.
 ///
 /// Clones share one store. `queue::contract::check` (feature `test-util`) checks an implementation
@@ -113,7 +113,7 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
         inbox_id: Option<&str>,
     ) -> impl Future<Output = Result<u64, QueueError>> + Send;
 
-    /// Releases one entry that is held or waits for its next attempt, so that it runs at once.
+    /// Releases one entry that is held or waits for its next attempt, so that it is due at once.
     /// Returns `false` if there is none.
     fn release_entry(&self, id: EntryId) -> impl Future<Output = Result<bool, QueueError>> + Send;
 
@@ -124,7 +124,8 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<DeadLetter>, QueueError>> + Send;
 
-    /// Reads a dead letter and its event.
+    /// Reads a dead letter and its event or, for a dead letter that is a reply, the stored reply.
+    /// Returns `None` if there is none.
     fn dead_letter(
         &self,
         id: EntryId,
@@ -142,8 +143,8 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
     /// the meantime.
     fn reported(&self, lease: &Lease) -> impl Future<Output = Result<bool, QueueError>> + Send;
 
-    /// Requeues a dead letter and resets its number of attempts to 0. Returns `false` if there is
-    /// none.
+    /// Requeues a dead letter and resets its number of attempts to 0. In its lane, it waits for its
+    /// turn again. Returns `false` if there is none.
     fn requeue(&self, id: EntryId) -> impl Future<Output = Result<bool, QueueError>> + Send;
 
     /// Requeues all dead letters of an inbox. Returns how many.

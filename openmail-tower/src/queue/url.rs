@@ -56,7 +56,7 @@ impl FromStr for StoreUrl {
     }
 }
 
-/// Omits the URL, which may contain a password.
+/// Omits a PostgreSQL URL, which may contain a password.
 impl fmt::Debug for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -153,7 +153,7 @@ struct Chosen {
     ids: Vec<i64>,
     /// Their size.
     bytes: usize,
-    /// Whether other due entries were left out.
+    /// Whether other due entries may have been left out.
     limited: bool,
 }
 

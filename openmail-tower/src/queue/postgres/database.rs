@@ -29,7 +29,7 @@ use crate::{
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// The slowest expected transfer rate, in bytes per second. It gives large bodies more time.
 const SLOWEST: usize = 4 << 20;
-/// Maximum time for operations on which no run and no delivery waits.
+/// Maximum time for operations on which no claim, no settlement and no delivery waits.
 pub(super) const LONG: Duration = Duration::from_secs(30);
 
 /// Maximum number of idle connections kept outside the pool. The pool tests each connection that is
@@ -54,7 +54,7 @@ struct Inner {
     silent_at: Mutex<Option<Instant>>,
 }
 
-/// The time after a silent connection during which each connection is tested before it is used: a
+/// For this long after a connection was silent, each connection is tested before it is used: a
 /// failover may have left all of them silent.
 const DOUBT: Duration = Duration::from_secs(10);
 /// Maximum time of that test.

@@ -27,18 +27,18 @@ const PAUSE: Duration = Duration::from_millis(250);
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// Makes the server end the session, and so release its locks, once the client has been silent for
-/// 20 s, which is less than a lease: a machine or a network may fail without closing a connection.
-/// Old servers lack the last of these settings.
+/// 20 s, which is less than the default lease: a machine or a network may fail without closing a
+/// connection. Old servers lack the last of these settings.
 const KEEPALIVE: &str = "SELECT set_config(name, value, false)
     FROM (VALUES ('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '5'),
                  ('tcp_keepalives_count', '3'), ('tcp_user_timeout', '20s')) AS new (name, value)
     WHERE name IN (SELECT name FROM pg_settings)";
 
-/// The time that workers need to reconnect after a restart or a failover of the server.
+/// The time that workers have to reconnect after a restart or a failover of the server.
 const MOMENT: Duration = Duration::from_secs(5);
 /// Selects whether the server has just started, or was just promoted after its primary had failed.
-/// The last commit that it replayed tells when the primary failed, since a worker with a lease
-/// commits every few seconds. A failover takes up to a minute.
+/// The last commit that it replayed tells when the primary failed, since a worker renews its leases
+/// every 10 s by default. A failover takes up to a minute.
 const IS_NEW: &str = "SELECT pg_postmaster_start_time() > clock_timestamp() - interval '10 s'
     OR coalesce(pg_last_xact_replay_timestamp() > clock_timestamp() - interval '1 min', false)";
 

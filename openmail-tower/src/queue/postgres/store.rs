@@ -41,8 +41,9 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// A queue in PostgreSQL, for any number of processes on any number of machines.
 ///
-/// Concurrent changes of one process share a commit. `synchronous_commit` is on regardless of the
-/// server's default, and transactions set the isolation level that they need. Workers claim with
+/// Events that one process stores at the same time share a commit, and so do those that it settles.
+/// Each commit is flushed to disk, even if the server's default for `synchronous_commit` is `off`,
+/// and transactions set the isolation level that they need. Workers claim with
 /// `SKIP LOCKED` and are woken by `NOTIFY`. Each worker holds an advisory lock: when its process
 /// dies, another worker takes over its entries at once. (After a restart or a failover of the
 /// server, workers first have 5 s to reconnect.) Locks and notifications need a session, so a
@@ -133,7 +134,7 @@ impl PostgresStore {
     }
 
     /// Finishes pending writes, and disconnects. Afterwards, every operation of the store and its
-    /// clones fails.
+    /// clones fails. If the store uses the program's pool, the pool is closed as well.
     pub async fn close(&self) {
         self.inserter.close().await;
         self.settler.close().await;

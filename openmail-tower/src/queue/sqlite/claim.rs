@@ -112,7 +112,7 @@ async fn look_ahead(
     })
 }
 
-/// Chooses the entries to claim. Also returns whether other due entries were left out.
+/// Chooses the entries to claim. Also returns whether other due entries may have been left out.
 async fn choose(
     connection: &mut SqliteConnection,
     request: &ClaimRequest,

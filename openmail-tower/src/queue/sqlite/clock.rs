@@ -19,15 +19,16 @@ use sqlx::{Row, SqliteConnection};
 
 use crate::telemetry::store as telemetry;
 
-/// Minimum difference between the clocks, in milliseconds, from which the machine's clock counts as
-/// set. A smaller difference is only a correction.
+/// The smallest difference between the clocks, in milliseconds, at which the machine's clock counts
+/// as set. A smaller one is only a correction.
 const JUMP: i64 = 1_000;
 
 /// The interval at which the offset is read and the time is stored.
 const CHECK: Duration = Duration::from_secs(1);
 
-/// A process that has not read the time for longer than this does not decide whether the clock was
-/// set: it holds no lease, which it would have renewed, and others may already use the new time.
+/// A process that has not read the time for longer than this accepts a later time that others have
+/// stored, and does not decide whether the clock was set: it holds no lease, which it would have
+/// renewed.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// The machine's clock in Unix milliseconds, and a steady clock that cannot be set.
@@ -42,7 +43,8 @@ pub(super) type Source = Arc<dyn Fn() -> Reading + Send + Sync>;
 pub(super) struct Clock {
     source: Source,
     known: Option<Known>,
-    /// The latest time returned. Time never goes backwards.
+    /// The latest time returned. Time does not go backwards, unless another process has adjusted the
+    /// offset.
     latest: i64,
 }
 

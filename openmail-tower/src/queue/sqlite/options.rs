@@ -38,7 +38,7 @@ impl SqliteOptions {
     }
 
     /// Sets the maximum number of connections for counting and listing entries. One more connection
-    /// makes all changes. Default: 2.
+    /// makes all changes. [`over`](Self::over) uses the program's pool instead. Default: 2.
     ///
     /// # Panics
     /// If it is 0.

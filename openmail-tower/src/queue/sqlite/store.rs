@@ -122,7 +122,7 @@ impl SqliteStore {
     }
 
     /// Finishes pending writes, and closes the file. Afterwards, every operation of the store and
-    /// its clones fails.
+    /// its clones fails. If the store uses the program's pool, the pool is closed as well.
     pub async fn close(&self) {
         self.writer.close().await;
         self.readers.close().await;

@@ -131,7 +131,7 @@ impl Writer {
             open::check(connection).await?;
             self.is_migrated = true;
         }
-        // While the file is gone, nothing is added, but events that were acknowledged before still
+        // While the file is gone, no event is added, but those that were acknowledged before still
         // run: the connection has the file open.
         let adds = ops.iter().any(|op| matches!(op, Op::Insert(_) | Op::Ping));
         if adds && self.file.is_gone() {

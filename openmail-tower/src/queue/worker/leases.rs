@@ -50,7 +50,7 @@ enum Phase {
     Settling,
 }
 
-/// The longest time limit: one year. An `Instant` cannot be too far in the future.
+/// The longest time limit: one year. A longer one could overflow an `Instant`.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Returns the end of a lease that was requested at `asked`, or of another time limit.
@@ -159,8 +159,8 @@ impl Leases {
 
     /// Returns the leases to renew.
     ///
-    /// A run that blocks its thread cannot be cancelled by its time limit. Its lease is given up,
-    /// so that its lane and its slot are free.
+    /// A run that blocks its thread cannot be cancelled by its time limit. Its lease is given up:
+    /// its slot is free at once, and its lane once the lease has expired.
     pub(super) fn renewable(&mut self, settings: &Settings) -> Vec<Lease> {
         let limit = settings.run_timeout.saturating_add(settings.lease);
         self.by_id.retain(|id, hold| match &hold.phase {

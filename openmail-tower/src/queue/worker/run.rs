@@ -144,7 +144,7 @@ where
     Ended { outcome, settlement, observed: Some(observed), reports }
 }
 
-/// Runs the service.
+/// Runs the service on an event, or sends a reply.
 async fn once<St, E>(
     shared: &Shared<St>,
     mut events: E,

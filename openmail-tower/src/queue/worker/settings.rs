@@ -35,9 +35,9 @@ use super::{drive, hook::Hook, replies::Replies, reports::Reports};
 /// [`attempt`](VerifiedEvent::attempt) of an event is the number of its run, from 1.
 ///
 /// # Fairness
-/// One inbox uses at most its [share](Self::per_inbox) of the runs and half of the
-/// [memory](Self::memory), so that events of other inboxes start at once even if one inbox's
-/// handler is slow.
+/// One inbox uses at most its [share](Self::per_inbox) of the runs and, unless a single event takes
+/// more, half of the [memory](Self::memory), so that events of other inboxes start at once even if
+/// one inbox's handler is slow.
 ///
 /// # Leases
 /// While an event runs, its lease is renewed. When a worker's process dies, the operating system or
@@ -112,7 +112,7 @@ impl<St, E> Worker<St, E> {
 
     /// Sets the maximum number of concurrent runs for each inbox. Further events of an inbox stay
     /// in the queue and do not delay those of other inboxes. Default: three quarters of the
-    /// [`concurrency`](Self::concurrency).
+    /// [`concurrency`](Self::concurrency), rounded up.
     ///
     /// # Panics
     /// If it is 0.
@@ -137,8 +137,8 @@ impl<St, E> Worker<St, E> {
     }
 
     /// Sets the duration of a lease. If this worker does not renew it in time, another worker may
-    /// claim the event. Leases are renewed each time a third of this duration has passed. Default:
-    /// 30 s.
+    /// claim the event. Leases are renewed each time a third of this duration has passed, and at
+    /// least once an hour. Default: 30 s.
     ///
     /// # Panics
     /// If it is less than a millisecond.
@@ -232,8 +232,8 @@ impl<St, E> Worker<St, E> {
     ///
     /// It is called once for each, by one of the workers that have such a service. It is called
     /// again, after 60 s, only if the call failed or took longer than 30 s, if the store could not
-    /// record that it succeeded, or if the process died meanwhile. Dead letters from before the
-    /// service was set are reported as well.
+    /// record that it succeeded, or if the worker or its process ended meanwhile. Dead letters from
+    /// before the service was set are reported as well.
     ///
     #[cfg_attr(feature = "queue-sqlite", doc = "```no_run")]
     #[cfg_attr(not(feature = "queue-sqlite"), doc = "```ignore")]
@@ -266,11 +266,13 @@ impl<St, E> Worker<St, E> {
     /// failed permanently, once that change is committed.
     ///
     /// The worker that changed the reply's state calls the service once for that change. If the
-    /// worker's process is killed between the commit and the call, or the answer to the commit is
-    /// lost, the change is not reported. A worker reports that a reply was queued before it reports
-    /// anything else about it. A call that takes longer than 30 s is dropped. The worker waits for
-    /// these calls before it ends, and claims no more while the number of calls in progress exceeds
-    /// the [`concurrency`](Self::concurrency).
+    /// worker or its process ends between the commit and the call, or the answer to the commit is
+    /// lost, the change is not reported. A worker reports that it has queued a reply before it
+    /// reports anything else about that reply; another worker's report may come earlier. A call
+    /// that takes longer than 30 s is dropped. The worker claims no more while the number of calls
+    /// in progress exceeds the [`concurrency`](Self::concurrency). When it stops, it waits for these
+    /// calls, but not longer than the [`grace`](Self::grace) and the
+    /// [`store_timeout`](Self::store_timeout) together.
     ///
     #[cfg_attr(all(feature = "api", feature = "queue-sqlite"), doc = "```no_run")]
     #[cfg_attr(not(all(feature = "api", feature = "queue-sqlite")), doc = "```ignore")]

@@ -22,6 +22,7 @@ use super::run::Ended;
 /// A request to the store, and when it was made.
 pub(super) struct Pending<T> {
     pub(super) asked: Instant,
+    /// The number of entries that a claim asked for.
     pub(super) limit: usize,
     pub(super) answer: Pin<Box<dyn Future<Output = T> + Send>>,
 }
