@@ -184,7 +184,7 @@ impl From<ConfigErrorKind> for ConfigError {
 #[non_exhaustive]
 pub enum ConfigErrorKind {
     /// The API key is not set, or is empty.
-    #[error("OPENMAIL_API_KEY is not set; create a key in OpenMail's settings")]
+    #[error("the API key is missing; set OPENMAIL_API_KEY to a key from OpenMail's settings")]
     KeyMissing,
     /// The API key contains a space, a quote or a character other than visible ASCII.
     #[error("the OpenMail API key contains a space, a quote or another character that no key has")]

@@ -95,8 +95,8 @@ pub struct Download {
 }
 
 impl Download {
-    /// Sets the message that the attachment belongs to. With it, an expired URL is renewed once by
-    /// reading the message again. Default: none.
+    /// Sets the message that the attachment belongs to. If the message's thread is known, a URL that
+    /// has expired or is missing is then renewed once by reading the message again. Default: none.
     pub fn of(mut self, message: impl Into<MessageRef>) -> Self {
         self.message = Some(message.into());
         self
@@ -219,7 +219,7 @@ impl Download {
     async fn renewed(&self, until: Instant) -> Result<String, ApiError> {
         let none = |what| Err(ApiError::new(ApiErrorKind::Expired, what));
         let Some(MessageRef { thread: Some(thread), message }) = &self.message else {
-            return none("it has no URL, and its message is not known");
+            return none("it has no URL, and its message or thread is not known");
         };
         let thread = timeout_at(until, self.openmail.thread(thread)).await;
         let thread = thread.map_err(|_| super::http::late())??;

@@ -75,7 +75,8 @@ fn boundary(parts: &[(&str, &str)], files: &[File]) -> String {
     format!("openmail-{}", hex::encode(&hash.finalize()[..20]))
 }
 
-/// Escapes the three characters that would end a file's name, as the HTML standard requires.
+/// Escapes the three characters that would end a file's name, as the HTML standard requires, and
+/// removes other control characters.
 fn escaped(name: &str) -> String {
     let plain: String = name.chars().filter(|c| !c.is_control() || "\r\n".contains(*c)).collect();
     plain.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")

@@ -76,8 +76,8 @@ impl Outgoing {
         Self { fields, files: Vec::new() }
     }
 
-    /// Sets the subject: 1 to 998 characters. Required unless the mail is
-    /// [in a thread](Self::in_thread).
+    /// Sets the subject: 1 to 998 characters, none of them a control character. Required unless the
+    /// mail is [in a thread](Self::in_thread).
     pub fn subject(mut self, subject: impl Into<String>) -> Self {
         self.fields.subject = Some(subject.into());
         self
@@ -209,7 +209,8 @@ pub struct File {
 }
 
 impl File {
-    /// Creates a file from its name and content. The name's extension determines the media type.
+    /// Creates a file from its name (1 to 255 bytes) and content. The name's extension determines
+    /// the media type.
     pub fn new(name: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
         let name = name.into();
         let content_type = mime_guess::from_path(&name).first_or_octet_stream().to_string();

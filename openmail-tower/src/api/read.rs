@@ -22,7 +22,8 @@ impl OpenMail {
     /// Reads a thread with all its messages.
     ///
     /// # Errors
-    /// If there is no such thread, or the API cannot be reached.
+    /// If there is no such thread, the API cannot be reached, or the response is larger than 32 MiB
+    /// ([`UnexpectedAnswer`](super::ApiErrorKind::UnexpectedAnswer)).
     pub async fn thread(&self, thread: &ThreadId) -> Result<Thread, ApiError> {
         let url = self.url(&["v1", "threads", thread.as_str(), "messages"])?;
         self.json(Request::default(), &url, THREAD).await
@@ -59,8 +60,8 @@ impl OpenMail {
     /// [`parsed_text`](crate::event::Attachment::parsed_text).
     ///
     /// # Errors
-    /// If there is no such attachment ([`NotFound`](super::ApiErrorKind::NotFound)), or OpenMail
-    /// finds no text in it ([`Rejected`](super::ApiErrorKind::Rejected)).
+    /// If there is no such attachment ([`NotFound`](super::ApiErrorKind::NotFound)), OpenMail finds
+    /// no text in it ([`Rejected`](super::ApiErrorKind::Rejected)), or the API cannot be reached.
     pub async fn attachment_text(
         &self,
         message: &MessageId,

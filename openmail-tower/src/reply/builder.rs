@@ -25,8 +25,10 @@ use crate::{
 /// ```
 ///
 /// The reply goes to the sender of the mail. If the inbox was only copied, the reply goes to the
-/// addresses in the mail's `To` header, and OpenMail copies the sender. `Debug` shows sizes and
-/// settings, but no text.
+/// addresses in the mail's `To` header, and OpenMail copies the sender. If the mail has no thread,
+/// or cannot be read there, the reply goes to the sender alone. A reply has at most 20 recipients.
+///
+/// `Debug` shows sizes and settings, but no text.
 #[derive(Clone, PartialEq, Eq)]
 #[must_use = "a reply is sent only if the handler returns it"]
 pub struct Reply {
@@ -58,9 +60,8 @@ impl Reply {
         self
     }
 
-    /// Also sends the reply to everyone else who received the mail, except the inbox itself. At
-    /// most 20 addresses receive it, the usual recipients first. Default: the usual recipients
-    /// only.
+    /// Also sends the reply to everyone else who received the mail, except the inbox itself. If they
+    /// are more than 20 in all, the usual recipients come first. Default: the usual recipients only.
     pub fn to_all(mut self) -> Self {
         self.to_all = true;
         self

@@ -3,7 +3,7 @@
 /// Maximum length of a subject that OpenMail accepts, in characters.
 const LONGEST: usize = 998;
 
-/// Returns `Re:` and the mail's subject, on one line.
+/// Returns the mail's subject on one line, after `Re:` unless it already begins with that.
 pub(super) fn answer_to(subject: Option<&str>) -> String {
     let plain: String = subject.unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
     let plain = plain.trim();
