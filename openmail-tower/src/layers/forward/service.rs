@@ -34,8 +34,8 @@ static SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
 /// large.
 const LONGEST_ID: usize = 255;
 
-/// Maximum number of frames that are read of a response's body. The body is not used, but its
-/// connection is reused only once the body was read.
+/// Maximum number of frames of a response's body to read. The body is not used, but its connection
+/// is reused only once the body has been read.
 const FRAMES: usize = 16;
 /// Maximum time for reading them.
 const READ_FOR: Duration = Duration::from_millis(200);
@@ -43,16 +43,16 @@ const READ_FOR: Duration = Duration::from_millis(200);
 /// Posts each event to a URL, to an agent that runs elsewhere, in any language.
 ///
 /// The body is the event's raw body, unchanged. `X-Event-Id` is the signed id, if it has at most
-/// 255 bytes; `X-OpenMail-Attempt` is the attempt, from 1. With [`sign_with`](Self::sign_with), it
-/// also sends `X-Timestamp` and `X-Signature`, new for each attempt, so that the agent can verify
-/// events as if they came from OpenMail.
+/// 255 bytes and no control characters; `X-OpenMail-Attempt` is the attempt, from 1. With
+/// [`sign_with`](Self::sign_with), it also sends `X-Timestamp` and `X-Signature`, new for each
+/// attempt, so that the agent can verify events as if they came from OpenMail.
 ///
 /// | response | the event |
 /// |---|---|
 /// | 2xx | is done |
 /// | one of [`permanent_statuses`](Self::permanent_statuses), by default 400 and 422 | has failed permanently |
 /// | 409 with `Retry-After` | is in flight: the agent is handling it already, which is what its own `Dedupe` answers. The event is retried after that time (at least 1 s, at most 24 h); a queue does not count this as an attempt |
-/// | any other | has failed: retried, after `Retry-After` if present (at most 24 h) |
+/// | any other | has failed: retried, after `Retry-After` if present (at least 1 s, at most 24 h) |
 /// | none: no connection, or not in time | has failed |
 ///
 /// By default, a 401, 403, 404, 410 or 413 does not lose a mail: during a deployment or a token

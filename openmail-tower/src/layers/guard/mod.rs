@@ -8,7 +8,7 @@
 //! | action | the handler | its reply | response to OpenMail |
 //! |---|---|---|---|
 //! | [pass](Action::Pass) | runs | is sent | as the handler's outcome says |
-//! | [mute](Action::Mute) | runs | is withheld | 200 |
+//! | [mute](Action::Mute) | runs | is withheld | 200 if a reply is withheld, otherwise as the handler's outcome says |
 //! | [put off](Action::PutOff) | runs later; no attempt is used | | behind a queue 200, otherwise 503 |
 //! | [refuse](Action::Refuse) | does not run | | 200 |
 //!
@@ -36,7 +36,7 @@
 //!
 //! Inside a queue's worker, the rates are counted in the queue's database: replicas share the
 //! counts, and a restart does not reset them. Elsewhere, they are counted in the memory of the
-//! process, unless [`GuardLayer::counts`] sets a shared [`CountStore`].
+//! process. [`GuardLayer::counts`] sets another [`CountStore`] for both cases.
 //!
 #![cfg_attr(feature = "macros", doc = "```")]
 #![cfg_attr(not(feature = "macros"), doc = "```ignore")]

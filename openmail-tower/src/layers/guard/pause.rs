@@ -13,9 +13,12 @@ use crate::event::InboxId;
 
 /// A switch that stops all mail, or the mail of single inboxes, while the program runs.
 ///
-/// Mails that arrive during a pause are put off until it ends, without using an attempt. Each mail
-/// is checked again after 10 s or, if thousands wait, after up to 5 min. Clones share the switch:
-/// pass one to [`GuardLayer::pause`](super::GuardLayer::pause) and keep another.
+/// Behind a queue, mails that arrive during a pause are put off until it ends, without using an
+/// attempt: each is checked again after 10 s or, if thousands wait, after up to 5 min. Without a
+/// queue, they are answered with 503, and OpenMail gives up after about 7.5 min.
+///
+/// Clones share the switch: pass one to [`GuardLayer::pause`](super::GuardLayer::pause) and keep
+/// another.
 ///
 /// ```
 /// use openmail_tower::layers::guard::{GuardLayer, Pause};

@@ -4,7 +4,8 @@ use crate::event::{Message, beginning, each_new_part};
 
 /// The number of hashes in a sketch: the smallest ones of a text.
 const SIZE: usize = 12;
-/// The minimum number of hashes that two near-identical texts share.
+/// The minimum number of hashes that two near-identical texts share. If one of them has fewer than
+/// [`SIZE`] different words, both must have the same words.
 const ALIKE: usize = 9;
 /// The maximum number of bytes of a text that are read.
 const LONGEST: usize = 4 << 10;

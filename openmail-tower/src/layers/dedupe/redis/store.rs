@@ -17,8 +17,8 @@ use super::{connection::Connection, error::RedisStoreError};
 ///
 /// [`connect`](Self::connect) connects when the store is first used, and again if the connection
 /// breaks, an answer is late, or the server has become a replica. A command that fails for such a
-/// reason is sent once more on the new connection. All clones share the connection. Each wait has a
-/// limit: 1 s to connect, 1 s for an answer.
+/// reason is sent once more on the new connection. All clones share the connection. A store made by
+/// `connect` waits at most 1 s to connect and 1 s for an answer.
 ///
 /// Each event is one key, `openmail:dedupe:` followed by the event's key, and expires in Redis. Use
 /// the eviction policy `noeviction` and `appendonly yes`. Otherwise Redis may drop keys when memory
@@ -41,12 +41,12 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// Creates a store for the Redis at `redis://[user:password@]host[:port][/database]`. It
-    /// connects when it is first used.
+    /// Creates a store for the Redis at a URL such as
+    /// `redis://[user:password@]host[:port][/database]`. It connects when it is first used.
     ///
     /// # Errors
-    /// If the URL is malformed or has another scheme. Whether Redis can be reached shows only at
-    /// the first claim.
+    /// If the URL is malformed or its scheme is not supported. Whether Redis can be reached shows
+    /// only at the first claim.
     pub fn connect(url: &str) -> Result<Self, RedisStoreError> {
         Connection::from_url(url).map(Self::over).map_err(RedisStoreError::new)
     }
@@ -63,7 +63,8 @@ impl RedisStore {
 
     /// Creates a store whose connections come from a function. The function is called when the
     /// store is first used, and whenever a connection has to be replaced, as in
-    /// [`connect`](Self::connect). It may take at most 2 s.
+    /// [`connect`](Self::connect). It may take at most 2 s, and so may each answer on its
+    /// connections.
     ///
     /// ```
     /// use openmail_tower::layers::dedupe::RedisStore;
@@ -157,8 +158,8 @@ fn done(token: ClaimToken) -> String {
     format!("done:{token}")
 }
 
-/// Returns a time as Redis accepts it: at least 1, and not so large that adding the time of day
-/// overflows.
+/// Returns a time as Redis accepts it: at least 1, and not so large that adding it to the current
+/// time overflows.
 fn millis(time: Duration) -> String {
     time.as_millis().clamp(1, i64::MAX as u128 / 2).to_string()
 }
