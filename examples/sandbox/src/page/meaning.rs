@@ -8,7 +8,7 @@ pub(super) fn of(attempt: &Attempt) -> &'static str {
         return meaning;
     }
     match attempt.status {
-        None => "No response: nothing listens at the URL, or it took longer than 15 s.",
+        None => "No response: the connection failed, or the receiver took longer than 15 s.",
         Some(300..=399) => "A redirect. OpenMail does not follow it: set the final URL.",
         Some(401 | 403) => "The receiver, or something in front of it, rejects the request.",
         Some(404) => "Nothing is served at this path.",
@@ -39,10 +39,39 @@ fn of_code(code: &str) -> Option<&'static str> {
         "handler_failed" => {
             "The handler returned an error or panicked. The receiver's log says why."
         }
+        "unrouted" => "No handler of the receiver matches the event.",
         "retry_later" => "The handler asked for a later retry.",
         "deadline_exceeded" => "The handler took longer than the receiver's deadline.",
-        "unavailable" => "The receiver's store, queue or secrets could not be reached.",
+        "unavailable" => {
+            "Something that the receiver needs is unavailable, such as its store or queue."
+        }
         "missing_layer" => "The receiver lacks a layer that it needs. Its log names the layer.",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn unrouted_event_is_not_explained_as_a_wrong_path() {
+        let not_found = |error: Option<&str>| {
+            of(&Attempt {
+                number: 1,
+                at: Timestamp::UNIX_EPOCH,
+                status: Some(404),
+                failure: None,
+                elapsed_ms: 1,
+                error: error.map(str::to_owned),
+                answer: String::new(),
+                headers: Vec::new(),
+                body: String::new(),
+            })
+        };
+        assert!(not_found(None).contains("path"));
+        assert!(not_found(Some("unrouted")).contains("handler"));
+    }
 }
