@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `POST /sandbox/mails` | receives a mail: `from`, `to`, `cc`, `subject`, `text`, `category`, `verdict`, `autoReplyable`, `replyToMessage`; as a form, also `files` |
 //! | `POST /sandbox/mails/{id}/again` | receives the same mail again, with the same `Message-ID` |
-//! | `GET /sandbox/deliveries?messageId=` | lists deliveries and their attempts |
+//! | `GET /sandbox/deliveries?messageId=` | lists a mail's deliveries and their attempts; without `messageId`, the newest 100 deliveries |
 //! | `POST /sandbox/deliveries/{id}/again` | delivers the same event again |
 //! | `POST /sandbox/inboxes/{id}/suspend`, `…/reactivate`; `/sandbox/pods/…` | suspends (`reason`) or reactivates, and notifies the webhook |
 //! | `GET`, `PUT /sandbox/faults` | reads or sets faults: `requests` (`answer`: `429`, `402`, `500` or `cut`; `count`; `scope`: `all` or `send`), `deliverTwice`, `outOfOrder`, `clockOffsetSeconds`, `sendLimits` |

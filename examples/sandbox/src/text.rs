@@ -106,8 +106,8 @@ pub(crate) struct Found {
     pub(crate) method: &'static str,
 }
 
-/// Extracts the text of plain text, CSV, JSON and HTML. Other formats, such as PDF, would need a
-/// parser that this example does not include.
+/// Extracts the text of plain text, CSV, JSON, XML, YAML and HTML. Other formats, such as PDF,
+/// would need a parser that this example does not include.
 pub(crate) fn of_file(file: &File) -> Found {
     if file.bytes.len() > READ_LIMIT {
         return Found { text: None, method: "skipped_too_large" };

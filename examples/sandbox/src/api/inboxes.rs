@@ -60,9 +60,11 @@ pub(crate) fn webhook_url(text: Option<String>) -> Result<Option<String>, Refusa
 
 fn check_name(name: Option<&str>) -> Result<(), Refusal> {
     match name {
-        Some(name) if name.chars().count() > 200 || name.contains(['<', '>', '\r', '\n']) => Err(
-            Refusal::bad_request("displayName must have at most 200 characters, and no < or >."),
-        ),
+        Some(name) if name.chars().count() > 200 || name.contains(['<', '>', '\r', '\n']) => {
+            Err(Refusal::bad_request(
+                "displayName must have at most 200 characters, and no <, > or line break.",
+            ))
+        }
         _ => Ok(()),
     }
 }
@@ -78,7 +80,8 @@ fn address(app: &App, data: &Data, new: &New) -> Result<String, Refusal> {
         || !name.ends_with(ends)
     {
         return Err(Refusal::bad_request(
-            "mailboxName must have 3 to 30 letters, digits, dots, dashes or underscores.",
+            "mailboxName must have 3 to 30 letters, digits, dots, dashes, underscores or plus \
+             signs, and begin and end with a letter or digit.",
         ));
     }
     let Some(domain) = &new.domain else { return Ok(format!("{name}@{}", app.domain)) };

@@ -132,7 +132,7 @@ pub(super) async fn account(
         };
         if let Some(secret) = &secret {
             openmail_tower::Secret::new(secret)
-                .map_err(|error| Refusal::bad_request(format!("The secret: {error}")))?;
+                .map_err(|error| Refusal::bad_request(format!("Not saved: {error}.")))?;
         }
         app.state.change(|data| {
             let mut account = data.account().clone();

@@ -1,5 +1,5 @@
 // Keeps the page up to date: fetches it after each change, and replaces the regions that differ.
-// Without this script, the page still works, and is reloaded by hand.
+// Without this script, the page still works, but has to be reloaded by hand.
 "use strict";
 
 const live = document.querySelector(".live");
