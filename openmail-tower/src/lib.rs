@@ -73,8 +73,8 @@
 //! | `queue-postgres-tls` | TLS to PostgreSQL, with rustls and the system's root certificates | |
 //! | `test-util` | `testing`: builds and signs events, and delivers them as OpenMail does; `layers::dedupe::contract`, `queue::contract`: tests for your own store | |
 //!
-//! The default features need Rust 1.88. `dedupe` and `test-util` need 1.89; `queue-sqlite` and
-//! `queue-postgres` need 1.94. Their dependencies set these versions.
+//! The default features need Rust 1.88. `agents`, `dedupe` and `test-util` need 1.89;
+//! `queue-sqlite` and `queue-postgres` need 1.94. Their dependencies set these versions.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
