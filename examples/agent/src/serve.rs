@@ -105,7 +105,7 @@ async fn serve<St: QueueStore>(
     // Stops spam and floods before the agent runs, and withholds replies that would continue a
     // loop, whatever the mails say.
     let events = option_layer(guard).layer(handlers(agent));
-    // Each reply is stored with its event's completion, then retried until OpenMail accepts it.
+    // Each reply is stored with its event's completion, then sent, with retries.
     let worker = queue.worker(events).replies(openmail).on_reply(service_fn(report));
     let worker = worker.run(stop_worker.clone().cancelled_owned());
     let mut worker = AbortOnDropHandle::new(tokio::spawn(worker));

@@ -22,7 +22,8 @@ use openmail_tower::{
 use tower::{Layer, util::option_layer};
 use tracing_subscriber::EnvFilter;
 
-/// OpenMail hangs up after 15 s; API Gateway gives up on a function after 29 s.
+/// OpenMail hangs up after 15 s; API Gateway gives up on a function after 29 s (REST API) or 30 s
+/// (HTTP API).
 const DEADLINE: Duration = Duration::from_secs(12);
 
 #[openmail_handler(event = "message.received")]

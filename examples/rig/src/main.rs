@@ -5,10 +5,15 @@
 //! OPENMAIL_WEBHOOK_SECRET=… OPENMAIL_API_KEY=… OPENAI_API_KEY=… cargo run
 //! ```
 //!
-//! For a local OpenMail, `cargo run -p example-sandbox -- --webhook http://127.0.0.1:3000/webhooks`
-//! prints the first two variables and `OPENMAIL_API_URL`. Set `OPENAI_BASE_URL` (up to and
-//! including `/v1`) and `AGENT_MODEL` to use another server or model that supports OpenAI's chat
-//! completions API.
+//! For a local OpenMail, run this at the repository's root. It prints the first two variables and
+//! `OPENMAIL_API_URL`, which must be set as well:
+//!
+//! ```sh
+//! cargo run -p example-sandbox -- --webhook http://127.0.0.1:3000/webhooks
+//! ```
+//!
+//! Set `OPENAI_BASE_URL` (up to and including `/v1`) and `AGENT_MODEL` to use another server or model
+//! that supports OpenAI's chat completions API.
 
 use std::{env, io, process::ExitCode};
 

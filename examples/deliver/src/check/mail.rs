@@ -45,7 +45,9 @@ pub(super) async fn check(prober: &Prober, inbox: &str, findings: &mut Findings)
                         it again: accept the event first, and handle it afterwards";
             return findings.wrong("slow", text);
         }
-        Err(Silence::Failed(error)) => return findings.wrong("mail", format!("a mail: {error}")),
+        Err(Silence::Failed(error)) => {
+            return findings.wrong("mail", format!("a mail makes it fail: {error}"));
+        }
     };
     let shown = time.as_millis();
     if time > SLOW {
@@ -80,7 +82,9 @@ async fn repeat(prober: &Prober, inbox: &str, findings: &mut Findings) {
                 Ok(answer) => answer.to_string(),
                 Err(error) => error.to_string(),
             };
-            let text = format!("a test event, or a mail that is delivered twice: {told}");
+            let text = format!(
+                "it does not accept a test event, or a mail that is delivered twice: {told}"
+            );
             return findings.wrong("duplicates", text);
         }
     }

@@ -34,7 +34,7 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
 fn too_small(accepted: &str, (size, told): (usize, String), findings: &mut Findings) {
     let text = format!(
         "the body limit is too small: {accepted} are accepted, {} are not ({told}); twenty attachments \
-         with their text make 6 MiB, so allow 8 MiB",
+         with their text make up to 6 MB, so allow 8 MiB",
         shown(size)
     );
     findings.wrong("size", text);

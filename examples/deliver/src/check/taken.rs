@@ -17,7 +17,9 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
             "new events",
             format!("an unknown event is answered {answer}, but OpenMail will add events"),
         ),
-        Err(error) => findings.wrong("new events", format!("an unknown event: {error}")),
+        Err(error) => {
+            findings.wrong("new events", format!("an unknown event makes it fail: {error}"))
+        }
     }
 
     // Parsing this and writing it again never gives the same bytes.
@@ -33,6 +35,6 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
                  the bytes as they arrived, not JSON that was parsed and serialised again"
             ),
         ),
-        Err(error) => findings.wrong("raw body", format!("unusual JSON: {error}")),
+        Err(error) => findings.wrong("raw body", format!("unusual JSON makes it fail: {error}")),
     }
 }
