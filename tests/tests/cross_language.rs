@@ -1,7 +1,7 @@
 //! Compares signatures with those of other languages, over many kinds of bodies.
 //!
-//! Ignored by default, since python3 and node may be missing. Run with `cargo test --test
-//! cross_language -- --include-ignored`.
+//! Ignored by default, since python3 and node may be missing. Run with
+//! `cargo test -p openmail-tests --test cross_language -- --include-ignored`.
 
 use std::{
     io::Write,
