@@ -269,7 +269,7 @@ async fn cache_is_bounded() {
 }
 
 #[tokio::test]
-async fn without_a_resolver_the_event_is_retried_and_the_log_says_why() {
+async fn missing_resolver_fails_the_event_with_an_error_that_says_so() {
     let error = router().oneshot(mail("a")).await.unwrap_err();
     assert_eq!(error.kind(), HandlerErrorKind::Failed);
     assert!(error.to_string().contains("its AgentResolver is missing"), "{error}");

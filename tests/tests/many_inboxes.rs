@@ -1,4 +1,5 @@
-//! Ten thousand inboxes are added while two thousand events per second arrive.
+//! Ten thousand inboxes are added while events arrive: four thousand good ones and two thousand
+//! forged ones per second.
 
 use std::{
     sync::{

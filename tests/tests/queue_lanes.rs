@@ -113,8 +113,8 @@ async fn order_holds_in_postgres() {
     schema.drop().await;
 }
 
-/// The defaults are set for the database or the role: an isolation level, and read-only
-/// transactions.
+/// The defaults are set for the database or the role: an isolation level, read-only transactions,
+/// and commits that do not wait for the disk.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
 async fn order_holds_in_postgres_under_each_default_isolation_level() {

@@ -92,7 +92,7 @@ async fn counts(queue: &Queue, expected: States) {
     }
 }
 
-/// Returns a back-off without delay.
+/// Returns a back-off with almost no delay.
 fn at_once(attempts: u32) -> Backoff {
     Backoff::new(Duration::from_millis(1), Duration::from_millis(1)).attempts(attempts)
 }

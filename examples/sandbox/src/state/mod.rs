@@ -97,7 +97,7 @@ impl State {
         }
     }
 
-    /// Returns a number that grows with each change.
+    /// Returns a receiver of a number that grows with each change.
     pub(crate) fn versions(&self) -> watch::Receiver<u64> {
         self.0.version.subscribe()
     }
