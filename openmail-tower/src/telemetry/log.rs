@@ -28,6 +28,14 @@ macro_rules! line {
     };
 }
 
+/// Returns whether a subscriber wants any of the lines.
+pub(super) fn is_enabled() -> bool {
+    #[cfg(feature = "tracing")]
+    return tracing::event_enabled!(target: TARGET, Level::ERROR);
+    #[cfg(not(feature = "tracing"))]
+    false
+}
+
 /// Logs that an event was verified.
 pub(super) fn received(bytes: usize) {
     #[cfg(feature = "tracing")]

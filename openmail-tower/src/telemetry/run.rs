@@ -40,10 +40,6 @@ pub(super) enum RunKind {
 }
 
 impl Run {
-    fn begin(fields: Fields<'_>, parent: Parent) -> Self {
-        Self::new(RunKind::Handler, Span::run(fields, parent))
-    }
-
     fn new(kind: RunKind, span: Span) -> Self {
         Self { kind, span, begun: Instant::now(), has_ended: false }
     }
@@ -58,17 +54,15 @@ impl Run {
 
     /// Begins the run of a delivery, inside the current span. `None` if nothing observes it.
     pub(crate) fn of_delivery(fields: Fields<'_>) -> Option<Self> {
-        let this = Self::begin(fields, Parent::Current);
-        if this.span.is_enabled() || cfg!(feature = "metrics") {
-            return Some(this);
-        }
-        None
+        let span = Span::run(fields, Parent::Current);
+        let is_observed = span.is_enabled() || log::is_enabled() || cfg!(feature = "metrics");
+        is_observed.then(|| Self::new(RunKind::Handler, span))
     }
 
     /// Begins the run of a queued event, in the trace that the event belongs to.
     #[cfg(feature = "queue")]
     pub(crate) fn of_queue(fields: Fields<'_>, trace: Option<TraceContext>) -> Self {
-        Self::begin(fields, Parent::Trace(trace))
+        Self::new(RunKind::Handler, Span::run(fields, Parent::Trace(trace)))
     }
 
     /// Returns the trace context of the run's span, to pass on to everything that the run causes.
@@ -157,5 +151,25 @@ impl<F: Future<Output = Result<Outcome, HandlerError>>> Future for Runner<F> {
             }
         }
         Poll::Ready(result)
+    }
+}
+
+#[cfg(all(test, feature = "tracing"))]
+mod tests {
+    use tracing_subscriber::{filter::filter_fn, layer::SubscriberExt as _};
+
+    use super::*;
+
+    /// Otherwise its line `run ended` would be missing. (With the feature `metrics`, every run is
+    /// observed anyway.)
+    #[test]
+    fn run_of_a_delivery_is_observed_if_only_its_lines_are_wanted() {
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
+        let no_spans = filter_fn(|metadata| metadata.is_event());
+        let subscriber = tracing_subscriber::registry().with(no_spans).with(lines);
+        tracing::subscriber::with_default(subscriber, || {
+            let run = Run::of_delivery(Fields::default()).expect("its lines are wanted");
+            assert!(!run.span.is_enabled());
+        });
     }
 }
