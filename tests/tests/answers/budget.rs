@@ -88,6 +88,26 @@ async fn event_evicts_an_unfinished_body() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn large_event_of_very_many_parts_evicts_no_body() {
+    const MIB: usize = 1 << 20;
+    let layer = layer().body_budget(budget_for(14 * MIB));
+    let parts = vec!["{}"; 7000].join(",");
+    let json = format!(r#"{{"event":"many.parts","parts":[{parts}]}}"#);
+    let event = || signed(json.as_bytes(), ScriptedBody::new([Step::Data(json.clone().into())]));
+    assert_eq!(answer(layer.clone(), event()).await.status, 200, "it fits if it is alone");
+    let half = Step::Data(Bytes::from(vec![0; 7 * MIB]));
+    let body = ScriptedBody::new([half, Step::Yield, Step::Hang]);
+    let stuck = tokio::spawn(answer(layer.clone(), signed(b"", body)));
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(answer(layer.clone(), event()).await.code, "overloaded");
+    let (head, _) = event().into_parts();
+    assert_eq!(layer.verify(&head, json).await.unwrap_err().code(), "overloaded");
+    assert_eq!(stuck.await.unwrap().code, "body_timeout", "it was not evicted");
+}
+
+#[tokio::test(start_paused = true)]
 async fn budget_is_held_while_a_clone_of_the_event_or_its_bytes_lives() {
     let length = fixture("message.received").len();
     let layer = layer().body_budget(budget_for(2 * length));

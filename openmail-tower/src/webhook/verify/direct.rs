@@ -17,6 +17,7 @@ use crate::{
 };
 
 use super::{
+    future::may_wait,
     head::{Head, check_method},
     layer::{DEFAULT_BODY_LIMIT, VerifyLayer},
     receive::ROOM_TIMEOUT,
@@ -117,9 +118,14 @@ impl<K: Keyring> VerifyLayer<K> {
         let signer = signer(&head, keys, asked, &body)?;
         let mut share = settings.budget.reservation(Some(body.len()));
         share.set_verified();
-        let total = body.len() + weight(&body);
-        let room = timeout(ROOM_TIMEOUT, poll_fn(|cx| share.poll_grow(cx, total))).await;
-        if room != Ok(true) {
+        let weight = weight(&body);
+        let total = body.len() + weight;
+        let has_room = if may_wait(body.len(), weight, total) {
+            timeout(ROOM_TIMEOUT, poll_fn(|cx| share.poll_grow(cx, total))).await == Ok(true)
+        } else {
+            share.try_grow(total)
+        };
+        if !has_room {
             return Err(RejectionKind::Overloaded.into());
         }
         signer.read(&with_share(body, share), head.timestamp.time(), &settings.keyring)

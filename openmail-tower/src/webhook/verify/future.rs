@@ -309,11 +309,16 @@ fn verify<F, L>(
     // The parsed event needs memory in addition to the body.
     let weight = weight(&body);
     let total = share.bytes().max(body.len()) + weight;
-    // A large event of very many small parts must not evict others: anyone who holds the secret of
-    // one inbox can sign such an event.
-    let may_wait = weight <= body.len() || total <= MODEST;
+    let may_wait = may_wait(body.len(), weight, total);
     let event = Some(Event { body, share, signer, total, may_wait });
     Ok(State::Room { event, timer: Timer::default() })
+}
+
+/// Returns whether an event may wait for room and evict others: one that takes `total` bytes, of
+/// which `weight` are for the parsed event. A large event of very many small parts may not, since
+/// anyone who holds the secret of one inbox can sign such an event.
+pub(super) fn may_wait(body: usize, weight: usize, total: usize) -> bool {
+    weight <= body || total <= MODEST
 }
 
 impl Event {
