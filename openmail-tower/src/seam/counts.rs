@@ -6,8 +6,9 @@ use super::error::BoxError;
 
 /// Counts what happened under a key within a window of time.
 ///
-/// Behind a queue, a guard counts in the queue's database; otherwise, in the memory of its process.
-/// To count in another store, implement this trait and pass it to `GuardLayer::counts`.
+/// Inside a queue's worker, a guard counts in the queue's database, or in what the
+/// `QueueStore::count_store` of your own store returns; otherwise, in the memory of its process. To
+/// count in another store, implement this trait and pass it to `GuardLayer::counts`.
 pub trait CountStore: fmt::Debug + Send + Sync + 'static {
     /// Checks the limits and counts the id in one atomic step: no other call may run in between.
     ///
@@ -28,7 +29,8 @@ pub type CountFuture<'a> = Pin<Box<dyn Future<Output = Result<Counted, BoxError>
 pub struct CountRequest {
     /// The id to count. The same id is counted only once under a key.
     pub id: String,
-    /// The limits under which `id` is counted: under all of them, or under none if one is full.
+    /// The limits under which `id` is counted: under all of them, or under none if one is full. A
+    /// limit under which `id` is already counted does not count as full.
     pub take: Vec<CountLimit>,
     /// Limits that are only checked.
     pub check: Vec<CountLimit>,

@@ -12,9 +12,9 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// Why an event was not handled, and whether and when to retry it.
 ///
 /// `?` converts any error: one that implements [`Error`], an `anyhow::Error`, a string. The event
-/// is then retried, unless the error is an [`ApiError`](crate::api::ApiError) that says otherwise,
-/// or has one among its sources. [`permanent`](Self::permanent) says that a retry would not help,
-/// [`after`](Self::after) how long to wait first.
+/// is then retried, unless the error or one of its sources is a `HandlerError` or an
+/// [`ApiError`](crate::api::ApiError) that says otherwise. [`permanent`](Self::permanent) says that
+/// a retry would not help, [`after`](Self::after) how long to wait first.
 ///
 /// ```
 /// use std::time::Duration;
@@ -222,7 +222,8 @@ impl fmt::Debug for HandlerError {
 }
 
 /// Writes the error's text followed by those of its sources, separated by colons. A source is left
-/// out if its text is already contained in the text before it. Maximum length: 2 KiB.
+/// out if the text written just before it already contains its text. After 2 KiB, the text is cut
+/// off and ends with `…`.
 impl fmt::Display for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&text::chain(self.source()))

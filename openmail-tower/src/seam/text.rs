@@ -9,7 +9,8 @@ use std::{
 
 use super::panic::drop_quietly;
 
-/// Maximum length of the text of an error and its sources, in bytes. The rest is cut off.
+/// Maximum length of the text of an error and its sources, in bytes. If there is more, `…` follows
+/// instead.
 const LONGEST: usize = 2048;
 
 /// Maximum number of sources that are followed: an error may be its own source.
@@ -17,8 +18,8 @@ const DEEPEST: usize = 16;
 
 /// Renders an error and its sources, separated by colons.
 ///
-/// A source is left out if the text before it already contains its text. A `Display` that fails or
-/// panics is replaced by a note that says so.
+/// A source is left out if the text written just before it already contains its text. If a `Display`
+/// fails or panics, a note that says so follows what it has written.
 pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = one(error);
     let mut last = text.clone();

@@ -164,7 +164,8 @@ impl VerifiedEvent {
     }
 
     /// Returns the number of this attempt, from 1: OpenMail's attempt to deliver it or, once a
-    /// queue has taken it, the queue's attempt to run it.
+    /// queue has taken it, the queue's attempt to run it. `None` for an event that states none,
+    /// such as a lifecycle event, before a queue has taken it.
     pub fn attempt(&self) -> Option<u32> {
         self.attempt
     }
