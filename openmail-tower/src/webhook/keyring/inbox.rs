@@ -28,14 +28,15 @@ use super::{
 ///
 /// **An inbox with its own secrets accepts only those; every other inbox accepts the account's.**
 /// This holds however the request names its inbox. The path or the body only decides which secrets
-/// are tried. The event is rejected with 401 unless those secrets may sign for it.
+/// are tried: those of the inbox it names or, if it names none or one without its own, the
+/// account's. The event is rejected with 401 unless those secrets may sign for it.
 ///
 /// | signed with | event of | result |
 /// |---|---|---|
-/// | A's secret | A | accepted |
-/// | A's secret | no inbox (`setup.test`, `pod.*`, unknown events) | accepted, and belongs to A |
+/// | A's secret | A | accepted, if the request names A |
+/// | A's secret | no inbox (`setup.test`, `pod.*`, unknown events) | accepted, and belongs to A, if the path names A; with [`by_body`](Self::by_body), 401 |
 /// | A's secret | B | 401 |
-/// | the account's | an inbox without its own secret, or no inbox | accepted |
+/// | the account's | an inbox without its own secret, or no inbox | accepted, unless the path names an inbox with its own secret |
 /// | the account's | A | 401 |
 /// | any | an unknown inbox, with no account secret set | 401 |
 ///

@@ -167,16 +167,17 @@ kinds! {
     /// The connection was lost before the whole body had arrived.
     BodyIncomplete = BAD_REQUEST "body_incomplete"
         "The body ended before it was complete.",
-    /// The bodies and events in memory use up the budget.
+    /// The budget for bodies and events has no room for this one.
     Overloaded = SERVICE_UNAVAILABLE "overloaded"
-        "Too many bodies are being received.",
+        "There is not enough memory for the body and its event.",
     /// The secrets could not be looked up.
     Unavailable = SERVICE_UNAVAILABLE "unavailable"
         "The request cannot be verified at the moment.",
     /// None of the secrets produces this signature.
     SignatureMismatch = UNAUTHORIZED "signature_mismatch"
         "The signature does not match.",
-    /// The secret that produces the signature belongs to another inbox.
+    /// The secret that produces the signature may not sign for the event's inbox, for example
+    /// because it belongs to another inbox.
     InboxMismatch = UNAUTHORIZED "inbox_mismatch"
         "The secret that signed the event may not sign for its inbox.",
     /// The body is signed, but is not an event.
