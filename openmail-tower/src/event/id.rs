@@ -105,5 +105,5 @@ ids! {
 /// writer, not even while the map grows.
 ///
 /// OpenMail generates the ids, so an attacker cannot choose ids that collide, and a fast hash is
-/// enough. With that many inboxes, hashing takes half the time of a lookup.
+/// enough.
 pub(crate) type InboxMap<T> = papaya::HashMap<InboxId, T, foldhash::fast::RandomState>;

@@ -25,8 +25,9 @@ pub(super) struct Routing {
     thread_id: Option<Field>,
     message: Option<Field>,
     message_id: Option<Field>,
+    /// A repeated key that routes or identifies the event.
     duplicate: Option<&'static str>,
-    /// The first repeated key among those that identify a mail.
+    /// A repeated key that identifies a mail, which matters only in an event that may have one.
     duplicate_mail: Option<&'static str>,
 }
 
