@@ -289,5 +289,5 @@ async fn missing_agent_fails_the_event() {
     let pod = openmail_tests::event(r#"{"event":"pod.suspended"}"#);
     let error = events.oneshot(pod).await.unwrap_err();
     assert_eq!(error.kind(), HandlerErrorKind::Permanent);
-    assert!(error.to_string().contains("names no inbox"), "{error}");
+    assert!(error.to_string().contains("belongs to no inbox"), "{error}");
 }

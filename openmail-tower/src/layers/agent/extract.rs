@@ -11,7 +11,7 @@ use crate::{
 ///
 /// | if | the event |
 /// |---|---|
-/// | it names no inbox | fails permanently: [`Permanent`](crate::HandlerErrorKind::Permanent) |
+/// | it belongs to no inbox | fails permanently: [`Permanent`](crate::HandlerErrorKind::Permanent) |
 /// | there is no resolver for `T` around the handler | fails: [`Failed`](crate::HandlerErrorKind::Failed), and the error says what is missing |
 /// | the resolver found no agent, and the handler is the router's fallback | fails in the same way |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl<'e, S, T: Clone + Send + Sync + 'static> FromEvent<'e, S> for Agent<T> {
         event.extensions().get::<Self>().cloned().ok_or_else(|| {
             let agent = std::any::type_name::<T>();
             if event.inbox_id().is_none() {
-                let text = format!("the event names no inbox, so it has no Agent<{agent}>");
+                let text = format!("the event belongs to no inbox, so it has no Agent<{agent}>");
                 return HandlerError::permanent(text);
             }
             // `Failed`, so that a queue counts the attempt: nothing suggests that the problem will

@@ -45,7 +45,7 @@ pub async fn check<St: DedupeStore>(store: St) {
     one_of_many_claims_wins(&store).await;
 }
 
-/// A token can repeat its claim until it releases it.
+/// A token can repeat its claim and its release, after which another token can claim the key.
 async fn token_repeats_its_claim<St: DedupeStore>(key: &Key<St>) {
     let ours = ClaimToken::random();
     for _ in 0..3 {
@@ -56,7 +56,7 @@ async fn token_repeats_its_claim<St: DedupeStore>(key: &Key<St>) {
     assert_eq!(key.claim(ClaimToken::random(), LONG).await, Claim::Claimed, "after a release");
 }
 
-/// A claimed key can be neither claimed nor released by another token.
+/// Another token can neither claim, complete nor release a claimed key.
 async fn claim_excludes_other_tokens<St: DedupeStore>(key: &Key<St>) {
     let (ours, theirs) = (ClaimToken::random(), ClaimToken::random());
     assert_eq!(key.claim(theirs, LONG).await, Claim::Claimed);

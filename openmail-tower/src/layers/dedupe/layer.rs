@@ -125,7 +125,8 @@ impl<St: DedupeStore> DedupeLayer<St> {
         self
     }
 
-    /// Waits until all runs have ended. From this call on, new events fail as unavailable.
+    /// Waits until all runs have ended. From this call on, new events fail as unavailable. Events
+    /// without an id run on their callers' own tasks, and are not affected.
     ///
     /// Runs that take longer than `limit` are cancelled at their next `.await` and their claims are
     /// released, so that the next delivery runs them. Returns the number of cancelled runs. A claim

@@ -22,7 +22,8 @@ use super::{
 /// Decides for each mail whether its handler runs and whether its reply is sent. The
 /// [module](super) lists the rules and their defaults.
 ///
-/// All services that one layer and its clones wrap share their counts and settings.
+/// All services that one layer and its clones wrap share their counts, even if a clone was given
+/// other settings.
 #[derive(Clone, Default)]
 pub struct GuardLayer {
     pub(super) settings: Settings,

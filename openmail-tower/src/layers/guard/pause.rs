@@ -59,7 +59,8 @@ impl Pause {
         self.0.inboxes.write().unwrap_or_else(PoisonError::into_inner).remove(inbox.as_ref())
     }
 
-    /// Returns whether the events of an inbox are paused; with `None`, whether everything is.
+    /// Returns whether the mail of an inbox is paused; with `None`, whether the mail of all inboxes
+    /// is.
     pub fn is_paused(&self, inbox: Option<&InboxId>) -> bool {
         self.0.everything.load(Ordering::Acquire)
             || inbox.is_some_and(|inbox| {
