@@ -61,7 +61,7 @@ impl fmt::Debug for About {
 }
 
 /// Everything bound to one inbox. Usually this is a single entry, which is then stored in the map
-/// itself: at a million inboxes, each further memory access costs as much as the hash.
+/// itself: at a million inboxes, access to memory takes most of the time of a lookup.
 #[derive(Clone)]
 pub(super) enum Bound<T> {
     One(T),

@@ -166,8 +166,9 @@ impl Emulator {
         self
     }
 
-    /// Sets the maximum number of events per second whose delivery begins. Retries are not limited.
-    /// Default: no limit.
+    /// Sets the maximum number of events per second whose delivery begins, on average: if
+    /// [`concurrency`](Self::concurrency) delays some, the emulator catches up afterwards. Retries
+    /// are not limited. Default: no limit.
     ///
     /// # Panics
     /// If it is less than one per day.
