@@ -10,7 +10,7 @@
 
 use std::mem::size_of;
 
-use memchr::{memchr, memchr_iter, memchr2, memchr2_iter};
+use memchr::{memchr, memchr2};
 use serde_json::Value;
 
 use super::message::Attachment;
@@ -42,9 +42,8 @@ const FRAME: usize = 8 << 10;
 /// that of its parts.
 pub(crate) fn weight(json: &[u8]) -> usize {
     let most = json.len() * 4 + FRAME;
-    // Text has few brackets. If there are too many, the rest of them need not be counted.
-    let opened = memchr2_iter(b'{', b'[', json).take(most / OBJECT + 1).count();
-    if opened * OBJECT + memchr_iter(b',', json).count() * ITEM <= most {
+    let number = |byte| bytecount::count(json, byte);
+    if (number(b'{') + number(b'[')) * OBJECT + number(b',') * ITEM <= most {
         return json.len();
     }
     // Text may have many commas: a table, or a list of words.
