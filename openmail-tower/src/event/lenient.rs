@@ -200,6 +200,16 @@ impl<'de, T: Item> Deserialize<'de> for List<T> {
 /// Reads a list, or one item, and appends its items.
 struct Items<'a, T>(&'a mut Vec<T>);
 
+impl<T> Items<'_, T> {
+    fn append(self, item: Option<T>) {
+        // Most lists have one item, and a vector would start with room for four.
+        if self.0.is_empty() {
+            self.0.reserve_exact(1);
+        }
+        self.0.extend(item);
+    }
+}
+
 impl<'de, T: Item> DeserializeSeed<'de> for Items<'_, T> {
     type Value = ();
 
@@ -236,12 +246,12 @@ impl<'de, T: Item> Visitor<'de> for Items<'_, T> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.0.extend(T::from_text(text));
+        self.append(T::from_text(text));
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        self.0.extend(T::from_map(map)?);
+        self.append(T::from_map(map)?);
         Ok(())
     }
 
