@@ -26,20 +26,25 @@ async fn handler(mail: &MessageReceived) {
 }
 
 /// Returns mails in turn, each with a text of about this many bytes and just parsed, as in a webhook
-/// or a worker.
+/// or a worker. Like what people write, a text has words of one to three syllables, most of which
+/// occur once or twice.
 fn mails(bytes: usize) -> impl FnMut() -> VerifiedEvent {
-    const WORDS: [&str; 8] =
-        ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven"];
+    const SYLLABLES: [&str; 16] = [
+        "am", "ber", "bir", "ce", "del", "em", "fjor", "gro", "ha", "ven", "in", "ju", "la", "mo",
+        "no", "ta",
+    ];
     let mail = |number: usize| {
         let (inbox, sender) = (number % INBOXES, number / INBOXES);
+        let mut random = fastrand::Rng::with_seed(number as u64);
         let mut text = String::new();
-        for place in 0.. {
+        for place in 1.. {
             if text.len() >= bytes {
                 break;
             }
-            let word = WORDS[(number.wrapping_mul(2_654_435_761) >> (place % 24)) % 8];
-            text.push_str(word);
-            text.push_str(if place % 12 == 11 { ".\\n" } else { " " });
+            for _ in 0..random.usize(1..=3) {
+                text.push_str(SYLLABLES[random.usize(..SYLLABLES.len())]);
+            }
+            text.push_str(if place % 12 == 0 { ".\\n" } else { " " });
         }
         format!(
             r#"{{"event":"message.received","event_id":"evt_{number}","inbox_id":"inb_{inbox}",

@@ -2,11 +2,11 @@
 
 use crate::event::{Message, beginning, each_new_part};
 
-/// The number of hashes in a sketch: the smallest ones of a text.
-const SIZE: usize = 12;
-/// The minimum number of hashes that two near-identical texts share. If one of them has fewer than
-/// [`SIZE`] different words, both must have the same words.
-const ALIKE: usize = 9;
+/// The number of bins: a hash's highest four bits select its bin.
+const BINS: usize = 16;
+/// The minimum number of bins that two near-identical texts share, unless all their words are the
+/// same. About thirteen different words fill this many.
+const LEAST: usize = 9;
 /// The maximum number of bytes of a text that are read.
 const LONGEST: usize = 4 << 10;
 /// The maximum number of bytes of a mail that are searched for its new text, which is above or
@@ -16,22 +16,29 @@ const LONGEST_MAIL: usize = 16 << 10;
 const BLOCK: usize = 64;
 /// A block and the next seven bytes, so that eight bytes can be read at each place of the block.
 const PADDED: usize = BLOCK + 7;
-/// Fills the rest of a sketch if the text has fewer than [`SIZE`] different words.
+/// The content of an empty bin.
 const NONE: u32 = u32::MAX;
 
-/// The smallest hashes of a text's words, in order, which near-identical texts mostly share.
+/// The smallest hash in each bin of a text's words. Near-identical texts share most of them (one
+/// permutation hashing, by P. Li and others).
 ///
 /// Digits, punctuation and the case of letters are ignored, so that a counter or a date does not
 /// make an automatic answer a different text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sketch([u32; SIZE]);
+pub(super) struct Sketch {
+    bins: [u32; BINS],
+    /// The sum of all words' hashes, which tells texts of a few words apart.
+    sum: u32,
+}
 
 impl Sketch {
+    const EMPTY: Self = Self { bins: [NONE; BINS], sum: 0 };
+
     /// Returns the sketch of what a mail adds to its conversation; `None` if that has no words. With
     /// the quoted history, each mail of a loop would be a different text.
     pub(super) fn of_new_text(mail: &Message) -> Option<Self> {
         let text = beginning(mail.body_text.as_deref()?, LONGEST_MAIL);
-        let mut sketch = Self([NONE; SIZE]);
+        let mut sketch = Self::EMPTY;
         let mut left = LONGEST;
         each_new_part(text, mail.subject.as_deref(), |part| {
             let part = &part.as_bytes()[..part.len().min(left)];
@@ -47,42 +54,35 @@ impl Sketch {
 
     /// Parses the output of [`to_hex`](Self::to_hex).
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let mut hashes = [NONE; SIZE];
         let bytes = hex::decode(text).ok()?;
-        for (hash, four) in hashes.iter_mut().zip(bytes.chunks_exact(4)) {
-            *hash = u32::from_be_bytes(four.try_into().ok()?);
-        }
-        Some(Self(hashes))
+        let (sum, hashes) = bytes.as_chunks().0.split_last()?;
+        let mut sketch = Self::EMPTY;
+        hashes.iter().for_each(|hash| sketch.insert(u32::from_be_bytes(*hash)));
+        Some(Self { sum: u32::from_be_bytes(*sum), ..sketch })
     }
 
     pub(super) fn to_hex(self) -> String {
-        let hashes = self.0.iter().take_while(|hash| **hash != NONE);
-        hex::encode(hashes.flat_map(|hash| hash.to_be_bytes()).collect::<Vec<_>>())
+        let hashes = self.bins.into_iter().filter(|hash| *hash != NONE).chain([self.sum]);
+        hex::encode(hashes.flat_map(u32::to_be_bytes).collect::<Vec<_>>())
     }
 
+    /// Returns whether two texts have the same words, or share at least three quarters of the bins
+    /// that either of them fills.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        if self == other {
-            return true;
-        }
-        let is_full = self.0[SIZE - 1] != NONE && other.0[SIZE - 1] != NONE;
-        is_full && self.0.iter().filter(|hash| other.0.contains(hash)).count() >= ALIKE
+        let pairs = || self.bins.iter().zip(&other.bins);
+        let empty = pairs().filter(|(own, other)| **own == NONE && **other == NONE).count();
+        let shared = pairs().filter(|(own, other)| own == other).count() - empty;
+        self == other || (shared >= LEAST && shared * 4 >= (BINS - empty) * 3)
     }
 
     fn has_words(&self) -> bool {
-        self.0[0] != NONE
+        *self != Self::EMPTY
     }
 
     fn insert(&mut self, hash: u32) {
-        if hash >= self.0[SIZE - 1] {
-            return;
-        }
-        // Compares with all of them, since a branch for each would cost more.
-        if self.0.iter().fold(false, |is_known, known| is_known | (*known == hash)) {
-            return;
-        }
-        let place = self.0.iter().filter(|smaller| **smaller < hash).count();
-        self.0.copy_within(place..SIZE - 1, place + 1);
-        self.0[place] = hash;
+        let smallest = &mut self.bins[(hash >> 28) as usize];
+        *smallest = hash.min(*smallest);
+        self.sum = self.sum.wrapping_add(hash);
     }
 }
 
@@ -213,6 +213,13 @@ mod tests {
         assert!(!alike(ANSWER, other));
         assert!(!alike("yes", "no"));
         assert!(!alike("yes", &format!("yes {other}")));
+        // Some of these words share a bin with a word whose hash is smaller.
+        for letter in 'a'..='z' {
+            assert!(!alike(
+                "I will do that for you today",
+                &format!("I will do that for you today, {letter}{letter}")
+            ));
+        }
     }
 
     #[test]
@@ -222,7 +229,7 @@ mod tests {
             assert_eq!(Sketch::parse(&sketch.to_hex()).unwrap(), sketch);
         }
         let long = sketch(&"many different words, ".repeat(1 << 20)).unwrap();
-        assert_eq!(long.to_hex().len(), 8 * 3);
+        assert_eq!(long.to_hex().len(), 8 * (3 + 1));
         assert_eq!(sketch("123 ... !"), None);
     }
 
