@@ -40,9 +40,7 @@ pub(crate) use panic::CatchPanic;
 pub use replies::Replies;
 #[cfg(any(feature = "api", feature = "forward"))]
 pub(crate) use retry_after::retry_after;
-pub(crate) use timer::Timer;
-#[cfg(any(feature = "agents", feature = "dedupe", feature = "guard", feature = "queue"))]
-pub(crate) use timer::within;
+pub(crate) use timer::{Timer, within};
 pub use trace::{InvalidTraceContext, TraceContext};
 #[cfg(feature = "agents")]
 pub(crate) use verified::ForFallback;

@@ -7,9 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-#[cfg(any(feature = "agents", feature = "dedupe", feature = "guard", feature = "queue"))]
-use tokio::time::timeout;
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, timeout};
 
 /// A sleep that is created when it is first polled. Boxed, since a `Sleep` is larger than most of
 /// the structs that contain a timer.
@@ -32,7 +30,6 @@ impl Timer {
 
 /// Waits at most `limit` for an operation that may fail. `late` creates the error for an operation
 /// that did not finish in time.
-#[cfg(any(feature = "agents", feature = "dedupe", feature = "guard", feature = "queue"))]
 pub(crate) async fn within<T, E, F>(
     limit: std::time::Duration,
     operation: impl Future<Output = Result<T, E>>,

@@ -137,6 +137,29 @@ async fn budget_counts_the_event_and_its_body() {
     assert_eq!(answer(layer().body_budget(budget_for(length)), forged).await.status, 401);
 }
 
+#[tokio::test(start_paused = true)]
+async fn verification_without_tower_waits_for_room() {
+    let length = fixture("message.received").len();
+    let layer = layer().body_budget(budget_for(2 * length));
+    let (parts, _) = good().into_parts();
+    let verify = || layer.verify(&parts, fixture("message.received"));
+    let held = verify().await.unwrap();
+    let begun = tokio::time::Instant::now();
+    assert_eq!(verify().await.unwrap_err().code(), "overloaded");
+    assert_eq!(begun.elapsed().as_secs(), 2);
+    let freed = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(held);
+    };
+    assert!(tokio::join!(verify(), freed).0.is_ok());
+
+    // An event that can never fit is rejected at once.
+    let layer = layer.clone().body_budget(budget_for(length));
+    let begun = tokio::time::Instant::now();
+    let rejected = layer.verify(&parts, fixture("message.received")).await.unwrap_err();
+    assert_eq!((rejected.code(), begun.elapsed().as_secs()), ("overloaded", 0));
+}
+
 /// Wraps a future, to poll it by hand.
 fn by_hand<F: Future>(future: F) -> Task<F> {
     Task(Box::pin(future))

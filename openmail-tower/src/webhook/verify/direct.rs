@@ -4,11 +4,10 @@ use std::{future::poll_fn, time::SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, request::Parts};
-use tokio::time::timeout;
 
 use crate::{
     event::weight,
-    seam::{BoxError, VerifiedEvent},
+    seam::{BoxError, VerifiedEvent, within},
     webhook::{
         keyring::{Asked, Keyring, Keys, Scope, peek_inbox_id},
         secret::Secrets,
@@ -112,22 +111,24 @@ impl<K: Keyring> VerifyLayer<K> {
             Scope::Inbox(inbox) => Asked::Head(inbox),
             Scope::Body => Asked::Body(peek_inbox_id(&body)),
         };
-        let keys = timeout(settings.keys_timeout, settings.keyring.keys(asked.inbox())).await;
-        let keys = keys.unwrap_or_else(|_| Err(keys_late()));
+        let keys = settings.keyring.keys(asked.inbox());
+        let keys = within(settings.keys_timeout, keys, keys_late).await;
         let keys = keys.map_err(|error| Rejection::because(RejectionKind::Unavailable, error))?;
         let signer = signer(&head, keys, asked, &body)?;
         let mut share = settings.budget.reservation(Some(body.len()));
         share.set_verified();
         let weight = weight(&body);
         let total = body.len() + weight;
-        let has_room = if may_wait(body.len(), weight, total) {
-            timeout(ROOM_TIMEOUT, poll_fn(|cx| share.poll_grow(cx, total))).await == Ok(true)
-        } else {
-            share.try_grow(total)
+        let overloaded = || Rejection::from(RejectionKind::Overloaded);
+        let room = async {
+            let has_room = if may_wait(body.len(), weight, total) {
+                poll_fn(|cx| share.poll_grow(cx, total)).await
+            } else {
+                share.try_grow(total)
+            };
+            if has_room { Ok(()) } else { Err(overloaded()) }
         };
-        if !has_room {
-            return Err(RejectionKind::Overloaded.into());
-        }
+        within(ROOM_TIMEOUT, room, overloaded).await?;
         signer.read(&with_share(body, share), head.timestamp.time(), &settings.keyring)
     }
 }
