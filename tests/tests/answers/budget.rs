@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, header};
-use openmail_tests::{ScriptedBody, Step, fixture, inner, layer, signed};
+use http_body_util::Full;
+use openmail_tests::{ScriptedBody, Step, error_code, fixture, inner, layer, mail_of, signed};
 use openmail_tower::BoxError;
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -135,6 +136,45 @@ async fn budget_counts_the_event_and_its_body() {
     let forged =
         with("x-signature", "00000000000000000000000000000000000000000000000000000000000000ff");
     assert_eq!(answer(layer().body_budget(budget_for(length)), forged).await.status, 401);
+}
+
+/// The default limit of a body, in bytes.
+const LARGEST: usize = 8 << 20;
+
+#[tokio::test(start_paused = true)]
+async fn default_budget_holds_the_events_of_three_largest_mails() {
+    let (inner, seen) = inner();
+    let service = layer().layer(inner);
+    let largest = Bytes::from(mail_of(LARGEST));
+    let send = |json: &Bytes| service.clone().oneshot(signed(json, Full::new(json.clone())));
+    for _ in 0..3 {
+        assert_eq!(send(&largest).await.unwrap().status(), 200);
+    }
+    // The recorder holds their events.
+    assert_eq!(error_code(send(&largest).await.unwrap()).await, "overloaded");
+    let small = Bytes::from(mail_of(64 << 10));
+    for _ in 0..64 {
+        assert_eq!(send(&small).await.unwrap().status(), 200);
+    }
+    drop(seen.take());
+    assert_eq!(send(&largest).await.unwrap().status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn default_budget_holds_seven_largest_bodies_that_are_still_arriving() {
+    for (bodies, evicted) in [(7, 0), (8, 1)] {
+        let layer = layer();
+        let data = Bytes::from(vec![b' '; LARGEST]);
+        let unfinished = |_| {
+            let body = ScriptedBody::new([Step::Data(data.clone()), Step::Hang]);
+            tokio::spawn(answer(layer.clone(), signed(b"", body)))
+        };
+        let unfinished: Vec<_> = (0..bodies).map(unfinished).collect();
+        for (number, body) in unfinished.into_iter().enumerate() {
+            let expected = if number < evicted { "overloaded" } else { "body_timeout" };
+            assert_eq!(body.await.unwrap().code, expected, "{number} of {bodies}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
