@@ -7,7 +7,7 @@ use std::{
 
 use openmail_tests::mail;
 use openmail_tower::{
-    HandlerError, HandlerErrorKind, Outcome,
+    HandlerError, HandlerErrorKind, Outcome, VerifiedEvent,
     queue::{
         ClaimRequest, Enqueue, QueueErrorKind, QueueStore, Settlement, SqliteStore, StoreUrl,
         WorkerId,
@@ -169,6 +169,50 @@ async fn stalled_lane_is_resumed() {
     assert_eq!(store.recover(WorkerId(1)).await.unwrap(), 1);
     assert_eq!(store.counts().await.unwrap().ready, 2);
     pool.close().await;
+    store.close().await;
+}
+
+#[tokio::test]
+async fn worker_that_stops_cleanly_leaves_no_lock_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("inbox.db");
+    let locks = || fs::read_dir(beside(&path, "-workers")).unwrap().count();
+    let queue = Enqueue::sqlite(&path).await.unwrap();
+    let other = SqliteStore::open(&path).await.unwrap();
+    let alive = other.register().await.unwrap();
+    add(&queue, "evt_1").await.unwrap();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let begun = std::sync::Arc::new(std::sync::Mutex::new(Some(begun)));
+    let events = tower::service_fn(move |_: VerifiedEvent| {
+        begun.lock().unwrap().take().unwrap().send(()).unwrap();
+        async { Ok::<_, HandlerError>(Outcome::Done) }
+    });
+    let stop = async { has_begun.await.unwrap() };
+    assert_eq!(queue.worker(events).run(stop).await, 0);
+    assert_eq!(locks(), 2);
+    queue.store().close().await;
+    assert_eq!(locks(), 1, "another worker is alive");
+    drop(alive);
+    // A store without a worker takes nothing over, so that a look at a queue changes nothing.
+    SqliteStore::open(&path).await.unwrap().close().await;
+    assert_eq!(locks(), 1);
+    other.close().await;
+    assert_eq!(locks(), 0);
+}
+
+#[tokio::test]
+async fn leases_left_behind_are_due_once_the_store_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("inbox.db");
+    let queue = Enqueue::sqlite(&path).await.unwrap();
+    add(&queue, "evt_1").await.unwrap();
+    let worker = queue.store().register().await.unwrap();
+    let request = ClaimRequest::new(worker.worker(), 1, std::time::Duration::from_secs(3600));
+    assert_eq!(queue.store().claim(request).await.unwrap().entries.len(), 1);
+    drop(worker);
+    queue.store().close().await;
+    let store = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(finish_all(&store).await, 1);
     store.close().await;
 }
 

@@ -15,8 +15,8 @@ use std::{
 
 use crate::queue::lease::WorkerId;
 
-/// A worker's lock, released on drop. The file stays until another worker has taken over the
-/// worker's leases.
+/// A worker's lock, released on drop. The file stays until the worker's leases are taken over: by
+/// another worker, or when its own store is closed.
 #[derive(Debug)]
 pub(super) struct Presence {
     // Closing it releases the lock.
@@ -99,7 +99,9 @@ impl Dead {
         self.locks.keys().copied().collect()
     }
 
-    /// Removes their files, once their leases are taken over.
+    /// Removes their files, once their leases are taken over. A worker that has opened such a file
+    /// meanwhile finds no leases to take over. No new worker has the same name, since names are
+    /// random.
     pub(super) fn remove(self) {
         for (path, _lock) in self.locks.into_values() {
             let _ = fs::remove_file(path);

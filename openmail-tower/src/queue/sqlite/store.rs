@@ -3,7 +3,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -70,6 +73,8 @@ pub struct SqliteStore {
 #[derive(Debug)]
 struct Workers {
     folder: PathBuf,
+    /// Whether this store has had a worker.
+    had_one: AtomicBool,
     sweep: Sweep,
 }
 
@@ -108,7 +113,11 @@ impl SqliteStore {
     pub(super) fn over(writer: Writer, readers: SqlitePool, path: &Path) -> Self {
         let mut folder = path.as_os_str().to_owned();
         folder.push("-workers");
-        let workers = Arc::new(Workers { folder: folder.into(), sweep: Sweep::new() });
+        let workers = Arc::new(Workers {
+            folder: folder.into(),
+            had_one: AtomicBool::new(false),
+            sweep: Sweep::new(),
+        });
         Self { writer: Batcher::new(writer), readers, changes: watch::Sender::new(()), workers }
     }
 
@@ -121,9 +130,15 @@ impl SqliteStore {
         self.change(Op::Migrate).await.map(drop)
     }
 
-    /// Finishes pending writes, and closes the file. Afterwards, every operation of the store and
-    /// its clones fails. If the store uses the program's pool, the pool is closed as well.
+    /// Finishes pending writes, removes the lock files of its workers that have ended, and closes
+    /// the database. Afterwards, every operation of the store and its clones fails. If the store
+    /// uses the program's pool, the pool is closed as well.
     pub async fn close(&self) {
+        // A worker cannot remove its own file: if it left leases behind, nobody would take them over
+        // before they expire. If this fails, another worker does it.
+        if self.workers.had_one.load(Ordering::Relaxed) {
+            let _ = self.take_over().await;
+        }
         self.writer.close().await;
         self.readers.close().await;
     }
@@ -238,6 +253,7 @@ impl QueueStore for SqliteStore {
 
     async fn register(&self) -> Result<Registration, QueueError> {
         let worker = WorkerId(fastrand::i64(1..));
+        self.workers.had_one.store(true, Ordering::Relaxed);
         Ok(match self.locks(move |folder| Presence::take(folder, worker)).await {
             Ok(presence) => Registration::new(worker, presence),
             Err(error) => {
