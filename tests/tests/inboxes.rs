@@ -43,6 +43,11 @@ async fn start_up() -> Result<(), HandlerError> {
 }
 
 #[openmail_handler(event = "message.received")]
+async fn by_id() -> Result<(), HandlerError> {
+    ran("by id")
+}
+
+#[openmail_handler(event = "message.received")]
 async fn others() -> Result<(), HandlerError> {
     ran("others")
 }
@@ -81,6 +86,24 @@ async fn binding_comes_before_handlers_of_every_inbox_and_the_fallback() {
 
     assert!(inboxes.unbind("A") && !inboxes.unbind("A"));
     assert_eq!(run(&serving, "message.received", "A").await, "others");
+}
+
+/// A binding is refused for what the router already handles, but a handler may be added to the
+/// router after the binding.
+#[tokio::test]
+async fn routers_own_handler_comes_before_a_binding() {
+    let router = EventRouter::new().handler(others).fallback(rest);
+    let inboxes = router.inboxes();
+    let service = service_fn(async |_: VerifiedEvent| ran("service").map(|()| Outcome::Done));
+    for inbox in ["at start-up", "by id"] {
+        inboxes.replace_service(inbox, service.clone()).unwrap();
+        assert_eq!(run(&router, "message.received", inbox).await, "service");
+    }
+    let router = router.handler(start_up).inbox("by id", by_id);
+    assert_eq!(run(&router, "message.received", "at start-up").await, "start-up");
+    assert_eq!(run(&router, "message.received", "by id").await, "by id");
+    // Its events that the router's handler does not take still go to the binding.
+    assert_eq!(run(&router, "inbox.suspended", "at start-up").await, "service");
 }
 
 #[tokio::test]
