@@ -140,12 +140,6 @@ impl Args {
             if kind(&name).is_none() && !self.unlisted {
                 errors.push(Error::new(event.span(), unknown_event(&name)));
             }
-            // A `pod.*` event that this crate does not know may have an inbox.
-            if kind(&name).is_some() && name.starts_with("pod.") && !self.inboxes.is_empty() {
-                let text =
-                    format!("`{name}` is about a pod, not an inbox: use a handler without `inbox`");
-                errors.push(Error::new(event.span(), text));
-            }
         }
     }
 }

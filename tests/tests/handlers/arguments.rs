@@ -108,6 +108,24 @@ async fn event_of_a_pod_has_no_inbox() {
     assert_eq!(log.take(), [format!("{id} false")]);
 }
 
+#[openmail_handler(event = ["inbox.suspended", "pod.suspended"], inbox = "inb_1")]
+async fn suspended(kind: EventKind, _: &Lifecycle, State(log): State<Log>) {
+    log.add(kind.as_str());
+}
+
+#[tokio::test]
+async fn event_of_a_pod_belongs_to_the_inbox_whose_secret_signed_it() {
+    let log = Log::default();
+    let router = EventRouter::new().handler(suspended).with_state(log.clone());
+    for (signed_for, outcome) in [(None, Outcome::Unrouted), (Some("inb_1"), Outcome::Done)] {
+        let raw_body = fixture("pod.suspended").into();
+        let inbox_id = signed_for.map(InboxId::from);
+        let event = VerifiedEvent::from_stored(StoredEvent { raw_body, timestamp: 0, inbox_id });
+        assert_eq!(run(router.clone(), event.unwrap()).await.unwrap(), outcome, "{signed_for:?}");
+    }
+    assert_eq!(log.take(), ["pod.suspended"]);
+}
+
 /// A user's own payload for an event that the crate does not know.
 #[derive(serde::Deserialize)]
 struct Bounced {
