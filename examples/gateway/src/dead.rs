@@ -20,7 +20,7 @@ const PAGE: usize = 100;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Dead {
     /// Lists dead letters with their fields separated by tabs: id, time, attempts, event, inbox,
-    /// event_id, error.
+    /// event_id, error. If there are none, it says so on stderr.
     List,
     /// Shows a dead letter, and its event as it was signed. On a terminal, control characters, and
     /// those that change the order of text, are escaped.
@@ -93,7 +93,13 @@ async fn list<St: QueueStore>(store: &St, out: &mut impl Write) -> anyhow::Resul
         }
         match letters.last() {
             Some(last) if letters.len() == PAGE => after = Some(last.id),
-            _ => return Ok(()),
+            last => {
+                if after.is_none() && last.is_none() {
+                    // On stderr, since a script reads each line of stdout as a dead letter.
+                    eprintln!("there are no dead letters");
+                }
+                return Ok(());
+            }
         }
     }
 }

@@ -132,6 +132,7 @@ async fn given_up_event_is_a_dead_letter_that_can_be_retried() {
     let of = |inbox: &str| letters.iter().find(|letter| letter[4] == inbox).unwrap();
     let ours = of("A");
     assert_eq!(ours[2..4], ["1", "message.received"]);
+    assert!(gateway.dead(&["list"]).await.stderr.is_empty());
     assert_eq!(ours[5], "evt_1");
     assert!(ours[6].contains("422"), "{ours:?}");
     let unknown = of("unknown");
@@ -151,6 +152,8 @@ async fn given_up_event_is_a_dead_letter_that_can_be_retried() {
     assert_eq!((again.body, again.headers["x-openmail-attempt"].as_bytes()), (body, &b"1"[..]));
     assert!(gateway.dead(&["drop", &unknown[0]]).await.status.success());
     gateway.dead_letters_are(0).await;
+    let listed = gateway.dead(&["list"]).await;
+    assert_eq!(String::from_utf8(listed.stderr).unwrap(), "there are no dead letters\n");
     for args in [["show", "99"], ["retry", "99"], ["drop", "99"]] {
         let output = gateway.dead(&args).await;
         assert_eq!(output.status.code(), Some(1));
