@@ -19,6 +19,10 @@ pub(crate) type Running = Arc<AtomicUsize>;
 
 /// Releases each event beyond the limit, to run again after at least 1 s. If it waited here, it
 /// would occupy a run that other inboxes need.
+///
+/// Such a run uses no attempt. But as whenever something is unavailable, an event that finds no slot
+/// for 72 h (`Worker::max_age`) becomes a dead letter: so many events are then waiting that someone
+/// must decide what to do.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared<S> {
     agent: S,
@@ -66,5 +70,28 @@ struct Slot(Running);
 impl Drop for Slot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use openmail_tower::{HandlerErrorKind, testing::TestEvent};
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn event_without_a_slot_is_released_and_uses_no_attempt() {
+        let agent = service_fn(|_: VerifiedEvent| pending::<Result<Outcome, HandlerError>>());
+        let mut shared = Shared::new(agent, Running::default(), 1);
+        let event = TestEvent::message_received().verified();
+        let runs = shared.ready().await.unwrap().call(event.clone());
+        let error = shared.ready().await.unwrap().call(event).await.unwrap_err();
+        assert_eq!(error.kind(), HandlerErrorKind::Unavailable);
+        assert_eq!(error.delay(), Some(Duration::from_secs(1)));
+        drop(runs);
+        assert_eq!(shared.running.load(Ordering::Relaxed), 0, "both slots are free again");
     }
 }
