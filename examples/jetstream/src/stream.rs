@@ -1,6 +1,6 @@
 //! The stream that stores the events, and the consumer that hands them out.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use anyhow::Context as _;
 use async_nats::{
@@ -69,6 +69,7 @@ pub async fn connect(url: &str) -> anyhow::Result<Context> {
         .connection_timeout(Duration::from_secs(5))
         .connect(url)
         .await
+        .map_err(without_sources)
         .context("cannot connect to NATS; start a server, or set NATS_URL to its address")?;
     let largest = client.max_payload();
     if largest < LARGEST {
@@ -81,6 +82,7 @@ pub async fn connect(url: &str) -> anyhow::Result<Context> {
     context
         .get_or_create_stream(stream_config())
         .await
+        .map_err(without_sources)
         .context("cannot open the stream; start the server with JetStream (`-js`)")?;
     Ok(context)
 }
@@ -90,6 +92,13 @@ pub async fn connect(url: &str) -> anyhow::Result<Context> {
 /// # Errors
 /// If the server cannot be reached, or the stream is gone.
 pub async fn consumer(context: &Context) -> anyhow::Result<PullConsumer> {
-    let stream = context.get_stream(STREAM).await?;
-    Ok(stream.get_or_create_consumer(CONSUMER, consumer_config()).await?)
+    let stream = context.get_stream(STREAM).await.map_err(without_sources)?;
+    let consumer = stream.get_or_create_consumer(CONSUMER, consumer_config()).await;
+    consumer.map_err(without_sources)
+}
+
+/// Converts an error of async-nats, whose text already contains those of its sources: with them,
+/// they would be printed twice.
+pub(crate) fn without_sources(error: impl Display) -> anyhow::Error {
+    anyhow::Error::msg(error.to_string())
 }

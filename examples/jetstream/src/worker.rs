@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use crate::run::run;
+use crate::{run::run, stream::without_sources};
 
 /// Maximum number of concurrent runs.
 const CONCURRENCY: usize = 16;
@@ -70,9 +70,9 @@ where
     }
     let free = CONCURRENCY - runs.len();
     let asked = consumer.batch().max_messages(free).expires(PULL).messages();
-    let mut messages = timeout(PULL, asked).await??;
+    let mut messages = timeout(PULL, asked).await?.map_err(without_sources)?;
     while let Some(message) = messages.next().await {
-        let message = message.map_err(anyhow::Error::from_boxed)?;
+        let message = message.map_err(without_sources)?;
         let ack_wait = consumer.cached_info().config.ack_wait;
         runs.spawn(run(message, events.clone(), ack_wait));
     }

@@ -60,5 +60,6 @@ async fn says_what_to_do_without_a_server() {
     assert!(!output.status.success());
     let last = said.lines().last().unwrap();
     assert!(last.contains("cannot connect to NATS") && last.contains("NATS_URL"), "{said}");
+    assert_eq!(last.matches("(os error ").count(), 1, "the cause is named once: {said}");
     assert!(!said.contains("pass"), "{said}");
 }
