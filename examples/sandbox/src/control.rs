@@ -178,9 +178,13 @@ async fn faults(State(app): State<App>) -> Body<Faults> {
     Body(app.state.read(|data| data.faults.clone()))
 }
 
-async fn set_faults(State(app): State<App>, Json(faults): Json<Faults>) -> Body<Faults> {
+async fn set_faults(
+    State(app): State<App>,
+    Json(faults): Json<Faults>,
+) -> Result<Body<Faults>, Refusal> {
+    faults.check()?;
     app.state.change(|data| data.faults = faults.clone());
-    Body(faults)
+    Ok(Body(faults))
 }
 
 async fn expire(State(app): State<App>) -> StatusCode {

@@ -289,6 +289,36 @@ async fn form_error_is_shown_and_keeps_the_input() {
 }
 
 #[tokio::test]
+async fn unusable_number_of_a_fault_is_an_error_in_the_page() {
+    let local = Local::start().await;
+    let post = async |count: &str, clock: &str| {
+        let form = [("back", "/?view=settings"), ("answer", "429"), ("count", count)];
+        let request = local.client.post(format!("{}/page/faults", local.url));
+        let response = request.form(&[&form[..], &[("clock", clock)]].concat()).send().await;
+        let place = response.unwrap().headers()["location"].to_str().unwrap().to_owned();
+        let page = local.client.get(format!("{}{place}", local.url)).send().await.unwrap();
+        let (_, faults) = local.control(Method::GET, "/sandbox/faults", Value::Null).await;
+        (page.text().await.unwrap(), faults["clockOffsetSeconds"].clone())
+    };
+    let (page, offset) = post("1", "-3600").await;
+    assert!(page.contains("Saved.") && offset == -3600, "{offset}");
+    for clock in ["", "5 minutes", "1.5", "315360001", "-9223372036854775808"] {
+        let (page, offset) = post("1", clock).await;
+        assert!(page.contains("offset must be a whole number of seconds"), "{clock}");
+        assert_eq!(offset, -3600, "an error changes nothing");
+    }
+    for count in ["", "0", "-1", "many", "1001"] {
+        let (page, offset) = post(count, "0").await;
+        assert!(page.contains("must be a whole number from 1 to 1000"), "{count}");
+        assert_eq!(offset, -3600, "an error changes nothing");
+    }
+    let far = json!({"clockOffsetSeconds": i64::MAX});
+    let (status, body) = local.control(Method::PUT, "/sandbox/faults", far).await;
+    assert_eq!((status, &body["error"]), (400, &json!("bad_request")), "{body}");
+    local.stop().await;
+}
+
+#[tokio::test]
 async fn form_redirects_only_to_the_page_itself() {
     let local = Local::start().await;
     for back in ["//evil.example/", "https://evil.example/", "/\\evil.example", ""] {

@@ -12,7 +12,7 @@ use crate::{
     api::webhook_url,
     app::{App, made_up},
     control::{self, Outside},
-    state::{Fault, Faults, Refusal, RequestFault, Scope, Target},
+    state::{Fault, Faults, Refusal, RequestFault, Scope, Target, unusable_offset},
     text,
 };
 
@@ -242,21 +242,42 @@ pub(super) struct FaultForm {
     limits: Option<String>,
 }
 
+impl FaultForm {
+    fn faults(&self) -> Result<Faults, Refusal> {
+        let answer = match &*self.answer {
+            "" => None,
+            code => Some(Fault::from_code(code).ok_or_else(|| Refusal::not_found("answer"))?),
+        };
+        let count = match self.count.parse() {
+            Ok(count @ 1..=1000) => count,
+            _ => {
+                return Err(Refusal::bad_request(
+                    "\"How many\" must be a whole number from 1 to 1000.",
+                ));
+            }
+        };
+        let scope = if self.scope == "send" { Scope::Send } else { Scope::All };
+        let faults = Faults {
+            requests: answer.map(|answer| RequestFault { answer, count, scope }),
+            deliver_twice: self.twice.is_some(),
+            out_of_order: self.order.is_some(),
+            clock_offset_seconds: self.clock.parse().map_err(|_| unusable_offset())?,
+            send_limits: self.limits.is_some(),
+        };
+        faults.check()?;
+        Ok(faults)
+    }
+}
+
 pub(super) async fn faults(State(app): State<App>, Form(form): Form<FaultForm>) -> Response {
-    let requests = Fault::from_code(&form.answer).map(|answer| RequestFault {
-        answer,
-        count: form.count.parse().unwrap_or(1),
-        scope: if form.scope == "send" { Scope::Send } else { Scope::All },
-    });
-    let faults = Faults {
-        requests: requests.filter(|fault| fault.count > 0),
-        deliver_twice: form.twice.is_some(),
-        out_of_order: form.order.is_some(),
-        clock_offset_seconds: form.clock.parse().unwrap_or(0),
-        send_limits: form.limits.is_some(),
+    let notice = match form.faults() {
+        Ok(faults) => {
+            app.state.change(|data| data.faults = faults);
+            SAVED.to_owned()
+        }
+        Err(refusal) => refusal.message,
     };
-    app.state.change(|data| data.faults = faults);
-    form.back.go(&app, Some(SAVED.to_owned()))
+    form.back.go(&app, Some(notice))
 }
 
 pub(super) async fn expire(State(app): State<App>, Form(back): Form<Back>) -> Response {

@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::refusal::Refusal;
+
+/// Maximum error of the clock, in seconds: ten years of 365 days.
+const FARTHEST: u64 = 10 * 365 * 24 * 60 * 60;
+
 /// A response that replaces the usual one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Fault {
@@ -107,9 +112,23 @@ impl Faults {
         Some(answer)
     }
 
+    /// Checks the values that a type cannot exclude.
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
+        match self.clock_offset_seconds.unsigned_abs() {
+            0..=FARTHEST => Ok(()),
+            _ => Err(unusable_offset()),
+        }
+    }
+
     /// Returns whether any fault is set.
     pub(crate) fn any(&self) -> bool {
         let none = Self { send_limits: self.send_limits, ..Self::default() };
         *self != none
     }
+}
+
+pub(crate) fn unusable_offset() -> Refusal {
+    Refusal::bad_request(format!(
+        "The clock's offset must be a whole number of seconds from -{FARTHEST} to {FARTHEST}."
+    ))
 }

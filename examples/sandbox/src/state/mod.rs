@@ -23,7 +23,7 @@ use tokio::sync::watch;
 pub(crate) use accounts::Holder;
 pub(crate) use data::Data;
 pub(crate) use deliveries::{Target, waits_left};
-pub(crate) use faults::{Fault, Faults, RequestFault, Scope};
+pub(crate) use faults::{Fault, Faults, RequestFault, Scope, unusable_offset};
 pub(crate) use journal::{Journal, JournalError};
 pub(crate) use mailing::{File, Incoming};
 pub(crate) use model::{
