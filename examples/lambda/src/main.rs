@@ -8,11 +8,12 @@
 //! `http://127.0.0.1:9000/lambda-url/example-lambda`.
 //!
 //! A handler must finish before the response, since Lambda freezes the process afterwards. For the
-//! same reason, a queue's `Worker` does not belong here. For work that takes longer than 12 s, use
-//! a service that invokes another function (SQS, Step Functions), or a long-running program
+//! same reason, a queue's `Worker` does not belong here. `Endpoint` answers within 12 s: OpenMail
+//! hangs up after 15 s, and API Gateway gives up on a function after 29 s (REST API) or 30 s (HTTP API). For longer work, use a
+//! service that invokes another function (SQS, Step Functions), or a long-running program
 //! (`example-durable`).
 
-use std::{env, error::Error, io, process::ExitCode, time::Duration};
+use std::{env, error::Error, io, process::ExitCode};
 
 use openmail_tower::{
     Endpoint, EventRouter, MessageReceived, VerifyLayer,
@@ -21,10 +22,6 @@ use openmail_tower::{
 };
 use tower::{Layer, util::option_layer};
 use tracing_subscriber::EnvFilter;
-
-/// OpenMail hangs up after 15 s; API Gateway gives up on a function after 29 s (REST API) or 30 s
-/// (HTTP API).
-const DEADLINE: Duration = Duration::from_secs(12);
 
 #[openmail_handler(event = "message.received")]
 async fn receive(mail: &MessageReceived) {
@@ -56,6 +53,6 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         Err(_) => None,
     };
     let events = option_layer(dedupe).layer(EventRouter::new().handler(receive));
-    let webhook = VerifyLayer::from_env()?.layer(Endpoint::new(events).deadline(DEADLINE));
+    let webhook = VerifyLayer::from_env()?.layer(Endpoint::new(events));
     lambda_http::run(webhook).await
 }
