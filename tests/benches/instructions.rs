@@ -1,5 +1,5 @@
 //! Runs one request repeatedly, for a profiler: `instructions <bytes> <requests> [info]`, with `info`
-//! under a subscriber of that level that discards everything.
+//! under a subscriber of that level that discards everything. Prints the processor time of one.
 //!
 //! `.ci/instructions` counts its instructions.
 
@@ -8,13 +8,17 @@ use std::env;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use openmail_tests::{Discard, Take, layer, mail_of, measure::finish, signed};
+use openmail_tests::{
+    Discard, Take, layer, mail_of,
+    measure::{finish, thread_time, time},
+    signed,
+};
 use openmail_tower::webhook::Verify;
 use tower::{Layer, Service};
 
 fn main() {
     let mut numbers = env::args().skip(1).filter_map(|text| text.parse::<usize>().ok());
-    let (Some(bytes), Some(count)) = (numbers.next(), numbers.next()) else {
+    let (Some(bytes), Some(count @ 1..)) = (numbers.next(), numbers.next()) else {
         println!("instructions <bytes> <requests> [info]; .ci/instructions runs it");
         return;
     };
@@ -27,9 +31,13 @@ fn main() {
     let mut service = layer().layer(Take);
     // One request first, for everything that is initialised lazily.
     finish(service.call(Request::from_parts(parts, Full::new(body)))).expect("an answer");
+    let begun = thread_time();
     for request in requests {
         serve(&mut service, request);
     }
+    let each = (thread_time() - begun).div_f64(count as f64);
+    // On stderr, since `.ci/instructions` reads stdout.
+    eprintln!("{} of processor time each", time(each));
 }
 
 /// The code whose instructions are counted.
