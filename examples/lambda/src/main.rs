@@ -9,9 +9,9 @@
 //!
 //! A handler must finish before the response, since Lambda freezes the process afterwards. For the
 //! same reason, a queue's `Worker` does not belong here. `Endpoint` answers within 12 s: OpenMail
-//! hangs up after 15 s, and API Gateway gives up on a function after 29 s (REST API) or 30 s (HTTP API). For longer work, use a
-//! service that invokes another function (SQS, Step Functions), or a long-running program
-//! (`example-durable`).
+//! hangs up after 15 s, and API Gateway gives up on a function after 29 s (REST API) or 30 s (HTTP
+//! API). For longer work, use a service that invokes another function (SQS, Step Functions), or a
+//! long-running program (`example-durable`).
 
 use std::{env, error::Error, io, process::ExitCode};
 
