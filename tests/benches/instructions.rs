@@ -1,16 +1,16 @@
 //! Runs one request repeatedly, for a profiler: `instructions <bytes> <requests> [info]`, with `info`
-//! under a subscriber of that level that discards everything. Prints the processor time of one.
+//! under a subscriber of that level that discards everything. Prints the time of one.
 //!
 //! `.ci/instructions` counts its instructions.
 
-use std::env;
+use std::{env, time::Instant};
 
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use openmail_tests::{
     Discard, Take, layer, mail_of,
-    measure::{finish, thread_time, time},
+    measure::{finish, time},
     signed,
 };
 use openmail_tower::webhook::Verify;
@@ -31,13 +31,13 @@ fn main() {
     let mut service = layer().layer(Take);
     // One request first, for everything that is initialised lazily.
     finish(service.call(Request::from_parts(parts, Full::new(body)))).expect("an answer");
-    let begun = thread_time();
+    let begun = Instant::now();
     for request in requests {
         serve(&mut service, request);
     }
-    let each = (thread_time() - begun).div_f64(count as f64);
+    let each = begun.elapsed().div_f64(count as f64);
     // On stderr, since `.ci/instructions` reads stdout.
-    eprintln!("{} of processor time each", time(each));
+    eprintln!("{} each", time(each));
 }
 
 /// The code whose instructions are counted.
