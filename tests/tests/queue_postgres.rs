@@ -9,7 +9,7 @@ use openmail_tests::{
     PostgresDatabase, PostgresSchema, PostgresServer, Proxy, States, event, mail, states,
 };
 use openmail_tower::{
-    HandlerError, Outcome, VerifiedEvent,
+    HandlerError, HandlerErrorKind, Outcome, VerifiedEvent,
     layers::guard::{CountNote, CountRequest, CountStore},
     queue::{
         ClaimRequest, Claimed, Enqueue, Lane, NewReply, PostgresStore, QueueErrorKind, QueueStore,
@@ -128,6 +128,10 @@ async fn uses_the_programs_schema_and_pool() {
     assert_eq!(public, None, "the program's sessions are unchanged");
     other.close().await;
     store.close().await;
+    assert_eq!(store.counts().await.unwrap_err().kind(), QueueErrorKind::Closed);
+    assert_eq!(add(&store, "evt_2").await.unwrap_err().kind(), HandlerErrorKind::Unavailable);
+    sqlx::raw_sql("SELECT 1").execute(&pool).await.expect("the program's pool is open");
+    pool.close().await;
     database.drop().await;
 }
 

@@ -9,8 +9,8 @@ use openmail_tests::mail;
 use openmail_tower::{
     HandlerError, HandlerErrorKind, Outcome, VerifiedEvent,
     queue::{
-        ClaimRequest, Enqueue, QueueErrorKind, QueueStore, Settlement, SqliteStore, StoreUrl,
-        WorkerId,
+        ClaimRequest, Enqueue, EntryId, QueueErrorKind, QueueStore, Settlement, SqliteStore,
+        StoreUrl, WorkerId,
     },
 };
 use sqlx::SqlitePool;
@@ -114,7 +114,7 @@ async fn store_over_the_programs_pool_needs_its_tables() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}?mode=rwc", folder.path().join("inbox.db").display());
     let pool = SqlitePool::connect(&url).await.unwrap();
-    let store = SqliteStore::options().migrate(false).over(pool).await.unwrap();
+    let store = SqliteStore::options().migrate(false).over(pool.clone()).await.unwrap();
     let queue = Enqueue::new(store);
     assert_eq!(queue.store().ping().await.unwrap_err().kind(), QueueErrorKind::Unmigrated);
     queue.store().migrate().await.unwrap();
@@ -122,6 +122,27 @@ async fn store_over_the_programs_pool_needs_its_tables() {
     assert_eq!(add(&queue, "one").await.unwrap(), Outcome::Queued);
     assert_eq!(finish_all(queue.store()).await, 1);
     queue.store().close().await;
+    pool.close().await;
+}
+
+#[tokio::test]
+async fn close_leaves_the_programs_pool_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}?mode=rwc", folder.path().join("inbox.db").display());
+    let pool = SqlitePool::connect(&url).await.unwrap();
+    let queue = Enqueue::new(SqliteStore::new(pool.clone()).await.unwrap());
+    assert_eq!(add(&queue, "one").await.unwrap(), Outcome::Queued);
+    let store = queue.store();
+    store.close().await;
+    assert_eq!(store.ping().await.unwrap_err().kind(), QueueErrorKind::Closed);
+    assert_eq!(store.counts().await.unwrap_err().kind(), QueueErrorKind::Closed);
+    let letters = store.dead_letters(None, 1).await;
+    assert_eq!(letters.unwrap_err().kind(), QueueErrorKind::Closed);
+    let letter = store.dead_letter(EntryId(1)).await;
+    assert_eq!(letter.unwrap_err().kind(), QueueErrorKind::Closed);
+    let events = sqlx::query("SELECT 1 FROM openmail_events").fetch_all(&pool);
+    assert_eq!(events.await.expect("the program's pool is open").len(), 1);
+    pool.close().await;
 }
 
 #[tokio::test]

@@ -4,7 +4,10 @@ use std::{
     borrow::Cow,
     fmt,
     ops::{Deref, DerefMut},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -47,7 +50,8 @@ struct Inner {
     /// what was committed while it waited for a lane. It also sets the access mode, since the
     /// default may be read-only.
     begin: String,
-    keeps: usize,
+    sessions: Sessions,
+    is_closed: AtomicBool,
     spare: Mutex<Vec<PoolConnection<Postgres>>>,
     facts: OnceCell<Facts>,
     /// When a transaction was last abandoned because the server was silent.
@@ -104,9 +108,15 @@ impl Database {
                 begin.push_str(&format!("SET LOCAL search_path = {};", quoted(schema)));
             }
         }
-        let keeps = if sessions == Sessions::Ours { SPARE } else { 0 };
-        let (spare, facts, silent_at) = (Mutex::default(), OnceCell::new(), Mutex::default());
-        Self(Arc::new(Inner { pool, begin, keeps, spare, facts, silent_at }))
+        Self(Arc::new(Inner {
+            pool,
+            begin,
+            sessions,
+            is_closed: AtomicBool::new(false),
+            spare: Mutex::default(),
+            facts: OnceCell::new(),
+            silent_at: Mutex::default(),
+        }))
     }
 
     pub(super) fn pool(&self) -> &PgPool {
@@ -134,6 +144,9 @@ impl Database {
     }
 
     async fn work(&self) -> sqlx::Result<Work> {
+        if self.0.is_closed.load(Ordering::Acquire) {
+            return Err(sqlx::Error::PoolClosed);
+        }
         let spare = self.spare().pop();
         let connection = match spare {
             Some(connection) => connection,
@@ -172,7 +185,12 @@ impl Database {
         Ok(facts)
     }
 
+    /// Begins no more transactions. Closes the pool, unless it is the program's.
     pub(super) async fn close(&self) {
+        self.0.is_closed.store(true, Ordering::Release);
+        if self.0.sessions == Sessions::Theirs {
+            return;
+        }
         // The pool counts as closed from here on, so no commit keeps its connection any more.
         let closed = self.0.pool.close();
         self.spare().clear();
@@ -219,8 +237,9 @@ impl Work {
         let commit = format!("{last}COMMIT");
         self.execute(AssertSqlSafe(commit)).await?;
         let connection = self.connection.take();
+        let Inner { pool, sessions, .. } = &*self.database.0;
         let mut spare = self.database.spare();
-        if spare.len() < self.database.0.keeps && !self.database.pool().is_closed() {
+        if *sessions == Sessions::Ours && spare.len() < SPARE && !pool.is_closed() {
             spare.extend(connection);
         }
         Ok(())

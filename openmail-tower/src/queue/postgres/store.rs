@@ -134,7 +134,7 @@ impl PostgresStore {
     }
 
     /// Finishes pending writes, and disconnects. Afterwards, every operation of the store and its
-    /// clones fails. If the store uses the program's pool, the pool is closed as well.
+    /// clones fails. If the store uses the program's pool, that pool stays open.
     pub async fn close(&self) {
         self.inserter.close().await;
         self.settler.close().await;

@@ -64,6 +64,11 @@ impl<A: Apply> Batcher<A> {
         answer.await.map_err(|_| QueueError::closed())?
     }
 
+    #[cfg(feature = "queue-sqlite")]
+    pub(in crate::queue) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
     /// Writes all pending operations, and accepts no more.
     pub(in crate::queue) async fn close(&self) {
         self.closing.notify_one();

@@ -1,5 +1,6 @@
 //! [`SqliteStore`].
 
+mod changes;
 mod claim;
 mod clock;
 #[cfg(feature = "guard")]
@@ -16,5 +17,6 @@ mod settle;
 mod store;
 mod write;
 
+pub use changes::SqliteChanges;
 pub use options::SqliteOptions;
-pub use store::{SqliteChanges, SqliteStore};
+pub use store::SqliteStore;

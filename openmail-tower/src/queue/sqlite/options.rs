@@ -14,6 +14,15 @@ use super::{
     write::Writer,
 };
 
+/// Who closes a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The store.
+    Ours,
+    /// The program.
+    Theirs,
+}
+
 /// Options for opening a [`SqliteStore`].
 #[derive(Clone)]
 #[must_use = "options do nothing until a store is opened with them"]
@@ -75,7 +84,7 @@ impl SqliteOptions {
         // From here on, the file at this path is the database; if it is replaced, writes fail.
         file.look().await;
         let writer = Writer::new(options.create_if_missing(false), connection, file, self.clock);
-        Ok(SqliteStore::over(writer, readers, path))
+        Ok(SqliteStore::over(writer, readers, Whose::Ours, path))
     }
 
     /// Opens a store that reads through the program's pool, and writes through one connection of
@@ -97,7 +106,7 @@ impl SqliteOptions {
         let mut file = Watched::new(&path);
         file.look().await;
         let writer = Writer::new(options.create_if_missing(false), connection, file, self.clock);
-        Ok(SqliteStore::over(writer, pool, &path))
+        Ok(SqliteStore::over(writer, pool, Whose::Theirs, &path))
     }
 
     #[cfg(test)]

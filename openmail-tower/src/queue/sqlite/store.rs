@@ -24,7 +24,7 @@ use crate::{
         request::ClaimRequest,
         settlement::Settlement,
         sql::{batch::Batcher, many, millis, sweep::Sweep},
-        store::{Changes, QueueStore},
+        store::QueueStore,
         text,
     },
     seam::StoredEvent,
@@ -32,9 +32,10 @@ use crate::{
 };
 
 use super::{
+    changes::SqliteChanges,
     dead::Which,
     open::failed,
-    options::SqliteOptions,
+    options::{SqliteOptions, Whose},
     presence::{Dead, Presence},
     read,
     write::{Answer, Op, Page, Writer},
@@ -65,7 +66,8 @@ const PAGE: i64 = 500;
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     writer: Batcher<Writer>,
-    readers: SqlitePool,
+    pool: SqlitePool,
+    whose: Whose,
     changes: watch::Sender<()>,
     workers: Arc<Workers>,
 }
@@ -110,7 +112,7 @@ impl SqliteStore {
         SqliteOptions::new()
     }
 
-    pub(super) fn over(writer: Writer, readers: SqlitePool, path: &Path) -> Self {
+    pub(super) fn over(writer: Writer, pool: SqlitePool, whose: Whose, path: &Path) -> Self {
         let mut folder = path.as_os_str().to_owned();
         folder.push("-workers");
         let workers = Arc::new(Workers {
@@ -118,7 +120,8 @@ impl SqliteStore {
             had_one: AtomicBool::new(false),
             sweep: Sweep::new(),
         });
-        Self { writer: Batcher::new(writer), readers, changes: watch::Sender::new(()), workers }
+        let (writer, changes) = (Batcher::new(writer), watch::Sender::new(()));
+        Self { writer, pool, whose, changes, workers }
     }
 
     /// Creates the tables, or migrates them to this version. Several processes may do so
@@ -132,7 +135,7 @@ impl SqliteStore {
 
     /// Finishes pending writes, removes the lock files of its workers that have ended, and closes
     /// the database. Afterwards, every operation of the store and its clones fails. If the store
-    /// uses the program's pool, the pool is closed as well.
+    /// uses the program's pool, that pool stays open.
     pub async fn close(&self) {
         // A worker cannot remove its own file: if it left leases behind, nobody would take them over
         // before they expire. If this fails, another worker does it.
@@ -140,7 +143,14 @@ impl SqliteStore {
             let _ = self.take_over().await;
         }
         self.writer.close().await;
-        self.readers.close().await;
+        if self.whose == Whose::Ours {
+            self.pool.close().await;
+        }
+    }
+
+    /// Returns the pool for reading, unless the store was closed.
+    fn readers(&self) -> Result<&SqlitePool, QueueError> {
+        if self.writer.is_closed() { Err(QueueError::closed()) } else { Ok(&self.pool) }
     }
 
     pub(super) async fn ask(&self, op: Op) -> Result<Answer, QueueError> {
@@ -235,19 +245,6 @@ impl Enqueue<SqliteStore> {
     }
 }
 
-/// Notifications of changes made through this store and its clones.
-#[derive(Debug)]
-pub struct SqliteChanges(watch::Receiver<()>);
-
-impl Changes for SqliteChanges {
-    async fn next(&mut self) {
-        if self.0.changed().await.is_err() {
-            // The store is gone, so there will be no further changes.
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
 impl QueueStore for SqliteStore {
     type Changes = SqliteChanges;
 
@@ -305,7 +302,7 @@ impl QueueStore for SqliteStore {
     }
 
     async fn counts(&self) -> Result<Counts, QueueError> {
-        let mut counts = read::counts(&self.readers).await.map_err(failed)?;
+        let mut counts = read::counts(self.readers()?).await.map_err(failed)?;
         counts.workers = self.locks(Dead::find).await.map_or(0, |dead| dead.alive);
         Ok(counts)
     }
@@ -333,14 +330,14 @@ impl QueueStore for SqliteStore {
         limit: usize,
     ) -> Result<Vec<DeadLetter>, QueueError> {
         let after = after.map_or(i64::MIN, |id| id.0);
-        read::dead_letters(&self.readers, after, many(limit)).await.map_err(failed)
+        read::dead_letters(self.readers()?, after, many(limit)).await.map_err(failed)
     }
 
     async fn dead_letter(
         &self,
         id: EntryId,
     ) -> Result<Option<(DeadLetter, StoredEvent)>, QueueError> {
-        read::dead_letter(&self.readers, id).await.map_err(failed)
+        read::dead_letter(self.readers()?, id).await.map_err(failed)
     }
 
     async fn unreported_dead_letters(
