@@ -7,6 +7,7 @@ use openmail_tower::{
     HandlerError, Outcome, VerifiedEvent,
     queue::{Enqueue, PostgresStore, QueueErrorKind, QueueStore},
 };
+use sqlx::postgres::PgPoolOptions;
 use tokio::{sync::mpsc, time::timeout};
 use tower::{ServiceExt, service_fn};
 
@@ -26,6 +27,10 @@ async fn pooler_works_in_session_mode_and_is_refused_in_transaction_mode() {
         let reason = error.source().map(ToString::to_string).unwrap_or_default();
         assert!(reason.contains("must be in session mode"), "{reason}");
     }
+    let pool = PgPoolOptions::new().max_connections(1);
+    let pool = pool.connect(&pooler.url("postgres")).await.unwrap();
+    let error = PostgresStore::new(pool).await.unwrap_err();
+    assert_eq!(error.kind(), QueueErrorKind::Unsuitable);
     drop(pooler);
 
     let pooler = PgBouncer::start(server.address(), "session").await;

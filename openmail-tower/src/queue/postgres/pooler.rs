@@ -4,7 +4,7 @@
 //! server. The locks of workers and the notifications belong to sessions, so they would be lost
 //! silently. The store therefore refuses to connect through such a pooler.
 
-use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Row};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, PgPool, Row};
 
 use crate::queue::error::{QueueError, QueueErrorKind};
 
@@ -14,10 +14,9 @@ const ROUNDS: usize = 3;
 /// Checks that a session belongs to its connection: while another connection is in a transaction,
 /// the first one must still see the setting that it made, and the other must not.
 pub(super) async fn check(pool: &PgPool) -> sqlx::Result<Result<(), QueueError>> {
-    if pool.options().get_max_connections() < 2 {
-        return Ok(Ok(()));
-    }
-    let (mut first, mut other) = (pool.acquire().await?, pool.acquire().await?);
+    let mut first = pool.acquire().await?;
+    // The pool may have only one connection.
+    let mut other = pool.connect_options().connect().await?;
     let mark = format!("{:016x}", fastrand::u64(..));
     let mut torn = false;
     for _ in 0..ROUNDS {
@@ -31,6 +30,7 @@ pub(super) async fn check(pool: &PgPool) -> sqlx::Result<Result<(), QueueError>>
         other.execute("ROLLBACK").await?;
     }
     first.execute("RESET openmail.session").await?;
+    other.close().await?;
     if !torn {
         return Ok(Ok(()));
     }
