@@ -34,7 +34,7 @@ mod words;
 
 pub use address::{Address, InvalidAddress};
 pub use auto_reply::NoReplyReason;
-#[cfg(any(feature = "guard", feature = "queue"))]
+#[cfg(any(feature = "guard", feature = "queue-postgres", feature = "queue-sqlite"))]
 pub(crate) use clean::beginning;
 #[cfg(feature = "api")]
 pub(crate) use clean::one_line;

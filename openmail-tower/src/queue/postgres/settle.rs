@@ -8,8 +8,7 @@ use crate::queue::{
     error::{QueueError, QueueErrorKind},
     lease::Lease,
     settlement::Settlement,
-    sql::{batch::Apply, millis},
-    text,
+    sql::{batch::Apply, error_text, millis},
 };
 
 use super::{
@@ -31,10 +30,10 @@ impl Apply for Settler {
     async fn apply(&mut self, ended: &[(Lease, Settlement)]) -> Result<Vec<bool>, QueueError> {
         let limit = patience(ended.iter().map(Self::size).sum());
         let settle = |reason| settle(&self.database, &self.bell, ended, reason);
-        match in_time(limit, settle(text::error)).await {
+        match in_time(limit, settle(error_text::stored)).await {
             // An error text that the database cannot represent must not prevent the settlement.
             Err(error) if error.kind() == QueueErrorKind::Refused && ended.len() == 1 => {
-                in_time(limit, settle(text::ascii_error)).await
+                in_time(limit, settle(error_text::stored_in_ascii)).await
             }
             settled => settled,
         }
@@ -54,7 +53,7 @@ pub(super) async fn give_back(
     leases: Vec<Lease>,
 ) -> sqlx::Result<()> {
     let ended: Vec<_> = leases.into_iter().map(|lease| (lease, Settlement::GiveBack)).collect();
-    settle(database, bell, &ended, text::error).await.map(drop)
+    settle(database, bell, &ended, error_text::stored).await.map(drop)
 }
 
 async fn settle(

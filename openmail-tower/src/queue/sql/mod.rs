@@ -4,6 +4,8 @@ pub(super) mod batch;
 #[cfg(all(feature = "guard", any(feature = "queue-postgres", feature = "queue-sqlite")))]
 pub(super) mod counts;
 #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
+pub(super) mod error_text;
+#[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
 pub(super) mod migrate;
 #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
 pub(super) mod row;

@@ -5,7 +5,11 @@ use std::{borrow::Cow, collections::HashSet};
 use serde::Serialize;
 use sqlx::{Row, SqliteConnection};
 
-use crate::queue::{lease::Lease, settlement::Settlement, sql::millis, text};
+use crate::queue::{
+    lease::Lease,
+    settlement::Settlement,
+    sql::{error_text, millis},
+};
 
 use super::{insert::json, lanes::promote};
 
@@ -22,7 +26,7 @@ pub(super) async fn settle(
     let (mut done, mut others) = (Vec::new(), Vec::new());
     for (lease, settlement) in ended {
         let (state, after) = settlement.state(lease);
-        let error = settlement.reason().map(text::error);
+        let error = settlement.reason().map(error_text::stored);
         let (name, after) = (settlement.name(), after.map(millis));
         let into = if state == "done" { &mut done } else { &mut others };
         into.push(Ended(lease.id.0, lease.token, name, state, after, error));
