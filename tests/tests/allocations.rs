@@ -3,9 +3,13 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use openmail_tests::{ScriptedBody, Take, layer, mail_of, measure::finish, signed};
+use openmail_tests::{ScriptedBody, Take, layer, mail, mail_of, measure::finish, signed};
 use openmail_tower::{
-    BoxError, HandlerError, MessageReceived, Outcome, VerifiedEvent, layers::GuardLayer,
+    BoxError, HandlerError, MessageReceived, Outcome, VerifiedEvent,
+    layers::{
+        GuardLayer,
+        dedupe::{DedupeLayer, MemoryStore},
+    },
     testing::TestEvent,
 };
 use tower::{Layer, Service, service_fn};
@@ -69,4 +73,23 @@ async fn guard_allocates_little_for_a_mail_that_passes() {
     let bytes = with_guard.1 - without.1;
     println!("{allocations} allocations, {bytes} bytes");
     assert!(allocations <= 4, "{allocations}");
+}
+
+#[test]
+fn memory_store_allocates_about_half_a_kib_for_each_event() {
+    const EVENTS: i64 = 5_000;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let handler = service_fn(async |_: VerifiedEvent| Ok::<_, HandlerError>(Outcome::Done));
+    let mut once = DedupeLayer::new(MemoryStore::new(1_000_000)).layer(handler);
+    let mut run = |number: i64| {
+        let mail = mail(&format!("evt_{number:032}"));
+        let outcome = runtime.block_on(async { once.call(mail).await });
+        assert_eq!(outcome.unwrap(), Outcome::Done);
+    };
+    // Allocates what does not depend on the number of events.
+    run(0);
+    let kept = allocation_counter::measure(|| (1..=EVENTS).for_each(&mut run));
+    let bytes = kept.bytes_current / EVENTS;
+    println!("{bytes} bytes");
+    assert!(bytes <= 512, "{bytes}");
 }

@@ -9,13 +9,13 @@ use super::store::{Claim, ClaimToken, DedupeStore};
 
 /// Keeps claims in memory: for a single process, and only until it restarts.
 ///
-/// It holds at most `capacity` events, about 800 bytes each, and each only until its lease or
-/// retention ends. When it is full, the least recently touched event is evicted; if that event is
-/// delivered again, it runs again. So choose a capacity for at least as many events as arrive in 10
-/// min; OpenMail gives up after about 7.5 min. The claim of a running event is touched whenever it
-/// is renewed, every 10 s by default, so it is evicted only if `capacity` other events are touched
-/// between two renewals. In that case, a delivery that arrives before the next renewal runs the
-/// event a second time, concurrently.
+/// It holds at most `capacity` events, usually in less than 1 KiB each, and each only until its
+/// lease or retention ends. When it is full, the least recently touched event is evicted; if that
+/// event is delivered again, it runs again. So choose a capacity for at least as many events as
+/// arrive in 10 min; OpenMail gives up after about 7.5 min. The claim of a running event is touched
+/// whenever it is renewed, every 10 s by default, so it is evicted only if `capacity` other events
+/// are touched between two renewals. In that case, a delivery that arrives before the next renewal
+/// runs the event a second time, concurrently.
 ///
 /// Clones share their events.
 #[derive(Clone)]
