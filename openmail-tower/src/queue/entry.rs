@@ -58,7 +58,8 @@ pub struct NewEntry {
 
 /// A reply that is queued when the event that it answers is done.
 ///
-/// It gets the lane, the ids and the trace context of that event.
+/// It gets the lane, the ids and the trace context of that event. The replies to an event without a
+/// lane share a lane of their own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NewReply {
@@ -96,7 +97,7 @@ pub struct DeadLetter {
     pub thread_id: Option<String>,
     /// The number of attempts that were used.
     pub attempts: u32,
-    /// Why it was given up.
+    /// Why it was given up. The stores of this crate keep the first 4,096 bytes.
     pub error: String,
     /// When it was queued.
     pub queued_at: SystemTime,

@@ -29,8 +29,8 @@ pub enum QueueErrorKind {
     /// `migrate`.
     Unmigrated,
     /// The URL or the database cannot be used as a store, or cannot give a store's guarantees: the
-    /// URL has the wrong scheme, the database is in memory, or a connection pooler is in
-    /// transaction mode.
+    /// URL is malformed or has the wrong scheme, the database is in memory, or a connection pooler
+    /// is in transaction mode.
     Unsuitable,
     /// The store was closed.
     Closed,

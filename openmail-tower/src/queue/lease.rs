@@ -147,7 +147,7 @@ pub struct Claims {
     /// was not [`thorough`](super::ClaimRequest::thorough).
     pub limited: bool,
     /// Whether a suspect is due. Only a claim [for suspects](super::ClaimRequest::suspects) returns
-    /// it.
+    /// suspects, and it leaves this `false`.
     pub suspects: bool,
 }
 

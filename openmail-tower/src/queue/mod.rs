@@ -16,6 +16,7 @@
 #![cfg_attr(not(feature = "queue-sqlite"), doc = "```ignore")]
 //! use openmail_tower::{EventRouter, VerifyLayer, queue::Enqueue, webhook};
 //!
+//! # async fn shutdown_signal() {}
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let handlers = EventRouter::new(); // with your handlers
@@ -26,8 +27,8 @@
 //! let app: axum::Router =
 //!     axum::Router::new().route_service("/webhooks", webhook(VerifyLayer::from_env()?, queue));
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-//! axum::serve(listener, app).await?;
-//! drop(stop);
+//! axum::serve(listener, app).with_graceful_shutdown(shutdown_signal()).await?;
+//! drop(stop); // stops the worker
 //! worker.await?;
 //! # Ok(())
 //! # }
@@ -41,17 +42,18 @@
 //!
 //! # Once, and in order
 //! Each event is stored once: the insert skips an event whose inbox and signed `event_id` are
-//! already in the queue. The worker runs it until a run succeeds or fails permanently, or until the
-//! last attempt has failed. If a process dies during a run, the run is repeated, so a handler that
+//! already in the queue, also as a finished one. The worker runs it until a run succeeds or fails
+//! permanently, or until the last attempt has failed. If a process dies during a run, the run is repeated, so a handler that
 //! sends mail itself should derive the `Idempotency-Key` from the event.
 //!
 //! Events in the same [`Lane`], by default those of one thread, run one at a time, in order of
 //! arrival, whichever processes run them.
 //!
 //! # Dead letters
-//! An event that fails permanently, or whose last attempt fails, becomes a dead letter. It is kept
-//! until it is dropped or requeued, or until its retention ends (default: 30 days). Any program
-//! that opens the store, even while the worker runs, can list, requeue and drop dead letters:
+//! An event that fails permanently, whose last attempt fails, that no handler matches, or that
+//! waits for too long becomes a dead letter. It is kept until it is dropped or requeued, or until
+//! its retention ends (default: 30 days). Any program that opens the store, even while the worker
+//! runs, can list, requeue and drop dead letters:
 //!
 #![cfg_attr(feature = "queue-sqlite", doc = "```no_run")]
 #![cfg_attr(not(feature = "queue-sqlite"), doc = "```ignore")]

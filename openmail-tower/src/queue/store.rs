@@ -29,8 +29,8 @@ use super::{
 /// ```
 ///
 /// - Each change is durable when its future resolves: it survives a crash of the process and a
-///   power failure of the machine. Every future may be dropped at any `.await`: the change is then
-///   made completely or not at all.
+///   power failure of the machine. Every future may be dropped at any `.await`: the change to each
+///   entry is then made completely or not at all.
 /// - No two entries have the same key, in any state.
 /// - In each lane, at most one entry is ready, held or leased. When the lane becomes free, a
 ///   blocked reply is next, or else the blocked entry that arrived first. An entry that waits for a
@@ -80,7 +80,8 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
         lease: Duration,
     ) -> impl Future<Output = Result<Vec<EntryId>, QueueError>> + Send;
 
-    /// Ends a lease. Returns `false`, and changes nothing, if it was lost.
+    /// Ends a lease. Returns `false`, and changes nothing, if it was lost. Each NUL in the
+    /// settlement's [reason](Settlement::reason) is stored as U+FFFD.
     fn settle(
         &self,
         lease: &Lease,

@@ -20,7 +20,7 @@ use super::{
     lanes::{self, lock, promote},
 };
 
-/// The number of candidates examined in one statement.
+/// Maximum number of candidates examined in one statement.
 const PAGE: usize = 256;
 
 pub(super) async fn claim(

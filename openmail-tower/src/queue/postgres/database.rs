@@ -74,7 +74,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// Replaces a text that the database's encoding cannot represent.
+    /// Replaces a text that the database's encoding may not represent.
     pub(super) fn held(self, text: &str) -> Cow<'_, str> {
         if self.holds_unicode || text.is_ascii() { text.into() } else { text::hashed(text).into() }
     }

@@ -16,7 +16,7 @@ use super::open::LOCKS;
 
 const STRIPES: u64 = 4096;
 
-/// The number of lanes examined in one transaction.
+/// Maximum number of lanes examined in one transaction.
 pub(super) const PAGE: i64 = 256;
 
 /// Returns the statement that locks lanes, or keys, until the end of the transaction. Later

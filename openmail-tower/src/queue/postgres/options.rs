@@ -42,7 +42,7 @@ impl PostgresOptions {
     }
 
     /// Sets the maximum number of connections in the pool of [`connect`](Self::connect). The store
-    /// uses one more to listen for notifications. Default: 8.
+    /// uses one more for notifications and the locks of its workers. Default: 8.
     ///
     /// # Panics
     /// If it is less than 2.
@@ -58,9 +58,10 @@ impl PostgresOptions {
     /// TLS needs the feature `queue-postgres-tls`.
     ///
     /// # Errors
-    /// If the URL is not for PostgreSQL, the database cannot be reached, a pooler in transaction
-    /// mode is in front of it, its tables belong to a newer version of this crate, or tables are
-    /// missing and the role may not create them.
+    /// If the URL is not for PostgreSQL, the database cannot be reached, or a pooler in transaction
+    /// mode is in front of it. Unless [`migrate`](Self::migrate) is `false`, also if its tables
+    /// belong to a newer version of this crate, or tables are missing and the role may not create
+    /// them.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -70,7 +71,7 @@ impl PostgresOptions {
     }
 
     /// Opens a store that uses the program's pool, and one more connection with the pool's options
-    /// to listen for notifications.
+    /// for notifications and the locks of its workers.
     ///
     /// # Errors
     /// As for [`connect`](Self::connect).

@@ -34,7 +34,7 @@ use super::{
     settle::{Settler, give_back},
 };
 
-/// The number of dead letters requeued, or held entries released, in one transaction.
+/// Maximum number of dead letters requeued, or held entries released, in one transaction.
 const PAGE: i64 = 500;
 /// The time that a worker has to reconnect if only its session broke.
 const GRACE: Duration = Duration::from_millis(500);
@@ -47,8 +47,8 @@ const GRACE: Duration = Duration::from_millis(500);
 /// `SKIP LOCKED` and are woken by `NOTIFY`. Each worker holds an advisory lock: when its process
 /// dies, another worker takes over its entries at once. (After a restart or a failover of the
 /// server, workers first have 5 s to reconnect.) Locks and notifications need a session, so a
-/// connection pooler in front of the database must be in session mode. The store uses at most 8
-/// connections by default, and one more for its session. All times are those of the database.
+/// connection pooler in front of the database must be in session mode. The store has a pool of at
+/// most 8 connections by default, and one more for its session. All times are those of the database.
 ///
 /// Only the store's own tables are used: `openmail_events`, `openmail_counts`, `openmail_workers`
 /// and `openmail_migrations`, in the first schema of the connection's search path or in the

@@ -17,7 +17,7 @@ use crate::queue::{
 
 use super::{insert::json, lanes::back_into_lanes, settle::settle};
 
-/// The number of candidates examined in one statement.
+/// Maximum number of candidates examined in one statement.
 const PAGE: usize = 256;
 
 pub(super) async fn claim(

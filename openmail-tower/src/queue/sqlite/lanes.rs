@@ -4,7 +4,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::insert::json;
 
-/// The number of lanes examined in one transaction, during which no event can be acknowledged.
+/// Maximum number of lanes examined in one transaction, during which no event can be acknowledged.
 pub(super) const PAGE: i64 = 256;
 
 /// Makes the next entry of each of these lanes ready, unless the lane has a ready or running one.

@@ -60,8 +60,8 @@ impl SqliteOptions {
     /// Opens a file. If it is missing, it is created, readable only by its owner.
     ///
     /// # Errors
-    /// If the path is a URL or names an in-memory database, the file cannot be opened, or its
-    /// tables belong to a newer version of this crate.
+    /// If the path is a URL or names an in-memory database, the file cannot be opened, or, unless
+    /// [`migrate`](Self::migrate) is `false`, its tables belong to a newer version of this crate.
     ///
     /// # Panics
     /// Outside of a tokio runtime.

@@ -41,8 +41,8 @@ use super::{
     write::{Answer, Op, Page, Writer},
 };
 
-/// The number of dead letters requeued, or held entries released, in one transaction, during which
-/// no event can be acknowledged.
+/// Maximum number of dead letters requeued, or held entries released, in one transaction, during
+/// which no event can be acknowledged.
 const PAGE: i64 = 500;
 
 /// A queue in an SQLite file.
@@ -51,12 +51,12 @@ const PAGE: i64 = 500;
 /// write-ahead mode and flushed to disk with every commit (`synchronous=FULL`). Concurrent changes
 /// share a commit.
 ///
-/// A new file is readable only by its owner. If the file is deleted or replaced while it is open,
-/// no further event is acknowledged; those already acknowledged still run. Back-offs and leases do
-/// not depend on the machine's clock, which may be set back or forward. Each worker locks a file in
-/// a directory next to the database, `inbox.db-workers` for `inbox.db`, so that another worker
-/// takes over its entries at once when its process dies. On a file system without locks, its
-/// entries wait until their leases expire.
+/// A file that [`open`](Self::open) creates is readable only by its owner. If the file is deleted
+/// or replaced while it is open, no further event is acknowledged; those already acknowledged still
+/// run. Back-offs and leases do not depend on the machine's clock, which may be set back or
+/// forward. Each worker locks a file in a directory next to the database, `inbox.db-workers` for
+/// `inbox.db`, so that another worker takes over its entries at once when its process dies. On a
+/// file system without locks, its entries wait until their leases expire.
 ///
 /// Only the store's own tables are used: `openmail_events`, `openmail_counts`, `openmail_clock` and
 /// `openmail_migrations`. Clones share the store.
@@ -85,8 +85,7 @@ impl SqliteStore {
     /// necessary.
     ///
     /// # Errors
-    /// If the path is a URL or names an in-memory database, the file cannot be opened, or its
-    /// tables belong to a newer version of this crate.
+    /// As for [`SqliteOptions::open`].
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -99,7 +98,7 @@ impl SqliteStore {
     /// write-ahead mode and with `synchronous=FULL`.
     ///
     /// # Errors
-    /// As for [`open`](Self::open).
+    /// As for [`SqliteOptions::over`].
     ///
     /// # Panics
     /// Outside of a tokio runtime.

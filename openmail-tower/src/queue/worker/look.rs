@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Minimum delay before the next look after one that found fewer entries than were asked for, unless
-/// something has changed.
+/// something has changed or a thorough look is due sooner.
 const SHORTEST: Duration = Duration::from_millis(10);
 /// Maximum rest after a look that left no due entry out. The worker rests for as long as the look
 /// took, even if something has changed: under load, more entries arrive during this time, and one
@@ -42,7 +42,7 @@ pub(super) struct Look {
     failures: u32,
     /// Whether something has changed since the last look began.
     again: bool,
-    /// Whether the last look left out entries because of the worker's limits.
+    /// Whether the last look may have left out due entries.
     limited: bool,
 }
 
