@@ -47,7 +47,7 @@ impl OpenMail {
     ///
     /// # Errors
     /// If the key is missing or malformed, the URL is not valid, or the system has no trusted
-    /// certificates.
+    /// certificates and the URL is not on loopback.
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::connect(ApiKey::from_env()?, Base::from_env()?)
     }
@@ -107,7 +107,7 @@ impl OpenMail {
     ///
     /// # Errors
     /// If `url` is neither an `https` URL nor plain `http` to loopback, if it contains credentials or
-    /// a query, or if the system has no trusted certificates.
+    /// a query, or if the system has no trusted certificates and `url` is not on loopback.
     pub fn at(key: ApiKey, url: &str) -> Result<Self, ConfigError> {
         Self::connect(key, Base::new(url)?)
     }

@@ -88,11 +88,13 @@ pub enum ApiErrorKind {
     /// Any other refusal by OpenMail.
     Rejected,
     /// There is no response, or it is a 5xx, a 408, a 425 or a proxy's page. Also a 409 or 422 while
-    /// OpenMail is still processing a request with the same idempotency key.
+    /// OpenMail is still processing a request with the same idempotency key. In a download, also any
+    /// unexpected status of another host, unless it means [`Expired`](Self::Expired).
     Unavailable,
     /// No complete response arrived in time.
     TimedOut,
-    /// The response is too large or cannot be parsed.
+    /// The response is too large, cannot be parsed, or has a status that the API does not use, such
+    /// as 302.
     UnexpectedAnswer,
     /// The attachment is larger than allowed, or larger than its message says.
     FileTooLarge,

@@ -15,7 +15,8 @@ const FALLBACK: &str = "attachment";
 pub(super) fn safe(name: &str) -> String {
     // A run of spaces can push the extension out of view.
     let visible = one_line(name);
-    // A leading dot hides a file; a leading dash makes it look like an option.
+    // A leading dot hides a file; a leading dash makes it look like an option, a leading tilde like
+    // a home directory.
     let bare = visible.trim_start_matches(|c: char| c.is_whitespace() || ".-~".contains(c));
     let bare = bare.trim_end_matches(|c: char| c.is_whitespace() || c == '.');
     let options = Options { windows: true, truncate: false, replacement: "_" };

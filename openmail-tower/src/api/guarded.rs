@@ -14,7 +14,8 @@ use tower_service::Service;
 
 use super::address::is_public;
 
-/// A request extension that marks a request whose URL comes from a response, not from the program.
+/// A request extension that marks a request to a host that was named by an attachment's URL or a
+/// redirect, not by the program.
 ///
 /// Such a request carries no API key. For it, the [`Client`](super::Client) of this crate connects
 /// to public addresses only. Another client should do the same: the text of the URL has been

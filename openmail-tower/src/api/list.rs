@@ -26,9 +26,9 @@ impl OpenMail {
     /// Returns the threads of an inbox, newest first.
     ///
     /// The list is read page by page as the stream is polled. Pages overlap by 10 entries, and
-    /// duplicates are skipped, so a list is still read completely if it grows, or if up to 10
-    /// entries are removed between two pages. To skip duplicates, the stream remembers the ids it
-    /// has yielded.
+    /// duplicates are skipped, so no entry that was there at the start is missed if the list grows,
+    /// or if up to 10 entries are removed between two pages. To skip duplicates, the stream
+    /// remembers the ids it has yielded.
     ///
     /// # Errors
     /// If a page cannot be read, the stream yields the error and ends.

@@ -217,7 +217,8 @@ impl File {
         Self { name, content_type, bytes: bytes.into() }
     }
 
-    /// Sets the media type. If it is not valid in a header, it becomes `application/octet-stream`.
+    /// Sets the media type. If it has no `/` or is not valid in a header, it becomes
+    /// `application/octet-stream`.
     #[must_use]
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         let text = content_type.into();
