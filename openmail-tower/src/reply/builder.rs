@@ -28,7 +28,7 @@ use crate::{
 /// addresses in the mail's `To` header, and OpenMail copies the sender. If the mail has no thread,
 /// or cannot be read there, the reply goes to the sender alone. A reply has at most 20 recipients.
 ///
-/// `Debug` shows sizes and settings, but no text.
+/// `Debug` shows sizes, settings and the reply's name, but neither its text nor file names.
 #[derive(Clone, PartialEq, Eq)]
 #[must_use = "a reply is sent only if the handler returns it"]
 pub struct Reply {

@@ -79,7 +79,7 @@ impl Failure {
 /// Attempts to send a reply. `tries` is the number of earlier attempts; the first of them began at
 /// most `age` ago.
 ///
-/// May be dropped at any `.await`: the next attempt has the same key and the same bytes.
+/// May be dropped at any `.await`: the next attempt has the same key.
 pub(crate) async fn deliver(
     openmail: &OpenMail,
     key: &str,

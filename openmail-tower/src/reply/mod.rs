@@ -9,7 +9,8 @@
 //! process the mail is delivered: the key is derived from the signed inbox id and message id.
 //! OpenMail sends one mail for each key.
 //!
-//! For receivers without a queue, [`ReplyLayer`] sends replies before their event counts as done.
+//! For receivers without a queue, [`ReplyLayer`] sends replies before their event counts as done:
+//!
 #![cfg_attr(all(feature = "macros", feature = "test-util"), doc = "```no_run")]
 #![cfg_attr(not(all(feature = "macros", feature = "test-util")), doc = "```ignore")]
 //! use openmail_tower::{
