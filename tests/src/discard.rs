@@ -1,6 +1,12 @@
 //! Subscribers that discard everything, to measure what they cost.
 
-use std::{fmt, io, sync::Arc};
+use std::{
+    fmt, io,
+    sync::{
+        Arc, Once,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use tracing::{
     Dispatch, Event, Metadata, Subscriber,
@@ -12,9 +18,15 @@ use tracing::{
 use tracing_subscriber::{Layer as _, Registry, layer::SubscriberExt as _};
 
 /// A subscriber that is enabled at `info` and discards everything.
-pub struct Discard(Arc<dyn Subscriber + Send + Sync>);
+pub struct Discard(Kind);
 
-/// While it exists, the subscriber is this thread's default.
+enum Kind {
+    Global,
+    /// A default of this thread, which costs a little more than a global one.
+    Scoped(Arc<dyn Subscriber + Send + Sync>),
+}
+
+/// While it exists, the subscriber is the default, of the process or of this thread.
 pub struct Discarding(Option<DefaultGuard>);
 
 impl Discard {
@@ -23,39 +35,65 @@ impl Discard {
         [Self::at_once(), Self::unformatted(), Self::formatted()]
     }
 
-    /// Creates one that does nothing at all.
+    /// Creates one that does nothing at all, the global default as in most programs.
     pub fn at_once() -> Self {
-        Self(Arc::new(Nothing))
+        Self(Kind::Global)
     }
 
     /// Creates one that keeps the spans while they are open, as `tracing-subscriber` does, and
     /// formats nothing.
     pub fn unformatted() -> Self {
-        Self(Arc::new(Registry::default().with(LevelFilter::INFO)))
+        Self(Kind::Scoped(Arc::new(Registry::default().with(LevelFilter::INFO))))
     }
 
     /// Creates one that formats each line, with the fields of its spans.
     pub fn formatted() -> Self {
         let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(io::sink);
-        Self(Arc::new(Registry::default().with(lines.with_filter(LevelFilter::INFO))))
+        let lines = lines.with_filter(LevelFilter::INFO);
+        Self(Kind::Scoped(Arc::new(Registry::default().with(lines))))
     }
 
-    /// Makes it this thread's default.
+    /// Makes it the default.
     pub fn begin(&self) -> Discarding {
-        let dispatch = Dispatch::new(Arc::clone(&self.0));
-        Discarding(Some(dispatcher::set_default(&dispatch)))
+        Discarding(match &self.0 {
+            Kind::Global => {
+                Nothing::switch(true);
+                None
+            }
+            Kind::Scoped(subscriber) => {
+                Some(dispatcher::set_default(&Dispatch::new(Arc::clone(subscriber))))
+            }
+        })
     }
 }
 
+/// A global default cannot be replaced, so this one is switched on and off.
 struct Nothing;
+
+static IS_ON: AtomicBool = AtomicBool::new(false);
+
+impl Nothing {
+    fn switch(is_on: bool) {
+        static SET: Once = Once::new();
+        SET.call_once(|| {
+            dispatcher::set_global_default(Dispatch::new(Nothing)).expect("there is no other");
+        });
+        IS_ON.store(is_on, Ordering::Relaxed);
+        rebuild_interest_cache();
+    }
+
+    fn level() -> LevelFilter {
+        if IS_ON.load(Ordering::Relaxed) { LevelFilter::INFO } else { LevelFilter::OFF }
+    }
+}
 
 impl Subscriber for Nothing {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= LevelFilter::INFO
+        *metadata.level() <= Self::level()
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(LevelFilter::INFO)
+        Some(Self::level())
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
@@ -74,10 +112,15 @@ impl Subscriber for Nothing {
 }
 
 impl Drop for Discarding {
-    /// Rebuilds the cache, or `tracing` would keep asking whether there is a subscriber.
     fn drop(&mut self) {
-        drop(self.0.take());
-        rebuild_interest_cache();
+        match self.0.take() {
+            None => Nothing::switch(false),
+            Some(scoped) => {
+                drop(scoped);
+                // Otherwise `tracing` would keep asking whether there is a subscriber.
+                rebuild_interest_cache();
+            }
+        }
     }
 }
 
