@@ -4,19 +4,23 @@
 //! `flooded DATABASE CONCURRENCY FLOODED OTHERS`. The database is an SQLite file or a `postgres://`
 //! URL. The mails of `flooded` are forwarded to the URL FLOODED, all others to OTHERS. The program
 //! prints its address and ends when its standard input does.
+//!
+//! A mail of another inbox is forwarded with the query `overtaken`: the number of runs of `flooded`
+//! that started after its request arrived and before it started itself.
 
 use std::{
+    collections::HashMap,
     env,
     error::Error,
     io::{self, Write},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use openmail_tests::layer;
 use openmail_tower::{
-    EventRouter,
+    EventId, EventRouter, HandlerError, VerifiedEvent,
     layers::Forward,
     queue::{Enqueue, PostgresStore, QueueStore, SqliteStore},
     webhook,
@@ -26,8 +30,45 @@ use tokio::{
     net::TcpListener,
     sync::Notify,
 };
+use tower::{ServiceExt, service_fn};
 
 type Failure = Box<dyn Error + Send + Sync>;
+
+/// Counts the runs of `flooded` that overtake a mail of another inbox.
+#[derive(Debug, Clone, Default)]
+struct Counts(Arc<Mutex<Counted>>);
+
+#[derive(Debug, Default)]
+struct Counted {
+    runs: usize,
+    /// The number of runs when each mail of another inbox arrived.
+    arrived: HashMap<EventId, usize>,
+}
+
+impl Counts {
+    fn with<T>(&self, change: impl FnOnce(&mut Counted) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn flooded_starts(&self) {
+        self.with(|counted| counted.runs += 1);
+    }
+
+    fn arrives(&self, event: &VerifiedEvent) {
+        if let Some(id) = event.event_id().cloned() {
+            self.with(|counted| counted.arrived.insert(id, counted.runs));
+        }
+    }
+
+    /// Returns how many runs have overtaken it. If it arrived at a former process, which may have
+    /// ended before it was settled, that is unknown, and nobody asks for it.
+    fn starts(&self, event: &VerifiedEvent) -> usize {
+        self.with(|counted| {
+            let arrived = event.event_id().and_then(|id| counted.arrived.get(id));
+            counted.runs - arrived.copied().unwrap_or(counted.runs)
+        })
+    }
+}
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), Failure> {
@@ -52,10 +93,33 @@ async fn receive<St: QueueStore>(
     others: &str,
 ) -> Result<(), Failure> {
     let client = Client::builder(TokioExecutor::new()).build_http();
-    let router = EventRouter::new().fallback_service(Forward::new(client.clone(), others.parse()?));
-    router.inboxes().replace_service("flooded", Forward::new(client, flooded.parse()?))?;
+    let counts = Counts::default();
+    let others = service_fn({
+        let (counts, client, url) = (counts.clone(), client.clone(), others.to_owned());
+        move |event: VerifiedEvent| {
+            let url = format!("{url}?overtaken={}", counts.starts(&event));
+            let client = client.clone();
+            async move {
+                let url = url.parse().map_err(HandlerError::permanent)?;
+                Forward::new(client, url).oneshot(event).await
+            }
+        }
+    });
+    let flooded = Forward::new(client, flooded.parse()?).map_request({
+        let counts = counts.clone();
+        move |event: VerifiedEvent| {
+            counts.flooded_starts();
+            event
+        }
+    });
+    let router = EventRouter::new().fallback_service(others);
+    router.inboxes().replace_service("flooded", flooded)?;
     let worker = queue.worker(router).concurrency(concurrency).grace(Duration::ZERO);
-    let app = axum::Router::new().route_service("/webhooks", webhook(layer(), queue));
+    let events = queue.map_request(move |event: VerifiedEvent| {
+        counts.arrives(&event);
+        event
+    });
+    let app = axum::Router::new().route_service("/webhooks", webhook(layer(), events));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     writeln!(io::stdout(), "{}", listener.local_addr()?)?;
     let stop = Arc::new(Notify::new());
