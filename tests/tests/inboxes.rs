@@ -96,7 +96,7 @@ async fn routers_own_handler_comes_before_a_binding() {
     let inboxes = router.inboxes();
     let service = service_fn(async |_: VerifiedEvent| ran("service").map(|()| Outcome::Done));
     for inbox in ["at start-up", "by id"] {
-        inboxes.replace_service(inbox, service.clone()).unwrap();
+        inboxes.replace_service(inbox, service).unwrap();
         assert_eq!(run(&router, "message.received", inbox).await, "service");
     }
     let router = router.handler(start_up).inbox("by id", by_id);
