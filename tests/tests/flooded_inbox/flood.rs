@@ -179,7 +179,7 @@ impl Agents {
         let arguments = [database, &concurrency.to_string(), &self.url(agent), &self.url("others")];
         let receiver = Process::start_with(PROGRAM, &arguments);
         let flooded = async {
-            // Half of the memory, or three quarters of the runs.
+            // Half of the memory, or three quarters of the runs. Polls, since the agents only count.
             while agent != "refuses connections" && self.calls.load(Ordering::Relaxed) < 12 {
                 sleep(Duration::from_millis(5)).await;
             }
