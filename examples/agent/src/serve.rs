@@ -25,8 +25,8 @@ use crate::{
     settings::{Settings, Store, variable},
 };
 
-/// The maximum time for webhook requests in progress to finish once the agent is stopping. None
-/// takes longer than the endpoint's deadline of 12 s.
+/// The maximum time for webhook requests in progress to finish once the agent is stopping. An event
+/// is answered within the endpoint's deadline of 12 s.
 const GRACE: Duration = Duration::from_secs(15);
 
 /// Runs until `stop`, then shuts down in order: it accepts no more webhooks, finishes the runs in

@@ -130,8 +130,8 @@ async fn serve(
     }
 }
 
-/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the
-/// time of the call, so that an early signal is not lost.
+/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. On Unix, it listens
+/// from the time of the call, so that an early signal is not lost.
 fn stop() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     {

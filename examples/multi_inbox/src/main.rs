@@ -125,8 +125,8 @@ async fn news(event: &VerifiedEvent) {
     tracing::info!(event = %event.kind(), "nothing to do");
 }
 
-/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the
-/// time of the call, so that an early signal is not lost.
+/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. On Unix, it listens
+/// from the time of the call, so that an early signal is not lost.
 fn stop() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     {

@@ -169,7 +169,7 @@ impl Deliverer {
         None
     }
 
-    /// Completes once the delivery was cancelled or removed.
+    /// Completes once the delivery was cancelled.
     async fn cancelled(&self, id: &str) {
         let mut versions = self.state.versions();
         loop {

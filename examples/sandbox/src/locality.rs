@@ -19,7 +19,8 @@ use tower_http::csrf::CsrfLayer;
 
 use crate::server::Peer;
 
-/// Rejects requests from elsewhere. With `allow_remote`, only cross-site posts are rejected.
+/// Rejects requests from elsewhere. With `allow_remote`, only cross-site requests that could change
+/// something are rejected.
 pub(crate) fn guard(router: Router, allow_remote: bool) -> Router {
     let router = router.layer(CsrfLayer::new());
     if allow_remote {

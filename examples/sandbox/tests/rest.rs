@@ -1,4 +1,4 @@
-//! The REST API. Every response is checked against the shapes that OpenMail documents.
+//! The REST API. Its responses are checked against the shapes that OpenMail documents.
 
 mod support;
 

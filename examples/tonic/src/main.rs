@@ -50,8 +50,8 @@ async fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. It listens from the
-/// time of the call, so that an early signal is not lost.
+/// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. On Unix, it listens
+/// from the time of the call, so that an early signal is not lost.
 fn stop() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     {

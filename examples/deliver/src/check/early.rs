@@ -1,7 +1,8 @@
 //! Checks that rejections wait for the body.
 //!
 //! If the endpoint answers and closes the connection while a proxy is still writing the body, the
-//! proxy takes that for a failure. nginx then answers 502, and sends the endpoint nothing for 10 s.
+//! proxy takes that for a failure. nginx then answers 502 and, if it has other endpoints, sends
+//! this one nothing for 10 s.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A sandbox on a free port, a client that checks every response against the shapes that OpenMail
+//! A sandbox on a free port, a client that checks responses against the shapes that OpenMail
 //! documents, and a receiver.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
