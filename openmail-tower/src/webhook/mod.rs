@@ -21,7 +21,7 @@
 //! | duplicate of a running event | 409, `Retry-After` | `in_flight` |
 //! | handler failed or panicked | 500 | `handler_failed` |
 //! | handler failed with a delay, or the event is put off; deadline passed (default: 12 s); secrets, store or queue unreachable | 503, `Retry-After` | `retry_later`, `deadline_exceeded`, `unavailable` |
-//! | [`Endpoint`] without [`VerifyLayer`]; a reply without `ReplyLayer` or `Worker::replies` | 500 | `missing_layer` |
+//! | [`Endpoint`] without [`VerifyLayer`]; a reply without `ReplyLayer`, if there is no queue | 500 | `missing_layer` |
 //!
 //! The body is `{"error":"<code>","message":"<one sentence>"}`. It never contains a secret, an
 //! expected signature or a handler's error text. The log contains the details.
