@@ -16,7 +16,7 @@ pub enum Outcome {
     /// them. If neither does, the event fails and is retried, so that the replies are not lost: an
     /// endpoint answers with 500 `missing_layer`, and a worker settles the run as failed.
     Replies(Replies),
-    /// It was handled before: this delivery is a duplicate.
+    /// This delivery is a duplicate: the event was handled, or stored by a queue, before.
     Duplicate,
     /// No handler matches it.
     Unrouted,

@@ -83,11 +83,12 @@ pub(crate) fn late() -> Response<Bytes> {
     error_response(StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded", message, Some(RETRY_SOON))
 }
 
-/// The status for a known event that does not fit its type, if no handler accepts it.
+/// The status for an event that does not fit its type, or is nested too deeply, and that no handler
+/// accepts.
 pub(crate) const MISFIT: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
 
-/// Creates the response for an event that need not be delivered again; `unrouted` is the status for
-/// one that no handler matches.
+/// Creates the response for an outcome; `unrouted` is the status for an event that no handler
+/// matches.
 pub(crate) fn outcome(outcome: &Outcome, unrouted: StatusCode) -> Response<Bytes> {
     if *outcome == Outcome::Unrouted && unrouted == MISFIT {
         let message = "The event does not fit its type, and no handler accepts it.";

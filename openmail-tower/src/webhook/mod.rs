@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | handled or queued; duplicate of a finished or queued event; refused or muted by a guard; unknown event, `setup.test`, or an event that no handler matches (404 `unrouted` with [`refuse_unrouted`](Endpoint::refuse_unrouted)); failed permanently, which is logged | 200 | |
 //! | not `POST` | 405, `Allow: POST` | `method_not_allowed` |
-//! | `X-Timestamp` or `X-Signature` missing, given twice, malformed | 400 | `missing_header`, `ambiguous_header`, `malformed_timestamp`, `malformed_signature` |
+//! | `X-Timestamp` or `X-Signature` missing, given more than once or malformed | 400 | `missing_header`, `ambiguous_header`, `malformed_timestamp`, `malformed_signature` |
 //! | `X-Timestamp` outside the window (default: 300 s) | 400 | `stale_timestamp` |
 //! | declared or actual size over the limit (default: 8 MiB) | 413 | `body_too_large` |
 //! | body not complete in time (default: 10 s), or slower than the minimum rate (default: 16 KiB/s); connection lost before the end of the body | 408; 400 | `body_timeout`; `body_incomplete` |
@@ -21,10 +21,14 @@
 //! | duplicate of a running event | 409, `Retry-After` | `in_flight` |
 //! | handler failed or panicked | 500 | `handler_failed` |
 //! | handler failed with a delay, or the event is put off; deadline passed (default: 12 s); secrets, store or queue unreachable | 503, `Retry-After` | `retry_later`, `deadline_exceeded`, `unavailable` |
-//! | [`Endpoint`] without [`VerifyLayer`]; a reply without `ReplyLayer`, if there is no queue | 500 | `missing_layer` |
+//! | [`Endpoint`] without [`VerifyLayer`]; a handler's reply without `ReplyLayer` | 500 | `missing_layer` |
 //!
-//! The body is `{"error":"<code>","message":"<one sentence>"}`. It never contains a secret, an
-//! expected signature or a handler's error text. The log contains the details.
+//! A 200 has no body. The body of any other response is
+//! `{"error":"<code>","message":"<one sentence>"}`. It never contains a secret, an expected
+//! signature or a handler's error text. The log contains the details.
+//!
+//! If `Enqueue` stores the events, the response says only whether the event was stored: what a
+//! handler does with it later, and whether there is one, makes no difference.
 
 mod answer;
 #[cfg(feature = "axum")]

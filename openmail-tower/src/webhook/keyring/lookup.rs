@@ -62,7 +62,7 @@ impl Holder {
 }
 
 /// The inbox for which the keys were requested. Unless they were requested for the account, an
-/// event of another inbox is rejected.
+/// event that does not belong to this inbox is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// No inbox: one set of secrets signs for the account.
@@ -169,7 +169,8 @@ pub trait Keyring: Clone + Send + Sync + 'static {
 
     /// Returns the secrets for an inbox. The inbox is `None` if the scope is [`Scope::Account`] or
     /// the body has no `inbox_id`. Unless the scope is `Account`, an event of another inbox is
-    /// rejected, even if these secrets verify it.
+    /// rejected, even if these secrets verify it. If the scope is [`Scope::Inbox`], so is an event
+    /// that names no inbox, unless these are the inbox's own secrets ([`Keys::inbox`]).
     fn keys(&self, inbox: Option<InboxId>) -> Self::Future;
 
     /// Returns whether the account's secrets may also sign for this inbox. Called once they have

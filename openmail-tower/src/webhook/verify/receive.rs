@@ -28,7 +28,7 @@ use super::{
 /// After this many frames, other tasks and the time limit get a turn: a body may always have
 /// another frame ready, even an empty one.
 pub(super) const FRAMES_A_TURN: usize = 64;
-/// Maximum time that a body waits for room.
+/// Maximum time of one wait for room; a body may wait several times.
 pub(super) const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Receives one body.
