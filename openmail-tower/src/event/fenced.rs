@@ -110,8 +110,8 @@ impl Message {
     /// Removes lines quoted with `>` and the "On … wrote:" line above them, in about 25 languages.
     /// Also removes everything below the separators and header blocks of Outlook and other
     /// programs, signatures below `-- `, and those that mobile mail apps add. Where a mail answers
-    /// between quoted lines, only the answers are kept. A forwarded mail is kept whole, as is a
-    /// text that would otherwise be empty.
+    /// between quoted lines, only the answers are kept. A forwarded mail is kept whole. If nothing
+    /// would be left, the signatures are kept or, without any, the whole text.
     ///
     /// This is a guess from the form of the text: the history of an uncommon mail program may
     /// remain, and a sender can make text look like history. Use it to save the model's time, not
@@ -286,7 +286,8 @@ impl fmt::Debug for Fenced<'_> {
     }
 }
 
-/// Returns the beginning of a text, long enough to fill a value of maximum length.
+/// Returns the beginning of a text, long enough to fill a value of maximum length unless most of it
+/// is invisible.
 fn start(text: &str) -> &str {
     beginning(text, LONGEST_VALUE * 16)
 }

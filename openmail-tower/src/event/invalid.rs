@@ -4,7 +4,8 @@ use std::fmt;
 
 /// The error for a body that is not an event.
 ///
-/// It says where parsing failed and contains no part of the body, so it is safe to log.
+/// For malformed JSON, it says where parsing failed. It contains no part of the body, so it is safe
+/// to log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidPayload {
     kind: InvalidPayloadKind,

@@ -13,8 +13,8 @@ pub(crate) fn mending<T, E>(json: &[u8], read: impl Fn(&[u8]) -> Result<T, E>) -
     })
 }
 
-/// Replaces lone surrogates with U+FFFD, and numbers outside the range of `f64` with strings that
-/// hold their digits.
+/// Replaces lone surrogates with U+FFFD, and numbers outside the range of `f64` with strings of the
+/// same text.
 ///
 /// JavaScript can cut text between the two halves of an emoji (`parsedText` is cut at 50,000
 /// characters) and writes the half as `\ud83d`, which a Rust string cannot hold. Neither a lone

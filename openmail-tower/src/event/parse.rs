@@ -59,8 +59,8 @@ impl Event {
     /// # Ok::<(), openmail_tower::event::InvalidPayload>(())
     /// ```
     ///
-    /// A number that does not fit an `f64` is kept as a string of its digits. Other fractions in
-    /// unknown fields are as exact as `serde_json` reads them: without its feature
+    /// A number that does not fit an `f64` is kept as a string, as it was written. Other fractions
+    /// in unknown fields are as exact as `serde_json` reads them: without its feature
     /// `float_roundtrip`, the last digit may differ.
     ///
     /// # Errors

@@ -30,8 +30,9 @@ use crate::{
 /// Everything that can be borrowed can also be taken by value, which clones it.
 ///
 /// An argument that the handler's events do not have is a compile error at that argument. An event
-/// may still lack an id that events of its kind usually have. A handler that takes the id without
-/// `Option` then fails, and the event is retried; with `Option`, the handler gets `None`.
+/// may still lack an id, or the number of the attempt, that events of its kind usually have. A
+/// handler that takes it without `Option` then fails, and the event is retried; with `Option`, the
+/// handler gets `None`.
 ///
 /// # Implementing your own
 /// ```
@@ -169,8 +170,9 @@ impl<'e, S, T: DeserializeOwned> FromEvent<'e, S> for Payload<T> {
 
 /// The router's state, or a part of it by [`FromRef`].
 ///
-/// Each run takes a clone, so the state (or the part) must be [`Clone`]; wrap it in an `Arc` if
-/// cloning is expensive. This is not axum's `State`, which extracts from requests.
+/// Each run takes its own: a clone of the whole state, which must be [`Clone`], or the part that
+/// `FromRef` returns, usually a clone as well. Use an `Arc` for what is expensive to clone. This is
+/// not axum's `State`, which extracts from requests.
 #[derive(Debug, Clone, Copy)]
 pub struct State<T>(pub T);
 

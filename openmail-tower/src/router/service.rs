@@ -25,8 +25,9 @@ use super::{
 ///
 /// An event goes to the first of these that exists: the handler for its name and inbox; the handler
 /// for its name that names no inbox; the fallback. If there is none, the result is
-/// [`Outcome::Unrouted`]. Without [`with_state`](Self::with_state), the router is a service for
-/// handlers that take no state. To bind inboxes that come and go while it serves, use
+/// [`Outcome::Unrouted`]. An event that has a [`misfit`](crate::Event::misfit) goes to no handler
+/// for its name. Without [`with_state`](Self::with_state), the router is a service for handlers
+/// that take no state. To bind inboxes that come and go while it serves, use
 /// [`inboxes`](EventRouter::inboxes).
 ///
 /// ```
@@ -58,8 +59,8 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
     /// Adds a handler for the events and inboxes that its attribute names.
     ///
     /// # Panics
-    /// If another handler is registered for the same event of the same inbox. The message names
-    /// both and where they are.
+    /// If another handler is registered for the same event, and both name the same inbox or none.
+    /// The message names both and where they are.
     #[must_use]
     pub fn handler<H: EventHandler<S>>(self, handler: H) -> Self {
         let inboxes = H::ROUTE.inboxes;

@@ -72,7 +72,7 @@ pub enum HandlerErrorKind {
     /// retry later.
     Unavailable,
     /// The event must wait for a limit, such as a rate, a pause or a suspension, to be lifted by
-    /// time or by a person: retry later, as often as necessary.
+    /// time or by a person: retry later. A queue does not count the run as an attempt.
     PutOff,
 }
 

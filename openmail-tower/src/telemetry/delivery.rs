@@ -11,7 +11,7 @@ use super::{
 use crate::seam::{HandlerError, Outcome, OutcomeSlot, TraceContext, VerifiedEvent};
 
 /// A request, observed from its arrival. If this is dropped before the request was answered, the
-/// request was dropped: by its sender or by a timeout.
+/// request was dropped, by its sender or by a timeout, or the inner service failed.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     span: Span,

@@ -224,7 +224,7 @@ pub(super) fn queued(duration: Duration) {
     let _ = duration;
 }
 
-/// Logs that another worker took over an entry.
+/// Logs that a worker lost the lease of an entry.
 #[cfg(feature = "queue")]
 pub(super) fn lease_lost(id: &dyn fmt::Display) {
     #[cfg(feature = "tracing")]

@@ -43,7 +43,7 @@ pub(crate) fn settled(settled: Settled) {
     metric::settled(settled);
 }
 
-/// Records that the lease of the entry `id` was lost, and another worker runs it.
+/// Records that the lease of the entry `id` was lost, so that another worker may run it.
 pub(crate) fn lost(id: impl fmt::Display) {
     log::lease_lost(&id);
 }

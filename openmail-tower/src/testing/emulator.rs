@@ -182,7 +182,7 @@ impl Emulator {
         self
     }
 
-    /// Sets the share of the events, from 0 to 1, that are sent a second time: OpenMail promises at
+    /// Sets the probability, from 0 to 1, that an event is sent a second time: OpenMail promises at
     /// least one delivery, not exactly one. Default: 0.
     ///
     /// # Panics

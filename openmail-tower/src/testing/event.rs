@@ -12,8 +12,9 @@ use super::mail;
 
 /// An event for tests: a body as OpenMail sends it, with sensible defaults.
 ///
-/// Each event has its own ids; a clone is the same event. A setter writes the JSON field that it
-/// names, even if events of that kind do not have it.
+/// Each event has its own ids, except that all are about the same inbox and pod until you set
+/// others; a clone is the same event. A setter writes the JSON field that it names, even if events
+/// of that kind do not have it.
 ///
 /// ```
 /// use http::Request;

@@ -11,8 +11,9 @@ mod signature;
 use attribution::Attributions;
 use lines::Lines;
 
-/// Returns the text without its quoted history and its signature, or all of it if nothing else
-/// would be left. The subject says whether the mail forwards another one, which is then kept.
+/// Returns the text without its quoted history and its signatures. If nothing would be left, keeps
+/// the signatures or, without any, the whole text. The subject may say that the mail forwards
+/// another one, which is then kept.
 pub(crate) fn new_text(text: &str, subject: Option<&str>) -> String {
     new_lines(text, subject).kept()
 }

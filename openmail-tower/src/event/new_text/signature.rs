@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::lines::Lines;
 
-/// Maximum number of lines of a signature. A `--` followed by more lines is taken for a rule
-/// between paragraphs.
+/// Maximum number of lines of a signature, including its delimiter. The `--` above a longer text is
+/// taken for a rule between paragraphs.
 const MOST_LINES: usize = 20;
 /// Maximum number of consecutive lines that count as added by a mobile mail app.
 const MOST_MOBILE: usize = 3;
@@ -37,7 +37,7 @@ fn below_delimiters(lines: &mut Lines<'_>, end: usize) -> Vec<Range<usize>> {
     dropped
 }
 
-/// Finds mobile signatures at the end of each part that is kept.
+/// Drops the mobile signatures at the end of each part that is kept.
 fn mobile(lines: &mut Lines<'_>, end: usize) -> Vec<Range<usize>> {
     let mut dropped = Vec::new();
     let mut left = MOST_MOBILE;
