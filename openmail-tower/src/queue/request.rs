@@ -129,9 +129,9 @@ impl ClaimRequest {
 pub struct Choice<'r> {
     request: &'r ClaimRequest,
     inboxes: HashMap<String, InboxShare>,
-    /// Inboxes whose next entry has to wait for room. Their later entries wait as well, so that a
-    /// large entry is not overtaken forever, and thousands of entries need not be examined to find
-    /// one that is small enough.
+    /// Inboxes whose next entry would exceed their share of the bytes. Their later entries wait as
+    /// well, so that a large entry is not overtaken forever, and thousands of entries need not be
+    /// examined to find one that is small enough.
     closed: HashSet<String>,
     ids: Vec<EntryId>,
     weight: u64,

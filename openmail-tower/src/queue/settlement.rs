@@ -13,7 +13,8 @@ pub enum Settlement {
     /// It is done. Its key and its metadata are kept, its body is not.
     Done {
         /// Its replies, in the order in which they are to be sent. They are stored in the same
-        /// transaction, and run before the other waiting entries of the lane.
+        /// transaction, and run before the waiting events of the lane, but after its earlier
+        /// replies.
         replies: Vec<NewReply>,
     },
     /// A run failed, and is retried.

@@ -115,7 +115,7 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<u64, QueueError>> + Send;
 
     /// Releases one entry that is held or waits for its next attempt, so that it is due at once.
-    /// Returns `false` if there is none.
+    /// Returns `false` if the entry is leased, blocked or finished, or does not exist.
     fn release_entry(&self, id: EntryId) -> impl Future<Output = Result<bool, QueueError>> + Send;
 
     /// Lists up to `limit` dead letters with ids above `after`, in order of id.

@@ -15,7 +15,7 @@ use crate::{
 
 /// Maximum number of operations in a transaction.
 const OPERATIONS: usize = 256;
-/// Approximate maximum size of a transaction, in bytes.
+/// The approximate size, in bytes, at which a transaction takes no further operation.
 const BYTES: usize = 8 << 20;
 
 /// Writes batches.

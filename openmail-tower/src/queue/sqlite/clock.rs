@@ -27,8 +27,8 @@ const JUMP: i64 = 1_000;
 const CHECK: Duration = Duration::from_secs(1);
 
 /// A process that has not read the time for longer than this accepts a later time that others have
-/// stored, and does not decide whether the clock was set: it holds no lease, which it would have
-/// renewed.
+/// stored, and does not decide whether the clock was set: no worker runs in it, since a worker
+/// reads the time every few seconds.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// The machine's clock in Unix milliseconds, and a steady clock that cannot be set.

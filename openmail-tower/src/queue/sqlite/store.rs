@@ -133,8 +133,8 @@ impl SqliteStore {
     }
 
     /// Finishes pending writes, removes the lock files of its workers that have ended, and closes
-    /// the database. Afterwards, every operation of the store and its clones fails. If the store
-    /// uses the program's pool, that pool stays open.
+    /// the database. Afterwards, every operation of the store and its clones that uses the database
+    /// fails. If the store uses the program's pool, that pool stays open.
     pub async fn close(&self) {
         // A worker cannot remove its own file: if it left leases behind, nobody would take them over
         // before they expire. If this fails, another worker does it.

@@ -103,7 +103,7 @@ struct Driver<'w, St, E> {
     claiming: Option<Pending<Result<Claims, QueueError>>>,
     renewing: Option<Pending<Renewed>>,
     renew_at: Instant,
-    /// Whether a suspect is due. If so, nothing else begins until it has run alone.
+    /// Whether a suspect is due. If so, nothing else is claimed until it has run alone.
     suspects: bool,
     stop: Option<Stop>,
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Minimum delay before the next look after one that found fewer entries than were asked for, unless
-/// something has changed or a thorough look is due sooner.
+/// something has changed, a thorough look is due sooner, or the poll interval is shorter.
 const SHORTEST: Duration = Duration::from_millis(10);
 /// Maximum rest after a look that left no due entry out. The worker rests for as long as the look
 /// took, even if something has changed: under load, more entries arrive during this time, and one

@@ -42,8 +42,9 @@ use super::{drive, hook::Hook, replies::Replies, reports::Reports};
 /// # Leases
 /// While an event runs, its lease is renewed. When a worker's process dies, the operating system or
 /// the database drops a lock that it held; other workers notice this and run its events again at
-/// once. Without such a lock, the events wait for the [lease](Self::lease) to expire. As soon as
-/// the lease of a run is lost, or may have been lost, the run makes no further progress.
+/// once. Without such a lock, the events wait for the [lease](Self::lease) to expire. A run makes
+/// no further progress once its worker learns that the lease was lost, or once the lease may have
+/// expired.
 ///
 /// An event whose run was lost twice in a row may be the one that crashes the process. From then on
 /// it runs alone, and if a run is lost even then, that run counts as an attempt.
