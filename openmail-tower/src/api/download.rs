@@ -231,7 +231,7 @@ impl Download {
     }
 
     /// Finds the attachment among those of its message. Two files of a message may have the same
-    /// name; then only the URL can distinguish them.
+    /// name and size; then only the URL can distinguish them.
     fn find<'a>(&self, among: &'a [Attachment]) -> Option<&'a Attachment> {
         let path = |it: &Attachment| {
             let url = it.url.as_deref().and_then(|url| self.openmail.base().resolve(url))?;

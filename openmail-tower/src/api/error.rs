@@ -17,8 +17,9 @@ use crate::seam::{Advice, BoxError, HandlerErrorKind};
 /// | [`Unavailable`], [`TimedOut`], [`UnexpectedAnswer`], [`Stalled`], [`Expired`], [`ForbiddenAddress`], [`InsecureRedirect`], [`TooManyRedirects`], [`Disk`] | is retried |
 /// | any other | fails permanently |
 ///
-/// `Display` and `Debug` show the status and OpenMail's code, but not OpenMail's
-/// [`message`](Self::message), which may name an address.
+/// `Display` shows the kind; `Debug` and the [source](Error::source) also show the status and
+/// OpenMail's code. None of them shows OpenMail's [`message`](Self::message), which may name an
+/// address.
 ///
 /// [`RateLimited`]: ApiErrorKind::RateLimited
 /// [`ColdOutreachLimit`]: ApiErrorKind::ColdOutreachLimit
@@ -258,7 +259,8 @@ impl ApiError {
     }
 
     /// Returns whether the mail may have been sent despite this error. If so, retry with the same
-    /// idempotency key and the same mail: it is then sent once.
+    /// idempotency key and the same mail: it is then sent once. After a
+    /// [`KeyReused`](ApiErrorKind::KeyReused), a retry fails again.
     pub fn may_have_been_sent(&self) -> bool {
         self.0.may_have_been_sent
     }

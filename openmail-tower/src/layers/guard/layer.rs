@@ -148,9 +148,9 @@ impl GuardLayer {
         self
     }
 
-    /// Sets where the rates are counted. Default: behind a queue, in the queue's database, so that
-    /// replicas share the counts and a restart does not reset them; otherwise, in the memory of
-    /// this process.
+    /// Sets where the rates are counted. Default: behind a queue whose store supports this, in the
+    /// queue's database, so that replicas share the counts and a restart does not reset them;
+    /// otherwise, in the memory of this process.
     #[must_use]
     pub fn counts(mut self, store: impl CountStore) -> Self {
         self.settings.counts = Some(Arc::new(store));

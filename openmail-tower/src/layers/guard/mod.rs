@@ -34,9 +34,9 @@
 //! during a pause, or if a rate of the inbox is used up. Otherwise other mails of the lane run
 //! before it.
 //!
-//! Inside a queue's worker, the rates are counted in the queue's database: replicas share the
-//! counts, and a restart does not reset them. Elsewhere, they are counted in the memory of the
-//! process. [`GuardLayer::counts`] sets another [`CountStore`] for both cases.
+//! Inside a queue's worker, the rates are counted in the queue's database, if its store supports
+//! this: replicas share the counts, and a restart does not reset them. Elsewhere, they are counted
+//! in the memory of the process. [`GuardLayer::counts`] sets another [`CountStore`] for both cases.
 //!
 #![cfg_attr(feature = "macros", doc = "```")]
 #![cfg_attr(not(feature = "macros"), doc = "```ignore")]

@@ -11,7 +11,8 @@ use super::{counting::Subject, memory::nanos, rule::Scope, sketch::Sketch};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// The maximum length of the message id in a note, in bytes. A longer id is cut.
+/// The maximum length of the message id in a note, in bytes. A longer id is cut; one of more than
+/// 255 bytes is replaced by its hash.
 const LONGEST_ID: usize = 96;
 
 /// A maximum number within a window of time: `Rate::new(5, Duration::from_secs(3600))`.

@@ -67,7 +67,7 @@ impl Sketch {
     }
 
     /// Returns whether two texts have the same words, or share at least three quarters of the bins
-    /// that either of them fills.
+    /// that either of them fills, and no fewer than `LEAST`.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let pairs = || self.bins.iter().zip(&other.bins);
         let empty = pairs().filter(|(own, other)| **own == NONE && **other == NONE).count();
