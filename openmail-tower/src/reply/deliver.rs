@@ -76,8 +76,8 @@ impl Failure {
     }
 }
 
-/// Attempts to send a reply. `tries` is the number of earlier attempts; the first of them began at
-/// most `age` ago.
+/// Attempts to send a reply. `tries` is the number of earlier attempts, as far as the caller can
+/// tell; the first of them began at most `age` ago.
 ///
 /// May be dropped at any `.await`: the next attempt has the same key.
 pub(crate) async fn deliver(

@@ -144,8 +144,8 @@ struct Task {
     pool: PgPool,
     name: String,
     heard: watch::Sender<()>,
-    /// The time from which a free lock means that its worker is dead. `None` while the session is
-    /// not connected.
+    /// The time from which a free lock means that its worker is dead. `None` until the session
+    /// first connects, and while a broken one is replaced.
     settled_at: Arc<StdMutex<Option<Instant>>>,
     listens: bool,
     locks: BTreeMap<Lock, Option<oneshot::Sender<()>>>,

@@ -31,7 +31,7 @@ pub(super) struct Reports {
 }
 
 /// The replies not yet reported as queued, by key. Each channel closes once its reply has been
-/// reported.
+/// reported, or could not be stored.
 type Queued = Mutex<HashMap<String, watch::Receiver<()>>>;
 
 impl Reports {
