@@ -113,7 +113,8 @@ impl Keys {
     /// secret, so the time does reveal an inbox with several.)
     pub fn nobody() -> Self {
         static DECOY: OnceLock<Secrets> = OnceLock::new();
-        let decoy = || Secret::new("decoy").expect("it is neither empty nor padded").into();
+        let decoy =
+            || Secret::new("a decoy for no inbox").expect("it is neither empty nor padded").into();
         Self { secrets: DECOY.get_or_init(decoy).clone(), holder: Holder::Nobody }
     }
 }
