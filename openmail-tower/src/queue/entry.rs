@@ -95,7 +95,7 @@ pub struct DeadLetter {
     pub inbox_id: Option<String>,
     /// The thread it belongs to.
     pub thread_id: Option<String>,
-    /// The number of attempts that were used.
+    /// The [`attempt`](super::Claimed::attempt) of its last claim.
     pub attempts: u32,
     /// Why it was given up. The stores of this crate keep the first 4,096 bytes.
     pub error: String,

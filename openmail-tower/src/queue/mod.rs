@@ -42,9 +42,10 @@
 //!
 //! # Once, and in order
 //! Each event is stored once: the insert skips an event whose inbox and signed `event_id` are
-//! already in the queue, also as a finished one. The worker runs it until it is done or becomes a
-//! dead letter. If a process dies during a run, the run is repeated, so a handler that sends mail
-//! itself should derive the `Idempotency-Key` from the event.
+//! already in the queue. The key of an event that is done is [kept](Worker::keep) for 24 h by
+//! default. The worker runs an event until it is done or becomes a dead letter. If a process dies
+//! during a run, the run is repeated, so a handler that sends mail itself should derive the
+//! `Idempotency-Key` from the event.
 //!
 //! Events in the same [`Lane`], by default those of one thread, run one at a time, in order of
 //! arrival, whichever processes run them.

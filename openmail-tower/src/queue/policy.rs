@@ -19,7 +19,7 @@ use super::{backoff::Backoff, lease::Claimed, settlement::Settlement};
 /// | unavailable, in flight | [`Release`](Settlement::Release) after the back-off, which grows with each release in a row; after [`max_age`](Self::max_age), `Bury` |
 /// | put off | [`PutOff`](Settlement::PutOff) for as long as the error says, or else for the same back-off; after [`max_put_off`](Self::max_put_off), `Bury` |
 ///
-/// No run begins before the error's [`delay`](HandlerError::delay) has passed.
+/// The delay before the next run is never shorter than the error's [`delay`](HandlerError::delay).
 ///
 /// A [`Worker`] has such a policy. A consumer of another source, such as a message broker, can
 /// apply one as well:
@@ -48,7 +48,7 @@ pub struct RetryPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Run {
-    /// The number of the run, from 1. Runs that were released or put off do not count.
+    /// The number of the run, from 1. Runs that were released, put off or held do not count.
     pub attempt: u32,
     /// How often the event was released or put off since its last run that counted.
     pub releases: u32,

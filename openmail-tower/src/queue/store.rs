@@ -48,7 +48,8 @@ use super::{
 /// - Only the store's clock is used, so that the machines that share it agree.
 ///
 /// Clones share one store. `queue::contract::check` (feature `test-util`) checks an implementation
-/// against all of this.
+/// against these rules, as far as one process can. It cannot check durability, and it neither
+/// registers workers nor lets them die.
 pub trait QueueStore: Clone + Send + Sync + 'static {
     /// The type returned by [`changes`](Self::changes).
     type Changes: Changes;
@@ -169,7 +170,8 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
 
 /// A source of notifications about entries that may have become due.
 pub trait Changes: Send + 'static {
-    /// Waits until an entry may have become due since the last call. It may resolve spuriously, and
-    /// may miss changes made by other processes, so workers also poll.
+    /// Waits until a change since the last call may have made an entry due. It need not resolve
+    /// when a delay or a lease ends. It may resolve spuriously, and may miss changes made by other
+    /// processes, so workers also poll.
     fn next(&mut self) -> impl Future<Output = ()> + Send;
 }
