@@ -26,9 +26,9 @@ const JUMP: i64 = 1_000;
 /// The interval at which the offset is read and the time is stored.
 const CHECK: Duration = Duration::from_secs(1);
 
-/// A process that has not read the time for longer than this accepts a later time that others have
-/// stored, and does not decide whether the clock was set: no worker runs in it, since a worker
-/// reads the time every few seconds.
+/// If a process has not read the time for longer than this, and others have stored a later time, it
+/// accepts theirs instead of deciding whether the clock was set. No worker runs in such a process,
+/// since a worker reads the time every few seconds.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// The machine's clock in Unix milliseconds, and a steady clock that cannot be set.

@@ -7,8 +7,8 @@ use super::insert::json;
 /// Maximum number of lanes examined in one transaction, during which no event can be acknowledged.
 pub(super) const PAGE: i64 = 256;
 
-/// Makes the next entry of each of these lanes ready, unless the lane has a ready or running one.
-/// Returns the number of entries made ready.
+/// Makes the next entry of each of these lanes ready, unless another entry of the lane is ready,
+/// held or leased. Returns the number of entries made ready.
 pub(super) async fn promote(
     connection: &mut SqliteConnection,
     lanes: &[&str],

@@ -81,7 +81,8 @@ impl SqliteOptions {
             .idle_timeout(Duration::from_secs(60))
             .connect_lazy_with(options.clone().create_if_missing(false));
         let mut file = Watched::new(path);
-        // From here on, the file at this path is the database; if it is replaced, writes fail.
+        // From here on, the file at this path is the database. If it is replaced, no event is added
+        // any more.
         file.look().await;
         let writer = Writer::new(options.create_if_missing(false), connection, file, self.clock);
         Ok(SqliteStore::over(writer, readers, Whose::Ours, path))

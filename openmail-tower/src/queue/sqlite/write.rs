@@ -167,7 +167,7 @@ impl Apply for Writer {
         let mut connection = self.connect().await?;
         let answers = self.apply_to(&mut connection, ops).await;
         if answers.is_ok() || self.file.is_gone() {
-            // If the file is gone, this connection is the last one to have it open.
+            // If the file is gone, this connection may be the last one to have it open.
             self.connection = Some(connection);
         } else {
             // Closing it rolls back what was not committed.
