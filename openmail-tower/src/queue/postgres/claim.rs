@@ -151,7 +151,7 @@ macro_rules! candidates {
 /// The entries to claim.
 struct Chosen {
     ids: Vec<i64>,
-    /// Their size.
+    /// Their total weight.
     bytes: usize,
     /// Whether other due entries may have been left out.
     limited: bool,

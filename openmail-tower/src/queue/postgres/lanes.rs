@@ -46,8 +46,8 @@ fn stripe(name: &str) -> i64 {
     LOCKS.wrapping_add(1).wrapping_add_unsigned(hash % STRIPES)
 }
 
-/// Makes the next entry of each of these lanes ready, unless the lane has a ready or running one.
-/// The lanes must be locked. Returns the number of entries made ready.
+/// Makes the next entry of each of these lanes ready, unless another entry of the lane is ready,
+/// held or leased. The lanes must be locked. Returns the number of entries made ready.
 pub(super) async fn promote(connection: &mut PgConnection, lanes: &[&str]) -> sqlx::Result<u64> {
     if lanes.is_empty() {
         return Ok(0);

@@ -42,7 +42,8 @@ CREATE TABLE openmail_events (
   weight BIGINT NOT NULL,
   body BYTEA NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02,
-        -- Each claim and each settlement rewrites the row, but not its body, which is stored separately.
+        -- Each claim and each settlement rewrites the row. If the row exceeds about 2 kB, its body
+        -- is stored separately and is not rewritten.
         toast_tuple_target = 128);
 -- Compression costs more time than it saves for a body that is read once.
 ALTER TABLE openmail_events ALTER COLUMN body SET STORAGE EXTERNAL;

@@ -49,7 +49,7 @@ pub(super) const CHANNEL: &str = "openmail_events";
 /// there is a listener or a registered worker. If it breaks, a new one is opened, which takes the
 /// locks again.
 ///
-/// Clones share the task, which ends with the last of them.
+/// Clones share the task. It ends once all clones and all locks of workers are dropped.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
     commands: mpsc::UnboundedSender<Command>,
