@@ -13,8 +13,8 @@ use crate::{
 /// The interval at which the gauges are refreshed. Metrics are usually scraped about as often.
 const PERIOD: Duration = Duration::from_secs(15);
 
-/// Refreshes the gauges, each time with one query. The first refresh is immediate, so that the
-/// gauges exist from the worker's start.
+/// Refreshes the gauges, each time with one call of the store. The first refresh is immediate, so
+/// that the gauges exist from the worker's start.
 pub(super) async fn refresh<St: QueueStore>(store: &St, limit: Duration) -> Infallible {
     if !telemetry::HAS_GAUGES {
         return pending().await;

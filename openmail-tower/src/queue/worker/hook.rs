@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use crate::seam::{BoxError, CatchPanic};
 
-/// The longest time that a call may take.
+/// Maximum duration of a call, including the wait until the service is ready.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// A service that takes `T`.

@@ -97,7 +97,8 @@ impl Look {
         }
     }
 
-    /// Records that a run has ended, which makes room for entries that did not fit.
+    /// Records that a run or a settlement has ended, which may make room for entries that did not
+    /// fit.
     pub(super) fn has_room(&mut self, is_plenty: bool) {
         if is_plenty {
             self.gathers_until = self.gathers_until.map(|_| Instant::now());

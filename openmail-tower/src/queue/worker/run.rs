@@ -230,7 +230,8 @@ fn fields(claimed: &Claimed) -> Fields<'_> {
     }
 }
 
-/// Returns when the entry runs next.
+/// Returns when the entry runs next, for the log line. The line says nothing about the next run of
+/// an entry that was given back or is on hold.
 fn next(settlement: &Settlement) -> Next {
     match settlement {
         Settlement::Retry { after, .. }

@@ -26,7 +26,7 @@ use super::{drive, hook::Hook, replies::Replies, reports::Reports};
 /// | the service's result | the event |
 /// |---|---|
 /// | an [`Outcome`] | is done; if [unrouted](Self::drop_unrouted), a dead letter |
-/// | an error, a panic, a run that takes [too long](Self::run_timeout) | is retried after the [`Backoff`], and not before the error's [`delay`](crate::HandlerError::delay); after the last attempt, a dead letter |
+/// | an error, a panic, a run that takes [too long](Self::run_timeout), a reply that this worker is not set up to send | is retried after the [`Backoff`], and not before the error's [`delay`](crate::HandlerError::delay); after the last attempt, a dead letter |
 /// | a [permanent](crate::HandlerError::permanent) error | is a dead letter |
 /// | [unavailable](crate::HandlerErrorKind::Unavailable), [in flight](crate::HandlerErrorKind::InFlight) | runs again after a back-off that grows each time, without using an attempt; after [72 h](Self::max_age), a dead letter |
 /// | [put off](crate::HandlerErrorKind::PutOff) | runs again after the error's [`delay`](crate::HandlerError::delay), without using an attempt; after [30 days](Self::max_put_off), a dead letter |
@@ -46,8 +46,8 @@ use super::{drive, hook::Hook, replies::Replies, reports::Reports};
 /// no further progress once its worker learns that the lease was lost, or once the lease may have
 /// expired.
 ///
-/// An event whose run was lost twice in a row may be the one that crashes the process. From then on
-/// it runs alone, and if a run is lost even then, that run counts as an attempt.
+/// An event whose run was lost twice in a row may be the one that crashes the process. Until one of
+/// its runs ends, it runs alone, and each run that is lost even then counts as an attempt.
 #[derive(Clone)]
 #[must_use = "a worker does nothing until it is `run`"]
 pub struct Worker<St, E> {
@@ -74,8 +74,8 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Returns the limit of each inbox. By default, one inbox leaves a quarter of the runs to the
-    /// others.
+    /// Returns the limit of each inbox. By default, one inbox leaves a quarter of the runs, rounded
+    /// down, to the others.
     pub(super) fn inbox_limits(&self) -> InboxLimits {
         let share = self.concurrency - self.concurrency / 4;
         self.per_inbox.clone().unwrap_or_else(|| InboxLimits::all(share))
@@ -264,15 +264,15 @@ impl<St, E> Worker<St, E> {
     }
 
     /// Sets a service that is called when a reply has been queued, sent or put on hold, or has
-    /// failed permanently, once that change is committed.
+    /// become a dead letter, once that change is committed.
     ///
     /// The worker that changed the reply's state calls the service once for that change. If the
     /// worker or its process ends between the commit and the call, or the answer to the commit is
     /// lost, the change is not reported. A worker reports that it has queued a reply before it
     /// reports anything else about that reply; another worker's report may come earlier. A call
-    /// that takes longer than 30 s is dropped. The worker claims no more while the number of calls
-    /// in progress exceeds the [`concurrency`](Self::concurrency). When it stops, it waits for these
-    /// calls, but not longer than the [`grace`](Self::grace) and the
+    /// that takes longer than 30 s is dropped. The worker claims no more while it is settling or
+    /// reporting more entries than its [`concurrency`](Self::concurrency). When it stops, it waits
+    /// for the calls in progress, but not longer than the [`grace`](Self::grace) and the
     /// [`store_timeout`](Self::store_timeout) together.
     ///
     #[cfg_attr(all(feature = "api", feature = "queue-sqlite"), doc = "```no_run")]

@@ -22,7 +22,7 @@ use super::look::pause;
 ///
 /// If the store is unreachable, this waits for it: the event has run, and losing the result would
 /// mean running it again. If the store refuses the settlement, this tries it with its error reduced
-/// to ASCII, then as a dead letter, and then gives up the lease.
+/// to ASCII, if it has one, then as a dead letter, and then gives up the lease.
 pub(super) async fn settle<St: QueueStore>(
     store: &St,
     lease: &Lease,
@@ -67,7 +67,7 @@ fn settled(outcome: &'static str, settlement: &Settlement) -> Option<Settled> {
 }
 
 /// Returns a reduced form of the settlement that the store may accept: first with its error in
-/// ASCII, then as a dead letter. `None` after the third refusal.
+/// ASCII, if it has one, then as a dead letter. `None` after the third refusal.
 fn plain(settlement: Settlement, refusals: u32) -> Option<Settlement> {
     const UNKNOWN: &str = "the store refused to record the result of the run";
     let ascii = |text: String| -> String {

@@ -45,7 +45,7 @@ pub(super) async fn listen(mut changes: impl Changes, changed: &Notify) -> Infal
     }
 }
 
-/// Notices dead workers, and takes over their entries.
+/// Takes over the entries of dead workers, and resumes stalled lanes.
 pub(super) async fn recover<St: QueueStore>(
     store: &St,
     worker: WorkerId,
