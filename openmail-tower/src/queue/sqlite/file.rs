@@ -13,8 +13,8 @@ use crate::{
     telemetry::store as telemetry,
 };
 
-/// Creates the file if it is missing, readable only by its owner, since it contains mail. SQLite
-/// gives its write-ahead log and index the same permissions.
+/// Creates the file if it is missing. On Unix, only its owner can read it, since it contains mail.
+/// SQLite gives its write-ahead log and index the same permissions.
 pub(super) fn create(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

@@ -57,7 +57,7 @@ impl SqliteOptions {
         self
     }
 
-    /// Opens a file. If it is missing, it is created, readable only by its owner.
+    /// Opens a file. If it is missing, it is created; on Unix, only its owner can read it.
     ///
     /// # Errors
     /// If the path is a URL or names an in-memory database, the file cannot be opened, or, unless
