@@ -315,6 +315,9 @@ async fn unusable_number_of_a_fault_is_an_error_in_the_page() {
     let far = json!({"clockOffsetSeconds": i64::MAX});
     let (status, body) = local.control(Method::PUT, "/sandbox/faults", far).await;
     assert_eq!((status, &body["error"]), (400, &json!("bad_request")), "{body}");
+    let none = json!({"requests": {"answer": "429", "count": 0}});
+    let (status, body) = local.control(Method::PUT, "/sandbox/faults", none).await;
+    assert_eq!((status, &body["error"]), (400, &json!("bad_request")), "{body}");
     local.stop().await;
 }
 

@@ -114,13 +114,16 @@ impl Faults {
 
     /// Checks the values that a type cannot exclude.
     pub(crate) fn check(&self) -> Result<(), Refusal> {
+        if self.requests.is_some_and(|fault| fault.count == 0) {
+            return Err(Refusal::bad_request("\"count\" must be at least 1."));
+        }
         match self.clock_offset_seconds.unsigned_abs() {
             0..=FARTHEST => Ok(()),
             _ => Err(unusable_offset()),
         }
     }
 
-    /// Returns whether any fault is set.
+    /// Returns whether any fault is set, apart from the send limits.
     pub(crate) fn any(&self) -> bool {
         let none = Self { send_limits: self.send_limits, ..Self::default() };
         *self != none
