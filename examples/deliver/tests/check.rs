@@ -46,7 +46,7 @@ fn assert_faults(output: &Output, faults: &[(&str, &str)]) {
     assert_eq!(output.status.code(), Some(i32::from(!faults.is_empty())), "{output:?}");
 }
 
-/// Returns the body if the request is validly signed, as `VerifyLayer` would.
+/// Returns the body if `VerifyLayer` would accept the signature.
 async fn signed(request: Request<Body>) -> Option<Vec<u8>> {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 8 << 20).await.ok()?;
@@ -62,7 +62,7 @@ async fn finds_nothing_wrong_with_a_good_endpoint() {
     let url = serve(deduplicating(layer(), NOTICEABLE)).await;
     let output = check(&url).await;
     assert_faults(&output, &[]);
-    assert!(output.stdout.contains("the second is postponed (409)"), "{output:?}");
+    assert!(output.stdout.contains("the other is answered 409"), "{output:?}");
     assert!(output.stdout.ends_with("Nothing is wrong with this endpoint.\n"), "{output:?}");
 
     let output = run(["check", "--url", &url, "--json"]).await;
@@ -335,7 +335,7 @@ fn has_good_headers(request: &Request<Body>) -> bool {
 
 #[tokio::test]
 async fn finds_rejections_before_the_body_is_read() {
-    // As many receivers do: the headers first, and the body only for a good timestamp.
+    // As many receivers do: the headers first, and the body only if they look right.
     let headers_first = |request: Request<Body>| async move {
         if !has_good_headers(&request) {
             return at_once(StatusCode::UNAUTHORIZED, request);

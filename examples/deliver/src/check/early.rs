@@ -25,8 +25,8 @@ const SHORTEST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(5);
 
 const ADVICE: &str = "before the endpoint has read the body. A proxy turns that into a 502, and \
-                      nginx then sends no deliveries for 10 s. Read the rest of the body, up to a \
-                      limit, before answering";
+                      nginx, if it has other endpoints, then sends this one nothing for 10 s. \
+                      Read the rest of the body, up to a limit, before answering";
 
 pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
     // An endpoint that is slow to answer this is slow to reject a delivery as well.

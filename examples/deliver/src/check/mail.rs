@@ -57,7 +57,8 @@ pub(super) async fn check(prober: &Prober, inbox: &str, findings: &mut Findings)
         findings.good("slow", format!("a mail is answered within {shown} ms"));
     }
     if deduplicates {
-        let text = "of two concurrent deliveries of one mail, the second is postponed (409)";
+        let text = "of two concurrent deliveries of one mail, only one is handled; the other is \
+                    answered 409";
         return findings.good("duplicates", text);
     }
     repeat(prober, inbox, findings).await;

@@ -64,7 +64,7 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) -> bool {
 async fn no_post(prober: &Prober, post: &Answer) -> String {
     match prober.get().await {
         Ok(get) if get.status == StatusCode::NOT_FOUND || get.status == post.status => {
-            format!("nothing is at this path: GET and POST are answered {post}")
+            format!("nothing is at this path: it answers GET with {get} and POST with {post}")
         }
         Ok(get) => format!(
             "it answers GET with {get} but POST with {post}: OpenMail delivers by POST, so the \
