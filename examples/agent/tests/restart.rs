@@ -49,7 +49,7 @@ async fn front(address: Arc<RwLock<String>>) -> String {
 }
 
 #[tokio::test]
-async fn log_lines_keep_their_ids_after_a_restart() {
+async fn reply_lines_keep_their_ids_after_a_restart() {
     let address = Arc::new(RwLock::new(String::new()));
     let mut options = Options::default();
     options.listen = ([127, 0, 0, 1], 0).into();

@@ -1,4 +1,4 @@
-//! Runs the built program against a fake of Lambda's runtime API, with events as recorded from API
+//! Runs the built program against a fake of Lambda's runtime API, with events in the formats of API
 //! Gateway and function URLs.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
@@ -97,7 +97,7 @@ async fn ends_on_sigterm() {
 
 #[tokio::test]
 #[ignore = "needs OPENMAIL_TEST_REDIS, the URL of a Redis"]
-async fn runs_each_event_once_in_every_instance() {
+async fn instances_run_each_event_once_between_them() {
     let redis = env::var("OPENMAIL_TEST_REDIS").unwrap();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
     let mail = TestEvent::message_received().event_id(format!("evt_lambda_{now}"));

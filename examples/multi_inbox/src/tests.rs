@@ -57,7 +57,7 @@ fn mails(agent: u64, person: u64) -> Mails {
 }
 
 #[tokio::test]
-async fn each_inbox_has_its_own_desk() {
+async fn mail_reaches_the_desk_of_its_inbox() {
     let server = Server::start().await;
     server.deliver(mail("inb_support")).await;
     server.deliver(mail("inb_support").message_field("auto_replyable", false)).await;

@@ -59,7 +59,7 @@ async fn client_lists_reads_replies_and_downloads() {
 }
 
 #[tokio::test]
-async fn client_recognises_each_refusal_of_the_sandbox() {
+async fn client_recognises_limits_cut_connections_and_suspensions() {
     let local = Local::start().await;
     let openmail = client(&local);
     let inbox = InboxId::from("inb_support");

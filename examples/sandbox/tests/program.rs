@@ -46,7 +46,7 @@ fn port_in_use_prints_one_line_and_exits_with_1() {
 }
 
 #[test]
-fn unwritable_state_file_prints_one_line_and_exits_with_1() {
+fn unusable_state_file_prints_one_line_and_exits_with_1() {
     let folder = tempfile::tempdir().expect("a folder");
     let missing = folder.path().join("missing/state.db");
     let no_database = folder.path().join("text.db");

@@ -21,8 +21,8 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts the program with these variables and no others, and waits for a line of its standard
-    /// error in which `find` finds an address.
+    /// Starts the program with only these variables and a free port for its webhook. Waits for a
+    /// line of its standard error in which `find` finds an address.
     pub(crate) async fn start(
         variables: &[(&str, &str)],
         find: impl Fn(&str) -> Option<String>,

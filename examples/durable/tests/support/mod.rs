@@ -73,7 +73,7 @@ pub(crate) fn mail(id: &str, subject: &str) -> Value {
     })
 }
 
-/// Polls until `what` holds, for at least 30 s.
+/// Polls until `what` holds. Panics if it does not within about 30 s.
 pub(crate) async fn until(what: impl AsyncFn() -> bool) {
     for _ in 0..3000 {
         if what().await {

@@ -105,7 +105,7 @@ impl Agent {
         self.received.try_recv().is_err()
     }
 
-    /// Closes all connections and stops listening.
+    /// Stops listening. Each connection closes once it is idle.
     pub(crate) async fn crash(&mut self) {
         let server = self.server.take().unwrap();
         server.abort();
