@@ -11,7 +11,8 @@ pub struct Settings {
     /// The address for webhooks: `OPENMAIL_LISTEN`. Default: `127.0.0.1:3000`.
     pub listen: SocketAddr,
     /// The address of the local OpenMail: `SANDBOX_LISTEN`. Default: `127.0.0.1:4010`. `None` if
-    /// `OPENMAIL_API_KEY` is set: the agent then uses the real OpenMail.
+    /// `OPENMAIL_API_KEY` is set: the agent then uses OpenMail itself, or the API at
+    /// `OPENMAIL_API_URL`.
     pub sandbox: Option<SocketAddr>,
     /// Where mail is kept until it is answered: `AGENT_STORE`. Default: `sqlite://agent.db`.
     pub store: Store,
@@ -100,7 +101,7 @@ fn store(url: &str) -> anyhow::Result<Store> {
         Some(("sqlite", path)) if !path.is_empty() => Ok(Store::Sqlite(path.into())),
         Some(("postgres" | "postgresql", _)) => Ok(Store::Postgres(url.to_owned())),
         // Does not show the text itself, which may contain a password.
-        _ => bail!("AGENT_STORE must begin with sqlite:// or postgres://"),
+        _ => bail!("AGENT_STORE must be sqlite://FILE or postgres://HOST/DATABASE"),
     }
 }
 

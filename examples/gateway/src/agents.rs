@@ -1,5 +1,5 @@
 //! The agent that receives the events of each inbox, and the secrets that verify them. Both follow
-//! the configuration whenever it changes.
+//! the configuration whenever it is reloaded.
 
 use std::{
     collections::HashMap,
@@ -19,8 +19,8 @@ use crate::{
     shared::{Running, Shared},
 };
 
-/// Handles the events of inboxes that are not configured. They become dead letters, except those of
-/// "Test webhook".
+/// Handles the events of inboxes that are not configured, if there is no fallback agent. They
+/// become dead letters, except those of "Test webhook".
 #[openmail_handler]
 pub(crate) async fn no_agent(event: EventKind) -> Result<(), HandlerError> {
     match event {
@@ -28,7 +28,7 @@ pub(crate) async fn no_agent(event: EventKind) -> Result<(), HandlerError> {
             tracing::info!("the webhook was tested");
             Ok(())
         }
-        _ => Err(HandlerError::permanent("no agent is configured for its inbox")),
+        _ => Err(HandlerError::permanent("no agent is configured for this event")),
     }
 }
 

@@ -15,10 +15,10 @@ pub(crate) struct Args {
     /// The account's webhook, which receives the events of inboxes without their own webhook
     #[arg(long, env = "SANDBOX_WEBHOOK", value_name = "URL", value_parser = url)]
     webhook: Option<String>,
-    /// The secret of the account's webhook; generated if not given
+    /// The secret of the account's webhook; if not given, that of the state file, or generated
     #[arg(long, env = "SANDBOX_SECRET", hide_env_values = true, value_parser = secret)]
     secret: Option<String>,
-    /// The account's API key; generated if not given
+    /// The account's API key; if not given, that of the state file, or generated
     #[arg(long, env = "SANDBOX_API_KEY", value_name = "KEY", hide_env_values = true,
         value_parser = api_key)]
     api_key: Option<String>,

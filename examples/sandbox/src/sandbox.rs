@@ -32,13 +32,13 @@ const DOMAIN: &str = "sandbox.test";
 pub struct Options {
     /// The address of the API and the page. Default: `127.0.0.1:4010`.
     pub listen: SocketAddr,
-    /// The account's webhook. Default: none.
+    /// The account's webhook. Default: that of the state file, or else none.
     pub webhook: Option<String>,
-    /// The secret of the account's webhook. Default: generated.
+    /// The secret of the account's webhook. Default: that of the state file, or else generated.
     pub secret: Option<String>,
-    /// The account's API key. Default: generated.
+    /// The account's API key. Default: that of the state file, or else generated.
     pub api_key: Option<String>,
-    /// The inboxes that exist at the start. Default: one, `inb_support`.
+    /// Inboxes to create at the start. Default: `inb_support`, if the state file has no inboxes.
     pub inboxes: Vec<InboxOption>,
     /// The factor by which OpenMail's retry schedule is sped up. Default: 1.
     pub speed: f64,
@@ -129,7 +129,10 @@ impl SandboxError {
     fn listen(address: SocketAddr, error: io::Error) -> Self {
         let what = match error.kind() {
             io::ErrorKind::AddrInUse => {
-                format!("{address} is in use; stop what listens there, or set --listen")
+                format!(
+                    "{address} is in use; stop what listens there, or set --listen or \
+                     SANDBOX_LISTEN to another address"
+                )
             }
             _ => format!("cannot listen on {address}: {error}"),
         };
@@ -175,7 +178,7 @@ impl Sandbox {
     /// Opens the state and the ports.
     ///
     /// # Errors
-    /// If a port is in use, or the state file cannot be read or written.
+    /// If a port is in use, the state file cannot be read or written, or an option is invalid.
     pub async fn bind(options: Options) -> Result<Self, SandboxError> {
         let listen = |address| async move {
             let listener = TcpListener::bind(address).await;
@@ -238,7 +241,7 @@ impl Sandbox {
     /// Receives a mail, as if somebody had sent it.
     ///
     /// # Errors
-    /// If no inbox has the address.
+    /// If `from` is not an address, or no inbox has the address `to`.
     pub fn receive(
         &self,
         from: &str,

@@ -164,7 +164,7 @@ fn empty(view: &View<'_>) -> Markup {
                 div {
                     h1 { "No mail yet" }
                     p class="muted" {
-                        "Write to your agent and watch what it does. Nothing leaves this machine."
+                        "Write to your agent and watch what it does. No real mail is sent."
                     }
                 }
                 ol class="steps box" {
