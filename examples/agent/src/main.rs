@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Logs go to stderr, since stdout has a line of JSON for each reply.
+    // Logs go to stderr, since stdout has a line of JSON for each state of a reply.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(filter).init();
     let ended = async {

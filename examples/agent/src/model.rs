@@ -21,7 +21,7 @@ use crate::settings::ModelSettings;
 
 const TIME_LIMIT: Duration = Duration::from_secs(120);
 const ANSWER_LIMIT: usize = 1 << 20;
-/// The maximum number of mails of a thread that the model reads.
+/// The maximum number of earlier mails of a thread that the model reads.
 const HISTORY: usize = 20;
 /// The maximum number of characters that the model reads of each mail, and of its attachments
 /// together.

@@ -1,4 +1,4 @@
-//! Prints the result of each reply as a line of JSON on stdout.
+//! Prints a line of JSON on stdout for each new state of a reply, such as `queued` or `sent`.
 
 use std::io;
 
@@ -15,7 +15,7 @@ struct Line<'a> {
     key: &'a str,
 }
 
-/// Prints the line of a reply.
+/// Prints the line for a reply's new state.
 pub(crate) async fn report(reply: ReplyReport) -> io::Result<()> {
     let mut line = serde_json::to_vec(&Line {
         event_id: reply.event_id.as_deref(),

@@ -33,7 +33,8 @@ const GRACE: Duration = Duration::from_secs(15);
 /// progress, and stops the local OpenMail.
 ///
 /// # Errors
-/// If a port is in use, the store cannot be opened, or OpenMail's settings are missing.
+/// If a port is in use, the store cannot be opened, OpenMail's settings are missing, or the webhook
+/// or the worker ends early.
 pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("cannot listen on {}; set OPENMAIL_LISTEN to another address", settings.listen)

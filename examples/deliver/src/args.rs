@@ -114,7 +114,7 @@ pub(crate) struct Check {
     /// The inbox for the mails.
     #[arg(long, value_name = "ID", default_value = "inb_deliver_check")]
     pub(crate) inbox: String,
-    /// Writes one JSON object per line, for each finding.
+    /// Writes each finding as a JSON object on its own line.
     #[arg(long)]
     pub(crate) json: bool,
 }

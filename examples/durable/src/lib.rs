@@ -24,8 +24,8 @@ use tokio::sync::{Mutex, oneshot};
 use server::serve;
 use tokio::net::TcpListener;
 
-/// An agent, and what it has answered. A real one sends its answers with the event's id as
-/// `Idempotency-Key`, since a run that is interrupted by a crash is repeated.
+/// An agent, and what it has answered. A real one returns its answers as replies, which the worker
+/// sends once even if a crash interrupts a run; see the `agent` example.
 #[derive(Debug, Clone, Default)]
 pub struct Agent(Arc<Mutex<Answers>>);
 
@@ -76,7 +76,7 @@ async fn answer(
 /// Serves the webhook and runs the worker until `stop`, then stops both gracefully.
 ///
 /// # Errors
-/// As for `axum::serve`.
+/// If the server fails or the worker ends early.
 pub async fn run<St: QueueStore>(
     listener: TcpListener,
     layer: VerifyLayer,

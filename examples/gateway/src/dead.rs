@@ -22,8 +22,8 @@ pub(crate) enum Dead {
     /// Lists dead letters with their fields separated by tabs: id, time, attempts, event, inbox,
     /// event_id, error. If there are none, it says so on stderr.
     List,
-    /// Shows a dead letter, and its event as it was signed. On a terminal, control characters, and
-    /// those that change the order of text, are escaped.
+    /// Shows a dead letter, and its event as it was signed. On a terminal, control characters other
+    /// than tabs and line feeds, and those that change the order of text, are escaped.
     Show { id: i64 },
     /// Retries dead letters. Each has the full number of attempts again.
     #[command(arg_required_else_help = true)]

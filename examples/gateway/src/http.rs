@@ -1,4 +1,4 @@
-//! The HTTP side: webhooks and health checks.
+//! The HTTP side: webhooks, health checks and metrics.
 
 use std::{future::IntoFuture, io, time::Duration};
 
@@ -46,7 +46,7 @@ pub(crate) fn app<St: QueueStore>(
         .route("/metrics", get(async move || metrics::scrape(&collected)))
 }
 
-/// Serves until `stop`, then until the requests in progress are answered.
+/// Serves until `stop`, then until the requests in progress are answered, for [`GRACE`] at most.
 pub(crate) async fn serve(
     listener: TcpListener,
     app: Router,

@@ -33,7 +33,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Inspects and retries dead letters, even while the gateway runs.
+    /// Lists, shows, retries and deletes dead letters, even while the gateway runs.
     #[command(subcommand)]
     Dead(dead::Dead),
 }

@@ -28,7 +28,7 @@ const SPARE: usize = 64;
 
 pub(crate) async fn run(config: PathBuf) -> anyhow::Result<()> {
     let settings = Settings::load(&config)?;
-    // From here on, no signal is lost, and none ends the process.
+    // From here on, SIGHUP, SIGTERM and SIGINT are kept until the loop below handles them.
     let signals = Signals::listen()?;
     with_store!(&settings.fixed.queue, store => serve(store.clone(), settings, config, signals).await)
 }

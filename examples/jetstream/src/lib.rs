@@ -24,10 +24,11 @@ pub use worker::work;
 /// within 12 s.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// Receives and runs events until `signal`, then until everything in progress is done.
+/// Receives and runs events until `signal`, then until everything in progress is done or a time
+/// limit has passed.
 ///
 /// # Errors
-/// If there is no consumer, or the HTTP server fails.
+/// If the consumer cannot be opened, or the HTTP server fails.
 pub async fn run(
     listener: TcpListener,
     layer: VerifyLayer,
@@ -56,7 +57,7 @@ pub async fn run(
     Ok(served?)
 }
 
-/// Serves until `stop`, then until the requests in progress are answered.
+/// Serves until `stop`, then until the requests in progress are answered, for 15 s at most.
 ///
 /// # Errors
 /// If the server fails.

@@ -24,7 +24,7 @@
 //! |---|---|
 //! | NATS is unreachable or full, or does not acknowledge within 5 s | is answered 503; OpenMail retries it, up to five attempts in about 7.5 minutes |
 //! | it is delivered again | is answered 200 and not stored again, for 24 hours (`duplicate_window`) after the first delivery. The stream recognises it by inbox and signed `event_id` or, without one, by the mail's `message.id`; an event with neither is stored each time |
-//! | the handler fails or panics | runs again after a random time of up to 2 s, 4 s, 8 s … 1 h, and not before the error's `delay`; it is given up after 20 runs |
+//! | the handler fails or panics | runs again after a random time of up to 2 s, 4 s, 8 s … 1 h, and not before the error's `delay`; it is given up after 20 runs. An event that could not run (`HandlerError::unavailable`, `in_flight` or `put_off`) is not given up |
 //! | the handler fails permanently, or the message is not an event | is given up at once |
 //! | it is given up | is logged as an error with its sequence number in the stream: `nats stream get OPENMAIL NUMBER` |
 //! | the handler takes a long time | keeps running: the server is notified every 10 s that the run is in progress |

@@ -57,7 +57,7 @@ pub(crate) fn read(message: &async_nats::Message) -> anyhow::Result<VerifiedEven
 }
 
 /// Returns the subject of an inbox's events. Each inbox has its own, so that `nats stream subjects`
-/// lists them separately and a consumer can select one. The router uses the body instead.
+/// lists them separately and a consumer can select one. The router does not use it.
 fn subject(inbox: Option<&InboxId>) -> String {
     // NATS limits the whole protocol line to 4,096 bytes.
     const LONGEST: usize = 1024;

@@ -13,7 +13,7 @@ pub(crate) fn make_up_secret() -> Result<String, getrandom::Error> {
     Ok(format!("whsec_{:016x}{:016x}", getrandom::u64()?, getrandom::u64()?))
 }
 
-/// Delivers one signed event over HTTP, then says how to send more.
+/// Delivers one signed event over HTTP, then prints a command that sends another.
 pub(crate) async fn run(listening: SocketAddr, secret: &str) {
     tracing::warn!("OPENMAIL_WEBHOOK_SECRET is not set: generated a secret for this run only");
     let url = format!("http://{}/webhooks", reachable(listening));

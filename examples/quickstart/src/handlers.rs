@@ -6,7 +6,7 @@ use openmail_tower::{EventRouter, Message, VerifiedEvent, openmail_handler};
 use serde::Serialize;
 use tokio::io::AsyncWriteExt;
 
-/// Registers the handlers. Each names its own events.
+/// Registers the handlers. Each names its events; the fallback handles all others.
 pub(crate) fn events() -> EventRouter {
     EventRouter::new()
         .handler(support)

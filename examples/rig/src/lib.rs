@@ -39,7 +39,7 @@ pub async fn run(
     // A model may take longer than the 15 s that OpenMail waits, so the mail is stored first.
     let queue = Enqueue::new(store);
     let events = GuardLayer::default().layer(assistant::handlers(assistant));
-    // A reply is stored with its event's completion, so the model is asked only once.
+    // A reply is stored with its event's completion, so the model is not asked for it again.
     let worker = queue.worker(events).replies(openmail).run(stop_worker.clone().cancelled_owned());
     let mut worker = AbortOnDropHandle::new(tokio::spawn(worker));
     let app = Router::new().route_service("/webhooks", webhook(verify, queue));

@@ -52,7 +52,7 @@ impl fmt::Debug for App {
     }
 }
 
-/// Messages that the page shows once after a form was submitted. The page's URL refers to a message
+/// Messages that the page shows after a form was submitted. The page's URL refers to a message
 /// by number, so that a link from elsewhere cannot put text into the page.
 #[derive(Default)]
 pub(crate) struct Notices(Mutex<(u64, VecDeque<String>)>);

@@ -126,8 +126,8 @@ pub(crate) fn of_file(file: &File) -> Found {
     Found { text: Some(text.chars().take(TEXT_LIMIT).collect()), method }
 }
 
-/// Returns the URL of an attachment. If two files of a mail have the same name, the URL of the
-/// second one contains its position.
+/// Returns the URL of an attachment. If several files of a mail have the same name, the URL of each
+/// but the first contains its position.
 pub(crate) fn attachment_url(api_url: &str, mail: &Mail, place: usize) -> String {
     let filename = &mail.attachments[place].filename;
     let same = |it: &crate::state::Attachment| it.filename == *filename;

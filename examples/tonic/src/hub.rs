@@ -14,14 +14,14 @@ use tokio::sync::mpsc::{self, Receiver, Sender, error::SendTimeoutError};
 /// after which the webhook is answered in any case.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// When OpenMail should retry if no agent has received an event.
+/// The `Retry-After` of the response if no agent has received an event.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// Sends each event to the agents that listen to its inbox.
 ///
 /// Done (200) means that the event was sent to at least one agent, not that it has arrived: what is
 /// in transit when a connection breaks is lost. If none listens, or all read too slowly, OpenMail
-/// retries (503), which it does for about seven minutes. If an agent does not read, HTTP/2's window
+/// retries (503), which it does for about 7.5 minutes. If an agent does not read, HTTP/2's window
 /// buffers some events for it, and the agent's channel one more. To know that an agent has finished,
 /// let it confirm with a call that carries the `event_id`, and let this handler wait for that call.
 /// For agents that are offline for longer, put a queue in front.

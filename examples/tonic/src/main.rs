@@ -2,8 +2,8 @@
 //!
 //! `OPENMAIL_WEBHOOK_SECRET=… AGENT_TOKEN=… cargo run -p example-tonic`
 //!
-//! While no agent is subscribed to an event's inbox, the event is answered with 503, so that OpenMail
-//! delivers it again. To subscribe, without an agent:
+//! While no agent is subscribed to an inbox, its documented events are answered with 503, so that
+//! OpenMail delivers them again. To subscribe without an agent:
 //!
 //! ```sh
 //! grpcurl -plaintext -import-path examples/tonic/proto -proto agents.proto \

@@ -26,7 +26,7 @@ async fn forward(event: &VerifiedEvent, State(hub): State<Hub>) -> Result<(), Ha
     hub.publish(event).await
 }
 
-/// Serves until `stop`, then until the requests in progress are answered.
+/// Serves until `stop`, then until the requests in progress are answered, for 15 s at most.
 ///
 /// # Errors
 /// As for tonic's server.
@@ -50,7 +50,7 @@ pub async fn serve(
     let server = Server::builder()
         // For OpenMail, or the proxy in front of this server.
         .accept_http1(true)
-        // Notices agents that have silently disappeared, and releases their events.
+        // Disconnects agents that have silently disappeared, and drops the events held for them.
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .add_routes(router.into())

@@ -34,7 +34,7 @@ impl Findings {
         self.write(Verdict::Wrong, check, text.as_ref());
     }
 
-    /// Reports something that cannot be determined from outside.
+    /// Reports something that may be wrong, or that cannot be determined from outside.
     pub(super) fn unclear(&self, check: &str, text: impl AsRef<str>) {
         self.write(Verdict::Unclear, check, text.as_ref());
     }
@@ -52,7 +52,7 @@ impl Findings {
         line(&format!("{mark:<6}{check}: {text}"));
     }
 
-    /// Writes the summary. Returns whether nothing is wrong.
+    /// Writes the summary, except in JSON. Returns whether nothing is wrong.
     pub(super) fn end(self) -> bool {
         if !self.json {
             let text = match self.wrong {

@@ -85,7 +85,7 @@ fn address(app: &App, data: &Data, new: &New) -> Result<String, Refusal> {
         ));
     }
     let Some(domain) = &new.domain else { return Ok(format!("{name}@{}", app.domain)) };
-    // The domains of `--inbox` count as verified.
+    // The domains of existing inboxes, such as those of `--inbox`, count as verified.
     let verified = data.inboxes().iter().any(|inbox| {
         inbox.address.rsplit_once('@').is_some_and(|(_, it)| it.eq_ignore_ascii_case(domain))
     });

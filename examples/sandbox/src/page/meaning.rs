@@ -2,7 +2,7 @@
 
 use crate::state::Attempt;
 
-/// Explains a failed attempt in one sentence.
+/// Explains a failed attempt to a person.
 pub(super) fn of(attempt: &Attempt) -> &'static str {
     if let Some(meaning) = attempt.error.as_deref().and_then(of_code) {
         return meaning;

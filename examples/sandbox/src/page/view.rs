@@ -40,7 +40,7 @@ pub(super) struct View<'a> {
     pub(super) thread: Option<&'a Thread>,
     /// The mail whose deliveries are shown.
     pub(super) mail: Option<&'a Mail>,
-    /// Whether the reader selected the thread, rather than just opening the page.
+    /// Whether the reader selected a thread or a form, rather than just opening the page.
     pub(super) chosen: bool,
     pub(super) notice: Option<String>,
 }
@@ -106,7 +106,8 @@ impl<'a> View<'a> {
     }
 }
 
-/// Returns the newest mail from outside, since only such mail is delivered.
+/// Returns the newest mail from outside, since only such mail is delivered. If there is none,
+/// returns the newest mail.
 fn newest_mail<'a>(data: &'a Data, thread: &Thread) -> Option<&'a Mail> {
     let mails = data.thread_mails(&thread.id);
     let inbound = |mail: &&&Mail| mail.direction == crate::state::Direction::Inbound;
