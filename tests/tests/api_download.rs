@@ -1,4 +1,4 @@
-//! Downloads whose URLs are unsafe, stale or wrong.
+//! Downloads of attachments: from unsafe or expired URLs, too large, stalled, and saved as files.
 
 use std::{
     convert::Infallible,
@@ -13,10 +13,7 @@ use bytes::Bytes;
 use http::{Request, Response, header::AUTHORIZATION};
 use http_body_util::Full;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use openmail_tests::{
-    FakeApi,
-    fake_api::{Fault, Route},
-};
+use openmail_tests::{FakeApi, fake_api::Route};
 use openmail_tower::{
     MessageId, ThreadId,
     api::{ApiErrorKind, ApiKey, MessageRef, OpenMail, Untrusted},
@@ -232,7 +229,7 @@ async fn stalled_or_dropped_download_leaves_nothing() {
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
     let download =
         tokio::spawn(openmail.download(&attachment(&url)).save_in(folder.path().to_owned()));
-    // Waits until half of it has arrived.
+    // Waits until it has created its temporary file.
     while fs::read_dir(&folder).unwrap().next().is_none() {
         tokio::task::yield_now().await;
     }
@@ -286,15 +283,22 @@ async fn expired_url_is_renewed_by_reading_the_message_again() {
         let without_url: Attachment = serde_json::from_value(json!({"filename": "a.txt"})).unwrap();
         assert_eq!(openmail.download(&without_url).of(&message).bytes().await.unwrap(), "hello");
         assert!(openmail.download(&old).bytes().await.is_err());
-        // Renewed only once.
+        // A message that is not in the thread has no fresh URL.
         let other: openmail_tower::api::Message =
             serde_json::from_value(json!({"id": "msg_2", "threadId": thread})).unwrap();
         let error = openmail.download(&old).of(&other).bytes().await.unwrap_err();
         assert_eq!(error.kind(), ApiErrorKind::Expired);
+        // If the fresh URL has expired as well, it is not renewed again.
+        api.route("/new", Route::body(status, "<Error>expired</Error>")).await;
+        let before = api.requests().await.len();
+        let error = openmail.download(&old).of(&message).bytes().await.unwrap_err();
+        assert_eq!(error.status().unwrap(), status);
+        let requests = api.requests().await;
+        let paths: Vec<_> = requests[before..].iter().map(|seen| seen.path.as_str()).collect();
+        assert_eq!(paths, ["/old", &format!("/v1/threads/{thread}/messages"), "/new"]);
     }
     let reference = MessageRef::from(
         &serde_json::from_value::<openmail_tower::api::Message>(json!({"id": "m"})).unwrap(),
     );
     assert_eq!((reference.thread, reference.message), (None::<ThreadId>, MessageId::from("m")));
-    let _ = Fault::default();
 }

@@ -113,19 +113,16 @@ async fn five_deliveries_to_two_replicas_send_one_reply() {
     known(&api, &event, &[]).await;
     // Each run of the handler writes a different text, as a model does.
     let runs = Arc::new(std::sync::atomic::AtomicU32::new(0));
-    let mut replicas = Vec::new();
-    for attempt in 1..=5 {
-        let runs = Arc::clone(&runs);
-        let reply = move || {
-            let run = runs.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            Reply::text(format!("Hello {run}.")).into_outcome()
-        };
+    let handler = service_fn(move |_: VerifiedEvent| {
+        let run = runs.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        std::future::ready(Reply::text(format!("Hello {run}.")).into_outcome())
+    });
+    let replica = || webhook(layer(), ReplyLayer::new(api.openmail()).layer(handler.clone()));
+    let replicas = [replica(), replica()];
+    let deliveries = (1..=5).map(|attempt| {
         let event = event.clone().attempt(attempt);
-        replicas.push((event, reply));
-    }
-    let deliveries = replicas.into_iter().map(|(event, reply)| {
-        let api = &api;
-        async move { delivered(api, &event, reply).await }
+        let replica = replicas[attempt as usize % 2].clone();
+        async move { answered(replica, &event).await }
     });
     for answer in futures_util::future::join_all(deliveries).await {
         assert_eq!(answer.0, 200);

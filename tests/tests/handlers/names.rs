@@ -46,7 +46,7 @@ mod expanded {
     pub(super) struct __This;
 
     #[openmail_handler(event = "message.received")]
-    pub(super) async fn __State(_: &MessageReceived, State(_): State<__This>) {}
+    pub(super) async fn RouterState(_: &MessageReceived, State(_): State<__This>) {}
 }
 
 /// In its own module, since this value would clash with the variables of other handlers.
@@ -136,7 +136,7 @@ async fn expansion_does_not_clash_with_user_names() {
 #[test]
 fn handlers_can_have_names_that_the_expansion_uses() {
     let _ = openmail_tower::EventRouter::new()
-        .handler(expanded::__State)
+        .handler(expanded::RouterState)
         .handler(alone::__openmail_event)
         .with_state(expanded::__This);
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use openmail_tests::fake_api::Fault;
+use openmail_tests::fake_api::{Fault, Seen};
 use openmail_tower::{
+    api::{ApiKey, OpenMail},
     queue::{Backoff, QueueStore},
     testing::TestEvent,
 };
@@ -156,14 +157,19 @@ async fn wrong_key_loses_nothing_and_a_new_key_continues() {
     let worker = setup.work();
     setup.mail("inb_1", "thr_1", "m1").await;
     setup.mail("inb_1", "thr_1", "m2").await;
-    while setup.api.sends().await.is_empty() {
+    while setup.api.sends().await.len() < 2 {
+        // The API does not announce requests.
         sleep(Duration::from_millis(10)).await;
     }
     worker.abort();
     let _ = worker.await;
-    let worker = setup.work();
+    let key = ApiKey::new("om_new").unwrap();
+    let worker = setup.work_for(OpenMail::at(key, &setup.api.url()).unwrap());
     setup.until_done().await;
     worker.abort();
     assert_eq!(setup.store.counts().await.unwrap().dead, 0);
-    assert_eq!(accepted(&setup.api.sends().await), 2);
+    let sends = setup.api.sends().await;
+    assert_eq!(accepted(&sends), 2);
+    let by_new_key = |seen: &Seen| seen.authorization.as_deref() == Some("Bearer om_new");
+    assert!(sends.iter().all(|seen| seen.accepted == by_new_key(seen)), "{sends:?}");
 }
