@@ -38,7 +38,7 @@ async fn send(address: SocketAddr, request: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn thousand_slow_senders_delay_no_other_sender() {
+async fn other_sender_is_answered_beside_a_thousand_slow_senders() {
     rlimit::increase_nofile_limit(8192).unwrap();
     let server = Process::start(SERVER);
     let json = fixture("message.received");
@@ -109,8 +109,9 @@ async fn uploads_beyond_the_budget_are_rejected_and_take_no_memory() {
     let (taken, rejected) = (count("HTTP/1.1 200 OK"), count("HTTP/1.1 503 Service Unavailable"));
     assert!(taken >= 1 && rejected >= 1);
     assert_eq!(taken + rejected, UPLOADS, "each got an answer");
-    // The budget, plus read buffers of at most 0.4 MiB for each of 200 connections.
-    assert!(after.peak < before.peak + (64 + 88) * 1024, "{before:?}, {after:?}");
+    // The budget, plus a read buffer of at most 64 KiB for each of 200 connections, plus what the
+    // allocator keeps: 43 MiB beyond the budget, as measured.
+    assert!(after.peak < before.peak + (64 + 64) * 1024, "{before:?}, {after:?}");
 }
 
 #[cfg(target_os = "linux")]
@@ -203,7 +204,7 @@ async fn wrong_content_length_is_rejected() {
     let mut answer = String::new();
     let _ = timeout(LIMIT, stream.read_to_string(&mut answer)).await.expect("an end");
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
-    // Given twice, or contradicted by another header: the way to smuggle a request past a proxy.
+    // Given twice, in one header or in two, or with a sign: ways to smuggle a request past a proxy.
     let smuggled = [length(json.len()), json.clone()].concat();
     for lines in [
         format!("content-length: {}\r\ncontent-length: 1\r\n", json.len()),
