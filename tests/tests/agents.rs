@@ -178,7 +178,7 @@ async fn lookup_in_progress_is_forgotten_too() {
 }
 
 #[tokio::test]
-async fn remembers_agents_and_their_absence_for_the_configured_times() {
+async fn zero_duration_turns_off_remembering_of_agents_or_of_their_absence() {
     let database = Database::new(&[("a", "Ada")]);
     let resolver = database.resolver().remember_none(Duration::ZERO);
     for _ in 0..3 {
@@ -219,7 +219,7 @@ async fn slow_lookup_is_retried() {
 }
 
 #[tokio::test]
-async fn concurrent_events_share_a_lookup_that_survives_its_first_event() {
+async fn concurrent_events_share_a_lookup_that_another_event_repeats_if_it_is_dropped() {
     let (lookups, open) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
     let resolver = {
         let (lookups, open) = (Arc::clone(&lookups), Arc::clone(&open));
@@ -246,8 +246,8 @@ async fn concurrent_events_share_a_lookup_that_survives_its_first_event() {
     let others: Vec<_> = (0..10).map(|_| start()).collect();
     settle().await;
     assert_eq!(lookups.load(Ordering::SeqCst), 1);
-    // The event that waits for the lookup is dropped, as when the sender hangs up. Another event
-    // looks the agent up.
+    // The event that started the lookup is dropped, and the lookup with it, as when the sender
+    // hangs up. Another event looks the agent up.
     first.abort();
     settle().await;
     assert_eq!(lookups.load(Ordering::SeqCst), 2);
@@ -259,7 +259,7 @@ async fn concurrent_events_share_a_lookup_that_survives_its_first_event() {
 }
 
 #[tokio::test]
-async fn cache_is_bounded() {
+async fn capacity_of_zero_remembers_nothing() {
     let database = Database::new(&[]);
     let resolver = database.resolver().capacity(0);
     for _ in 0..3 {

@@ -1,5 +1,5 @@
-//! Pins the number of allocations and copies per request. In a separate file, since the counting
-//! allocator is global, although it counts each thread separately.
+//! Limits what is allocated for a request, by the guard, and by the in-memory store. In a separate
+//! file, since the counting allocator is global, although it counts each thread separately.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -76,7 +76,7 @@ async fn guard_allocates_little_for_a_mail_that_passes() {
 }
 
 #[test]
-fn memory_store_allocates_about_half_a_kib_for_each_event() {
+fn memory_store_allocates_at_most_half_a_kib_for_each_event() {
     const EVENTS: i64 = 5_000;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let handler = service_fn(async |_: VerifiedEvent| Ok::<_, HandlerError>(Outcome::Done));

@@ -60,7 +60,7 @@ async fn retry_after_a_lost_response_sends_the_same_bytes_and_one_mail() {
 }
 
 #[tokio::test]
-async fn each_refusal_has_its_kind_and_says_what_to_do() {
+async fn each_refusal_has_its_kind_and_its_kind_of_handler_error() {
     use ApiErrorKind as Kind;
     use HandlerErrorKind::{Failed, Permanent, PutOff};
     let api = api();

@@ -20,7 +20,7 @@ use tower::{Layer, ServiceExt};
 const COUNT: usize = 1000;
 const LARGEST: usize = 1 << 20;
 
-/// Bodies from 0 bytes to 1 MiB: bytes, text with every character, events with such text.
+/// Bodies from 0 bytes to about 1 MiB: bytes, text of any characters, events with such text.
 fn payloads() -> Vec<Bytes> {
     let random = &mut fastrand::Rng::with_seed(20_240_321);
     let mut all = vec![

@@ -1,4 +1,4 @@
-//! Each event runs once, and runs again only if it failed.
+//! Each event runs once, and runs again only if it failed or found no handler.
 
 use std::{
     future::poll_fn,
@@ -52,7 +52,7 @@ async fn duplicate_is_in_flight_and_then_done() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failed_event_runs_again() {
+async fn failed_or_unrouted_event_runs_again() {
     let (handler, script) = scripted();
     let events = layer().layer(handler);
     let deliver = || events.clone().oneshot(mail("evt_1"));

@@ -211,12 +211,14 @@ async fn survives_restarts_of_redis_under_load() {
                         kind => panic!("{kind:?}: {error}"),
                     },
                 }
+                // The pace of the retries.
                 time::sleep(Duration::from_millis(100)).await;
             }
         });
     }
     let server = tokio::task::spawn_blocking(move || {
         for _ in 0..OUTAGES {
+            // Time for some events to run, and then for some deliveries to find no Redis.
             std::thread::sleep(Duration::from_millis(400));
             server.kill();
             std::thread::sleep(Duration::from_millis(200));

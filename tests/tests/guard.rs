@@ -66,7 +66,7 @@ fn rule(outcome: &Outcome) -> (&'static str, &'static str) {
 }
 
 #[tokio::test]
-async fn each_rule_has_its_default_action() {
+async fn by_default_spam_and_own_mail_are_refused_and_automated_mail_is_muted() {
     for (mail, expected) in [
         (mail(), ("pass", "")),
         (mail().message_field("verdict", "SPAM"), ("refuse", "verdict")),

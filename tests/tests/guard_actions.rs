@@ -65,7 +65,7 @@ async fn answer(guarded: Guarded, State(Runs(runs)): State<Runs>) -> Reply {
     Reply::text("Thank you.")
 }
 
-/// A mail for which every rule fires, of the guard in [`judged`].
+/// A mail for which every rule of the guard in [`judged`] fires.
 fn mail() -> TestEvent {
     let mail = TestEvent::message_received().from("ada@example.org").text("Hello");
     mail.message_field("verdict", "spam").message_field("auto_replyable", false)
@@ -132,7 +132,7 @@ async fn judged(source: Source, actions: &[(Rule, Action)]) -> Seen {
     Seen { outcome, runs, acted }
 }
 
-/// What is documented to happen where `rule` alone decides, with this action.
+/// Returns what is documented to happen if `rule` alone fires, with this action.
 fn documented(source: Source, rule: Rule, action: Action) -> Seen {
     let action = match action {
         // Without a queue, only a pause can end before OpenMail gives up.

@@ -120,10 +120,8 @@ async fn no_more_than_the_limit<C: CountStore + Clone>(stores: [C; 2]) {
 }
 
 /// Counts in two stores, and then in another one that is opened after both are closed.
-async fn counts_across_processes_and_restarts<St>(
-    open: impl AsyncFn() -> St,
-    close: impl AsyncFn(&St),
-) where
+async fn counts_across_stores_and_restarts<St>(open: impl AsyncFn() -> St, close: impl AsyncFn(&St))
+where
     St: CountStore + Clone,
 {
     let stores = [open().await, open().await];
@@ -138,19 +136,19 @@ async fn counts_across_processes_and_restarts<St>(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sqlite_counts_across_processes_and_restarts() {
+async fn sqlite_counts_across_stores_and_restarts() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inbox.db");
     let open = async || SqliteStore::open(&path).await.unwrap();
-    counts_across_processes_and_restarts(open, SqliteStore::close).await;
+    counts_across_stores_and_restarts(open, SqliteStore::close).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
-async fn postgres_counts_across_processes_and_restarts() {
+async fn postgres_counts_across_stores_and_restarts() {
     let schema = PostgresSchema::new().await;
     let open = async || PostgresStore::connect(schema.url()).await.unwrap();
-    counts_across_processes_and_restarts(open, PostgresStore::close).await;
+    counts_across_stores_and_restarts(open, PostgresStore::close).await;
     schema.drop().await;
 }
 
@@ -184,7 +182,7 @@ async fn rows(path: &Path) -> i64 {
     rows
 }
 
-/// One process: a worker with its own guard.
+/// Stands for one process: a worker with its own store and guard.
 struct Replica<St> {
     queue: Enqueue<St>,
     stop: oneshot::Sender<()>,
@@ -206,6 +204,7 @@ impl Seen {
     async fn reach(&self, counts: (u32, u32)) {
         let reached = async {
             while self.counts() != counts {
+                // The workers only count.
                 sleep(Duration::from_millis(5)).await;
             }
         };

@@ -63,6 +63,7 @@ fn mail(number: usize, sender: &str, thread: &str) -> TestEvent {
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let wait = async {
         while !holds().await {
+            // Neither the store nor the handler announces a change.
             sleep(Duration::from_millis(10)).await;
         }
     };
@@ -296,7 +297,8 @@ struct Shared {
     blocked: u64,
 }
 
-/// Runs these mails, all of one thread, until `expected` holds.
+/// Runs three mails, all of one thread, until each has run, is put off or is blocked. Asserts that
+/// this is as `expected`.
 async fn check_thread(what: &str, guard: GuardLayer, expected: Shared) {
     let folder = tempfile::tempdir().unwrap();
     let queue = Enqueue::sqlite(folder.path().join("inbox.db")).await.unwrap();

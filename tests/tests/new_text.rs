@@ -70,7 +70,7 @@ fn mail_without_history_or_signature_keeps_every_line() {
 fn no_mail_loses_all_of_its_text() {
     for mail in mails() {
         assert!(!mail.message.new_text().is_empty(), "{}", mail.name);
-        // A text that has more than its history must not become empty.
+        // Nor does any text that begins at one of its lines, even if that is only history.
         let text = mail.message.body_text.as_deref().unwrap();
         for (at, _) in text.match_indices('\n') {
             let rest = message(&text[at..], None);

@@ -20,7 +20,7 @@ use tower::{Layer, ServiceExt};
 const EVER: Duration = Duration::MAX;
 
 fn text() -> impl Strategy<Value = String> {
-    // Quotes, escapes, NULs and halves of surrogate pairs, more often than by chance.
+    // Quotes, backslashes, control characters and a surrogate pair, more often than by chance.
     prop_oneof![any::<String>(), "[\\PC\u{0}\"\\\\/\n\r\t\u{8}\u{c}\u{7f}\u{1f48c}]{0,40}"]
 }
 
@@ -143,7 +143,7 @@ proptest! {
     #[test]
     fn no_body_panics_the_parser(body: Vec<u8>, json in event()) {
         let _ = Event::from_slice(&body);
-        // Cut anywhere, and with any byte in it.
+        // Cut anywhere, and with any bytes inserted.
         let cut = body.len() % (json.len() + 1);
         let _ = Event::from_slice(&json.as_bytes()[..cut]);
         let _ = Event::from_slice(&[&json.as_bytes()[..cut], &body, &json.as_bytes()[cut..]].concat());
@@ -172,7 +172,7 @@ proptest! {
     }
 }
 
-/// Returns a number as it is after being written and parsed.
+/// Returns a value as it is after being written and parsed.
 fn reparsed(value: &Value) -> Value {
     serde_json::from_str(&value.to_string()).unwrap()
 }
@@ -187,7 +187,7 @@ fn event_name() -> impl Strategy<Value = &'static str> {
     prop_oneof![select(&EVENTS[..]), Just("thread.archived")]
 }
 
-/// All names that have a meaning somewhere, and their aliases.
+/// All names that have a meaning somewhere, their aliases, and some names without a meaning.
 const FIELDS: [&str; 42] = [
     "event",
     "event_id",

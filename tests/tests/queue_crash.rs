@@ -1,6 +1,7 @@
 //! Processes and databases that are killed.
 //!
-//! `OPENMAIL_TEST_KILLS` is the number of kills. Default: 20.
+//! `OPENMAIL_TEST_KILLS` is the number of receivers that are killed. Half as many workers are.
+//! Default: 20.
 
 use std::{
     collections::HashSet,

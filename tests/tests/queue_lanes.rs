@@ -1,4 +1,4 @@
-//! A thousand threads through several workers, with random failures and delays.
+//! A thousand threads through two workers, with random failures and delays.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -28,7 +28,7 @@ struct Log {
     failed: usize,
 }
 
-/// The two queues are two processes' views of the same store.
+/// The two queues have the same database, as in two processes.
 async fn order_holds<St: QueueStore>(queues: [Enqueue<St>; 2], threads: usize) {
     let log = Arc::new(Mutex::new(Log::default()));
     let handler = {
@@ -59,7 +59,7 @@ async fn order_holds<St: QueueStore>(queues: [Enqueue<St>; 2], threads: usize) {
         let worker = queue.worker(handler.clone()).concurrency(32).backoff(backoff.attempts(99));
         workers.spawn(worker.run(pending()));
     }
-    // The mails of a thread are sent one after another, alternately through the two processes.
+    // The mails of a thread are sent one after another, alternately through the two queues.
     let mut senders = JoinSet::new();
     for thread in 0..threads {
         let queues = queues.clone();

@@ -223,7 +223,7 @@ async fn until_accepted(store: &PostgresStore, id: &str) -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES_BIN"]
-async fn promoted_replica_is_used_at_once() {
+async fn promoted_replica_is_used() {
     let mut server = PostgresServer::start().await;
     PostgresStore::connect(&server.url()).await.unwrap().close().await;
     server.follow();

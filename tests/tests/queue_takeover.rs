@@ -225,6 +225,7 @@ async fn worker_whose_session_is_cut_loses_nothing() {
         .execute(&pool)
         .await
         .unwrap();
+        // Time for both workers to reconnect and to take their locks again.
         sleep(Duration::from_millis(1500)).await;
         assert_eq!(store.counts().await.unwrap().workers, 2, "they have registered again");
     }

@@ -1,4 +1,4 @@
-//! A rejection reaches its sender, however large the rejected body, and does not affect other
+//! A rejection reaches its sender, even if the rejected body is large, and does not affect other
 //! requests.
 
 use std::{net::SocketAddr, time::Duration};

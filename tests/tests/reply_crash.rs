@@ -1,6 +1,7 @@
 //! Processes that are killed or stopped while they answer mails.
 //!
-//! `OPENMAIL_TEST_KILLS` is the number of kills. Default: 20.
+//! `OPENMAIL_TEST_KILLS` is the number of receivers that are killed. Half as many workers are killed
+//! or stopped. Default: 20.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -159,6 +160,7 @@ async fn killed_or_stopped_worker_is_replaced_and_every_mail_answered_once() {
             worker.signal("-STOP");
             sleep(Duration::from_millis(1500)).await;
             worker.signal("-CONT");
+            // Time for it to finish the runs whose leases it has lost.
             sleep(Duration::from_millis(100)).await;
             worker.stop();
         }

@@ -240,8 +240,8 @@ async fn no_log_span_metric_or_response_reveals_a_secret_or_a_mail() {
         let answer = webhook(of_inboxes.clone(), outcomes).oneshot(request).await.unwrap();
         told.show_response(answer).await;
     }
-    // Everything up to here must not mention the mail; a rejection is only sent to the request's
-    // own sender.
+    // Nothing up to here may mention the mail, not even a rejection, which only the request's own
+    // sender gets.
     told.show(&exporter.get_finished_spans().unwrap());
     told.show(&counted.snapshot().into_vec());
     let text = told.text();

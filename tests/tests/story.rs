@@ -1,4 +1,4 @@
-//! A mail that fails twice and is then answered, across restarts of the worker: its story as shown
+//! A mail that fails twice and is then answered, across a restart of the worker: its story as shown
 //! by the logs, the trace and the metrics.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};

@@ -94,7 +94,8 @@ where
     webhook.clone().oneshot(request).await.unwrap().status().as_u16()
 }
 
-/// Posts what A's secret can sign, and then the events of others with the same ids.
+/// Posts events that A's secret may not sign, then those that it may, and then those of others with
+/// the same ids.
 async fn attack<S, B>(webhook: S)
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible> + Clone,

@@ -1,5 +1,5 @@
-//! One test for each row of the table of responses: the status, the code, whether the handler ran,
-//! and whether the body was read.
+//! The rows of the table of responses that `VerifyLayer` answers: the status, the code, whether the
+//! handler ran, and whether the body was read.
 
 mod budget;
 
@@ -62,7 +62,8 @@ fn twice(name: &'static str) -> Request<(ScriptedBody, Polls)> {
     request
 }
 
-/// Asserts that the head alone is rejected, and that the body is still read to its end.
+/// Asserts that the request is rejected and runs no handler, and that its body is still read to its
+/// end.
 async fn assert_rejected(
     layer: VerifyLayer,
     request: Request<(ScriptedBody, Polls)>,

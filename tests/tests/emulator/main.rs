@@ -382,7 +382,7 @@ async fn waiting_for_the_first_attempt_takes_no_slot() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn settings_may_have_any_value() {
+async fn extreme_settings_are_accepted() {
     for emulator in [
         Emulator::new(secret()).timeout(Duration::MAX),
         Emulator::new(secret()).rate(f64::INFINITY),

@@ -16,7 +16,7 @@ use tower::{Service, service_fn};
 
 use super::Answer;
 
-/// The requests received, and when.
+/// A request, and when it was received.
 #[derive(Debug, Clone)]
 pub(crate) struct Got {
     pub(crate) after: Duration,
@@ -32,7 +32,8 @@ impl Got {
     }
 }
 
-/// A service that records its requests and answers with the `status` for the count so far.
+/// Returns a service that records its requests and answers each with what `respond` returns for the
+/// number of requests so far, and the record.
 #[expect(clippy::type_complexity, reason = "a service is one")]
 pub(crate) fn recorder<F: Future<Output = Answer>>(
     respond: impl Fn(usize) -> F + Clone,

@@ -19,7 +19,8 @@ pub(crate) struct Hostile {
     pub(crate) listed: Verdict,
     /// The sender that the fence shows.
     pub(crate) sender: &'static str,
-    /// The other lines that it shows.
+    /// The other lines that it shows. One that begins with `]`, or has fewer than five bytes, may be
+    /// part of a line.
     pub(crate) shows: &'static [&'static str],
 }
 
@@ -239,7 +240,11 @@ pub(crate) fn own_and_robots() -> Vec<Hostile> {
         verdict("a category that is not text", mail().message_field("category", json!({})), SPAM),
         verdict("a newsletter", mail().message_field("category", "marketing"), AUTO_REPLY),
         verdict("not to be answered", mail().message_field("auto_replyable", false), AUTO_REPLY),
-        verdict("as a text", mail().message_field("auto_replyable", "no"), AUTO_REPLY),
+        verdict(
+            "not to be answered, as a text",
+            mail().message_field("auto_replyable", "no"),
+            AUTO_REPLY,
+        ),
     ]
 }
 

@@ -36,7 +36,7 @@ async fn one_state(mail: &MessageReceived, State(log): State<Log>, Greeting(gree
     log.add(format!("{greeting} {}", mail.inbox_id));
 }
 
-// The states from which an argument can be extracted need not be named.
+// The state need not be named, even for an argument that can be extracted from one state only.
 #[openmail_handler]
 async fn rest(event: EventKind, State(log): State<Log>, _: Greeting) {
     log.add(event.as_str());

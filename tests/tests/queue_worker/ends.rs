@@ -1,4 +1,5 @@
-//! How runs end: cancelled by a time limit, released, put off, unrouted, or as a dead letter.
+//! How runs end: cancelled by a time limit, released, put off, unrouted, done, or as a dead letter,
+//! and how dead letters are reported.
 
 use openmail_tower::{EventRouter, queue::DeadLetter};
 

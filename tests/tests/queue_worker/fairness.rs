@@ -68,7 +68,7 @@ async fn flooded_inbox_leaves_slots_to_others() {
 }
 
 #[tokio::test]
-async fn worker_holds_no_more_than_its_memory() {
+async fn flooded_inbox_leaves_memory_to_others() {
     let (queue, _folder) = queue().await;
     for number in 0..30 {
         add(&queue, of("flooded", &format!("heavy{number}"), &"x".repeat(100_000))).await;

@@ -1,4 +1,4 @@
-//! A worker's store: retention, closing, and several processes that open it at once.
+//! A worker's store: retention, closing, and several stores that open a new file at once.
 
 use super::*;
 
@@ -52,7 +52,7 @@ async fn closed_or_busy_store_accepts_nothing() {
 }
 
 #[tokio::test]
-async fn several_processes_open_a_new_file_at_once() {
+async fn several_stores_open_a_new_file_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inbox.db");
     let opened = Arc::new(Mutex::new(Vec::new()));

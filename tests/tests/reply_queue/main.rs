@@ -71,8 +71,8 @@ async fn permanent_refusal_becomes_a_dead_letter_with_its_code() {
     assert_eq!(setup.runs.load(Ordering::Relaxed), 3);
 }
 
-/// Sends a reply whose response is lost, lets a day pass by `change` while the API refuses further
-/// requests, and checks that the reply is not sent again.
+/// Sends a reply whose response is lost, lets about a day pass by `change` before it is retried, and
+/// checks that it is not sent again: OpenMail has forgotten its key.
 async fn day_old_reply_is_looked_up(change: &str) {
     let setup = Setup::new().await;
     let limit = Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "3600").times(1);
