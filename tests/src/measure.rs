@@ -18,7 +18,7 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// The approximate time of one side in one round.
+/// The approximate time of the slowest side in one round, and of the warm-up of each side.
 const ROUND: Duration = Duration::from_millis(4);
 /// The number of inputs prepared at a time; few, so that they are still in the cache when used.
 const BATCH: usize = 16;

@@ -113,6 +113,7 @@ fn listens(process: &mut Child, address: SocketAddr) -> bool {
         if TcpStream::connect(address).is_ok() {
             return true;
         }
+        // It does not announce that it listens.
         thread::sleep(Duration::from_millis(10));
     }
     false

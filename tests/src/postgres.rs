@@ -122,7 +122,7 @@ impl PostgresServer {
         File::create(self.folder.path().join("data/standby.signal")).expect("a file");
     }
 
-    /// Stops it at once, like a power failure: what is not on disk is lost.
+    /// Stops it at once, like a crash: what it has not yet written to its files is lost.
     pub fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             // SIGQUIT, since SIGKILL would leave the server's child processes behind.
@@ -133,7 +133,7 @@ impl PostgresServer {
         }
     }
 
-    /// Starts it on the same port as before.
+    /// Stops it if it runs, and starts it again, on the same port if no other program has taken that.
     ///
     /// # Panics
     /// If it does not start.
@@ -175,6 +175,7 @@ impl PostgresServer {
                 self.process = Some(process);
                 return true;
             }
+            // It does not announce that it accepts connections.
             sleep(Duration::from_millis(50)).await;
         }
         false

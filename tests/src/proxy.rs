@@ -1,4 +1,4 @@
-//! A proxy that can silently drop the traffic of its connections.
+//! A proxy that can silently drop the traffic of its connections, or lose the answer to a commit.
 
 use std::{future::pending, io, net::SocketAddr};
 
@@ -67,7 +67,7 @@ impl Proxy {
         self.loss.send_replace(Some(after));
     }
 
-    /// Returns whether that has happened.
+    /// Returns whether the text of [`lose_commit`](Self::lose_commit) has been sent.
     pub fn has_lost_commit(&self) -> bool {
         self.loss.borrow().is_none()
     }

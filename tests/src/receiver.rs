@@ -96,7 +96,7 @@ impl Receiver {
     /// Sends it a signal, to suspend it or to let it continue.
     ///
     /// # Panics
-    /// If it has already ended.
+    /// If the signal cannot be sent.
     pub fn signal(&self, signal: &str) {
         let id = self.process.id().to_string();
         let sent = Command::new("kill").args([signal, &id]).status();

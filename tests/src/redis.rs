@@ -85,7 +85,7 @@ impl RedisServer {
         }
     }
 
-    /// Starts it again with its saved data.
+    /// Kills it if it runs, and starts it again with its saved data.
     ///
     /// # Panics
     /// If it does not start.
@@ -114,6 +114,7 @@ impl RedisServer {
                 self.process = Some(process);
                 return true;
             }
+            // It does not announce that it accepts connections.
             thread::sleep(Duration::from_millis(20));
         }
         process.kill().expect("a child process");

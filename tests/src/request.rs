@@ -9,9 +9,9 @@ use std::{
 use http::Request;
 use openmail_tower::{Secret, VerifyLayer, webhook::signature::sign};
 
-/// The secret used in all tests.
+/// The secret of the tests that need no particular one.
 pub const SECRET: &str = "whsec_16xf3d4ngxcpjd2kql81b319h6rew2on";
-/// The time used in all tests, in Unix seconds.
+/// The time of the tests that need no particular one, in Unix seconds.
 pub const NOW: u64 = 1_711_015_500;
 
 /// Returns [`SECRET`].

@@ -12,8 +12,8 @@ use tower::service_fn;
 
 use crate::{Seen, layer, signed};
 
-/// Starts a server on a free port, for HTTP/1 and HTTP/2. Returns its address and the events that
-/// it sees.
+/// Starts a server on a free port, for HTTP/1 and HTTP/2. Returns its address, the events that it
+/// sees, and its task.
 ///
 /// # Panics
 /// If there is no free port.
@@ -33,8 +33,8 @@ pub async fn serve() -> (SocketAddr, Seen, JoinHandle<io::Result<()>>) {
     (address, seen, server)
 }
 
-/// Returns the head of a signed request with the additional header lines `more`. It asks the server
-/// to close the connection after the response.
+/// Returns the head of a signed request with the additional header lines `more`, each of which ends
+/// with `\r\n`. It asks the server to close the connection after the response.
 ///
 /// # Panics
 /// Never: all of its headers are text.

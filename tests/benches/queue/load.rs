@@ -47,7 +47,7 @@ impl Figures {
     }
 }
 
-/// Writes events, then runs them all.
+/// Writes events of many inboxes and runs them all, and then as many events of one inbox.
 pub(crate) async fn round<St: QueueStore>(queue: &Enqueue<St>) -> Figures {
     let mut figures = Figures::default();
     for ((at_once, count), (rates, times)) in ACKS.into_iter().zip(&mut figures.acks) {

@@ -1,8 +1,9 @@
 //! Measures how many events per second a queue accepts and runs, with an empty table and with a
 //! million finished rows, and how many a `Dedupe` lets through.
 //!
-//! `cargo bench -p openmail-tests --bench queue [-- FINISHED]`. PostgreSQL and Redis are measured
-//! if `OPENMAIL_TEST_POSTGRES` and `OPENMAIL_TEST_REDIS_SERVER` are set, as they are after
+//! `cargo bench -p openmail-tests --bench queue [-- FINISHED]`, where FINISHED replaces the million.
+//! PostgreSQL is measured if `OPENMAIL_TEST_POSTGRES` is set, Redis that syncs each write if
+//! `OPENMAIL_TEST_REDIS_SERVER` is, and Redis in memory if `OPENMAIL_TEST_REDIS` is, as after
 //! `. .ci/services && start_services`.
 
 mod dedupe;

@@ -94,6 +94,7 @@ impl Side {
         let delivering = load::deliver(self.receiver.address(), requests);
         let accepting = async {
             while load::accepted(self.api.address()).await - already < MAILS {
+                // The API does not announce what it accepts.
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };

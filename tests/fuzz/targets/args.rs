@@ -1,5 +1,5 @@
-//! Fuzzes `#[openmail_handler]`: it never panics, whatever its arguments and function, and it
-//! always returns items.
+//! Fuzzes `#[openmail_handler]`: it never panics, whatever its arguments and function, and for a
+//! valid function it always returns items.
 //!
 //! The first line of the input holds the arguments, the rest the function. Without a rest, a valid
 //! function is used.

@@ -1,10 +1,10 @@
 //! Fuzzes the layer: it never panics, never passes on a request that is not signed, and always
-//! passes on one that is, however its body is split.
+//! passes on a signed event that meets its limits, however the body is split.
 //!
 //! The input resembles an HTTP/1 request: a line whose bytes say how the body is split, then the
 //! method, the headers, an empty line and the body. `@` as `X-Signature` stands for the right
-//! signature. An independent check, which shares no code with the layer, says what must happen to
-//! the request.
+//! signature. An independent check, which shares only the parser of events with the layer, says what
+//! must happen to the request.
 
 #![no_main]
 
@@ -33,7 +33,7 @@ const LIMIT: usize = 1024;
 
 thread_local! {
     static RUNTIME: Runtime = Builder::new_current_thread().enable_time().build().unwrap();
-    // One layer for all inputs, with no more budget than the heaviest one needs. If requests did
+    // One layer for all inputs, with little more budget than the heaviest one needs. If requests did
     // not release what they use, later requests would fail.
     static LAYER: VerifyLayer = VerifyLayer::new(Secret::new(SECRET).unwrap())
         .clock(|| UNIX_EPOCH + Duration::from_secs(NOW))
@@ -136,14 +136,14 @@ fn line(input: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&input[..end], &input[end + 1..]))
 }
 
-/// Fails here.
+/// In `split`: the body fails here.
 const FAIL: u8 = 255;
-/// Gives trailers.
+/// In `split`: the body yields trailers.
 const TRAILERS: u8 = 254;
-/// Is not ready, once.
+/// In `split`: the body is pending once.
 const PENDING: u8 = 253;
 
-/// A body in frames whose lengths are the bytes of `split`, and a last frame with the rest.
+/// A body in frames whose lengths are the other bytes of `split`, and a last frame with the rest.
 struct Frames {
     split: Vec<u8>,
     next: usize,

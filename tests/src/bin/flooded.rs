@@ -60,8 +60,8 @@ impl Counts {
         }
     }
 
-    /// Returns how many runs have overtaken it. If it arrived at a former process, which may have
-    /// ended before it was settled, that is unknown, and nobody asks for it.
+    /// Returns how many runs have overtaken it. Returns 0 if it arrived at an earlier process, which
+    /// ended before it was settled: then the number is unknown, and the test ignores it.
     fn starts(&self, event: &VerifiedEvent) -> usize {
         self.with(|counted| {
             let arrived = event.event_id().and_then(|id| counted.arrived.get(id));
