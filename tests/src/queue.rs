@@ -2,8 +2,8 @@
 
 use openmail_tower::queue::QueueStore;
 
-/// The numbers in [`Counts`](openmail_tower::queue::Counts) that do not change while time passes and
-/// nothing happens, for comparison. So `ready` includes the entries that wait.
+/// The states in [`Counts`](openmail_tower::queue::Counts), for comparison. `ready` includes the
+/// entries that wait, since these become due as time passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct States {
     /// Due, or waiting for their next attempt.

@@ -2,9 +2,9 @@
 //! million finished rows, and how many a `Dedupe` lets through.
 //!
 //! `cargo bench -p openmail-tests --bench queue [-- FINISHED]`, where FINISHED replaces the million.
-//! PostgreSQL is measured if `OPENMAIL_TEST_POSTGRES` is set, Redis that syncs each write if
-//! `OPENMAIL_TEST_REDIS_SERVER` is, and Redis in memory if `OPENMAIL_TEST_REDIS` is, as after
-//! `. .ci/services && start_services`.
+//! PostgreSQL is measured if `OPENMAIL_TEST_POSTGRES` is set, Redis with synced writes if
+//! `OPENMAIL_TEST_REDIS_SERVER` is, and Redis in memory if `OPENMAIL_TEST_REDIS` is. All three are
+//! after `. .ci/services && start_services`.
 
 mod dedupe;
 mod disk;
