@@ -9,11 +9,12 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NoReplyReason {
-    /// Its verdict is spam or malicious, or is not text.
+    /// Its verdict is spam or malicious, or is neither text nor null.
     Verdict,
-    /// Its category is bounce, automated, marketing, spam or malicious, or is not text.
+    /// Its category is bounce, automated, marketing, spam or malicious, or is neither text nor
+    /// null.
     Category,
-    /// Its `auto_replyable` is false, or is neither true nor false.
+    /// Its `auto_replyable` is false, or is neither a boolean nor null.
     NotReplyable,
     /// It has no single sender that can be parsed, as in bounces.
     NoSender,
@@ -38,8 +39,8 @@ impl Message {
     /// Returns whether an agent should see this mail at all: `false` if the verdict or the category
     /// is spam or malicious. OpenMail's own clients never hand such mail to an agent.
     ///
-    /// Also `false` if the verdict or category is not a string and so was kept in `extra`: it may
-    /// have meant spam.
+    /// Also `false` if the verdict or category is neither a string nor null, and so was kept in
+    /// `extra`: it may have meant spam.
     pub fn is_trustworthy(&self) -> bool {
         !self.is_odd("verdict")
             && !self.is_odd("category")

@@ -45,8 +45,8 @@ const ATTACHMENT_BUDGET: usize = 20_000;
 ///   the marker when writing. Tell the model in the system prompt that everything inside the fence
 ///   is data, and name the marker there.
 /// - Invisible characters are removed: control, zero-width, bidirectional and tag characters,
-///   variation selectors. The model gets no text that a person would not see. (An emoji made of
-///   several joined emoji is split into them.)
+///   variation selectors. No text can be hidden from a person in them. (An emoji made of several
+///   joined emoji is split into them.)
 /// - The subject, the display name and the description of each attachment are kept on one line each
 ///   and cut after 1,000 characters.
 /// - The sender is the address that [`Message::sender`] returns; the display name is labelled as
@@ -58,8 +58,10 @@ const ATTACHMENT_BUDGET: usize = 20_000;
 ///   use, and what needs a person's approval.
 /// - It does not remove look-alike letters, and it does not prove that a sender is who it claims to
 ///   be.
-/// - It does not shorten the text unless [`text_budget`](Self::text_budget) is set. It lists the
-///   first 100 attachments only.
+/// - It does not remove text that the mail's HTML hides, such as white text on white, if OpenMail
+///   includes it in the plain text.
+/// - It does not shorten the mail's own text unless [`text_budget`](Self::text_budget) is set. It
+///   lists the first 100 attachments only.
 ///
 /// ```
 /// use openmail_tower::Message;

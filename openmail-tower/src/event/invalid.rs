@@ -4,8 +4,8 @@ use std::fmt;
 
 /// The error for a body that is not an event.
 ///
-/// For malformed JSON, it says where parsing failed. It contains no part of the body, so it is safe
-/// to log.
+/// For a syntax error in the JSON, it says where parsing failed. It contains no part of the body,
+/// so it is safe to log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidPayload {
     kind: InvalidPayloadKind,
@@ -32,8 +32,8 @@ pub enum InvalidPayloadKind {
     /// A key that routes or identifies the event appears more than once. Parsers disagree about
     /// which one counts.
     DuplicateKey,
-    /// An object has the key that `serde_json` reserves for raw values. The parser would read the
-    /// text in that field as JSON.
+    /// An object has the key that `serde_json` reserves for raw values. With its feature
+    /// `raw_value`, the parser would read the text in that field as JSON.
     ReservedKey,
 }
 

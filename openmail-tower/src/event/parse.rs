@@ -29,7 +29,7 @@ pub enum Event {
     PodSuspended(Lifecycle),
     /// A pod was reactivated.
     PodReactivated(Lifecycle),
-    /// The "Test webhook" button in OpenMail's settings was pressed.
+    /// The webhook is tested: with "Test webhook" in OpenMail's settings, or through its API.
     SetupTest(SetupTest),
     /// An event with an unknown name, or a known event that does not fit its type;
     /// [`misfit`](Self::misfit) tells them apart.
@@ -66,8 +66,8 @@ impl Event {
     /// # Errors
     /// If the body is not a JSON object with a string `event`. If `event`, `event_id` or `inbox_id`
     /// appears more than once; in a `message.received` or an unknown event, also if `message` or
-    /// the `id` in it does. If an object has the key that `serde_json` reserves for raw values: the
-    /// parser would read the text in that field as JSON.
+    /// the `id` in it does. If an object has the key that `serde_json` reserves for raw values:
+    /// with its feature `raw_value`, the parser would read the text in that field as JSON.
     pub fn from_slice(json: &[u8]) -> Result<Self, InvalidPayload> {
         read::event(json)
     }

@@ -8,10 +8,10 @@ use std::{borrow::Cow, fmt};
 use serde::{Deserialize, Deserializer, de::Visitor};
 
 /// Declares an object. A field is `required` (an error if absent or repeated), `name` (the same,
-/// and shown by `Debug`), `optional` (an `Option<Scalar>`), `once` (the same, but an error if
+/// but `Debug` shows its text), `optional` (an `Option<Scalar>`), `once` (the same, but an error if
 /// repeated), or `list` (a `Vec`, empty if absent). Its JSON name may have aliases. `extra` holds
-/// every other field except the one that the surrounding enum has read: `except "event"`. Fields
-/// after `also` are neither read nor written.
+/// every other field except the one that the surrounding enum has read: `except "event"`. The field
+/// after `also` is neither read nor written.
 macro_rules! payload {
     (
         $(#[$doc:meta])*
@@ -22,7 +22,7 @@ macro_rules! payload {
     ) => {
         $(#[$doc])*
         ///
-        /// `Debug` shows ids and sizes, no text.
+        /// `Debug` shows ids, times, numbers and OpenMail's words, but only the size of other text.
         #[derive(Clone, PartialEq)]
         #[non_exhaustive]
         pub struct $name {

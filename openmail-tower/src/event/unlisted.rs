@@ -23,8 +23,8 @@ payload! {
 payload! {
     /// An event with an unknown name, or a known event that does not fit its type.
     ///
-    /// Fields that all events share are typed; the rest is in `extra`, and
-    /// [`Payload<T>`](crate::Payload) reads it into your own type.
+    /// Fields that events share are typed; the rest is in `extra`. [`Payload<T>`](crate::Payload)
+    /// reads the whole event into your own type.
     pub struct UnknownEvent {
         /// The event's name.
         name event: String = "event",
