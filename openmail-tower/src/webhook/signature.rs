@@ -5,8 +5,9 @@
 //! the exact text of the header and the exact bytes of the body: re-serialised JSON does not
 //! verify.
 //!
-//! [`VerifyLayer`](crate::VerifyLayer) does all of this for an HTTP service. Use these functions if
-//! you have none.
+//! [`VerifyLayer`](crate::VerifyLayer) does all of this for an HTTP service, and
+//! [`VerifiedEvent::verify`](crate::VerifiedEvent::verify) for a program without tower. Use these
+//! functions for anything else.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

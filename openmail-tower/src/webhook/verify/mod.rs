@@ -2,7 +2,8 @@
 //!
 //! The head is checked before any byte of the body is read. The body is then read under a size
 //! limit, a time limit and a memory budget shared by all requests, and hashed as it arrives. It is
-//! parsed only once the signature is verified.
+//! parsed only once the signature is verified. If the body names the inbox, it is hashed once it is
+//! complete, and its `inbox_id` is read before that.
 
 mod body;
 mod budget;

@@ -1,7 +1,8 @@
 //! The memory that all bodies and events may use together.
 //!
 //! It has two parts, so that a sender without a secret cannot starve the others. One part, an
-//! eighth, is reserved for small bodies. The other is for everything else, under three rules:
+//! eighth, is reserved for small bodies. The other is for everything else. Each part follows three
+//! rules:
 //!
 //! - Verified bodies take precedence over unverified ones, and evict them until there is room.
 //! - Among unverified bodies, a younger one takes precedence over an older one. So to evict a body
