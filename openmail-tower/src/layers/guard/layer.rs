@@ -69,8 +69,8 @@ impl GuardLayer {
         self
     }
 
-    /// Sets your own addresses, in addition to that of the inbox, so that your agents do not answer
-    /// each other. Default: none.
+    /// Sets your own addresses, so that your agents do not answer each other. The inbox's own
+    /// address is known without this only if it is the only one in `to`. Default: none.
     #[must_use]
     pub fn own_addresses(mut self, addresses: impl IntoIterator<Item = Address>) -> Self {
         self.settings.own = addresses.into_iter().collect();
@@ -165,7 +165,8 @@ impl GuardLayer {
     }
 
     /// Sets a service that receives refused mail, such as one that passes it on to a person. If the
-    /// service fails, the event is retried, unless the error is permanent. Default: none.
+    /// service fails, the event is retried, unless the error is permanent. Otherwise its outcome is
+    /// ignored, and a reply in it is not sent. Default: none.
     #[must_use]
     pub fn divert<E>(mut self, service: E) -> Self
     where

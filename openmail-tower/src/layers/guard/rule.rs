@@ -30,11 +30,12 @@ impl Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Rule {
-    /// OpenMail's filters classify the mail as spam or malicious.
+    /// OpenMail's filters classify the mail as spam or malicious, or in a form that is not
+    /// understood.
     Verdict,
     /// The mail may not be answered automatically.
     AutoReply,
-    /// The sender is one of your own addresses.
+    /// The sender is one of your own addresses, or the only address in `to`.
     OwnAddress,
     /// The sender is not on the allow-list, or is on the block-list.
     Sender,
