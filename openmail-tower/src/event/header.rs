@@ -75,7 +75,7 @@ fn parentheses(bytes: &[u8]) -> Vec<Range<usize>> {
 }
 
 /// Returns whether a mailbox in angle brackets is followed by a comma or semicolon, inside quotes
-/// or not: names are written by strangers and arrive unquoted, so quotes prove nothing.
+/// or not: names are written by strangers and may arrive unquoted, so quotes prove nothing.
 pub(super) fn has_closed_mailbox_before_separator(text: &str) -> bool {
     let (mut opened, mut closed) = (None, false);
     let mut has_at = false;

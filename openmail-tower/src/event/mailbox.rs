@@ -1,8 +1,8 @@
 //! Reads names and addresses from the text of a header.
 //!
-//! OpenMail sends the names decoded and unquoted, so a stranger controls them: a name may contain
-//! an address, quotes, commas and angle brackets. Only the end of the text is certain, where
-//! OpenMail writes the address. So the text is read backwards from there.
+//! OpenMail may send a name decoded and unquoted, so a stranger controls its characters: it may
+//! contain an address, quotes, commas and angle brackets. Only the end of the text is certain,
+//! where OpenMail writes the address. So the text is read backwards from there.
 
 use std::fmt;
 
