@@ -30,9 +30,13 @@ impl RedisStoreError {
                 "this server does not run scripts; if it is a Redis Sentinel, give \
                  `RedisStore::connect_with` a function that asks it for the primary",
             ),
+            ErrorKind::InvalidClientConfig if self.0.to_string().contains("TLS") => Some(
+                "to use rediss://, add `redis` to your dependencies with one of its TLS features, \
+                 such as `tokio-rustls-comp`",
+            ),
             ErrorKind::InvalidClientConfig => Some(
-                "expected redis://, rediss:// or unix://; \
-                 for a Redis Cluster or Sentinel see `RedisStore::new` and `connect_with`",
+                "check the URL, which begins with redis://, rediss:// or unix://; \
+                 for a Redis Cluster or Sentinel, see `RedisStore::new` and `connect_with`",
             ),
             _ => None,
         }
@@ -52,5 +56,23 @@ impl fmt::Display for RedisStoreError {
 impl Error for RedisStoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::layers::dedupe::RedisStore;
+
+    #[test]
+    fn error_of_a_url_says_what_to_change() {
+        for (url, advice) in [
+            ("redis+sentinel://127.0.0.1", "redis://, rediss:// or unix://"),
+            ("redis://127.0.0.1/first", "check the URL"),
+            // The crate's own build of `redis` has no TLS feature.
+            ("rediss://127.0.0.1", "tokio-rustls-comp"),
+        ] {
+            let error = RedisStore::connect(url).unwrap_err().to_string();
+            assert!(error.contains(advice), "{url}: {error}");
+        }
     }
 }
