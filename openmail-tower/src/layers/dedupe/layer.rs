@@ -92,7 +92,8 @@ impl<St: DedupeStore> DedupeLayer<St> {
 
     /// Sets the maximum number of concurrent runs, including those whose caller has gone. Events
     /// beyond this limit are not run and fail as
-    /// [`HandlerErrorKind::Unavailable`](crate::HandlerErrorKind::Unavailable). Default: 1,024.
+    /// [`HandlerErrorKind::Unavailable`](crate::HandlerErrorKind::Unavailable). Events without an
+    /// id are neither counted nor limited. Default: 1,024.
     ///
     /// # Panics
     /// If it is 0.

@@ -34,8 +34,8 @@ use super::{
 /// | in an unknown state because the store is unreachable, or beyond the maximum number of runs | [`HandlerErrorKind::Unavailable`](crate::HandlerErrorKind::Unavailable) |
 /// | without an id to recognise it by | that of the inner service, each time, on the caller's own task |
 ///
-/// The run takes the inner service that was polled ready. So a concurrency limit inside it holds a
-/// permit while the event is claimed, and releases the permit if the event is a duplicate.
+/// The run takes the inner service that was polled ready. So a concurrency limit inside it already
+/// holds a permit while the store is asked, and releases the permit if the event is a duplicate.
 ///
 /// # Panics
 /// `call` panics outside of a tokio runtime.
@@ -97,7 +97,8 @@ impl<S: fmt::Debug, St> fmt::Debug for Dedupe<S, St> {
 }
 
 pin_project! {
-    /// The future of [`Dedupe`]. Dropping it only stops waiting; the run continues.
+    /// The future of [`Dedupe`]. Dropping it only stops waiting; the run continues, unless the
+    /// event has no id.
     #[derive(Debug)]
     pub struct DedupeFuture<F> {
         #[pin]

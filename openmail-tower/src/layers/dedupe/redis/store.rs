@@ -22,8 +22,8 @@ use super::{connection::Connection, error::RedisStoreError};
 ///
 /// Each event is one key, `openmail:dedupe:` followed by the event's key, and expires in Redis. Use
 /// the eviction policy `noeviction` and `appendonly yes`. Otherwise Redis may drop keys when memory
-/// is short, and forgets on restart which events are done. The claims of running events come back
-/// when they are next renewed.
+/// is short, and may forget on restart which events are done. The claims of running events come
+/// back when they are next renewed.
 ///
 /// For `rediss://`, add `redis` to your dependencies with one of its TLS features, such as
 /// `tokio-rustls-comp`.
@@ -32,8 +32,8 @@ use super::{connection::Connection, error::RedisStoreError};
 /// A Redis Cluster needs a connection that knows its nodes, which the crate `redis` provides with
 /// its feature `cluster-async`: `RedisStore::new(cluster_client.get_async_connection().await?)`.
 /// With Sentinel, use [`connect_with`](Self::connect_with) and ask a `SentinelClient` (feature
-/// `sentinel`) for the primary. `connect` alone supports neither; the first claim then fails with
-/// an error that says so.
+/// `sentinel`) for the primary. `connect` alone supports neither; claims then fail with an error
+/// that says so. (A node of a cluster rejects only the keys that other nodes hold.)
 #[derive(Clone)]
 pub struct RedisStore {
     connection: Connection,
