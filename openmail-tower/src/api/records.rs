@@ -61,7 +61,7 @@ words! {
 }
 
 /// OpenMail's response to a mail that it has accepted.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize)]
 #[serde(from = "Fields")]
 #[non_exhaustive]
 pub struct Sent {
@@ -286,7 +286,7 @@ fn attachments<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Attachment>, D:
     Ok(items.into_iter().filter_map(|item| serde_json::from_value(item).ok()).collect())
 }
 
-/// Shows ids and states only, since the rest is mail.
+/// Shows ids, states and the like. The rest is mail, or may contain some.
 macro_rules! debug {
     ($($name:ident: $($field:ident)*;)*) => {$(
         impl fmt::Debug for $name {
@@ -300,6 +300,7 @@ macro_rules! debug {
 }
 
 debug! {
+    Sent: message_id thread_id provider_message_id status;
     Thread: id is_read;
     ThreadSummary: id is_read last_message_at message_count;
     Message: id thread_id direction delivery_role status created_at;
@@ -365,5 +366,8 @@ mod tests {
             shown.contains("msg_1") && !shown.contains("hush") && !shown.contains("ada"),
             "{shown}"
         );
+        let json = r#"{"messageId":"msg_1","to":"ada@b.c"}"#;
+        let shown = format!("{:?}", serde_json::from_str::<Sent>(json).unwrap());
+        assert!(shown.contains("msg_1") && !shown.contains("ada"), "{shown}");
     }
 }
