@@ -133,9 +133,9 @@ impl OpenMail {
     }
 
     pub(super) fn url(&self, segments: &[&str]) -> Result<Url, ApiError> {
-        self.base
-            .at(segments)
-            .ok_or_else(|| ApiError::new(ApiErrorKind::Invalid, "an id is empty, `.` or `..`"))
+        self.base.at(segments).ok_or_else(|| {
+            ApiError::new(ApiErrorKind::Invalid, "an id or a file name is empty, `.` or `..`")
+        })
     }
 
     /// Sends a request to a URL. The key is included only if the URL belongs to the API and no

@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn recognises_a_renewed_attachment_by_its_url_or_a_unique_field() {
+    fn recognises_a_renewed_attachment_by_its_url_or_its_name_and_size() {
         let openmail = OpenMail::at(ApiKey::new("k").unwrap(), "http://127.0.0.1:9").unwrap();
         let find = |wanted: &str, among: &[Attachment]| {
             let found = openmail.download(&attachment(wanted)).find(among).cloned();

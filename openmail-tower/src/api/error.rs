@@ -88,14 +88,15 @@ pub enum ApiErrorKind {
     ColdOutreachLimit,
     /// Any other refusal by OpenMail.
     Rejected,
-    /// There is no response, or it is a 5xx, a 408, a 425 or a proxy's page. Also a 409 or 422 while
-    /// OpenMail is still processing a request with the same idempotency key. In a download, also any
-    /// unexpected status of another host, unless it means [`Expired`](Self::Expired).
+    /// There is no response, or it is a 5xx, a 408, a 425 or not in OpenMail's form, such as a
+    /// proxy's page. Also a 409 or 422 while OpenMail is still processing a request with the same
+    /// idempotency key. In a download, also any unexpected status of another host, unless it means
+    /// [`Expired`](Self::Expired).
     Unavailable,
     /// No complete response arrived in time.
     TimedOut,
-    /// The response is too large, cannot be parsed, or has a status that the API does not use, such
-    /// as 302.
+    /// The response is too large, is JSON of another form than expected, or is an OpenMail error
+    /// with a status that the API does not use, such as 302.
     UnexpectedAnswer,
     /// The attachment is larger than allowed, or larger than its message says.
     FileTooLarge,
@@ -178,7 +179,7 @@ impl ApiErrorKind {
             Self::TimedOut => "OpenMail's API did not answer in time",
             Self::UnexpectedAnswer => "OpenMail's response cannot be read",
             Self::FileTooLarge => "the attachment is too large",
-            Self::Expired => "the attachment's URL has expired",
+            Self::Expired => "the attachment's URL has expired or is missing",
             Self::InsecureRedirect => "the attachment's URL leads to an insecure address",
             Self::ForbiddenAddress => "the attachment's URL leads to an address that is not public",
             Self::TooManyRedirects => "the attachment's URL leads through too many redirects",
@@ -252,8 +253,8 @@ impl ApiError {
     /// Returns how long to wait before the next attempt: the response's `Retry-After` (at least 1 s,
     /// at most 24 h) or a default. The default is 1 min or 15 min for errors that make an event
     /// wait, and 2 s if OpenMail itself answered 408 or 425 or is still processing a request with
-    /// the same idempotency key. `None` if waiting does not help, or if the caller's own back-off
-    /// applies.
+    /// the same idempotency key. Other errors have no default: waiting does not help, or the
+    /// caller's own back-off applies.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.advice.delay
     }

@@ -189,7 +189,7 @@ pub(crate) struct Prepared {
     pub(crate) body: Bytes,
 }
 
-/// Shows sizes only, since the rest is mail.
+/// Shows numbers, sizes and media types only, since the rest is mail.
 impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outgoing")

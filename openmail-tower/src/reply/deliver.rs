@@ -63,7 +63,7 @@ pub(crate) enum Failure {
     Nobody(#[source] Nobody),
     #[error("the reply cannot be sent: OpenMail reports it as failed")]
     Reported,
-    #[error("the mail that the reply answers is not in its thread yet")]
+    #[error("the mail that the reply answers cannot be read yet")]
     NotReadable,
     #[error("the reply cannot be sent: only a mail can be answered")]
     NoMail,
