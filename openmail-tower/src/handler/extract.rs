@@ -26,6 +26,8 @@ use crate::{
 /// | `EventId` | all events but `setup.test` |
 /// | `Option<EventId>`, `Option<InboxId>`, `Option<ThreadId>`, `Option<Attempt>` | all events |
 /// | `&Event`, `&VerifiedEvent`, `EventKind`, `RawBody`, `State<T>`, `Payload<T>` | all events |
+/// | [`Agent<T>`](crate::layers::agent::Agent) | all events, behind an `AgentResolver` |
+/// | [`Guarded`](crate::layers::guard::Guarded) | all events |
 ///
 /// Everything that can be borrowed can also be taken by value, which clones it.
 ///

@@ -1,7 +1,8 @@
 //! The seam of the whole design: `Service<VerifiedEvent, Response = Outcome>`.
 //!
 //! Every source of events produces these types, every layer passes them on, and every handler takes
-//! an event and returns an outcome. Nothing here depends on a transport, a store or a handler.
+//! an event and returns an outcome. Nothing here depends on a source of events, a store or a
+//! handler.
 
 #[cfg(feature = "api")]
 mod advice;

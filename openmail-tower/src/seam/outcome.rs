@@ -1,9 +1,11 @@
-//! [`Outcome`]: the result of an event that need not be delivered again.
+//! [`Outcome`]: the result of an event that did not fail.
 
 use super::replies::Replies;
 
-/// The result of an event that need not be delivered again. Otherwise the result is a
-/// [`HandlerError`](crate::HandlerError).
+/// The result of an event that did not fail; a failure is a [`HandlerError`](crate::HandlerError).
+///
+/// The event need not be delivered again, with two exceptions: [`Unrouted`](Self::Unrouted) if the
+/// endpoint refuses such an event, and [`Replies`](Self::Replies) if nothing sends them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
