@@ -31,6 +31,7 @@
         feature = "forward",
         feature = "guard",
         feature = "macros",
+        feature = "queue-postgres",
         feature = "queue-sqlite",
         feature = "test-util"
     ),
@@ -82,7 +83,7 @@
 #[cfg(feature = "api")]
 pub mod api;
 pub mod event;
-// The pages link to items of every feature.
+// The pages link to items of these features.
 #[cfg(all(
     any(doc, doctest),
     feature = "agents",
@@ -92,6 +93,7 @@ pub mod event;
     feature = "forward",
     feature = "guard",
     feature = "macros",
+    feature = "queue-postgres",
     feature = "queue-sqlite",
     feature = "test-util"
 ))]
