@@ -159,7 +159,7 @@ pub(crate) struct Argument {
     pub(crate) written: Type,
     /// The type with the lifetime `'e`, if it borrows from the event.
     pub(crate) named: Type,
-    /// Whether rustc would accept it as the type of an argument.
+    /// Whether rustc would accept the argument: its pattern and its type.
     pub(crate) compiles: bool,
 }
 
