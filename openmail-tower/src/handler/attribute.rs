@@ -45,7 +45,8 @@
 /// value or by reference without a named lifetime (`&Message`, `Own<'_>`). An argument that its
 /// events do not have is a compile error at that argument. A handler that takes the whole state
 /// needs it to be [`Clone`]. The function returns what [`IntoOutcome`](crate::IntoOutcome) accepts:
-/// nothing, an [`Outcome`](crate::Outcome), a `Reply`, or a `Result` of these with any error.
+/// nothing, an [`Outcome`](crate::Outcome), a `Reply` (also in an `Option` or a `Vec`), or a
+/// `Result` of these with any error.
 ///
 /// ```
 /// use openmail_tower::{EventId, Lifecycle, Payload, VerifiedEvent, handler::RawBody, openmail_handler};

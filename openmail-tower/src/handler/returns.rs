@@ -9,7 +9,7 @@ use crate::seam::{BoxError, HandlerError, Outcome};
 /// [`ApiError`](crate::api::ApiError) that says otherwise, or has one among its sources.
 #[diagnostic::on_unimplemented(
     message = "an event handler cannot return `{Self}`",
-    note = "it can return `()`, `Outcome`, `Reply`, or a `Result` of these with any error"
+    note = "it can return `()`, `Outcome`, `Reply` (also in an `Option` or a `Vec`), or a `Result` of these with any error"
 )]
 pub trait IntoOutcome {
     /// Converts the returned value.
