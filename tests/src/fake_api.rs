@@ -147,7 +147,15 @@ impl FakeApi {
     /// # Panics
     /// Never.
     pub fn openmail(&self) -> OpenMail {
-        OpenMail::at(ApiKey::new("om_test").expect("a key"), &self.url()).expect("a loopback URL")
+        self.openmail_with("om_test")
+    }
+
+    /// Returns a client for it with this API key.
+    ///
+    /// # Panics
+    /// If the key is malformed.
+    pub fn openmail_with(&self, key: &str) -> OpenMail {
+        OpenMail::at(ApiKey::new(key).expect("a key"), &self.url()).expect("a loopback URL")
     }
 
     /// Adds faults, to be used in this order.
@@ -164,6 +172,11 @@ impl FakeApi {
     /// Adds a message to a thread.
     pub async fn message(&self, thread: &str, message: Value) {
         self.command::<Value>(Method::POST, "messages", &json!({ thread: [message] })).await;
+    }
+
+    /// Makes it refuse requests with this API key from now on.
+    pub async fn revoke(&self, key: &str) {
+        self.command::<Value>(Method::POST, "revoke", &json!(key)).await;
     }
 
     /// Makes it forget all idempotency keys.

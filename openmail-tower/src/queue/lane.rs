@@ -2,12 +2,18 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{event::InboxId, seam::VerifiedEvent};
+use crate::{
+    event::{EventKind, InboxId},
+    seam::VerifiedEvent,
+};
 
 type LaneFn = dyn Fn(&VerifiedEvent) -> Option<String> + Send + Sync;
 
 /// Events in the same lane run one at a time, in order of arrival. The lane is stored with the
 /// event when it is queued.
+///
+/// `inbox.reactivated` and `pod.reactivated` never have a lane: they release replies on hold, which
+/// hold their lanes.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum Lane {
@@ -40,6 +46,9 @@ impl Lane {
     }
 
     pub(super) fn of(&self, event: &VerifiedEvent) -> Option<String> {
+        if matches!(event.kind(), EventKind::InboxReactivated | EventKind::PodReactivated) {
+            return None;
+        }
         let inbox = event.inbox_id().map_or("", InboxId::as_str);
         match self {
             // An id may contain any character, so the length marks the end of the first one.
@@ -98,6 +107,17 @@ mod tests {
         assert_ne!(Lane::Thread.of(&mail("i:t", "u", "")), Lane::Thread.of(&mail("i", "t:u", "")));
         assert_eq!(Lane::None.of(&a), None);
         assert_eq!(Lane::by(|_| Some("x".into())).of(&a).as_deref(), Some("by:x"));
+    }
+
+    #[test]
+    fn event_that_ends_a_suspension_waits_for_no_other() {
+        for kind in ["inbox.reactivated", "pod.reactivated"] {
+            let event =
+                event(&format!(r#"{{"event":"{kind}","event_id":"evt_1","inbox_id":"i"}}"#));
+            for lane in [Lane::Thread, Lane::Inbox, Lane::Sender, Lane::by(|_| Some("x".into()))] {
+                assert_eq!(lane.of(&event), None, "{kind} {lane:?}");
+            }
+        }
     }
 
     #[test]

@@ -6,12 +6,13 @@
 //! - `POST /_test/faults`: adds faults for requests to send, each used for `times` requests or for
 //!   all
 //! - `POST /_test/routes`: sets responses for paths, instead of its own
+//! - `POST /_test/revoke`: refuses requests with this API key from now on
 //! - `POST /_test/messages`: adds messages to threads
 //! - `POST /_test/forget`: forgets idempotency keys, as OpenMail does after 24 h
 //! - `GET /_test/requests`: lists the requests received
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     convert::Infallible,
     io,
     sync::{Arc, Mutex},
@@ -34,6 +35,8 @@ type Answer = io::Result<Response<Body>>;
 struct State {
     faults: Vec<Fault>,
     routes: HashMap<String, Route>,
+    /// The `Authorization` headers that are refused.
+    revoked: HashSet<String>,
     threads: HashMap<String, Vec<Value>>,
     /// What was accepted with each key: the body, and the response.
     keys: HashMap<String, (Bytes, Value)>,
@@ -84,11 +87,15 @@ async fn answer(shared: Shared, request: Request<Incoming>) -> Answer {
         body: String::from_utf8_lossy(&body).into_owned(),
         accepted: false,
     };
-    let number = {
+    let (number, is_revoked) = {
         let mut state = shared.lock().unwrap();
+        let is_revoked = seen.authorization.as_ref().is_some_and(|it| state.revoked.contains(it));
         state.requests.push(seen);
-        state.requests.len() - 1
+        (state.requests.len() - 1, is_revoked)
     };
+    if is_revoked {
+        return Ok(refusal(401, "unauthorized"));
+    }
     let route = shared.lock().unwrap().routes.get(&path).cloned();
     if let Some(route) = route {
         return Ok(routed(route));
@@ -127,6 +134,7 @@ fn controlled(shared: &Shared, command: &str, body: &[u8]) -> Response<Body> {
                 state.threads.entry(thread).or_default().extend(messages);
             }
         }
+        "revoke" => drop(state.revoked.insert(format!("Bearer {}", read::<String>(body)))),
         "forget" => state.keys.clear(),
         "requests" => return reply(200, &json!(state.requests)),
         _ => return refusal(404, "not_found"),

@@ -1,11 +1,10 @@
 //! Replies wait for OpenMail's limits and suspensions to end, and for a valid key.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
-use openmail_tests::fake_api::{Fault, Seen};
+use openmail_tests::{Log, fake_api::Fault};
 use openmail_tower::{
-    api::{ApiKey, OpenMail},
-    queue::{Backoff, QueueStore},
+    queue::{Backoff, Lane, QueueStore},
     testing::TestEvent,
 };
 use tokio::time::sleep;
@@ -20,25 +19,27 @@ fn few_attempts() -> Backoff {
 
 #[tokio::test]
 async fn limited_reply_waits_and_delays_only_its_thread() {
-    let setup = Setup::new().await;
-    // More often than there are attempts: waiting uses none.
-    let limit = Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "0");
-    setup.api.faults([limit.times(ATTEMPTS + 1).inbox("inb_1")]).await;
-    setup.mail("inb_1", "thr_1", "a1").await;
-    setup.mail("inb_1", "thr_1", "a2").await;
-    setup.mail("inb_2", "thr_2", "b1").await;
-    let worker = setup.worker(setup.api.openmail()).backoff(few_attempts());
-    let worker = tokio::spawn(worker.run(std::future::pending()));
-    setup.until_done().await;
-    worker.abort();
-    assert_eq!(setup.store.counts().await.unwrap().dead, 0);
-    let sends = setup.api.sends().await;
-    let order = to(&sends);
-    assert_eq!(order.iter().filter(|it| *it == "a1").count(), ATTEMPTS as usize + 2);
-    let first = |id: &str| order.iter().position(|it| it == id).unwrap();
-    let last_a1 = order.iter().rposition(|it| it == "a1").unwrap();
-    assert!(first("a2") > last_a1, "the thread's next mail waits: {order:?}");
-    assert!(first("b1") < last_a1, "another thread does not wait: {order:?}");
+    for (status, code) in [(429, "rate_limit_exceeded"), (402, "spend_cap_paused")] {
+        let setup = Setup::new().await;
+        // More often than there are attempts: waiting uses none.
+        let limit = Fault::refusal(status, code).header("retry-after", "0");
+        setup.api.faults([limit.times(ATTEMPTS + 1).inbox("inb_1")]).await;
+        setup.mail("inb_1", "thr_1", "a1").await;
+        setup.mail("inb_1", "thr_1", "a2").await;
+        setup.mail("inb_2", "thr_2", "b1").await;
+        let worker = setup.worker(setup.api.openmail()).backoff(few_attempts());
+        let worker = tokio::spawn(worker.run(std::future::pending()));
+        setup.until_done().await;
+        worker.abort();
+        assert_eq!(setup.store.counts().await.unwrap().dead, 0, "{code}");
+        let sends = setup.api.sends().await;
+        let order = to(&sends);
+        assert_eq!(order.iter().filter(|it| *it == "a1").count(), ATTEMPTS as usize + 2, "{code}");
+        let first = |id: &str| order.iter().position(|it| it == id).unwrap();
+        let last_a1 = order.iter().rposition(|it| it == "a1").unwrap();
+        assert!(first("a2") > last_a1, "{code}: the thread's next mail waits: {order:?}");
+        assert!(first("b1") < last_a1, "{code}: another thread does not wait: {order:?}");
+    }
 }
 
 #[tokio::test]
@@ -123,53 +124,70 @@ async fn reply_held_for_thirty_days_becomes_a_dead_letter() {
 
 #[tokio::test]
 async fn suspended_inbox_holds_its_replies_until_reactivated() {
-    let setup = Setup::new().await;
-    let worker = setup.work();
-    for (id, released_by) in
-        [("m1", "inbox.reactivated"), ("m2", "pod.reactivated"), ("m3", "hand")]
-    {
-        let suspended = Fault::refusal(403, "reputation_suspended").times(1).inbox("inb_1");
-        setup.api.faults([suspended]).await;
-        setup.mail("inb_1", "thr_1", id).await;
-        setup.until("held", |counts| counts.held == 1).await;
-        let tries = setup.api.sends().await.len();
-        // Its lane waits; other lanes do not.
-        setup.mail("inb_2", "thr_2", &format!("other-{id}")).await;
-        setup.until("only the held reply is left", |counts| counts.open() == 1).await;
-        assert_eq!(setup.api.sends().await.len(), tries + 1);
-        match released_by {
-            "hand" => assert_eq!(setup.store.release_held(Some("inb_1")).await.unwrap(), 1),
-            event => setup.event(&TestEvent::new(event).inbox("inb_1")).await,
+    for lane in [Lane::Thread, Lane::Inbox] {
+        let mut setup = Setup::new().await;
+        setup.queue = setup.queue.lane(lane.clone());
+        let worker = setup.work();
+        for (id, released_by) in
+            [("m1", "inbox.reactivated"), ("m2", "pod.reactivated"), ("m3", "hand")]
+        {
+            let suspended = Fault::refusal(403, "reputation_suspended").times(1).inbox("inb_1");
+            setup.api.faults([suspended]).await;
+            setup.mail("inb_1", "thr_1", id).await;
+            setup.until("held", |counts| counts.held == 1).await;
+            let tries = setup.api.sends().await.len();
+            // Its lane waits; other lanes do not. Another inbox's reactivation does not release it.
+            setup.mail("inb_2", "thr_2", &format!("other-{id}")).await;
+            setup.event(&TestEvent::new("inbox.reactivated").inbox("inb_2")).await;
+            setup.until("only the held reply is left", |counts| counts.open() == 1).await;
+            assert_eq!(setup.store.counts().await.unwrap().held, 1);
+            assert_eq!(setup.api.sends().await.len(), tries + 1);
+            match released_by {
+                "hand" => assert_eq!(setup.store.release_held(Some("inb_1")).await.unwrap(), 1),
+                // Names no inbox.
+                "pod.reactivated" => setup.event(&TestEvent::new(released_by)).await,
+                _ => setup.event(&TestEvent::new(released_by).inbox("inb_1")).await,
+            }
+            setup.until(&format!("{released_by} {lane:?}"), |counts| counts.open() == 0).await;
+            let sends = setup.api.sends().await;
+            assert_eq!(to(&sends).iter().filter(|it| *it == id).count(), 2, "{released_by}");
         }
-        setup.until_done().await;
-        let sends = setup.api.sends().await;
-        assert_eq!(to(&sends).iter().filter(|it| *it == id).count(), 2, "{released_by}");
+        worker.abort();
+        assert_eq!(accepted(&setup.api.sends().await), 6);
     }
-    worker.abort();
-    assert_eq!(accepted(&setup.api.sends().await), 6);
 }
 
 #[tokio::test]
 async fn wrong_key_loses_nothing_and_a_new_key_continues() {
+    let log = Log::default();
+    let _listening = log.listen(tracing::Level::ERROR);
     let setup = Setup::new().await;
-    let unauthorized = Fault::refusal(401, "unauthorized").header("retry-after", "1").times(2);
-    setup.api.faults([unauthorized]).await;
-    let worker = setup.work();
+    setup.api.revoke("om_old").await;
+    let worker = setup.worker(setup.api.openmail_with("om_old")).backoff(few_attempts());
+    let worker = tokio::spawn(worker.run(std::future::pending()));
     setup.mail("inb_1", "thr_1", "m1").await;
     setup.mail("inb_1", "thr_1", "m2").await;
-    while setup.api.sends().await.len() < 2 {
+    let tries = async || setup.api.requests().await.len();
+    while tries().await < ATTEMPTS as usize + 2 {
+        setup.until("waiting", |counts| counts.waiting == 1 && counts.running == 0).await;
+        // The default delay is a minute.
+        setup.change("due_at = 0").await;
         // The API does not announce requests.
         sleep(Duration::from_millis(10)).await;
     }
+    setup.until("waiting", |counts| counts.waiting == 1 && counts.running == 0).await;
     worker.abort();
     let _ = worker.await;
-    let key = ApiKey::new("om_new").unwrap();
-    let worker = setup.work_for(OpenMail::at(key, &setup.api.url()).unwrap());
+    assert!(!log.lines(&["ERROR", "no reply can be sent until the API key is changed"]).is_empty());
+    assert_eq!(setup.store.counts().await.unwrap().dead, 0);
+
+    setup.change("due_at = 0").await;
+    let worker = setup.work_for(setup.api.openmail_with("om_new"));
     setup.until_done().await;
     worker.abort();
     assert_eq!(setup.store.counts().await.unwrap().dead, 0);
     let sends = setup.api.sends().await;
-    assert_eq!(accepted(&sends), 2);
-    let by_new_key = |seen: &Seen| seen.authorization.as_deref() == Some("Bearer om_new");
-    assert!(sends.iter().all(|seen| seen.accepted == by_new_key(seen)), "{sends:?}");
+    assert_eq!((to(&sends), accepted(&sends)), (vec!["m1".into(), "m2".into()], 2));
+    assert!(sends.iter().all(|it| it.authorization.as_deref() == Some("Bearer om_new")));
+    assert_eq!(setup.runs.load(Ordering::Relaxed), 2, "each handler has run once");
 }
