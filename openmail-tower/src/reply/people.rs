@@ -31,6 +31,9 @@ pub(crate) enum Nobody {
 /// Returns the signed sender, for a mail without a thread, or one that cannot be read in its thread.
 pub(super) fn of_event(written: &Written) -> Result<People, Nobody> {
     let to = written.sender.clone().ok_or(Nobody::NoSender)?;
+    if written.is_own {
+        return Err(Nobody::OwnAddress);
+    }
     Ok(People { to, cc: Vec::new() })
 }
 
@@ -91,7 +94,11 @@ mod tests {
     fn written(reply: Reply) -> Written {
         let event = r#"{"event":"message.received","event_id":"e","inbox_id":"i","thread_id":"t",
             "message":{"id":"m","from":"Ada <ada@b.c>"}}"#;
-        let event = VerifiedEvent::parse(event.into(), std::time::UNIX_EPOCH).unwrap();
+        written_for(event, reply)
+    }
+
+    fn written_for(event: &str, reply: Reply) -> Written {
+        let event = VerifiedEvent::parse(event.to_owned().into(), std::time::UNIX_EPOCH).unwrap();
         let Ok(Outcome::Replies(replies)) = reply.into_outcome() else { panic!() };
         written::write(&event, &replies).unwrap().pop().unwrap().written
     }
@@ -148,6 +155,21 @@ mod tests {
             assert_eq!(people(reply(), &from(none)), Err(Nobody::NoSender), "{none}");
         }
         assert_eq!(people(reply(), &json!({"id": "m"})), Err(Nobody::NoSender));
+    }
+
+    #[test]
+    fn inbox_does_not_answer_itself_without_a_thread() {
+        let people = |from: &str, to: Value| {
+            let event = json!({"event": "message.received", "event_id": "e", "inbox_id": "i",
+                "message": {"id": "m", "from": from, "to": to}});
+            of_event(&written_for(&event.to_string(), reply())).map(|people| people.to)
+        };
+        let own = json!("Agent <AGENT@openmail.sh>");
+        assert_eq!(people("Ada <ada@b.c>", own.clone()), Ok("ada@b.c".to_owned()));
+        assert_eq!(people("agent@openmail.sh", own.clone()), Err(Nobody::OwnAddress));
+        // Ada wrote to the inbox and to herself.
+        assert_eq!(people("ada@b.c", json!(["ada@b.c", own])), Ok("ada@b.c".to_owned()));
+        assert_eq!(people("<>", json!(null)), Err(Nobody::NoSender));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::File,
-    event::{InboxId, MessageId, ThreadId},
+    event::{InboxId, MessageId, ThreadId, addresses},
     seam::{Replies, VerifiedEvent},
 };
 
@@ -32,6 +32,9 @@ pub(crate) struct Written {
     pub(super) message: MessageId,
     /// The signed sender, if it is a single address.
     pub(super) sender: Option<String>,
+    /// Whether the sender is the only address in `to`, which is taken to be the inbox's own.
+    #[serde(default)]
+    pub(super) is_own: bool,
     pub(super) subject: Option<String>,
     pub(super) body: String,
     pub(super) to_all: bool,
@@ -65,6 +68,10 @@ const VERSION: u32 = 1;
 pub(crate) fn write(event: &VerifiedEvent, outcome: &Replies) -> Option<Vec<Keyed>> {
     let mail = event.event().message_received()?;
     let all = replies(outcome);
+    let sender = mail.message.sender_address();
+    let is_own = sender.as_ref().is_some_and(|sender| {
+        matches!(&*addresses(mail.message.to.iter().map(String::as_str)), [to] if to == sender)
+    });
     let mut unnamed = 0;
     let keyed = |reply: &Reply| {
         let which = match &reply.name {
@@ -74,7 +81,6 @@ pub(crate) fn write(event: &VerifiedEvent, outcome: &Replies) -> Option<Vec<Keye
                 Which::Nth(unnamed - 1)
             }
         };
-        let sender = mail.message.sender_address().map(|sender| sender.to_string());
         Keyed {
             key: key(mail.inbox_id.as_str(), mail.message.id.as_str(), which),
             name: reply.name.clone().unwrap_or_else(|| "reply".to_owned()),
@@ -83,7 +89,8 @@ pub(crate) fn write(event: &VerifiedEvent, outcome: &Replies) -> Option<Vec<Keye
                 inbox: mail.inbox_id.clone(),
                 thread: mail.thread_id.clone(),
                 message: mail.message.id.clone(),
-                sender,
+                sender: sender.as_ref().map(ToString::to_string),
+                is_own,
                 subject: mail.message.subject.clone(),
                 body: reply.body.clone(),
                 to_all: reply.to_all,
