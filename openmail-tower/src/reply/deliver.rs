@@ -1,11 +1,13 @@
 //! One attempt to send a reply.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
 
-use crate::api::{
-    ApiError, ApiErrorKind, Direction, Message, MessageStatus, OpenMail, Outgoing, Thread,
+use crate::{
+    api::{ApiError, ApiErrorKind, Direction, Message, MessageStatus, OpenMail, Outgoing, Thread},
+    event::single_address,
 };
 
 use super::{
@@ -15,7 +17,8 @@ use super::{
 };
 
 /// The age from which a reply's key might no longer prevent a second send. From then on, the thread
-/// is searched for the reply before it is sent. OpenMail forgets keys after 24 h.
+/// (the inbox if there is none) is searched for the reply before it is sent. OpenMail forgets keys
+/// after 24 h.
 const KEYS_LIVE: Duration = Duration::from_secs(23 * 60 * 60);
 /// The number of attempts that wait until the answered mail can be read, since its event may arrive
 /// before OpenMail's API returns it. After that, the mail is answered without being read.
@@ -111,6 +114,13 @@ pub(crate) async fn deliver(
         Ok(people) => people,
         Err(nobody) => return Fate::Failed(Failure::Nobody(nobody)),
     };
+    if written.thread.is_none() && age >= KEYS_LIVE {
+        match is_sent(openmail, written, &people.to).await {
+            Ok(true) => return Fate::SentBefore,
+            Ok(false) => {}
+            Err(error) => return fate(error),
+        }
+    }
     let mut outgoing = Outgoing::to(people.to).text(written.body.clone());
     outgoing = match &written.thread {
         Some(thread) => outgoing.in_thread(thread.clone()),
@@ -175,14 +185,39 @@ fn fate(error: ApiError) -> Fate {
 /// Returns whether a thread already has this reply: a mail with its text, sent after the answered
 /// mail arrived and after the reply was written.
 fn is_answered(written: &Written, thread: &Thread, mail: Option<&Message>) -> bool {
-    let written_at = i64::try_from(written.written_at).unwrap_or(i64::MAX).saturating_sub(SKEW);
-    let since = mail.and_then(|it| it.created_at).max(Timestamp::from_second(written_at).ok());
-    thread.messages.iter().any(|it| {
-        let is_sent =
-            it.direction == Some(Direction::Outbound) && it.status != Some(MessageStatus::Failed);
-        let is_later = it.created_at.is_none_or(|at| since.is_none_or(|since| at >= since));
-        is_sent && is_later && has_text(it, &written.body)
-    })
+    let since = mail.and_then(|it| it.created_at).max(written_at(written));
+    thread.messages.iter().any(|it| is_reply(written, it, since))
+}
+
+/// Returns whether the inbox has sent this reply to a mail that has no thread.
+async fn is_sent(openmail: &OpenMail, written: &Written, to: &str) -> Result<bool, ApiError> {
+    let since = written_at(written);
+    let mut messages = pin!(openmail.messages(&written.inbox));
+    while let Some(message) = messages.try_next().await? {
+        // The newest message comes first.
+        if message.created_at.is_some_and(|at| since.is_some_and(|since| at < since)) {
+            break;
+        }
+        let recipient = message.to_addr.as_deref().and_then(single_address);
+        let is_to = recipient.is_none_or(|it| single_address(to).is_none_or(|to| it == to));
+        if is_to && is_reply(written, &message, since) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Returns the earliest time at which OpenMail may have accepted the reply.
+fn written_at(written: &Written) -> Option<Timestamp> {
+    let at = i64::try_from(written.written_at).unwrap_or(i64::MAX).saturating_sub(SKEW);
+    Timestamp::from_second(at).ok()
+}
+
+fn is_reply(written: &Written, message: &Message, since: Option<Timestamp>) -> bool {
+    let is_sent = message.direction == Some(Direction::Outbound)
+        && message.status != Some(MessageStatus::Failed);
+    let is_later = message.created_at.is_none_or(|at| since.is_none_or(|since| at >= since));
+    is_sent && is_later && has_text(message, &written.body)
 }
 
 /// Returns whether a mail contains a text. A mail whose text is missing may contain it.

@@ -12,10 +12,11 @@ use openmail_tower::{
     queue::{Backoff, QueueStore},
     reply::Reply,
 };
+use serde_json::{Value, json};
 use tokio::time::sleep;
 use tower::service_fn;
 
-use setup::{Setup, accepted, to};
+use setup::{Setup, accepted, mail, to};
 
 #[tokio::test]
 async fn reply_is_sent_once_and_its_handler_runs_once() {
@@ -55,9 +56,12 @@ async fn key_used_with_another_body_counts_as_sent() {
 async fn permanent_refusal_becomes_a_dead_letter_with_its_code() {
     let setup = Setup::new().await;
     let worker = setup.work();
-    for (id, code) in
-        [("m1", "recipient_suppressed"), ("m2", "phishing_detected"), ("m3", "no_mx_records")]
-    {
+    for (id, code) in [
+        ("m1", "recipient_suppressed"),
+        ("m2", "phishing_detected"),
+        ("m3", "unsafe_content"),
+        ("m4", "no_mx_records"),
+    ] {
         setup.api.faults([Fault::refusal(422, code).times(1)]).await;
         setup.mail("inb_1", "thr_1", id).await;
         setup.until_done().await;
@@ -67,8 +71,8 @@ async fn permanent_refusal_becomes_a_dead_letter_with_its_code() {
         assert_eq!(letter.inbox_id.as_deref(), Some("inb_1"));
     }
     worker.abort();
-    assert_eq!(setup.api.sends().await.len(), 3);
-    assert_eq!(setup.runs.load(Ordering::Relaxed), 3);
+    assert_eq!(setup.api.sends().await.len(), 4);
+    assert_eq!(setup.runs.load(Ordering::Relaxed), 4);
 }
 
 /// Sends a reply whose response is lost, lets about a day pass by `change` before it is retried, and
@@ -131,6 +135,41 @@ async fn day_old_reply_is_sent_although_its_thread_has_another_reply() {
     worker.abort();
     let sends = setup.api.sends().await;
     assert_eq!((to(&sends), accepted(&sends)), (vec!["m1".into(), "m2".into(), "m2".into()], 2));
+}
+
+/// A mail without a thread.
+#[tokio::test]
+async fn day_old_reply_without_a_thread_is_looked_up_in_its_inbox() {
+    let now = jiff::Timestamp::now().to_string();
+    for (sent_to, text, accepts) in [
+        ("ada@example.com", "Hello 0.\n> Help", 1),
+        ("ada@example.com", "Welcome.", 2),
+        ("bob@example.com", "Hello 0.", 2),
+    ] {
+        let setup = Setup::new().await;
+        let limit = Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "3600");
+        setup.api.faults([Fault::lost_answer().times(1), limit.times(1)]).await;
+        setup.event(&mail("inb_1", "", "m1").field("thread_id", Value::Null)).await;
+        let worker = setup.work();
+        while setup.api.sends().await.len() < 2 {
+            // The API does not announce requests.
+            sleep(Duration::from_millis(10)).await;
+        }
+        setup.until("waiting", |counts| counts.waiting == 1 && counts.running == 0).await;
+        worker.abort();
+        let _ = worker.await;
+        setup.api.forget().await;
+        let sent = json!({"id": "out_1", "direction": "outbound", "toAddr": sent_to,
+            "bodyText": text, "createdAt": now, "status": "sent"});
+        let list = json!({"data": [sent], "total": 1}).to_string();
+        setup.api.route("/v1/inboxes/inb_1/messages", Route::body(200, list)).await;
+        setup.change("queued_at = queued_at - 23 * 3600000 - 1000, due_at = 0").await;
+        let worker = setup.work();
+        setup.until_done().await;
+        worker.abort();
+        assert_eq!(accepted(&setup.api.sends().await), accepts, "{sent_to} {text}");
+        assert!(setup.buried().await.is_empty());
+    }
 }
 
 #[tokio::test]

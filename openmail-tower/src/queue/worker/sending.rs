@@ -35,7 +35,7 @@ impl<St, E> Worker<St, E> {
     ///
     /// OpenMail forgets keys after 24 h. So if the handler returned the reply at least 23 h ago,
     /// its thread is first searched for a later mail with the same text. If there is one, the reply
-    /// counts as sent.
+    /// counts as sent. For a mail without a thread, the inbox's sent mails are searched.
     ///
     /// A reply to an event that is not a mail is logged and not stored; the event is done.
     ///
