@@ -1,6 +1,8 @@
 //! Replies that the queue's worker stores and sends.
 
 mod limits;
+mod people;
+mod replicas;
 mod reports;
 mod setup;
 

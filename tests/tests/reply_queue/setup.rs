@@ -65,7 +65,21 @@ impl Setup {
         tokio::spawn(self.worker(openmail).run(std::future::pending()))
     }
 
+    /// Runs a worker of another replica, which shares the handler's count of runs.
+    pub(crate) fn work_on(&self, queue: &Enqueue<SqliteStore>) -> JoinHandle<usize> {
+        let worker = self.worker_on(queue, self.api.openmail());
+        tokio::spawn(worker.run(std::future::pending()))
+    }
+
     pub(crate) fn worker(&self, openmail: OpenMail) -> Worker<SqliteStore, impl Handler + use<>> {
+        self.worker_on(&self.queue, openmail)
+    }
+
+    fn worker_on(
+        &self,
+        queue: &Enqueue<SqliteStore>,
+        openmail: OpenMail,
+    ) -> Worker<SqliteStore, impl Handler + use<>> {
         let runs = Arc::clone(&self.runs);
         let handler = service_fn(move |event: VerifiedEvent| {
             let run = runs.fetch_add(1, Ordering::Relaxed);
@@ -76,7 +90,7 @@ impl Setup {
             async move { outcome }
         });
         let backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(50));
-        self.queue
+        queue
             .worker(handler)
             .replies(openmail)
             .backoff(backoff.attempts(20))
