@@ -1,33 +1,48 @@
 //! `Worker::on_reply` reports each reply's state.
 
 use std::{
+    convert::Infallible,
+    io,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
 use openmail_tests::fake_api::Fault;
-use openmail_tower::queue::{QueueStore, ReplyReport, ReplyState};
-use tokio::{task::JoinHandle, time::sleep};
-use tower::service_fn;
+use openmail_tower::{
+    api::{ApiKey, OpenMail},
+    queue::{Backoff, QueueStore, ReplyReport, ReplyState},
+};
+use tokio::{sync::Notify, task::JoinHandle, time::sleep};
+use tower::{Service, service_fn};
 
 use crate::setup::{Setup, accepted};
 
 type Told = Arc<Mutex<Vec<ReplyReport>>>;
 
-/// Runs a worker whose hook always fails, and is slow to report that a reply was queued.
-fn work(setup: &Setup, told: &Told) -> JoinHandle<usize> {
+/// A hook that always fails, and is slow to report that a reply was queued.
+fn hook(told: &Told) -> impl Hook + use<> {
     let told = Arc::clone(told);
-    let hook = service_fn(move |report: ReplyReport| {
+    service_fn(move |report: ReplyReport| {
         let told = Arc::clone(&told);
         async move {
             if report.state == ReplyState::Queued {
                 sleep(Duration::from_millis(200)).await;
             }
             told.lock().unwrap().push(report);
-            Err::<(), _>(std::io::Error::other("full"))
+            Err::<(), _>(io::Error::other("full"))
         }
-    });
-    let worker = setup.worker(setup.api.openmail()).on_reply(hook);
+    })
+}
+
+trait Hook: Service<ReplyReport, Error = io::Error, Future: Send> + Send + 'static {}
+
+impl<S: Service<ReplyReport, Error = io::Error, Future: Send> + Send + 'static> Hook for S {}
+
+fn work(setup: &Setup, told: &Told) -> JoinHandle<usize> {
+    let worker = setup.worker(setup.api.openmail()).on_reply(hook(told));
     tokio::spawn(worker.run(std::future::pending()))
 }
 
@@ -106,4 +121,41 @@ async fn reply_that_waited_for_a_limit_is_reported_once_sent() {
     let states: Vec<_> = told.lock().unwrap().iter().map(|it| it.state).collect();
     assert_eq!(states, [ReplyState::Queued, ReplyState::Sent]);
     assert_eq!(setup.api.sends().await.len(), 4);
+}
+
+#[tokio::test]
+async fn reply_that_panics_while_it_is_cut_off_is_sent_later() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+    let begun = Arc::new(Notify::new());
+    let client = {
+        let begun = Arc::clone(&begun);
+        service_fn(move |_: Request<Full<Bytes>>| {
+            let begun = Arc::clone(&begun);
+            async move {
+                let _panics = Panics;
+                begun.notify_one();
+                std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>().await
+            }
+        })
+    };
+    let key = ApiKey::new("k").unwrap();
+    let openmail = OpenMail::with_client(client, key, "https://api.openmail.example").unwrap();
+    let setup = Setup::new().await;
+    let told = Told::default();
+    let backoff = Backoff::new(Duration::ZERO, Duration::ZERO).attempts(1);
+    let worker = setup.worker(openmail).backoff(backoff).grace(Duration::ZERO);
+    setup.mail("inb_1", "thr_1", "msg_1").await;
+    let cut = worker.on_reply(hook(&told)).run(async move { begun.notified().await }).await;
+    assert_eq!(cut, 1);
+    assert_eq!(setup.store.counts().await.unwrap().dead, 0, "it uses no attempt");
+    let worker = work(&setup, &told);
+    until(&told, 2).await;
+    worker.abort();
+    let states: Vec<_> = told.lock().unwrap().iter().map(|it| it.state).collect();
+    assert_eq!(states, [ReplyState::Queued, ReplyState::Sent]);
 }
