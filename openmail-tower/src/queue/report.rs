@@ -26,7 +26,8 @@ pub struct ReplyReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReplyState {
-    /// It was stored, together with the completion of its event.
+    /// It was stored, together with the completion of its event. Reported again if its mail arrives
+    /// as another event: the first reply with the key is kept, and the second one is not sent.
     Queued,
     /// OpenMail has accepted it, now or in an earlier attempt.
     Sent,
