@@ -1,8 +1,18 @@
 //! The client of OpenMail's API, against a fake that misbehaves on command.
 
-use std::{pin::pin, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
+use bytes::Bytes;
 use futures_util::TryStreamExt;
+use http::{Request, Response};
+use http_body_util::Full;
 use openmail_tests::{
     FakeApi,
     fake_api::{Fault, Route},
@@ -152,39 +162,58 @@ async fn reads_and_marks_a_thread() {
     assert_eq!(text.text, "Invoice");
 }
 
-/// A list of messages that grows by one whenever a page is read.
-#[tokio::test]
-async fn list_that_grows_while_it_is_read_yields_each_item_once() {
-    let client = tower::service_fn({
-        let pages = std::sync::Arc::new(std::sync::Mutex::new(0_u64));
-        move |request: http::Request<http_body_util::Full<bytes::Bytes>>| {
-            let query = request.uri().query().unwrap().to_owned();
-            let number = |name: &str| -> u64 {
-                let value = query.split('&').find_map(|it| it.strip_prefix(name)).unwrap();
-                value.parse().unwrap()
-            };
-            let (limit, offset) = (number("limit="), number("offset="));
-            let mut pages = pages.lock().unwrap();
-            let newest = 120 + *pages;
-            *pages += 1;
-            let data: Vec<Value> = (0..newest)
-                .rev()
-                .skip(usize::try_from(offset).unwrap())
-                .take(usize::try_from(limit).unwrap())
-                .map(|id| json!({"id": format!("msg_{id}")}))
-                .collect();
-            let body = json!({"data": data, "total": newest}).to_string();
-            async move {
-                Ok::<_, std::convert::Infallible>(http::Response::new(http_body_util::Full::<
-                    bytes::Bytes,
-                >::from(body)))
-            }
-        }
+/// A list of 120 entries, whose newest id changes by `growth` whenever a page is read.
+fn changing(growth: i64) -> OpenMail {
+    let pages = Arc::new(AtomicI64::new(0));
+    let client = tower::service_fn(move |request: Request<Full<Bytes>>| {
+        let query = request.uri().query().unwrap().to_owned();
+        let number = |name: &str| -> usize {
+            let value = query.split('&').find_map(|it| it.strip_prefix(name)).unwrap();
+            value.parse().unwrap()
+        };
+        let count = 120 + growth * pages.fetch_add(1, Ordering::Relaxed);
+        let page = (0..count).rev().skip(number("offset=")).take(number("limit="));
+        let of = request.uri().path().rsplit('/').next().unwrap();
+        let data: Vec<Value> = page.map(|id| json!({"id": format!("{of}_{id}")})).collect();
+        let body = json!({"data": data, "total": count}).to_string();
+        async move { Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(body))) }
     });
     let key = ApiKey::new("k").unwrap();
-    let openmail = OpenMail::with_client(client, key, "https://api.openmail.example").unwrap();
-    let messages = pin!(openmail.messages(&inbox()));
-    let ids: Vec<_> = messages.map_ok(|it| it.id).try_collect().await.unwrap();
-    let expected: Vec<_> = (0..120).rev().map(|id| format!("msg_{id}")).collect();
-    assert_eq!(ids.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), expected);
+    OpenMail::with_client(client, key, "https://api.openmail.example").unwrap()
+}
+
+#[tokio::test]
+async fn list_that_changes_while_it_is_read_yields_each_item_once() {
+    for growth in [0, 1, 30, -10] {
+        let openmail = changing(growth);
+        let expected = |of| (0..120).rev().map(|id| format!("{of}_{id}")).collect::<Vec<_>>();
+        let ids = openmail.messages(&inbox()).map_ok(|it| it.id.to_string());
+        assert_eq!(ids.try_collect::<Vec<_>>().await.unwrap(), expected("messages"), "{growth}");
+        let openmail = changing(growth);
+        let ids = openmail.threads(&inbox()).map_ok(|it| it.id.to_string());
+        assert_eq!(ids.try_collect::<Vec<_>>().await.unwrap(), expected("threads"), "{growth}");
+    }
+}
+
+#[tokio::test]
+async fn invalid_mail_key_or_id_is_not_sent() {
+    let api = api();
+    let openmail = api.openmail();
+    let long = "k".repeat(256);
+    for (inbox, key, mail) in [
+        ("inb_1", "key", mail().text("x".repeat(100_001))),
+        ("inb_1", "key", mail().cc("Ada <ada@example.com>")),
+        ("inb_1", "key", mail().attach(File::new("a.bin", vec![0; (25 << 20) + 1]))),
+        ("inb_1", "", mail()),
+        ("inb_1", "a b", mail()),
+        ("inb_1", "\u{17c}", mail()),
+        ("inb_1", &*long, mail()),
+        ("", "key", mail()),
+        ("..", "key", mail()),
+    ] {
+        let error = openmail.send(&InboxId::from(inbox), key, &mail).await.unwrap_err();
+        assert_eq!(error.kind(), ApiErrorKind::Invalid, "{inbox} {key} {mail:?}");
+        assert!(!error.may_have_been_sent());
+    }
+    assert!(api.requests().await.is_empty());
 }

@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     fs,
     future::Future,
+    io,
     pin::Pin,
     sync::{Arc, Mutex},
     time::Duration,
@@ -11,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response, header::AUTHORIZATION};
-use http_body_util::Full;
+use http_body_util::{Full, channel::Channel};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use openmail_tests::{FakeApi, fake_api::Route};
 use openmail_tower::{
@@ -211,6 +212,43 @@ async fn oversized_file_is_refused_and_leaves_nothing() {
             .kind(),
         ApiErrorKind::Stalled
     );
+}
+
+#[tokio::test]
+async fn default_limit_is_25_mib_whatever_the_message_says() {
+    const LIMIT: usize = 25 << 20;
+    let download = async |size: usize, said: Option<usize>| {
+        let service = tower::service_fn(move |_: Request<Full<Bytes>>| async move {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(vec![0; size])))
+        });
+        let key = ApiKey::new("k").unwrap();
+        let openmail = OpenMail::with_client(service, key, "https://api.openmail.example").unwrap();
+        let url = "https://files.example/a";
+        let said: Attachment = serde_json::from_value(json!({"url": url, "size": said})).unwrap();
+        openmail.download(&said).bytes().await.map(|bytes| bytes.len()).map_err(|it| it.kind())
+    };
+    for said in [None, Some(LIMIT), Some(2 * LIMIT)] {
+        assert_eq!(download(LIMIT, said).await, Ok(LIMIT), "{said:?}");
+        assert_eq!(download(LIMIT + 1, said).await, Err(ApiErrorKind::FileTooLarge), "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn download_that_breaks_off_leaves_nothing() {
+    let service = tower::service_fn(|_: Request<Full<Bytes>>| async {
+        let (mut sender, channel) = Channel::<Bytes, io::Error>::new(1);
+        tokio::spawn(async move {
+            sender.send_data("half".into()).await.unwrap();
+            sender.abort(io::Error::from(io::ErrorKind::ConnectionReset));
+        });
+        Ok::<_, Infallible>(Response::new(channel))
+    });
+    let key = ApiKey::new("k").unwrap();
+    let openmail = OpenMail::with_client(service, key, "https://api.openmail.example").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let download = openmail.download(&attachment("https://files.example/a")).save_in(&folder);
+    assert_eq!(download.await.unwrap_err().kind(), ApiErrorKind::Unavailable);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
 }
 
 #[tokio::test]

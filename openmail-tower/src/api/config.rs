@@ -113,7 +113,11 @@ impl Base {
     }
 
     pub(super) fn from_env() -> Result<Self, ConfigError> {
-        match env::var_os(API_URL_VARIABLE) {
+        Self::from_variable(env::var_os(API_URL_VARIABLE))
+    }
+
+    fn from_variable(value: Option<OsString>) -> Result<Self, ConfigError> {
+        match value {
             None => Self::new(API_URL),
             Some(text) if text.is_empty() => Self::new(API_URL),
             Some(text) => Self::new(text.to_str().ok_or(ConfigErrorKind::UrlInvalid)?),
@@ -252,6 +256,20 @@ mod tests {
         ] {
             assert_eq!(Base::new(text).unwrap_err().kind(), ConfigErrorKind::UrlInvalid, "{text}");
         }
+    }
+
+    #[test]
+    fn url_has_a_default() {
+        assert_eq!((API_KEY_VARIABLE, API_URL_VARIABLE), ("OPENMAIL_API_KEY", "OPENMAIL_API_URL"));
+        let url = |value: Option<&str>| {
+            let base = Base::from_variable(value.map(OsString::from));
+            base.map(|base| format!("{base:?}")).map_err(|error| error.kind())
+        };
+        for unset in [None, Some("")] {
+            assert_eq!(url(unset), Ok("https://api.openmail.sh/".to_owned()));
+        }
+        assert_eq!(url(Some("http://localhost:4000")), Ok("http://localhost:4000/".to_owned()));
+        assert_eq!(url(Some("http://a.example")), Err(ConfigErrorKind::UrlNotSecure));
     }
 
     #[test]

@@ -309,10 +309,62 @@ mod tests {
             assert_eq!(error.kind(), HandlerErrorKind::PutOff);
             assert_eq!(error.delay(), Some(Duration::from_secs(7)));
         }
-        let kind = |kind| HandlerError::from(ApiError::new(kind, "x")).kind();
-        assert_eq!(kind(ApiErrorKind::Unavailable), HandlerErrorKind::Failed);
-        assert_eq!(kind(ApiErrorKind::RecipientSuppressed), HandlerErrorKind::Permanent);
-        assert_eq!(kind(ApiErrorKind::Unauthorized), HandlerErrorKind::PutOff);
+        use ApiErrorKind as Kind;
+        for (kinds, handler, delays) in [
+            (
+                &[Kind::RateLimited, Kind::Unauthorized][..],
+                HandlerErrorKind::PutOff,
+                Some(Duration::from_secs(60)),
+            ),
+            (
+                &[
+                    Kind::ColdOutreachLimit,
+                    Kind::SpendCapPaused,
+                    Kind::StorageLimitExceeded,
+                    Kind::AccountBanned,
+                    Kind::ReputationSuspended,
+                ],
+                HandlerErrorKind::PutOff,
+                Some(Duration::from_secs(15 * 60)),
+            ),
+            (
+                &[
+                    Kind::Unavailable,
+                    Kind::TimedOut,
+                    Kind::UnexpectedAnswer,
+                    Kind::Stalled,
+                    Kind::Expired,
+                    Kind::ForbiddenAddress,
+                    Kind::InsecureRedirect,
+                    Kind::TooManyRedirects,
+                    Kind::Disk,
+                ],
+                HandlerErrorKind::Failed,
+                None,
+            ),
+            (
+                &[
+                    Kind::Invalid,
+                    Kind::BadRequest,
+                    Kind::Forbidden,
+                    Kind::PaidPlanRequired,
+                    Kind::NotFound,
+                    Kind::KeyReused,
+                    Kind::RecipientSuppressed,
+                    Kind::UnsafeContent,
+                    Kind::NoMxRecords,
+                    Kind::Rejected,
+                    Kind::FileTooLarge,
+                ],
+                HandlerErrorKind::Permanent,
+                None,
+            ),
+        ] {
+            for kind in kinds {
+                let error = HandlerError::from(ApiError::new(*kind, "x"));
+                assert_eq!((error.kind(), error.delay()), (handler, delays), "{kind:?}");
+            }
+        }
     }
 
     #[test]
