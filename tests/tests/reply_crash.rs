@@ -1,7 +1,6 @@
 //! Processes that are killed or stopped while they answer mails.
 //!
-//! `OPENMAIL_TEST_KILLS` is the number of receivers that are killed. Half as many workers are killed
-//! or stopped. Default: 20.
+//! `OPENMAIL_TEST_KILLS` is the number of kills. Default: 100.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -29,7 +28,7 @@ use tokio::time::{sleep, timeout};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_replier");
 
 fn kills() -> usize {
-    env::var("OPENMAIL_TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
+    env::var("OPENMAIL_TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
 }
 
 fn start(database: &str, api: &FakeApi, rest: &[&str]) -> Receiver {
@@ -143,20 +142,19 @@ async fn killed_receiver_answers_every_mail_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
-async fn killed_or_stopped_worker_is_replaced_and_every_mail_answered_once() {
+async fn killed_or_suspended_receiver_is_replaced_and_every_mail_answered_once() {
     let schema = PostgresSchema::new().await;
     let api = Arc::new(misbehaving().await);
-    let receiver = start(schema.url(), &api, &[]);
+    let mut receiver = start(schema.url(), &api, &[]);
     let address = Arc::new(RwLock::new(receiver.address().to_owned()));
     let stop = Arc::new(AtomicBool::new(false));
-    let delivering = tokio::spawn(deliver(Arc::clone(&api), address, Arc::clone(&stop)));
-    for round in 0..kills() / 2 {
-        let worker = start(schema.url(), &api, &["worker"]);
-        sleep(Duration::from_millis(fastrand::u64(20..400))).await;
-        if round % 2 == 0 {
-            worker.kill();
-        } else {
-            // It sleeps past its lease, and wakes after another worker has taken over.
+    let delivering =
+        tokio::spawn(deliver(Arc::clone(&api), Arc::clone(&address), Arc::clone(&stop)));
+    for round in 0..kills() {
+        if round % 4 == 0 {
+            let worker = start(schema.url(), &api, &["worker"]);
+            sleep(Duration::from_millis(fastrand::u64(20..400))).await;
+            // It is suspended for longer than its lease, so the receiver takes over.
             worker.signal("-STOP");
             sleep(Duration::from_millis(1500)).await;
             worker.signal("-CONT");
@@ -164,6 +162,10 @@ async fn killed_or_stopped_worker_is_replaced_and_every_mail_answered_once() {
             sleep(Duration::from_millis(100)).await;
             worker.stop();
         }
+        sleep(Duration::from_millis(fastrand::u64(20..400))).await;
+        receiver.kill();
+        receiver = start(schema.url(), &api, &[]);
+        receiver.address().clone_into(&mut address.write().unwrap());
     }
     stop.store(true, Ordering::Relaxed);
     let reports = delivering.await.unwrap();
