@@ -25,8 +25,9 @@ use crate::{
 /// ```
 ///
 /// The reply goes to the sender of the mail. If the inbox was only copied, the reply goes to the
-/// addresses in the mail's `To` header, and OpenMail copies the sender. If the mail has no thread,
-/// or cannot be read there, the reply goes to the sender alone. A reply has at most 20 recipients.
+/// other addresses in the mail's `To` header, if it has any, and OpenMail copies the sender. If the
+/// mail has no thread, or cannot be read there, the reply goes to the sender alone. A reply has at
+/// most 20 recipients.
 ///
 /// `Debug` shows sizes, settings and the reply's name, but neither its text nor file names.
 #[derive(Clone, PartialEq, Eq)]

@@ -21,8 +21,8 @@ use super::{
 /// A reply to be sent.
 ///
 /// What is sent depends only on this and on OpenMail's record of the thread. So the bytes are the
-/// same at every attempt, unless that record changes. If they differ from those that OpenMail has
-/// accepted, it refuses the key, and the reply counts as sent.
+/// same at every attempt, unless that record changes or cannot always be read. If they differ from
+/// those that OpenMail has accepted, it refuses the key, and the reply counts as sent.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Written {
     /// The version of this format.

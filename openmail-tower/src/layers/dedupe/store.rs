@@ -28,7 +28,7 @@ use crate::seam::BoxError;
 ///
 /// The future of a method may be dropped at any `.await`: [`DedupeLayer`](super::DedupeLayer)
 /// limits how long it waits. `dedupe::contract::check` (feature `test-util`) checks an
-/// implementation against all of this, except that it drops no future.
+/// implementation against all of this, as far as one process can, except that it drops no future.
 ///
 /// ```
 /// use std::{collections::HashMap, convert::Infallible, sync::Mutex, time::{Duration, Instant}};

@@ -28,7 +28,7 @@ pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
     changes_are_notified(probe).await;
 }
 
-/// Runs the checks that leave behind entries that never run again.
+/// Runs the checks that leave behind entries which are not due for an hour or longer.
 pub(super) async fn check_last<St: QueueStore>(probe: &Probe<St>) {
     retries_wait(probe).await;
     the_longest_durations_do_not_overflow(probe).await;

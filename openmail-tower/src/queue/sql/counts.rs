@@ -14,9 +14,9 @@ use super::millis;
 
 /// The maximum number of notes to read, starting with the latest.
 pub(in crate::queue) const NOTES: i64 = 256;
-/// The number of expired counts that a request removes if it adds any: more than it adds.
+/// The maximum number of expired counts that a request removes if it adds any: more than it adds.
 pub(in crate::queue) const PRUNED: i64 = 16;
-/// The number of expired counts removed along with the entries that are
+/// The maximum number of expired counts removed along with the entries that are
 /// [pruned](crate::queue::QueueStore::prune).
 pub(in crate::queue) const PAGE: i64 = 1_000;
 

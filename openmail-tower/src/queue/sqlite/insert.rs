@@ -77,7 +77,7 @@ pub(super) async fn insert(
     Ok(new)
 }
 
-/// The keys and lanes that already have entries.
+/// The keys that already have an entry, and the lanes whose next entry must wait.
 #[derive(Default)]
 struct Taken {
     keys: HashSet<String>,

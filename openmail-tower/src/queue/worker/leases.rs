@@ -33,7 +33,7 @@ struct Hold {
     inbox_id: Option<String>,
     weight: u64,
     is_suspect: bool,
-    /// The time until which no other worker can claim it, by this machine's monotonic clock.
+    /// When its lease ends unless it is renewed, by this machine's monotonic clock.
     until: watch::Sender<Instant>,
     phase: Phase,
 }
@@ -174,7 +174,7 @@ impl Leases {
         self.by_id.values().map(|hold| hold.lease.clone()).collect()
     }
 
-    /// Records that these leases were renewed, except those in `lost`, which belong to others.
+    /// Records that these leases were renewed, except those in `lost`, which have ended.
     pub(super) fn renewed(
         &mut self,
         leases: &[Lease],

@@ -30,8 +30,8 @@ pub(super) struct Reports {
     queued: Arc<Queued>,
 }
 
-/// The replies not yet reported as queued, by key. Each channel closes once its reply has been
-/// reported, or could not be stored.
+/// The replies not yet reported as queued, by key. Each channel closes once all replies of the same
+/// run have been reported, or could not be stored.
 type Queued = Mutex<HashMap<String, watch::Receiver<()>>>;
 
 impl Reports {
@@ -114,7 +114,7 @@ impl Prepared {
             if state != ReplyState::Queued {
                 let queued = lock(&self.all.queued).get(&report.key).cloned();
                 if let Some(mut queued) = queued {
-                    // An error means that the channel has closed, so the reply was reported.
+                    // An error means that the channel has closed: nothing is left to wait for.
                     let _ = queued.changed().await;
                 }
             }
