@@ -29,7 +29,7 @@ pub enum ReplyState {
     /// It was stored, together with the completion of its event. Reported again if its mail arrives
     /// as another event: the first reply with the key is kept, and the second one is not sent.
     Queued,
-    /// OpenMail has accepted it, now or in an earlier attempt.
+    /// OpenMail has accepted it, or has accepted another reply with its key before.
     Sent,
     /// It is on hold until its inbox or pod is reactivated, or until it is released.
     Held,

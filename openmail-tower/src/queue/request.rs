@@ -39,7 +39,7 @@ impl fmt::Debug for InboxLimits {
     }
 }
 
-/// The entries of one inbox that a worker holds.
+/// The entries of one inbox that a worker holds, other than those that it is settling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct InboxShare {
     /// The number of entries.
@@ -75,13 +75,13 @@ pub struct ClaimRequest {
     pub thorough: bool,
     /// Maximum total weight of the claimed entries, in bytes.
     pub weight: u64,
-    /// Whether a single entry may exceed that weight, because the worker holds nothing else.
+    /// Whether a single entry may exceed that weight, because the worker runs nothing else.
     pub oversized: bool,
     /// Maximum total weight of the entries of one inbox, in bytes. A single entry may exceed it.
     pub inbox_weight: u64,
     /// Maximum number of entries of each inbox that the worker runs at a time.
     pub inbox_limits: Option<InboxLimits>,
-    /// The worker's current share for each inbox.
+    /// The entries of each inbox that already count towards the two limits above.
     pub inboxes: HashMap<String, InboxShare>,
 }
 

@@ -31,13 +31,14 @@ const SKEW: i64 = 600;
 pub(crate) enum Fate {
     /// The reply was sent.
     Sent,
-    /// The reply was already sent by an earlier attempt.
+    /// The reply, or another one with its key, was sent before.
     SentBefore,
     /// The attempt failed, and a later one may succeed. It counts as an attempt.
     Retry(Failure),
     /// OpenMail does not accept the reply yet. This does not count as an attempt.
     Wait(Failure),
-    /// OpenMail has suspended the inbox or banned the account. Nothing is sent until that ends.
+    /// OpenMail has suspended the inbox or its pod, or banned the account. Nothing is sent until that
+    /// ends.
     Hold(Failure),
     /// The reply can never be sent.
     Failed(Failure),
@@ -167,7 +168,8 @@ async fn read_thread(
 fn fate(error: ApiError) -> Fate {
     use ApiErrorKind as Kind;
     match error.kind() {
-        // A mail was sent with this key, which can only have been an earlier attempt of this reply.
+        // The mail was answered before: by an earlier attempt, or by another run, whose reply has
+        // the same key.
         Kind::KeyReused => Fate::SentBefore,
         Kind::RateLimited
         | Kind::ColdOutreachLimit

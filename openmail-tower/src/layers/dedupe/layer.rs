@@ -50,10 +50,10 @@ impl<St: DedupeStore> DedupeLayer<St> {
         self
     }
 
-    /// Sets the duration after which a claim expires unless renewed, which is the longest time that
-    /// an event waits if its process dies. The claim of a running event is renewed three times per
-    /// lease, on the task that runs it, so a handler must not block its thread for two thirds of a
-    /// lease. Default: 30 s.
+    /// Sets the duration after which a claim expires unless renewed, which is how long an event can
+    /// stay claimed after its process has died. The claim of a running event is renewed three times
+    /// per lease, on the task that runs it, so a handler must not block its thread for two thirds of
+    /// a lease. Default: 30 s.
     ///
     /// # Panics
     /// If it is zero.

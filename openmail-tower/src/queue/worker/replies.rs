@@ -29,7 +29,7 @@ pub(crate) trait Replies: Send + Sync + 'static {
 /// The result of sending a reply.
 #[allow(dead_code, reason = "only a sender of replies constructs it")]
 pub(crate) enum Sent {
-    /// It was sent, by this attempt or an earlier one.
+    /// It was sent, or another reply with its key was sent before.
     Done,
     /// It was not sent. The error says whether and when to retry.
     Failed(HandlerError),
