@@ -37,8 +37,8 @@ pub(crate) enum Fate {
     Retry(Failure),
     /// OpenMail does not accept the reply yet. This does not count as an attempt.
     Wait(Failure),
-    /// OpenMail has suspended the inbox or its pod, or banned the account. Nothing is sent until that
-    /// ends.
+    /// OpenMail has suspended the inbox or its pod, or banned the account. Nothing is sent until
+    /// that ends.
     Hold(Failure),
     /// The reply can never be sent.
     Failed(Failure),

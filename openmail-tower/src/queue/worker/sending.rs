@@ -23,13 +23,14 @@ impl<St, E> Worker<St, E> {
     /// A reply is stored in the same transaction as the completion of its event. So if the process
     /// is killed, either both are stored or neither is, and a handler does not run again once its
     /// answer is stored. The reply is then a separate entry in the event's lane, and is sent before
-    /// the lane's next event runs:
+    /// the lane's next event runs, unless [`overtake_retries`](Self::overtake_retries) lets that
+    /// event overtake it:
     ///
     /// | OpenMail | the reply |
     /// |---|---|
     /// | accepts it, or accepted it before | is done |
     /// | cannot be reached, gives no usable response, or does not have the answered mail yet (in the first three attempts) | is retried after the [`Backoff`](crate::queue::Backoff) with the same key; after the last attempt, a dead letter |
-    /// | answers 429, 402, `storage_limit_exceeded` or 401 | waits as long as OpenMail says (by default, 1 min for a rate limit or 401, and 15 min for the others), without using an attempt; after [30 days](Self::max_put_off), a dead letter |
+    /// | answers 429, 402, `storage_limit_exceeded` or 401 | waits as long as OpenMail says, from 1 s to 24 h (by default, 1 min for a rate limit or 401, and 15 min for the others), without using an attempt; after [30 days](Self::max_put_off), a dead letter |
     /// | has suspended the inbox or its pod, or banned the account | is on hold until `inbox.reactivated` or `pod.reactivated` arrives or [`release_held`](crate::queue::QueueStore::release_held) is called; after [30 days](Self::max_put_off), a dead letter |
     /// | refuses it permanently, or there is nobody to answer | is a dead letter |
     ///

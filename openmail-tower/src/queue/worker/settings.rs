@@ -155,8 +155,9 @@ impl<St, E> Worker<St, E> {
         self
     }
 
-    /// Lets other events of a lane run before one that waits for a retry. Two events of a lane
-    /// still never run at the same time. Default: the lane waits, so its events keep their order.
+    /// Lets other events of a lane run before an event or a reply that waits for a retry. Two events
+    /// of a lane still never run at the same time. Default: the lane waits, so its events keep their
+    /// order.
     pub fn overtake_retries(mut self) -> Self {
         self.settings.policy = self.settings.policy.overtake_retries();
         self
