@@ -1,8 +1,10 @@
 //! Data for OpenTelemetry only: links to spans of other processes, and attributes of its
 //! [messaging conventions](https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/).
 
+use std::cell::Cell;
+
 use opentelemetry::{
-    Context,
+    Context, Value,
     trace::{SpanContext, SpanId, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState},
 };
 use tracing::Span;
@@ -11,8 +13,25 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use super::{Fields, metric::is_failure};
 use crate::seam::TraceContext;
 
+/// The value of an attribute, which notes that it was used.
+struct Noted<'a>(&'static str, &'a Cell<bool>);
+
+impl From<Noted<'_>> for Value {
+    fn from(Noted(text, is_used): Noted<'_>) -> Self {
+        is_used.set(true);
+        text.into()
+    }
+}
+
 /// Makes the span a child of a span of another process, unless it already has a parent in this one.
-pub(super) fn begin(span: &Span, operation: &'static str, trace: Option<TraceContext>) {
+/// Returns whether an OpenTelemetry layer records the span. If not, the other functions would do
+/// nothing.
+pub(super) fn begin(span: &Span, operation: &'static str, trace: Option<TraceContext>) -> bool {
+    let is_recorded = Cell::new(false);
+    span.set_attribute("messaging.system", Noted("openmail", &is_recorded));
+    if !is_recorded.get() {
+        return false;
+    }
     if let Some(trace) = trace.filter(|_| context(&Span::current()).is_none()) {
         let remote = SpanContext::new(
             TraceId::from(trace.trace_id()),
@@ -21,12 +40,12 @@ pub(super) fn begin(span: &Span, operation: &'static str, trace: Option<TraceCon
             true,
             TraceState::NONE,
         );
-        // If no OpenTelemetry layer is installed, nothing is linked.
+        // It fails only if the span has begun, and this one has not.
         let _ = span.set_parent(Context::new().with_remote_span_context(remote));
     }
-    span.set_attribute("messaging.system", "openmail");
     span.set_attribute("messaging.operation.type", operation);
     span.set_attribute("messaging.operation.name", operation);
+    true
 }
 
 pub(super) fn context(span: &Span) -> Option<TraceContext> {
@@ -41,10 +60,6 @@ pub(super) fn context(span: &Span) -> Option<TraceContext> {
 }
 
 pub(super) fn describe(span: &Span, fields: Fields<'_>) {
-    // Without an OpenTelemetry layer, the texts would be built for nothing.
-    if context(span).is_none() {
-        return;
-    }
     for (name, id) in [
         ("messaging.message.id", fields.event_id),
         ("messaging.destination.name", fields.inbox_id),

@@ -20,6 +20,9 @@ pub const REPLY: &str = "openmail.reply";
 pub(super) struct Span {
     #[cfg(feature = "tracing")]
     inner: tracing::Span,
+    /// Whether an OpenTelemetry layer records it.
+    #[cfg(feature = "opentelemetry")]
+    is_exported: bool,
 }
 
 /// Leaves the span when it is dropped.
@@ -104,12 +107,7 @@ impl Span {
                 duration = Empty,
                 otel.kind = OTEL_KIND,
             );
-            #[cfg(feature = "opentelemetry")]
-            if !inner.is_disabled() {
-                super::opentelemetry::begin(&inner, "receive", trace);
-            }
-            let _ = trace;
-            Self { inner }
+            Self::begin(inner, "receive", trace)
         }
         #[cfg(not(feature = "tracing"))]
         {
@@ -123,6 +121,9 @@ impl Span {
         Self {
             #[cfg(feature = "tracing")]
             inner: tracing::Span::current(),
+            // It is only entered.
+            #[cfg(feature = "opentelemetry")]
+            is_exported: false,
         }
     }
 
@@ -159,14 +160,31 @@ impl Span {
         fields: Fields<'_>,
         trace: Option<TraceContext>,
     ) -> Self {
+        let span = Self::begin(inner, operation, trace);
+        span.describe(fields);
+        span
+    }
+
+    #[cfg(feature = "tracing")]
+    fn begin(inner: tracing::Span, operation: &'static str, trace: Option<TraceContext>) -> Self {
+        #[cfg(not(feature = "opentelemetry"))]
+        let _ = (operation, trace);
+        Self {
+            #[cfg(feature = "opentelemetry")]
+            is_exported: !inner.is_disabled()
+                && super::opentelemetry::begin(&inner, operation, trace),
+            inner,
+        }
+    }
+
+    #[cfg(feature = "tracing")]
+    fn describe(&self, fields: Fields<'_>) {
         #[cfg(feature = "opentelemetry")]
-        if !inner.is_disabled() {
-            super::opentelemetry::begin(&inner, operation, trace);
-            super::opentelemetry::describe(&inner, fields);
+        if self.is_exported {
+            super::opentelemetry::describe(&self.inner, fields);
         }
         #[cfg(not(feature = "opentelemetry"))]
-        let _ = (operation, fields, trace);
-        Self { inner }
+        let _ = fields;
     }
 
     pub(super) fn is_enabled(&self) -> bool {
@@ -197,7 +215,7 @@ impl Span {
     /// Returns the trace context of this span, to pass on to other tasks and processes.
     pub(super) fn trace_context(&self) -> Option<TraceContext> {
         #[cfg(feature = "opentelemetry")]
-        return self.is_enabled().then(|| super::opentelemetry::context(&self.inner)).flatten();
+        return self.is_exported.then(|| super::opentelemetry::context(&self.inner)).flatten();
         #[cfg(not(feature = "opentelemetry"))]
         None
     }
@@ -217,8 +235,7 @@ impl Span {
                 attempt,
                 trace_id = %TraceId(trace),
             );
-            #[cfg(feature = "opentelemetry")]
-            super::opentelemetry::describe(&self.inner, fields);
+            self.describe(fields);
         }
         #[cfg(not(feature = "tracing"))]
         let _ = (event, trace);
@@ -234,7 +251,9 @@ impl Span {
         if self.is_enabled() {
             tracing::record_all!(self.inner, outcome, status, ?duration);
             #[cfg(feature = "opentelemetry")]
-            super::opentelemetry::end(&self.inner, outcome, status);
+            if self.is_exported {
+                super::opentelemetry::end(&self.inner, outcome, status);
+            }
         }
         #[cfg(not(feature = "tracing"))]
         let _ = (outcome, status, duration);
