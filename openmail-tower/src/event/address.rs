@@ -73,7 +73,8 @@ impl FromStr for Address {
         if text.len() > LONGEST {
             return Err(InvalidAddress(()));
         }
-        let (local, domain) = text.rsplit_once('@').ok_or(InvalidAddress(()))?;
+        let at = memchr::memrchr(b'@', text.as_bytes()).ok_or(InvalidAddress(()))?;
+        let (local, domain) = (&text[..at], &text[at + 1..]);
         // Its exact size in most cases, so that it is neither moved nor shortened later.
         let mut canonical = String::with_capacity(text.len());
         push_local(local, &mut canonical).ok_or(InvalidAddress(()))?;

@@ -72,7 +72,8 @@ pub(crate) fn addresses<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Add
 pub(crate) fn may_contain(text: &str, address: &Address) -> bool {
     // An address written with quotes, in Unicode or in Punycode may differ from its canonical form
     // by more than the case of its letters.
-    if !text.is_ascii() || text.contains('"') || text.contains("--") {
+    let has_dashes = || text.as_bytes().windows(2).any(|pair| pair == b"--");
+    if !text.is_ascii() || text.contains('"') || has_dashes() {
         return true;
     }
     let is_prefix = |text: &[u8], prefix: &[u8]| {
@@ -174,7 +175,7 @@ impl<'a> Found<'a> {
 /// Splits a text into the address at its end and what precedes it. `None` if it does not end with
 /// an address.
 fn address_at_end(text: &str) -> Option<(&str, Address)> {
-    let before = &text[..text.rfind('@')?];
+    let before = &text[..memchr::memrchr(b'@', text.as_bytes())?];
     let start = if let Some(quoted) = before.strip_suffix('"') {
         let quotes = quoted.rmatch_indices('"');
         quotes.map(|(at, _)| at).find(|at| !is_escaped(before.as_bytes(), *at))?

@@ -15,51 +15,45 @@ const DROPPED: u16 = 0x80;
 const MARKED: u16 = 0x100;
 const HEADERS: u16 = 0x1f;
 
-/// The lines of a text; each takes six bytes in addition to the text.
+/// The lines of a text; each takes eight bytes in addition to the text.
 pub(super) struct Lines<'a> {
     text: &'a str,
-    starts: Vec<u32>,
-    kinds: Vec<u16>,
+    lines: Vec<Line>,
+    /// The kinds of all lines together.
+    any: u16,
+}
+
+struct Line {
+    start: u32,
+    kind: u16,
 }
 
 impl<'a> Lines<'a> {
-    /// Splits a text into lines. A text of 4 GiB or more is treated as one line.
+    /// Splits a text into lines. A line that ends after 4 GiB is the last.
     pub(super) fn new(text: &'a str) -> Self {
         let text = text.trim_end();
         // The lines of short texts are shorter.
-        let mut starts = Vec::with_capacity(8 + text.len() / TYPICAL);
-        starts.push(0);
-        if u32::try_from(text.len()).is_ok() {
-            let ends = memchr::memchr_iter(b'\n', text.as_bytes());
-            starts.extend(ends.filter_map(|at| u32::try_from(at + 1).ok()));
+        let mut lines = Vec::with_capacity(8 + text.len() / TYPICAL);
+        let (mut start, mut any) = (0, 0);
+        for end in memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]) {
+            let kind = kind(shown(&text[start as usize..end]));
+            lines.push(Line { start, kind });
+            any |= kind;
+            let Ok(next) = u32::try_from(end + 1) else { break };
+            start = next;
         }
-        let mut lines = Self { text, starts, kinds: Vec::new() };
-        lines.kinds = (0..lines.starts.len()).map(|index| lines.kind(index)).collect();
-        lines
-    }
-
-    fn kind(&self, index: usize) -> u16 {
-        let line = self.shown(index);
-        match line.as_bytes() {
-            [] => BLANK,
-            [b'>', ..] => QUOTED,
-            // The last three bytes are a full-width colon.
-            [b'-' | b'_', ..] | [.., b':'] | [.., 0xef, 0xbc, 0x9a] => {
-                MARKED | u16::from(block::header(line))
-            }
-            _ => u16::from(block::header(line)),
-        }
+        Self { text, lines, any }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.starts.len()
+        self.lines.len()
     }
 
     /// Returns a line without its line ending.
     fn get(&self, index: usize) -> &'a str {
-        let start = self.starts[index] as usize;
-        let line = match self.starts.get(index + 1) {
-            Some(next) => &self.text[start..*next as usize - 1],
+        let start = self.lines[index].start as usize;
+        let line = match self.lines.get(index + 1) {
+            Some(next) => &self.text[start..next.start as usize - 1],
             None => &self.text[start..],
         };
         line.strip_suffix('\r').unwrap_or(line)
@@ -67,24 +61,19 @@ impl<'a> Lines<'a> {
 
     /// Returns a line without whitespace and invisible characters around it.
     pub(super) fn shown(&self, index: usize) -> &'a str {
-        let line = self.get(index);
-        match line.as_bytes() {
-            // Most lines are visible at both ends.
-            [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => line,
-            _ => line.trim_matches(is_unseen),
-        }
+        shown(self.get(index))
     }
 
     pub(super) fn is_blank(&self, index: usize) -> bool {
-        self.kinds[index] & BLANK != 0
+        self.lines[index].kind & BLANK != 0
     }
 
     pub(super) fn is_quoted(&self, index: usize) -> bool {
-        self.kinds[index] & QUOTED != 0
+        self.lines[index].kind & QUOTED != 0
     }
 
     pub(super) fn is_dropped(&self, index: usize) -> bool {
-        self.kinds[index] & DROPPED != 0
+        self.lines[index].kind & DROPPED != 0
     }
 
     /// Returns the first line at or after `index` that is not blank.
@@ -95,12 +84,17 @@ impl<'a> Lines<'a> {
     /// Returns whether a line may be a marker or a delimiter, or end an attribution: it begins with
     /// a dash or an underscore, or ends with a colon.
     pub(super) fn is_marked(&self, index: usize) -> bool {
-        self.kinds[index] & MARKED != 0
+        self.lines[index].kind & MARKED != 0
+    }
+
+    /// Returns whether no line is quoted, marked or a header, as in most first mails.
+    pub(super) fn are_plain(&self) -> bool {
+        self.any & !BLANK == 0
     }
 
     /// Returns whether a line is a header.
     pub(super) fn is_header(&self, index: usize) -> bool {
-        self.kinds[index] & HEADERS != 0
+        self.lines[index].kind & HEADERS != 0
     }
 
     /// Returns whether a header block begins here. It has a sender, a date, and either a subject or
@@ -114,7 +108,7 @@ impl<'a> Lines<'a> {
         }
         let (mut seen, mut others) = (0, 0);
         let mut end = at;
-        for kind in self.kinds[at..].iter().take(MOST_HEADERS) {
+        for Line { kind, .. } in self.lines[at..].iter().take(MOST_HEADERS) {
             // A long list of recipients continues over several lines.
             others += u8::from(kind & HEADERS == 0);
             if kind & BLANK != 0 || others > 2 {
@@ -126,7 +120,7 @@ impl<'a> Lines<'a> {
         let has = |headers| seen & u16::from(headers) == u16::from(headers);
         let has_address = || {
             (at..end).any(|index| {
-                self.kinds[index] & u16::from(block::FROM | block::TO) != 0
+                self.lines[index].kind & u16::from(block::FROM | block::TO) != 0
                     && self.get(index).contains(['@', '<'])
             })
         };
@@ -134,16 +128,16 @@ impl<'a> Lines<'a> {
     }
 
     pub(super) fn drop(&mut self, from: usize, to: usize) {
-        self.kinds[from..to].iter_mut().for_each(|kind| *kind |= DROPPED);
+        self.lines[from..to].iter_mut().for_each(|line| line.kind |= DROPPED);
     }
 
     pub(super) fn keep(&mut self, from: usize, to: usize) {
-        self.kinds[from..to].iter_mut().for_each(|kind| *kind &= !DROPPED);
+        self.lines[from..to].iter_mut().for_each(|line| line.kind &= !DROPPED);
     }
 
     /// Returns whether any line that is not blank is kept.
     pub(super) fn keeps_text(&self) -> bool {
-        self.kinds.iter().any(|kind| kind & (BLANK | DROPPED) == 0)
+        self.lines.iter().any(|line| line.kind & (BLANK | DROPPED) == 0)
     }
 
     /// Calls a function with each part of the text that is kept, between the dropped lines.
@@ -152,7 +146,8 @@ impl<'a> Lines<'a> {
         let mut at = 0;
         while at < self.len() {
             let end = (at..self.len()).find(|index| self.is_dropped(*index)).unwrap_or(self.len());
-            let byte = |line| self.starts.get(line).map_or(self.text.len(), |at| *at as usize);
+            let byte =
+                |line: usize| self.lines.get(line).map_or(self.text.len(), |it| it.start as usize);
             part(&self.text[byte(at)..byte(end)]);
             at = (end..self.len()).find(|index| !self.is_dropped(*index)).unwrap_or(self.len());
         }
@@ -178,6 +173,27 @@ impl<'a> Lines<'a> {
         }
         kept.truncate(kept.trim_end().len());
         kept
+    }
+}
+
+/// Returns the kind of a line, which is shown like this.
+fn kind(line: &str) -> u16 {
+    match line.as_bytes() {
+        [] => BLANK,
+        [b'>', ..] => QUOTED,
+        // The last three bytes are a full-width colon.
+        [b'-' | b'_', ..] | [.., b':'] | [.., 0xef, 0xbc, 0x9a] => {
+            MARKED | u16::from(block::header(line))
+        }
+        _ => u16::from(block::header(line)),
+    }
+}
+
+fn shown(line: &str) -> &str {
+    match line.as_bytes() {
+        // Most lines are visible at both ends.
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => line,
+        _ => line.trim_matches(is_unseen),
     }
 }
 

@@ -41,6 +41,9 @@ fn new_lines<'a>(text: &'a str, subject: Option<&str>) -> Lines<'a> {
 
 /// Drops the quoted history. Returns where a forwarded mail begins, which is kept whole.
 fn drop_history(lines: &mut Lines<'_>, is_forward: bool) -> usize {
+    if lines.are_plain() {
+        return lines.len();
+    }
     let mut attributions = Attributions::default();
     for at in 0..lines.len() {
         if lines.is_blank(at) {

@@ -12,7 +12,7 @@ const MOST_MOBILE: usize = 3;
 
 /// Drops the signatures before the line `end`, and returns where they were.
 pub(super) fn drop(lines: &mut Lines<'_>, end: usize) -> Vec<Range<usize>> {
-    let mut dropped = below_delimiters(lines, end);
+    let mut dropped = if lines.are_plain() { Vec::new() } else { below_delimiters(lines, end) };
     dropped.extend(mobile(lines, end));
     dropped
 }
@@ -51,6 +51,9 @@ fn mobile(lines: &mut Lines<'_>, end: usize) -> Vec<Range<usize>> {
             lines.drop(at, at + 1);
             dropped.push(at..at + 1);
             left -= 1;
+        } else if lines.are_plain() {
+            // Nothing is dropped above, so all above is one part.
+            break;
         } else {
             left = 0;
         }
@@ -80,32 +83,13 @@ fn is_mobile(line: &str) -> bool {
 /// Returns whether a line begins with one of the usual words, which is required of a line in ASCII.
 /// Costs less than a copy in lower case.
 fn has_ascii_beginning(line: &str) -> bool {
-    let first = line.bytes().next().map_or(0, |first| letter(first.to_ascii_lowercase()));
-    first & FIRST_LETTERS != 0
-        && BEGINNINGS.iter().chain(AROUND.iter().map(|(start, _)| start)).any(|beginning| {
-            let start = line.get(..beginning.len());
-            start.is_some_and(|start| start.eq_ignore_ascii_case(beginning))
-        })
-}
-
-/// The letters with which the usual words begin.
-const FIRST_LETTERS: u32 = {
-    let (mut letters, mut at) = (0, 0);
-    while at < BEGINNINGS.len() {
-        letters |= letter(BEGINNINGS[at].as_bytes()[0]);
-        at += 1;
-    }
-    at = 0;
-    while at < AROUND.len() {
-        letters |= letter(AROUND[at].0.as_bytes()[0]);
-        at += 1;
-    }
-    letters
-};
-
-/// Returns a bit for each letter in lower case, and none for other characters.
-const fn letter(byte: u8) -> u32 {
-    if byte.is_ascii_lowercase() { 1 << (byte - b'a') } else { 0 }
+    let first = line.as_bytes().first().map(u8::to_ascii_lowercase);
+    BEGINNINGS.iter().chain(AROUND.iter().map(|(start, _)| start)).any(|beginning| {
+        beginning.as_bytes().first() == first.as_ref()
+            && line
+                .get(..beginning.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(beginning))
+    })
 }
 
 fn names_device_or_app(line: &str) -> bool {

@@ -26,8 +26,10 @@ const FEW: usize = 1024;
 /// The counts of one process.
 pub(super) struct MemoryCounts {
     tables: Mutex<Tables>,
-    /// Hashes ids with a secret key, so nobody can choose ids that collide.
-    hasher: RandomState,
+    /// Hashes senders with a secret key, so that nobody can choose addresses that collide.
+    senders: RandomState,
+    /// Hashes ids, which OpenMail chooses.
+    ids: foldhash::quality::RandomState,
     begun: Instant,
 }
 
@@ -161,13 +163,13 @@ impl MemoryCounts {
     }
 
     fn hashes(&self, Subject { mail, sender, .. }: &Subject<'_>) -> Hashes {
-        let inbox = self.hasher.hash_one(mail.inbox_id.as_str());
-        let within = |id: &str| self.hasher.hash_one((inbox, id));
+        let inbox = self.ids.hash_one(mail.inbox_id.as_str());
+        let thread = mail.thread_id.as_ref();
         Hashes {
             inbox,
-            sender: sender.map(|sender| within(sender.canonical())),
-            thread: mail.thread_id.as_ref().map(|thread| within(thread.as_str())),
-            mail: self.hasher.hash_one(mail.message.id.as_str()),
+            sender: sender.map(|sender| self.senders.hash_one((inbox, sender.canonical()))),
+            thread: thread.map(|thread| self.ids.hash_one((inbox, thread.as_str()))),
+            mail: self.ids.hash_one(mail.message.id.as_str()),
         }
     }
 
@@ -245,7 +247,12 @@ impl<V> Default for Table<V> {
 
 impl Default for MemoryCounts {
     fn default() -> Self {
-        Self { tables: Mutex::default(), hasher: RandomState::new(), begun: Instant::now() }
+        Self {
+            tables: Mutex::default(),
+            senders: RandomState::new(),
+            ids: foldhash::quality::RandomState::default(),
+            begun: Instant::now(),
+        }
     }
 }
 

@@ -12,10 +12,10 @@ const LONGEST: usize = 4 << 10;
 /// The maximum number of bytes of a mail that are searched for its new text, which is above or
 /// between the quotes.
 const LONGEST_MAIL: usize = 16 << 10;
-/// The number of bytes in which words are looked for at a time.
-const BLOCK: usize = 64;
-/// A block and the next seven bytes, so that eight bytes can be read at each place of the block.
-const PADDED: usize = BLOCK + 7;
+/// The number of bytes in which the beginnings of words are looked for at a time.
+const BLOCK: usize = 56;
+/// The length of a block with the eight bytes after it, in which its last words end.
+const PADDED: usize = BLOCK + 8;
 /// The content of an empty bin.
 const NONE: u32 = u32::MAX;
 
@@ -86,15 +86,17 @@ impl Sketch {
     }
 }
 
-/// Calls a function with the hash of each word. A word consists of ASCII letters, whose case is
-/// ignored, and of all characters that are not ASCII.
+/// Calls a function with the hash of each word. A word consists of bytes from 0x40 on: letters, whose
+/// case is ignored, a few signs such as `@` and `_`, and all characters that are not ASCII. One of
+/// more than eight bytes counts as several.
 ///
-/// First finds all words of a block. So the position of a word does not depend on the length of the
-/// one before it, and the processor can hash several at a time.
+/// Finds the words of a whole block first. So their positions do not depend on each other, and the
+/// processor can hash several at a time.
 fn each_word(text: &[u8], mut word: impl FnMut(u32)) {
-    // The hash of the beginning of a word that fills whole blocks.
-    let (mut at, mut begun) = (0, None);
-    while at < text.len() {
+    // Where words begin in the eight bytes after a block: those that began in it and go on.
+    let mut begun = 0;
+    let mut last = 0;
+    for at in (0..text.len()).step_by(BLOCK) {
         let rest = &text[at..];
         let mut padded = [0; PADDED];
         let block = rest.first_chunk().unwrap_or_else(|| {
@@ -102,83 +104,65 @@ fn each_word(text: &[u8], mut word: impl FnMut(u32)) {
             &padded
         });
         let letters = letters(block);
-        let mut starts = letters & !(letters << 1);
-        let mut ends = !letters & (letters << 1);
-        if let Some(hash) = begun.take() {
-            let end = letters.trailing_ones() as usize;
-            let hash = hashed(hash, block, 0, end);
-            if end == BLOCK {
-                begun = Some(hash);
-                at += BLOCK;
-                continue;
-            }
-            word(upper_half(hash));
-            if end > 0 {
-                (starts, ends) = (starts & (starts - 1), ends & ends.wrapping_sub(1));
-            }
+        let eight = letters & (letters >> 1);
+        let eight = eight & (eight >> 2);
+        // Where eight letters follow each other.
+        let eight = eight & (eight >> 4);
+        let mut starts = (letters & !(letters << 1 | last)) | begun;
+        let mut next = starts;
+        for _ in 0..BLOCK / 8 {
+            next = ((next & eight) << 8) & letters;
+            starts |= next;
         }
-        at += BLOCK;
+        begun = starts >> BLOCK;
+        last = letters >> (BLOCK - 1) & 1;
+        starts &= u64::MAX >> (PADDED - BLOCK);
         while starts != 0 {
-            let start = starts.trailing_zeros() as usize;
-            let end = ends.trailing_zeros() as usize;
-            (starts, ends) = (starts & (starts - 1), ends & ends.wrapping_sub(1));
-            if end < BLOCK {
-                word(upper_half(hashed(0, block, start, end)));
-            } else if start > 0 {
-                // It may continue, so it is read again, at the beginning of a block.
-                at -= BLOCK - start;
-            } else {
-                begun = Some(hashed(0, block, start, end));
-            }
+            let start = starts.trailing_zeros();
+            starts &= starts - 1;
+            let length = (!(letters >> start) | 1 << 8).trailing_zeros();
+            word(hash(block, start as usize, length as usize));
         }
-    }
-    if let Some(hash) = begun {
-        word(upper_half(hash));
     }
 }
 
 /// Returns which bytes of a block belong to words, beginning with the lowest bit.
 fn letters(block: &[u8; PADDED]) -> u64 {
-    let (eights, _) = block[..BLOCK].as_chunks();
+    let (eights, _) = block.as_chunks();
     eights.iter().rev().fold(0, |letters, eight| {
         let eight = u64::from_le_bytes(*eight);
-        let lower_case = (eight & !EACH_TOP) | each(0x20);
-        // An addition sets the highest bit of each byte that is large enough. It carries nothing to
-        // the next byte.
-        let from_a = lower_case + each(0x80 - b'a');
-        let after_z = lower_case + each(0x80 - b'z' - 1);
-        let tops = ((from_a & !after_z) | eight) & EACH_TOP;
-        // Gathers these bits in the highest byte.
-        (letters << 8) | ((tops >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56)
+        let tops = (eight | eight << 1) & each(0x80);
+        // Gathers the highest bits of all bytes in the highest byte.
+        (letters << 8) | (tops.wrapping_mul(0x0002_0408_1020_4081) >> 56)
     })
 }
 
-/// Adds a part of a block to the hash of a word. Ignores the bit that distinguishes capital letters.
-fn hashed(mut hash: u64, block: &[u8; PADDED], mut start: usize, end: usize) -> u64 {
-    while start < end {
-        // `start` is below `BLOCK`, so the remainder changes nothing. It shows the compiler that
-        // these bytes are in the block.
-        let eight = block[start % BLOCK..][..8].try_into().unwrap_or_default();
-        let bytes = u64::from_le_bytes(eight) | each(0x20);
-        let length = (end - start).min(8);
-        let bytes = bytes & (u64::MAX >> (64 - 8 * length));
-        hash = (hash.rotate_left(29) ^ bytes).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        start += 8;
-    }
-    hash
+/// Returns the hash of a word of one to eight bytes. Ignores the bit that distinguishes capital
+/// letters.
+fn hash(block: &[u8; PADDED], start: usize, length: usize) -> u32 {
+    // `start` is below `BLOCK`, so the minimum changes nothing. It shows the compiler that these
+    // bytes are in the block. The remainder does the same for the length.
+    let eight = block[start.min(BLOCK)..][..8].try_into().unwrap_or_default();
+    let word = (u64::from_le_bytes(eight) | each(0x20)) & FIRST[length % FIRST.len()];
+    // The upper half depends on every bit of the word, unlike the lower half.
+    (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
 }
 
-/// The highest bit of each of eight bytes.
-const EACH_TOP: u64 = each(0x80);
+/// For each length up to eight, the bytes of a word that has it. The others only make the length a
+/// power of two.
+const FIRST: [u64; 16] = {
+    let mut first = [0; 16];
+    let mut length = 1;
+    while length <= 8 {
+        first[length] = u64::MAX >> (64 - 8 * length);
+        length += 1;
+    }
+    first
+};
 
 /// Returns eight bytes with this value.
 const fn each(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
-}
-
-/// Returns the upper half of a hash: unlike the lower half, it depends on every bit of the word.
-fn upper_half(hash: u64) -> u32 {
-    (hash >> 32) as u32
 }
 
 #[cfg(test)]
@@ -204,6 +188,10 @@ mod tests {
         assert!(alike(ANSWER, &ANSWER.to_uppercase()));
         assert!(alike(ANSWER, &ANSWER.replace("colleagues", "agents")));
         assert!(alike("ok 1", "OK, 2!"));
+        // No spaces separate its words.
+        let chinese = "您好，感谢您的来信。我们已经收到您的请求，同事会在两个工作日内与您联系。\
+            如果您有其他问题，请直接回复这封邮件，我们会尽快处理。祝您工作顺利，生活愉快。";
+        assert!(alike(chinese, &chinese.replace("愉快", "美满")));
     }
 
     #[test]
@@ -236,7 +224,7 @@ mod tests {
     /// The hash of a word does not depend on what is around it.
     #[test]
     fn finds_the_words_of_any_length_at_any_place() {
-        let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte >= 0x80;
+        let is_letter = |byte: &u8| *byte >= 0x40;
         let hashes = |text: &[u8]| {
             let mut hashes = Vec::new();
             each_word(text, |hash| hashes.push(hash));
@@ -249,7 +237,7 @@ mod tests {
             let letters = alphabet.len() - random.usize(..19);
             let text: Vec<_> =
                 (0..length % 300).map(|_| alphabet[random.usize(..letters)]).collect();
-            let words = text.split(|byte| !is_letter(byte)).filter(|word| !word.is_empty());
+            let words = text.split(|byte| !is_letter(byte)).flat_map(|word| word.chunks(8));
             let lower_case = |word: &[u8]| word.iter().map(|byte| byte | 0x20).collect::<Vec<_>>();
             let expected: Vec<_> = words.map(lower_case).collect();
             let distinct: std::collections::HashSet<_> = expected.iter().collect();
