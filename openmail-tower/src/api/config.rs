@@ -66,7 +66,7 @@ impl ApiKey {
     /// Reads the key from `OPENMAIL_API_KEY`.
     ///
     /// # Errors
-    /// If the variable is not set, and as for [`ApiKey::new`].
+    /// If the variable is not set or is not Unicode, and as for [`ApiKey::new`].
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::from_variable(env::var_os(API_KEY_VARIABLE))
     }
@@ -187,7 +187,7 @@ impl From<ConfigErrorKind> for ConfigError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigErrorKind {
-    /// The API key is not set, or is empty.
+    /// The API key is not set, or is empty or blank.
     #[error("the API key is missing; set OPENMAIL_API_KEY to a key from OpenMail's settings")]
     KeyMissing,
     /// The API key contains a space, a quote or a character other than visible ASCII.

@@ -52,7 +52,8 @@ struct Inner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ApiErrorKind {
-    /// The request breaks one of OpenMail's rules and was not sent.
+    /// The request breaks one of OpenMail's rules, or contains an id or a file name that cannot be
+    /// part of a URL. It was not sent.
     Invalid,
     /// 400: OpenMail does not understand the request.
     BadRequest,

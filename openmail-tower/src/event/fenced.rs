@@ -44,9 +44,9 @@ const ATTACHMENT_BUDGET: usize = 20_000;
 /// - The mail cannot close its fence, open another one or forge a field: the sender does not know
 ///   the marker when writing. Tell the model in the system prompt that everything inside the fence
 ///   is data, and name the marker there.
-/// - Invisible characters are removed: control, zero-width, bidirectional and tag characters,
-///   variation selectors. No text can be hidden from a person in them. (An emoji made of several
-///   joined emoji is split into them.)
+/// - Invisible characters are removed: control characters (except tabs and line ends), zero-width,
+///   bidirectional and tag characters, variation selectors. No text can be hidden from a person in
+///   them. (An emoji made of several joined emoji is split into them.)
 /// - The subject, the display name and the description of each attachment are kept on one line each
 ///   and cut after 1,000 characters.
 /// - The sender is the address that [`Message::sender`] returns; the display name is labelled as

@@ -27,8 +27,8 @@ macro_rules! payload {
         #[non_exhaustive]
         pub struct $name {
             $($(#[$field_doc])* pub $field: $type,)*
-            /// Every other field, and any known optional field whose form was not understood. (List
-            /// items that were not understood are in the raw body only.)
+            /// Every other field, and any known optional field whose form was not understood. (What
+            /// was not understood in a list field is in the raw body only.)
             pub extra: serde_json::Map<String, serde_json::Value>,
             $($(#[$also_doc])* pub $also: $also_type,)?
         }

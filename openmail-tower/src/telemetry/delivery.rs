@@ -146,7 +146,7 @@ impl Answering {
         }
     }
 
-    /// Records that the event need not be delivered again.
+    /// Records the outcome of an event that did not fail.
     pub(crate) fn handled(&mut self, outcome: &Outcome) {
         self.end(outcome.label());
     }

@@ -96,7 +96,8 @@ pub(super) fn answered(outcome: &'static str, status: u16, duration: Duration) {
     let _ = (outcome, status, duration);
 }
 
-/// Logs that a delivery was dropped before it was answered; `phase` is the step it had reached.
+/// Logs that a verified delivery was dropped before it was answered; `phase` is the step it had
+/// reached.
 pub(super) fn dropped(phase: &'static str, duration: Duration) {
     #[cfg(feature = "tracing")]
     tracing::warn!(target: TARGET, phase, ?duration, "dropped");
@@ -194,7 +195,7 @@ pub(super) fn run_ended(
     allow(dead_code, reason = "only a queue's worker sets it, for its log lines")
 )]
 pub(crate) enum Next {
-    /// It is done.
+    /// Not known to run again: it is done, was given back, or is on hold.
     Never,
     /// When it is delivered again, which is unknown here.
     Unknown,

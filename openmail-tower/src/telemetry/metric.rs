@@ -10,15 +10,15 @@
 //! | [`openmail_retries_total`](RETRIES) | counter | | | entries of the queue whose run failed and that will be retried |
 //! | [`openmail_releases_total`](RELEASES) | counter | `reason` | | entries of the queue that were released or put off, to run later |
 //! | [`openmail_dead_letters_total`](DEAD_LETTERS) | counter | | | entries of the queue that became dead letters |
-//! | [`openmail_guard_total`](GUARD) | counter | `action`, `rule` | | mails on which a guard acted |
+//! | [`openmail_guard_total`](GUARD) | counter | `action`, `rule` | | how often a guard acted on a mail; one that is put off counts each time |
 //! | [`openmail_replies_total`](REPLIES) | counter | `outcome` | | attempts to send a reply that have ended |
 //! | [`openmail_answer_duration_seconds`](ANSWER_DURATION) | histogram | `outcome` | s | the time from a verified delivery's arrival to its response |
 //! | [`openmail_run_duration_seconds`](RUN_DURATION) | histogram | `outcome` | s | the duration of a run |
 //! | [`openmail_reply_duration_seconds`](REPLY_DURATION) | histogram | `outcome` | s | the duration of an attempt to send a reply |
-//! | [`openmail_queue_wait_seconds`](QUEUE_WAIT) | histogram | | s | the time from an event's commit to its first run |
+//! | [`openmail_queue_wait_seconds`](QUEUE_WAIT) | histogram | | s | the time from an event's commit until a worker claims it for its first run, or for the first one after a requeue |
 //! | [`openmail_body_bytes`](BODY_SIZE) | histogram | | byte | the size of a verified body |
 //! | [`openmail_bodies_in_flight`](BODIES_IN_FLIGHT) | gauge | | | request bodies in memory: those being received, and those of events that have not been dropped |
-//! | [`openmail_body_budget_used_bytes`](BODY_BUDGET_USED) | gauge | | byte | the part of the memory budget that these bodies use |
+//! | [`openmail_body_budget_used_bytes`](BODY_BUDGET_USED) | gauge | | byte | the part of the memory budget that these bodies and their events use |
 //! | [`openmail_clock_difference_seconds`](CLOCK_DIFFERENCE) | gauge | | s | how far this machine's clock is ahead of the last verified delivery's `X-Timestamp` |
 //! | [`openmail_queue_entries`](QUEUE_ENTRIES) | gauge | `state` | | entries of the queue that are not done |
 //! | [`openmail_queue_oldest_age_seconds`](QUEUE_OLDEST_AGE) | gauge | | s | how long the oldest due entry has been due |
@@ -33,7 +33,7 @@
 //! |---|---|
 //! | `event` | the known [`EventKind`](crate::EventKind)s, otherwise `other` |
 //! | `outcome` of a delivery | `done`, `queued`, `duplicate`, `unrouted`; `refused`, `muted` by a guard; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`, `put_off`; `late`, `dropped`; `unsent` if nothing sends the handler's reply; `answered`, or `failed` from status 400 on, if the service is not an [`Endpoint`](crate::Endpoint) |
-//! | `outcome` of a run | `done`, `queued`, `duplicate`, `unrouted`; `refused`, `muted` by a guard inside a worker; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`, `put_off`; `dropped`; `lost` if a worker died while running it |
+//! | `outcome` of a run | `done`, `queued`, `duplicate`, `unrouted`; `refused`, `muted` by a guard inside a worker; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`, `put_off`; `dropped`; `lost` if a worker died while running only this entry |
 //! | `action`, `rule` | the words of `layers::guard::Action` and `layers::guard::Rule` |
 //! | `outcome` of a reply | `sent`; `sent_before` if an earlier attempt had sent it, for which a worker reports `sent`; `failed`, `waiting`, `held`; `permanent` if it can never be sent; `panicked`; `dropped`, `lost` as for a run |
 //! | `reason` of a rejection | the `error` of the response, or `dropped` |
@@ -68,7 +68,7 @@ names! {
     RELEASES = "openmail_releases_total";
     /// Entries of the queue that became dead letters.
     DEAD_LETTERS = "openmail_dead_letters_total";
-    /// Mails on which a guard acted, by action and rule.
+    /// How often a guard acted on a mail, by action and rule.
     GUARD = "openmail_guard_total";
     /// Attempts to send a reply, by outcome.
     REPLIES = "openmail_replies_total";
@@ -78,7 +78,7 @@ names! {
     ANSWER_DURATION = "openmail_answer_duration_seconds";
     /// The duration of a run, in seconds, by outcome.
     RUN_DURATION = "openmail_run_duration_seconds";
-    /// The time from an event's commit to its first run, in seconds.
+    /// The time from an event's commit until it is claimed for its first run, in seconds.
     QUEUE_WAIT = "openmail_queue_wait_seconds";
     /// Entries of the queue by state.
     QUEUE_ENTRIES = "openmail_queue_entries";

@@ -3,9 +3,9 @@
 //! With the features `tracing`, `metrics` and `opentelemetry`, this crate logs and counts through
 //! the crates of the same names; the program chooses the subscriber and the recorder.
 //!
-//! No field, line or label contains message text, subjects, addresses or secrets. Ids and error
-//! texts are escaped and cut (ids after 128 bytes, errors after 1 KiB), so no line is longer than 4
-//! KiB.
+//! No field, line or label contains message text, subjects, addresses or secrets, unless the text
+//! of a handler's error or panic does. Ids and error texts are escaped and cut (ids after 128
+//! bytes, errors after 1 KiB), so no line is longer than 4 KiB.
 //!
 //! # Spans
 //!
@@ -24,9 +24,9 @@
 //! | `event_id` | the signed `event_id` | `messaging.message.id` |
 //! | `inbox_id` | the inbox | `messaging.destination.name` |
 //! | `thread_id` | the thread | `messaging.message.conversation_id` |
-//! | `attempt` | the attempt, from 1: OpenMail's to deliver the event, or the queue's to run it | |
+//! | `attempt` | the attempt, from 1: OpenMail's to deliver the event, or the queue's to run it or to send a reply | |
 //! | `trace_id` | the trace; a span inside another one of these does not repeat it | |
-//! | `outcome` | the outcome, as in the metrics' label of the same name | `error.type`, if it failed |
+//! | `outcome` | the outcome, as in the metrics' label of the same name; `rejected` for a request that was rejected | `error.type`, if it failed |
 //! | `status` | the HTTP status of the response | `http.response.status_code` |
 //! | `duration` | the time from the request's arrival to the response, or the duration of the run or of the attempt to send | |
 //!
@@ -53,8 +53,8 @@
 //! | `reply attempt ended` | an attempt to send a reply has ended, with the same fields |
 //! | `not handled` | the event of a delivery was not handled, and no line `run ended` says why |
 //! | `guarded` | a guard refused a mail, put it off or withheld its reply, with `action`, `rule` and `reason` |
-//! | `dropped` | a delivery was dropped before it was answered: the sender hung up, or a timeout ended it |
-//! | `requests rejected` | requests were rejected; at most once a second for each reason, with the number since the last line |
+//! | `dropped` | a verified delivery was dropped before it was answered: the sender hung up, a timeout ended it, or the inner service failed |
+//! | `requests rejected` | requests were rejected, or dropped before they were verified; at most once a second for each reason, with the number since the last line |
 //!
 //! At `debug`, each rejected request and each response has its own line. A response to a duplicate,
 //! or to an event that no handler matches, is logged at `info`, as `answered`.

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, time::Duration};
 
 use super::{log, metric};
 
-/// How an entry was settled at the end of its lease, other than as done.
+/// How an entry was settled after its run. One that is done, on hold or given back is not counted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Settled {
     /// It failed and will be retried.

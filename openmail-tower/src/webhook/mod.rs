@@ -16,11 +16,11 @@
 //! | declared or actual size over the limit (default: 8 MiB) | 413 | `body_too_large` |
 //! | body not complete in time (default: 10 s), or slower than the minimum rate (default: 16 KiB/s); connection lost before the end of the body | 408; 400 | `body_timeout`; `body_incomplete` |
 //! | the shared budget for bodies and events has no room | 503, `Retry-After` | `overloaded` |
-//! | no secret verifies the signature; the secret that verifies it may not sign for the event's inbox | 401 | `signature_mismatch`, `inbox_mismatch` |
+//! | no secret verifies the signature; the secret that verifies it may not sign for the event's inbox, or the request names another inbox | 401 | `signature_mismatch`, `inbox_mismatch` |
 //! | signed, but not an event (see [`InvalidPayloadKind`](crate::event::InvalidPayloadKind)); or an event that does not fit its type, or is nested too deeply, and that no handler accepts | 422 | `invalid_payload` |
 //! | duplicate of a running event | 409, `Retry-After` | `in_flight` |
 //! | handler failed or panicked | 500 | `handler_failed` |
-//! | handler failed with a delay, or the event is put off; deadline passed (default: 12 s); secrets, agents, store or queue unreachable; limit on concurrent runs reached | 503, `Retry-After` | `retry_later`, `deadline_exceeded`, `unavailable` |
+//! | handler failed with a delay, or the event is put off; deadline passed (default: 12 s); lookup of the secrets or the agent failed; store or queue unreachable; limit on concurrent runs reached | 503, `Retry-After` | `retry_later`, `deadline_exceeded`, `unavailable` |
 //! | [`Endpoint`] without [`VerifyLayer`]; a handler's reply without `ReplyLayer` | 500 | `missing_layer` |
 //!
 //! A 200 has no body. The body of any other response is

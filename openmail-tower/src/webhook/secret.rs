@@ -58,9 +58,9 @@ impl Secret {
     /// shows its length only.
     ///
     /// # Errors
-    /// If it is empty, begins or ends with whitespace, or is enclosed in quotation marks. The
-    /// newline of a file, a space from a copied line, or the quotes of an env file are the usual
-    /// reasons why no signature ever verifies.
+    /// If it is empty, begins or ends with whitespace, or is enclosed in quotation marks. A byte
+    /// order mark and a NUL count as whitespace. The newline of a file, a space from a copied line,
+    /// or the quotes of an env file are the usual reasons why no signature ever verifies.
     pub fn new(text: impl AsRef<str>) -> Result<Self, SecretError> {
         let text = text.as_ref();
         let blank = |c: char| c.is_whitespace() || c == '\u{feff}' || c == '\0';
@@ -147,7 +147,8 @@ impl Secrets {
     /// Reads `OPENMAIL_WEBHOOK_SECRET` and, if it is set, `OPENMAIL_WEBHOOK_SECRET_PREVIOUS`.
     ///
     /// # Errors
-    /// As for [`Secret::from_env`], except that the second variable may be unset or empty.
+    /// As for [`Secret::from_env`], except that the second variable may be unset, blank, or an
+    /// empty pair of quotes.
     pub fn from_env() -> Result<Self, SecretError> {
         Self::from_variables(env::var_os(SECRET_VARIABLE), env::var_os(PREVIOUS_SECRET_VARIABLE))
     }

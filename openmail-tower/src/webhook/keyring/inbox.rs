@@ -211,8 +211,8 @@ impl fmt::Debug for InboxKeyring {
     }
 }
 
-/// Returns the last segment of the path, decoded. Nested routers strip the beginning of the path,
-/// but never the last segment.
+/// Returns the last segment of the path, decoded. A nested router strips only the prefix at which
+/// it is mounted, so the segment is there unless the prefix contains it.
 fn last_segment(path: &str) -> Option<InboxId> {
     let segment = path.rsplit('/').next().filter(|segment| !segment.is_empty())?;
     let text = percent_decode_str(segment).decode_utf8().ok()?;

@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scope {
-    /// Nowhere: one set of secrets signs for the whole account.
+    /// Nowhere, or the inbox has no secrets of its own: the account's secrets are tried.
     Account,
     /// In the request's head, for example in the path.
     Inbox(InboxId),
@@ -65,7 +65,7 @@ impl Holder {
 /// event that does not belong to this inbox is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// No inbox: one set of secrets signs for the account.
+    /// No inbox: the account's keys were requested.
     Account,
     /// The inbox named in the request's head.
     Head(InboxId),
@@ -169,12 +169,12 @@ pub trait Keyring: Clone + Send + Sync + 'static {
     fn scope(&self, request: &Parts) -> Scope;
 
     /// Returns the secrets for an inbox. The inbox is `None` if the scope is [`Scope::Account`] or
-    /// the body has no `inbox_id`. Unless the scope is `Account`, an event of another inbox is
-    /// rejected, even if these secrets verify it. If the scope is [`Scope::Inbox`], so is an event
-    /// that names no inbox, unless these are the inbox's own secrets ([`Keys::inbox`]).
+    /// the body has no valid `inbox_id`. Unless the scope is `Account`, an event of another inbox
+    /// is rejected, even if these secrets verify it. If the scope is [`Scope::Inbox`], so is an
+    /// event that names no inbox, unless these are the inbox's own secrets ([`Keys::inbox`]).
     fn keys(&self, inbox: Option<InboxId>) -> Self::Future;
 
-    /// Returns whether the account's secrets may also sign for this inbox. Called once they have
+    /// Returns whether the account's secrets may also sign for this inbox. Called after they have
     /// verified an event of that inbox; if `false`, the event is rejected. Default: `true`.
     fn account_signs_for(&self, inbox: &InboxId) -> bool {
         let _ = inbox;
@@ -195,7 +195,8 @@ impl Keyring for Secrets {
     }
 }
 
-/// Reads `inbox_id` from a body that is not verified yet, only to know which secrets to try.
+/// Reads only the `inbox_id` of a body: before verification, to know which secrets to try, and
+/// after it, if the body is not an event.
 pub(crate) fn peek_inbox_id(body: &[u8]) -> Option<InboxId> {
     #[derive(Deserialize)]
     struct Named {

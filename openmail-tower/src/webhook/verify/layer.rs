@@ -130,16 +130,17 @@ impl<K> VerifyLayer<K> {
     /// its first byte, an event for as long as any clone of it lives. Everything that this layer
     /// and its clones wrap shares one budget. Default: 64 MiB.
     ///
-    /// An eighth is reserved for bodies of at most 64 KiB. Events and larger bodies share the rest.
-    /// Verified events take precedence over bodies that are still arriving, and younger bodies over
-    /// older ones. A body that is evicted, or finds no room within 2 s, is answered with 503
-    /// `overloaded`.
+    /// An eighth is reserved for bodies of at most 64 KiB. Events and larger bodies share the rest;
+    /// the event of such a small body may use the eighth if the rest has no room. Verified events
+    /// take precedence over bodies that are still arriving, and younger bodies over older ones. A
+    /// body that is evicted, or finds no room within 2 s, is answered with 503 `overloaded`.
     ///
     /// A mail counts twice, once as a body and once as an event, and must fit into that rest. So
     /// with a budget of less than 16/7 of `body_limit`, the largest mails are always rejected. An
     /// event of very many small parts (`[{},{},…]`) counts as the most memory that such parts can
     /// take, which may be hundreds of times the size of its body. If that exceeds the rest, it is
-    /// always rejected as well.
+    /// always rejected as well. Such an event of more than 1 MiB does not wait for room: it is
+    /// rejected at once if there is none.
     #[must_use]
     pub fn body_budget(mut self, bytes: usize) -> Self {
         self.settings.budget = Budget::new(bytes);

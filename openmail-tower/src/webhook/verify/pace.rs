@@ -42,7 +42,7 @@ impl Limits {
     }
 }
 
-/// Watches one body. The clock starts when the body first has to be waited for.
+/// Watches one body. The clock starts at the first call of [`poll`](Self::poll).
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     started: Option<Instant>,

@@ -177,7 +177,7 @@ kinds! {
     SignatureMismatch = UNAUTHORIZED "signature_mismatch"
         "The signature does not match.",
     /// The secret that produces the signature may not sign for the event's inbox, for example
-    /// because it belongs to another inbox.
+    /// because it belongs to another inbox. Or the request names an inbox that is not the event's.
     InboxMismatch = UNAUTHORIZED "inbox_mismatch"
         "The secret that signed the event may not sign for its inbox.",
     /// The body is signed, but is not an event.
