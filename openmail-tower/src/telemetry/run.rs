@@ -44,8 +44,8 @@ impl Run {
         Self { kind, span, begun: Instant::now(), has_ended: false }
     }
 
-    /// Begins an attempt to send a reply: in the run around it, or in the trace of the event if the
-    /// reply was queued.
+    /// Begins an attempt to send a reply: inside the current span, or in the trace of the event if
+    /// the reply was queued.
     #[cfg(any(feature = "api", feature = "queue"))]
     pub(crate) fn of_reply(fields: Fields<'_>, queued: Option<Option<TraceContext>>) -> Self {
         let parent = queued.map_or(Parent::Current, Parent::Trace);
@@ -110,11 +110,18 @@ pin_project! {
     /// Runs a handler inside the run's span.
     #[derive(Debug)]
     pub(crate) struct Runner<F> {
-        // Dropped before `run`, so that everything that the handler logs on drop is inside the
-        // span.
         #[pin]
-        handler: F,
+        handler: Option<F>,
         run: Option<Run>,
+    }
+
+    impl<F> PinnedDrop for Runner<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            // Everything that an unfinished handler logs on drop is inside the span.
+            let _entered = this.run.as_ref().map(Run::enter);
+            this.handler.set(None);
+        }
     }
 }
 
@@ -124,7 +131,7 @@ impl<F> Runner<F> {
             let _entered = run.enter();
             handler()
         };
-        Self { handler, run: Some(run) }
+        Self { handler: Some(handler), run: Some(run) }
     }
 }
 
@@ -137,7 +144,7 @@ impl<F: Future<Output = Result<Outcome, HandlerError>>> Future for Runner<F> {
         let mut run = this.run.take().expect("polled after completion");
         let polled = {
             let _entered = run.enter();
-            this.handler.poll(cx)
+            this.handler.as_pin_mut().expect("it is not dropped yet").poll(cx)
         };
         let Poll::Ready(mut result) = polled else {
             *this.run = Some(run);
@@ -156,6 +163,8 @@ impl<F: Future<Output = Result<Outcome, HandlerError>>> Future for Runner<F> {
 
 #[cfg(all(test, feature = "tracing"))]
 mod tests {
+    use std::{cell::Cell, future::pending};
+
     use tracing_subscriber::{filter::filter_fn, layer::SubscriberExt as _};
 
     use super::*;
@@ -171,5 +180,26 @@ mod tests {
             let run = Run::of_delivery(Fields::default()).expect("its lines are wanted");
             assert!(!run.span.is_enabled());
         });
+    }
+
+    #[test]
+    fn unfinished_handler_is_dropped_inside_the_span() {
+        struct OnDrop<'a>(&'a Cell<Option<&'static str>>);
+        impl Drop for OnDrop<'_> {
+            fn drop(&mut self) {
+                self.0.set(tracing::Span::current().metadata().map(|span| span.name()));
+            }
+        }
+        let span = Cell::new(None);
+        tracing::subscriber::with_default(tracing_subscriber::registry(), || {
+            let run = Run::of_delivery(Fields::default()).expect("its span is wanted");
+            let on_drop = OnDrop(&span);
+            drop(Runner::new(run, || async {
+                let _on_drop = on_drop;
+                pending::<()>().await;
+            }));
+            assert!(tracing::Span::current().is_none());
+        });
+        assert_eq!(span.get(), Some("openmail.run"));
     }
 }
