@@ -72,8 +72,8 @@ pub struct Counted {
     pub full: Option<(usize, Duration)>,
     /// The index in `check` of the first limit that is full.
     pub over: Option<usize>,
-    /// The notes under the note's key within its window, without the new one. A store may leave out
-    /// all but the latest 256.
+    /// The notes under the note's key within its window, as they were before this call. A store may
+    /// leave out all but the latest 256.
     pub notes: Vec<String>,
 }
 

@@ -51,8 +51,8 @@ pin_project! {
         // will not be called.
         waiting: Option<Waiting<S>>,
         settings: Arc<Settings<K>>,
-        // Declared last, so that it is dropped last: what happens while the other fields are
-        // dropped belongs to the delivery.
+        // Declared last, so that it is dropped last: the inner service may set the delivery's
+        // outcome while it is dropped.
         delivery: Delivery,
     }
 }
