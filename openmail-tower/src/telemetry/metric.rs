@@ -24,8 +24,9 @@
 //! | [`openmail_queue_oldest_age_seconds`](QUEUE_OLDEST_AGE) | gauge | | s | how long the oldest due entry has been due |
 //! | [`openmail_queue_workers`](QUEUE_WORKERS) | gauge | | | live workers of the queue, in all processes |
 //!
-//! Each worker refreshes the gauges of its queue every 15 s with one query. Every process reports
-//! the same values, because they describe the whole queue: aggregate them with `max`, not `sum`.
+//! Each worker refreshes the gauges of its queue every 15 s, with one call of the store. Every
+//! process reports the same values, because they describe the whole queue: aggregate them with
+//! `max`, not `sum`.
 //!
 //! No sender can add values to a label. The values of each label:
 //!
