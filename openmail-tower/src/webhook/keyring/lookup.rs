@@ -164,8 +164,9 @@ pub trait Keyring: Clone + Send + Sync + 'static {
     /// The future of the lookup.
     type Future: Future<Output = Result<Keys, BoxError>> + Send;
 
-    /// Returns where the request names its inbox. Nothing is verified yet, so this only decides
-    /// what to try.
+    /// Returns where the request names its inbox. Nothing is verified yet, so this can only narrow
+    /// what is accepted: it decides which secrets are tried, and that an event of another inbox is
+    /// rejected.
     fn scope(&self, request: &Parts) -> Scope;
 
     /// Returns the secrets for an inbox. The inbox is `None` if the scope is [`Scope::Account`] or
