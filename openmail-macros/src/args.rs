@@ -10,7 +10,7 @@ use syn::{
 
 use crate::renamed;
 
-/// The events that have their own type, and the names of their kinds in `handler::kinds`.
+/// The known events, and the names of their kinds in `handler::kinds`.
 const KNOWN: [(&str, &str); 6] = [
     ("message.received", "MessageReceivedEvent"),
     ("inbox.suspended", "InboxSuspendedEvent"),

@@ -71,8 +71,7 @@ fn keep_span_name(attr: &mut Attribute, name: &Ident) {
     }
 }
 
-/// Returns whether the arguments of `instrument` set the name, as `name = …` or as a single
-/// literal.
+/// Returns whether the arguments of `instrument` set the name, as `name = …` or as a literal.
 fn is_named(arguments: &TokenStream) -> bool {
     let mut starts = true;
     arguments.clone().into_iter().any(|token| {

@@ -57,7 +57,7 @@
 //! | `macros` | `#[openmail_handler]` | yes |
 //! | `tracing` | [spans and log lines](telemetry) | yes |
 //! | `metrics` | [metrics](telemetry::metric) through the crate `metrics` | |
-//! | `opentelemetry` | links between the spans of several processes, through the crate `tracing-opentelemetry` | |
+//! | `opentelemetry` | joins the spans of several processes into one trace, through the crate `tracing-opentelemetry` | |
 //! | `agents` | [`layers::AgentResolver`]: looks up the agent behind an inbox and remembers it | |
 //! | `forward` | [`layers::Forward`]: forwards events over HTTP | |
 //! | `guard` | `layers::guard`: decides which mails run a handler, and which replies are sent | |

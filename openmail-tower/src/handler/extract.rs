@@ -90,7 +90,7 @@ macro_rules! payloads {
 payloads! {
     MessageReceived, "mail", event => event.message_received();
     Message, "mail", event => event.message_received().map(|event| &event.message);
-    Lifecycle, "inbox or pod", event => event.lifecycle();
+    Lifecycle, "lifecycle payload", event => event.lifecycle();
     SetupTest, "test payload", event => match event { Event::SetupTest(test) => Some(test), _ => None };
     UnknownEvent, "unlisted payload", event => match event { Event::Unknown(news) => Some(news), _ => None };
 }

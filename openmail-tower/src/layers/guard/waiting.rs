@@ -14,15 +14,16 @@ use crate::seam::CountLimit;
 pub(super) const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// The minimum delay after which a mail that was put off by a pause is checked again.
 const PAUSED_FOR: Duration = Duration::from_secs(10);
-/// The number of mails put off within `PAUSED_FOR` that doubles the delay: the more mails are put
-/// off, the longer each waits.
+/// How often mails must be put off within `PAUSED_FOR` for the delay to double: the more mails are
+/// put off, the longer each waits.
 const PAUSED: f64 = 500.0;
 /// The maximum delay during a pause, and so the time after its end within which all mails run.
 const PAUSED_LONGEST: Duration = Duration::from_secs(5 * 60);
 /// The minimum number of keys before expired ones are removed.
 const FEW: usize = 1024;
 
-/// The number of mails that wait for each rate or pause, as far as this process knows.
+/// How often mails were put off recently, for each rate and for all pauses, in this process. A mail
+/// counts each time it is put off.
 ///
 /// As many mails as the rate allows are checked again when it has room. If more wait, as in a
 /// flood, the others are checked at random times, since checking all of them at once would delay
@@ -32,7 +33,7 @@ pub(super) struct Waiting(Mutex<Keys>);
 
 #[derive(Debug, Default)]
 struct Keys {
-    /// The start of a window, and the number of mails put off within it.
+    /// The start of a window, and how often mails were put off within it.
     by_key: HashMap<String, (Instant, u32)>,
     /// The number of keys at which expired ones are removed.
     sweep_at: usize,
@@ -56,7 +57,8 @@ impl Waiting {
         PAUSED_FOR.mul_f64(1.0 + f64::from(place) / PAUSED).min(PAUSED_LONGEST)
     }
 
-    /// Returns how many mails have been put off under a key within a window, including this one.
+    /// Counts a mail that is put off. Returns how often this has happened under the key within the
+    /// window.
     fn place(&self, key: &str, window: Duration, now: Instant) -> u32 {
         let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if keys.by_key.len() >= keys.sweep_at.max(FEW) {
