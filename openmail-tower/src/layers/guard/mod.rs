@@ -28,7 +28,12 @@
 //! | [`Loop`](Rule::Loop) | the third time within an hour that a sender writes nearly the same text | mute |
 //! | [`Pause`](Rule::Pause) | every mail, or those of single inboxes, while a [`Pause`] is on | put off |
 //!
-//! Events other than `message.received` pass.
+//! Events other than `message.received` pass, and so does a `message.received` that does not fit its
+//! type.
+//!
+//! A guard counts and withholds only the replies that a handler returns, not mail that the handler
+//! sends through the API itself. Without a queue, put [`ReplyLayer`](crate::reply::ReplyLayer)
+//! around the guard: inside the guard, it would send the replies before the guard sees them.
 //!
 //! Behind a queue, a mail that is put off holds its lane only if all mail of its inbox waits:
 //! during a pause, or if a rate of the inbox is used up. Otherwise other mails of the lane run
