@@ -214,3 +214,17 @@ impl<T: Clone> FromRef<T> for T {
         state.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_names_the_absent_payload_and_not_an_id_that_is_there() {
+        let json = r#"{"event":"message.received","inbox_id":"i","message":{"id":"m"}}"#;
+        let mail = VerifiedEvent::parse(json.into(), std::time::UNIX_EPOCH).unwrap();
+        let error = <&Lifecycle as FromEvent<'_, ()>>::from_event(&mail, &()).unwrap_err();
+        assert_eq!(error.to_string(), "the event has no lifecycle payload");
+        assert_eq!(error.kind(), crate::HandlerErrorKind::Permanent);
+    }
+}
