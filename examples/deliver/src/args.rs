@@ -25,9 +25,9 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Finds out what is wrong with an endpoint.
     ///
-    /// Sends test events, forgeries, bodies of many sizes and a few mails. The endpoint's handlers
-    /// get them like any others, so use it where that does no harm. Exit status: 0 if nothing is
-    /// wrong.
+    /// Sends test events, an unknown event, forgeries, bodies of many sizes and a few mails. The
+    /// endpoint's handlers get whatever it accepts, so use it where that does no harm. Exit status:
+    /// 0 if nothing is wrong, 1 if something is, 2 if the command is wrong.
     Check(Check),
 }
 
@@ -88,11 +88,11 @@ pub(crate) struct Deliver {
     /// How many events to send.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) count: u64,
-    /// Maximum number of events to send per second.
+    /// Maximum number of events to send per second, not counting retries.
     #[arg(long, value_name = "N", value_parser = |text: &str| number(text, 0.001, f64::MAX))]
     pub(crate) rate: Option<f64>,
-    /// The share of the events to send twice, from 0 to 1.
-    #[arg(long, value_name = "SHARE", default_value = "0",
+    /// The probability that an event is sent twice, from 0 to 1.
+    #[arg(long, value_name = "PROBABILITY", default_value = "0",
         value_parser = |text: &str| number(text, 0.0, 1.0))]
     pub(crate) duplicate: f64,
     /// Shuffles the events.

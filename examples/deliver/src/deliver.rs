@@ -11,7 +11,8 @@ use crate::{args::Deliver, client::client, output::Output};
 
 type Error = Box<dyn std::error::Error>;
 
-/// Delivers what the command line asks for. Returns whether every event was accepted.
+/// Delivers what the command line asks for. Returns whether every event was accepted; after Ctrl-C,
+/// returns `false`.
 pub(crate) async fn deliver(args: &Deliver) -> Result<bool, Error> {
     let secret = args.target.secret()?;
     let template = template(args)?;

@@ -83,7 +83,7 @@ impl Output {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the summary so far. Returns whether all events that were begun were accepted.
+    /// Writes the summary so far. Returns whether every event in it was accepted.
     pub(crate) fn summary(&self) -> bool {
         self.bar.finish_and_clear();
         let summary = Summary::of(&self.tally());
@@ -167,7 +167,7 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// The results of all events that were begun.
+/// The results of all events whose first attempt has ended.
 #[derive(Debug, Serialize)]
 struct Summary {
     events: usize,

@@ -8,7 +8,7 @@ use common::{Events, Output, SECRET, app, deduplicating, layer, nowhere, run, ru
 use openmail_tower::{HandlerError, Outcome, VerifyLayer};
 use serde_json::json;
 
-/// A server that keeps every event, and fails the first `failures` of them.
+/// A server that keeps the event of every delivery, and fails the first `failures` deliveries.
 async fn keeper(failures: usize) -> (String, Events) {
     let events = Events::default();
     let keep = events.clone();
