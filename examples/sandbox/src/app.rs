@@ -91,8 +91,8 @@ pub(crate) fn random() -> [u8; 32] {
     bytes
 }
 
-/// Returns the base URL for a socket. `0.0.0.0` and `[::]` are replaced, since they are not
-/// addresses to connect to.
+/// Returns the base URL for a socket. `0.0.0.0` and `[::]` are replaced, since not every system can
+/// connect to them.
 pub(crate) fn base_url(address: SocketAddr) -> String {
     let ip = match address.ip() {
         ip if !ip.is_unspecified() => ip,

@@ -87,7 +87,7 @@ async fn download(
     Query(signed): Query<Signed>,
 ) -> Response {
     if !app.files.verify(&file, &signed.expires, &signed.signature) {
-        return (StatusCode::FORBIDDEN, "The URL has expired.\n").into_response();
+        return (StatusCode::FORBIDDEN, "The URL is invalid or has expired.\n").into_response();
     }
     let Some(bytes) = app.state.read(|data| data.file(&file)) else {
         return (StatusCode::NOT_FOUND, "The file is gone.\n").into_response();

@@ -1,9 +1,9 @@
-//! Rejects requests from other machines, and from pages of other sites that are open in a browser
-//! on this machine.
+//! Rejects requests from other machines, and what pages of other origins could do in a browser on
+//! this machine.
 //!
-//! A page elsewhere can make its host name resolve to this machine (DNS rebinding), which the
-//! `Host` header reveals. It can also submit a form to this machine, which `Sec-Fetch-Site` and
-//! `Origin` reveal.
+//! Such a page can make its host name resolve to this machine (DNS rebinding), which the `Host`
+//! header reveals. It can also submit a form to this machine, which `Sec-Fetch-Site` and `Origin`
+//! reveal. Its other requests only read, and the browser does not let it see the responses.
 
 use std::net::IpAddr;
 
@@ -19,8 +19,8 @@ use tower_http::csrf::CsrfLayer;
 
 use crate::server::Peer;
 
-/// Rejects requests from elsewhere. With `allow_remote`, only cross-site requests that could change
-/// something are rejected.
+/// Rejects requests from elsewhere. With `allow_remote`, only cross-origin requests that could
+/// change something are rejected.
 pub(crate) fn guard(router: Router, allow_remote: bool) -> Router {
     let router = router.layer(CsrfLayer::new());
     if allow_remote {

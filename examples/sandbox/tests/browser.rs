@@ -1,4 +1,4 @@
-//! The page in a browser. `.ci/services` installs what these tests need.
+//! The page in a browser, for which `.ci/services` installs what is needed, and its forms over HTTP.
 
 mod support;
 

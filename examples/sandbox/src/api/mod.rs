@@ -27,9 +27,9 @@ use crate::{app::App, state::Refusal};
 pub(crate) use extract::{Json, new_file};
 pub(crate) use inboxes::webhook_url;
 
-/// The largest request without files: `bodyHtml` has up to 500,000 characters.
+/// Maximum size of a request that cannot have files, in bytes.
 const BODY_LIMIT: usize = 4 << 20;
-/// Maximum size of a request with files, in bytes: OpenMail accepts 25 MiB of files.
+/// Maximum size of a request that may have files, in bytes: OpenMail accepts 25 MB of files.
 pub(crate) const FILES_LIMIT: usize = 26 << 20;
 /// The maximum time for a request.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(60);

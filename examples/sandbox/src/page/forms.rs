@@ -1,4 +1,4 @@
-//! Handles the page's forms. Each form returns to the page.
+//! Handles the page's forms, which return to the page, and its links to files.
 
 use axum::{
     Form,

@@ -27,7 +27,10 @@ fn of_code(code: &str) -> Option<&'static str> {
         "missing_header" => "A signature header is missing: something in between dropped it.",
         "ambiguous_header" => "A signature header was sent twice.",
         "malformed_timestamp" | "malformed_signature" => "A signature header cannot be read.",
-        "stale_timestamp" => "One of the two clocks is off by more than 5 minutes.",
+        "stale_timestamp" => {
+            "The sandbox's clock and the receiver's differ by more than the receiver allows \
+             (5 minutes by default)."
+        }
         "body_too_large" => "The body is larger than the receiver's limit.",
         "body_timeout" => "The body did not arrive in time.",
         "body_incomplete" => "The body broke off.",
@@ -40,7 +43,7 @@ fn of_code(code: &str) -> Option<&'static str> {
             "The handler returned an error or panicked. The receiver's log says why."
         }
         "unrouted" => "No handler of the receiver matches the event.",
-        "retry_later" => "The handler asked for a later retry.",
+        "retry_later" => "The handler, or a layer in front of it, asked for a later retry.",
         "deadline_exceeded" => "The handler took longer than the receiver's deadline.",
         "unavailable" => {
             "Something that the receiver needs is unavailable, such as its store or queue."

@@ -36,7 +36,7 @@ function countDown() {
   }
 }
 
-// Names an element that can have the focus, in a way that its replacement has the same name.
+// Returns a name for an element that can have the focus. Its replacement has the same name.
 function nameOf(element) {
   const of = element.form?.action ?? element.parentElement?.id;
   return [element.tagName, element.id, element.href, element.dataset.copy, of].join();

@@ -10,7 +10,7 @@ use super::{
     refusal::Refusal,
 };
 
-/// The maximum number of deliveries kept. The oldest finished ones are removed first.
+/// The number of deliveries above which the oldest finished ones are removed.
 const KEPT: usize = 2000;
 
 /// A webhook's URL and secret.

@@ -1,7 +1,7 @@
 //! The state file: an SQLite database with a table for rows and one for the bytes of attachments.
 //!
-//! One task owns the connection. It writes the changes in order; all changes that are waiting go
-//! into one transaction.
+//! One task owns the connection. It writes the changes in order, and those of up to 1,024 waiting
+//! calls of [`Journal::write`] in one transaction.
 
 use std::{
     collections::BTreeMap,
@@ -108,8 +108,8 @@ impl Journal {
     }
 }
 
-/// Creates the file if it does not exist. Only its owner can read it, since it contains mail and
-/// secrets.
+/// Creates the file if it does not exist. On Unix, only its owner can then read it, since it
+/// contains mail and secrets.
 fn create_private(path: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.read(true).append(true).create(true);

@@ -15,7 +15,9 @@ use super::{
     refusal::Refusal,
 };
 
-/// The maximum number of bytes that the sandbox keeps for all attachments.
+/// The maximum size of all attachments together, in bytes, up to which new files are accepted.
+/// Copies of files, for further inboxes and for mails that are sent again, count but are not
+/// limited.
 const STORAGE: usize = 512 << 20;
 
 /// A file attached to a mail.

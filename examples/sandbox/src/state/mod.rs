@@ -1,5 +1,5 @@
-//! The state: typed operations on the data in memory. Each change is also written to the state
-//! file, if there is one.
+//! The state: typed operations on the data in memory. Each change, except to the faults, is also
+//! written to the state file, if there is one.
 
 mod accounts;
 mod data;

@@ -171,7 +171,7 @@ pub(crate) struct Delivery {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Progress {
-    /// An attempt is due or in progress.
+    /// The next attempt is planned or in progress.
     Pending,
     Delivered,
     /// Every attempt has failed.
@@ -206,7 +206,7 @@ impl Attempt {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Answer {
     pub(crate) key: String,
-    /// A hash of the inbox and the body.
+    /// A hash of the inbox and the whole mail.
     pub(crate) fingerprint: String,
     pub(crate) mail_id: String,
     pub(crate) thread_id: String,

@@ -1,4 +1,4 @@
-//! Debian's Chromium, driven by its chromedriver.
+//! Chromium, driven by chromedriver.
 
 use std::{
     env,
