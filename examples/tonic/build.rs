@@ -6,7 +6,8 @@ use std::error::Error;
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     let files = protox::compile(["proto/agents.proto"], ["proto"])?;
-    // `Bytes` instead of `Vec<u8>`: an event for several agents is not copied for each.
+    // `Bytes` instead of `Vec<u8>`: the messages for several agents share one event until they are
+    // encoded.
     tonic_prost_build::configure().bytes(".").compile_fds(files)?;
     Ok(())
 }

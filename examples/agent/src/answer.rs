@@ -50,7 +50,7 @@ async fn answer(
     Ok(Some(Reply::text(agent.answer(mail).await?)))
 }
 
-/// Handles "Test webhook", suspensions, and unknown events.
+/// Handles all other events: "Test webhook", suspensions, reactivations, and unknown events.
 #[openmail_handler]
 async fn other(event: &openmail_tower::VerifiedEvent) {
     tracing::info!(event = event.kind().as_str(), "nothing to answer");

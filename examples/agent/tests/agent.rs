@@ -37,7 +37,8 @@ async fn shows(program: &Program, text: &str) {
             if page.text().await.expect("text").contains(text) {
                 return;
             }
-            // The page can only be polled; the timeout below limits the wait.
+            // Polls, which is simpler than reading the page's event stream. The timeout below limits
+            // the wait.
             sleep(Duration::from_millis(50)).await;
         }
     };

@@ -19,8 +19,8 @@ use crate::{
     shared::{Running, Shared},
 };
 
-/// Handles the events of inboxes that are not configured, if there is no fallback agent. They
-/// become dead letters, except those of "Test webhook".
+/// Handles the events without an inbox, and those of inboxes that are not configured, if there is
+/// no fallback agent. They become dead letters, except those of "Test webhook".
 #[openmail_handler]
 pub(crate) async fn no_agent(event: EventKind) -> Result<(), HandlerError> {
     match event {

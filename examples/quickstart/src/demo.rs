@@ -28,7 +28,7 @@ pub(crate) async fn run(listening: SocketAddr, secret: &str) {
     );
 }
 
-/// Returns an address to connect to: `0.0.0.0` and `[::]` cannot be connected to.
+/// Returns an address to connect to: not every system can connect to `0.0.0.0` or `[::]`.
 fn reachable(listening: SocketAddr) -> SocketAddr {
     let ip = match listening.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

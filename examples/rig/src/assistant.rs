@@ -95,7 +95,7 @@ async fn answer_mail(
     Ok(Some(Reply::text(assistant.answer(mail).await?)))
 }
 
-/// Handles "Test webhook", suspensions, and unknown events.
+/// Handles all other events: "Test webhook", suspensions, reactivations, and unknown events.
 #[openmail_handler]
 async fn other(event: &openmail_tower::VerifiedEvent) {
     tracing::info!(kind = %event.kind(), "nothing to answer");

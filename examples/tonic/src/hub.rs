@@ -46,7 +46,7 @@ impl Hub {
         if agents.closed {
             return None;
         }
-        // Agents that have disconnected since.
+        // Removes agents that have disconnected.
         agents.inboxes.retain(|_, senders| {
             senders.retain(|sender| !sender.is_closed());
             !senders.is_empty()

@@ -91,7 +91,7 @@ fn receive(event: &VerifiedEvent) {
         Event::MessageReceived(mail) => {
             tracing::info!(inbox_id = %mail.inbox_id, message_id = %mail.message.id, "mail");
         }
-        // Suspensions, "Test webhook" and unknown events.
+        // Suspensions, reactivations, "Test webhook" and unknown events.
         _ => tracing::info!(kind = %event.kind(), "other event"),
     }
 }
