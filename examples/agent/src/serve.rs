@@ -30,7 +30,7 @@ use crate::{
 const GRACE: Duration = Duration::from_secs(15);
 
 /// Runs until `stop`, then shuts down in order: it accepts no more webhooks, finishes the runs in
-/// progress, and stops the local OpenMail.
+/// progress within a time limit, and stops the local OpenMail.
 ///
 /// # Errors
 /// If a port is in use, the store cannot be opened, OpenMail's settings are missing, or the webhook

@@ -189,7 +189,7 @@ pub(crate) struct Got {
 }
 
 impl Got {
-    /// Returns whether it is signed with this secret.
+    /// Returns whether it is signed with this secret and its timestamp is not stale.
     pub(crate) fn verifies(&self, secret: &str) -> bool {
         let secrets = Secrets::from(Secret::new(secret).expect("a secret"));
         let header = |name: &str| self.headers[name].to_str().expect("text");
