@@ -119,7 +119,8 @@ async fn lifecycle(kind: EventKind, inbox: InboxId, State(suspended): State<Susp
     suspended.set(inbox, kind == EventKind::InboxSuspended);
 }
 
-/// Events that no handler names. Without a fallback they would also be answered 200.
+/// Events that no handler names, and known events that do not fit their type. Without a fallback,
+/// the former would also be answered 200, but the latter 422, so that OpenMail retries them.
 #[openmail_handler]
 async fn news(event: &VerifiedEvent) {
     tracing::info!(event = %event.kind(), "nothing to do");

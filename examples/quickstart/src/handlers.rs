@@ -43,7 +43,8 @@ async fn lifecycle(event: &VerifiedEvent) -> io::Result<()> {
     report("lifecycle", event).await
 }
 
-/// Everything else: "Test webhook", and events that this program does not know.
+/// Everything else: "Test webhook", events that this program does not know, and known ones that do
+/// not fit their type.
 #[openmail_handler]
 async fn fallback(event: &VerifiedEvent) -> io::Result<()> {
     report("fallback", event).await

@@ -19,8 +19,8 @@ use crate::{hub::Hub, proto::agents_server::AgentsServer, service::AgentsService
 /// longer than `Endpoint`'s deadline, 12 s.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// The documented events of an inbox go to its agents; all others need no agent and are answered
-/// 200.
+/// Sends the documented events of an inbox to its agents. All others need no agent and are answered
+/// 200, except known events that do not fit their type (422).
 #[openmail_handler(event = ["message.received", "inbox.suspended", "inbox.reactivated"])]
 async fn forward(event: &VerifiedEvent, State(hub): State<Hub>) -> Result<(), HandlerError> {
     hub.publish(event).await
