@@ -19,8 +19,8 @@ use tower::Service;
 
 const ROUNDS: usize = 41;
 const MILLION: usize = 1_000_000;
-/// The number of inboxes whose events arrive in turn. The first is small enough for their entries
-/// to stay in the cache, the second is not.
+/// The number of inboxes whose events arrive in turn, if that many are bound. The first is small
+/// enough for their entries to stay in the cache, the second is not.
 const TRAFFIC: [(usize, &str); 2] = [(1_000, "1,000"), (20_000, "20,000")];
 
 #[openmail_handler(event = "message.received")]
@@ -43,7 +43,8 @@ fn id(number: usize) -> String {
     format!("inb_{:016x}", (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
 
-/// Returns events of `busy` inboxes in turn, spread evenly over the `inboxes` that are bound.
+/// Returns `busy` events in turn: of as many inboxes, spread evenly over the `inboxes` that are
+/// bound, or of all `inboxes` if there are fewer.
 fn events(inboxes: usize, busy: usize) -> impl FnMut() -> VerifiedEvent {
     let stride = (inboxes / busy).max(1);
     let mail = |number: usize| {

@@ -29,7 +29,8 @@ pub struct Fault {
     pub cut: bool,
     /// The delay of the response.
     pub delay_ms: u64,
-    /// The response's status, if it is not the usual response.
+    /// The response's status. If `None`, the response is the usual one if the mail is accepted, and
+    /// 500 otherwise.
     pub status: Option<u16>,
     /// The response's headers.
     pub headers: HashMap<String, String>,

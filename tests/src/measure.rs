@@ -1,7 +1,7 @@
 //! Comparisons: several sides do the same work in turn, and each is reported as a ratio to the
 //! first.
 //!
-//! The result does not depend on the current speed of the machine: in each round the sides take
+//! The ratios hardly depend on the current speed of the machine: in each round the sides take
 //! turns, and the median of the rounds' ratios is reported.
 
 use std::{

@@ -11,8 +11,8 @@ use std::{
 
 use tempfile::TempDir;
 
-/// An nginx for one test, in front of some backends. It has the default settings, except that it
-/// accepts bodies of up to 16 MB. Stopped on drop.
+/// An nginx for one test, in front of some backends. It forwards requests with the default
+/// settings, except that it accepts bodies of up to 16 MiB. Killed on drop.
 #[derive(Debug)]
 pub struct Nginx {
     process: Child,

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-/// A temporary schema in the database that `OPENMAIL_TEST_POSTGRES` names.
+/// A temporary schema in an existing database.
 #[derive(Debug)]
 pub struct PostgresSchema {
     name: String,
@@ -22,7 +22,7 @@ pub struct PostgresSchema {
 }
 
 impl PostgresSchema {
-    /// Creates a schema.
+    /// Creates a schema in the database that `OPENMAIL_TEST_POSTGRES` names.
     ///
     /// # Panics
     /// If there is no such database.

@@ -67,7 +67,8 @@ impl Proxy {
         self.loss.send_replace(Some(after));
     }
 
-    /// Returns whether the text of [`lose_commit`](Self::lose_commit) has been sent.
+    /// Returns whether the text of the last [`lose_commit`](Self::lose_commit) has been sent; also
+    /// `true` if there was none.
     pub fn has_lost_commit(&self) -> bool {
         self.loss.borrow().is_none()
     }

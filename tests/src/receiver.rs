@@ -1,4 +1,4 @@
-//! Starts and controls the program `receiver`.
+//! Starts and controls the programs `receiver` and `replier`.
 
 use std::{
     io::{BufRead, BufReader},
@@ -32,7 +32,7 @@ pub fn receiver_at(
     })
 }
 
-/// A running `receiver`, killed on drop.
+/// A running `receiver` or `replier`, killed on drop.
 #[derive(Debug)]
 pub struct Receiver {
     process: Child,
@@ -40,15 +40,16 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Starts the program and waits until it listens.
+    /// Starts the program and waits until it has printed its address. Its second argument is the
+    /// file of runs for `receiver`, the URL of the API for `replier`.
     ///
     /// # Panics
     /// If it does not start.
-    pub fn start(program: &str, database: &str, runs: &Path, rest: &[&str]) -> Self {
-        Self::run(Command::new(program).arg(database).arg(runs).args(rest))
+    pub fn start(program: &str, database: &str, second: &Path, rest: &[&str]) -> Self {
+        Self::run(Command::new(program).arg(database).arg(second).args(rest))
     }
 
-    /// Runs this command and waits until the program listens.
+    /// Runs this command and waits until the program has printed its address.
     ///
     /// # Panics
     /// If it does not start.
@@ -62,7 +63,7 @@ impl Receiver {
         Self { process, address: address.trim().to_owned() }
     }
 
-    /// Returns the address on which it listens.
+    /// Returns the address on which it listens; `none` if it is only a worker.
     pub fn address(&self) -> &str {
         &self.address
     }

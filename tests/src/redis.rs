@@ -14,8 +14,8 @@ use tempfile::TempDir;
 /// The arguments that write every change to disk before it is answered.
 const DURABLE: &[&str] = &["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
 
-/// A Redis server for one test, with its own port and directory. It writes every change to disk
-/// before it answers. Stopped on drop.
+/// A Redis server for one test, with its own port and directory. Unless it is given other
+/// arguments, it writes every change to disk before it answers. Killed on drop.
 #[derive(Debug)]
 pub struct RedisServer {
     program: String,

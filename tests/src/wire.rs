@@ -1,4 +1,4 @@
-//! HTTP/1 written by hand.
+//! A server, and HTTP/1 requests written by hand.
 
 use std::{io, net::SocketAddr};
 

@@ -20,7 +20,8 @@ use tower::{Layer, ServiceExt};
 const COUNT: usize = 1000;
 const LARGEST: usize = 1 << 20;
 
-/// Bodies from 0 bytes to about 1 MiB: bytes, text of any characters, events with such text.
+/// Bodies from 0 bytes to somewhat more than 1 MiB: bytes, text of any characters, events with such
+/// text.
 fn payloads() -> Vec<Bytes> {
     let random = &mut fastrand::Rng::with_seed(20_240_321);
     let mut all = vec![
@@ -90,7 +91,7 @@ fn peer(
     let output = thread::scope(|scope| {
         scope.spawn(move || {
             for (body, signature) in frames {
-                let length = u32::try_from(body.len()).expect("at most 1 MiB");
+                let length = u32::try_from(body.len()).expect("a length of 32 bits");
                 stdin.write_all(&length.to_be_bytes())?;
                 stdin.write_all(&NOW.to_be_bytes())?;
                 stdin.write_all(signature.as_deref().unwrap_or_default().as_bytes())?;

@@ -1,4 +1,5 @@
-//! Each event runs once, and runs again only if it failed or found no handler.
+//! Each event with an id runs once, and again only if it found no handler, if it failed for a
+//! reason other than a permanent one, or once it is no longer remembered.
 
 use std::{
     future::poll_fn,

@@ -110,7 +110,7 @@ async fn silently_cut_connection_is_replaced() {
         let layer = DedupeLayer::new(store).store_timeout(patience);
         let (handler, script) = scripted();
         let events = layer.layer(handler);
-        // The kernel would notice the cut only after a quarter of an hour.
+        // The proxy's end of the connection stays open, so the kernel never reports the cut.
         let delivered = async |id: &str| {
             let deliveries = async {
                 while let Err(error) = events.clone().oneshot(mail(id)).await {
@@ -174,8 +174,8 @@ async fn error_names_a_cluster_node_or_sentinel() {
 const EVENTS: usize = 300;
 const OUTAGES: usize = 5;
 
-/// Two senders deliver every event until it succeeds, while Redis is killed and restarted. Redis
-/// saves each change before it answers, so each event runs exactly once.
+/// For each event, two senders deliver it until it succeeds, while Redis is killed and restarted.
+/// Redis saves each change before it answers, so each event runs exactly once.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_REDIS_SERVER, the path of a redis-server to start"]
 async fn survives_restarts_of_redis_under_load() {

@@ -1,4 +1,5 @@
-//! Every body that OpenMail is known to send, through the layer.
+//! Bodies of each kind that OpenMail is known to send, and of some that it may send, through the
+//! layer.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};

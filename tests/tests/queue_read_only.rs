@@ -174,7 +174,8 @@ async fn promotion_after_20_seconds_strands_nothing() {
     assert!(nothing_is_stranded(stores, read_only, promote).await >= THREADS, "writes failed");
 }
 
-/// Makes read-only the default of the database or the role. Existing sessions keep their setting.
+/// Makes read-only the default of the database or the role. Existing sessions would keep their
+/// setting, so the test ends them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
 async fn read_only_default_for_20_seconds_strands_nothing() {

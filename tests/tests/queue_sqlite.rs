@@ -194,7 +194,7 @@ async fn stalled_lane_is_resumed() {
 }
 
 #[tokio::test]
-async fn worker_that_stops_cleanly_leaves_no_lock_file() {
+async fn closed_store_leaves_no_lock_file_of_its_workers() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inbox.db");
     let locks = || fs::read_dir(beside(&path, "-workers")).unwrap().count();

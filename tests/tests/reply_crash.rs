@@ -1,4 +1,4 @@
-//! Processes that are killed or stopped while they answer mails.
+//! Processes that are killed or suspended while they answer mails.
 //!
 //! `OPENMAIL_TEST_KILLS` is the number of kills. Default: 100.
 

@@ -203,7 +203,7 @@ async fn unanswerable_mail_fails_the_reply_but_not_the_event() {
 }
 
 #[tokio::test]
-async fn mail_missing_from_its_thread_is_answered_after_three_retries() {
+async fn mail_missing_from_its_thread_is_answered_after_three_attempts() {
     let api = api();
     let event = mail();
     let reply = || Reply::text("Hello.").into_outcome();

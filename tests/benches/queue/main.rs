@@ -71,7 +71,7 @@ async fn main() {
         dedupe::row(&mut dedupe, "Redis, in memory", &rounds);
     }
     dedupe.print("dedupe, 64 at once");
-    println!("\nAn event that `MemoryStore` keeps takes {bytes} bytes.");
+    println!("\nAn event that `MemoryStore` keeps takes {bytes} bytes of resident memory.");
 }
 
 /// Measures a store with and without finished rows, in turn.

@@ -1,5 +1,5 @@
-//! Measures verification: compared with a lower bound and with other crates, by frame size, and for
-//! rejected requests.
+//! Measures verification: compared with a floor and with other crates, by frame size, for rejected
+//! requests, and with subscribers.
 //!
 //! `cargo bench -p openmail-tests --bench verify`
 

@@ -33,8 +33,8 @@ const LIMIT: usize = 1024;
 
 thread_local! {
     static RUNTIME: Runtime = Builder::new_current_thread().enable_time().build().unwrap();
-    // One layer for all inputs, with little more budget than the heaviest one needs. If requests did
-    // not release what they use, later requests would fail.
+    // One layer for all inputs, with a small budget. If requests did not release what they use,
+    // later requests would fail.
     static LAYER: VerifyLayer = VerifyLayer::new(Secret::new(SECRET).unwrap())
         .clock(|| UNIX_EPOCH + Duration::from_secs(NOW))
         .body_limit(LIMIT)

@@ -61,7 +61,7 @@ impl Case {
     }
 }
 
-/// Adds one mail of `flooded`, with 1 MiB of parsed values.
+/// Adds one mail of `flooded`, with parsed values of about 1 MiB.
 async fn add_one<St: QueueStore>(store: &St) {
     let values = vec!["[0]"; 3000].join(",");
     let mail = event(format!(

@@ -1,4 +1,5 @@
-/// Uses the names that the macro's own variables and types might have, and imports nothing.
+/// Uses the names that the macro's own variables and types might have, and imports nothing under
+/// its usual name.
 #[allow(non_upper_case_globals)]
 mod hostile {
     use openmail_tower::handler::State as Of;

@@ -34,7 +34,7 @@ async fn keys_of_done_events_are_kept_for_the_retention() {
 }
 
 #[tokio::test]
-async fn closed_or_busy_store_accepts_nothing() {
+async fn closed_or_busy_store_acknowledges_nothing() {
     let (queue, folder) = queue().await;
     let mut busy = database(&folder).await.acquire().await.unwrap().detach();
     sqlx::query("BEGIN IMMEDIATE").execute(&mut busy).await.unwrap();

@@ -1,4 +1,4 @@
-//! Mails that nobody can be answered for.
+//! Events for which a reply has no recipient.
 
 use openmail_tower::{
     IntoOutcome, VerifiedEvent,

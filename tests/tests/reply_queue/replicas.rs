@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::setup::{Setup, accepted, mail};
 
-/// Delivers a mail five times, by turns to two replicas of which each has a worker.
+/// Delivers a mail five times, to two replicas in turn.
 async fn deliver(setup: &Setup, replicas: [&Enqueue<SqliteStore>; 2]) -> Vec<Outcome> {
     let message = json!({"id": "m1", "fromAddr": "m1@example.com"});
     setup.api.message("thr_1", message).await;

@@ -22,7 +22,7 @@ use crate::setup::{Setup, accepted};
 
 type Told = Arc<Mutex<Vec<ReplyReport>>>;
 
-/// A hook that always fails, and is slow to report that a reply was queued.
+/// A hook that always fails, and takes longer if the reply was queued.
 fn hook(told: &Told) -> impl Hook + use<> {
     let told = Arc::clone(told);
     service_fn(move |report: ReplyReport| {
