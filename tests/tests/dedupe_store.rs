@@ -132,8 +132,14 @@ async fn hanging_store_does_not_delay_the_next_renewal() {
     store.set(Fault::Hangs);
     time::sleep(Duration::from_millis(3_500)).await;
     store.set(Fault::None);
+    // The renewal that began after 2 s hangs until the next one is due after 4 s.
+    time::sleep(Duration::from_secs(1)).await;
+    let in_flight = events.clone().oneshot(mail("evt_1")).await.unwrap_err();
+    assert_eq!(in_flight.kind(), HandlerErrorKind::InFlight);
+    let remaining = in_flight.delay().unwrap();
+    assert!(remaining > Duration::from_secs(5), "not renewed: {remaining:?} remain");
     // Past the end of its first lease.
-    time::sleep(Duration::from_secs(3)).await;
+    time::sleep(Duration::from_secs(2)).await;
     assert_eq!(kind(events.clone().oneshot(mail("evt_1")).await), HandlerErrorKind::InFlight);
     script.answer(Ok(Outcome::Done));
     assert_eq!(first.await.unwrap().unwrap(), Outcome::Done);

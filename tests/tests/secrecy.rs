@@ -93,7 +93,7 @@ impl Told {
     }
 }
 
-/// Returns every form in which these bytes could be revealed.
+/// Returns the forms in which these bytes are most likely to be revealed.
 fn forms(bytes: &[u8]) -> Vec<String> {
     let hex = hex::encode(bytes);
     let numbers: Vec<_> = bytes.iter().map(u8::to_string).collect();
@@ -138,15 +138,18 @@ fn private() -> Vec<String> {
         let message = &event["message"];
         let attachments = message["attachments"].as_array().into_iter().flatten();
         let attached = attachments.flat_map(|it| [&it["filename"], &it["parsedText"], &it["url"]]);
+        let copied = message["cc"].as_array().into_iter().flatten();
         let texts = [
             &event["inbox_address"],
             &message["subject"],
             &message["body_text"],
             &message["from"],
             &message["to"],
+            &message["cc"],
             &message["rfc_message_id"],
         ];
-        let texts = texts.into_iter().chain(attached).filter_map(serde_json::Value::as_str);
+        let texts =
+            texts.into_iter().chain(copied).chain(attached).filter_map(serde_json::Value::as_str);
         all.extend(texts.filter(|text| !text.is_empty()).map(str::to_owned));
     }
     assert!(all.len() > 10, "{all:?}");

@@ -346,6 +346,7 @@ async fn rotated_secret_signs_the_next_attempt() {
         ("/webhooks".parse().expect("a path"), Secret::new(secret).expect("a secret"))
     });
     emulator.deliver(service, [TestEvent::message_received()]).await;
+    assert_eq!(got.lock().unwrap().len(), 2);
     for (number, got) in got.lock().unwrap().iter().enumerate() {
         let secrets = Secrets::from(Secret::new(format!("whsec_{number}")).unwrap());
         let now = UNIX_EPOCH + Duration::from_secs(got.timestamp);
