@@ -1,8 +1,8 @@
 //! The agent, which answers mails.
 
 use openmail_tower::{
-    EventRouter, HandlerError, MessageReceived, api::OpenMail, handler::State, openmail_handler,
-    reply::Reply,
+    EventRouter, HandlerError, MessageReceived, VerifiedEvent, api::OpenMail, handler::State,
+    openmail_handler, reply::Reply,
 };
 
 use crate::{model::Model, orders, settings::ModelSettings};
@@ -50,12 +50,38 @@ async fn answer(
     Ok(Some(Reply::text(agent.answer(mail).await?)))
 }
 
-/// Handles all other events: "Test webhook", suspensions, reactivations, and unknown events.
+/// Handles all other events: "Test webhook", suspensions, reactivations, and unknown events. One
+/// that does not fit its type, such as a mail without an id, becomes a dead letter.
 #[openmail_handler]
-async fn other(event: &openmail_tower::VerifiedEvent) {
+async fn other(event: &VerifiedEvent) -> Result<(), HandlerError> {
+    if let Some(misfit) = event.event().misfit() {
+        return Err(HandlerError::permanent(misfit.to_string()));
+    }
     tracing::info!(event = event.kind().as_str(), "nothing to answer");
+    Ok(())
 }
 
 pub(crate) fn handlers(agent: Agent) -> EventRouter {
     EventRouter::new().handler(answer).fallback(other).with_state(agent)
+}
+
+#[cfg(test)]
+mod tests {
+    use openmail_tower::{
+        api::ApiKey,
+        testing::{TestEvent, dispatch},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn mail_that_does_not_fit_its_type_is_not_done() {
+        let key = ApiKey::new("om_test").expect("a key");
+        let openmail = OpenMail::at(key, "http://127.0.0.1:9").expect("an address");
+        let handlers = handlers(Agent::new(openmail, None));
+        dispatch(&handlers, TestEvent::new("setup.test")).await.expect("done");
+        let misfit = TestEvent::message_received().without("inbox_id");
+        let error = dispatch(&handlers, misfit).await.expect_err("not done");
+        assert_eq!(error.to_string(), "`inbox_id` is missing");
+    }
 }

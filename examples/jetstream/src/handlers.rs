@@ -19,8 +19,13 @@ async fn received(mail: &MessageReceived, Attempt(attempt): Attempt) -> Result<(
     Ok(())
 }
 
-/// Handles every other event.
+/// Handles every other event. One that does not fit its type, such as a mail without an id, is not
+/// done.
 #[openmail_handler]
-async fn fallback(event: &VerifiedEvent) {
+async fn fallback(event: &VerifiedEvent) -> Result<(), HandlerError> {
+    if let Some(misfit) = event.event().misfit() {
+        return Err(HandlerError::permanent(misfit.to_string()));
+    }
     tracing::info!(event = %event.kind(), "nothing to do");
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use openmail_tower::{
-    EventRouter, HandlerError, MessageId, MessageReceived,
+    EventRouter, HandlerError, MessageId, MessageReceived, VerifiedEvent,
     api::{Direction, OpenMail, Thread},
     handler::State,
     openmail_handler,
@@ -95,10 +95,15 @@ async fn answer_mail(
     Ok(Some(Reply::text(assistant.answer(mail).await?)))
 }
 
-/// Handles all other events: "Test webhook", suspensions, reactivations, and unknown events.
+/// Handles all other events: "Test webhook", suspensions, reactivations, and unknown events. One
+/// that does not fit its type, such as a mail without an id, becomes a dead letter.
 #[openmail_handler]
-async fn other(event: &openmail_tower::VerifiedEvent) {
+async fn other(event: &VerifiedEvent) -> Result<(), HandlerError> {
+    if let Some(misfit) = event.event().misfit() {
+        return Err(HandlerError::permanent(misfit.to_string()));
+    }
     tracing::info!(kind = %event.kind(), "nothing to answer");
+    Ok(())
 }
 
 pub(crate) fn handlers(assistant: Assistant) -> EventRouter {
