@@ -157,7 +157,7 @@ async fn body_of_unknown_length_is_read_up_to_the_limit() {
     let head = head(b"", "transfer-encoding: chunked\r\nx-signature: twice\r\n");
     stream.write_all(&head).await.unwrap();
     let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
-    let mut sent = 0;
+    let mut sent = 0_usize;
     let endless = async {
         while stream.write_all(&chunk).await.is_ok() {
             sent += 0x10000;
