@@ -132,25 +132,35 @@ fn main() {
     subscribers(&everyone);
 }
 
-/// Measures a verified request through an [`Endpoint`], which observes the run, with subscribers
-/// that discard everything. The second side shows the noise.
+/// Measures, with subscribers that discard everything, an event through the router alone, and a
+/// verified request through an [`Endpoint`], which observes the run.
 fn subscribers(router: &EventRouter) {
+    compare("an event", || events(1, 1_000), || run(router));
+    compare("a verified request", requests, || answer(router));
+}
+
+/// The second side shows the noise.
+fn compare<I: 'static, M, R>(name: &str, inputs: impl Fn() -> M, run: impl Fn() -> R)
+where
+    M: FnMut() -> I + 'static,
+    R: FnMut(I) + 'static,
+{
     let [at_once, unformatted, formatted] = Discard::all();
     let figures = Comparison::new()
-        .side("none", requests(), answer(router))
-        .side("none, again", requests(), answer(router))
-        .side("`info`, discarded", requests(), answer(router))
+        .side("none", inputs(), run())
+        .side("none, again", inputs(), run())
+        .side("`info`, discarded", inputs(), run())
         .within(|| at_once.begin())
-        .side("`info`, in a registry", requests(), answer(router))
+        .side("`info`, in a registry", inputs(), run())
         .within(|| unformatted.begin())
-        .side("`info`, formatted", requests(), answer(router))
+        .side("`info`, formatted", inputs(), run())
         .within(|| formatted.begin())
         .run(ROUNDS);
     let mut table = Table::new(["subscriber", "median", "× none"]);
     for figure in figures {
         table.row([figure.name, time(figure.time), format!("{:.2}", figure.ratio)]);
     }
-    table.print("subscribers, a verified request to every inbox");
+    table.print(&format!("subscribers, {name} to every inbox"));
 }
 
 /// Creates requests as they leave `VerifyLayer`.

@@ -35,7 +35,7 @@
 //! `traceparent` header. Without either, it starts a new trace
 //! ([`TraceContext`](crate::TraceContext)). A queue stores the trace with the
 //! event, and the run continues it, even in another process. With the feature `opentelemetry`, the
-//! spans are linked accordingly in [`tracing_opentelemetry`], with the attributes of
+//! spans are its parts in [`tracing_opentelemetry`], with the attributes of
 //! OpenTelemetry's messaging conventions (`messaging.system` is `openmail`); without it, `trace_id`
 //! shows what belongs together.
 //!

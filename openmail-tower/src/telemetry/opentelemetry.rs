@@ -1,4 +1,4 @@
-//! Data for OpenTelemetry only: links to spans of other processes, and attributes of its
+//! Data for OpenTelemetry only: parents in other processes, and attributes of its
 //! [messaging conventions](https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/).
 
 use std::cell::Cell;
