@@ -106,10 +106,11 @@ pub(super) struct Detailed<'r>(pub(super) &'r Rejection);
 
 impl fmt::Display for Detailed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)?;
+        let message = self.0.message();
         match &self.0.source {
-            Some(source) => write!(f, ": {source}"),
-            None => Ok(()),
+            // The message is a sentence, and the source continues it.
+            Some(source) => write!(f, "{}: {source}", message.trim_end_matches('.')),
+            None => f.write_str(&message),
         }
     }
 }
@@ -197,7 +198,8 @@ mod tests {
         assert_eq!(rejection.to_string(), rejection.message());
         assert_eq!(rejection.source().unwrap().to_string(), details);
         let logged = Detailed(&rejection).to_string();
-        assert_eq!(logged, format!("{}: {details}", rejection.message()));
+        let logged_before = "The header X-Timestamp is too far from the current time: ";
+        assert_eq!(logged, format!("{logged_before}{details}"));
         let plain = Rejection::from(SignatureError::Mismatch);
         assert_eq!(Detailed(&plain).to_string(), plain.message());
     }
