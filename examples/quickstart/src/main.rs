@@ -69,14 +69,13 @@ async fn run() -> Result<(), Box<dyn Error>> {
 /// Binds `OPENMAIL_LISTEN`. An error says what to change.
 async fn listen() -> Result<TcpListener, Box<dyn Error>> {
     let address = env::var_os("OPENMAIL_LISTEN").unwrap_or_else(|| "127.0.0.1:3000".into());
-    let address = address.to_str().filter(|text| text.contains(':') && !text.starts_with(':'));
-    let bound = match address {
-        Some(address) => TcpListener::bind(address).await,
-        None => Err(io::ErrorKind::InvalidInput.into()),
+    let address = address.to_string_lossy();
+    let bound = match address.split_once(':') {
+        Some((host, _)) if !host.is_empty() => TcpListener::bind(&*address).await,
+        _ => Err(io::Error::other("not host:port")),
     };
     bound.map_err(|error| {
-        let address = address.map(str::escape_debug).map(|text| text.to_string());
-        let address = address.as_deref().unwrap_or_default();
+        let address = address.escape_debug();
         let what = match error.kind() {
             io::ErrorKind::AddrInUse => format!("{address} is in use; stop what listens there, or"),
             _ => format!("cannot listen on `{address}` ({error});"),

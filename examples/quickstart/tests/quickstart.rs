@@ -139,7 +139,8 @@ async fn port_in_use_prints_one_line_with_what_to_change() {
 async fn bad_address_prints_one_line() {
     for bad in ["", "3000", ":3000", "127.0.0.1", "127.0.0.1:99999", "two\nlines:1"] {
         let said = failure(&[("OPENMAIL_LISTEN", bad)]).await;
-        assert_one_line(&said, &["OPENMAIL_LISTEN", "127.0.0.1:3000"]);
+        let shown = format!("`{}`", bad.escape_debug());
+        assert_one_line(&said, &[&shown, "OPENMAIL_LISTEN", "127.0.0.1:3000"]);
     }
     // An address reserved for documentation, which no machine has.
     let said = failure(&[("OPENMAIL_LISTEN", "192.0.2.1:0")]).await;
