@@ -62,8 +62,13 @@ async fn run() -> anyhow::Result<()> {
 /// Serves the webhook until Ctrl-C or SIGTERM, which actix-web listens for.
 fn serve(listener: TcpListener, secrets: Secrets) -> io::Result<Server> {
     let secrets = Data::new(secrets);
-    let app =
-        move || App::new().app_data(secrets.clone()).route("/webhooks", web::post().to(webhook));
+    let app = move || {
+        let webhook = web::resource("/webhooks")
+            .route(web::post().to(webhook))
+            // `App::route` would answer another method with 404, as if the path did not exist.
+            .default_service(web::to(wrong_method));
+        App::new().app_data(secrets.clone()).service(webhook)
+    };
     Ok(HttpServer::new(app).listen(listener)?.shutdown_timeout(GRACE).run())
 }
 
@@ -83,6 +88,10 @@ async fn webhook(request: HttpRequest, body: Payload, secrets: Data<Secrets>) ->
             answer(&rejection.to_response())
         }
     }
+}
+
+async fn wrong_method() -> HttpResponse {
+    answer(&Rejection::from(RejectionKind::MethodNotAllowed).to_response())
 }
 
 /// The agent's work starts here. OpenMail retries unless it gets a 2xx within 15 s.

@@ -58,6 +58,18 @@ async fn signed_events_are_accepted_and_forged_ones_rejected() {
 }
 
 #[actix_web::test]
+async fn other_method_is_answered_405() {
+    let server = Running::start();
+    let mut request = TestEvent::message_received().sign::<Body>(&secret("whsec_test"));
+    *request.method_mut() = http::Method::PUT;
+    let refused = server.send(request).await;
+    assert_eq!(refused.status(), 405);
+    assert_eq!(refused.headers()["allow"], "POST");
+    assert!(refused.text().await.unwrap().contains("method_not_allowed"));
+    server.handle.stop(true).await;
+}
+
+#[actix_web::test]
 async fn signature_given_twice_is_rejected() {
     let server = Running::start();
     let mut request = TestEvent::message_received().sign::<Body>(&secret("whsec_test"));
