@@ -68,8 +68,8 @@ pub(crate) fn addresses<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Add
 
 /// Returns whether the text of a header may contain an address. `false` is certain, and is found
 /// without parsing the text.
-#[cfg(feature = "guard")]
-pub(crate) fn may_contain(text: &str, address: &Address) -> bool {
+#[cfg(any(feature = "api", feature = "guard"))]
+pub(super) fn may_contain(text: &str, address: &Address) -> bool {
     // An address written with quotes, in Unicode or in Punycode may differ from its canonical form
     // by more than the case of its letters.
     let has_dashes = || text.as_bytes().windows(2).any(|pair| pair == b"--");

@@ -8,6 +8,8 @@ use serde::{
     de::{MapAccess, value::MapAccessDeserializer},
 };
 
+#[cfg(any(feature = "api", feature = "guard"))]
+use super::mailbox::{addresses, may_contain};
 use super::{
     address::Address,
     glimpse::Glimpse,
@@ -87,6 +89,15 @@ impl Message {
     /// Returns the address of the [`sender`](Self::sender).
     pub(crate) fn sender_address(&self) -> Option<Address> {
         single_address(self.from.as_deref()?)
+    }
+
+    /// Returns whether this address, the sender's, is the only one in `to`, which is taken to be
+    /// the inbox's own.
+    #[cfg(any(feature = "api", feature = "guard"))]
+    pub(crate) fn is_sent_to(&self, sender: &Address) -> bool {
+        let to = || self.to.iter().map(String::as_str);
+        to().any(|text| may_contain(text, sender))
+            && matches!(&*addresses(to()), [only] if only == sender)
     }
 
     /// Returns the names and addresses of the recipients. Only the first 64 KiB of text and the

@@ -48,12 +48,8 @@ pub use invalid::{InvalidPayload, InvalidPayloadKind};
 pub use kind::EventKind;
 pub use lifecycle::{Lifecycle, SuspensionReason};
 pub use mailbox::Mailbox;
-#[cfg(any(feature = "api", feature = "guard"))]
-pub(crate) use mailbox::addresses;
-#[cfg(feature = "guard")]
-pub(crate) use mailbox::may_contain;
 #[cfg(feature = "api")]
-pub(crate) use mailbox::single_address;
+pub(crate) use mailbox::{addresses, single_address};
 pub(crate) use mend::mending;
 pub use message::{Attachment, Category, ExtractionMethod, Message, MessageReceived, Verdict};
 pub use misfit::Misfit;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::File,
-    event::{InboxId, MessageId, ThreadId, addresses},
+    event::{InboxId, MessageId, ThreadId},
     seam::{Replies, VerifiedEvent},
 };
 
@@ -69,9 +69,7 @@ pub(crate) fn write(event: &VerifiedEvent, outcome: &Replies) -> Option<Vec<Keye
     let mail = event.event().message_received()?;
     let all = replies(outcome);
     let sender = mail.message.sender_address();
-    let is_own = sender.as_ref().is_some_and(|sender| {
-        matches!(&*addresses(mail.message.to.iter().map(String::as_str)), [to] if to == sender)
-    });
+    let is_own = sender.as_ref().is_some_and(|sender| mail.message.is_sent_to(sender));
     let mut unnamed = 0;
     let keyed = |reply: &Reply| {
         let which = match &reply.name {

@@ -77,13 +77,11 @@ async fn permanent_refusal_becomes_a_dead_letter_with_its_code() {
     assert_eq!(setup.runs.load(Ordering::Relaxed), 4);
 }
 
-/// Sends a reply whose response is lost, lets about a day pass by `change` before it is retried, and
-/// checks that it is not sent again: OpenMail has forgotten its key.
-async fn day_old_reply_is_looked_up(change: &str) {
-    let setup = Setup::new().await;
+/// Sends the reply to the queued mail, whose response is lost, and lets about a day pass by `change`
+/// before it is retried: OpenMail has forgotten its key.
+async fn send_a_day_ago(setup: &Setup, change: &str) {
     let limit = Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "3600").times(1);
     setup.api.faults([Fault::lost_answer().times(1), limit]).await;
-    setup.mail("inb_1", "thr_1", "m1").await;
     let worker = setup.work();
     while setup.api.sends().await.len() < 2 {
         // The API does not announce requests.
@@ -94,6 +92,16 @@ async fn day_old_reply_is_looked_up(change: &str) {
     let _ = worker.await;
     setup.api.forget().await;
     setup.change(change).await;
+}
+
+/// Makes a stored reply a day old.
+const A_DAY_AGO: &str = "queued_at = queued_at - 23 * 3600000 - 1000, due_at = 0";
+
+/// Lets about a day pass by `change` before a reply is retried, and checks that it is not sent again.
+async fn day_old_reply_is_looked_up(change: &str) {
+    let setup = Setup::new().await;
+    setup.mail("inb_1", "thr_1", "m1").await;
+    send_a_day_ago(&setup, change).await;
     let worker = setup.work();
     setup.until_done().await;
     worker.abort();
@@ -104,7 +112,7 @@ async fn day_old_reply_is_looked_up(change: &str) {
 
 #[tokio::test]
 async fn day_old_reply_is_looked_up_before_it_is_sent_again() {
-    day_old_reply_is_looked_up("queued_at = queued_at - 23 * 3600000 - 1000, due_at = 0").await;
+    day_old_reply_is_looked_up(A_DAY_AGO).await;
 }
 
 /// The store's clock stops while the machine sleeps.
@@ -131,7 +139,7 @@ async fn day_old_reply_is_sent_although_its_thread_has_another_reply() {
     setup.until("waiting", |counts| counts.waiting == 1 && counts.running == 0).await;
     worker.abort();
     let _ = worker.await;
-    setup.change("queued_at = queued_at - 23 * 3600000 - 1000, due_at = 0").await;
+    setup.change(A_DAY_AGO).await;
     let worker = setup.work();
     setup.until_done().await;
     worker.abort();
@@ -149,23 +157,12 @@ async fn day_old_reply_without_a_thread_is_looked_up_in_its_inbox() {
         ("bob@example.com", "Hello 0.", 2),
     ] {
         let setup = Setup::new().await;
-        let limit = Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "3600");
-        setup.api.faults([Fault::lost_answer().times(1), limit.times(1)]).await;
         setup.event(&mail("inb_1", "", "m1").field("thread_id", Value::Null)).await;
-        let worker = setup.work();
-        while setup.api.sends().await.len() < 2 {
-            // The API does not announce requests.
-            sleep(Duration::from_millis(10)).await;
-        }
-        setup.until("waiting", |counts| counts.waiting == 1 && counts.running == 0).await;
-        worker.abort();
-        let _ = worker.await;
-        setup.api.forget().await;
+        send_a_day_ago(&setup, A_DAY_AGO).await;
         let sent = json!({"id": "out_1", "direction": "outbound", "toAddr": sent_to,
             "bodyText": text, "createdAt": now, "status": "sent"});
         let list = json!({"data": [sent], "total": 1}).to_string();
         setup.api.route("/v1/inboxes/inb_1/messages", Route::body(200, list)).await;
-        setup.change("queued_at = queued_at - 23 * 3600000 - 1000, due_at = 0").await;
         let worker = setup.work();
         setup.until_done().await;
         worker.abort();
@@ -191,6 +188,19 @@ async fn mail_whose_thread_cannot_be_read_is_answered_from_its_event() {
         assert_eq!((to(&sends), accepted(&sends)), (vec!["ada".into()], 1));
         assert!(setup.buried().await.is_empty());
     }
+}
+
+#[tokio::test]
+async fn day_old_reply_whose_thread_cannot_be_read_becomes_a_dead_letter() {
+    let setup = Setup::new().await;
+    setup.mail("inb_1", "thr_1", "m1").await;
+    send_a_day_ago(&setup, A_DAY_AGO).await;
+    let missing = Route::body(404, r#"{"error":"not_found","message":"no"}"#);
+    setup.api.route("/v1/threads/thr_1/messages", missing).await;
+    let worker = setup.work();
+    setup.until("dead", |counts| counts.dead == 1).await;
+    worker.abort();
+    assert_eq!(setup.api.sends().await.len(), 2, "it may have been sent");
 }
 
 #[tokio::test]

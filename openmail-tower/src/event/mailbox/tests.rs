@@ -6,7 +6,7 @@ use super::*;
 fn check(text: &str, right: Option<&str>) {
     let read = Mailbox::single(text).map(|mailbox| mailbox.address.to_string());
     assert_eq!(read.as_deref(), right, "{text:?}");
-    #[cfg(feature = "guard")]
+    #[cfg(any(feature = "api", feature = "guard"))]
     if let Some(address) = single_address(text) {
         assert!(may_contain(text, &address), "{text:?}");
     }
@@ -322,7 +322,7 @@ fn display_shows_both_and_debug_neither() {
     assert!(!format!("{mailbox:?}").to_lowercase().contains("ada"));
 }
 
-#[cfg(feature = "guard")]
+#[cfg(any(feature = "api", feature = "guard"))]
 #[test]
 fn may_contain_each_address_that_is_read_and_few_others() {
     for text in [

@@ -10,7 +10,7 @@ use std::{
 use tower_service::Service;
 
 use crate::{
-    event::{Address, MessageReceived, addresses, may_contain},
+    event::{Address, MessageReceived},
     seam::{BoxError, HandlerError, Oneshot, Outcome, OutcomeFuture, VerifiedEvent},
     telemetry,
 };
@@ -153,10 +153,7 @@ impl Settings {
     /// the only address in `to`, which is taken to be the inbox's.
     fn is_own(&self, mail: &MessageReceived, sender: Option<&Address>) -> bool {
         let Some(sender) = sender else { return false };
-        let to = || mail.message.to.iter().map(String::as_str);
-        let is_inbox = to().any(|text| may_contain(text, sender))
-            && matches!(&*addresses(to()), [inbox] if inbox == sender);
-        is_inbox || self.own.contains(sender)
+        mail.message.is_sent_to(sender) || self.own.contains(sender)
     }
 
     fn fire(&self, fires: bool, rule: Rule, reason: &'static str) -> Option<Fired> {
