@@ -21,8 +21,6 @@ use openmail_tower::{
 use tower::{Layer, ServiceExt};
 
 const OURS: &str = "whsec_account";
-/// The text of the secret that stands in for that of an unknown inbox, in `keyring/lookup.rs`.
-const DECOY: &str = "a decoy for no inbox";
 
 fn secret(text: &str) -> Secret {
     Secret::new(text).unwrap()
@@ -175,8 +173,6 @@ async fn unknown_inbox_is_answered_like_a_wrong_signature() {
         let unknown = answer(&keyring, post("/webhooks/X", "whsec_x", of("X"))).await;
         assert_eq!(wrong, (StatusCode::UNAUTHORIZED, "signature_mismatch".into()));
         assert_eq!(wrong, unknown);
-        // The secret that stands in for that of an unknown inbox verifies nothing.
-        assert_eq!(answer(&keyring, post("/webhooks/X", DECOY, of("X"))).await, wrong);
     }
 }
 

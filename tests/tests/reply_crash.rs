@@ -142,7 +142,7 @@ async fn killed_receiver_answers_every_mail_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
-async fn killed_or_suspended_receiver_is_replaced_and_every_mail_answered_once() {
+async fn killed_receiver_or_suspended_worker_is_replaced_and_every_mail_answered_once() {
     let schema = PostgresSchema::new().await;
     let api = Arc::new(misbehaving().await);
     let mut receiver = start(schema.url(), &api, &[]);

@@ -143,3 +143,29 @@ fn signer(head: &Head, keys: Keys, asked: Asked, body: &[u8]) -> Result<Signer, 
 pub(super) fn keys_late() -> BoxError {
     BoxError::from("the secrets were not found in time")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::webhook::signature::sign;
+
+    #[test]
+    fn secret_that_stands_in_for_that_of_an_unknown_inbox_verifies_nothing() {
+        let body = br#"{"event":"setup.test"}"#;
+        let decoy = Keys::nobody().secrets;
+        let now = SystemTime::now();
+        let seconds = now.duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let secret = decoy.iter().next().expect("one secret");
+        let headers =
+            [("x-timestamp", seconds.to_string()), ("x-signature", sign(secret, seconds, body))];
+        let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        let headers = HeaderMap::from_iter(headers);
+        let head = Head::check(&headers, body.len(), now, DEFAULT_TOLERANCE, DEFAULT_BODY_LIMIT);
+        let verified = |keys| signer(head.as_ref().unwrap(), keys, Asked::Account, body);
+        verified(Keys::account(decoy.clone())).expect("the signature is right");
+        let error = verified(Keys::nobody()).unwrap_err();
+        assert_eq!(error.kind(), RejectionKind::SignatureMismatch);
+    }
+}
