@@ -1,11 +1,6 @@
 //! The state shared by all request handlers.
 
-use std::{
-    collections::VecDeque,
-    fmt,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -14,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     deliverer::Deliverer,
     files::Signer,
+    notices::Notices,
     state::{Incoming, Refusal, State},
 };
 
@@ -49,33 +45,6 @@ impl App {
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App").field("api_url", &self.api_url).finish_non_exhaustive()
-    }
-}
-
-/// Messages that the page shows after a form was submitted. The page's URL refers to a message
-/// by number, so that a link from elsewhere cannot put text into the page.
-#[derive(Default)]
-pub(crate) struct Notices(Mutex<(u64, VecDeque<String>)>);
-
-impl Notices {
-    const KEPT: usize = 32;
-
-    pub(crate) fn add(&self, text: String) -> u64 {
-        let mut notices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (next, lines) = &mut *notices;
-        lines.push_back(text);
-        if lines.len() > Self::KEPT {
-            lines.pop_front();
-        }
-        *next += 1;
-        *next - 1
-    }
-
-    pub(crate) fn get(&self, number: u64) -> Option<String> {
-        let notices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (next, lines) = &*notices;
-        let from_the_end = usize::try_from(next.checked_sub(number)?).ok()?;
-        lines.get(lines.len().checked_sub(from_the_end)?).cloned()
     }
 }
 

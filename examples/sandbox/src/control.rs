@@ -68,7 +68,8 @@ impl Outside {
         while let Some(field) = form.next_field().await.map_err(refuse)? {
             let name = field.name().unwrap_or_default().to_owned();
             if name == "files" {
-                let filename = field.file_name().unwrap_or_default().to_owned();
+                // Browsers write a quotation mark so.
+                let filename = field.file_name().unwrap_or_default().replace("%22", "\"");
                 let content_type = field.content_type().map(str::to_owned);
                 let bytes = field.bytes().await.map_err(refuse)?;
                 // If no file was chosen, a browser sends an empty one.

@@ -22,6 +22,7 @@ mod control;
 mod deliverer;
 mod files;
 mod locality;
+mod notices;
 mod page;
 mod sandbox;
 mod server;

@@ -317,7 +317,7 @@ fn set_up(app: &App, options: &Options) -> Result<(), Refusal> {
         if let Some(key) = &options.api_key {
             account.api_key.clone_from(key);
         }
-        data.set_account(account);
+        data.set_account(account)?;
         if data.pods().next().is_none() {
             data.create_pod(None, Some("Default".to_owned()))?;
         }

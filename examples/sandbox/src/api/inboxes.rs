@@ -52,7 +52,7 @@ pub(crate) fn webhook_url(text: Option<String>) -> Result<Option<String>, Refusa
     match usable {
         true => Ok(Some(text)),
         false => {
-            let message = "webhookUrl must be a URL that begins with http:// or https://.";
+            let message = "A webhook must be a URL that begins with http:// or https://.";
             Err(Refusal::unprocessable("invalid_webhook_url", message))
         }
     }

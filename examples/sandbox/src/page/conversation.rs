@@ -16,10 +16,11 @@ pub(super) fn render(view: &View<'_>) -> Markup {
     html! {
         section class="middle" id="middle" tabindex="-1" {
             div class="measure" {
-                @if let Some(notice) = &view.notice { p class="notice" role="status" { (notice) } }
-                @match view.thread {
-                    Some(thread) => (one_thread(view, thread)),
-                    None => (empty(view)),
+                @if let Some(notice) = &view.notice { (parts::notice(notice)) }
+                @match (&view.missing, view.thread) {
+                    (Some(why), _) => (missing(why)),
+                    (None, Some(thread)) => (one_thread(view, thread)),
+                    (None, None) => (empty(view)),
                 }
             }
         }
@@ -77,11 +78,11 @@ fn one_mail(view: &View<'_>, mail: &Mail) -> Markup {
                 }
                 (parts::time(mail.created_at, "long"))
             }
-            p class="text" { (body) }
+            p class="text" { (parts::beginning(body)) }
             @if let Some(quote) = quote {
                 details class="quote" id={ "quote-" (mail.id) } {
                     summary { "Quoted mail" }
-                    p class="text" { (quote) }
+                    p class="text" { (parts::beginning(quote)) }
                 }
             }
             (files(mail))
@@ -152,12 +153,27 @@ fn size(bytes: usize) -> String {
     }
 }
 
+fn missing(why: &str) -> Markup {
+    html! {
+        div id="conversation" data-live {
+            a class="back" href="/" { "← All threads" }
+            h1 { (why) }
+            p class="muted" {
+                "It was deleted, or the sandbox was started again without its state file."
+            }
+        }
+    }
+}
+
 /// The first steps for a new user.
 fn empty(view: &View<'_>) -> Markup {
     let account = view.data.account();
-    let own = view.inbox.and_then(|inbox| inbox.webhook_url.as_ref());
-    let webhook = own.or(account.webhook_url.as_ref());
-    let settings = text::exports(&view.app.api_url, &account.api_key, &account.webhook_secret);
+    let target = view.data.target(view.inbox.map(|inbox| &*inbox.id));
+    let (webhook, secret) = match &target {
+        Some(target) => (Some(&target.url), &target.secret),
+        None => (None, &account.webhook_secret),
+    };
+    let settings = text::exports(&view.app.api_url, &account.api_key, secret);
     html! {
         div id="conversation" data-live {
             div class="stack" {

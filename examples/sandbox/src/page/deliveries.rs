@@ -67,6 +67,8 @@ fn of_mail(view: &View<'_>, mail: &Mail) -> Markup {
 fn one(view: &View<'_>, delivery: &Delivery) -> Markup {
     let again = format!("/page/deliveries/{}/again", text::segment(&delivery.id));
     let curl = format!("curl-{}", delivery.id);
+    // A shell does not accept an argument of 128 KiB.
+    let attempt = delivery.attempts.last().filter(|attempt| parts::is_short(&attempt.body));
     html! {
         div class="delivery" {
             div class="line" {
@@ -86,12 +88,12 @@ fn one(view: &View<'_>, delivery: &Delivery) -> Markup {
                     }
                 }
             }
-            @if let Some(attempt) = delivery.attempts.last() {
+            @if let Some(attempt) = attempt {
                 pre hidden id=(curl) { (as_curl(delivery, attempt)) }
             }
             div class="actions" {
                 (parts::post_button(&again, &view.address(), "small", "Deliver again"))
-                @if !delivery.attempts.is_empty() { (parts::copy_button(&curl, "Copy as curl")) }
+                @if attempt.is_some() { (parts::copy_button(&curl, "Copy as curl")) }
             }
         }
     }
@@ -123,8 +125,7 @@ fn one_attempt(delivery: &Delivery, attempt: &Attempt) -> Markup {
 }
 
 fn request(delivery: &Delivery, attempt: &Attempt) -> Markup {
-    let pretty = serde_json::from_str::<Value>(&attempt.body)
-        .and_then(|body| serde_json::to_string_pretty(&body));
+    let pretty = parts::is_short(&attempt.body).then(|| pretty(&attempt.body)).flatten();
     html! {
         details class="request" id={ "request-" (delivery.id) "-" (attempt.number) } {
             summary {
@@ -135,7 +136,9 @@ fn request(delivery: &Delivery, attempt: &Attempt) -> Markup {
                     "POST " (delivery.url) "\n"
                     @for (name, value) in &attempt.headers { (name) ": " (value) "\n" }
                 }
-                pre class="code" tabindex="0" { (pretty.as_deref().unwrap_or(&attempt.body)) }
+                pre class="code" tabindex="0" {
+                    (parts::beginning(pretty.as_deref().unwrap_or(&attempt.body)))
+                }
                 @if !attempt.answer.is_empty() {
                     div {
                         p class="label" { "Response" }
@@ -145,6 +148,11 @@ fn request(delivery: &Delivery, attempt: &Attempt) -> Markup {
             }
         }
     }
+}
+
+fn pretty(json: &str) -> Option<String> {
+    let json = serde_json::from_str::<Value>(json).ok()?;
+    serde_json::to_string_pretty(&json).ok()
 }
 
 /// Returns the request as a shell command. Its signature is valid for 5 minutes.

@@ -6,40 +6,42 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use http::StatusCode;
-use serde::Deserialize;
 
 use crate::{
     api::webhook_url,
     app::{App, made_up},
     control::{self, Outside},
+    notices::{Fields, Notice, Rejected},
     state::{Fault, Faults, Refusal, RequestFault, Scope, Target, unusable_offset},
     text,
 };
 
 use super::{
-    parts,
+    settings,
     view::{mail_address, with_error},
 };
 
-/// Where to return to.
-#[derive(Deserialize)]
-pub(super) struct Back {
-    #[serde(default)]
-    back: String,
-}
-
-impl Back {
-    /// Redirects to the page, never to another host.
-    fn go(&self, app: &App, notice: Option<String>) -> Response {
-        let place = if self.back.starts_with("/?") { &self.back } else { "/?" };
-        let notice = notice.map(|text| format!("&notice={}", app.notices.add(text)));
-        Redirect::to(&format!("{place}{}", notice.unwrap_or_default())).into_response()
+/// Redirects to the page with the form, never to another host. The page then shows the notice, or
+/// what was entered and why it was rejected.
+fn back(
+    app: &App,
+    form: &str,
+    fields: Fields,
+    result: Result<Option<String>, Refusal>,
+) -> Response {
+    let place = fields.get("back").filter(|place| place.starts_with("/?")).unwrap_or("/?");
+    let mut place = place.to_owned();
+    let notice = match result {
+        Ok(text) => text.map(|text| Notice { text, rejected: None }),
+        Err(refusal) => {
+            let rejected = Some(Rejected { form: form.to_owned(), fields });
+            Some(Notice { text: refusal.message, rejected })
+        }
+    };
+    if let Some(notice) = notice {
+        place.push_str(&format!("&notice={}", app.notices.add(notice)));
     }
-
-    /// Redirects to the page, with the error if there was one.
-    fn done<T>(&self, app: &App, result: Result<T, Refusal>) -> Response {
-        self.go(app, result.err().map(|refusal| refusal.message))
-    }
+    Redirect::to(&place).into_response()
 }
 
 pub(super) async fn mail(State(app): State<App>, request: Request) -> Response {
@@ -80,17 +82,17 @@ pub(super) async fn mail(State(app): State<App>, request: Request) -> Response {
 pub(super) async fn send_again(
     State(app): State<App>,
     Path(id): Path<String>,
-    Form(back): Form<Back>,
+    Form(fields): Form<Fields>,
 ) -> Response {
-    back.done(&app, control::again(&app, &id))
+    back(&app, &id, fields, control::again(&app, &id).map(|_| None))
 }
 
 pub(super) async fn deliver_again(
     State(app): State<App>,
     Path(id): Path<String>,
-    Form(back): Form<Back>,
+    Form(fields): Form<Fields>,
 ) -> Response {
-    back.done(&app, control::redeliver(&app, &id))
+    back(&app, &id, fields, control::redeliver(&app, &id).map(|_| None))
 }
 
 pub(super) async fn file(
@@ -104,15 +106,6 @@ pub(super) async fn file(
     }
 }
 
-#[derive(Deserialize)]
-pub(super) struct Settings {
-    #[serde(flatten)]
-    back: Back,
-    url: Option<String>,
-    secret: Option<String>,
-    reason: Option<String>,
-}
-
 /// Notices about settings that were changed.
 const SAVED: &str = "Saved.";
 const ROTATED: &str = "The secret is rotated: the receiver needs the new one.";
@@ -121,166 +114,138 @@ const ROTATED: &str = "The secret is rotated: the receiver needs the new one.";
 pub(super) async fn account(
     State(app): State<App>,
     Path(action): Path<String>,
-    Form(form): Form<Settings>,
+    Form(fields): Form<Fields>,
 ) -> Response {
     let save = || {
-        let url = webhook_url(form.url)?;
+        let url = url(&fields)?;
         let secret = match &*action {
             "rotate" => Some(made_up("whsec")),
-            "webhook" | "test" => form.secret,
+            "webhook" | "test" => fields.get("secret").map(str::to_owned),
             _ => return Err(Refusal::not_found("action")),
         };
-        if let Some(secret) = &secret {
-            openmail_tower::Secret::new(secret)
-                .map_err(|error| Refusal::bad_request(format!("Not saved: {error}.")))?;
-        }
         app.state.change(|data| {
             let mut account = data.account().clone();
             account.webhook_url = url;
             account.webhook_secret = secret.unwrap_or(account.webhook_secret);
-            data.set_account(account);
-        });
-        Ok(())
+            data.set_account(account)
+        })
     };
-    let notice = match (save(), &*action) {
-        (Err(refusal), _) => refusal.message,
+    let result = match (save(), &*action) {
+        (Err(refusal), _) => Err(refusal),
         (Ok(()), "test") => test(&app, app.state.read(|data| data.target(None))).await,
-        (Ok(()), "rotate") => ROTATED.to_owned(),
-        (Ok(()), _) => SAVED.to_owned(),
+        (Ok(()), "rotate") => Ok(ROTATED.to_owned()),
+        (Ok(()), _) => Ok(SAVED.to_owned()),
     };
-    form.back.go(&app, Some(notice))
+    back(&app, settings::ACCOUNT, fields, result.map(Some))
 }
 
-/// Tests a webhook. Returns the notice about the result.
-async fn test(app: &App, target: Option<Target>) -> String {
-    match target {
-        None => "There is no webhook to test: set its URL first.".to_owned(),
-        Some(target) => match app.deliverer.test(&target).await {
-            Ok(()) => "The webhook accepted the test event.".to_owned(),
-            Err(why) => format!("The webhook failed: {why}."),
-        },
+fn url(fields: &Fields) -> Result<Option<String>, Refusal> {
+    webhook_url(fields.get("url").map(str::to_owned))
+}
+
+/// Tests a webhook.
+async fn test(app: &App, target: Option<Target>) -> Result<String, Refusal> {
+    let Some(target) = target else {
+        let message = "There is no webhook to test: set its URL first.";
+        return Err(Refusal::bad_request(message));
+    };
+    match app.deliverer.test(&target).await {
+        Ok(()) => Ok("The webhook accepted the test event.".to_owned()),
+        Err(why) => Err(Refusal::bad_request(format!("The webhook failed: {why}."))),
     }
 }
 
 pub(super) async fn inbox(
     State(app): State<App>,
     Path((id, action)): Path<(String, String)>,
-    Form(form): Form<Settings>,
+    Form(fields): Form<Fields>,
 ) -> Response {
     // The form of the webhook is saved, whichever of its buttons was pressed.
     let save = || {
-        let url = webhook_url(form.url)?;
+        let url = url(&fields)?;
         app.state.change(|data| data.set_webhook(&id, url, made_up("whsec")))
     };
     let rotate = |_| app.state.change(|data| data.rotate_secret(&id, &made_up("whsec")));
     let result = match &*action {
         "webhook" => save().map(|_| Some(SAVED.to_owned())),
         "test" => match save() {
-            Ok(_) => Ok(Some(test(&app, app.state.read(|data| data.target(Some(&id)))).await)),
+            Ok(_) => test(&app, app.state.read(|data| data.target(Some(&id)))).await.map(Some),
             Err(refusal) => Err(refusal),
         },
         "rotate" => save().and_then(rotate).map(|()| Some(ROTATED.to_owned())),
-        "suspend" => control::suspend(&app, &id, form.reason).map(|()| None),
+        "suspend" => control::suspend(&app, &id, reason(&fields)).map(|()| None),
         "reactivate" => control::suspend(&app, &id, None).map(|()| None),
         _ => Err(Refusal::not_found("action")),
     };
-    form.back.go(&app, result.unwrap_or_else(|refusal| Some(refusal.message)))
+    back(&app, &id, fields, result)
 }
 
 pub(super) async fn pod(
     State(app): State<App>,
     Path((id, action)): Path<(String, String)>,
-    Form(form): Form<Settings>,
+    Form(fields): Form<Fields>,
 ) -> Response {
     let result = match &*action {
-        "suspend" => control::suspend_all(&app, &id, form.reason),
+        "suspend" => control::suspend_all(&app, &id, reason(&fields)),
         "reactivate" => control::suspend_all(&app, &id, None),
         _ => Err(Refusal::not_found("action")),
     };
-    form.back.done(&app, result)
+    back(&app, &id, fields, result.map(|()| None))
 }
 
-#[derive(Deserialize)]
-pub(super) struct NewInbox {
-    #[serde(flatten)]
-    back: Back,
-    address: String,
-    url: Option<String>,
+fn reason(fields: &Fields) -> Option<String> {
+    fields.get("reason").map(str::to_owned)
 }
 
-pub(super) async fn new_inbox(State(app): State<App>, Form(form): Form<NewInbox>) -> Response {
+pub(super) async fn new_inbox(State(app): State<App>, Form(fields): Form<Fields>) -> Response {
     let create = || {
-        if !text::is_address(&form.address) {
+        let address = fields.get("address").unwrap_or_default().to_owned();
+        if !text::is_address(&address) {
             return Err(Refusal::bad_request("That is not an address."));
         }
-        let webhook = webhook_url(form.url)?.map(|url| (url, made_up("whsec")));
-        let address = form.address.clone();
+        let webhook = url(&fields)?.map(|url| (url, made_up("whsec")));
         app.state.change(|data| data.create_inbox(None, None, address, None, webhook))
     };
-    let created = create().map(|inbox| inbox.address);
-    let notice = match created {
-        Ok(address) => format!("Created {}.", parts::name(&address)),
-        Err(refusal) => refusal.message,
+    let result = create().map(|inbox| Some(format!("Created {}.", inbox.address)));
+    back(&app, settings::NEW_INBOX, fields, result)
+}
+
+pub(super) async fn faults(State(app): State<App>, Form(fields): Form<Fields>) -> Response {
+    let result = read_faults(&fields).map(|faults| {
+        app.state.change(|data| data.faults = faults);
+        Some(SAVED.to_owned())
+    });
+    back(&app, settings::FAULTS, fields, result)
+}
+
+fn read_faults(fields: &Fields) -> Result<Faults, Refusal> {
+    let value = |name| fields.get(name).unwrap_or_default();
+    let answer = match value("answer") {
+        "" => None,
+        code => Some(Fault::from_code(code).ok_or_else(|| Refusal::not_found("answer"))?),
     };
-    form.back.go(&app, Some(notice))
-}
-
-#[derive(Deserialize)]
-pub(super) struct FaultForm {
-    #[serde(flatten)]
-    back: Back,
-    #[serde(default)]
-    answer: String,
-    #[serde(default)]
-    count: String,
-    #[serde(default)]
-    scope: String,
-    #[serde(default)]
-    clock: String,
-    twice: Option<String>,
-    order: Option<String>,
-    limits: Option<String>,
-}
-
-impl FaultForm {
-    fn faults(&self) -> Result<Faults, Refusal> {
-        let answer = match &*self.answer {
-            "" => None,
-            code => Some(Fault::from_code(code).ok_or_else(|| Refusal::not_found("answer"))?),
-        };
-        let count = match self.count.parse() {
-            Ok(count @ 1..=1000) => count,
-            _ => {
-                return Err(Refusal::bad_request(
-                    "\"How many\" must be a whole number from 1 to 1000.",
-                ));
-            }
-        };
-        let scope = if self.scope == "send" { Scope::Send } else { Scope::All };
-        let faults = Faults {
-            requests: answer.map(|answer| RequestFault { answer, count, scope }),
-            deliver_twice: self.twice.is_some(),
-            out_of_order: self.order.is_some(),
-            clock_offset_seconds: self.clock.parse().map_err(|_| unusable_offset())?,
-            send_limits: self.limits.is_some(),
-        };
-        faults.check()?;
-        Ok(faults)
-    }
-}
-
-pub(super) async fn faults(State(app): State<App>, Form(form): Form<FaultForm>) -> Response {
-    let notice = match form.faults() {
-        Ok(faults) => {
-            app.state.change(|data| data.faults = faults);
-            SAVED.to_owned()
+    let count = match value("count").parse() {
+        Ok(count @ 1..=1000) => count,
+        _ => {
+            return Err(Refusal::bad_request(
+                "\"How many\" must be a whole number from 1 to 1000.",
+            ));
         }
-        Err(refusal) => refusal.message,
     };
-    form.back.go(&app, Some(notice))
+    let scope = if value("scope") == "send" { Scope::Send } else { Scope::All };
+    let faults = Faults {
+        requests: answer.map(|answer| RequestFault { answer, count, scope }),
+        deliver_twice: fields.get("twice").is_some(),
+        out_of_order: fields.get("order").is_some(),
+        clock_offset_seconds: value("clock").parse().map_err(|_| unusable_offset())?,
+        send_limits: fields.get("limits").is_some(),
+    };
+    faults.check()?;
+    Ok(faults)
 }
 
-pub(super) async fn expire(State(app): State<App>, Form(back): Form<Back>) -> Response {
+pub(super) async fn expire(State(app): State<App>, Form(fields): Form<Fields>) -> Response {
     app.files.expire();
-    back.go(&app, Some("Every attachment URL so far has expired.".to_owned()))
+    let notice = "Every attachment URL so far has expired.".to_owned();
+    back(&app, settings::FAULTS, fields, Ok(Some(notice)))
 }

@@ -68,7 +68,8 @@ async function refresh() {
   running = true;
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (answer.ok) {
+    // 404: the page says that its mail is gone.
+    if (answer.ok || answer.status === 404) {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       for (const fresh of regions(page)) {
         const old = document.getElementById(fresh.id);

@@ -4,9 +4,37 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use crate::{
+    notices::Notice,
     state::{Data, Delivery, Direction, Mail, Progress},
     text,
 };
+
+/// The number of bytes of a text that the page shows at most. The page is fetched again after each
+/// change.
+const SHOWN: usize = 64 << 10;
+
+/// Returns whether the page shows the whole text.
+pub(super) fn is_short(text: &str) -> bool {
+    text.len() <= SHOWN
+}
+
+/// A text, or the beginning of a long one.
+pub(super) fn beginning(text: &str) -> Markup {
+    html! {
+        (text[..text.floor_char_boundary(SHOWN)])
+        @if !is_short(text) {
+            "…\n\n[Only the first 64 KiB of " (text.len().div_ceil(1024)) " KiB are shown.]"
+        }
+    }
+}
+
+/// The result of a form.
+pub(super) fn notice(notice: &Notice) -> Markup {
+    match notice.rejected {
+        Some(_) => html! { p class="notice bad" role="alert" { (notice.text) } },
+        None => html! { p class="notice" role="status" { (notice.text) } },
+    }
+}
 
 /// A time. The script shows it in the reader's time zone.
 pub(super) fn time(at: Timestamp, style: &str) -> Markup {

@@ -9,6 +9,11 @@ use crate::{
 
 use super::{parts, view::View};
 
+/// The names of the forms that belong to no inbox.
+pub(super) const ACCOUNT: &str = "account";
+pub(super) const NEW_INBOX: &str = "new-inbox";
+pub(super) const FAULTS: &str = "faults";
+
 const BACK: &str = "/?view=settings";
 const REASONS: [(&str, &str); 6] = [
     ("manual_review", "manual_review"),
@@ -36,10 +41,10 @@ pub(super) fn render(view: &View<'_>) -> Markup {
                     a class="back" href="/" { "← All threads" }
                     h1 { "Settings" }
                 }
-                @if let Some(notice) = &view.notice { p class="notice" role="status" { (notice) } }
+                @if let Some(notice) = &view.notice { (parts::notice(notice)) }
                 (connection(view))
-                @for inbox in view.data.inboxes() { (one_inbox(inbox)) }
-                (new_inbox())
+                @for inbox in view.data.inboxes() { (one_inbox(view, inbox)) }
+                (new_inbox(view))
                 (faults(view))
                 section class="box stack" aria-labelledby="pods-title" {
                     h2 id="pods-title" { "Pods" }
@@ -52,6 +57,7 @@ pub(super) fn render(view: &View<'_>) -> Markup {
 
 fn connection(view: &View<'_>) -> Markup {
     let account = view.data.account();
+    let entered = |field, current| view.entered(ACCOUNT, field, current);
     html! {
         section class="box stack" aria-labelledby="account-title" {
             h2 id="account-title" { "Account" }
@@ -63,9 +69,9 @@ fn connection(view: &View<'_>) -> Markup {
                 input type="hidden" name="back" value=(BACK);
                 div class="fields" {
                     (parts::input("account-url", "url", "Webhook URL",
-                        account.webhook_url.as_deref().unwrap_or_default()))
-                    (parts::input("account-secret", "secret",
-                        "Secret (OPENMAIL_WEBHOOK_SECRET)", &account.webhook_secret))
+                        entered("url", account.webhook_url.as_deref().unwrap_or_default())))
+                    (parts::input("account-secret", "secret", "Secret (OPENMAIL_WEBHOOK_SECRET)",
+                        entered("secret", &account.webhook_secret)))
                 }
                 div class="actions" {
                     button class="primary" { "Save" }
@@ -77,7 +83,7 @@ fn connection(view: &View<'_>) -> Markup {
     }
 }
 
-fn one_inbox(inbox: &Inbox) -> Markup {
+fn one_inbox(view: &View<'_>, inbox: &Inbox) -> Markup {
     let action = |what: &str| format!("/page/inboxes/{}/{what}", text::segment(&inbox.id));
     let id = |what: &str| format!("{what}-{}", inbox.id);
     html! {
@@ -89,7 +95,7 @@ fn one_inbox(inbox: &Inbox) -> Markup {
             form class="stack" method="post" action=(action("webhook")) {
                 input type="hidden" name="back" value=(BACK);
                 (parts::input(&id("url"), "url", "Its own webhook URL (empty: the account's)",
-                    inbox.webhook_url.as_deref().unwrap_or_default()))
+                    view.entered(&inbox.id, "url", inbox.webhook_url.as_deref().unwrap_or_default())))
                 @if let (Some(_), Some(secret)) = (&inbox.webhook_url, &inbox.webhook_secret) {
                     dl class="facts" {
                         dt { "Secret" } dd class="mono" { (secret) }
@@ -140,15 +146,17 @@ fn one_pod(pod: &Pod) -> Markup {
     }
 }
 
-fn new_inbox() -> Markup {
+fn new_inbox(view: &View<'_>) -> Markup {
+    let entered = |field| view.entered(NEW_INBOX, field, "");
     html! {
         section class="box stack" aria-labelledby="new-inbox-title" {
             h2 id="new-inbox-title" { "New inbox" }
             form class="stack" method="post" action="/page/inboxes" {
                 input type="hidden" name="back" value=(BACK);
                 div class="fields" {
-                    (parts::input("new-address", "address", "Address", ""))
-                    (parts::input("new-url", "url", "Webhook URL (empty: the account's)", ""))
+                    (parts::input("new-address", "address", "Address", entered("address")))
+                    (parts::input("new-url", "url", "Webhook URL (empty: the account's)",
+                        entered("url")))
                 }
                 div class="actions" { button { "Create" } }
             }
@@ -162,7 +170,10 @@ fn faults(view: &View<'_>) -> Markup {
         Some(fault) => (fault.answer.code(), fault.count, fault.scope.name()),
         None => ("", 1, "all"),
     };
+    let (count, clock) = (count.to_string(), faults.clock_offset_seconds.to_string());
+    let entered = |field, current| view.entered(FAULTS, field, current);
     let check = |name: &str, set: bool, text: &str| {
+        let set = !view.entered(FAULTS, name, if set { "true" } else { "" }).is_empty();
         html! {
             label class="check" {
                 input type="checkbox" name=(name) value="true" checked[set];
@@ -171,7 +182,7 @@ fn faults(view: &View<'_>) -> Markup {
         }
     };
     html! {
-        section class="box stack" id="faults" aria-labelledby="faults-title" {
+        section class="box stack" id=(FAULTS) aria-labelledby="faults-title" {
             div {
                 h2 id="faults-title" { "Faults" }
                 p class="muted" { "Problems that your agent must cope with." }
@@ -179,17 +190,18 @@ fn faults(view: &View<'_>) -> Markup {
             form class="stack" method="post" action="/page/faults" {
                 input type="hidden" name="back" value=(BACK);
                 div class="fields" {
-                    (parts::select("answer", "answer", "Answer to the next requests", answer, &ANSWERS))
+                    (parts::select("answer", "answer", "Answer to the next requests",
+                        entered("answer", answer), &ANSWERS))
                     div {
                         label for="count" { "How many" }
                         input id="count" name="count" type="number" min="1" max="1000"
-                            value=(count);
+                            value=(entered("count", &count));
                     }
-                    (parts::select("scope", "scope", "Which", scope, &SCOPES))
+                    (parts::select("scope", "scope", "Which", entered("scope", scope), &SCOPES))
                     div {
                         label for="clock" { "Clock off by (seconds)" }
                         input id="clock" name="clock" type="number"
-                            value=(faults.clock_offset_seconds);
+                            value=(entered("clock", &clock));
                     }
                 }
                 (check("twice", faults.deliver_twice, "Deliver each mail twice"))

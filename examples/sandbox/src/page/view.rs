@@ -1,27 +1,18 @@
 //! Selects the part of the state that the page shows.
 
 use axum::extract::{Query, State};
+use http::StatusCode;
 use maud::{Markup, html};
-use serde::Deserialize;
 
 use crate::{
     app::App,
     control::Outside,
-    state::{Data, Inbox, Mail, Thread},
+    notices::{Fields, Notice},
+    state::{Data, Inbox, Mail, Refusal, Thread},
     text,
 };
 
 use super::{compose, conversation, deliveries, layout, settings, sidebar};
-
-/// The query of the page's URL.
-#[derive(Deserialize, Default, Clone)]
-pub(super) struct Place {
-    inbox: Option<String>,
-    thread: Option<String>,
-    mail: Option<String>,
-    view: Option<String>,
-    notice: Option<u64>,
-}
 
 /// What the middle column shows.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,28 +33,44 @@ pub(super) struct View<'a> {
     pub(super) mail: Option<&'a Mail>,
     /// Whether the reader selected a thread or a form, rather than just opening the page.
     pub(super) chosen: bool,
-    pub(super) notice: Option<String>,
+    /// Why what the URL names cannot be shown.
+    pub(super) missing: Option<String>,
+    pub(super) notice: Option<Notice>,
 }
 
+/// What the query of the page's URL names.
+type Named<'a> = (Option<&'a Mail>, Option<&'a Thread>, Option<&'a Inbox>);
+
 impl<'a> View<'a> {
-    fn new(app: &'a App, data: &'a Data, place: &Place) -> Self {
-        let mail = place.mail.as_deref().and_then(|id| data.mail(id).ok());
-        let thread = mail.map(|mail| &*mail.thread_id).or(place.thread.as_deref());
-        let thread = thread.and_then(|id| data.thread(id).ok());
-        let inbox = thread.map(|thread| &*thread.inbox_id).or(place.inbox.as_deref());
-        let inbox = inbox.and_then(|id| data.inbox(id).ok());
+    fn new(app: &'a App, data: &'a Data, place: &Fields) -> Self {
+        let ((mail, thread, inbox), missing) = match named(data, place) {
+            Ok(named) => (named, None),
+            Err(refusal) => (Named::default(), Some(refusal.message)),
+        };
         let inbox = inbox.or_else(|| data.inboxes().first().copied());
-        let middle = match place.view.as_deref() {
+        let middle = match place.get("view") {
+            _ if missing.is_some() => Middle::Conversation,
             Some("compose") => Middle::Compose,
             Some("settings") => Middle::Settings,
             _ => Middle::Conversation,
         };
-        let chosen = thread.is_some() || middle != Middle::Conversation;
+        let chosen = thread.is_some() || missing.is_some() || middle != Middle::Conversation;
         let newest = || inbox.and_then(|inbox| data.threads(&inbox.id).first().copied());
-        let thread = thread.or_else(newest).filter(|_| middle == Middle::Conversation);
+        let thread = thread.or_else(newest);
+        let thread = thread.filter(|_| middle == Middle::Conversation && missing.is_none());
         let mail = mail.or_else(|| newest_mail(data, thread?));
-        let notice = place.notice.and_then(|id| app.notices.get(id));
-        Self { app, data, middle, inbox, thread, mail, chosen, notice }
+        let notice = place.get("notice").and_then(|number| app.notices.get(number.parse().ok()?));
+        Self { app, data, middle, inbox, thread, mail, chosen, missing, notice }
+    }
+
+    /// Returns what the reader entered into a field, if its form was rejected, or else `current`.
+    pub(super) fn entered<'b>(&'b self, form: &str, field: &str, current: &'b str) -> &'b str {
+        match self.notice.as_ref().and_then(|notice| notice.rejected.as_ref()) {
+            Some(rejected) if rejected.form == form => {
+                rejected.fields.get(field).unwrap_or_default()
+            }
+            _ => current,
+        }
     }
 
     /// Returns the URL of this view, so that a form can return to it.
@@ -106,6 +113,15 @@ impl<'a> View<'a> {
     }
 }
 
+fn named<'a>(data: &'a Data, place: &Fields) -> Result<Named<'a>, Refusal> {
+    let mail = place.get("mail").map(|id| data.mail(id)).transpose()?;
+    let thread = mail.map(|mail| &*mail.thread_id).or(place.get("thread"));
+    let thread = thread.map(|id| data.thread(id)).transpose()?;
+    let inbox = thread.map(|thread| &*thread.inbox_id).or(place.get("inbox"));
+    let inbox = inbox.map(|id| data.inbox(id)).transpose()?;
+    Ok((mail, thread, inbox))
+}
+
 /// Returns the newest mail from outside, since only such mail is delivered. If there is none,
 /// returns the newest mail.
 fn newest_mail<'a>(data: &'a Data, thread: &Thread) -> Option<&'a Mail> {
@@ -122,12 +138,19 @@ pub(super) fn subject(subject: &str) -> &str {
     if subject.trim().is_empty() { "(no subject)" } else { subject }
 }
 
-pub(super) async fn show(State(app): State<App>, Query(place): Query<Place>) -> Markup {
-    app.state.read(|data| View::new(&app, data, &place).render(None, None))
+pub(super) async fn show(
+    State(app): State<App>,
+    Query(place): Query<Fields>,
+) -> (StatusCode, Markup) {
+    app.state.read(|data| {
+        let view = View::new(&app, data, &place);
+        let found = if view.missing.is_none() { StatusCode::OK } else { StatusCode::NOT_FOUND };
+        (found, view.render(None, None))
+    })
 }
 
 /// Renders the page with the form for a new mail as it was submitted, and the error in it.
 pub(super) fn with_error(app: &App, draft: &Outside, error: &str) -> Markup {
-    let place = Place { view: Some("compose".to_owned()), ..Place::default() };
+    let place = Fields(vec![("view".to_owned(), "compose".to_owned())]);
     app.state.read(|data| View::new(app, data, &place).render(Some(draft), Some(error)))
 }

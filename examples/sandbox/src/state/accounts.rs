@@ -20,8 +20,12 @@ pub(crate) enum Holder {
 }
 
 impl Data {
-    pub(crate) fn set_account(&mut self, account: Account) {
+    pub(crate) fn set_account(&mut self, account: Account) -> Result<(), Refusal> {
+        openmail_tower::Secret::new(&account.webhook_secret).map_err(|error| {
+            Refusal::bad_request(format!("The webhook's secret is not usable: {error}."))
+        })?;
         self.put(account);
+        Ok(())
     }
 
     pub(crate) fn has_account(&self) -> bool {
