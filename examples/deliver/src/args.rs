@@ -13,7 +13,7 @@ use openmail_tower::{
 ///
 /// Exit status: 0 if every event was accepted, 1 if not, 2 if the command is wrong.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -35,8 +35,7 @@ pub(crate) enum Command {
 #[derive(Args)]
 pub(crate) struct Target {
     /// The endpoint.
-    // Required, except at the top level with a subcommand.
-    #[arg(long, required = true, value_parser = url)]
+    #[arg(long, value_parser = url)]
     url: Option<Uri>,
     /// The webhook secret. Other users of this machine can see a command line: --secret-env is
     /// safer.
@@ -48,8 +47,8 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    pub(crate) fn url(&self) -> Uri {
-        self.url.clone().expect("clap requires it")
+    pub(crate) fn url(&self) -> Result<Uri, &'static str> {
+        self.url.clone().ok_or("name the endpoint with --url")
     }
 
     pub(crate) fn secret(&self) -> Result<Secret, SecretError> {

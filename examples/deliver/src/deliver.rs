@@ -20,7 +20,7 @@ pub(crate) async fn deliver(args: &Deliver) -> Result<bool, Error> {
     let rows = Arc::clone(&output);
 
     let mut emulator = Emulator::new(secret)
-        .uri(args.target.url())
+        .uri(args.target.url()?)
         .speed(args.speed)
         .duplicates(args.duplicate)
         .on_attempt(move |delivery, attempt| rows.attempt(delivery, attempt));

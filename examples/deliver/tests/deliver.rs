@@ -113,6 +113,15 @@ async fn exit_status_reports_lost_events() {
 }
 
 #[tokio::test]
+async fn missing_url_is_an_error_of_one_line() {
+    for args in [&[][..], &["check"]] {
+        let output = run(args.iter().copied()).await;
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert_eq!(output.stderr, "error: name the endpoint with --url\n", "{args:?}");
+    }
+}
+
+#[tokio::test]
 async fn rows_of_one_event_show_its_whole_delivery_in_order() {
     let (url, events) = keeper(usize::MAX).await;
     let output = run(["--url", &url, "--count", "2", "--speed", "100000"]).await;

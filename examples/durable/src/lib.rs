@@ -13,7 +13,7 @@ use anyhow::bail;
 use axum::{Router, extract::State as AppState, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
 use openmail_tower::{
-    EventRouter, HandlerError, Message, MessageReceived, VerifyLayer,
+    EventRouter, HandlerError, Message, MessageReceived, VerifiedEvent, VerifyLayer,
     handler::{Attempt, State},
     openmail_handler,
     queue::{Enqueue, QueueStore},
@@ -73,6 +73,17 @@ async fn answer(
     Ok(())
 }
 
+/// Handles all other events, such as suspensions. One that does not fit its type, such as a mail
+/// without an id, becomes a dead letter.
+#[openmail_handler]
+async fn other(event: &VerifiedEvent) -> Result<(), HandlerError> {
+    if let Some(misfit) = event.event().misfit() {
+        return Err(HandlerError::permanent(misfit.to_string()));
+    }
+    tracing::info!(event = event.kind().as_str(), "nothing to answer");
+    Ok(())
+}
+
 /// Serves the webhook and runs the worker until `stop`, then stops both gracefully.
 ///
 /// # Errors
@@ -86,7 +97,7 @@ pub async fn run<St: QueueStore>(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let (end, ended) = oneshot::channel::<()>();
-    let handlers = EventRouter::new().handler(answer).with_state(agent);
+    let handlers = EventRouter::new().handler(answer).fallback(other).with_state(agent);
     let worker = queue.worker(handlers);
     let mut worker = tokio::spawn(worker.run(async { drop(ended.await) }));
     let app = Router::new()

@@ -33,14 +33,23 @@ async fn drive<St: QueueStore>(open: impl AsyncFn() -> St) {
     let mut bounce = mail("evt_4", "Undeliverable");
     bounce["message"]["category"] = "bounce".into();
     assert_eq!(server.post(&bounce).await, 200);
+    let mut suspended = mail("evt_5", "");
+    suspended["event"] = "inbox.suspended".into();
+    assert_eq!(server.post(&suspended).await, 200);
+    let mut misfit = mail("evt_6", "Without an id");
+    misfit["message"]["id"] = true.into();
+    assert_eq!(server.post(&misfit).await, 200);
     assert_eq!(server.post(&mail("evt_3", "Again")).await, 200);
     until(async || agent.answer_to("evt_3").await.is_some()).await;
+    until(async || store.counts().await.unwrap().dead == 2).await;
     server.stop().await;
     assert_eq!(agent.answer_to("evt_1").await, None, "it was answered before");
     assert_eq!(agent.answer_to("evt_4").await, None, "a bounce must not be answered");
     let letters = store.dead_letters(None, 10).await.unwrap();
-    assert_eq!(letters.len(), 1);
+    let kinds: Vec<_> = letters.iter().map(|letter| &*letter.kind).collect();
+    assert_eq!(kinds, ["message.received", "message.received"], "a suspension is handled");
     assert_eq!(letters[0].error, "there is nothing to answer");
+    assert_eq!(letters[1].event_id.as_deref(), Some("evt_6"));
 }
 
 #[tokio::test]

@@ -24,17 +24,22 @@ pub(crate) enum Dead {
     List,
     /// Shows a dead letter, and its event as it was signed. On a terminal, control characters other
     /// than tabs and line feeds, and those that change the order of text, are escaped.
-    Show { id: i64 },
+    Show {
+        /// Its id, as `list` shows it.
+        id: i64,
+    },
     /// Retries dead letters. Each has the full number of attempts again.
     #[command(arg_required_else_help = true)]
     Retry {
+        /// Their ids, as `list` shows them.
         ids: Vec<i64>,
-        /// All dead letters of this inbox.
+        /// Instead of ids: retries all dead letters of this inbox.
         #[arg(long, conflicts_with = "ids")]
         inbox: Option<String>,
     },
     /// Deletes dead letters.
     Drop {
+        /// Their ids, as `list` shows them.
         #[arg(required = true)]
         ids: Vec<i64>,
     },

@@ -28,7 +28,7 @@ async fn wrong_configuration_is_reported_with_its_line() {
         (format!("{OURS}{}", inbox("timeout = \"soon\"")), Some(10), "not a duration; write"),
         (format!("{OURS}{}", inbox("timeout = 30")), Some(10), "such as \"30s\""),
         (format!("{OURS}[fallback]\nurl = \"a b\""), Some(8), "`url`: this is not a URL"),
-        (format!("{OURS}{}", inbox("concurrency = 0")), Some(10), "nonzero"),
+        (format!("{OURS}{}", inbox("concurrency = 0")), Some(10), "from 1 to 65535"),
         (format!("{OURS}{}", inbox("colour = \"red\"")), Some(10), "unknown field `colour`"),
         (format!("{OURS}[[inbox]]\nid = \"A\""), Some(7), "missing field `url`"),
         (
@@ -40,7 +40,9 @@ async fn wrong_configuration_is_reported_with_its_line() {
         (format!("{OURS}[fallback]\nurl = \"http://me:pw@a\""), Some(8), "must not contain a user"),
         ("lane = \"thread".into(), Some(5), "invalid"),
         (format!("lane = \"colour\"\n{OURS}"), Some(5), "unknown variant `colour`"),
-        (format!("max_attempts = 0\n{OURS}"), Some(5), "nonzero"),
+        (format!("max_attempts = \"3\"\n{OURS}"), Some(5), "a whole number from 1 to 65535"),
+        (format!("max_attempts = 65536\n{OURS}"), Some(5), "from 1 to 65535"),
+        (format!("max_attempts = 0\n{OURS}"), Some(5), "from 1 to 65535"),
     ];
     for (config, line, reason) in cases {
         gateway.configure(&config);

@@ -40,8 +40,9 @@ async fn main() -> ExitCode {
 
 async fn run() -> anyhow::Result<()> {
     let layer = VerifyLayer::from_env()?;
-    let billing_inbox =
-        env::var("BILLING_INBOX").context("set BILLING_INBOX to the id of the inbox for bills")?;
+    let billing_inbox = env::var("BILLING_INBOX")
+        .ok()
+        .context("set BILLING_INBOX to the id of the inbox for bills")?;
     let state = AppState::default();
     let events = events(&billing_inbox).with_state(state.clone());
     let app = Router::new().route_service("/webhooks", webhook(layer, events));

@@ -37,8 +37,9 @@ async fn main() -> ExitCode {
 
 async fn run() -> anyhow::Result<()> {
     let layer = VerifyLayer::from_env()?;
-    let token =
-        env::var("AGENT_TOKEN").context("set AGENT_TOKEN to the token that agents must present")?;
+    let token = env::var("AGENT_TOKEN")
+        .ok()
+        .context("set AGENT_TOKEN to the token that agents must present")?;
     let token = Token::new(&token).context("AGENT_TOKEN is empty")?;
     let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
     let listener = TcpListener::bind(&address)

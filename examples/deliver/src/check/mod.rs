@@ -20,7 +20,7 @@ use probe::Prober;
 pub(crate) async fn check(args: &Check) -> Result<bool, Box<dyn Error>> {
     // One connection for each request: an endpoint that rejects a body may close the connection,
     // which must not affect the next request.
-    let prober = Prober::new(client(0), args.target.url(), args.target.secret()?);
+    let prober = Prober::new(client(0), args.target.url()?, args.target.secret()?);
     let mut findings = Findings::new(args.json);
     // If no signed event is accepted, the other checks would only repeat that.
     if reach::check(&prober, &mut findings).await {

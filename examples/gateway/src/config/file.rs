@@ -1,11 +1,9 @@
 //! The structure of the file.
 
-use std::num::{NonZeroU16, NonZeroU32};
-
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::values::{LaneName, Length, Listen, Queue, SecretSource, Times, Url};
+use super::values::{Count, LaneName, Length, Listen, Queue, SecretSource, Times, Url};
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -14,7 +12,7 @@ pub(super) struct File {
     pub(super) listen: Listen,
     pub(super) queue: Queue,
     #[serde(default = "max_attempts")]
-    pub(super) max_attempts: NonZeroU32,
+    pub(super) max_attempts: Count,
     #[serde(default)]
     pub(super) backoff: Times,
     #[serde(default)]
@@ -43,7 +41,7 @@ pub(super) struct Inbox {
     #[serde(default = "timeout")]
     pub(super) timeout: Length,
     #[serde(default = "concurrency")]
-    pub(super) concurrency: NonZeroU16,
+    pub(super) concurrency: Count,
 }
 
 /// `[fallback]`
@@ -55,17 +53,17 @@ pub(super) struct Fallback {
     #[serde(default = "timeout")]
     pub(super) timeout: Length,
     #[serde(default = "concurrency")]
-    pub(super) concurrency: NonZeroU16,
+    pub(super) concurrency: Count,
 }
 
-fn max_attempts() -> NonZeroU32 {
-    NonZeroU32::new(5).expect("it is 5")
+fn max_attempts() -> Count {
+    Count(5)
 }
 
 fn timeout() -> Length {
     Length::seconds(30)
 }
 
-fn concurrency() -> NonZeroU16 {
-    NonZeroU16::new(4).expect("it is 4")
+fn concurrency() -> Count {
+    Count(4)
 }

@@ -3,7 +3,6 @@
 use std::{
     collections::HashSet,
     fs, io,
-    num::{NonZeroU16, NonZeroU32},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -17,7 +16,7 @@ use toml::Spanned;
 use super::{
     error::ConfigError,
     file::{self, File},
-    values::{LaneName, Length, Listen, Queue, SecretSource, Times, Url},
+    values::{Count, LaneName, Length, Listen, Queue, SecretSource, Times, Url},
 };
 
 /// The configuration, with its secrets read.
@@ -34,7 +33,7 @@ pub(crate) struct Settings {
 pub(crate) struct Fixed {
     pub(crate) listen: Listen,
     pub(crate) queue: Queue,
-    max_attempts: NonZeroU32,
+    max_attempts: Count,
     backoff: Times,
     lane: LaneName,
 }
@@ -42,7 +41,8 @@ pub(crate) struct Fixed {
 impl Fixed {
     pub(crate) fn backoff(&self) -> Backoff {
         let Times { first: Length(first), max: Length(max) } = self.backoff;
-        Backoff::new(first, max).attempts(self.max_attempts.get())
+        let Count(attempts) = self.max_attempts;
+        Backoff::new(first, max).attempts(attempts.into())
     }
 
     pub(crate) fn lane(&self) -> Lane {
@@ -132,7 +132,7 @@ impl<'p> Source<'p> {
                 "the file does not exist; name another with --config (start with a copy of \
                  examples/gateway/gateway.toml)",
             ),
-            _ => ConfigError::new(path, error),
+            _ => ConfigError::new(path, format!("cannot read the configuration: {error}")),
         })?;
         Ok(Self { path, text })
     }
@@ -169,10 +169,10 @@ impl<'p> Source<'p> {
         url: Url,
         sign_with: Option<&Spanned<SecretSource>>,
         Length(timeout): Length,
-        concurrency: NonZeroU16,
+        Count(concurrency): Count,
     ) -> Result<Target, ConfigError> {
         let sign_with = sign_with.map(|secret| self.secret(secret)).transpose()?;
-        Ok(Target { url, sign_with, timeout, concurrency: concurrency.get().into() })
+        Ok(Target { url, sign_with, timeout, concurrency: concurrency.into() })
     }
 
     fn secrets(

@@ -42,6 +42,33 @@ impl de::Visitor<'_> for AsLength {
     }
 }
 
+/// A number of attempts or of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Count(pub(super) u16);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_i64(AsCount)
+    }
+}
+
+struct AsCount;
+
+impl de::Visitor<'_> for AsCount {
+    type Value = Count;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number from 1 to 65535")
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Count, E> {
+        match u16::try_from(number) {
+            Ok(count @ 1..) => Ok(Count(count)),
+            _ => Err(E::invalid_value(de::Unexpected::Signed(number), &self)),
+        }
+    }
+}
+
 /// `{ first = "1s", max = "60s" }`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Unchecked")]
