@@ -7,9 +7,10 @@ use crate::{
 
 /// The agent of the event's inbox, as found by [`AgentResolver`](crate::layers::AgentResolver).
 ///
-/// A handler that takes it runs only behind a resolver for the same `T`. Otherwise the event fails:
+/// A handler that takes it needs a resolver for the same `T` around it. If the event has no agent,
+/// the handler does not run:
 ///
-/// | if | the event |
+/// | because | the event |
 /// |---|---|
 /// | it belongs to no inbox | fails permanently: [`Permanent`](crate::HandlerErrorKind::Permanent) |
 /// | there is no resolver for `T` around the handler | fails: [`Failed`](crate::HandlerErrorKind::Failed), and the error says what is missing |

@@ -41,7 +41,7 @@ use crate::seam::BoxError;
 ///     until: Instant,
 /// }
 ///
-/// /// Forgets nothing, so it is not for production.
+/// /// Never removes expired entries, so it is not for production.
 /// #[derive(Default)]
 /// struct NaiveStore(Mutex<HashMap<String, Entry>>);
 ///

@@ -52,12 +52,12 @@ const READ_FOR: Duration = Duration::from_millis(200);
 /// |---|---|
 /// | 2xx | is done |
 /// | one of [`permanent_statuses`](Self::permanent_statuses), by default 400 and 422 | has failed permanently |
-/// | 409 with `Retry-After` | is in flight: the agent is handling it already, which is what its own `Dedupe` answers. The event is retried after that time (at least 1 s, at most 24 h); a queue does not count this as an attempt |
+/// | 409 with `Retry-After` | is in flight: the agent is already handling it (its own `Dedupe` answers like this). The event is retried after that time (at least 1 s, at most 24 h); a queue does not count this as an attempt |
 /// | any other | has failed: retried, after `Retry-After` if present (at least 1 s, at most 24 h) |
 /// | none: no connection, or not in time | has failed |
 ///
-/// By default, a 401, 403, 404, 410 or 413 does not lose a mail: during a deployment or a token
-/// rotation, proxies and tunnels answer like that for a while.
+/// By default, an event is retried after a 401, 403, 404, 410 or 413, since proxies and tunnels
+/// answer like that during a deployment or a token rotation.
 ///
 /// The client is any tower service that takes HTTP requests. It should not follow redirects, since
 /// the mail would go wherever they lead; hyper-util's client does not follow them.

@@ -77,9 +77,9 @@ impl GuardLayer {
         self
     }
 
-    /// Sets the allow-list: only mail from these senders runs a handler. A pattern is an address, a
-    /// domain, or `*.` and a domain. A mail with several senders, or with none that can be parsed,
-    /// matches nothing, and so is refused. Default: all senders.
+    /// Sets the allow-list: only mail from these senders runs a handler. Each text is an
+    /// [`AddressPattern`]. A mail with several senders, or with none that can be parsed, matches
+    /// nothing, and so is refused. Default: all senders.
     ///
     /// # Errors
     /// If a text is not an [`AddressPattern`].
@@ -92,7 +92,8 @@ impl GuardLayer {
     }
 
     /// Sets the block-list: mail from these senders runs no handler, even if they are on the
-    /// allow-list. Default: none.
+    /// allow-list. A mail with several senders matches nothing here either, and so is not blocked.
+    /// Default: none.
     ///
     /// # Errors
     /// As for [`allow`](Self::allow).
@@ -157,7 +158,7 @@ impl GuardLayer {
         self
     }
 
-    /// Sets the switch that pauses everything or single inboxes. Default: none.
+    /// Sets the switch that pauses all mail, or the mail of single inboxes. Default: none.
     #[must_use]
     pub fn pause(mut self, pause: &Pause) -> Self {
         self.settings.pause = pause.clone();
@@ -165,8 +166,8 @@ impl GuardLayer {
     }
 
     /// Sets a service that receives refused mail, such as one that passes it on to a person. If the
-    /// service fails, the event is retried, unless the error is permanent. Otherwise its outcome is
-    /// ignored, and a reply in it is not sent. Default: none.
+    /// service fails, the event is retried, unless the error is permanent. If it succeeds, its
+    /// outcome is ignored, and a reply in it is not sent. Default: none.
     #[must_use]
     pub fn divert<E>(mut self, service: E) -> Self
     where

@@ -42,7 +42,7 @@ struct Tables {
     latest: u64,
 }
 
-/// The ids of the mails of an inbox that ran and that were answered.
+/// What is counted for an inbox: hashes of the mails that ran, and of those that were answered.
 #[derive(Default)]
 struct Inbox {
     runs: Window<u64>,

@@ -21,7 +21,7 @@
 //! |---|---|---|
 //! | [`Verdict`](Rule::Verdict) | a verdict or category of spam or malicious, or [in a form that is not understood](crate::Message::is_trustworthy) | refuse |
 //! | [`AutoReply`](Rule::AutoReply) | mail that [may not be answered automatically](crate::Message::no_reply_reason) | mute |
-//! | [`OwnAddress`](Rule::OwnAddress) | mail whose sender is the only address in `to`, which is the inbox's, or an address given to [`own_addresses`](GuardLayer::own_addresses) | refuse |
+//! | [`OwnAddress`](Rule::OwnAddress) | mail whose sender is one of the [`own_addresses`](GuardLayer::own_addresses), or the only address in `to`, which is taken to be the inbox's | refuse |
 //! | [`Sender`](Rule::Sender) | senders outside the allow-list or on the block-list | refuse; there are no lists by default |
 //! | [`ReplyRate`](Rule::ReplyRate) | more answered mails than 5 an hour in a thread, 20 a day for a sender, or 150 a day for an inbox | mute |
 //! | [`RunRate`](Rule::RunRate) | more runs than 30 an hour for a sender, or 500 an hour for an inbox | put off; without a queue, refuse |

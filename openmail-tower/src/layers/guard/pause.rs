@@ -14,10 +14,10 @@ use crate::event::InboxId;
 /// A switch that stops all mail, or the mail of single inboxes, while the program runs.
 ///
 /// Behind a queue, mails that are due during a pause are put off until it ends, without using an
-/// attempt; after 30 days, they become dead letters. Each is checked again after about 10 s; the
-/// more mails wait, the longer this takes, up to 5 min. Without a queue, they are answered with
-/// 503, and OpenMail gives up after about 7.5 min. A pause does not stop runs in progress, or
-/// replies that a queue has already stored.
+/// attempt; after 30 days by default, they become dead letters. Each is checked again after about
+/// 10 s; the more mails wait, the longer this takes, up to 5 min. Without a queue, mails are
+/// answered with 503, and OpenMail gives up after about 7.5 min. A pause does not stop runs in
+/// progress, or replies that a queue has already stored.
 ///
 /// Clones share the switch: pass one to [`GuardLayer::pause`](super::GuardLayer::pause) and keep
 /// another.

@@ -30,7 +30,7 @@ impl Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Rule {
-    /// OpenMail's filters classify the mail as spam or malicious, or in a form that is not
+    /// OpenMail's verdict or category of the mail is spam or malicious, or has a form that is not
     /// understood.
     Verdict,
     /// The mail may not be answered automatically.

@@ -12,15 +12,15 @@ const LONGEST: usize = 4 << 10;
 /// The maximum number of bytes of a mail that are searched for its new text, which is above or
 /// between the quotes.
 const LONGEST_MAIL: usize = 16 << 10;
-/// The number of bytes in which the beginnings of words are looked for at a time.
+/// The number of bytes that are searched for the beginnings of words at a time.
 const BLOCK: usize = 56;
-/// The length of a block with the eight bytes after it, in which its last words end.
+/// The length of a block and of the eight bytes after it, in which its last word may end.
 const PADDED: usize = BLOCK + 8;
 /// The content of an empty bin.
 const NONE: u32 = u32::MAX;
 
-/// The smallest hash in each bin of a text's words. Near-identical texts share most of them (one
-/// permutation hashing, by P. Li and others).
+/// For each bin, the smallest of the hashes of a text's words. Near-identical texts share most of
+/// these (one permutation hashing, by P. Li and others).
 ///
 /// Digits, punctuation and the case of letters are ignored, so that a counter or a date does not
 /// make an automatic answer a different text.
@@ -34,8 +34,8 @@ pub(super) struct Sketch {
 impl Sketch {
     const EMPTY: Self = Self { bins: [NONE; BINS], sum: 0 };
 
-    /// Returns the sketch of what a mail adds to its conversation; `None` if that has no words. With
-    /// the quoted history, each mail of a loop would be a different text.
+    /// Returns the sketch of what a mail adds to its conversation; `None` if that has no words. If
+    /// the quoted history counted too, each mail of a loop would be a different text.
     pub(super) fn of_new_text(mail: &Message) -> Option<Self> {
         let text = beginning(mail.body_text.as_deref()?, LONGEST_MAIL);
         let mut sketch = Self::EMPTY;
@@ -93,7 +93,7 @@ impl Sketch {
 /// Finds the words of a whole block first. So their positions do not depend on each other, and the
 /// processor can hash several at a time.
 fn each_word(text: &[u8], mut word: impl FnMut(u32)) {
-    // Where words begin in the eight bytes after a block: those that began in it and go on.
+    // The beginnings of words that were found in the eight bytes after the previous block.
     let mut begun = 0;
     let mut last = 0;
     for at in (0..text.len()).step_by(BLOCK) {
@@ -148,8 +148,8 @@ fn hash(block: &[u8; PADDED], start: usize, length: usize) -> u32 {
     (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
 }
 
-/// For each length up to eight, the bytes of a word that has it. The others only make the length a
-/// power of two.
+/// Masks of the first bytes, for each length of a word up to eight bytes. The other masks only make
+/// the number of masks a power of two.
 const FIRST: [u64; 16] = {
     let mut first = [0; 16];
     let mut length = 1;
@@ -233,7 +233,7 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(7);
         let alphabet = b"abcxyzABCXYZ\x80\xe4\xff@[`{/:09 \n\0\x7f";
         for length in 0..2_000 {
-            // Words become longer.
+            // Leaves out some of the last bytes, mostly separators, so that words become longer.
             let letters = alphabet.len() - random.usize(..19);
             let text: Vec<_> =
                 (0..length % 300).map(|_| alphabet[random.usize(..letters)]).collect();

@@ -17,7 +17,7 @@ const PAUSED_FOR: Duration = Duration::from_secs(10);
 /// How often mails must be put off within `PAUSED_FOR` for the delay to double: the more mails are
 /// put off, the longer each waits.
 const PAUSED: f64 = 500.0;
-/// The maximum delay during a pause, and so the time after its end within which all mails run.
+/// The maximum delay during a pause, and so the time within which all mails are due after its end.
 const PAUSED_LONGEST: Duration = Duration::from_secs(5 * 60);
 /// The minimum number of keys before expired ones are removed.
 const FEW: usize = 1024;

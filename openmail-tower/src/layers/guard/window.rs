@@ -39,7 +39,7 @@ impl<T: PartialEq> Window<T> {
         if self.entries[expired..].iter().any(|entry| entry.it == it) {
             return;
         }
-        // Removing entries moves all the others, so it waits until most have expired.
+        // Removing entries moves all the others, so this is done only once most have expired.
         if expired > self.entries.len() / 2 {
             self.entries.drain(..expired);
         }

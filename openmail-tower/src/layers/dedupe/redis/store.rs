@@ -17,8 +17,8 @@ use super::{connection::Connection, error::RedisStoreError};
 ///
 /// [`connect`](Self::connect) connects when the store is first used, and again if the connection
 /// breaks, an answer is late, or the server has become a replica. A command that fails for such a
-/// reason is sent once more on the new connection. All clones share the connection. Each time, a
-/// store made by `connect` waits at most 1 s to connect and 1 s for an answer.
+/// reason is sent once more on the new connection. A store made by `connect` waits at most 1 s for
+/// each connection and 1 s for each answer. Clones share the connection.
 ///
 /// Each event is one key, `openmail:dedupe:` followed by the event's key, and expires in Redis. Use
 /// the eviction policy `noeviction` and `appendonly yes`. Otherwise Redis may drop keys when memory
