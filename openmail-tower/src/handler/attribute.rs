@@ -31,10 +31,10 @@
 /// | argument | meaning |
 /// |---|---|
 /// | `event = "message.received"`, `event = ["inbox.suspended", "pod.suspended"]` | The events it handles. Without it, the handler takes any event and is registered with [`EventRouter::fallback`](crate::EventRouter::fallback) |
-/// | `inbox = "inb_support"`, `inbox = [SUPPORT, "inb_sales"]` | The inboxes whose events it handles: a constant expression of type `&'static str`, or a list of them. Without it, every inbox that no other handler names. An event that names no inbox, such as `pod.*`, belongs to one only if it was signed with that inbox's own secret. For ids that are only known at start-up, use [`EventRouter::inbox`](crate::EventRouter::inbox) |
+/// | `inbox = "inb_support"`, `inbox = [SUPPORT, "inb_sales"]` | The inboxes whose events it handles: a constant expression of type `&'static str`, or a list of them. Without it, every inbox without its own handler for the event. An event that names no inbox, such as `pod.*`, belongs to one only if it was signed with that inbox's own secret. For ids that are only known at start-up, use [`EventRouter::inbox`](crate::EventRouter::inbox) |
 /// | `unlisted` | Allows event names that this version of the crate does not know. [`Payload<T>`](crate::Payload) reads such events |
 /// | `state = AppState` | Restricts the handler to routers with this state, so that an argument that does not fit the state is reported at that argument and not where the handler is registered |
-/// | `crate = "path::to::openmail_tower"` | The path of this crate, if it is neither `::openmail_tower` nor the name that the package's `Cargo.toml` gives it (`om = { package = "openmail-tower", … }`). Needed if another crate re-exports it, or a workspace renames it |
+/// | `crate = "path::to::openmail_tower"` | The path of this crate, if it is neither `::openmail_tower` nor the name that the package's `Cargo.toml` gives it (`om = { package = "openmail-tower", … }`). Needed if another crate re-exports this crate, or a workspace renames it |
 ///
 /// Registering two handlers for the same event and inbox panics.
 ///

@@ -32,7 +32,7 @@ pub trait EventHandler<S>: Handler<S> {
 pub struct Route {
     pub name: &'static str,
     pub events: &'static [&'static str],
-    /// Empty means every inbox that no other handler names.
+    /// Empty means every inbox without its own handler for the event.
     pub inboxes: &'static [&'static str],
     pub location: Location,
 }

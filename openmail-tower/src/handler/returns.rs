@@ -5,8 +5,8 @@ use crate::seam::{BoxError, HandlerError, Outcome};
 /// A type that a handler may return: nothing, an [`Outcome`], a `Reply` (feature `api`; also in an
 /// `Option` or a `Vec`), or a `Result` of these with any error.
 ///
-/// An error means that the event is retried, unless it is a [`HandlerError`] or an
-/// [`ApiError`](crate::api::ApiError) that says otherwise, or has one among its sources.
+/// After an error, the event is retried, unless the error or one of its sources is a
+/// [`HandlerError`] or an [`ApiError`](crate::api::ApiError) that says otherwise.
 #[diagnostic::on_unimplemented(
     message = "an event handler cannot return `{Self}`",
     note = "it can return `()`, `Outcome`, `Reply` (also in an `Option` or a `Vec`), or a `Result` of these with any error"

@@ -114,8 +114,8 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
     /// attribute names are ignored.
     ///
     /// # Errors
-    /// If something is already bound to one of these events of this inbox. Then nothing changes,
-    /// and the error names what is bound.
+    /// If the inbox already has a handler or a service of its own for one of these events. Then
+    /// nothing changes, and the error names it.
     pub fn bind<H: EventHandler<S>>(
         &self,
         inbox: impl Into<InboxId>,
@@ -130,7 +130,7 @@ impl<S: Send + Sync + 'static> Inboxes<S> {
     /// new one. Each event is passed to a clone of the service once the clone is ready.
     ///
     /// # Errors
-    /// If the router itself has a handler for an event of this inbox.
+    /// If one of the router's own handlers names this inbox, or was added for it.
     #[track_caller]
     pub fn replace_service<E>(
         &self,

@@ -37,8 +37,8 @@ impl<S> Table<S> {
         next
     }
 
-    /// Binds a handler to an inbox or, with `None`, to every inbox that no other handler names. The
-    /// error is the handler that overlaps with it.
+    /// Binds a handler to an inbox or, with `None`, to every inbox without its own handler for the
+    /// event. The error is the handler that overlaps with it.
     pub(super) fn bind(&mut self, inbox: Option<&str>, place: Place) -> Result<(), About> {
         let about = self.handlers[place as usize].about;
         let inboxes = self.inboxes.pin();

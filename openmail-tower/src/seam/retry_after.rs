@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, header::RETRY_AFTER};
 
-/// The shortest wait. By this machine's clock, the date may have passed, and waiting uses up no
-/// attempt: without a minimum, immediate retries could go on forever.
+/// The shortest wait. By this machine's clock, a date may have passed already, and some of these
+/// waits use up no attempt: without a minimum, immediate retries could go on forever.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// The longest wait.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);

@@ -9,8 +9,8 @@ use std::{
 
 use super::panic::drop_quietly;
 
-/// Maximum length of the text of an error and its sources, in bytes. If there is more, `…` follows
-/// instead.
+/// Maximum length of the text of an error and its sources, in bytes. A longer text is cut off there
+/// and ends with `…`.
 const LONGEST: usize = 2048;
 
 /// Maximum number of sources that are followed: an error may be its own source.

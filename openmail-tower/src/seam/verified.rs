@@ -241,8 +241,8 @@ pub struct StoredEvent {
     /// The signed time, in Unix seconds.
     pub timestamp: u64,
     /// The inbox that it belongs to, as returned by [`VerifiedEvent::inbox_id`]. An `inbox_id` in
-    /// the body takes precedence; this matters for events that have none and were signed with an
-    /// inbox's secret.
+    /// the body takes precedence, so this field matters only for events that have none and were
+    /// signed with an inbox's secret.
     pub inbox_id: Option<InboxId>,
 }
 
