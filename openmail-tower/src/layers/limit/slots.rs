@@ -54,7 +54,7 @@ impl fmt::Debug for Slots {
     }
 }
 
-/// One event of an inbox that runs or waits for its turn.
+/// An event that runs or waits for its turn.
 pub(super) struct Ticket {
     slots: Arc<Slots>,
     inbox: InboxId,

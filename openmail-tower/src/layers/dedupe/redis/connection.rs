@@ -18,7 +18,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// Maximum time to connect, and maximum time for an answer.
+/// Maximum time to connect, and maximum time for an answer. Twice as long for connections that the
+/// program makes.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A command that its caller drops sooner than this says nothing about the connection.
@@ -107,7 +108,7 @@ impl Connection {
         let answer = answer.await;
         waiting.drops = answer.as_ref().is_err_and(is_stale);
         if waiting.drops {
-            // Drops it at once. The grace of `GIVEN_UP` is only for commands that were dropped.
+            // At once: the grace of `GIVEN_UP` is only for commands that their callers dropped.
             self.0.drop_connection(number);
         }
         answer
