@@ -14,7 +14,7 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// `?` converts any error: one that implements [`Error`], an `anyhow::Error`, a string. The event
 /// is then retried, unless the error or one of its sources is a `HandlerError` or an
 /// [`ApiError`](crate::api::ApiError) that says otherwise. [`permanent`](Self::permanent) says that
-/// a retry would not help, [`after`](Self::after) how long to wait first.
+/// a retry would not help, [`after`](Self::after) how long to wait before it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -56,7 +56,8 @@ struct Inner {
     source: Option<BoxError>,
 }
 
-/// The kind of a [`HandlerError`].
+/// The kind of a [`HandlerError`]. A queue does not count a run as an attempt if its kind is
+/// `InFlight`, `Unavailable` or `PutOff`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HandlerErrorKind {
@@ -72,7 +73,7 @@ pub enum HandlerErrorKind {
     /// retry later.
     Unavailable,
     /// The event must wait for a limit, such as a rate, a pause or a suspension, to be lifted by
-    /// time or by a person: retry later. A queue does not count the run as an attempt.
+    /// time or by a person: retry later.
     PutOff,
 }
 
@@ -265,7 +266,7 @@ impl fmt::Display for Boxed {
             HandlerErrorKind::Failed | HandlerErrorKind::Panicked => "the handler failed",
             HandlerErrorKind::Permanent => "the handler failed permanently",
             HandlerErrorKind::InFlight => "another run is under way",
-            HandlerErrorKind::Unavailable => "the handler cannot be reached",
+            HandlerErrorKind::Unavailable => "the handler could not be run",
             HandlerErrorKind::PutOff => "the event is put off",
         })
     }
