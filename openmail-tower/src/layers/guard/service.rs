@@ -108,8 +108,8 @@ impl Settings {
         }
         if let (None, Some(mail)) = (muted, event.event().message_received()) {
             let full = self.is_full_before_reply(&event, &Subject::new(&event, mail, sender)).await;
-            // Other replies have used up the rate meanwhile. The handler has run, so whatever the
-            // rule's action is, the guard can only withhold the reply.
+            // Other replies may have used up the rate meanwhile. The handler has run, so whatever
+            // the rule's action is, the guard can only withhold the reply.
             let fired = self.fire(full, Rule::ReplyRate, "replies");
             muted = fired.map(|fired| Fired { action: Action::Mute, ..fired });
         }
