@@ -68,8 +68,8 @@ impl Live {
 ///
 /// Created by [`EventRouter::inboxes`](crate::EventRouter::inboxes). An event's inbox is looked up
 /// among the router's own handlers first, then among these bindings; if neither has a handler for
-/// the event, the event goes to the router's handler that names no inbox. A lookup never waits for a
-/// binding, and takes less than a microsecond even among a million inboxes.
+/// the event, the event goes to the router's handler that names no inbox. A lookup never waits for
+/// a binding, and takes less than a microsecond even among a million inboxes.
 ///
 /// ```
 /// # #[cfg(feature = "macros")] {

@@ -18,8 +18,8 @@ const DEEPEST: usize = 16;
 
 /// Renders an error and its sources, separated by colons.
 ///
-/// A source is left out if the text written just before it already contains its text. If a `Display`
-/// fails or panics, a note that says so follows what it has written.
+/// A source is left out if the text written just before it already contains its text. If a
+/// `Display` fails or panics, a note that says so follows what it has written.
 pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = one(error);
     let mut last = text.clone();

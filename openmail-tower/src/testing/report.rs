@@ -66,8 +66,8 @@ pub struct DeliveryAttempt {
     pub body: Bytes,
     /// The status of the response, or why there was none.
     pub status: Result<StatusCode, AttemptError>,
-    /// The time from the start of the attempt, which includes waiting for the service to be ready, to
-    /// the head of the response or to the error.
+    /// The time from the start of the attempt to the head of the response or to the error. Includes
+    /// waiting for the service to be ready.
     pub elapsed: Duration,
     /// The beginning of the response body, at most 4 KiB.
     pub response_body: Bytes,

@@ -52,8 +52,8 @@ impl<St: DedupeStore> DedupeLayer<St> {
 
     /// Sets the duration after which a claim expires unless renewed, which is how long an event can
     /// stay claimed after its process has died. The claim of a running event is renewed three times
-    /// per lease, on the task that runs it, so a handler must not block its thread for two thirds of
-    /// a lease. Default: 30 s.
+    /// per lease, on the task that runs it, so a handler must not block its thread for two thirds
+    /// of a lease. Default: 30 s.
     ///
     /// # Panics
     /// If it is zero.

@@ -28,8 +28,8 @@
 //! | [`Loop`](Rule::Loop) | the third time within an hour that a sender writes nearly the same text | mute |
 //! | [`Pause`](Rule::Pause) | every mail, or those of single inboxes, while a [`Pause`] is on | put off |
 //!
-//! Events other than `message.received` pass, and so does a `message.received` that does not fit its
-//! type.
+//! Events other than `message.received` pass, and so does a `message.received` that does not fit
+//! its type.
 //!
 //! A guard counts and withholds only the replies that a handler returns, not mail that the handler
 //! sends through the API itself. Without a queue, put [`ReplyLayer`](crate::reply::ReplyLayer)

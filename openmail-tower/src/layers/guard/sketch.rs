@@ -86,9 +86,9 @@ impl Sketch {
     }
 }
 
-/// Calls a function with the hash of each word. A word consists of bytes from 0x40 on: letters, whose
-/// case is ignored, a few signs such as `@` and `_`, and all characters that are not ASCII. One of
-/// more than eight bytes counts as several.
+/// Calls a function with the hash of each word. A word consists of bytes from 0x40 on: letters,
+/// whose case is ignored, a few signs such as `@` and `_`, and all characters that are not ASCII.
+/// One of more than eight bytes counts as several.
 ///
 /// Finds the words of a whole block first. So their positions do not depend on each other, and the
 /// processor can hash several at a time.
