@@ -195,13 +195,15 @@ impl VerifiedEvent {
         &self.extensions
     }
 
-    /// Returns the extensions, to add something for the handler. Earlier clones do not see it.
+    /// Returns the extensions, to add something for the handler. Earlier clones do not see it. A
+    /// queue does not store it: with a queue, add it in a layer that the worker runs.
     pub fn extensions_mut(&mut self) -> &mut Extensions {
         &mut self.extensions
     }
 
     /// Returns the parts to keep in a database or a queue of your own, from which
-    /// [`from_stored`](Self::from_stored) restores the event.
+    /// [`from_stored`](Self::from_stored) restores the event. The trace and the extensions are not
+    /// among them.
     pub fn into_stored(self) -> StoredEvent {
         let Inner { raw, timestamp, .. } = &*self.inner;
         let timestamp = timestamp.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());

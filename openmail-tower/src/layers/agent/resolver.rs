@@ -121,9 +121,9 @@ impl<T: Clone + Send + Sync + 'static> AgentResolver<T> {
         self
     }
 
-    /// Forgets the agent of an inbox, for example because it has changed. Events that arrive
-    /// afterwards look it up again. A lookup in progress continues for the events that wait for it,
-    /// but its result is not remembered.
+    /// Forgets the agent of an inbox in this process, for example because it has changed. Events
+    /// that arrive afterwards look it up again. A lookup in progress continues for the events that
+    /// wait for it, but its result is not remembered.
     ///
     /// About one in a thousand other inboxes is forgotten as well.
     pub async fn forget(&self, inbox: impl AsRef<str>) {

@@ -32,8 +32,10 @@
 //! its type.
 //!
 //! A guard counts and withholds only the replies that a handler returns, not mail that the handler
-//! sends through the API itself. Without a queue, put [`ReplyLayer`](crate::reply::ReplyLayer)
-//! around the guard: inside the guard, it would send the replies before the guard sees them.
+//! sends through the API itself. With a queue, put the guard around the worker's handlers: around
+//! the queue, it would see no replies. Without a queue, put
+//! [`ReplyLayer`](crate::reply::ReplyLayer) around the guard: inside the guard, it would send the
+//! replies before the guard sees them.
 //!
 //! Behind a queue, a mail that is put off holds its lane only if all mail of its inbox waits:
 //! during a pause, or if a rate of the inbox is used up. Otherwise other mails of the lane run

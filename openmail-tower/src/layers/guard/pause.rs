@@ -11,7 +11,7 @@ use std::{
 
 use crate::event::InboxId;
 
-/// A switch that stops all mail, or the mail of single inboxes, while the program runs.
+/// A switch that stops all mail, or the mail of single inboxes, in this process.
 ///
 /// Behind a queue, mails that are due during a pause are put off until it ends, without using an
 /// attempt; after 30 days by default, they become dead letters. Each is checked again after about
