@@ -152,7 +152,7 @@ mod tests {
     use crate::webhook::signature::sign;
 
     #[test]
-    fn secret_that_stands_in_for_that_of_an_unknown_inbox_verifies_nothing() {
+    fn decoy_secret_of_an_unknown_inbox_verifies_nothing() {
         let body = br#"{"event":"setup.test"}"#;
         let decoy = Keys::nobody().secrets;
         let now = SystemTime::now();
