@@ -97,7 +97,7 @@ ids! {
     ThreadId;
     /// A message's id.
     MessageId;
-    /// The id of a pod. A pod is a group of inboxes, which a lifecycle event may be about.
+    /// The id of a pod. A pod is a group of inboxes.
     PodId;
 }
 

@@ -1,11 +1,11 @@
 //! Events as OpenMail sends them: [`Event`], its typed payloads, and ids as newtypes.
 //!
 //! New events, fields and values never cause an error. `message.received` requires only `inbox_id`
-//! and `message.id`; without them the event is an [`UnknownEvent`] that says so. Every other field
-//! may be absent, null, or in a form that this crate does not know. Anything unknown is kept in
-//! `extra` under its own name. Three things are in the raw body only: what is not understood in a
-//! list field, the other values of a field that appears more than once, and everything but the name
-//! and the ids of an event that is nested too deeply.
+//! and `message.id`; if one is missing, the event is an [`UnknownEvent`] that says so. Every other
+//! field may be absent, null, or in a form that this crate does not know. Anything unknown is kept
+//! in `extra` under its own name. Three things are in the raw body only: what is not understood in
+//! a list field, the other values of a field that appears more than once, and everything but the
+//! name and the ids of an event that is nested too deeply.
 
 mod address;
 mod auto_reply;

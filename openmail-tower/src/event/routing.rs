@@ -135,7 +135,8 @@ fn check(
 struct Keys<'a> {
     routing: &'a mut Routing,
     inner: bool,
-    /// Whether it is a number, which arrives as a map with `serde_json`'s `arbitrary_precision`.
+    /// Whether it is in fact a number: with `serde_json`'s `arbitrary_precision`, some arrive as
+    /// maps.
     is_number: bool,
 }
 

@@ -79,8 +79,9 @@ impl<E> Endpoint<E> {
 
     /// Answers with 404 if no handler matches an event, so that OpenMail delivers it again.
     /// OpenMail's "Test webhook" button then reports the webhook as broken, unless a handler takes
-    /// `setup.test`. With a queue, this has no effect: an event is stored before it is routed. An
-    /// event that does not fit its type is answered with 422 in either case. Default: 200.
+    /// `setup.test`. If the event does not fit its type, the answer is 422 even without this
+    /// setting. With a queue, neither happens: an event is stored before it is routed. Default:
+    /// 200.
     #[must_use]
     pub fn refuse_unrouted(mut self) -> Self {
         self.unrouted = StatusCode::NOT_FOUND;
@@ -135,7 +136,7 @@ pin_project! {
         #[pin]
         state: State<Oneshot<E, E::Future>, B>,
         unrouted: StatusCode,
-        // Declared after the run, so that it is dropped after it.
+        // Declared after `state`, so that the run is dropped first.
         answering: Answering,
     }
 }

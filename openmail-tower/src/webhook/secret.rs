@@ -195,12 +195,12 @@ pub struct SecretError {
 }
 
 impl SecretError {
-    /// Returns what is wrong with it.
+    /// Returns what is wrong with the secret.
     pub fn kind(&self) -> SecretErrorKind {
         self.kind
     }
 
-    /// Returns the environment variable that it came from.
+    /// Returns the environment variable that was read, if any.
     pub fn variable(&self) -> Option<&str> {
         self.variable.as_deref()
     }

@@ -176,7 +176,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Returns the kind of a line, which is shown like this.
+/// Returns the kind of a line, given as [`shown`] returns it.
 fn kind(line: &str) -> u16 {
     match line.as_bytes() {
         [] => BLANK,

@@ -164,8 +164,8 @@ pub trait Keyring: Clone + Send + Sync + 'static {
     /// The future of the lookup.
     type Future: Future<Output = Result<Keys, BoxError>> + Send;
 
-    /// Returns where the request names its inbox. Nothing is verified yet, so this can only narrow
-    /// what is accepted: it decides which secrets are tried, and that an event of another inbox is
+    /// Returns where the request names its inbox. Nothing is verified yet, so the answer can only
+    /// narrow what is accepted: it selects the secrets to try, and an event of another inbox is
     /// rejected.
     fn scope(&self, request: &Parts) -> Scope;
 

@@ -1,5 +1,5 @@
 //! [`ResponseFuture`]: the keys, the body, the verdict and the inner service, in this order. If the
-//! body names the inbox, it comes before the keys.
+//! body names the inbox, the body comes before the keys.
 
 use std::{
     fmt,

@@ -135,12 +135,12 @@ impl<K> VerifyLayer<K> {
     /// take precedence over bodies that are still arriving, and younger bodies over older ones. A
     /// body that is evicted, or finds no room within 2 s, is answered with 503 `overloaded`.
     ///
-    /// A mail counts twice, once as a body and once as an event, and must fit into that rest. So
-    /// with a budget of less than 16/7 of `body_limit`, the largest mails are always rejected. An
-    /// event of very many small parts (`[{},{},…]`) counts as the most memory that such parts can
-    /// take, which may be hundreds of times the size of its body. If that exceeds the rest, it is
-    /// always rejected as well. Such an event of more than 1 MiB does not wait for room: it is
-    /// rejected at once if there is none.
+    /// A mail counts twice, once as a body and once as an event, and a large one must fit into the
+    /// seven eighths. So with a budget of less than 16/7 of `body_limit`, the largest mails are
+    /// always rejected. An event of very many small parts (`[{},{},…]`) counts as the most memory
+    /// that such parts can take, which may be hundreds of times the size of its body. If that
+    /// exceeds the seven eighths, it is always rejected as well. Such an event of more than 1 MiB
+    /// does not wait for room: it is rejected at once if there is none.
     #[must_use]
     pub fn body_budget(mut self, bytes: usize) -> Self {
         self.settings.budget = Budget::new(bytes);

@@ -51,8 +51,8 @@ impl Key {
 }
 
 impl Signer {
-    /// Reads a body that it has signed; must not be called with any other. Returns the event if the
-    /// signer is allowed to sign it.
+    /// Reads a body that this signer has signed; must not be called with any other body. Returns
+    /// the event if the signer is allowed to sign it.
     pub(super) fn read(
         &self,
         raw: &Bytes,
@@ -76,8 +76,8 @@ impl Signer {
     }
 }
 
-/// Attaches a share of the budget to a body. It is given back when the last clone of the bytes is
-/// dropped. The event holds one of them.
+/// Attaches a share of the budget to a body. The share is given back when the last clone of the
+/// bytes is dropped; the event holds one.
 pub(super) fn with_share(body: Bytes, share: Reservation) -> Bytes {
     struct Owned {
         body: Bytes,

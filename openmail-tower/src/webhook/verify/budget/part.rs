@@ -35,8 +35,8 @@ struct Waiting {
     waker: Waker,
 }
 
-/// The order in which bodies are served: verified ones in order of arrival, then the youngest of
-/// the others.
+/// The order in which bodies are served: verified ones in order of arrival, then the others, the
+/// youngest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Turn {
     Verified(u64),
