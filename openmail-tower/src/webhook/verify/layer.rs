@@ -130,10 +130,11 @@ impl<K> VerifyLayer<K> {
     /// its first byte, an event for as long as any clone of it lives. Everything that this layer
     /// and its clones wrap shares one budget. Default: 64 MiB.
     ///
-    /// An eighth is reserved for bodies of at most 64 KiB. Events and larger bodies share the rest;
-    /// the event of such a small body may use the eighth if the rest has no room. Verified events
-    /// take precedence over bodies that are still arriving, and younger bodies over older ones. A
-    /// body that is evicted, or finds no room within 2 s, is answered with 503 `overloaded`.
+    /// An eighth is reserved for bodies of at most 64 KiB. Events and larger bodies share the other
+    /// seven eighths; the event of such a small body may use the eighth if there is no room there.
+    /// Verified events take precedence over bodies that are still arriving, and younger bodies over
+    /// older ones. A body that is evicted, or finds no room within 2 s, is answered with 503
+    /// `overloaded`.
     ///
     /// A mail counts twice, once as a body and once as an event, and a large one must fit into the
     /// seven eighths. So with a budget of less than 16/7 of `body_limit`, the largest mails are
