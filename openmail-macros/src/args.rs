@@ -125,7 +125,7 @@ impl Args {
         Ok(())
     }
 
-    /// Checks that need all arguments.
+    /// Makes the checks that need all arguments.
     fn check(&self, errors: &mut Vec<Error>) {
         let seen = |name: &str| self.seen.iter().find(|seen| *seen == name);
         if errors.is_empty() && seen("event").is_none() {

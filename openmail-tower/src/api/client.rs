@@ -25,14 +25,15 @@ use super::{
 };
 
 const USER: &str = concat!("openmail-tower/", env!("CARGO_PKG_VERSION"));
-/// The maximum number of bytes read of an error's body.
+/// Maximum size of an error response's body, in bytes.
 const REFUSAL: usize = 64 * 1024;
 
 /// A client of OpenMail's REST API.
 ///
-/// Cheap to clone; clones share connections. The API key is sent to the API's host only, and never
-/// again after a redirect to another host. Responses are bounded in size and time. Nothing is
-/// retried: see [`ApiError`] for what an error means in a handler.
+/// Cheap to clone; clones share connections. The API key is sent to the API's host only. Once a
+/// download has been redirected to another host, it no longer sends the key at all. Responses are
+/// bounded in size and time. Nothing is retried: see [`ApiError`] for what an error means in a
+/// handler.
 #[derive(Clone)]
 pub struct OpenMail {
     http: Arc<dyn Http>,

@@ -55,9 +55,9 @@ impl OpenMail {
     /// [`copy_to`](Download::copy_to) or [`save_in`](Download::save_in).
     ///
     /// The download follows the attachment's URL and up to 5 redirects. The API key is sent to the
-    /// API's host only, and never again after a redirect to another host. A URL that is not the
-    /// API's must be `https` and lead to a public address or, if the API is on this machine, lead
-    /// to this machine.
+    /// API's host only, and no longer at all after a redirect to another host. A URL that is not
+    /// the API's must be `https` and lead to a public address or, if the API is on this machine,
+    /// lead to this machine.
     ///
     /// ```no_run
     /// use openmail_tower::{MessageReceived, api::{ApiError, OpenMail}};
@@ -189,8 +189,8 @@ impl Download {
             if is_redirect(status) {
                 let location = answer.headers().get(LOCATION).and_then(|it| it.to_str().ok());
                 url = location.and_then(|to| url.join(to).ok()).ok_or_else(invalid)?;
-                // Even if a later redirect leads back to the API: the key would let that host read
-                // whatever it names.
+                // If this host redirects back to the API, the key is not sent again. Otherwise the
+                // host could choose what is read with the key.
                 if place != Place::Api {
                     named = Named::ByAnotherHost;
                 }

@@ -13,7 +13,7 @@ use crate::seam::{Advice, BoxError, HandlerErrorKind};
 ///
 /// | kind | the event |
 /// |---|---|
-/// | [`RateLimited`], [`ColdOutreachLimit`], [`SpendCapPaused`], [`StorageLimitExceeded`], [`AccountBanned`], [`ReputationSuspended`], [`Unauthorized`] | waits, and uses no attempt |
+/// | [`RateLimited`], [`ColdOutreachLimit`], [`SpendCapPaused`], [`StorageLimitExceeded`], [`AccountBanned`], [`ReputationSuspended`], [`Unauthorized`] | waits; behind a queue, this uses no attempt |
 /// | [`Unavailable`], [`TimedOut`], [`UnexpectedAnswer`], [`Stalled`], [`Expired`], [`ForbiddenAddress`], [`InsecureRedirect`], [`TooManyRedirects`], [`Disk`] | is retried |
 /// | any other | fails permanently |
 ///
@@ -89,10 +89,10 @@ pub enum ApiErrorKind {
     ColdOutreachLimit,
     /// Any other refusal by OpenMail.
     Rejected,
-    /// There is no response, or it is a 5xx, a 408, a 425 or not in OpenMail's form, such as a
-    /// proxy's page. Also a 409 or 422 while OpenMail is still processing a request with the same
-    /// idempotency key. In a download, also any unexpected status of another host, unless it means
-    /// [`Expired`](Self::Expired).
+    /// There is no complete response, or the response is a 5xx, a 408, a 425 or not in OpenMail's
+    /// form, such as a proxy's page. Also a 409 or 422 while OpenMail is still processing a request
+    /// with the same idempotency key. In a download, also any unexpected status of another host,
+    /// unless it means [`Expired`](Self::Expired).
     Unavailable,
     /// No complete response arrived in time.
     TimedOut,

@@ -27,7 +27,8 @@ impl OpenMail {
     ///
     /// The list is read page by page as the stream is polled. Pages overlap by 10 entries, and
     /// duplicates are skipped, so no entry that was there at the start is missed if the list grows,
-    /// or if up to 10 entries are removed between two pages. To skip duplicates, the stream
+    /// or if up to 10 entries are removed between two pages. But a thread that moves to the front
+    /// meanwhile, because a message arrives in it, may be missed. To skip duplicates, the stream
     /// remembers the ids it has yielded.
     ///
     /// # Errors

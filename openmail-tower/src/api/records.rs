@@ -286,7 +286,7 @@ fn attachments<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Attachment>, D:
     Ok(items.into_iter().filter_map(|item| serde_json::from_value(item).ok()).collect())
 }
 
-/// Shows ids, states and the like. The rest is mail, or may contain some.
+/// Shows only fields that contain no mail.
 macro_rules! debug {
     ($($name:ident: $($field:ident)*;)*) => {$(
         impl fmt::Debug for $name {

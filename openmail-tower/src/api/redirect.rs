@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn public_url_redirects_only_to_public_https() {
+    fn public_api_redirects_only_to_public_https() {
         let from = |url| judged("https://api.openmail.sh", url);
         assert_eq!(from("https://api.openmail.sh/v1/x"), Ok(Place::Api));
         assert_eq!(from("https://files.example/x"), Ok(Place::Elsewhere));

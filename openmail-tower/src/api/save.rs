@@ -14,20 +14,21 @@ use super::{
     file_name::{numbered, safe},
 };
 
-/// The maximum number of files with the same name in a directory.
+/// The maximum number of files with one name in a directory, counting those with an added number.
 const SAME: u32 = 1000;
 
 impl Download {
     /// Downloads the attachment into a file in `dir`, and returns its path.
     ///
-    /// The file has the attachment's name, without anything that could lead out of `dir` or deceive
-    /// a reader. If the name is taken, a number is added. The file gets its name only once it is
-    /// complete and on disk. Until then, it is a temporary file in `dir`, which is removed if the
-    /// download fails or is dropped. On Unix, only its owner can read it.
+    /// The file has the attachment's name, made safe: for example, without path separators and
+    /// invisible characters. If the name is taken, a number is added. The file gets its name only
+    /// once it is complete and on disk. Until then, it is a temporary file in `dir`, which is
+    /// removed if the download fails or is dropped. On Unix, only its owner can read it.
     ///
     /// # Errors
     /// As for [`bytes`](Self::bytes), and [`Disk`](ApiErrorKind::Disk) if the file cannot be
-    /// written, for example because `dir` does not exist or already has 1,000 files with this name.
+    /// written, for example because `dir` does not exist, or because it already has 1,000 files
+    /// with this name, counting those with an added number.
     pub async fn save_in(self, dir: impl AsRef<Path>) -> Result<PathBuf, ApiError> {
         let dir = dir.as_ref().to_owned();
         let name = safe(self.attachment.filename.as_deref().unwrap_or_default());

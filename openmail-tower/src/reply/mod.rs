@@ -1,7 +1,7 @@
 //! Replies: a handler returns one, and OpenMail sends it once.
 //!
-//! A [`Reply`] goes only to people who are already in the mail's thread: by default, to the sender.
-//! The recipients are read from the thread or, if the mail cannot be read there, from the signed
+//! A [`Reply`] goes only to people who are already in the mail's thread: usually to the sender. The
+//! recipients are read from the thread or, if the mail cannot be read there, from the signed
 //! event, never from what a model wrote. To send mail to anyone else, use
 //! [`OpenMail::send`](crate::api::OpenMail::send).
 //!

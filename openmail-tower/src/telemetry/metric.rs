@@ -79,7 +79,7 @@ names! {
     ANSWER_DURATION = "openmail_answer_duration_seconds";
     /// The duration of a run, in seconds, by outcome.
     RUN_DURATION = "openmail_run_duration_seconds";
-    /// The time from an event's commit until it is claimed for its first run, in seconds.
+    /// The time from an event's commit until a worker claims it, in seconds.
     QUEUE_WAIT = "openmail_queue_wait_seconds";
     /// Entries of the queue by state.
     QUEUE_ENTRIES = "openmail_queue_entries";

@@ -11,7 +11,7 @@
 //!
 //! | span | around |
 //! |---|---|
-//! | [`openmail.delivery`](span::DELIVERY) | the verification of a request, and its response |
+//! | [`openmail.delivery`](span::DELIVERY) | a request, from its arrival to its response |
 //! | [`openmail.run`](span::RUN) | a run of an event, by a worker or, without a queue, by the [`EventRouter`](crate::EventRouter) behind an endpoint |
 //! | [`openmail.reply`](span::REPLY) | an attempt to send a reply |
 //!
@@ -34,15 +34,15 @@
 //! A delivery joins the trace of the span around it (with the feature `opentelemetry`) or of its
 //! `traceparent` header. Without either, it starts a new trace
 //! ([`TraceContext`](crate::TraceContext)). A queue stores the trace with the
-//! event, and the run continues it, even in another process. With the feature `opentelemetry`, the
-//! spans are its parts in [`tracing_opentelemetry`], with the attributes of
-//! OpenTelemetry's messaging conventions (`messaging.system` is `openmail`); without it, `trace_id`
-//! shows what belongs together.
+//! event, and the run continues it, even in another process. With the feature `opentelemetry`,
+//! [`tracing_opentelemetry`] exports the spans as parts of that trace, with the attributes of
+//! OpenTelemetry's messaging conventions (`messaging.system` is `openmail`). Without the feature,
+//! the field `trace_id` shows what belongs together.
 //!
 //! # Log lines
 //! The target is `openmail_tower`. The level is `info`, or `warn` or `error` if something failed.
-//! These are the most frequent lines; problems with a store, a lease or the program's configuration
-//! have their own:
+//! Problems with a store, a lease or the program's configuration have lines of their own. The most
+//! frequent lines are:
 //!
 //! | line | meaning |
 //! |---|---|

@@ -8,7 +8,7 @@ use super::text;
 use super::{Fields, log::TARGET};
 use crate::seam::{TraceContext, VerifiedEvent};
 
-/// The name of the span around the verification of a request, and its response.
+/// The name of the span around a request, from its arrival to its response.
 pub const DELIVERY: &str = "openmail.delivery";
 /// The name of the span around a run of an event.
 pub const RUN: &str = "openmail.run";
@@ -121,7 +121,7 @@ impl Span {
         Self {
             #[cfg(feature = "tracing")]
             inner: tracing::Span::current(),
-            // It is only entered.
+            // The span is only entered: no attributes are set on it.
             #[cfg(feature = "opentelemetry")]
             is_exported: false,
         }
