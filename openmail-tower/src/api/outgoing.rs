@@ -158,7 +158,7 @@ impl Outgoing {
         let size =
             self.files.iter().fold(0_usize, |sum, file| sum.saturating_add(file.bytes.len()));
         if size > FILES {
-            return invalid("the files are larger than 25 MiB");
+            return invalid("the files total more than 25 MiB");
         }
         Ok(())
     }

@@ -58,10 +58,10 @@ impl Fate {
     }
 }
 
-/// Why a reply was not sent.
+/// Why an attempt failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    #[error("the reply was not sent")]
+    #[error("sending the reply failed")]
     Api(#[source] ApiError),
     #[error("the reply cannot be addressed")]
     Nobody(#[source] Nobody),

@@ -53,14 +53,14 @@ pub(crate) fn file_back(path: &std::path::Path) {
     let _ = path;
 }
 
-/// Logs that the machine's clock was set.
+/// Logs that the machine's clock jumped: it was set, or the machine slept.
 #[cfg(feature = "queue-sqlite")]
 pub(crate) fn clock_set(by_millis: i64) {
     #[cfg(feature = "tracing")]
     tracing::warn!(
         target: TARGET,
         by_millis,
-        "the machine's clock was set; the queue's time continues unchanged"
+        "the machine's clock jumped; the queue's clock does not follow"
     );
     #[cfg(not(feature = "tracing"))]
     let _ = by_millis;
