@@ -73,8 +73,8 @@ impl OpenMail {
     /// [`Untrusted`](super::Untrusted), it should connect to public addresses only.
     ///
     /// # Errors
-    /// If `url` is neither an `https` URL nor plain `http` to loopback, or contains credentials or a
-    /// query.
+    /// If `url` is neither an `https` URL nor plain `http` to loopback, or contains credentials or
+    /// a query.
     ///
     /// ```
     /// use openmail_tower::api::{ApiKey, Client, OpenMail};
@@ -107,8 +107,8 @@ impl OpenMail {
     /// Creates a client for the API at another URL, such as a local one for tests.
     ///
     /// # Errors
-    /// If `url` is neither an `https` URL nor plain `http` to loopback, if it contains credentials or
-    /// a query, or if the system has no trusted certificates and `url` is not on loopback.
+    /// If `url` is neither an `https` URL nor plain `http` to loopback, if it contains credentials
+    /// or a query, or if the system has no trusted certificates and `url` is not on loopback.
     pub fn at(key: ApiKey, url: &str) -> Result<Self, ConfigError> {
         Self::connect(key, Base::new(url)?)
     }

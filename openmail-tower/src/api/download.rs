@@ -95,8 +95,9 @@ pub struct Download {
 }
 
 impl Download {
-    /// Sets the message that the attachment belongs to. If the message's thread is known, a URL that
-    /// has expired or is missing is then renewed once by reading the message again. Default: none.
+    /// Sets the message that the attachment belongs to. If the message's thread is known, a URL
+    /// that has expired or is missing is then renewed once by reading the message again. Default:
+    /// none.
     pub fn of(mut self, message: impl Into<MessageRef>) -> Self {
         self.message = Some(message.into());
         self

@@ -251,8 +251,8 @@ impl ApiError {
         self.0.message.as_deref()
     }
 
-    /// Returns how long to wait before the next attempt: the response's `Retry-After` (at least 1 s,
-    /// at most 24 h) or a default. The default is 1 min or 15 min for errors that make an event
+    /// Returns how long to wait before the next attempt: the response's `Retry-After` (at least
+    /// 1 s, at most 24 h) or a default. The default is 1 min or 15 min for errors that make an event
     /// wait, and 2 s if OpenMail itself answered 408 or 425 or is still processing a request with
     /// the same idempotency key. Other errors have no default: waiting does not help, or the
     /// caller's own back-off applies.

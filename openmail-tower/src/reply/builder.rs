@@ -61,8 +61,9 @@ impl Reply {
         self
     }
 
-    /// Also sends the reply to everyone else who received the mail, except the inbox itself. If they
-    /// are more than 20 in all, the usual recipients come first. Default: the usual recipients only.
+    /// Also sends the reply to everyone else who received the mail, except the inbox itself. If
+    /// there are more than 20 recipients, the usual ones come first and the rest is cut off.
+    /// Default: the usual recipients only.
     pub fn to_all(mut self) -> Self {
         self.to_all = true;
         self

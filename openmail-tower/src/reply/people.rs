@@ -28,7 +28,7 @@ pub(crate) enum Nobody {
     OwnAddress,
 }
 
-/// Returns the signed sender, for a mail without a thread, or one that cannot be read in its thread.
+/// Returns the signed sender, for a mail that has no thread or cannot be read in its thread.
 pub(super) fn of_event(written: &Written) -> Result<People, Nobody> {
     let to = written.sender.clone().ok_or(Nobody::NoSender)?;
     if written.is_own {
