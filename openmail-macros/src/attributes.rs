@@ -10,7 +10,7 @@ use syn::{Attribute, Error, Ident, Meta, ext::IdentExt, parse_quote};
 pub(crate) struct Attributes {
     /// On every item.
     pub(crate) every: Vec<Attribute>,
-    /// On the value: docs, `#[deprecated]` and lint levels.
+    /// On the value: docs, `#[deprecated]`, and lint levels other than `#[expect]`.
     pub(crate) value: Vec<Attribute>,
     /// On the function.
     pub(crate) function: Vec<Attribute>,

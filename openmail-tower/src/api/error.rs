@@ -252,9 +252,9 @@ impl ApiError {
     }
 
     /// Returns how long to wait before the next attempt: the response's `Retry-After` (at least
-    /// 1 s, at most 24 h) or a default. The default is 1 min or 15 min for errors that make an event
-    /// wait, and 2 s if OpenMail itself answered 408 or 425 or is still processing a request with
-    /// the same idempotency key. Other errors have no default: waiting does not help, or the
+    /// 1 s, at most 24 h), or a default. The default is 1 min or 15 min for errors that make an
+    /// event wait, and 2 s if OpenMail itself answered 408 or 425 or is still processing a request
+    /// with the same idempotency key. Other errors have no default: waiting does not help, or the
     /// caller's own back-off applies.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.advice.delay
