@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
+use http_body_util::BodyExt as _;
 use openmail_tower::{
     Endpoint, EventRouter, HandlerError, HandlerErrorKind, Message, MessageReceived, Outcome,
-    Secret, VerifiedEvent, VerifyLayer,
+    Secret, Secrets, VerifiedEvent, VerifyLayer,
     handler::State,
     layers::guard::{Action, Guard, GuardLayer, Guarded, Pause, Rate, Rule},
     openmail_handler,
@@ -323,17 +324,29 @@ async fn refused_mail_is_diverted_and_reported_to_the_hook() {
 async fn without_a_queue_the_run_rate_refuses_mail() {
     let guard = GuardLayer::default().runs_per_sender(Rate::new(1, Duration::from_secs(60)));
     let secret = Secret::new("whsec_guard_tests_only").unwrap();
+    let layer = VerifyLayer::new(secret.clone());
     let runs = Runs::default();
     #[openmail_handler(event = "message.received")]
     async fn count(State(Runs(runs)): State<Runs>) {
         runs.fetch_add(1, Ordering::Relaxed);
     }
     let events = guard.layer(EventRouter::new().handler(count).with_state(runs.clone()));
-    let webhook = VerifyLayer::new(secret.clone()).layer(Endpoint::new(events));
+    let webhook = layer.layer(Endpoint::new(events.clone()));
     for _ in 0..3 {
         let request = mail().sign::<http_body_util::Full<bytes::Bytes>>(&secret);
         let response = webhook.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), 200);
     }
     assert_eq!(runs.count(), 1);
+
+    // The same without tower.
+    let request = mail().sign::<http_body_util::Full<bytes::Bytes>>(&secret);
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let secrets = Secrets::new(secret);
+    let event = VerifiedEvent::verify(&secrets, &parts.headers, body.clone()).unwrap();
+    let refused = Outcome::Refused { rule: "run_rate" };
+    assert_eq!(events.clone().oneshot(event).await.unwrap(), refused);
+    let event = layer.verify(&parts, body).await.unwrap();
+    assert_eq!(events.oneshot(event).await.unwrap(), refused);
 }

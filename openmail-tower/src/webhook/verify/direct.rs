@@ -4,6 +4,7 @@ use std::{future::poll_fn, time::SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, request::Parts};
+use tokio::time::Instant;
 
 use crate::{
     event::weight,
@@ -62,10 +63,11 @@ impl VerifiedEvent {
         headers: &HeaderMap,
         body: impl Into<Bytes>,
     ) -> Result<Self, Rejection> {
-        let (body, now) = (body.into(), SystemTime::now());
+        let (body, now, arrival) = (body.into(), SystemTime::now(), Instant::now());
         let head = Head::check(headers, body.len(), now, DEFAULT_TOLERANCE, DEFAULT_BODY_LIMIT)?;
         let signer = signer(&head, Keys::account(secrets.clone()), Asked::Account, &body)?;
-        signer.read(&body, head.timestamp.time(), secrets)
+        let event = signer.read(&body, head.timestamp.time(), secrets)?;
+        Ok(event.with_arrival(arrival))
     }
 }
 
@@ -101,7 +103,7 @@ impl<K: Keyring> VerifyLayer<K> {
         request: &Parts,
         body: impl Into<Bytes>,
     ) -> Result<VerifiedEvent, Rejection> {
-        let (body, settings) = (body.into(), self.settings());
+        let (body, settings, arrival) = (body.into(), self.settings(), Instant::now());
         check_method(&request.method)?;
         let now = (settings.clock)();
         let limit = settings.body_limit;
@@ -129,7 +131,9 @@ impl<K: Keyring> VerifyLayer<K> {
             if has_room { Ok(()) } else { Err(overloaded()) }
         };
         within(ROOM_TIMEOUT, room, overloaded).await?;
-        signer.read(&with_share(body, share), head.timestamp.time(), &settings.keyring)
+        let body = with_share(body, share);
+        let event = signer.read(&body, head.timestamp.time(), &settings.keyring)?;
+        Ok(event.with_arrival(arrival))
     }
 }
 
