@@ -14,7 +14,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Creates a back-off with 20 attempts, whose maximum delay starts at `base` and doubles up to
+    /// Creates a back-off with 20 attempts. The maximum delay starts at `base` and doubles up to
     /// `cap`. A `cap` above a year counts as a year.
     pub fn new(base: Duration, cap: Duration) -> Self {
         // A longer delay has no use, and could overflow when it is added to a time.

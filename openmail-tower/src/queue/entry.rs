@@ -139,7 +139,7 @@ pub struct Counts {
     pub ready: u64,
     /// Entries that wait for their next attempt.
     pub waiting: u64,
-    /// Entries leased by a worker.
+    /// Entries leased to a worker, including those whose leases have expired.
     pub running: u64,
     /// Entries behind another entry of their lane.
     pub blocked: u64,

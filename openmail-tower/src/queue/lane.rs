@@ -12,8 +12,8 @@ type LaneFn = dyn Fn(&VerifiedEvent) -> Option<String> + Send + Sync;
 /// Events in the same lane run one at a time, in order of arrival. The lane is stored with the
 /// event when it is queued.
 ///
-/// `inbox.reactivated` and `pod.reactivated` never have a lane: they release replies on hold, which
-/// hold their lanes.
+/// `inbox.reactivated` and `pod.reactivated` never have a lane: they release replies that are on
+/// hold, and must not wait behind one.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum Lane {

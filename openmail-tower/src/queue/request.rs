@@ -75,7 +75,8 @@ pub struct ClaimRequest {
     pub thorough: bool,
     /// Maximum total weight of the claimed entries, in bytes.
     pub weight: u64,
-    /// Whether a single entry may exceed that weight, because the worker runs nothing else.
+    /// Whether a single entry may exceed [`weight`](Self::weight), because the worker runs nothing
+    /// else.
     pub oversized: bool,
     /// Maximum total weight of the entries of one inbox, in bytes. A single entry may exceed it.
     pub inbox_weight: u64,

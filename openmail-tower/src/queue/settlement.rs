@@ -44,7 +44,8 @@ pub enum Settlement {
         /// Whether its lane waits for it. If not, other entries of the lane may run before it.
         holds_lane: bool,
     },
-    /// It was claimed but not run. The lease is given back as if it had never been taken.
+    /// Its run was not begun, or was cancelled by the worker. The lease is given back as if it had
+    /// never been taken.
     GiveBack,
     /// It is on hold, and so is its lane, until it is [released](super::QueueStore::release_held).
     /// No attempt is used.

@@ -59,8 +59,8 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
 
     /// Makes due the entries that are leased to dead workers, without waiting for their leases to
     /// expire. Does the same for the next entry of each lane whose entries are all blocked, since
-    /// it would wait forever. Returns how many. `worker` is the calling worker, whose own leases
-    /// are not taken over.
+    /// it would wait forever. Returns the number of entries made due. `worker` is the calling
+    /// worker, whose own leases are not taken over.
     ///
     /// Each worker calls this about once a second.
     fn recover(&self, worker: WorkerId) -> impl Future<Output = Result<u64, QueueError>> + Send;

@@ -16,8 +16,10 @@ use super::error::{QueueError, QueueErrorKind};
 ///
 /// let url: StoreUrl = "sqlite:inbox.db".parse()?;
 /// match url {
-///     StoreUrl::Sqlite(path) => assert_eq!(path.to_str(), Some("inbox.db")), // `SqliteStore::open`
-///     StoreUrl::Postgres(_url) => unreachable!(), // `PostgresStore::connect`
+///     // For `SqliteStore::open`.
+///     StoreUrl::Sqlite(path) => assert_eq!(path.to_str(), Some("inbox.db")),
+///     // For `PostgresStore::connect`.
+///     StoreUrl::Postgres(_url) => unreachable!(),
 ///     _ => unreachable!(),
 /// }
 /// # Ok::<(), openmail_tower::queue::QueueError>(())

@@ -36,7 +36,7 @@ const SLOWEST: usize = 4 << 20;
 pub(super) const LONG: Duration = Duration::from_secs(30);
 
 /// Maximum number of idle connections kept outside the pool. The pool tests each connection that is
-/// returned to it, which costs as much as a commit.
+/// returned to it, which costs a round trip.
 const SPARE: usize = 3;
 
 /// Runs transactions. Clones share the connections.

@@ -24,11 +24,11 @@ CREATE TABLE openmail_events (
   releases BIGINT NOT NULL DEFAULT 0,
   released_at BIGINT,
   put_off_at BIGINT,
-  -- 1: on hold, or claimed at the end of its hold; 2: leased, and released meanwhile, so it cannot be
-  -- put on hold by this run
+  -- 1: on hold, or claimed at the end of its hold; 2: leased, and released meanwhile, so it cannot
+  -- be put on hold by this run
   held BIGINT NOT NULL DEFAULT 0,
-  -- when it may be claimed: its next run, or the end of its lease; in Unix milliseconds, as are all times
-  -- here unless they say otherwise
+  -- when it may be claimed: its next run, or the end of its lease; in Unix milliseconds, as are all
+  -- times here unless they say otherwise
   due_at BIGINT NOT NULL,
   queued_at BIGINT NOT NULL,
   -- when it was done or buried
@@ -47,10 +47,10 @@ CREATE TABLE openmail_events (
         toast_tuple_target = 128);
 -- Compression costs more time than it saves for a body that is read once.
 ALTER TABLE openmail_events ALTER COLUMN body SET STORAGE EXTERNAL;
--- The conditions of the next two indexes differ so that no query can use the wrong one. The number of
--- ready entries changes faster than the planner's statistics, and for an empty queue, it considers
--- both equally good. For the same reason, statements that know the ids of their rows test
--- `state || '' = 'ready'` and `leased <> 0`, which fit the condition of no index.
+-- The conditions of the next two indexes differ so that no query can use the wrong one. The number
+-- of ready entries changes faster than the planner's statistics, and for an empty queue, the
+-- planner considers both equally good. For the same reason, statements that know the ids of their
+-- rows test `state || '' = 'ready'` and `leased <> 0`, which fit the condition of no index.
 -- In each lane, one entry at a time.
 CREATE UNIQUE INDEX openmail_events_lane ON openmail_events (lane)
   WHERE state = 'ready' AND lane IS NOT NULL;

@@ -332,7 +332,7 @@ async fn acquire(listener: &mut PgListener, (class, id): Lock) -> bool {
 mod tests {
     use super::*;
 
-    /// Creates a session whose database does not exist.
+    /// Creates a session that cannot connect.
     fn session() -> Session {
         let pool = PgPool::connect_lazy("postgres://user@127.0.0.1:1/none").unwrap();
         Session::new(&pool, "test".into())

@@ -43,12 +43,12 @@ const GRACE: Duration = Duration::from_millis(500);
 ///
 /// Events that one process stores at the same time share a commit, and so do those that it settles.
 /// Each commit is flushed to disk, even if the server's default for `synchronous_commit` is `off`,
-/// and transactions set the isolation level that they need. Workers claim with
-/// `SKIP LOCKED` and are woken by `NOTIFY`. Each worker holds an advisory lock: when its process
-/// dies, another worker takes over its entries at once. (After a restart or a failover of the
-/// server, workers first have 5 s to reconnect.) Locks and notifications need a session, so a
-/// connection pooler in front of the database must be in session mode. The store has a pool of at
-/// most 8 connections by default, and one more for its session. All times are those of the database.
+/// and transactions set the isolation level that they need. Workers claim with `SKIP LOCKED` and
+/// are woken by `NOTIFY`. Each worker holds an advisory lock: when its process dies, another worker
+/// takes over its entries at once. (After a restart or a failover of the server, workers first have
+/// 5 s to reconnect.) Locks and notifications need a session, so a connection pooler in front of
+/// the database must be in session mode. The store has a pool of at most 8 connections by default,
+/// and one more for its session. All times are read from the database's clock.
 ///
 /// Only the store's own tables are used: `openmail_events`, `openmail_counts`, `openmail_workers`
 /// and `openmail_migrations`, in the first schema of the connection's search path or in the

@@ -14,7 +14,8 @@ use super::millis;
 
 /// The maximum number of notes to read, starting with the latest.
 pub(in crate::queue) const NOTES: i64 = 256;
-/// The maximum number of expired counts that a request removes if it adds any: more than it adds.
+/// The maximum number of expired counts that a request removes if it adds counts. It is more than a
+/// request adds, so that expired counts do not accumulate.
 pub(in crate::queue) const PRUNED: i64 = 16;
 /// The maximum number of expired counts removed along with the entries that are
 /// [pruned](crate::queue::QueueStore::prune).

@@ -25,8 +25,8 @@ macro_rules! claimed_columns {
     };
 }
 
-/// The columns of [`letter`]. `$ahead`, by which the store's clock is ahead of the machine's, is
-/// subtracted from the times.
+/// The columns of [`letter`]. `$ahead` is how far the store's clock is ahead of the machine's; it
+/// is subtracted from the times.
 macro_rules! letter_columns {
     ($ahead:literal) => {
         concat!(

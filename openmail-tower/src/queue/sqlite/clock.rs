@@ -6,8 +6,9 @@
 //! that the store's time continues as before. Other processes see that the offset has a new
 //! revision, and use it. So each jump is compensated once, not once by each process.
 //!
-//! A jump while no process runs looks like a pause. The store's time never starts before the latest
-//! time stored in the file, so a clock that was set back delays nothing.
+//! If the clock jumps while no process runs, that time seems longer or shorter than it was. The
+//! store's time never starts before the latest time stored in the file, so a clock that was set
+//! back delays nothing.
 
 use std::{
     fmt,
@@ -43,8 +44,8 @@ pub(super) type Source = Arc<dyn Fn() -> Reading + Send + Sync>;
 pub(super) struct Clock {
     source: Source,
     known: Option<Known>,
-    /// The latest time returned. Time does not go backwards, unless another process has adjusted the
-    /// offset.
+    /// The latest time returned. Time does not go backwards, unless another process has adjusted
+    /// the offset.
     latest: i64,
 }
 
@@ -295,8 +296,8 @@ mod tests {
                 assert!(claim(store).await.is_none(), "the lease holds for both");
             }
         }
-        // A process that opens the file right after a jump sees the jump first, but leaves the
-        // offset to the others.
+        // A process that opens the file right after a jump uses the offset that the others have
+        // adjusted.
         machine.set(HOUR);
         let third = machine.open(&folder).await;
         assert!(claim(&stores[0]).await.is_none());

@@ -1,5 +1,5 @@
--- What a guard counts: an id under a key, until the window is over. Keys are hashes, since they name
--- senders.
+-- What a guard counts: an id under a key, until the window is over. Keys are stored as hashes,
+-- since they may name senders.
 CREATE TABLE openmail_counts (
   name TEXT NOT NULL,
   id TEXT NOT NULL,

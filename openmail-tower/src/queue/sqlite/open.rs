@@ -40,14 +40,14 @@ pub(super) fn check_path(path: &Path) -> Result<(), QueueError> {
     Err(QueueError::new(QueueErrorKind::Unsuitable, what))
 }
 
-/// Returns the options that every writing connection needs, regardless of the program's pool.
+/// Sets what every writing connection needs, regardless of the options of the program's pool.
 pub(super) fn writing(options: SqliteConnectOptions) -> SqliteConnectOptions {
     options
         .busy_timeout(BUSY)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        // A statement that changes many rows keeps a journal of its own. By default, that is a file,
-        // created and deleted each time.
+        // A statement that changes many rows keeps a journal of its own. By default, that is a
+        // file, created and deleted each time.
         .pragma("temp_store", "memory")
         .disable_statement_logging()
 }

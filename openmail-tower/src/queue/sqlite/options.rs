@@ -46,8 +46,9 @@ impl SqliteOptions {
         self
     }
 
-    /// Sets the maximum number of connections for counting and listing entries. One more connection
-    /// makes all changes. [`over`](Self::over) uses the program's pool instead. Default: 2.
+    /// Sets the maximum number of connections for counting and listing entries. All changes go
+    /// through one additional connection. [`over`](Self::over) reads through the program's pool
+    /// instead. Default: 2.
     ///
     /// # Panics
     /// If it is 0.

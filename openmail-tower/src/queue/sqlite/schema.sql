@@ -24,8 +24,8 @@ CREATE TABLE openmail_events (
   releases INTEGER NOT NULL DEFAULT 0,
   released_at INTEGER,
   put_off_at INTEGER,
-  -- 1: on hold, or claimed at the end of its hold; 2: leased, and released meanwhile, so it cannot be
-  -- put on hold by this run
+  -- 1: on hold, or claimed at the end of its hold; 2: leased, and released meanwhile, so it cannot
+  -- be put on hold by this run
   held INTEGER NOT NULL DEFAULT 0,
   -- when it may be claimed: its next run, or the end of its lease; in milliseconds of the store's
   -- clock, which is close to Unix time, as are all times here except signed_at
@@ -44,8 +44,9 @@ CREATE TABLE openmail_events (
 );
 -- In each lane, one entry at a time.
 CREATE UNIQUE INDEX openmail_events_lane ON openmail_events (lane) WHERE state = 'ready';
--- Contains everything that a claim filters by, so that a flood of one inbox is skipped in the index.
--- (SQLite reads the row for a column that the index lacks, even if the index implies its value.)
+-- Contains everything that a claim filters by, so that a flood of one inbox is skipped in the
+-- index. (SQLite reads the row for a column that the index lacks, even if the index implies its
+-- value.)
 CREATE INDEX openmail_events_due
   ON openmail_events (due_at, id, inbox_id, role, losses, leased, weight, state)
   WHERE state = 'ready';

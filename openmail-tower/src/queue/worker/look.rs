@@ -9,8 +9,7 @@ use crate::{
     telemetry::queue as telemetry,
 };
 
-/// Minimum delay before the next look after one that found fewer entries than were asked for, unless
-/// something has changed, a thorough look is due sooner, or the poll interval is shorter.
+/// Minimum time to wait for the next entry to become due, unless the poll interval is shorter.
 const SHORTEST: Duration = Duration::from_millis(10);
 /// Maximum rest after a look that left no due entry out. The worker rests for as long as the look
 /// took, even if something has changed: under load, more entries arrive during this time, and one

@@ -41,8 +41,8 @@ use super::{
     settings::Settings,
 };
 
-/// Bodies of at least this size are parsed on a thread for blocking work. For smaller ones, moving
-/// them there and back takes longer than parsing.
+/// Bodies of at least this size are parsed on a thread for blocking work, so that they do not hold
+/// up other tasks.
 const LARGE: usize = 256 << 10;
 
 /// The state that all runs of a worker share.
@@ -195,7 +195,8 @@ where
         Err(panic) => Err(HandlerError::panicked(panic)),
     };
     match result {
-        // What OpenMail's "Test webhook" sends needs no handler, and is no dead letter.
+        // A `setup.test`, which OpenMail's "Test webhook" sends, needs no handler and does not
+        // become a dead letter.
         Ok(Outcome::Unrouted) if event.kind() == EventKind::SetupTest => {
             (Outcome::Unrouted.label(), Settlement::done())
         }

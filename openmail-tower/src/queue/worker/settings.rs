@@ -155,9 +155,9 @@ impl<St, E> Worker<St, E> {
         self
     }
 
-    /// Lets other events of a lane run before an event or a reply that waits for a retry. Two events
-    /// of a lane still never run at the same time. Default: the lane waits, so its events keep their
-    /// order.
+    /// Lets other events of a lane run before an event or a reply that waits for a retry. Two
+    /// events of a lane still never run at the same time. Default: the lane waits, so its events
+    /// keep their order.
     pub fn overtake_retries(mut self) -> Self {
         self.settings.policy = self.settings.policy.overtake_retries();
         self
@@ -178,7 +178,7 @@ impl<St, E> Worker<St, E> {
     }
 
     /// Sets how long an event or a reply may wait for a limit, counted from the first time, before
-    /// it becomes a dead letter. Such limits are a guard's rate or pause, a suspended inbox, a
+    /// it becomes a dead letter. Such limits include a guard's rate or pause, a suspended inbox, a
     /// banned account, and OpenMail's responses 401, 402, 429 and 422 `storage_limit_exceeded`.
     /// Default: 30 days.
     pub fn max_put_off(mut self, time: Duration) -> Self {
