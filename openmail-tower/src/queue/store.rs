@@ -45,7 +45,7 @@ use super::{
 ///   lost run, the entry is a [suspect](super::Claimed::suspect) and runs alone. If such a run is
 ///   lost as well, it counts ([`was_lost`](super::Claimed::was_lost)). Once a worker settles the
 ///   entry, it is an ordinary entry again, unless the worker gives it back or its claim `was_lost`.
-/// - Only the store's clock is used, so that the machines that share it agree.
+/// - Only the store's clock is used, so that all machines agree on the time.
 ///
 /// Clones share one store. `queue::contract::check` (feature `test-util`) checks an implementation
 /// against these rules, as far as one process can. It cannot check durability, and it neither

@@ -30,7 +30,8 @@ use crate::{
 /// Maximum time of a single wait for the database, by a worker or a delivery. After a failover, the
 /// old primary may leave its connections open and silent.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
-/// The slowest expected transfer rate, in bytes per second. It gives large bodies more time.
+/// The slowest expected transfer rate, in bytes per second. It determines how much more time large
+/// bodies get.
 const SLOWEST: usize = 4 << 20;
 /// Maximum time for operations on which no claim, no settlement and no delivery waits.
 pub(super) const LONG: Duration = Duration::from_secs(30);

@@ -23,7 +23,7 @@ use super::{
     replies::Replies,
 };
 
-/// Reports on replies to the hook.
+/// Calls the hook with reports on replies.
 #[derive(Clone)]
 pub(super) struct Reports {
     hook: Hook<ReplyReport>,
