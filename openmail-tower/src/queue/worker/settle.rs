@@ -21,8 +21,8 @@ use super::look::pause;
 /// given up.
 ///
 /// If the store is unreachable, this waits for it: the event has run, and losing the result would
-/// mean running it again. If the store refuses the settlement, this first reduces its error, if it
-/// has one, to ASCII, then buries the entry, and finally gives up the lease.
+/// mean running it again. Each time the store refuses the settlement, this tries a simpler one:
+/// with the error, if any, in ASCII, then as a dead letter. After that, it gives up the lease.
 pub(super) async fn settle<St: QueueStore>(
     store: &St,
     lease: &Lease,
