@@ -156,7 +156,8 @@ impl PostgresServer {
 
     async fn up(&mut self) -> bool {
         let log = File::create(self.folder.path().join("log")).expect("a log");
-        let mut process = self
+        let url = self.url();
+        let process = self
             .command("postgres")
             .arg("-D")
             .arg(self.folder.path().join("data"))
@@ -166,18 +167,21 @@ impl PostgresServer {
             .stderr(log)
             .spawn()
             .expect("postgres");
+        // Owned from now on, so that it is stopped even if it does not accept connections in time.
+        let process = self.process.insert(process);
         for _ in 0..600 {
             if process.try_wait().expect("a child process").is_some() {
+                self.process = None;
                 return false;
             }
-            if let Ok(pool) = PgPool::connect(&self.url()).await {
+            if let Ok(pool) = PgPool::connect(&url).await {
                 pool.close().await;
-                self.process = Some(process);
                 return true;
             }
             // It does not announce that it accepts connections.
             sleep(Duration::from_millis(50)).await;
         }
+        self.stop();
         false
     }
 
