@@ -30,7 +30,7 @@ impl Agent {
         if let Some(index) = history.iter().position(|earlier| earlier.id == mail.message.id) {
             history.truncate(index);
         }
-        // The model may be available again later.
+        // Any failure of the model is retried.
         let said = model.answer(&mail.message, &history).await;
         said.map_err(|error| HandlerError::from_boxed(error.into()))
     }

@@ -150,8 +150,8 @@ async fn serve<St: QueueStore>(
 fn introduce(sandbox: &Sandbox) -> anyhow::Result<()> {
     let inboxes = sandbox.inboxes();
     let (_, address) = inboxes.first().context("the sandbox has no inbox")?;
-    // A new sender at each start: the guard withholds the reply if a sender repeats a text for the
-    // third time within an hour, and what it has counted survives a restart.
+    // A new sender at each start: the guard withholds the reply to the third mail with nearly the
+    // same text that a sender writes within an hour, and its counts survive a restart.
     let start = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     sandbox.receive(
         &format!("Ada Lovelace <ada+{start}@example.com>"),

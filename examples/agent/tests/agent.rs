@@ -37,8 +37,8 @@ async fn shows(program: &Program, text: &str) {
             if page.text().await.expect("text").contains(text) {
                 return;
             }
-            // Polls, which is simpler than reading the page's event stream. The timeout below limits
-            // the wait.
+            // Polling is simpler than reading the page's event stream. The timeout below limits the
+            // wait.
             sleep(Duration::from_millis(50)).await;
         }
     };

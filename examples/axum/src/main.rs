@@ -78,7 +78,7 @@ fn app(layer: VerifyLayer, seen: Seen) -> Router {
     Router::new()
         .route("/", get(async || "see /status\n"))
         .route("/status", get(status))
-        // Around this route only: OpenMail signs no requests to the others.
+        // Around this route only: requests to the other routes are not signed.
         .route("/webhooks", post(receive).layer(layer))
         .with_state(seen)
 }

@@ -9,7 +9,7 @@ use openmail_tower::{
     webhook::{SECRET_VARIABLE, SecretError},
 };
 
-/// Delivers events as OpenMail does: signed, with its retries, and twice or out of order on request.
+/// Delivers events as OpenMail does: signed, with its retries, twice or out of order on request.
 ///
 /// Exit status: 0 if every event was accepted, 1 if not, 2 if the command is wrong.
 #[derive(Parser)]
@@ -26,8 +26,8 @@ pub(crate) enum Command {
     /// Finds out what is wrong with an endpoint.
     ///
     /// Sends test events, an unknown event, forgeries, bodies of many sizes and a few mails. The
-    /// endpoint's handlers get whatever it accepts, so use it where that does no harm. Exit status:
-    /// 0 if nothing is wrong, 1 if something is, 2 if the command is wrong.
+    /// endpoint's handlers get whatever the endpoint accepts, so run this where that does no harm.
+    /// Exit status: 0 if nothing is wrong, 1 if something is, 2 if the command is wrong.
     Check(Check),
 }
 
@@ -66,10 +66,10 @@ pub(crate) struct Deliver {
     /// The event's name.
     #[arg(long, value_name = "NAME", default_value = "message.received")]
     pub(crate) event: String,
-    /// The inbox it is about.
+    /// The event's inbox.
     #[arg(long, value_name = "ID")]
     pub(crate) inbox: Option<String>,
-    /// The thread it belongs to.
+    /// The event's thread.
     #[arg(long, value_name = "ID")]
     pub(crate) thread: Option<String>,
     /// The mail's sender.
@@ -81,7 +81,8 @@ pub(crate) struct Deliver {
     /// The mail's text.
     #[arg(long)]
     pub(crate) text: Option<String>,
-    /// A file with the event's JSON. The other options replace the corresponding fields.
+    /// A file with the event's JSON, in which --inbox, --thread, --from, --subject and --text
+    /// replace the corresponding fields.
     #[arg(long, value_name = "PATH", conflicts_with = "event")]
     pub(crate) file: Option<PathBuf>,
     /// How many events to send.

@@ -74,7 +74,7 @@ async fn finds_nothing_wrong_with_a_good_endpoint() {
 }
 
 #[tokio::test]
-async fn quick_endpoint_may_deduplicate_or_not() {
+async fn does_not_judge_the_deduplication_of_a_quick_endpoint() {
     let output = check(&serve(app(layer(), |_| ready(Ok(Outcome::Done)))).await).await;
     assert_faults(&output, &[]);
     assert!(output.stdout.contains("?     duplicates: too quick to tell"), "{output:?}");
@@ -319,8 +319,8 @@ async fn finds_a_failure_instead_of_a_rejection() {
     finds(by_hand(strict), &fails).await;
 }
 
-/// Answers before the body is read, but reads it in the background: if the server hung up, the client
-/// might not see the response.
+/// Answers before the body is read, but reads it in the background: if the server hung up, the
+/// client might not see the response.
 fn at_once(status: StatusCode, request: Request<Body>) -> StatusCode {
     tokio::spawn(to_bytes(request.into_body(), usize::MAX));
     status

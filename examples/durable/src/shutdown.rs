@@ -1,8 +1,9 @@
-//! Stops on Ctrl-C (SIGINT), or on SIGTERM, which service managers send.
+//! Stops the program on Ctrl-C (SIGINT) or on SIGTERM, which service managers send.
 
 use std::{future::Future, io};
 
-/// Listens from the time of the call, so that a signal before the first poll is not lost.
+/// Completes on a signal. It listens from the time of the call, so that a signal before the first
+/// poll is not lost.
 #[cfg(unix)]
 pub(crate) fn signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -19,8 +19,8 @@ async fn received(mail: &MessageReceived, Attempt(attempt): Attempt) -> Result<(
     Ok(())
 }
 
-/// Handles every other event. One that does not fit its type, such as a mail without an id, is not
-/// done.
+/// Handles every other event. One that does not fit its type, such as a mail without an id, is
+/// given up.
 #[openmail_handler]
 async fn fallback(event: &VerifiedEvent) -> Result<(), HandlerError> {
     if let Some(misfit) = event.event().misfit() {

@@ -97,8 +97,8 @@ pub async fn consumer(context: &Context) -> anyhow::Result<PullConsumer> {
     consumer.map_err(without_sources)
 }
 
-/// Converts an error of async-nats, whose text already contains those of its sources: with them,
-/// they would be printed twice.
+/// Converts an error of async-nats without its sources: its text already contains theirs, which
+/// would otherwise be printed twice.
 pub(crate) fn without_sources(error: impl Display) -> anyhow::Error {
     anyhow::Error::msg(error.to_string())
 }

@@ -28,8 +28,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_secs(30);
 
 /// Runs the events of the consumer through `events` until `stop`, and then until those in progress
-/// have ended. Returns how many took too long for that and were cancelled; like everything in
-/// progress when the process dies, they run again after the consumer's `ack_wait`.
+/// have ended or a time limit has passed. Returns how many were cancelled; they run again after the
+/// consumer's `ack_wait`, as they do if the process dies.
 pub async fn work<E>(consumer: PullConsumer, events: E, stop: CancellationToken) -> usize
 where
     E: Service<VerifiedEvent, Response = Outcome> + Clone + Send + 'static,

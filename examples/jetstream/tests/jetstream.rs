@@ -100,7 +100,7 @@ async fn answers_503_without_a_server_and_acknowledged_events_survive_a_kill() {
         }
     };
     assert_eq!(soon(delivered).await, 200);
-    // The server still recognises it.
+    // The server still recognises the first event.
     assert_eq!(app.post(&mail("evt_1", "").attempt(2)).await, 200);
     assert_eq!(kept(&context).await, 2);
     app.stop().await;

@@ -1,8 +1,8 @@
 //! A webhook on AWS Lambda, behind API Gateway or a function URL.
 //!
 //! Build it with `cargo lambda build --release -p example-lambda`. Set `OPENMAIL_WEBHOOK_SECRET`
-//! and, to run each event once, `REDIS_URL`. Set the function's timeout to 15 s; Lambda's default is
-//! 3 s.
+//! and, to run each event once, `REDIS_URL`. Set the function's timeout to 15 s; Lambda's default
+//! is 3 s.
 //!
 //! Locally, `cargo lambda watch` imitates a function URL:
 //! `http://127.0.0.1:9000/lambda-url/example-lambda`.

@@ -8,7 +8,7 @@ use std::{
 
 use openmail_tower::{Secret, webhook::signature};
 
-/// Different each time, so that nothing is ever signed with a known secret.
+/// Returns a random secret, so that nothing is ever signed with a known one.
 pub(crate) fn make_up_secret() -> Result<String, getrandom::Error> {
     Ok(format!("whsec_{:016x}{:016x}", getrandom::u64()?, getrandom::u64()?))
 }

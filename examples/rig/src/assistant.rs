@@ -82,7 +82,8 @@ fn history(thread: &Thread, answered: &MessageId, task: &mut String) -> Vec<Mess
         .collect()
 }
 
-/// Handles mail to every inbox. After an error, the mail is kept and retried later.
+/// Handles mail to every inbox. After an error, the mail is retried or, if the error is permanent,
+/// becomes a dead letter.
 #[openmail_handler(event = "message.received")]
 async fn answer_mail(
     mail: &MessageReceived,

@@ -23,8 +23,8 @@ pub use assistant::Assistant;
 /// answers within 12 s.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// Receives mail and answers it until `stop`, then finishes the requests and runs in progress, within
-/// a time limit.
+/// Receives mail and answers it until `stop`, then finishes the requests and runs in progress,
+/// within a time limit.
 ///
 /// # Errors
 /// If the server or the worker fails.

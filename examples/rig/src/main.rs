@@ -12,8 +12,8 @@
 //! cargo run -p example-sandbox -- --webhook http://127.0.0.1:3000/webhooks
 //! ```
 //!
-//! Set `OPENAI_BASE_URL` (up to and including `/v1`) and `AGENT_MODEL` to use another server or model
-//! that supports OpenAI's chat completions API.
+//! Set `OPENAI_BASE_URL` (up to and including `/v1`) and `AGENT_MODEL` to use another server or
+//! model that supports OpenAI's chat completions API.
 
 use std::{env, io, process::ExitCode};
 

@@ -1,4 +1,4 @@
-//! The whole program with a local OpenMail, and a model that answers on command.
+//! The whole application with a local OpenMail and a fake model.
 
 use std::{
     sync::{Arc, Mutex},
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What the model was asked.
 type Asked = Arc<Mutex<Vec<Value>>>;
 
-/// Starts a model that says how often it was asked; its first answer is an error.
+/// Starts a model whose answer says how often it was asked; its first answer is an error.
 async fn model(asked: Asked) -> String {
     async fn complete(State(asked): State<Asked>, body: Bytes) -> (axum::http::StatusCode, String) {
         let mut asked = asked.lock().unwrap();
@@ -54,7 +54,7 @@ async fn model(asked: Asked) -> String {
     url
 }
 
-/// Receives a mail, and returns its thread once the thread has `count` messages.
+/// Sends a mail to the agent, and returns its thread once the thread has `count` messages.
 async fn mail(
     client: &Client,
     openmail: &OpenMail,

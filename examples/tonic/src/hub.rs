@@ -22,9 +22,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Done (200) means that the event was sent to at least one agent, not that it has arrived: what is
 /// in transit when a connection breaks is lost. If none listens, or all read too slowly, OpenMail
 /// retries (503), which it does for about 7.5 minutes. If an agent does not read, HTTP/2's window
-/// buffers some events for it, and the agent's channel one more. To know that an agent has finished,
-/// let it confirm with a call that carries the `event_id`, and let this handler wait for that call.
-/// For agents that are offline for longer, put a queue in front.
+/// buffers some events for it, and the agent's channel one more. To know that an agent has
+/// finished, let it confirm with a call that carries the `event_id`, and let this handler wait for
+/// that call. For agents that are offline for longer, put a queue in front.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hub(Arc<Mutex<Agents>>);
 

@@ -15,7 +15,7 @@ use super::{
     probe::{Held, Probe, Prober, now},
 };
 
-/// A body size that most endpoints accept, in bytes.
+/// A body size that every endpoint needs to accept, in bytes.
 const SMALL: usize = 1 << 20;
 /// A body size that no endpoint needs to accept, in bytes.
 const LARGE: usize = 9 << 20;
