@@ -76,11 +76,17 @@ async fn listen() -> Result<TcpListener, Box<dyn Error>> {
     };
     bound.map_err(|error| {
         let address = address.escape_debug();
-        let what = match error.kind() {
-            io::ErrorKind::AddrInUse => format!("{address} is in use; stop what listens there, or"),
-            _ => format!("cannot listen on `{address}` ({error});"),
+        let text = match error.kind() {
+            io::ErrorKind::AddrInUse => format!(
+                "{address} is in use; stop what listens there, or set OPENMAIL_LISTEN to another \
+                 host:port"
+            ),
+            _ => format!(
+                "cannot listen on `{address}` ({error}); set OPENMAIL_LISTEN to host:port, such as \
+                 127.0.0.1:3000"
+            ),
         };
-        format!("{what} set OPENMAIL_LISTEN to another host:port, such as 127.0.0.1:3000").into()
+        text.into()
     })
 }
 

@@ -133,6 +133,7 @@ async fn port_in_use_prints_one_line_with_what_to_change() {
     let address = taken.local_addr().unwrap().to_string();
     let said = failure(&[("OPENMAIL_LISTEN", &address)]).await;
     assert_one_line(&said, &[&address, "in use", "OPENMAIL_LISTEN"]);
+    assert_eq!(said.matches("127.0.0.1:").count(), 1, "suggests no address: {said:?}");
 }
 
 #[tokio::test]
