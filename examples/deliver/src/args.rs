@@ -9,7 +9,7 @@ use openmail_tower::{
     webhook::{SECRET_VARIABLE, SecretError},
 };
 
-/// Delivers events as OpenMail does: signed, with its retries, twice or out of order on request.
+/// Delivers events as OpenMail does: signed, with its retries and, if asked, twice or out of order.
 ///
 /// Exit status: 0 if every event was accepted, 1 if not, 2 if the command is wrong.
 #[derive(Parser)]
@@ -130,7 +130,8 @@ fn url(text: &str) -> Result<Uri, String> {
 fn number(text: &str, least: f64, most: f64) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if number < least {
-        return Err(format!("at least {least}"));
+        return Err(format!("it must be at least {least}"));
     }
-    if number <= most { Ok(number) } else { Err(format!("at most {most}")) }
+    // `{:?}` writes the largest number with an exponent, not with 309 digits.
+    if number <= most { Ok(number) } else { Err(format!("it must be at most {most:?}")) }
 }

@@ -254,6 +254,7 @@ async fn wrong_command_is_reported_and_sends_nothing() {
         (vec!["--url", &url, "--duplicate", "1.5"], "at most 1"),
         (vec!["--url", &url, "--speed", "0"], "at least"),
         (vec!["--url", &url, "--rate", "NaN"], "at most"),
+        (vec!["--url", &url, "--rate", "inf"], "at most 1.797"),
         (vec!["--url", &url, "--secret-env", "NOWHERE"], "NOWHERE"),
         (vec!["--url", &url, "--secret", "hunter2 "], "whitespace"),
         (vec!["--url", &url, "--secret", "a", "--secret-env", "B"], "cannot be used with"),
