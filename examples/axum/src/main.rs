@@ -49,9 +49,9 @@ async fn main() -> ExitCode {
 async fn run() -> anyhow::Result<()> {
     let app = app(VerifyLayer::from_env()?, Seen::default());
     let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
-    let listener = TcpListener::bind(&address)
-        .await
-        .with_context(|| format!("cannot listen on {address}; set OPENMAIL_LISTEN to another"))?;
+    let listener = TcpListener::bind(&address).await.with_context(|| {
+        format!("cannot listen on {address}; set OPENMAIL_LISTEN to another address")
+    })?;
     let (stopping, grace) = (stop(), stop());
     tracing::info!("listening on http://{}/webhooks", listener.local_addr()?);
     let server = axum::serve(listener, app).with_graceful_shutdown(stopping);

@@ -54,9 +54,9 @@ async fn main() -> ExitCode {
 async fn run() -> anyhow::Result<()> {
     let layer = VerifyLayer::from_env()?;
     let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
-    let listener = TcpListener::bind(&address)
-        .await
-        .with_context(|| format!("cannot listen on {address}; set OPENMAIL_LISTEN to another"))?;
+    let listener = TcpListener::bind(&address).await.with_context(|| {
+        format!("cannot listen on {address}; set OPENMAIL_LISTEN to another address")
+    })?;
     let stopping = stop();
     tracing::info!("listening on http://{}/", listener.local_addr()?);
     serve(listener, layer, Received::default(), stopping).await;

@@ -67,9 +67,9 @@ async fn start() -> anyhow::Result<()> {
     let url = env::var("NATS_URL").unwrap_or_else(|_| "nats://127.0.0.1:4222".into());
     let context = connect(&url).await?;
     let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
-    let listener = TcpListener::bind(&address)
-        .await
-        .with_context(|| format!("cannot listen on {address}; set OPENMAIL_LISTEN to another"))?;
+    let listener = TcpListener::bind(&address).await.with_context(|| {
+        format!("cannot listen on {address}; set OPENMAIL_LISTEN to another address")
+    })?;
     let stopping = stop();
     tracing::info!("listening on http://{}/webhooks", listener.local_addr()?);
     run(listener, layer, context, events(), stopping).await

@@ -47,9 +47,9 @@ async fn run() -> anyhow::Result<()> {
     let events = events(&billing_inbox).with_state(state.clone());
     let app = Router::new().route_service("/webhooks", webhook(layer, events));
     let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
-    let listener = TcpListener::bind(&address)
-        .await
-        .with_context(|| format!("cannot listen on {address}; set OPENMAIL_LISTEN to another"))?;
+    let listener = TcpListener::bind(&address).await.with_context(|| {
+        format!("cannot listen on {address}; set OPENMAIL_LISTEN to another address")
+    })?;
     let (stopping, grace) = (stop(), stop());
     tracing::info!("listening on http://{}/webhooks", listener.local_addr()?);
     let server = axum::serve(listener, app).with_graceful_shutdown(stopping);

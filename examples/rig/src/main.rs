@@ -44,9 +44,9 @@ async fn start() -> anyhow::Result<()> {
     let provider = OpenAI::from_env()?;
     let model = env::var("AGENT_MODEL").unwrap_or_else(|_| openai::GPT_5_2.into());
     let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
-    let listener = TcpListener::bind(&address)
-        .await
-        .with_context(|| format!("cannot listen on {address}; set OPENMAIL_LISTEN to another"))?;
+    let listener = TcpListener::bind(&address).await.with_context(|| {
+        format!("cannot listen on {address}; set OPENMAIL_LISTEN to another address")
+    })?;
     let store = SqliteStore::open("rig.db").await.context("cannot open rig.db")?;
     let stopping = stop();
     tracing::info!("listening on http://{}/webhooks", listener.local_addr()?);

@@ -42,9 +42,9 @@ async fn run() -> anyhow::Result<()> {
         .context("set AGENT_TOKEN to the token that agents must present")?;
     let token = Token::new(&token).context("AGENT_TOKEN is empty")?;
     let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
-    let listener = TcpListener::bind(&address)
-        .await
-        .with_context(|| format!("cannot listen on {address}; set OPENMAIL_LISTEN to another"))?;
+    let listener = TcpListener::bind(&address).await.with_context(|| {
+        format!("cannot listen on {address}; set OPENMAIL_LISTEN to another address")
+    })?;
     let stopping = stop();
     tracing::info!("listening on http://{}, /webhooks and gRPC", listener.local_addr()?);
     serve(listener, layer, token, stopping).await?;

@@ -52,8 +52,9 @@ async fn main() -> ExitCode {
 async fn run() -> anyhow::Result<()> {
     let secrets = Secrets::from_env()?;
     let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
-    let listener = TcpListener::bind(&address)
-        .with_context(|| format!("cannot listen on {address}; set OPENMAIL_LISTEN to another"))?;
+    let listener = TcpListener::bind(&address).with_context(|| {
+        format!("cannot listen on {address}; set OPENMAIL_LISTEN to another address")
+    })?;
     tracing::info!("listening on http://{}/webhooks", listener.local_addr()?);
     serve(listener, secrets)?.await?;
     Ok(())
