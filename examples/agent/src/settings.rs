@@ -4,6 +4,7 @@ use std::{env, fmt, net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context as _, bail};
 use http::Uri;
+use openmail_tower::Secret;
 
 /// The settings of the agent.
 #[derive(Debug, Clone)]
@@ -62,7 +63,13 @@ impl Settings {
     pub fn from_env() -> anyhow::Result<Self> {
         let sandbox = match variable("OPENMAIL_API_KEY")? {
             Some(_) => None,
-            None => Some(address("SANDBOX_LISTEN", 4010)?),
+            None => {
+                // The local OpenMail would reject it as well, but without the variable's name.
+                if let Some(secret) = variable("OPENMAIL_WEBHOOK_SECRET")? {
+                    Secret::new(secret).context("OPENMAIL_WEBHOOK_SECRET")?;
+                }
+                Some(address("SANDBOX_LISTEN", 4010)?)
+            }
         };
         Ok(Self {
             listen: address("OPENMAIL_LISTEN", 3000)?,

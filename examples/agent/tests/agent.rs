@@ -227,6 +227,7 @@ async fn invalid_variable_is_named_in_one_line() {
         ("AGENT_STORE", "mysql://localhost"),
         ("AGENT_MODEL_URL", "example.com"),
         ("AGENT_GUARD", "maybe"),
+        ("OPENMAIL_WEBHOOK_SECRET", "whsec_with_a_newline\n"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_example-agent"))
             .env_clear()
