@@ -49,7 +49,10 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         return Err(text.into());
     }
     let dedupe = match env::var("REDIS_URL") {
-        Ok(url) => Some(DedupeLayer::new(RedisStore::connect(&url)?)),
+        Ok(url) => {
+            let store = RedisStore::connect(&url).map_err(|error| format!("REDIS_URL: {error}"))?;
+            Some(DedupeLayer::new(store))
+        }
         Err(_) => None,
     };
     let events = option_layer(dedupe).layer(EventRouter::new().handler(receive));

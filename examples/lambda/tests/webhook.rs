@@ -124,3 +124,15 @@ fn says_what_is_missing_outside_lambda() {
     let error = String::from_utf8_lossy(&program.stderr);
     assert!(error.contains("AWS_LAMBDA_RUNTIME_API is not set"), "{error}");
 }
+
+#[test]
+fn names_the_variable_of_an_invalid_redis_url() {
+    let program = Command::new(env!("CARGO_BIN_EXE_example-lambda"))
+        .env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1")
+        .env("REDIS_URL", "localhost")
+        .output()
+        .unwrap();
+    assert!(!program.status.success());
+    let error = String::from_utf8_lossy(&program.stderr);
+    assert!(error.contains("error: REDIS_URL: "), "{error}");
+}
