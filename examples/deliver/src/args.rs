@@ -85,7 +85,7 @@ pub(crate) struct Deliver {
     /// replace the corresponding fields.
     #[arg(long, value_name = "PATH", conflicts_with = "event")]
     pub(crate) file: Option<PathBuf>,
-    /// How many events to send.
+    /// How many events to send, each with its own ids.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) count: u64,
     /// Maximum number of events to send per second, not counting retries.

@@ -49,7 +49,7 @@ impl Output {
     }
 
     /// Writes one row. Its time and event id have the same form as in a receiver's log. So the rows
-    /// and the log lines with one event id, sorted together, show everything that happened to it.
+    /// and the log lines with one event id, sorted together, show what happened to that event.
     pub(crate) fn attempt(&self, delivery: &Delivery, attempt: &DeliveryAttempt) {
         let time = format!("{:.6}", Timestamp::now());
         let text = if self.json {

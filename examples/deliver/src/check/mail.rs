@@ -1,4 +1,4 @@
-//! Checks mails: how fast they are accepted, and what a second delivery of the same one does.
+//! Checks how fast a mail is accepted, and whether a second delivery of it is recognised.
 
 use std::time::Duration;
 

@@ -13,7 +13,7 @@ use tokio::{
 
 pub(crate) const SECRET: &str = "whsec_quickstart_test";
 
-/// Only makes a hanging test fail.
+/// The time after which a hanging test fails.
 const HANG: Duration = Duration::from_secs(60);
 
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
