@@ -67,8 +67,8 @@ async fn no_post(prober: &Prober, post: &Answer) -> String {
             format!("nothing is at this path: it answers GET with {get} and POST with {post}")
         }
         Ok(get) => format!(
-            "it answers GET with {get} but POST with {post}: OpenMail delivers by POST, so the \
-             path must be routed for that"
+            "it answers GET with {get} but POST with {post}: OpenMail delivers by POST, so add a \
+             route for POST at this path"
         ),
         Err(_) => format!("it answers POST with {post}"),
     }
