@@ -273,8 +273,8 @@ async fn finds_an_unchecked_timestamp() {
         expected(timestamp, body).is_some_and(|it| it == signature)
     });
     let stale = [
-        ("forgery", "signed ten minutes ago"),
-        ("forgery", "signed in ten minutes"),
+        ("forgery", "a timestamp ten minutes in the past"),
+        ("forgery", "a timestamp ten minutes in the future"),
         ("forgery", "a timestamp that is not a number"),
     ];
     finds(app, &stale).await;
@@ -383,6 +383,8 @@ async fn finds_rejected_unknown_and_test_events() {
     finds(rejects(b"setup.test"), &[("setup.test", "answers a signed setup.test with 422")]).await;
     finds(rejects(b"deliver.news"), &[("new events", "is answered 422")]).await;
     finds(rejects(b"message.received"), &[("mail", "inb_deliver_check is answered 422")]).await;
+    finds(rejects(b"\"attempt\":2"), &[("duplicates", "second delivery is not accepted: 422")])
+        .await;
 }
 
 #[tokio::test]

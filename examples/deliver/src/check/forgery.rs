@@ -82,8 +82,8 @@ fn forgeries(prober: &Prober) -> Vec<(&'static str, Probe)> {
             Probe { body: Bytes::from_static(b"{\"event\":\"setup.test\" }"), ..good.clone() },
         ),
         ("a timestamp other than the signed one", timestamp(now() + 1)),
-        ("a delivery that was signed ten minutes ago", prober.signed(event(), now() - 600)),
-        ("a delivery that will be signed in ten minutes", prober.signed(event(), now() + 600)),
+        ("a timestamp ten minutes in the past", prober.signed(event(), now() - 600)),
+        ("a timestamp ten minutes in the future", prober.signed(event(), now() + 600)),
         ("a timestamp that is not a number", not_a_number),
     ]
 }

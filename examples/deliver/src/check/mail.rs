@@ -70,10 +70,10 @@ async fn repeat(prober: &Prober, inbox: &str, findings: &mut Findings) {
     let [mut idle, mut first, mut again] = [const { Vec::new() }; 3];
     for _ in 0..ROUNDS {
         let mail = mail(inbox);
-        for (times, probe) in [
-            (&mut idle, prober.test_event()),
-            (&mut first, prober.event(&mail)),
-            (&mut again, prober.event(&mail.clone().attempt(2))),
+        for (what, times, probe) in [
+            ("a test event", &mut idle, prober.test_event()),
+            ("a mail", &mut first, prober.event(&mail)),
+            ("a mail's second delivery", &mut again, prober.event(&mail.clone().attempt(2))),
         ] {
             let told = match prober.send(probe).await {
                 Ok(answer) if answer.is_accepted() => {
@@ -83,10 +83,7 @@ async fn repeat(prober: &Prober, inbox: &str, findings: &mut Findings) {
                 Ok(answer) => answer.to_string(),
                 Err(error) => error.to_string(),
             };
-            let text = format!(
-                "it does not accept a test event, or a mail that is delivered twice: {told}"
-            );
-            return findings.wrong("duplicates", text);
+            return findings.wrong("duplicates", format!("{what} is not accepted: {told}"));
         }
     }
     let telling = first.iter().min().zip(idle.iter().max());
