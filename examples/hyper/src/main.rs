@@ -80,8 +80,8 @@ async fn receive(mail: &Message, State(received): State<Received>) {
     tracing::info!(count, message_id = %mail.id, "mail");
 }
 
-/// Serves the webhook, at any path, until `stop`, then until the requests in progress are answered,
-/// for [`GRACE`] at most.
+/// Serves the webhook at any path until `stop`. Then finishes the requests in progress, for
+/// [`GRACE`] at most.
 async fn serve(
     listener: TcpListener,
     layer: VerifyLayer,

@@ -96,8 +96,8 @@ async fn sales(mail: &MessageReceived, State(desks): State<Desks>) {
     desks.add("sales", mail.message.may_auto_reply());
 }
 
-/// Without an inbox in the attribute it would handle all other inboxes; `EventRouter::inbox`
-/// restricts it to one.
+/// Handles mail to the inbox that it is registered for with `EventRouter::inbox`. Registered with
+/// `handler`, it would handle all other inboxes.
 #[openmail_handler(event = "message.received")]
 async fn billing(mail: &MessageReceived, State(desks): State<Desks>) -> Result<(), HandlerError> {
     if mail.message.attachments.is_empty() {
