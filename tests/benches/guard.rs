@@ -25,9 +25,9 @@ async fn handler(mail: &MessageReceived) {
     black_box(mail);
 }
 
-/// Returns mails in turn, each with a text of about this many bytes and just parsed, as in a webhook
-/// or a worker. Like what people write, a text has words of one to three syllables, most of which
-/// occur once or twice.
+/// Returns mails in turn, each with a text of about this many bytes, and parsed just before, as in
+/// a webhook or a worker. Like what people write, a text has words of one to three syllables, most
+/// of which occur once or twice.
 fn mails(bytes: usize) -> impl FnMut() -> VerifiedEvent {
     const SYLLABLES: [&str; 16] = [
         "am", "ber", "bir", "ce", "del", "em", "fjor", "gro", "ha", "ven", "in", "ju", "la", "mo",

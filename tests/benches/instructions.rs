@@ -1,5 +1,6 @@
-//! Runs one request repeatedly, for a profiler: `instructions <bytes> <requests> [info]`, with `info`
-//! under a subscriber of that level that discards everything. Prints the time of one.
+//! Runs one request repeatedly, for a profiler: `instructions <bytes> <requests> [info]`. With
+//! `info`, it runs under a subscriber of that level that discards everything. Prints the time of
+//! one request.
 //!
 //! `.ci/instructions` counts its instructions.
 

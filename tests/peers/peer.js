@@ -1,7 +1,8 @@
 // Signs or verifies deliveries, using only Node's own library.
 //
-// Usage: peer.js (sign|verify) SECRET, with frames on the standard input: a length, a timestamp, for
-// `verify` a signature, and the body. Writes one line for each frame: the signature, or yes or no.
+// Usage: peer.js (sign|verify) SECRET, with frames on the standard input: a length, a timestamp,
+// for `verify` a signature, and the body. Writes one line for each frame: the signature, or yes or
+// no.
 
 const { createHmac, timingSafeEqual } = require("node:crypto");
 const { readFileSync } = require("node:fs");

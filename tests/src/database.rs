@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 /// reconnect.
 ///
 /// # Panics
-/// If there is no such server, or its clock has stopped.
+/// If the server cannot be reached, or has not been up for that long after 60 s.
 pub async fn until_settled(url: &str) {
     let mut session = PgConnection::connect(url).await.expect("a server");
     let is_settled = "SELECT pg_postmaster_start_time() < clock_timestamp() - interval '10 s'";

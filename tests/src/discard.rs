@@ -35,7 +35,7 @@ impl Discard {
         [Self::at_once(), Self::unformatted(), Self::formatted()]
     }
 
-    /// Creates one that does nothing at all, the global default as in most programs.
+    /// Creates one that does nothing at all. It becomes the global default, as in most programs.
     pub fn at_once() -> Self {
         Self(Kind::Global)
     }

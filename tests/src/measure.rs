@@ -101,8 +101,8 @@ impl<'a> Comparison<'a> {
         for _ in 0..rounds {
             let mut round = vec![Vec::with_capacity(batches); self.sides.len()];
             for turn in 0..batches {
-                // The order rotates from batch to batch, so that it is not always the same side that
-                // follows the slowest.
+                // The order rotates from batch to batch, so that the slowest side is not always
+                // followed by the same one.
                 for place in 0..self.sides.len() {
                     let side = (place + turn) % self.sides.len();
                     let time = (self.sides[side].1)(batch);

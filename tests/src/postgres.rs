@@ -117,7 +117,7 @@ impl PostgresServer {
     /// Makes it a read-only replica from its next start on.
     ///
     /// # Panics
-    /// If that cannot be written.
+    /// If the file that makes it a replica cannot be written.
     pub fn follow(&self) {
         File::create(self.folder.path().join("data/standby.signal")).expect("a file");
     }
@@ -133,7 +133,7 @@ impl PostgresServer {
         }
     }
 
-    /// Stops it if it runs, and starts it again, on the same port if no other program has taken that.
+    /// Stops it if it runs, and starts it again, on the same port if no other program has taken it.
     ///
     /// # Panics
     /// If it does not start.

@@ -219,7 +219,7 @@ async fn slow_lookup_is_retried() {
 }
 
 #[tokio::test]
-async fn concurrent_events_share_a_lookup_that_another_event_repeats_if_it_is_dropped() {
+async fn concurrent_events_share_a_lookup_and_repeat_it_if_it_is_dropped() {
     let (lookups, open) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
     let resolver = {
         let (lookups, open) = (Arc::clone(&lookups), Arc::clone(&open));

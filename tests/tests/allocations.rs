@@ -1,5 +1,5 @@
 //! Limits what is allocated for a request, by the guard, and by the in-memory store. In a separate
-//! file, since the counting allocator is global, although it counts each thread separately.
+//! file, since the counting allocator is that of the whole program.
 
 use bytes::Bytes;
 use http_body_util::Full;

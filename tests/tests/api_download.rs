@@ -196,7 +196,7 @@ async fn oversized_file_is_refused_and_leaves_nothing() {
     let error = openmail.download(&said(10)).max_size(9).bytes().await.unwrap_err();
     assert_eq!(error.kind(), ApiErrorKind::FileTooLarge);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
-    // Without a `Content-Length`, it shows only during the download.
+    // Without a `Content-Length`, the size is known only during the download.
     api.route(PATH, Route { stall: true, ..Route::body(200, "0123456789") }).await;
     let error = openmail.download(&said(9)).save_in(&folder).await.unwrap_err();
     assert_eq!(error.kind(), ApiErrorKind::FileTooLarge);

@@ -150,7 +150,7 @@ async fn run_continues_past_the_deadline_and_the_next_delivery_finds_it_done() {
     assert_eq!(error_code(meanwhile).await, "in_flight");
 
     script.answer(Ok(Outcome::Done));
-    // It ends and is recorded without time passing.
+    // Time for the run to end and to be recorded.
     time::sleep(Duration::from_millis(10)).await;
     assert_eq!(deliver().await.unwrap().status(), StatusCode::OK);
     assert_eq!(script.begun(), 1);

@@ -220,7 +220,7 @@ async fn mail_put_off_by_the_reply_rate_is_answered_later() {
     assert!(matches!(run(&second).await.unwrap(), Outcome::Replies(_)));
 }
 
-/// Counts in which other replies have used up the rate once a handler has run.
+/// Counts as if other replies used up the rate while the handler runs.
 #[derive(Debug)]
 struct UsedUp;
 

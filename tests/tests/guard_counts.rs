@@ -204,7 +204,7 @@ impl Seen {
     async fn reach(&self, counts: (u32, u32)) {
         let reached = async {
             while self.counts() != counts {
-                // The workers only count.
+                // Polls, since the workers only count.
                 sleep(Duration::from_millis(5)).await;
             }
         };

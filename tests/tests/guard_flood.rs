@@ -149,7 +149,7 @@ async fn thirty_mails_run_and_no_other_sender_is_delayed<St: QueueStore>(store: 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thirty_mails_of_a_flood_run_an_hour_and_no_other_sender_is_delayed() {
+async fn thirty_mails_of_a_flood_run_per_hour_and_no_other_sender_is_delayed() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path().join("inbox.db")).await.unwrap();
     thirty_mails_run_and_no_other_sender_is_delayed(store.clone()).await;
@@ -158,7 +158,7 @@ async fn thirty_mails_of_a_flood_run_an_hour_and_no_other_sender_is_delayed() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
-async fn thirty_mails_of_a_flood_run_an_hour_with_postgres() {
+async fn thirty_mails_of_a_flood_run_per_hour_with_postgres() {
     let schema = PostgresSchema::new().await;
     let store = PostgresStore::connect(schema.url()).await.unwrap();
     thirty_mails_run_and_no_other_sender_is_delayed(store.clone()).await;
@@ -231,7 +231,7 @@ async fn flood_runs_hour_by_hour<St: QueueStore>(store: St, execute: impl AsyncF
     seen.reach(queue.store(), (ran, put_off)).await;
     while ran < SMALL_FLOOD + others {
         let waiting = SMALL_FLOOD + others - ran;
-        // If they are checked early, none of them runs.
+        // They are due again, but the counts have not expired, so none of them runs.
         execute(AN_HOUR_FOR_MAILS).await;
         put_off += waiting;
         seen.reach(queue.store(), (ran, put_off)).await;

@@ -83,7 +83,7 @@ async fn other_sender_is_answered_beside_a_thousand_slow_senders() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn uploads_beyond_the_budget_are_rejected_and_take_no_memory() {
+async fn uploads_beyond_the_budget_are_rejected_and_memory_is_bounded() {
     rlimit::increase_nofile_limit(8192).unwrap();
     const UPLOADS: usize = 200;
     let server = Process::start(SERVER);
@@ -196,7 +196,7 @@ async fn wrong_content_length_is_rejected() {
     // Too short: the signature does not match what was read, and the rest is not a request.
     assert_eq!(raw(address, &[&length(10), &json]).await, "HTTP/1.1 401 Unauthorized");
     assert_eq!(raw(address, &[&length(0), &json]).await, "HTTP/1.1 401 Unauthorized");
-    // Too long: it never ends.
+    // Too long: the connection ends before the body is complete.
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(&length(json.len() + 1)).await.unwrap();
     stream.write_all(&json).await.unwrap();
@@ -241,7 +241,8 @@ async fn http_2_streams_reset_in_mid_body_release_their_budget() {
         let (mut frames, body) = Channel::<Bytes, Infallible>::new(1);
         sender.ready().await.unwrap();
         let answer = sender.send_request(with(body.boxed()));
-        // The window is smaller than this, so most of it was read once everything is sent.
+        // The flow-control window is smaller than these 4 MiB, so once they are sent, the server
+        // has read most of them.
         for part in json[..4 * MIB].chunks(16 << 10) {
             if frames.send_data(json.slice_ref(part)).await.is_err() {
                 break;

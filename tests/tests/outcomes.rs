@@ -1,4 +1,4 @@
-//! The table of responses, continued: outcomes of verified events.
+//! The responses to verified events, by the outcome of the run.
 
 use std::{
     convert::Infallible,

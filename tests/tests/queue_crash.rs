@@ -1,7 +1,7 @@
 //! Processes and databases that are killed.
 //!
-//! `OPENMAIL_TEST_KILLS` is the number of receivers that are killed. Half as many workers are.
-//! Default: 20.
+//! `OPENMAIL_TEST_KILLS` is the number of receivers that a test kills; the test that kills workers
+//! kills half as many. Default: 20.
 
 use std::{
     collections::HashSet,

@@ -69,12 +69,12 @@ async fn worker_waits_for_the_lock_of_its_old_session_without_piling_up_sessions
     assert_eq!(number(&mut admin, cut).await, 1);
     let old = old.await.unwrap();
     let since = Instant::now();
+    // Longer than three attempts to reconnect take.
     while since.elapsed() < Duration::from_secs(7) {
         // One may be closing while the next connects.
         let sessions = number(&mut admin, SESSIONS).await;
         assert!(sessions <= before + 1, "{sessions} sessions after {:?}", since.elapsed());
         assert_eq!(number(&mut admin, HOLDERS).await, 0);
-        // The test watches for longer than three attempts to reconnect.
         sleep(Duration::from_millis(20)).await;
     }
     old.close().await.unwrap();

@@ -59,7 +59,7 @@ async fn deliver(
     while !stop.load(Ordering::Relaxed) {
         let mut events = Vec::new();
         for number in number..number + 20 {
-            // A thread waits a second for each limit. With this many, the waits overlap.
+            // A thread waits a second for each 429. With this many threads, the waits overlap.
             let (thread, id) = (format!("thr_{}", number % 35), format!("msg_{number}"));
             let from = format!("{id}@example.com");
             let message = json!({"id": id, "direction": "inbound", "fromAddr": from});

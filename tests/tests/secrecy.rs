@@ -172,7 +172,7 @@ fn keyring() -> InboxKeyring {
     keyring
 }
 
-/// Requests with every outcome. Only those that test a valid signature have one.
+/// Returns requests for every kind of response. Only the last ones have a valid signature.
 fn requests() -> Vec<Request<ScriptedBody>> {
     let json = fixture("message.received");
     let whole = |json: &[u8]| ScriptedBody::frames(json, 100);

@@ -76,7 +76,7 @@ fn tenants(runs: &Runs) -> (VerifyLayer<InboxKeyring>, EventRouter) {
         keyring.set(name, secret(text));
         router.inboxes().replace_service(name, agent(name, runs)).unwrap();
     }
-    // As the gateway does.
+    // As the gateway example does.
     router.inboxes().set_fallback(Some(agent("the account's", runs)));
     (VerifyLayer::with_keyring(keyring).clock(clock(0)), router)
 }

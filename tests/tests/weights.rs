@@ -1,5 +1,5 @@
 //! Compares the memory that events take with what the budget counts for them. In a separate file,
-//! since the counting allocator is global, although it counts each thread separately.
+//! since the counting allocator is that of the whole program.
 
 use bytes::Bytes;
 use http_body_util::Full;

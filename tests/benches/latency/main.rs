@@ -61,7 +61,7 @@ impl Times {
     /// Waits until this many handlers have started. Returns how long each took to start.
     async fn finish(&self, count: usize) -> Vec<f64> {
         while self.started.lock().expect("no panic").len() < count {
-            // The handlers only count.
+            // Polls, since the handlers only count.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         std::mem::take(&mut *self.started.lock().expect("no panic"))

@@ -1,10 +1,10 @@
 //! Measures how many events per second a queue accepts and runs, with an empty table and with a
 //! million finished rows, and how many a `Dedupe` lets through.
 //!
-//! `cargo bench -p openmail-tests --bench queue [-- FINISHED]`, where FINISHED replaces the million.
+//! `cargo bench -p openmail-tests --bench queue [-- FINISHED]`; FINISHED replaces the million.
 //! PostgreSQL is measured if `OPENMAIL_TEST_POSTGRES` is set, Redis with synced writes if
-//! `OPENMAIL_TEST_REDIS_SERVER` is, and Redis in memory if `OPENMAIL_TEST_REDIS` is. All three are
-//! after `. .ci/services && start_services`.
+//! `OPENMAIL_TEST_REDIS_SERVER` is, and Redis in memory if `OPENMAIL_TEST_REDIS` is.
+//! `. .ci/services && start_services` sets all three.
 
 mod dedupe;
 mod disk;

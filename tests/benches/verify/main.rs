@@ -29,7 +29,8 @@ const ROUNDS: usize = 41;
 
 fn main() {
     steady_allocator();
-    // Reading very many frames yields to other tasks, which needs a timer.
+    // A body of very many frames yields to other tasks, and its time limit is checked: this needs a
+    // timer.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.expect("a runtime");
     let _entered = runtime.enter();

@@ -6,8 +6,8 @@
 use libfuzzer_sys::fuzz_target;
 use openmail_tower::Event;
 
-/// A single attachment outside a list is written as a list, one level deeper. The parser's limit is
-/// 128 levels.
+/// An event with more brackets than this is not written and parsed again. A single attachment
+/// outside a list is written as a list, one level deeper, and the parser accepts only 127 levels.
 const DEEP: usize = 120;
 
 fuzz_target!(|json: &[u8]| {

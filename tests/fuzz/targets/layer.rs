@@ -3,8 +3,8 @@
 //!
 //! The input resembles an HTTP/1 request: a line whose bytes say how the body is split, then the
 //! method, the headers, an empty line and the body. `@` as `X-Signature` stands for the right
-//! signature. An independent check, which shares only the parser of events with the layer, says what
-//! must happen to the request.
+//! signature. An independent check, which shares only the parser of events with the layer, decides
+//! whether the request must pass.
 
 #![no_main]
 

@@ -60,8 +60,8 @@ impl Counts {
         }
     }
 
-    /// Returns how many runs have overtaken it. Returns 0 if it arrived at an earlier process, which
-    /// ended before it was settled: then the number is unknown, and the test ignores it.
+    /// Returns how many runs have overtaken the event. Returns 0 if it arrived at an earlier
+    /// process that ended before settling it: then the number is unknown, and the test ignores it.
     fn starts(&self, event: &VerifiedEvent) -> usize {
         self.with(|counted| {
             let arrived = event.event_id().and_then(|id| counted.arrived.get(id));

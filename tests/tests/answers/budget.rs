@@ -1,4 +1,4 @@
-//! The rows of the table of responses that concern the memory budget.
+//! The responses of `VerifyLayer` that concern the memory budget.
 
 use std::time::Duration;
 

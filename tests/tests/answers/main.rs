@@ -1,5 +1,5 @@
-//! The rows of the table of responses that `VerifyLayer` answers: the status, the code, whether the
-//! handler ran, and whether the body was read.
+//! The responses of `VerifyLayer`: the status, the code, whether the handler ran, and whether the
+//! body was read.
 
 mod budget;
 

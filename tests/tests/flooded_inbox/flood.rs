@@ -28,9 +28,10 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_flooded");
 const MAILS: usize = 15_000;
 /// The number of mails of other inboxes.
 const OTHERS: usize = 100;
-/// A mail is claimed by the next search that looks past the flooded inbox. Until then, the worker may
-/// claim the flooded inbox's share this many times. One mail in twenty may wait for longer: the
-/// machine may be busy with something else during the search.
+/// How many mails of the flooded inbox may overtake another mail, as a multiple of that inbox's
+/// share of the runs: the worker claims more of them until its next search looks past the flooded
+/// inbox. One mail in twenty may be overtaken more often, since the machine may be busy with
+/// something else during the search.
 const CLAIMS: usize = 20;
 /// The worker's default budget, plus the rest of the process, in KiB.
 const MEMORY: u64 = (64 + 32) << 10;
@@ -180,8 +181,8 @@ impl Agents {
         let arguments = [database, &concurrency.to_string(), &self.url(agent), &self.url("others")];
         let receiver = Process::start_with(PROGRAM, &arguments);
         let flooded = async {
-            // Three quarters of 16 runs; with 256, the share is larger, but the flood has begun. Polls,
-            // since the agents only count.
+            // Three quarters of 16 runs; with 256, the share is larger, but the flood has begun.
+            // Polls, since the agents only count.
             while agent != "refuses connections" && self.calls.load(Ordering::Relaxed) < 12 {
                 sleep(Duration::from_millis(5)).await;
             }

@@ -19,8 +19,8 @@ pub(crate) struct Hostile {
     pub(crate) listed: Verdict,
     /// The sender that the fence shows.
     pub(crate) sender: &'static str,
-    /// The other lines that it shows. One that begins with `]`, or has fewer than five bytes, may be
-    /// part of a line.
+    /// The other lines that the fence shows. One that begins with `]`, or has fewer than five
+    /// bytes, may be part of a line.
     pub(crate) shows: &'static [&'static str],
 }
 

@@ -50,7 +50,8 @@ mod expanded {
     pub(super) async fn RouterState(_: &MessageReceived, State(_): State<__This>) {}
 }
 
-/// In its own module, since this value would clash with the variables of other handlers.
+/// In its own module, since a handler of this name would clash with variables in the expansions of
+/// other handlers.
 #[allow(non_snake_case)]
 mod alone {
     use openmail_tower::handler::State;

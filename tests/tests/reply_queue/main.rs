@@ -77,8 +77,8 @@ async fn permanent_refusal_becomes_a_dead_letter_with_its_code() {
     assert_eq!(setup.runs.load(Ordering::Relaxed), 4);
 }
 
-/// Sends the reply to the queued mail, whose response is lost, and lets about a day pass by `change`
-/// before it is retried: OpenMail has forgotten its key.
+/// Sends the reply to the queued mail, but the API's response is lost. Then `change` makes the
+/// reply about a day old, and the API forgets its key.
 async fn send_a_day_ago(setup: &Setup, change: &str) {
     let limit = Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "3600").times(1);
     setup.api.faults([Fault::lost_answer().times(1), limit]).await;
@@ -94,10 +94,10 @@ async fn send_a_day_ago(setup: &Setup, change: &str) {
     setup.change(change).await;
 }
 
-/// Makes a stored reply a day old.
+/// Makes a stored reply older than 23 h, the age from which it is looked up before it is sent.
 const A_DAY_AGO: &str = "queued_at = queued_at - 23 * 3600000 - 1000, due_at = 0";
 
-/// Lets about a day pass by `change` before a reply is retried, and checks that it is not sent again.
+/// Makes a reply about a day old with `change`, and checks that the retry does not send it again.
 async fn day_old_reply_is_looked_up(change: &str) {
     let setup = Setup::new().await;
     setup.mail("inb_1", "thr_1", "m1").await;
