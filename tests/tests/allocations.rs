@@ -68,7 +68,7 @@ async fn guard_allocates_little_for_a_mail_that_passes() {
     let with_guard = with_guard();
     let without = count(|| finish(bare.call(mail.clone())).unwrap());
 
-    // The future, the sender's address, and two lists of the lines of the text.
+    // The future, the sender's address, and the list of the text's lines.
     let allocations = with_guard.0 - without.0;
     let bytes = with_guard.1 - without.1;
     println!("{allocations} allocations, {bytes} bytes");
