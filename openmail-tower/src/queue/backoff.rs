@@ -49,7 +49,8 @@ impl Backoff {
     }
 }
 
-/// Starts at 2 s and grows to an hour; 20 runs, spread over about 4.5 hours on average.
+/// The maximum delay starts at 2 s and doubles up to an hour. The 20 runs spread over about 4.5
+/// hours on average.
 impl Default for Backoff {
     fn default() -> Self {
         Self { base: Duration::from_secs(2), cap: Duration::from_secs(3600), attempts: 20 }

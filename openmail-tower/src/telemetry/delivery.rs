@@ -102,7 +102,7 @@ impl InDelivery<'_> {
         let duration = self.end("dropped", None);
         match &self.course.outcome {
             Some(outcome) => {
-                // Otherwise `Answering` has logged it.
+                // If there is an outcome, `Answering` has logged it.
                 if outcome.get().is_none() {
                     log::dropped("handling", duration);
                 }

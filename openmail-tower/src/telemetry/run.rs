@@ -21,8 +21,8 @@ use super::{
 use crate::seam::TraceContext;
 use crate::seam::{HandlerError, Outcome};
 
-/// An observed run. If it is dropped before it [ends](Self::end), something around it dropped it,
-/// or it has panicked.
+/// An observed run. If this is dropped before [`end`](Self::end) is called, the run was cancelled
+/// from outside, or has panicked.
 #[derive(Debug)]
 pub(crate) struct Run {
     kind: RunKind,

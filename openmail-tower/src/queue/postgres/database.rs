@@ -55,8 +55,8 @@ struct Inner {
     is_closed: AtomicBool,
     spare: Mutex<Vec<PoolConnection<Postgres>>>,
     facts: OnceCell<Facts>,
-    /// When a transaction last failed or was abandoned after so long a wait that the server may
-    /// have been silent.
+    /// When a transaction last failed, or was abandoned, after a long wait. The server may have
+    /// been silent.
     silent_at: Mutex<Option<Instant>>,
 }
 

@@ -13,7 +13,7 @@ use crate::queue::{
 
 use super::{insert::json, lanes::promote};
 
-/// The id, the token, the change, the state it leads to, the delay, and the error.
+/// The id, the token, the settlement's name, the state that it leads to, the delay, and the error.
 #[derive(Serialize)]
 struct Ended<'a>(i64, i64, &'a str, &'a str, Option<i64>, Option<String>);
 

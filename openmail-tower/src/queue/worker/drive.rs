@@ -40,8 +40,8 @@ use super::{
     wakeup::{Pending, Renewed, Step, Stop, Wakeup, answer, ready},
 };
 
-/// Runs a worker. Runs and settlements have tasks of their own, which end with this future;
-/// everything else runs concurrently in it.
+/// Drives a worker until it stops. Returns the number of cancelled runs. Each run and settlement
+/// has a task of its own, which ends with this future; everything else runs concurrently in it.
 pub(super) async fn drive<St, E>(worker: Worker<St, E>, shutdown: impl Future<Output = ()>) -> usize
 where
     St: QueueStore,

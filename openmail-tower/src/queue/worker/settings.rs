@@ -307,8 +307,8 @@ impl<St, E> Worker<St, E> {
     /// that have not begun, and waits for those that run.
     ///
     /// A run that is still in progress after the [`grace`](Self::grace) is dropped at its next
-    /// `.await`. Its event runs again in another worker or after a restart, and that attempt does
-    /// not count. A run that never reaches an `.await` is abandoned after a further
+    /// `.await`, and does not count as an attempt. Its event runs again in another worker or after
+    /// a restart. A run that never reaches an `.await` is abandoned after a further
     /// [`store_timeout`](Self::store_timeout). Returns the number of cancelled runs. If the store
     /// is unreachable, the worker waits for it, but still reacts to `shutdown`.
     ///
