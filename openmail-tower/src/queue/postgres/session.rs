@@ -37,8 +37,8 @@ const KEEPALIVE: &str = "SELECT set_config(name, value, false)
 /// The time that workers have to reconnect after a restart or a failover of the server.
 const MOMENT: Duration = Duration::from_secs(5);
 /// Selects whether the server has just started, or was just promoted after its primary had failed.
-/// A worker that holds leases commits every 10 s by default, so the time of the last commit that the
-/// server replayed shows about when the primary failed. A failover takes up to a minute.
+/// A worker that holds leases commits every 10 s by default, so the time of the last commit that
+/// the server replayed shows about when the primary failed. A failover takes up to a minute.
 const IS_NEW: &str = "SELECT pg_postmaster_start_time() > clock_timestamp() - interval '10 s'
     OR coalesce(pg_last_xact_replay_timestamp() > clock_timestamp() - interval '1 min', false)";
 
