@@ -285,14 +285,14 @@ pub(super) fn reply_not_reported(key: &str, error: &dyn fmt::Display) {
     let _ = (key, error);
 }
 
-/// Logs that the store cannot be reached.
+/// Logs that a call to the store failed.
 #[cfg(feature = "queue")]
-pub(super) fn store_unreachable(error: &dyn std::error::Error) {
+pub(super) fn store_failed(error: &dyn std::error::Error) {
     #[cfg(feature = "tracing")]
     {
         let reason = error.source().map(|source| display(text::error(source)));
         let error = display(text::error(error));
-        tracing::warn!(target: TARGET, error, reason, "queue store cannot be reached");
+        tracing::warn!(target: TARGET, error, reason, "queue store failed");
     }
     #[cfg(not(feature = "tracing"))]
     let _ = error;

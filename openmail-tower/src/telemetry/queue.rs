@@ -74,9 +74,9 @@ pub(crate) fn untold(key: &str, error: &dyn fmt::Display) {
     log::reply_not_reported(key, error);
 }
 
-/// Records that the store cannot be reached.
+/// Records that a call to the store failed.
 pub(crate) fn away(error: &dyn Error) {
-    log::store_unreachable(error);
+    log::store_failed(error);
 }
 
 /// Records that the service of a worker failed before it took an event.
