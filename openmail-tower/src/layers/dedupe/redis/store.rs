@@ -51,9 +51,9 @@ impl RedisStore {
         Connection::from_url(url).map(Self::over).map_err(RedisStoreError::new)
     }
 
-    /// Creates a store that uses an existing connection, such as a `MultiplexedConnection`, a
-    /// `ConnectionManager` or a `ClusterConnection`. The connection itself is responsible for
-    /// reconnecting.
+    /// Creates a store that uses an existing connection, such as a `ConnectionManager` or a
+    /// `ClusterConnection`. The connection itself is responsible for reconnecting, which a
+    /// `MultiplexedConnection` does not do: create those with [`connect_with`](Self::connect_with).
     pub fn new<C>(connection: C) -> Self
     where
         C: ConnectionLike + Clone + Send + Sync + 'static,
