@@ -57,7 +57,7 @@ struct Sender {
     texts: Window<Text>,
 }
 
-/// A text, and the mail that it is from. A retry of that mail equals it, so it is not a repetition.
+/// A text, and the mail that it is from: the same text in a retry of that mail is not a repetition.
 #[derive(PartialEq)]
 struct Text {
     sketch: Sketch,

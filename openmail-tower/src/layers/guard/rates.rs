@@ -125,7 +125,7 @@ impl Rates {
         }
     }
 
-    /// Returns the rate of runs of these mails, with the key under which it is counted.
+    /// Returns the rate of runs for a scope, with the key under which the runs are counted.
     pub(super) fn run_limit(&self, subject: &Subject<'_>, scope: Scope) -> Option<CountLimit> {
         self.runs(&Keys::new(subject)).find_map(|(it, limit)| (it == scope).then_some(limit))
     }

@@ -147,8 +147,7 @@ impl Fired {
         self.scope != Scope::Inbox
     }
 
-    /// Returns the rule that decides if both have fired: the one with the stronger action, or the
-    /// first if they are equal.
+    /// Returns the rule with the stronger action, or the first if the actions are equal.
     pub(super) fn stronger(first: Option<Self>, second: Option<Self>) -> Option<Self> {
         match (first, second) {
             (Some(first), Some(second)) if second.action > first.action => Some(second),

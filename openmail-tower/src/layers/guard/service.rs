@@ -162,7 +162,7 @@ impl Settings {
         (fires && action > Action::Pass).then_some(Fired { rule, action, reason, scope })
     }
 
-    /// Returns what a rule does if the rate of these mails is used up.
+    /// Returns what a rule does if the rate for a scope is used up.
     fn fire_rate(&self, rule: Rule, reason: &'static str, scope: Scope) -> Option<Fired> {
         self.fire(true, rule, reason).map(|fired| Fired { scope, ..fired })
     }
