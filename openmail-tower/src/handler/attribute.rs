@@ -41,12 +41,12 @@
 /// # The function
 ///
 /// It must be `async`, free (neither a method nor an associated function) and not generic, and its
-/// future must be `Send`. Its arguments are those that [`FromEvent`](crate::FromEvent) lists, by
-/// value or by reference without a named lifetime (`&Message`, `Own<'_>`). An argument that its
-/// events do not have is a compile error at that argument. A handler that takes the whole state
-/// needs it to be [`Clone`]. The function returns what [`IntoOutcome`](crate::IntoOutcome) accepts:
-/// nothing, an [`Outcome`](crate::Outcome), a `Reply` (also in an `Option` or a `Vec`), or a
-/// `Result` of these with any error.
+/// future must be `Send`. Its arguments are those that [`FromEvent`](crate::FromEvent) lists, or
+/// types of your own that implement it. Leave their lifetimes unnamed: `&Message`, `Yours<'_>`. An
+/// argument that its events do not have is a compile error at that argument. A handler that
+/// takes the whole state needs it to be [`Clone`]. The function returns what
+/// [`IntoOutcome`](crate::IntoOutcome) accepts: nothing, an [`Outcome`](crate::Outcome), a `Reply`
+/// (also in an `Option` or a `Vec`), or a `Result` of these with any error.
 ///
 /// ```
 /// use openmail_tower::{EventId, Lifecycle, Payload, VerifiedEvent, handler::RawBody, openmail_handler};

@@ -14,7 +14,7 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// `?` converts any error: one that implements [`Error`], an `anyhow::Error`, a string. The event
 /// is then retried, unless the error or one of its sources is a `HandlerError` or an
 /// [`ApiError`](crate::api::ApiError) that says otherwise. [`permanent`](Self::permanent) says that
-/// a retry would not help, [`after`](Self::after) how long to wait before it.
+/// a retry would not help; [`after`](Self::after) sets the minimum time before the retry.
 ///
 /// ```
 /// use std::time::Duration;

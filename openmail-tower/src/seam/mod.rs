@@ -1,7 +1,7 @@
 //! The seam of the whole design: `Service<VerifiedEvent, Response = Outcome>`.
 //!
-//! Every source of events produces these types, every layer passes them on, and every handler takes
-//! an event and returns an outcome. Nothing here depends on a source of events, a store or a
+//! Sources of events call such a service, layers wrap one, and handlers end the chain: they take
+//! the event and return the outcome. Nothing here depends on a source of events, a store or a
 //! handler.
 
 #[cfg(feature = "api")]

@@ -1,4 +1,4 @@
-//! Delivers events: in which order, how often, and with which result.
+//! Delivers events, and retries those that are not accepted.
 
 use std::{future::poll_fn, iter, mem, sync::Arc, time::Duration};
 

@@ -111,9 +111,9 @@ impl Emulator {
         self
     }
 
-    /// Sets a function that returns the URI and the secret before each attempt, for a webhook whose
-    /// secret is rotated while an event is retried. It replaces [`uri`](Self::uri) and the secret
-    /// given to [`new`](Self::new).
+    /// Sets a function that is called before each attempt and returns its URI and secret, for a
+    /// webhook whose secret is rotated while an event is retried. This replaces [`uri`](Self::uri)
+    /// and the secret given to [`new`](Self::new).
     #[must_use]
     pub fn target(mut self, target: impl Fn() -> (Uri, Secret) + Send + Sync + 'static) -> Self {
         self.target = Some(Arc::new(target));
