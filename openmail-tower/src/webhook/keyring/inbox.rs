@@ -53,12 +53,12 @@ use super::{
 ///   share one URL.
 /// - **Never use one secret for two inboxes.** Anyone who can see it for one of them could then
 ///   sign for the other.
-/// - **Add a new secret here before OpenMail uses it, and remove an old one here only after
-///   OpenMail has stopped using it.** In a rotation, OpenMail invalidates the old secret at once,
-///   and an event that is rejected five times is lost. So [`rotate`](Self::rotate) with an overlap
-///   of at least 10 min, since OpenMail retries an event for about 7.5 min. When an inbox moves
-///   from the account's webhook to its own, [`set`](Self::set) its secret once OpenMail delivers
-///   there: from then on, the account's secret no longer signs for it.
+/// - **Add a new secret here as soon as OpenMail creates it, and keep the old one for a while.**
+///   OpenMail signs with the new secret from then on, and an event that is rejected five times is
+///   lost. So [`rotate`](Self::rotate) at once, with an overlap of at least 10 min, since OpenMail
+///   retries an event for about 7.5 min. When an inbox moves from the account's webhook to its own,
+///   [`set`](Self::set) its secret once OpenMail delivers there: from then on, the account's secret
+///   no longer signs for it.
 ///
 /// ```
 /// use std::time::Duration;

@@ -171,8 +171,9 @@ pub trait Keyring: Clone + Send + Sync + 'static {
 
     /// Returns the secrets for an inbox. The inbox is `None` if the scope is [`Scope::Account`] or
     /// the body has no valid `inbox_id`. Unless the scope is `Account`, an event of another inbox
-    /// is rejected, even if these secrets verify it. If the scope is [`Scope::Inbox`], so is an
-    /// event that names no inbox, unless these are the inbox's own secrets ([`Keys::inbox`]).
+    /// is rejected, even if these secrets verify it. If the scope is [`Scope::Inbox`], an event
+    /// that names no inbox is also rejected, unless these are the inbox's own secrets
+    /// ([`Keys::inbox`]).
     fn keys(&self, inbox: Option<InboxId>) -> Self::Future;
 
     /// Returns whether the account's secrets may also sign for this inbox. Called after they have
