@@ -75,7 +75,7 @@ impl FromStr for Address {
         }
         let at = memchr::memrchr(b'@', text.as_bytes()).ok_or(InvalidAddress(()))?;
         let (local, domain) = (&text[..at], &text[at + 1..]);
-        // Its exact size in most cases, so that it is neither moved nor shortened later.
+        // In most cases this is the exact size, so the text is neither moved nor shrunk later.
         let mut canonical = String::with_capacity(text.len());
         push_local(local, &mut canonical).ok_or(InvalidAddress(()))?;
         let local = canonical.len();

@@ -128,7 +128,8 @@ fn is_robot(address: &Address) -> bool {
     })
 }
 
-/// Returns whether nothing is left of a text after some words have been taken from it.
+/// Returns whether the first few words make up a whole text. `take` removes a word from one end of
+/// the text.
 fn consume<'a>(
     text: &'a str,
     mut words: impl Iterator<Item = &'a str>,

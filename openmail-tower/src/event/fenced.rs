@@ -112,8 +112,9 @@ impl Message {
     /// Removes lines quoted with `>` and the "On … wrote:" line above them, in about 25 languages.
     /// Also removes everything below the separators and header blocks of Outlook and other
     /// programs, signatures below `-- `, and those that mobile mail apps add. Where a mail answers
-    /// between quoted lines, only the answers are kept. A forwarded mail is kept whole. If nothing
-    /// would be left, the signatures are kept or, without any, the whole text.
+    /// between quoted lines, only the answers are kept. A forwarded mail is kept from its separator
+    /// or header block on. If nothing would be left, the signatures are kept or, without any, the
+    /// whole text.
     ///
     /// This is a guess from the form of the text: the history of an uncommon mail program may
     /// remain, and a sender can make text look like history. Use it to save the model's time, not
@@ -223,7 +224,8 @@ impl<'a> Fenced<'a> {
         Ok(())
     }
 
-    /// Removes the marker from a text. Only a mail that quotes this very fence can contain it.
+    /// Removes the marker from a text, which contains it only by chance: the mail is older than the
+    /// marker.
     fn unmarked(&self, mut text: String) -> String {
         while text.contains(&self.marker) {
             text = text.replace(&self.marker, "");

@@ -17,7 +17,7 @@ words! {
         PodSuspended = "pod.suspended",
         /// A pod was reactivated.
         PodReactivated = "pod.reactivated",
-        /// The webhook is tested: with "Test webhook" in OpenMail's settings, or through its API.
+        /// The webhook was tested, with "Test webhook" in OpenMail's settings or through its API.
         SetupTest = "setup.test",
     }
 }

@@ -91,8 +91,8 @@ impl Message {
         single_address(self.from.as_deref()?)
     }
 
-    /// Returns whether this address, the sender's, is the only one in `to`, which is taken to be
-    /// the inbox's own.
+    /// Returns whether the sender's address is the only one in `to`. The only address in `to` is
+    /// taken to be the inbox's own.
     #[cfg(any(feature = "api", feature = "guard"))]
     pub(crate) fn is_sent_to(&self, sender: &Address) -> bool {
         let to = || self.to.iter().map(String::as_str);
@@ -185,11 +185,11 @@ words! {
         Csv = "csv",
         /// Plain text.
         Text = "text",
-        /// None: a type OpenMail does not read.
+        /// No text: OpenMail does not read this type.
         Unsupported = "unsupported",
-        /// None: the PDF could not be read.
+        /// No text: the PDF could not be read.
         PdfError = "pdf_error",
-        /// None: too large.
+        /// No text: the file is too large.
         SkippedTooLarge = "skipped_too_large",
     }
 }

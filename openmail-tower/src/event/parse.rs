@@ -29,7 +29,7 @@ pub enum Event {
     PodSuspended(Lifecycle),
     /// A pod was reactivated.
     PodReactivated(Lifecycle),
-    /// The webhook is tested: with "Test webhook" in OpenMail's settings, or through its API.
+    /// The webhook was tested, with "Test webhook" in OpenMail's settings or through its API.
     SetupTest(SetupTest),
     /// An event with an unknown name, or a known event that does not fit its type;
     /// [`misfit`](Self::misfit) tells them apart.

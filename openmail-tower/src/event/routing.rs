@@ -135,8 +135,8 @@ fn check(
 struct Keys<'a> {
     routing: &'a mut Routing,
     inner: bool,
-    /// Whether it is in fact a number: with `serde_json`'s `arbitrary_precision`, some arrive as
-    /// maps.
+    /// Whether the object is in fact a number: with `serde_json`'s `arbitrary_precision`, some
+    /// numbers arrive as maps.
     is_number: bool,
 }
 

@@ -10,8 +10,8 @@ use super::{
 };
 
 payload! {
-    /// The payload of a test of the webhook: with "Test webhook" in OpenMail's settings, or through
-    /// its API. OpenMail does not document its form.
+    /// The payload of a webhook test, which is sent by "Test webhook" in OpenMail's settings or
+    /// through its API. OpenMail does not document the payload's form.
     pub struct SetupTest except "event" {
         /// The event's id, if it has one.
         once event_id: Option<EventId> = "event_id",

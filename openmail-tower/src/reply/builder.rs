@@ -45,7 +45,8 @@ impl Reply {
         Self { body, files: Vec::new(), to_all: false, quote: true, name: None }
     }
 
-    /// Creates a reply in plain text: 1 to 100,000 characters.
+    /// Creates a reply in plain text: 1 to 100,000 characters. A text that looks like HTML is sent
+    /// as HTML, since OpenMail detects the format.
     pub fn text(text: impl Into<String>) -> Self {
         Self::new(text.into())
     }

@@ -60,7 +60,7 @@ impl Attributions {
         let names_someone = facts.verb || facts.at;
         let mut at = last;
         // The attribution begins at the nearest line above that looks like its opening or, if there
-        // is none, at the first line that makes it certain.
+        // is none, at the nearest line that makes it certain.
         while !facts.opening && at > 0 && last - at + 1 < MOST_LINES && !lines.is_quoted(at - 1) {
             at -= 1;
             let Some(above) = self.facts(lines, at) else { break };
