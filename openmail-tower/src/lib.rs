@@ -20,7 +20,8 @@
 //!
 //! Each part is an ordinary tower [`Layer`](tower_layer::Layer) or
 //! [`Service`](tower_service::Service), so tower's own layers can be added in between. `Dedupe`,
-//! `Enqueue`, `Guard` and replies are optional.
+//! `Enqueue`, `Guard` and replies are optional. `Enqueue` also deduplicates, so it needs no
+//! `Dedupe`.
 //!
 #![cfg_attr(
     all(
