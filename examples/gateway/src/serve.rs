@@ -47,7 +47,10 @@ async fn serve<St: QueueStore>(
 
     let Listen(listen) = &settings.fixed.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| {
-        format!("cannot listen on {listen}; set `listen` in {} to another", config.display())
+        format!(
+            "cannot listen on {listen}; set `listen` in {} to another address",
+            config.display()
+        )
     })?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
 

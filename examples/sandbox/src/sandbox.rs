@@ -130,8 +130,8 @@ impl SandboxError {
         let what = match error.kind() {
             io::ErrorKind::AddrInUse => {
                 format!(
-                    "{address} is in use; stop what listens there, or set --listen or \
-                     SANDBOX_LISTEN to another address"
+                    "{address} is in use; stop what listens there, or set SANDBOX_LISTEN to \
+                     another address (example-sandbox also has --listen)"
                 )
             }
             _ => format!("cannot listen on {address}: {error}"),
