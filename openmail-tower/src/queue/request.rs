@@ -202,7 +202,7 @@ impl Choice<'_> {
         self.weight
     }
 
-    /// Returns whether an entry was offered that does not fit.
+    /// Returns whether any of the offered entries did not fit.
     pub fn is_limited(&self) -> bool {
         self.limited
     }

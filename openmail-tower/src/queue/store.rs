@@ -40,11 +40,11 @@ use super::{
 /// - When a lease expires, its entry is due again. Until another worker claims the entry, the
 ///   former holder may still renew or settle the lease; afterwards, its token no longer changes
 ///   anything.
-/// - The first two runs in a row that are lost with their workers use no attempt: an entry must not
-///   lose one because another entry, running at the same time, crashed the worker. After the second
-///   lost run, the entry is a [suspect](super::Claimed::suspect) and runs alone. If such a run is
-///   lost as well, it counts ([`was_lost`](super::Claimed::was_lost)). Once a worker settles the
-///   entry, it is an ordinary entry again, unless the worker gives it back or its claim `was_lost`.
+/// - The first two runs in a row that are lost with their workers use no attempt, since another
+///   entry that ran at the same time may have crashed the worker. After the second lost run, the
+///   entry is a [suspect](super::Claimed::suspect) and runs alone. If such a run is lost as well, it
+///   counts as an attempt ([`was_lost`](super::Claimed::was_lost)). Once a worker settles the entry,
+///   it is an ordinary entry again, unless the worker gives it back or its claim `was_lost`.
 /// - Only the store's clock is used, so that all machines agree on the time.
 ///
 /// Clones share one store. `queue::contract::check` (feature `test-util`) checks an implementation

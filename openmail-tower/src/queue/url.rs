@@ -6,7 +6,8 @@ use percent_encoding::percent_decode_str;
 
 use super::error::{QueueError, QueueErrorKind};
 
-/// The store that a URL such as `DATABASE_URL` names. The scheme selects the kind of store.
+/// The store that a URL names, such as the one in `DATABASE_URL`. The scheme selects the kind of
+/// store.
 ///
 /// Parsing fails with [`Unsuitable`](QueueErrorKind::Unsuitable) if the scheme is not one of those
 /// below, or if the path is not UTF-8.

@@ -102,7 +102,7 @@ impl InDelivery<'_> {
         let duration = self.end("dropped", None);
         match &self.course.outcome {
             Some(outcome) => {
-                // If there is an outcome, `Answering` has logged it.
+                // Without an outcome, nothing else has logged this delivery.
                 if outcome.get().is_none() {
                     log::dropped("handling", duration);
                 }

@@ -17,7 +17,7 @@
 //! | [`openmail_reply_duration_seconds`](REPLY_DURATION) | histogram | `outcome` | s | the duration of an attempt to send a reply |
 //! | [`openmail_queue_wait_seconds`](QUEUE_WAIT) | histogram | | s | the time from an event's commit until a worker claims it for its first run, or for the first one after a requeue |
 //! | [`openmail_body_bytes`](BODY_SIZE) | histogram | | byte | the size of a verified body |
-//! | [`openmail_bodies_in_flight`](BODIES_IN_FLIGHT) | gauge | | | request bodies in memory: those being received, and those of events that have not been dropped |
+//! | [`openmail_bodies_in_flight`](BODIES_IN_FLIGHT) | gauge | | | request bodies in memory: those being received, and those of events that are still in use |
 //! | [`openmail_body_budget_used_bytes`](BODY_BUDGET_USED) | gauge | | byte | the part of the memory budget that these bodies and their events use |
 //! | [`openmail_clock_difference_seconds`](CLOCK_DIFFERENCE) | gauge | | s | how far this machine's clock is ahead of the last verified delivery's `X-Timestamp` |
 //! | [`openmail_queue_entries`](QUEUE_ENTRIES) | gauge | `state` | | entries of the queue that are not done |
@@ -36,7 +36,7 @@
 //! | `outcome` of a delivery | `done`, `queued`, `duplicate`, `unrouted`; `refused`, `muted` by a guard; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`, `put_off`; `late`, `dropped`; `unsent` if nothing sends the handler's reply; `answered`, or `failed` from status 400 on, if the service is not an [`Endpoint`](crate::Endpoint) |
 //! | `outcome` of a run | `done`, `queued`, `duplicate`, `unrouted`; `refused`, `muted` by a guard inside a worker; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`, `put_off`; `dropped`; `lost` if a worker died while running only this entry |
 //! | `action`, `rule` | the words of `layers::guard::Action` and `layers::guard::Rule` |
-//! | `outcome` of a reply | `sent`; `sent_before` if an earlier attempt had sent it, for which a worker reports `sent`; `failed`, `waiting`, `held`; `permanent` if it can never be sent; `panicked`; `dropped`, `lost` as for a run |
+//! | `outcome` of a reply | `sent`; `sent_before` if an earlier attempt had sent it (a worker reports `sent` instead); `failed`, `waiting`, `held`; `permanent` if it can never be sent; `panicked`; `dropped`, `lost` as for a run |
 //! | `reason` of a rejection | the `error` of the response, or `dropped` |
 //! | `reason` of a release | `unavailable`, `in_flight`, `put_off`; `waiting` for a reply |
 //! | `state` | `ready`, `waiting`, `running`, `blocked`, `held`, `dead` |
@@ -89,8 +89,7 @@ names! {
     QUEUE_WORKERS = "openmail_queue_workers";
     /// The size of a verified body, in bytes.
     BODY_SIZE = "openmail_body_bytes";
-    /// Request bodies in memory: those being received, and those of events that have not been
-    /// dropped.
+    /// Request bodies in memory: those being received, and those of events that are still in use.
     BODIES_IN_FLIGHT = "openmail_bodies_in_flight";
     /// The part of the memory budget that bodies and events use, in bytes.
     BODY_BUDGET_USED = "openmail_body_budget_used_bytes";

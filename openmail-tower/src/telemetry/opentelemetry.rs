@@ -13,7 +13,8 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use super::{Fields, metric::is_failure};
 use crate::seam::TraceContext;
 
-/// The value of an attribute, which notes that it was used.
+/// The value of an attribute. It is converted only if an OpenTelemetry layer records the span, and
+/// then sets the flag.
 struct Noted<'a>(&'static str, &'a Cell<bool>);
 
 impl From<Noted<'_>> for Value {

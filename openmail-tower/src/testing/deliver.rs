@@ -23,7 +23,7 @@ use super::{
     report::{AttemptError, Delivery, DeliveryAttempt, Report},
 };
 
-/// Maximum length of a response body that is kept, in bytes.
+/// Maximum number of bytes that are kept of a response body.
 const ANSWER_LIMIT: usize = 4096;
 /// The time limit in place of one that is too long for an [`Instant`].
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);

@@ -67,7 +67,7 @@ impl TestEvent {
     }
 }
 
-/// Returns the mail of an event for which nothing was set.
+/// Returns the mail of a new event.
 pub(super) fn message() -> Value {
     let id = unique("msg");
     json!({

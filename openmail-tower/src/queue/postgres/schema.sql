@@ -51,6 +51,7 @@ ALTER TABLE openmail_events ALTER COLUMN body SET STORAGE EXTERNAL;
 -- of ready entries changes faster than the planner's statistics, and for an empty queue, the
 -- planner considers both equally good. For the same reason, statements that know the ids of their
 -- rows test `state || '' = 'ready'` and `leased <> 0`, which fit the condition of no index.
+
 -- In each lane, one entry at a time.
 CREATE UNIQUE INDEX openmail_events_lane ON openmail_events (lane)
   WHERE state = 'ready' AND lane IS NOT NULL;

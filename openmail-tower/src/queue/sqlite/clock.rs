@@ -4,11 +4,11 @@
 //! an hour. So the store's time is the machine's clock plus an offset stored in the file. A process
 //! notices a jump of the clock by comparing it with its steady clock, and adjusts the offset so
 //! that the store's time continues as before. Other processes see that the offset has a new
-//! revision, and use it. So each jump is compensated once, not once by each process.
+//! revision, and use it. So each jump is compensated for once, not once by each process.
 //!
-//! If the clock jumps while no process runs, that time seems longer or shorter than it was. The
-//! store's time never starts before the latest time stored in the file, so a clock that was set
-//! back delays nothing.
+//! If the clock jumps while no process runs, that period seems longer or shorter than it was. The
+//! store's time never starts before the latest time stored in the file, so no entry waits until a
+//! clock that was set back has caught up.
 
 use std::{
     fmt,

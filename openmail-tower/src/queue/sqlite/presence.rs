@@ -99,9 +99,9 @@ impl Dead {
         self.locks.keys().copied().collect()
     }
 
-    /// Removes their files, once their leases are taken over. A worker that has opened such a file
-    /// meanwhile finds no leases to take over. No new worker has the same name, since names are
-    /// random.
+    /// Removes the dead workers' files, once their leases are taken over. A worker that has opened
+    /// such a file meanwhile finds no leases to take over. No new worker has the same name, since
+    /// names are random.
     pub(super) fn remove(self) {
         for (path, _lock) in self.locks.into_values() {
             let _ = fs::remove_file(path);

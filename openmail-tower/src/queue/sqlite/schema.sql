@@ -27,8 +27,8 @@ CREATE TABLE openmail_events (
   -- 1: on hold, or claimed at the end of its hold; 2: leased, and released meanwhile, so it cannot
   -- be put on hold by this run
   held INTEGER NOT NULL DEFAULT 0,
-  -- when it may be claimed: its next run, or the end of its lease; in milliseconds of the store's
-  -- clock, which is close to Unix time, as are all times here except signed_at
+  -- when it may be claimed: its next run, or the end of its lease; like all times here except
+  -- signed_at, in milliseconds of the store's clock, which is close to Unix time
   due_at INTEGER NOT NULL,
   queued_at INTEGER NOT NULL,
   -- when it was done or buried

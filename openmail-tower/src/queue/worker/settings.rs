@@ -222,8 +222,8 @@ impl<St, E> Worker<St, E> {
         self
     }
 
-    /// Sets the maximum duration of one call to the store, after which it counts as unreachable.
-    /// Default: 10 s.
+    /// Sets the maximum duration of one call to the store. After that, the store counts as
+    /// unreachable. Default: 10 s.
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.settings.store_timeout = timeout;
         self
