@@ -25,7 +25,7 @@
 //! | `inbox_id` | the inbox | `messaging.destination.name` |
 //! | `thread_id` | the thread | `messaging.message.conversation_id` |
 //! | `attempt` | the attempt, from 1: OpenMail's to deliver the event, or the queue's to run it or to send a reply | |
-//! | `trace_id` | the trace; a span inside another one of these does not repeat it | |
+//! | `trace_id` | the id of the trace; a span inside another of these spans does not repeat it | |
 //! | `outcome` | the outcome, as in the metrics' label of the same name; `rejected` for a request that was rejected | `error.type`, if it failed |
 //! | `status` | the HTTP status of the response | `http.response.status_code` |
 //! | `duration` | the time from the request's arrival to the response, or the duration of the run or of the attempt to send | |

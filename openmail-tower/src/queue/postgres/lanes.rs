@@ -2,11 +2,11 @@
 //!
 //! Whether an entry is ready or blocked depends on the other entries of its lane, and two
 //! concurrent transactions do not see each other's changes. So every transaction that adds to a
-//! lane, or frees one, holds the lane's lock until it is committed. There are 4,096 locks, and a
-//! lane's hash selects one of them: few enough for the server, which by default has room for 6,400,
-//! and so many that concurrent transactions rarely need the same one. They are taken in order, so
-//! that no two transactions wait for each other. As a last resort, a unique index allows only one
-//! ready entry in each lane.
+//! lane, or frees one, holds the lane's lock until it is committed. A lane's hash selects one of
+//! 4,096 locks: so many that concurrent transactions rarely need the same one, and fewer than the
+//! 6,400 for which the server has room by default. A transaction takes its locks in order, so that
+//! no two transactions wait for each other. As a last resort, a unique index allows only one ready
+//! entry in each lane.
 
 use std::fmt::Write;
 

@@ -41,7 +41,7 @@ use super::{
 };
 
 /// Drives a worker until it stops. Returns the number of cancelled runs. Each run and settlement
-/// has a task of its own, which ends with this future; everything else runs concurrently in it.
+/// has a task of its own, which ends with this future. The future itself does everything else.
 pub(super) async fn drive<St, E>(worker: Worker<St, E>, shutdown: impl Future<Output = ()>) -> usize
 where
     St: QueueStore,

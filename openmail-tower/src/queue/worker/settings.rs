@@ -35,9 +35,9 @@ use super::{drive, hook::Hook, replies::Replies, reports::Reports};
 /// [`attempt`](VerifiedEvent::attempt) of an event is the number of its run, from 1.
 ///
 /// # Fairness
-/// One inbox uses at most its [share](Self::per_inbox) of the runs and, unless a single event takes
-/// more, half of the [memory](Self::memory), so that events of other inboxes start at once even if
-/// one inbox's handler is slow.
+/// One inbox uses at most its [share](Self::per_inbox) of the runs and half of the
+/// [memory](Self::memory); only a single event may take more memory. So events of other inboxes
+/// start at once even if one inbox's handler is slow.
 ///
 /// # Leases
 /// While an event runs, its lease is renewed. When a worker's process dies, the operating system or
