@@ -122,12 +122,7 @@ fn headers(request: &HttpRequest) -> HeaderMap {
         let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
         Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
     });
-    // `collect` would keep only the last value of a name.
-    let mut map = HeaderMap::new();
-    for (name, value) in headers {
-        map.append(name, value);
-    }
-    map
+    headers.collect()
 }
 
 /// Converts a response to actix-web's types.
