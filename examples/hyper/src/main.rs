@@ -124,6 +124,8 @@ async fn serve(
 
     drop(listener);
     if timeout(GRACE, graceful.shutdown()).await.is_err() {
+        // Only the connections that are still open count.
+        while connections.try_join_next().is_some() {}
         tracing::warn!(
             connections = connections.len(),
             "connections were closed before they finished"
