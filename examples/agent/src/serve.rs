@@ -101,7 +101,7 @@ async fn serve<St: QueueStore>(
     if let Some(sandbox) = &sandbox {
         introduce(sandbox)?;
     }
-    // Stops the webhook first, then the worker, which may still send replies, and the sandbox last.
+    // The webhook stops first, then the worker, which may still send replies, and the sandbox last.
     let [stop_webhook, stop_worker, stop_sandbox] = [(); 3].map(|()| CancellationToken::new());
     // Refuses spam and puts off floods before the agent runs, and withholds replies that would
     // continue a loop, whatever the mails say.

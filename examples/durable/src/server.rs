@@ -8,7 +8,7 @@ use tokio::{net::TcpListener, sync::oneshot, time::sleep};
 /// Maximum time for requests in progress to finish once the server is stopping.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// Serves until `stop`, then until the requests in progress are answered, for [`GRACE`] at most.
+/// Serves until `stop`, then finishes the requests in progress, for [`GRACE`] at most.
 ///
 /// # Errors
 /// As for `axum::serve`.

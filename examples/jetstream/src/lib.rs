@@ -24,8 +24,8 @@ pub use worker::work;
 /// within 12 s.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// Receives and runs events until `signal`, then until everything in progress is done or a time
-/// limit has passed.
+/// Receives and runs events until `signal`, then finishes everything in progress, within a time
+/// limit.
 ///
 /// # Errors
 /// If the consumer cannot be opened, or the HTTP server fails.
@@ -57,7 +57,7 @@ pub async fn run(
     Ok(served?)
 }
 
-/// Serves until `stop`, then until the requests in progress are answered, for 15 s at most.
+/// Serves until `stop`, then finishes the requests in progress, for 15 s at most.
 ///
 /// # Errors
 /// If the server fails.

@@ -26,10 +26,10 @@
 //! | it is delivered again | is answered 200 and not stored again, for 24 hours (`duplicate_window`) after the first delivery. The stream recognises it by inbox and signed `event_id` or, without one, by the mail's `message.id`; an event with neither is stored each time |
 //! | the handler fails or panics | runs again after a random time of up to 2 s, 4 s, 8 s … 1 h, and not before the error's `delay`; it is given up after 20 runs. An event that could not run (`HandlerError::unavailable`, `in_flight` or `put_off`) is not given up |
 //! | the handler fails permanently, or the message is not an event | is given up at once |
-//! | it is given up | is logged as an error with its sequence number in the stream: `nats stream get OPENMAIL NUMBER` |
+//! | it is given up | is logged as an error with its sequence number in the stream; `nats stream get OPENMAIL NUMBER` shows it |
 //! | the handler takes a long time | keeps running: the server is notified every 10 s that the run is in progress |
 //! | this process dies, or loses its connection to the server | runs again after 30 s (`ack_wait`), here or in another process, so a handler may run twice. Give every effect that must not happen twice a key, such as `Idempotency-Key: <event_id>` for an answer, or put a `DedupeLayer` around the router |
-//! | the process is stopped | the process accepts no further events, and waits up to 30 s for those in progress; events that were just being fetched run again after `ack_wait` |
+//! | this process is stopped | is not accepted, and OpenMail retries it; one in progress has up to 30 s to finish; one that was just being fetched runs again after `ack_wait` |
 //! | `nats-server` is killed | is not lost once it was acknowledged: it was written to the file system |
 //! | the machine of `nats-server` fails | **may be lost if it was acknowledged in the last two minutes**, since files are only synced that often. Since 2.10, `jetstream { sync_interval: always }` syncs before each acknowledgement; three servers and `num_replicas: 3` help if only one of them fails |
 //! | nothing handles it for seven days | is dropped by the stream (`max_age`) |

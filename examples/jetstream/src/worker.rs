@@ -27,9 +27,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Maximum time for runs in progress to finish once the worker is stopping.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Runs the events of the consumer through `events` until `stop`, and then until those in progress
-/// have ended or a time limit has passed. Returns how many were cancelled; they run again after the
-/// consumer's `ack_wait`, as they do if the process dies.
+/// Runs the events of the consumer through `events` until `stop`, then finishes those in progress,
+/// within a time limit. Returns how many were cancelled; they run again after the consumer's
+/// `ack_wait`, as they do if the process dies.
 pub async fn work<E>(consumer: PullConsumer, events: E, stop: CancellationToken) -> usize
 where
     E: Service<VerifiedEvent, Response = Outcome> + Clone + Send + 'static,

@@ -26,7 +26,7 @@ async fn forward(event: &VerifiedEvent, State(hub): State<Hub>) -> Result<(), Ha
     hub.publish(event).await
 }
 
-/// Serves until `stop`, then until the requests in progress are answered, for 15 s at most.
+/// Serves until `stop`, then finishes the requests in progress, for 15 s at most.
 ///
 /// # Errors
 /// As for tonic's server.
