@@ -37,7 +37,7 @@ impl Agent {
 }
 
 /// Handles mail to every inbox. The reply goes to the mail's sender. If the inbox was only copied,
-/// it goes to the addresses in `To` instead, and the sender is copied.
+/// the reply goes to the addresses in `To` instead, and the sender is copied.
 #[openmail_handler(event = "message.received")]
 async fn answer(
     mail: &MessageReceived,

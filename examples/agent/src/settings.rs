@@ -64,7 +64,7 @@ impl Settings {
         let sandbox = match variable("OPENMAIL_API_KEY")? {
             Some(_) => None,
             None => {
-                // The local OpenMail would reject it as well, but without the variable's name.
+                // The local OpenMail would reject a bad secret as well, but not name the variable.
                 if let Some(secret) = variable("OPENMAIL_WEBHOOK_SECRET")? {
                     Secret::new(secret).context("OPENMAIL_WEBHOOK_SECRET")?;
                 }

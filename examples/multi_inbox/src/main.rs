@@ -1,4 +1,4 @@
-//! One service, several inboxes with a handler each, and a state that the handlers share.
+//! One service for several inboxes, with handlers that share a state.
 //!
 //! `OPENMAIL_WEBHOOK_SECRET=… BILLING_INBOX=inb_… cargo run -p example-multi_inbox`
 
@@ -97,11 +97,11 @@ async fn sales(mail: &MessageReceived, State(desks): State<Desks>) {
 }
 
 /// Handles mail to the inbox that it is registered for with `EventRouter::inbox`. Registered with
-/// `handler`, it would handle all other inboxes.
+/// `handler`, it would handle mail to every inbox that no other handler names.
 #[openmail_handler(event = "message.received")]
 async fn billing(mail: &MessageReceived, State(desks): State<Desks>) -> Result<(), HandlerError> {
     if mail.message.attachments.is_empty() {
-        // The next delivery of the same mail would not have one either.
+        // The next delivery of the same mail would not have an attachment either.
         return Err(HandlerError::permanent("no bill is attached"));
     }
     desks.add("billing", false);

@@ -1,5 +1,5 @@
-//! Events signed by clients in other languages reach the handler of their inbox, so these tests do
-//! not depend on this crate's own signing code.
+//! Events signed by clients in other languages reach the handler of their inbox. These tests do not
+//! depend on this crate's own signing code.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 

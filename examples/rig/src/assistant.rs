@@ -29,7 +29,7 @@ const LONGEST: usize = 20_000;
 /// The maximum time for the model to answer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A rig agent behind an inbox.
+/// A rig agent that answers mail.
 #[derive(Clone)]
 pub struct Assistant {
     agent: Agent,

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender, error::SendTimeoutError};
 /// after which the webhook is answered in any case.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The `Retry-After` of the response if no agent has received an event.
+/// The `Retry-After` of the response if the event was sent to no agent.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// Sends each event to the agents that listen to its inbox.
@@ -23,8 +23,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// in transit when a connection breaks is lost. If none listens, or all read too slowly, OpenMail
 /// retries (503), which it does for about 7.5 minutes. If an agent does not read, HTTP/2's window
 /// buffers some events for it, and the agent's channel one more. To know that an agent has
-/// finished, let it confirm with a call that carries the `event_id`, and let this handler wait for
-/// that call. For agents that are offline for longer, put a queue in front.
+/// finished, let it confirm with a call that carries the `event_id`, and let the handler wait for
+/// that call. For agents that may be offline for longer than 7.5 minutes, put a queue in front.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hub(Arc<Mutex<Agents>>);
 

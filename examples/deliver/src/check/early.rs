@@ -29,7 +29,7 @@ const ADVICE: &str = "before the endpoint has read the body. A proxy turns that 
                       Read the rest of the body, up to a limit, before answering";
 
 pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
-    // An endpoint that is slow to answer this is slow to reject a delivery as well.
+    // A slow endpoint also takes longer to reject a delivery, so the pause is longer for it.
     let usual = prober.send(prober.test_event()).await.map_or(SHORTEST, |it| it.elapsed);
     let pause = (usual * 4).clamp(SHORTEST, LONGEST);
     let hold = async |method: Method, probe: Probe| prober.hold(method, probe, pause).await;

@@ -61,8 +61,8 @@ pub(super) type Payload = Either<Full<Bytes>, Channel<Bytes, Infallible>>;
 
 /// The size of a part.
 const PART: usize = 64 << 10;
-/// The time between the headers and the body. A careful endpoint rejects a request whose sender is
-/// silent for seconds.
+/// The time between the headers and the body: short, since an endpoint may reject a body that does
+/// not begin within seconds.
 const HEAD_START: Duration = Duration::from_millis(300);
 
 #[derive(Debug)]
