@@ -46,7 +46,7 @@ pub mod kinds {
 #[diagnostic::on_unimplemented(
     message = "this handler's event has no `{P}`",
     label = "not in a `{Self}`",
-    note = "every event has `&VerifiedEvent`, `&Event`, `EventKind`, `RawBody`, `State<T>`, `Payload<T>`, and `Option` of the ids and of `Attempt`"
+    note = "a handler of any event can take `&VerifiedEvent`, `&Event`, `EventKind`, `RawBody`, `State<T>`, `Payload<T>`, `Option<EventId>`, `Option<InboxId>`, `Option<ThreadId>` and `Option<Attempt>`"
 )]
 pub trait Carries<P> {}
 
