@@ -81,8 +81,8 @@ impl<St: DedupeStore> DedupeLayer<St> {
         self
     }
 
-    /// Sets the maximum time of one run. A run that takes longer is cancelled at its next `.await`
-    /// and its claim is released: it has failed, and the next delivery runs it again. Default: 5
+    /// Sets the maximum time of one run. A run that takes longer is cancelled at its next `.await`,
+    /// fails, and releases its claim, so that the next delivery runs the event again. Default: 5
     /// min.
     #[must_use]
     pub fn run_timeout(mut self, timeout: Duration) -> Self {

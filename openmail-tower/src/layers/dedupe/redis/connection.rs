@@ -18,8 +18,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// Maximum time to connect, and maximum time for an answer. Twice as long for connections that the
-/// program makes.
+/// Maximum time to connect, and maximum time for an answer. Connections from
+/// `RedisStore::connect_with` get twice as long.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A command that its caller drops sooner than this says nothing about the connection.
@@ -102,7 +102,7 @@ impl Connection {
             let connecting =
                 async { timeout(2 * PATIENCE, (self.0.connect)()).await.map_err(late)? };
             let mut connection = made.get_or_try_init(|| connecting).await?.clone();
-            // A connection made by the program may have no time limit.
+            // A connection from `connect_with` may have no time limit of its own.
             timeout(2 * PATIENCE, call.invoke_async(&mut connection)).await.map_err(late)?
         };
         let answer = answer.await;
