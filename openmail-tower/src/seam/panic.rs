@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn contains_a_payload_whose_drop_panics() {
+    async fn survives_a_payload_whose_drop_panics() {
         let run = CatchPanic::new(|| async {
             std::panic::panic_any(Fuse);
         });

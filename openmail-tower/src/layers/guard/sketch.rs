@@ -233,7 +233,7 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(7);
         let alphabet = b"abcxyzABCXYZ\x80\xe4\xff@[`{/:09 \n\0\x7f";
         for length in 0..2_000 {
-            // Leaves out some of the last bytes, mostly separators, so that words become longer.
+            // Leaves out some of the last bytes, among them separators, so that words become longer.
             let letters = alphabet.len() - random.usize(..19);
             let text: Vec<_> =
                 (0..length % 300).map(|_| alphabet[random.usize(..letters)]).collect();

@@ -43,7 +43,7 @@ fn question_mark_converts_strings_and_errors() {
 }
 
 #[test]
-fn contains_an_error_that_panics_when_shown_or_dropped() {
+fn survives_an_error_that_panics_when_shown_or_dropped() {
     struct Rude;
     impl fmt::Debug for Rude {
         fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
