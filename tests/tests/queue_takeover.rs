@@ -17,7 +17,8 @@ use tower::ServiceExt;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_receiver");
 
-/// Less than a lease, so that an expired lease is not the reason; more than a slow machine needs.
+/// Less than a lease, so that no event runs again because its lease has expired; more than a slow
+/// machine needs.
 const AT_ONCE: Duration = Duration::from_secs(20);
 
 /// Workers with the default settings on one database, whose handlers never end.
@@ -91,8 +92,8 @@ async fn restarted_worker_takes_over_at_once<St: QueueStore>(store: St, workers:
     second.kill();
 }
 
-/// The stopped worker still holds its lock, so its entry is due only once its lease has expired.
-async fn stopped_worker_loses_nothing_before_its_lease_ends<St: QueueStore>(
+/// The suspended worker still holds its lock, so its entry is due only once its lease has expired.
+async fn suspended_worker_loses_nothing_before_its_lease_ends<St: QueueStore>(
     store: St,
     workers: Workers,
 ) {
@@ -125,7 +126,8 @@ async fn sqlite_notices_a_dead_worker() {
     restarted_worker_takes_over_at_once(store, workers).await;
 }
 
-/// Other workers cannot see whether a worker without a lock lives, so they wait for its leases.
+/// Other workers cannot see whether a worker without a lock lives, so they wait until its leases
+/// expire.
 #[cfg(target_os = "linux")]
 async fn worker_without_a_lock_keeps_its_leases(locks: FileLocks) {
     const LEASE: Duration = Duration::from_secs(10);
@@ -173,9 +175,9 @@ async fn sqlite_waits_for_leases_on_a_file_system_that_grants_every_lock() {
 }
 
 #[tokio::test]
-async fn sqlite_leaves_a_stopped_worker_its_lease() {
+async fn sqlite_leaves_a_suspended_worker_its_lease() {
     let (store, workers) = sqlite().await;
-    stopped_worker_loses_nothing_before_its_lease_ends(store, workers).await;
+    suspended_worker_loses_nothing_before_its_lease_ends(store, workers).await;
 }
 
 async fn postgres() -> (PostgresSchema, PostgresStore, Workers) {
@@ -199,9 +201,9 @@ async fn postgres_notices_a_dead_worker() {
 
 #[tokio::test]
 #[ignore = "needs OPENMAIL_TEST_POSTGRES"]
-async fn postgres_leaves_a_stopped_worker_its_lease() {
+async fn postgres_leaves_a_suspended_worker_its_lease() {
     let (schema, store, workers) = postgres().await;
-    stopped_worker_loses_nothing_before_its_lease_ends(store, workers).await;
+    suspended_worker_loses_nothing_before_its_lease_ends(store, workers).await;
     schema.drop().await;
 }
 
