@@ -43,8 +43,8 @@ fn id(number: usize) -> String {
     format!("inb_{:016x}", (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
 
-/// Returns `busy` events in turn: of as many inboxes, spread evenly over the `inboxes` that are
-/// bound, or of all `inboxes` if there are fewer.
+/// Returns `busy` events in turn, each of a different inbox, spread evenly over the `inboxes` that
+/// are bound. If fewer than `busy` are bound, each has several of the events.
 fn events(inboxes: usize, busy: usize) -> impl FnMut() -> VerifiedEvent {
     let stride = (inboxes / busy).max(1);
     let mail = |number: usize| {
@@ -139,7 +139,7 @@ fn subscribers(router: &EventRouter) {
     compare("a verified request", requests, || answer(router));
 }
 
-/// The second side shows the noise.
+/// Compares subscribers. The second side shows the noise.
 fn compare<I: 'static, M, R>(name: &str, inputs: impl Fn() -> M, run: impl Fn() -> R)
 where
     M: FnMut() -> I + 'static,

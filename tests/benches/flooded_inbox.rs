@@ -1,5 +1,5 @@
 //! Measures how long mails of other inboxes wait beside an inbox with 15,000 mails, whose agent
-//! hangs, refuses or is slow. Fails if one of them starts later than 1 s.
+//! hangs, refuses or is slow. Fails if one of them takes over 1 s to start.
 //!
 //! `cargo bench -p openmail-tests --bench flooded_inbox`. PostgreSQL is measured if
 //! `OPENMAIL_TEST_POSTGRES` is set to its URL. Needs Linux, which reports the memory of a process.

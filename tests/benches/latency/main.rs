@@ -36,8 +36,10 @@ use tower::service_fn;
 /// The number of consecutive requests, with a pause between them.
 const IDLE: usize = 500;
 const PAUSE: Duration = Duration::from_millis(5);
-/// The number of concurrent requests that find the highest rate of acknowledgements.
+/// The number of concurrent requests in the burst that measures the highest rate of
+/// acknowledgements.
 const AT_ONCE: usize = 64;
+/// The number of all requests in the burst.
 const BURST: usize = 10_000;
 /// The duration for which requests are sent at half of that rate.
 const LOAD: Duration = Duration::from_secs(5);

@@ -29,8 +29,8 @@ const ROUNDS: usize = 41;
 
 fn main() {
     steady_allocator();
-    // A body of very many frames yields to other tasks, and its time limit is checked: this needs a
-    // timer.
+    // Reading a body of very many frames yields to other tasks and checks the time limit, which
+    // needs a timer.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.expect("a runtime");
     let _entered = runtime.enter();
@@ -46,7 +46,7 @@ fn row(table: &mut Table, size: &str, figure: &Figure) {
     table.row([size.into(), figure.name.clone(), time(figure.time), ratio]);
 }
 
-/// Measures from a request to the event in the inner service.
+/// Measures the time from a request to the event in the inner service.
 fn against_floor_and_peers() {
     let mut table = Table::new(["body", "side", "median", "× floor"]);
     for (bytes, size) in SIZES {
@@ -149,7 +149,7 @@ fn insert(headers: &mut http::HeaderMap, name: &'static str, value: &'static str
     headers.insert(name, http::HeaderValue::from_static(value));
 }
 
-/// Measures a signature of the right form that does not match the body.
+/// Measures requests whose signature has the right form but does not match the body.
 fn forged() {
     let mut table = Table::new(["body", "side", "median", "× HMAC"]);
     for (bytes, size) in SIZES {
