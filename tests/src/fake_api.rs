@@ -32,9 +32,9 @@ pub struct Fault {
     /// The response's status. If `None`, the response is the usual one if the mail is accepted, and
     /// 500 otherwise.
     pub status: Option<u16>,
-    /// The response's headers.
+    /// The response's headers. Unused without a `status`.
     pub headers: HashMap<String, String>,
-    /// The response's body.
+    /// The response's body. Unused without a `status`.
     pub body: String,
 }
 

@@ -29,7 +29,8 @@ fuzz_target!(|text: &str| {
     let Ok(args) = args.parse::<TokenStream>() else { return };
     let Ok(item) = function.parse::<TokenStream>() else { return };
     let expanded = expand::expand(args, &item);
-    // The attribute copies the body of the function unchanged, so it may not parse.
+    // The attribute copies the body of the function unchanged, so its result may not parse if the
+    // body does not.
     if function == GOOD {
         let file: syn::File = syn::parse2(expanded).expect("items");
         assert!(file.items.len() > 1);

@@ -3,9 +3,9 @@
 //! It prints its address and serves until its standard input ends. It records every request that an
 //! API client sends. It is controlled through requests under `/_test/`:
 //!
-//! - `POST /_test/faults`: adds faults for requests to send, each used for `times` requests or for
-//!   all
-//! - `POST /_test/routes`: sets responses for paths, instead of its own
+//! - `POST /_test/faults`: adds faults for requests to send a mail, each for `times` requests or
+//!   for all
+//! - `POST /_test/routes`: sets responses for paths, which replace its own
 //! - `POST /_test/revoke`: refuses requests with this API key from now on
 //! - `POST /_test/messages`: adds messages to threads
 //! - `POST /_test/forget`: forgets idempotency keys, as OpenMail does after 24 h

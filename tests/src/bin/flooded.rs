@@ -6,7 +6,7 @@
 //! prints its address and ends when its standard input does.
 //!
 //! A mail of another inbox is forwarded with the query `overtaken`: the number of runs of `flooded`
-//! that started after its request arrived and before it started itself.
+//! that started after this mail arrived and before its own run started.
 
 use std::{
     collections::HashMap,

@@ -100,7 +100,7 @@ async fn receive<St: QueueStore>(
         "none".to_owned()
     };
     writeln!(io::stdout(), "{address}")?;
-    // The handlers may crash the process, so it starts them last.
+    // A handler may crash the process, so the worker is started last.
     let stopped = Arc::clone(&stop);
     let worker = tokio::spawn(async move { worker.run(stopped.notified()).await });
     stdin().read_to_end(&mut Vec::new()).await?;

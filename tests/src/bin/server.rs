@@ -1,7 +1,8 @@
 //! A receiver in its own process, so that its memory can be measured.
 //!
 //! It prints its address and ends when its standard input does. It holds each event for a second,
-//! and lets a body take up to 10 minutes, at any rate; with the argument `prompt`, it does neither.
+//! and lets a body take up to 10 minutes, without a minimum rate; with the argument `prompt`, it
+//! does neither.
 //!
 //! It reads each connection through a buffer of 64 KiB, as SECURITY.md recommends. hyper's default
 //! is 408 KiB.
