@@ -46,7 +46,7 @@ async fn request_allocates_little_beyond_its_event() {
         assert!(allocations <= 4, "{size}: {allocations}");
         assert!(bytes <= 900, "{size}: {bytes}, so the body was copied");
 
-        // Many frames are copied into one allocation, which doubles.
+        // Many frames are copied into one allocation, which grows by doubling.
         let frames = request(&json, ScriptedBody::frames(&json, 1 << 10));
         let (allocations, bytes) = (frames.0 - one_frame.0, frames.1 - one_frame.1);
         println!("{size}: {allocations} allocations, {bytes} bytes for its frames");

@@ -71,8 +71,8 @@ async fn drops_trailers() {
 #[tokio::test]
 async fn dropped_request_releases_its_budget() {
     let json = fixture("message.received");
-    // Room for a single event and its body: if parts of the others were left behind, this would
-    // fail.
+    // Room for a single event and its body: if a dropped request kept any of it, the last request
+    // would fail.
     let layer = layer().body_budget(json.len() * 3);
     let steps = || {
         json.chunks(100)

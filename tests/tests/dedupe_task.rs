@@ -75,7 +75,7 @@ async fn call_starts_the_run_without_being_polled() {
     let events = DedupeLayer::new(MemoryStore::new(10)).layer(handler);
     script.answer(Err(HandlerError::failed("nobody hears of it")));
     script.answer(Ok(Outcome::Done));
-    // `oneshot` would call when polled; this calls now.
+    // `oneshot` would call the service only when polled.
     drop(tower::Service::call(&mut events.clone(), mail("evt_1")));
     begun(&script).await;
     assert_eq!(delivered(events).await.unwrap(), Outcome::Done, "a failure releases the claim");

@@ -208,7 +208,7 @@ async fn bound_service_is_called_once_it_is_ready() {
 }
 
 /// Some threads bind and unbind while others route events: a permanent binding is always found, and
-/// an inbox's events only ever reach its own handler.
+/// a bound service gets only events of its own inbox.
 #[test]
 fn routing_is_correct_while_inboxes_come_and_go() {
     const INBOXES: usize = 2_000;

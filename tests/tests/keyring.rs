@@ -314,7 +314,7 @@ impl Keyring for Database {
             match inbox.as_ref().map(InboxId::as_str) {
                 Some("down") => Err("the database is down at db.internal".into()),
                 Some("hangs") => pending().await,
-                // A bug: the keys of another inbox than requested.
+                // A bug: the keys of an inbox other than the requested one.
                 Some("mixed up") => Ok(Keys::inbox("A".into(), secret("whsec_a").into())),
                 _ => Ok(Keys::account(secret("whsec_a").into())),
             }

@@ -27,7 +27,7 @@ async fn only_the_event_that_aborts_its_process_becomes_a_dead_letter() {
         ));
         assert_eq!(queue.clone().oneshot(mail).await.unwrap(), Outcome::Queued);
     }
-    // Restarts it, as a service manager would.
+    // Restarts the receiver, as a service manager would.
     let mut crashes = 0;
     let supervised = async {
         loop {

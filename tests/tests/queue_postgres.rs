@@ -318,8 +318,8 @@ async fn burst_after_a_quiet_hour_reads_each_row_a_few_times() {
                     AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
     let ended = async {
         while sqlx::query_scalar::<_, i64>(others).fetch_one(&mut session).await.unwrap() > 0 {
-            // The server's sessions outlast the client's, and report what they have read at their
-            // end.
+            // The server's sessions outlast the client's connections, and report what they have
+            // read only when they end.
             sleep(Duration::from_millis(10)).await;
         }
     };

@@ -141,7 +141,7 @@ async fn sender_that_writes_everything_before_reading_is_answered() {
     for lines in ["content-length: 9000000\r\n", "content-length: 9000000\r\nx-timestamp: 1\r\n"] {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(&head(b"", lines)).await.unwrap();
-        // If the server did not read it, it would reset the connection.
+        // If the server did not read the body, it would reset the connection.
         stream.write_all(&body).await.expect("all of it is read");
         let mut response = String::new();
         timeout(LIMIT, stream.read_to_string(&mut response)).await.unwrap().unwrap();

@@ -32,9 +32,9 @@ impl Got {
     }
 }
 
-/// Returns a service that records its requests and answers each with what `respond` returns for the
-/// number of requests so far, and the record.
-#[expect(clippy::type_complexity, reason = "a service is one")]
+/// Returns a service, and the record of its requests. The service answers each request with what
+/// `respond` returns for the number of requests so far.
+#[expect(clippy::type_complexity, reason = "the type of a service is complex")]
 pub(crate) fn recorder<F: Future<Output = Answer>>(
     respond: impl Fn(usize) -> F + Clone,
 ) -> (

@@ -17,7 +17,7 @@ use tower::{Layer, ServiceExt};
 use Verdict::{Mute, Pass, Refuse};
 use mails::{Hostile, own_and_robots, senders, texts};
 
-/// The guard's verdict: it passes, or the rule that mutes or refuses it.
+/// The guard's verdict: the mail passes, or a rule mutes or refuses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Pass,

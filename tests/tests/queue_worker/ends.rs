@@ -5,7 +5,7 @@ use openmail_tower::{EventRouter, queue::DeadLetter};
 
 use super::*;
 
-/// A mail in one thread.
+/// Returns a mail in the thread `t`.
 fn of_thread(id: &str) -> VerifiedEvent {
     event(format!(
         r#"{{"event":"message.received","event_id":"{id}","inbox_id":"i","thread_id":"t",

@@ -261,6 +261,7 @@ async fn event_that_always_crashes_its_worker_becomes_a_dead_letter() {
     assert_eq!(letters[0].error, "its worker died while running only this entry");
 }
 
+/// An event whose worker has died twice is a suspect.
 #[tokio::test]
 async fn suspect_runs_alone() {
     let (queue, folder) = queue().await;
