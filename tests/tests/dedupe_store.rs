@@ -65,7 +65,7 @@ async fn run_when_unavailable_runs_and_records_once_the_store_is_back() {
         let first = tokio::spawn(events.clone().oneshot(mail("evt_1")));
         begun(&script, 1).await;
         store.set(Fault::None);
-        // The next renewal claims it.
+        // The next renewal claims the event.
         time::sleep(Duration::from_secs(15)).await;
         assert_eq!(kind(events.clone().oneshot(mail("evt_1")).await), HandlerErrorKind::InFlight);
         script.answer(Ok(Outcome::Done));
@@ -200,7 +200,7 @@ async fn stale_token_cannot_complete_or_release() {
 #[tokio::test(start_paused = true)]
 async fn claim_of_a_dead_process_expires() {
     let shared = MemoryStore::new(100);
-    // As if it had died: it will not reach the store again.
+    // As if the process had died: it will not reach the store again.
     let dead = FaultyStore::new(shared.clone());
     let (handler, lost) = scripted();
     tokio::spawn(DedupeLayer::new(dead.clone()).layer(handler).oneshot(mail("evt_1")));

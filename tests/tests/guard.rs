@@ -40,7 +40,7 @@ fn guarded(guard: &GuardLayer) -> (Guard<EventRouter>, Runs) {
     (guard.layer(EventRouter::new().handler(answer).with_state(runs.clone())), runs)
 }
 
-/// Returns a mail by a person. Each has a different text.
+/// Returns a mail from a person. Each has a different text.
 fn mail() -> TestEvent {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let words = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven"];

@@ -214,7 +214,7 @@ async fn closed_store_leaves_no_lock_file_of_its_workers() {
     queue.store().close().await;
     assert_eq!(locks(), 1, "another worker is alive");
     drop(alive);
-    // A store without a worker takes nothing over, so that a look at a queue changes nothing.
+    // A store without a worker takes nothing over, so that inspecting a queue changes nothing.
     SqliteStore::open(&path).await.unwrap().close().await;
     assert_eq!(locks(), 1);
     other.close().await;

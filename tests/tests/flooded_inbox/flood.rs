@@ -28,10 +28,10 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_flooded");
 const MAILS: usize = 15_000;
 /// The number of mails of other inboxes.
 const OTHERS: usize = 100;
-/// How many mails of the flooded inbox may overtake another mail, as a multiple of that inbox's
-/// share of the runs: the worker claims more of them until its next search looks past the flooded
-/// inbox. One mail in twenty may be overtaken more often, since the machine may be busy with
-/// something else during the search.
+/// How many mails of the flooded inbox may overtake a mail of another inbox, as a multiple of the
+/// flooded inbox's share of the runs: the worker claims more of them until its next search looks
+/// past the flooded inbox. One mail in twenty may be overtaken more often, since the machine may be
+/// busy with something else during the search.
 const CLAIMS: usize = 20;
 /// The worker's default budget, plus the rest of the process, in KiB.
 const MEMORY: u64 = (64 + 32) << 10;

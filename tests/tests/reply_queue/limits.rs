@@ -144,7 +144,7 @@ async fn suspended_inbox_holds_its_replies_until_reactivated() {
             assert_eq!(setup.api.sends().await.len(), tries + 1);
             match released_by {
                 "hand" => assert_eq!(setup.store.release_held(Some("inb_1")).await.unwrap(), 1),
-                // Names no inbox.
+                // This event names no inbox.
                 "pod.reactivated" => setup.event(&TestEvent::new(released_by)).await,
                 _ => setup.event(&TestEvent::new(released_by).inbox("inb_1")).await,
             }
