@@ -13,8 +13,8 @@ use super::error::{ApiError, ApiErrorKind};
 const CODE: usize = 64;
 /// Maximum length of a message, in characters; the rest is cut off.
 const MESSAGE: usize = 500;
-/// The default delay before the next attempt after a 4xx that soon passes: 408, 425, or a request
-/// with the same key that OpenMail is still processing.
+/// The default delay before the next attempt after a temporary 4xx: a 408, a 425, or a 409 or 422
+/// while OpenMail is still processing a request with the same key.
 const SOON: Duration = Duration::from_secs(2);
 
 /// The body of OpenMail's errors. A response without a string `error` came from a proxy in between.

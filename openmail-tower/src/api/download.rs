@@ -55,9 +55,9 @@ impl OpenMail {
     /// [`copy_to`](Download::copy_to) or [`save_in`](Download::save_in).
     ///
     /// The download follows the attachment's URL and up to 5 redirects. The API key is sent to the
-    /// API's host only, and no longer at all after a redirect to another host. A URL that is not
-    /// the API's must be `https` and lead to a public address or, if the API is on this machine,
-    /// lead to this machine.
+    /// API's host only, and is not sent again after another host has redirected. A URL that is not
+    /// the API's must be `https` and lead to a public address. If the API is on this machine, any
+    /// other URL on this machine is also allowed.
     ///
     /// ```no_run
     /// use openmail_tower::{MessageReceived, api::{ApiError, OpenMail}};

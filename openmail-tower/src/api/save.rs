@@ -22,8 +22,9 @@ impl Download {
     ///
     /// The file has the attachment's name, made safe: for example, without path separators and
     /// invisible characters. If the name is taken, a number is added. The file gets its name only
-    /// once it is complete and on disk. Until then, it is a temporary file in `dir`, which is
-    /// removed if the download fails or is dropped. On Unix, only its owner can read it.
+    /// after it is complete and on disk. Until then, it is a temporary file in `dir`, which is
+    /// removed if the download fails or is dropped. On Unix, the saved file can be read by its
+    /// owner only.
     ///
     /// # Errors
     /// As for [`bytes`](Self::bytes), and [`Disk`](ApiErrorKind::Disk) if the file cannot be

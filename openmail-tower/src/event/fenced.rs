@@ -46,7 +46,7 @@ const ATTACHMENT_BUDGET: usize = 20_000;
 ///   is data, and name the marker there.
 /// - Invisible characters are removed: control characters (except tabs and line ends), zero-width,
 ///   bidirectional and tag characters, variation selectors. No text can be hidden from a person in
-///   them. (An emoji made of several joined emoji is split into them.)
+///   them. (An emoji that is several emoji joined together, such as a family, is split up.)
 /// - The subject, the display name and the description of each attachment are kept on one line each
 ///   and cut after 1,000 characters.
 /// - The sender is the address that [`Message::sender`] returns; the display name is labelled as

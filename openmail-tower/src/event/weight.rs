@@ -18,7 +18,7 @@ use super::message::Attachment;
 /// How much larger than its items a list can be while it grows: it has just doubled its capacity,
 /// and the old list, half as large, still exists while the items are moved.
 const GROWTH: usize = 3;
-/// The smallest allocation of an allocator.
+/// The smallest block that an allocator hands out, in bytes.
 const SMALLEST: usize = 32;
 const ENTRY: usize = size_of::<String>() + size_of::<Value>();
 /// A `BTreeMap` node: eleven entries, a parent, two lengths.

@@ -23,10 +23,10 @@ impl<S: Send + Sync> FromRequestParts<S> for VerifiedEvent {
     }
 }
 
-/// The rejection when no [`VerifyLayer`](crate::VerifyLayer) wraps the handler. Answered with 500:
-/// an unverified request is rejected in any case.
+/// The rejection when no [`VerifyLayer`](crate::VerifyLayer) wraps the handler.
 ///
-/// It is sent before the body is read, so a proxy may turn it into a 502.
+/// The response is 500, since the program is misconfigured. It is sent before the body is read, so
+/// a proxy may turn it into a 502.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the request was not verified: VerifyLayer is missing")]
 #[non_exhaustive]

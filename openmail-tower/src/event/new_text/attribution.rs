@@ -5,9 +5,9 @@ use super::lines::{Lines, is_unseen};
 
 /// Maximum number of lines of an attribution.
 const MOST_LINES: usize = 4;
-/// The minimum and maximum length of the last line, and the maximum length of the other lines, in
-/// bytes.
+/// Minimum length of the last line without its colon, in bytes.
 const SHORTEST: usize = 6;
+/// Maximum length of each line, in bytes.
 const LONGEST: usize = 400;
 
 /// The lines that introduce a quoted mail.
@@ -26,7 +26,7 @@ struct Facts {
     date: bool,
     at: bool,
     opening: bool,
-    /// Whether a verb and a time or date are in the same line.
+    /// Whether a verb and a time or date are on the same line.
     dated_verb: bool,
 }
 
@@ -49,7 +49,7 @@ impl Attributions {
         if !facts.verb && !by_address {
             return None;
         }
-        // A time in another line than the verb may belong to another sentence: "I called at 10:05.
+        // A time that is not on the verb's line may belong to another sentence: "I called at 10:05.
         // Then your colleague wrote:".
         let is_certain = |facts: Facts| {
             facts.dated_verb

@@ -28,8 +28,8 @@ use super::{
 ///
 /// **An inbox with its own secrets accepts only those; every other inbox accepts the account's.**
 /// This holds however the request names its inbox. The path or the body only decides which secrets
-/// are tried: those of the inbox it names or, if it names none or one without its own, the
-/// account's. The event is rejected with 401 unless those secrets may sign for it.
+/// are tried: those of the inbox it names, or the account's if it names no inbox or one without
+/// secrets of its own. The event is rejected with 401 unless those secrets may sign for it.
 ///
 /// | signed with | event of | result |
 /// |---|---|---|

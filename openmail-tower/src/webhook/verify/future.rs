@@ -51,8 +51,8 @@ pin_project! {
         // will not be called.
         waiting: Option<Waiting<S>>,
         settings: Arc<Settings<K>>,
-        // Declared last, so that it is dropped last: the inner service may set the delivery's
-        // outcome while it is dropped.
+        // Declared last, so that it is dropped last: dropping `state` may still set the delivery's
+        // outcome.
         delivery: Delivery,
     }
 }
@@ -314,9 +314,9 @@ fn verify<F, L>(
     Ok(State::Room { event, timer: Timer::default() })
 }
 
-/// Returns whether an event may wait for room and evict others: one that takes `total` bytes, of
-/// which `weight` are for the parsed event. A large event of very many small parts may not, since
-/// anyone who holds the secret of one inbox can sign such an event.
+/// Returns whether an event may wait for room and evict others. The event and its body take `total`
+/// bytes, of which `weight` are for the event. A large event of very many small parts may not wait,
+/// since anyone who holds the secret of one inbox can sign such an event.
 pub(super) fn may_wait(body: usize, weight: usize, total: usize) -> bool {
     weight <= body || total <= MODEST
 }

@@ -130,8 +130,8 @@ impl<K> VerifyLayer<K> {
     /// its first byte, an event for as long as any clone of it lives. Everything that this layer
     /// and its clones wrap shares one budget. Default: 64 MiB.
     ///
-    /// An eighth is reserved for bodies of at most 64 KiB. Events and larger bodies share the other
-    /// seven eighths; the event of such a small body may use the eighth if there is no room there.
+    /// An eighth is reserved for small bodies (at most 64 KiB). Events and larger bodies share the
+    /// other seven eighths; if these have no room, the event of a small body may use the eighth.
     /// Verified events take precedence over bodies that are still arriving, and younger bodies over
     /// older ones. A body that is evicted, or finds no room within 2 s, is answered with 503
     /// `overloaded`.

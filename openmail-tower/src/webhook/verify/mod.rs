@@ -2,7 +2,7 @@
 //!
 //! The head is checked before any byte of the body is read. The body is then read under a size
 //! limit, a time limit and a memory budget shared by all requests, and hashed as it arrives. It is
-//! parsed only once the signature is verified. If the body names the inbox, the whole body is
+//! parsed only after the signature is verified. If the body names the inbox, the whole body is
 //! received first. Then its `inbox_id` is read, the secrets are looked up, and the body is hashed.
 
 mod body;
