@@ -1,11 +1,12 @@
 //! A local OpenMail on `127.0.0.1:4010`: `cargo run -p example-sandbox`.
 
 mod args;
+mod shutdown;
 
-use std::{future::Future, io, process::ExitCode};
+use std::{error::Error, io, process::ExitCode};
 
 use clap::Parser;
-use sandbox::{Sandbox, SandboxError};
+use sandbox::Sandbox;
 use tracing_subscriber::EnvFilter;
 
 use args::Args;
@@ -23,11 +24,11 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(args: Args) -> Result<(), SandboxError> {
-    let stop = stop_signal();
+async fn run(args: Args) -> Result<(), Box<dyn Error>> {
+    let stop = shutdown::signal()?;
     let sandbox = Sandbox::bind(args.into()).await?;
     print_settings(&sandbox);
-    sandbox.serve(stop).await
+    Ok(sandbox.serve(stop).await?)
 }
 
 /// Prints the receiver's settings to stdout, in a form that `eval` can read.
@@ -37,30 +38,4 @@ fn print_settings(sandbox: &Sandbox) {
         println!("# inbox {id}: {address}");
     }
     println!("# page: {}/", sandbox.url());
-}
-
-/// Completes on Ctrl-C (SIGINT) or on SIGTERM, which service managers send.
-fn stop_signal() -> impl Future<Output = ()> {
-    #[cfg(unix)]
-    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-    async move {
-        let interrupt = async {
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        #[cfg(unix)]
-        let terminate = async {
-            match terminate {
-                Ok(mut terminate) => drop(terminate.recv().await),
-                Err(_) => std::future::pending().await,
-            }
-        };
-        #[cfg(not(unix))]
-        let terminate = std::future::pending::<()>();
-        tokio::select! {
-            () = interrupt => {}
-            () = terminate => {}
-        }
-    }
 }
