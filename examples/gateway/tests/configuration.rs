@@ -40,9 +40,10 @@ async fn wrong_configuration_is_reported_with_its_line() {
         (format!("{OURS}[fallback]\nurl = \"http://me:pw@a\""), Some(8), "must not contain a user"),
         ("lane = \"thread".into(), Some(5), "invalid"),
         (format!("lane = \"colour\"\n{OURS}"), Some(5), "unknown variant `colour`"),
-        (format!("max_attempts = \"3\"\n{OURS}"), Some(5), "a whole number from 1 to 65535"),
-        (format!("max_attempts = 65536\n{OURS}"), Some(5), "from 1 to 65535"),
-        (format!("max_attempts = 0\n{OURS}"), Some(5), "from 1 to 65535"),
+        (format!("{OURS}{}", inbox("concurrency = 65536")), Some(10), "from 1 to 65535"),
+        (format!("max_attempts = \"3\"\n{OURS}"), Some(5), "a whole number from 1 to 4294967295"),
+        (format!("max_attempts = 4294967296\n{OURS}"), Some(5), "from 1 to 4294967295"),
+        (format!("max_attempts = 0\n{OURS}"), Some(5), "from 1 to 4294967295"),
     ];
     for (config, line, reason) in cases {
         gateway.configure(&config);

@@ -3,7 +3,9 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::values::{Count, LaneName, Length, Listen, Queue, SecretSource, Times, Url};
+use super::values::{
+    Attempts, Concurrency, Count, LaneName, Length, Listen, Queue, SecretSource, Times, Url,
+};
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -12,7 +14,7 @@ pub(super) struct File {
     pub(super) listen: Listen,
     pub(super) queue: Queue,
     #[serde(default = "max_attempts")]
-    pub(super) max_attempts: Count,
+    pub(super) max_attempts: Attempts,
     #[serde(default)]
     pub(super) backoff: Times,
     #[serde(default)]
@@ -41,7 +43,7 @@ pub(super) struct Inbox {
     #[serde(default = "timeout")]
     pub(super) timeout: Length,
     #[serde(default = "concurrency")]
-    pub(super) concurrency: Count,
+    pub(super) concurrency: Concurrency,
 }
 
 /// `[fallback]`
@@ -53,10 +55,10 @@ pub(super) struct Fallback {
     #[serde(default = "timeout")]
     pub(super) timeout: Length,
     #[serde(default = "concurrency")]
-    pub(super) concurrency: Count,
+    pub(super) concurrency: Concurrency,
 }
 
-fn max_attempts() -> Count {
+fn max_attempts() -> Attempts {
     Count(5)
 }
 
@@ -64,6 +66,6 @@ fn timeout() -> Length {
     Length::seconds(30)
 }
 
-fn concurrency() -> Count {
+fn concurrency() -> Concurrency {
     Count(4)
 }

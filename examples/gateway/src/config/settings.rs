@@ -16,7 +16,9 @@ use toml::Spanned;
 use super::{
     error::ConfigError,
     file::{self, File},
-    values::{Count, LaneName, Length, Listen, Queue, SecretSource, Times, Url},
+    values::{
+        Attempts, Concurrency, Count, LaneName, Length, Listen, Queue, SecretSource, Times, Url,
+    },
 };
 
 /// The configuration, with its secrets read.
@@ -33,7 +35,7 @@ pub(crate) struct Settings {
 pub(crate) struct Fixed {
     pub(crate) listen: Listen,
     pub(crate) queue: Queue,
-    max_attempts: Count,
+    max_attempts: Attempts,
     backoff: Times,
     lane: LaneName,
 }
@@ -42,7 +44,7 @@ impl Fixed {
     pub(crate) fn backoff(&self) -> Backoff {
         let Times { first: Length(first), max: Length(max) } = self.backoff;
         let Count(attempts) = self.max_attempts;
-        Backoff::new(first, max).attempts(attempts.into())
+        Backoff::new(first, max).attempts(attempts)
     }
 
     pub(crate) fn lane(&self) -> Lane {
@@ -169,10 +171,10 @@ impl<'p> Source<'p> {
         url: Url,
         sign_with: Option<&Spanned<SecretSource>>,
         Length(timeout): Length,
-        Count(concurrency): Count,
+        Count(concurrency): Concurrency,
     ) -> Result<Target, ConfigError> {
         let sign_with = sign_with.map(|secret| self.secret(secret)).transpose()?;
-        Ok(Target { url, sign_with, timeout, concurrency: concurrency.into() })
+        Ok(Target { url, sign_with, timeout, concurrency: concurrency as usize })
     }
 
     fn secrets(

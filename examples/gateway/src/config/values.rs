@@ -42,28 +42,34 @@ impl de::Visitor<'_> for AsLength {
     }
 }
 
-/// A number of attempts or of events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Count(pub(super) u16);
+/// A maximum number of attempts.
+pub(crate) type Attempts = Count<{ u32::MAX }>;
 
-impl<'de> Deserialize<'de> for Count {
+/// A maximum number of concurrent events.
+pub(crate) type Concurrency = Count<65_535>;
+
+/// A whole number from 1 to `MAX`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Count<const MAX: u32>(pub(super) u32);
+
+impl<'de, const MAX: u32> Deserialize<'de> for Count<MAX> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_i64(AsCount)
     }
 }
 
-struct AsCount;
+struct AsCount<const MAX: u32>;
 
-impl de::Visitor<'_> for AsCount {
-    type Value = Count;
+impl<const MAX: u32> de::Visitor<'_> for AsCount<MAX> {
+    type Value = Count<MAX>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a whole number from 1 to 65535")
+        write!(f, "a whole number from 1 to {MAX}")
     }
 
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Count, E> {
-        match u16::try_from(number) {
-            Ok(count @ 1..) => Ok(Count(count)),
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Count<MAX>, E> {
+        match u32::try_from(number) {
+            Ok(count) if (1..=MAX).contains(&count) => Ok(Count(count)),
             _ => Err(E::invalid_value(de::Unexpected::Signed(number), &self)),
         }
     }
