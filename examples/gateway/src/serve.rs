@@ -84,7 +84,7 @@ async fn serve<St: QueueStore>(
     Ok(())
 }
 
-/// The bounds that the agents need. The worker keeps those from its start.
+/// The bounds that the agents need. The worker keeps the bounds that it was started with.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     /// The longest `timeout`.

@@ -20,7 +20,7 @@ pub(crate) type Running = Arc<AtomicUsize>;
 /// Releases each event beyond the limit, to run again after at least 1 s. If it waited here, it
 /// would occupy a run that other inboxes need.
 ///
-/// Such a run uses no attempt. But an event that finds no slot for 72 h (`Worker::max_age`) becomes
+/// A release uses no attempt. But an event that finds no slot for 72 h (`Worker::max_age`) becomes
 /// a dead letter: so many events are then waiting that someone must decide what to do.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared<S> {

@@ -74,7 +74,7 @@ pub(crate) struct Target {
     pub(crate) concurrency: usize,
 }
 
-/// Reads only the queue's location, since the commands for dead letters do not need the secrets.
+/// Reads the queue's location, but no secrets: the commands for dead letters do not need them.
 pub(crate) fn queue(path: &Path) -> Result<Queue, ConfigError> {
     let source = Source::read(path)?;
     Ok(source.queue(source.parse()?.queue))

@@ -6,7 +6,7 @@ use axum::http::Uri;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, de};
 
-/// A duration that is not 0, such as `"1m 30s"`.
+/// A duration longer than 0, such as `"1m 30s"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Length(pub(super) Duration);
 

@@ -48,7 +48,7 @@ backoff = { first = "1ms", max = "2ms" }
 "#;
 
 impl Gateway {
-    /// Creates a folder with a configuration, which follows the common beginning. Nothing runs yet.
+    /// Creates a folder with a configuration: [`HEAD`], then `config`. Nothing runs yet.
     pub(crate) fn new(config: &str) -> Self {
         Self::with_queue("sqlite://gateway.db", config)
     }
@@ -140,7 +140,7 @@ impl Gateway {
         .await
     }
 
-    /// Starts it with an invalid configuration, and returns what it prints.
+    /// Starts a gateway that must exit with an error, and returns what it prints.
     pub(crate) async fn refused(&self) -> String {
         let mut command = self.command();
         command.arg("--config").arg(self.path("gateway.toml"));

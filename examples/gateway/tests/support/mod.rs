@@ -43,7 +43,7 @@ pub(crate) fn one(agent: &Agent, more: &str) -> String {
     )
 }
 
-/// A mail's body.
+/// The body of a `message.received` request.
 pub(crate) fn mail(inbox: &str, event: &str) -> String {
     serde_json::json!({
         "event": "message.received", "event_id": event, "inbox_id": inbox,
