@@ -22,7 +22,8 @@ pub(crate) struct Args {
     #[arg(long, env = "SANDBOX_API_KEY", value_name = "KEY", hide_env_values = true,
         value_parser = api_key)]
     api_key: Option<String>,
-    /// An inbox, optionally with its own webhook; may be given several times
+    /// An inbox, optionally with its own webhook; for several, repeat the option or separate them
+    /// with spaces
     #[arg(
         long = "inbox",
         env = "SANDBOX_INBOXES",
@@ -37,7 +38,8 @@ pub(crate) struct Args {
     /// An SQLite file that keeps the state; without it, the state is lost when the program ends
     #[arg(long, env = "SANDBOX_STATE", value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Accepts requests from other machines; anybody there has access, since there is no password
+    /// Accepts requests from other machines, if --listen is an address that they can reach; anybody
+    /// there has access, since there is no password
     #[arg(long, env = "SANDBOX_ALLOW_REMOTE")]
     allow_remote: bool,
     /// Lifts OpenMail's limits of 10 mails a minute and 200 a day for each inbox

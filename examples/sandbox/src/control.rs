@@ -52,7 +52,7 @@ pub(crate) struct Outside {
     pub(crate) category: Option<String>,
     pub(crate) verdict: Option<String>,
     pub(crate) auto_replyable: Option<bool>,
-    /// The id of the answered mail.
+    /// The id of the mail that it answers.
     pub(crate) reply_to_message: Option<String>,
     #[serde(skip)]
     pub(crate) files: Vec<crate::state::File>,
@@ -68,7 +68,7 @@ impl Outside {
         while let Some(field) = form.next_field().await.map_err(refuse)? {
             let name = field.name().unwrap_or_default().to_owned();
             if name == "files" {
-                // Browsers write a quotation mark so.
+                // Browsers encode a quotation mark as `%22`.
                 let filename = field.file_name().unwrap_or_default().replace("%22", "\"");
                 let content_type = field.content_type().map(str::to_owned);
                 let bytes = field.bytes().await.map_err(refuse)?;

@@ -155,7 +155,8 @@ impl Deliverer {
     }
 
     /// If no other event is waiting, waits until the next event has been attempted, but at most 5 s.
-    /// If one is, returns the sender that releases it, for use after this event's first attempt.
+    /// If one is waiting, returns the sender that releases it, for use after this event's first
+    /// attempt.
     async fn wait_to_be_overtaken(&self) -> Option<oneshot::Sender<()>> {
         let (sender, overtaken) = oneshot::channel();
         {
@@ -169,7 +170,7 @@ impl Deliverer {
         None
     }
 
-    /// Completes once the delivery was cancelled.
+    /// Completes once the delivery has been cancelled.
     async fn cancelled(&self, id: &str) {
         let mut versions = self.state.versions();
         loop {

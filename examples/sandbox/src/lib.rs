@@ -13,7 +13,7 @@
 //! | `GET /sandbox/deliveries?messageId=` | lists a mail's deliveries and their attempts; without `messageId`, the newest 100 deliveries |
 //! | `POST /sandbox/deliveries/{id}/again` | delivers the same event again |
 //! | `POST /sandbox/inboxes/{id}/suspend`, `…/reactivate`; `/sandbox/pods/…` | suspends (`reason`) or reactivates, and notifies the webhook |
-//! | `GET`, `PUT /sandbox/faults` | reads the faults, or replaces all of them: `requests` (`answer`: `429`, `402`, `500` or `cut`; `count`; `scope`: `all` or `send`), `deliverTwice`, `outOfOrder`, `clockOffsetSeconds`, `sendLimits` |
+//! | `GET`, `PUT /sandbox/faults` | reads the faults, or replaces all of them (those not given get their defaults): `requests` (`answer`: `429`, `402`, `500` or `cut`; `count`; `scope`: `all` or `send`), `deliverTwice`, `outOfOrder`, `clockOffsetSeconds`, `sendLimits` |
 //! | `POST /sandbox/attachments/expire` | makes every signed attachment URL expire |
 
 mod api;

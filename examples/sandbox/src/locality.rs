@@ -1,5 +1,5 @@
-//! Rejects requests from other machines, and what pages of other origins could do in a browser on
-//! this machine.
+//! Rejects requests from other machines, and harmful requests that a page of another origin makes
+//! in a browser on this machine.
 //!
 //! Such a page can make its host name resolve to this machine (DNS rebinding), which the `Host`
 //! header reveals. It can also submit a form to this machine, which `Sec-Fetch-Site` and `Origin`

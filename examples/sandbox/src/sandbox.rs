@@ -38,7 +38,8 @@ pub struct Options {
     pub secret: Option<String>,
     /// The account's API key. Default: that of the state file, or else generated.
     pub api_key: Option<String>,
-    /// Inboxes to create at the start. Default: `inb_support`, if the state file has no inboxes.
+    /// Inboxes to create at the start. Of one that already exists, only the webhook is changed.
+    /// Default: `inb_support`, if the state file has no inboxes.
     pub inboxes: Vec<InboxOption>,
     /// The factor by which OpenMail's retry schedule is sped up. Default: 1.
     pub speed: f64,
@@ -118,7 +119,7 @@ impl std::str::FromStr for InboxOption {
     }
 }
 
-/// Why a sandbox cannot start, or failed.
+/// Why a sandbox cannot start, or why it failed.
 #[derive(Debug)]
 pub struct SandboxError {
     what: String,
@@ -130,8 +131,8 @@ impl SandboxError {
         let what = match error.kind() {
             io::ErrorKind::AddrInUse => {
                 format!(
-                    "{address} is in use; stop what listens there, or set SANDBOX_LISTEN to \
-                     another address (example-sandbox also has --listen)"
+                    "{address} is in use; stop what listens there, or set SANDBOX_LISTEN (for \
+                     example-sandbox, also --listen) to another address"
                 )
             }
             _ => format!("cannot listen on {address}: {error}"),
@@ -295,7 +296,7 @@ impl Sandbox {
     }
 }
 
-/// Creates the account, the default pod and the inboxes, unless they already exist.
+/// Creates the account, the default pod and the inboxes that are missing, and applies the options.
 fn set_up(app: &App, options: &Options) -> Result<(), Refusal> {
     app.state.change(|data| {
         data.faults.send_limits = options.send_limits;

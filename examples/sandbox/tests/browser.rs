@@ -83,7 +83,7 @@ async fn page_explains_failed_attempts_and_shows_the_next_one() {
         let copied = "return document.querySelector('#right pre[hidden]').textContent";
         let copied = script(browser, copied).await;
         let copied = copied.as_str().unwrap();
-        // With the status, since an empty body would leave nothing to see.
+        // `-i` prints the status: an empty body would leave nothing to see.
         assert!(copied.starts_with("curl -sSi -X POST "), "{copied}");
         click(browser, "#right form button").await;
         receiver.got_at_least(4).await;

@@ -118,7 +118,7 @@ async fn rotated_secret_signs_the_remaining_attempts() {
 }
 
 #[tokio::test]
-async fn suspended_inbox_or_pod_announces_it_and_refuses_sends() {
+async fn suspension_is_announced_and_sends_are_refused() {
     let (receiver, url) = Receiver::start().await;
     let local = with_webhook(&url).await;
     let why = json!({"reason": "high_bounce_rate"});

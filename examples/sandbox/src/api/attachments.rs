@@ -55,7 +55,7 @@ pub(super) async fn text(
 ) -> Result<Body<Value>, Refusal> {
     let found = app.state.read(|data| find(data, &holder, &message, &filename, &which))?;
     let text = found.text.ok_or_else(|| {
-        let message = format!("No text can be read from it: {}.", found.extraction_method);
+        let message = format!("The file's text cannot be read: {}.", found.extraction_method);
         Refusal::unprocessable("extraction_failed", message)
     })?;
     Ok(Body(json!({

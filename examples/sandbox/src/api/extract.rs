@@ -208,7 +208,7 @@ async fn read_form(mut form: Multipart) -> Result<Draft, Refusal> {
     Ok(draft)
 }
 
-/// Reads a file. If the client states no type, or only `application/octet-stream`, the type is
+/// Creates a file. If the client states no type, or only `application/octet-stream`, the type is
 /// guessed from the name.
 pub(crate) fn new_file(
     filename: String,

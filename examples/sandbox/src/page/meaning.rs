@@ -34,7 +34,7 @@ fn of_code(code: &str) -> Option<&'static str> {
         "body_too_large" => "The body is larger than the receiver's limit.",
         "body_timeout" => "The body did not arrive in time.",
         "body_incomplete" => "The body broke off.",
-        "overloaded" => "The receiver has no memory left for more bodies at once.",
+        "overloaded" => "The receiver's memory for bodies is used up at the moment.",
         "signature_mismatch" => "The receiver's secret is not that of this webhook.",
         "inbox_mismatch" => "The secret is that of another inbox.",
         "invalid_payload" => "The signature is right, but the receiver cannot read the event.",

@@ -9,8 +9,8 @@ use crate::{
     text,
 };
 
-/// The number of bytes of a text that the page shows at most. The page is fetched again after each
-/// change.
+/// The maximum number of bytes of a text that the page shows. It is small, since the page is
+/// fetched again after each change.
 const SHOWN: usize = 64 << 10;
 
 /// Returns whether the page shows the whole text.

@@ -33,7 +33,7 @@ pub(super) struct View<'a> {
     pub(super) mail: Option<&'a Mail>,
     /// Whether the reader selected a thread or a form, rather than just opening the page.
     pub(super) chosen: bool,
-    /// Why what the URL names cannot be shown.
+    /// Why the mail, thread or inbox in the URL cannot be shown.
     pub(super) missing: Option<String>,
     pub(super) notice: Option<Notice>,
 }

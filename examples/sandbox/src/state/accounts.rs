@@ -37,7 +37,7 @@ impl Data {
         self.pods.values().filter(default).chain(self.pods.values().filter(|pod| !pod.is_default))
     }
 
-    /// Returns a pod by its id, or by the account's own name for it.
+    /// Returns a pod by its id or its `clientId`.
     pub(crate) fn pod(&self, id: &str) -> Result<&Pod, Refusal> {
         let by_client = || self.pods.values().find(|pod| pod.client_id.as_deref() == Some(id));
         self.pods.get(id).or_else(by_client).ok_or_else(|| Refusal::not_found("pod"))

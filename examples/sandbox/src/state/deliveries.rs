@@ -123,7 +123,8 @@ impl Data {
         self.deliveries.values().filter(pending).map(|it| it.id.clone()).collect()
     }
 
-    /// Suspends or reactivates an inbox, and plans the delivery of that event.
+    /// Suspends or reactivates an inbox, and plans the delivery of `inbox.suspended` or
+    /// `inbox.reactivated`.
     pub(crate) fn suspend_inbox(
         &mut self,
         id: &str,
@@ -139,8 +140,8 @@ impl Data {
         Ok(self.plan(Some(id), None, &event))
     }
 
-    /// Suspends or reactivates a pod, and plans the delivery of that event: to the account's
-    /// webhook, or else to the webhook of each inbox in the pod.
+    /// Suspends or reactivates a pod, and plans the delivery of `pod.suspended` or
+    /// `pod.reactivated` to the account's webhook, or else to the webhook of each inbox in the pod.
     pub(crate) fn suspend_pod(
         &mut self,
         id: &str,

@@ -1,4 +1,4 @@
-//! Faults on command.
+//! Faults that can be set, to see how an agent copes with them.
 
 use serde::{Deserialize, Serialize};
 

@@ -15,9 +15,8 @@ use super::{
     refusal::Refusal,
 };
 
-/// The maximum size of all attachments together, in bytes, up to which new files are accepted.
-/// Copies of files, for further inboxes and for mails that are sent again, count but are not
-/// limited.
+/// The size of all attachments together, in bytes, above which new files are refused. Copies of
+/// files, for further inboxes and for mails that are sent again, count but are never refused.
 const STORAGE: usize = 512 << 20;
 
 /// A file attached to a mail.
@@ -68,8 +67,8 @@ impl Data {
                 Some(id) => id,
                 None => self.begin_thread(&inbox.id, &incoming.subject),
             };
-            // Each mail has its own copy of the attachments, so that either mail can be deleted.
-            // The copies share the bytes of the files in memory.
+            // Each mail has its own copy of the attachments, so that deleting one mail leaves the
+            // others intact. The copies share the bytes of the files in memory.
             let attachments =
                 if ids.is_empty() { attachments.clone() } else { self.copy(&attachments) };
             let mail = Mail {

@@ -125,7 +125,7 @@ pub(crate) struct Mail {
     pub(crate) to: Vec<String>,
     pub(crate) cc: Vec<String>,
     pub(crate) reply_to: Option<String>,
-    /// Whether this inbox was only copied.
+    /// Whether this inbox is only in `Cc`.
     pub(crate) copied: bool,
     pub(crate) subject: String,
     pub(crate) text: String,

@@ -10,7 +10,7 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
     /// The number of seconds after which a retry makes sense.
     pub(crate) retry_after: Option<i64>,
-    /// The limit that was reached, for a minute or a day.
+    /// The limit that was reached: a number of mails per minute or per day.
     pub(crate) limit: Option<usize>,
 }
 

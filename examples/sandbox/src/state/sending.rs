@@ -190,7 +190,7 @@ impl Data {
             None => draft.subject.clone().unwrap_or_default(),
         };
         let mut cc = draft.cc;
-        // If the inbox was only copied, its reply goes to the others, and the sender is copied.
+        // A reply to a mail that the inbox got only as `Cc` also goes to that mail's sender.
         if let Some(copied) = last.as_ref().filter(|mail| mail.copied) {
             let sender = text::bare_address(&copied.from);
             let known = cc.iter().chain([&draft.to]).any(|it| it.eq_ignore_ascii_case(sender));
