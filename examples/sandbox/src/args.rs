@@ -1,8 +1,8 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{env, net::SocketAddr, path::PathBuf};
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use sandbox::{InboxOption, Options};
 
 /// A local OpenMail: its API, its deliveries, and a page on which to watch an agent.
@@ -47,11 +47,24 @@ pub(crate) struct Args {
     no_limits: bool,
 }
 
+impl Args {
+    /// Reads the options, or prints why they are wrong and exits. An empty variable counts as unset,
+    /// since Compose files pass an unset one as empty.
+    pub(crate) fn read() -> Self {
+        let command = Self::command().mut_args(|arg| {
+            let is_empty =
+                arg.get_env().and_then(env::var_os).is_some_and(|value| value.is_empty());
+            if is_empty { arg.env(None) } else { arg }
+        });
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+}
+
 impl From<Args> for Options {
     fn from(args: Args) -> Self {
         let mut options = Self::default();
         options.listen = args.listen;
-        // Compose files pass an unset variable as an empty one.
+        // A script may pass a variable that is not set: `--webhook "$URL"`.
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         options.webhook = given(args.webhook);
         options.secret = given(args.secret);

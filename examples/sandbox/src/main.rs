@@ -5,7 +5,6 @@ mod shutdown;
 
 use std::{error::Error, io, process::ExitCode};
 
-use clap::Parser;
 use sandbox::Sandbox;
 use tracing_subscriber::EnvFilter;
 
@@ -15,7 +14,7 @@ use args::Args;
 async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(filter).init();
-    match run(Args::parse()).await {
+    match run(Args::read()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

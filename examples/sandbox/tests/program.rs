@@ -59,6 +59,25 @@ fn unusable_state_file_prints_one_line_and_exits_with_1() {
     }
 }
 
+#[test]
+fn empty_variables_count_as_unset() {
+    let names =
+        ["WEBHOOK", "SECRET", "API_KEY", "INBOXES", "SPEED", "STATE", "ALLOW_REMOTE", "NO_LIMITS"];
+    let mut program = Command::new(env!("CARGO_BIN_EXE_example-sandbox"))
+        .args(["--listen", "127.0.0.1:0"])
+        .env_clear()
+        .envs(names.map(|name| (format!("SANDBOX_{name}"), "")))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    let lines = BufReader::new(program.stdout.take().expect("it is piped")).lines();
+    let lines: Vec<_> = lines.take(5).map(|line| line.expect("text")).collect();
+    program.kill().expect("it ends");
+    program.wait().expect("it ends");
+    assert!(lines.contains(&"# inbox inb_support: support@sandbox.test".to_owned()), "{lines:?}");
+}
+
 #[cfg(unix)]
 #[test]
 fn shell_reads_the_printed_settings_as_they_are() {
