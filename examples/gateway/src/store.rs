@@ -1,6 +1,6 @@
 //! Opens the queue's store, of either kind.
 
-/// Opens the store that a [`Queue`](crate::config::Queue) names, runs `$run` with it, and closes it.
+/// Opens the store that a [`Queue`](crate::config::Queue) names, runs `$run`, and closes the store.
 macro_rules! with_store {
     ($queue:expr, $store:ident => $run:expr) => {
         match $queue {

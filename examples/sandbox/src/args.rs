@@ -48,8 +48,8 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Reads the options, or prints why they are wrong and exits. An empty variable counts as unset,
-    /// since Compose files pass an unset one as empty.
+    /// Reads the options, or prints why they are wrong and exits. An empty variable counts as
+    /// unset, since Compose files pass an unset one as empty.
     pub(crate) fn read() -> Self {
         let command = Self::command().mut_args(|arg| {
             let is_empty =

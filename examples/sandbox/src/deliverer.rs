@@ -154,9 +154,9 @@ impl Deliverer {
         emulator.deliver(self.client.clone(), [event]).await;
     }
 
-    /// If no other event is waiting, waits until the next event has been attempted, but at most 5 s.
-    /// If one is waiting, returns the sender that releases it, for use after this event's first
-    /// attempt.
+    /// If no other event is waiting, waits until the next event has been attempted, but at most
+    /// 5 s. If one is waiting, returns the sender that releases it, for use after this event's
+    /// first attempt.
     async fn wait_to_be_overtaken(&self) -> Option<oneshot::Sender<()>> {
         let (sender, overtaken) = oneshot::channel();
         {
