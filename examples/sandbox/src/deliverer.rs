@@ -133,11 +133,17 @@ impl Deliverer {
             self.state.clone(),
             (self.state.clone(), id.to_owned()),
         );
+        let latest = Arc::new(Mutex::new(target));
+        let used = Arc::clone(&latest);
         let emulator = Emulator::new(secret.clone())
             // A rotated secret or a corrected URL takes effect at the next attempt.
             .target(move || {
                 let target = lookup.read(|data| data.target(inbox.as_deref()));
-                target.as_ref().and_then(parse).unwrap_or((uri.clone(), secret.clone()))
+                let mut latest = latest.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(target) = target.filter(|target| parse(target).is_some()) {
+                    *latest = target;
+                }
+                parse(&latest).unwrap_or((uri.clone(), secret.clone()))
             })
             .first_attempt(number)
             .schedule(waits)
@@ -145,7 +151,8 @@ impl Deliverer {
             .clock(move || shifted(offset.read(|data| data.faults.clock_offset_seconds)))
             .on_attempt(move |_, attempt| {
                 let (state, id) = &record;
-                state.change(|data| write_down(data, id, attempt));
+                let url = used.lock().unwrap_or_else(PoisonError::into_inner).url.clone();
+                state.change(|data| write_down(data, id, url, attempt));
                 let overtaken = release.lock().unwrap_or_else(PoisonError::into_inner).take();
                 if let Some(overtaken) = overtaken {
                     let _ = overtaken.send(());
@@ -207,12 +214,13 @@ fn shifted(seconds: i64) -> SystemTime {
     shifted.unwrap_or(now)
 }
 
-fn write_down(data: &mut Data, id: &str, attempt: &testing::DeliveryAttempt) {
+fn write_down(data: &mut Data, id: &str, url: String, attempt: &testing::DeliveryAttempt) {
     let elapsed = SignedDuration::try_from(attempt.elapsed).unwrap_or(SignedDuration::MAX);
     let now = Timestamp::now();
     let next = attempt.next_in.map(|wait| now.saturating_add(wait).unwrap_or(Timestamp::MAX));
     let row = Attempt {
         number: attempt.number,
+        url,
         at: now.saturating_sub(elapsed).unwrap_or(Timestamp::MIN),
         status: attempt.status.as_ref().ok().map(StatusCode::as_u16),
         failure: attempt.status.as_ref().err().map(ToString::to_string),

@@ -118,6 +118,34 @@ async fn rotated_secret_signs_the_remaining_attempts() {
 }
 
 #[tokio::test]
+async fn corrected_url_is_shown_with_the_attempts_that_used_it() {
+    let (wrong, wrong_url) = Receiver::start().await;
+    let (right, right_url) = Receiver::start().await;
+    // Slow enough for the correction to come between two attempts.
+    let local = Local::with(|options| {
+        options.inboxes = vec![format!("inb_own=own@sandbox.test={wrong_url}").parse().unwrap()];
+        options.speed = 30.0;
+    })
+    .await;
+    wrong.answer(404, "not_found");
+    let mut letter = mail("Order 42");
+    letter["to"] = json!("own@sandbox.test");
+    let id = local.receive(letter).await;
+    wrong.got_at_least(1).await;
+    let change = json!({"webhookUrl": right_url});
+    local.call(Method::PATCH, "/v1/inboxes/inb_own", Some(change)).await;
+    right.got_at_least(1).await;
+    let all = local.deliveries(&id, |all| all[0]["status"] == "delivered").await;
+    assert_eq!(all[0]["url"], right_url);
+    let page = local.client.get(format!("{}/?mail={id}", local.url)).send().await.unwrap();
+    let page = page.text().await.unwrap();
+    assert!(page.contains(&format!("POST {wrong_url}\n")), "{page}");
+    assert!(page.contains(&format!("POST {right_url}\n")), "{page}");
+    assert!(page.contains(&format!("curl -sSi -X POST '{right_url}'")), "{page}");
+    local.stop().await;
+}
+
+#[tokio::test]
 async fn suspension_is_announced_and_sends_are_refused() {
     let (receiver, url) = Receiver::start().await;
     let local = with_webhook(&url).await;

@@ -89,7 +89,7 @@ fn one(view: &View<'_>, delivery: &Delivery) -> Markup {
                 }
             }
             @if let Some(attempt) = attempt {
-                pre hidden id=(curl) { (as_curl(delivery, attempt)) }
+                pre hidden id=(curl) { (as_curl(attempt)) }
             }
             div class="actions" {
                 (parts::post_button(&again, &view.address(), "small", "Deliver again"))
@@ -133,7 +133,7 @@ fn request(delivery: &Delivery, attempt: &Attempt) -> Markup {
             }
             div class="stack" {
                 pre class="code" tabindex="0" {
-                    "POST " (delivery.url) "\n"
+                    "POST " (attempt.url) "\n"
                     @for (name, value) in &attempt.headers { (name) ": " (value) "\n" }
                 }
                 pre class="code" tabindex="0" {
@@ -156,13 +156,13 @@ fn pretty(json: &str) -> Option<String> {
 }
 
 /// Returns the request as a shell command. Its signature is valid for 5 minutes.
-fn as_curl(delivery: &Delivery, attempt: &Attempt) -> String {
+fn as_curl(attempt: &Attempt) -> String {
     let headers = attempt
         .headers
         .iter()
         .map(|(name, value)| format!(" \\\n  -H {}", text::quoted(&format!("{name}: {value}"))));
     let headers: String = headers.collect();
-    let (url, body) = (text::quoted(&delivery.url), text::quoted(&attempt.body));
+    let (url, body) = (text::quoted(&attempt.url), text::quoted(&attempt.body));
     format!("curl -sSi -X POST {url}{headers} \\\n  --data-raw {body}")
 }
 

@@ -64,6 +64,7 @@ mod tests {
         let not_found = |error: Option<&str>| {
             of(&Attempt {
                 number: 1,
+                url: String::new(),
                 at: Timestamp::UNIX_EPOCH,
                 status: Some(404),
                 failure: None,

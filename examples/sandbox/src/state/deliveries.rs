@@ -105,6 +105,7 @@ impl Data {
                 };
                 delivery.due = next;
             }
+            delivery.url.clone_from(&attempt.url);
             delivery.attempts.push(attempt);
         });
     }

@@ -160,6 +160,7 @@ pub(crate) struct Delivery {
     pub(crate) mail_id: Option<String>,
     pub(crate) kind: String,
     pub(crate) event: Map<String, Value>,
+    /// The webhook's URL when the delivery was planned, updated at each attempt.
     pub(crate) url: String,
     pub(crate) progress: Progress,
     /// When the next attempt is due.
@@ -183,6 +184,8 @@ pub(crate) enum Progress {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Attempt {
     pub(crate) number: u32,
+    #[serde(default)]
+    pub(crate) url: String,
     pub(crate) at: Timestamp,
     pub(crate) status: Option<u16>,
     /// Why there was no response.
