@@ -284,3 +284,27 @@ async fn worker_logs_what_a_guard_does_at_info() {
     assert!(failures.is_empty(), "{failures:?}");
     queue.store().close().await;
 }
+
+/// That an inbox answers nobody any more is no routine.
+#[tokio::test]
+async fn used_up_reply_rate_is_a_warning_only_for_a_whole_inbox() {
+    let rate = Rate::new(1, HOUR);
+    for (guard, line) in [
+        (GuardLayer::default().replies_per_sender(rate), ["INFO ", "scope=\"sender\""]),
+        (GuardLayer::default().replies_per_inbox(rate), ["WARN ", "scope=\"inbox\""]),
+    ] {
+        let log = Log::default();
+        let _listening = log.listen(tracing::Level::INFO);
+        let guard = guard.layer(EventRouter::new().handler(answer).with_state(Runs::default()));
+        for text in ["amber birch", "cedar delta"] {
+            let mail = TestEvent::message_received().from("ada@example.org").text(text);
+            guard.clone().oneshot(mail.verified()).await.unwrap();
+        }
+        assert_eq!(
+            log.lines(&[&line[..], &["guarded action=\"mute\""]].concat()).len(),
+            1,
+            "{}",
+            log.text()
+        );
+    }
+}

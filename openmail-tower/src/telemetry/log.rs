@@ -307,13 +307,23 @@ pub(super) fn unready(error: &dyn fmt::Display) {
     let _ = error;
 }
 
-/// Logs that a rule of a guard acted on a mail.
+/// Logs that a rule of a guard acted on a mail. It is a warning if the inbox answers nobody any more
+/// for a while.
 #[cfg(feature = "guard")]
-pub(super) fn guarded(action: &'static str, rule: &'static str, reason: &'static str) {
+pub(super) fn guarded(
+    action: &'static str,
+    rule: &'static str,
+    reason: &'static str,
+    scope: &'static str,
+) {
     #[cfg(feature = "tracing")]
-    tracing::info!(target: TARGET, action, rule, reason, "guarded");
+    if action == "mute" && scope == "inbox" {
+        tracing::warn!(target: TARGET, action, rule, reason, scope, "guarded");
+    } else {
+        tracing::info!(target: TARGET, action, rule, reason, scope, "guarded");
+    }
     #[cfg(not(feature = "tracing"))]
-    let _ = (action, rule, reason);
+    let _ = (action, rule, reason, scope);
 }
 
 /// Logs that a guard's count store failed, so that a reply was counted in memory.

@@ -197,8 +197,8 @@ impl Settings {
         Ok(Outcome::Refused { rule: fired.rule.as_str() })
     }
 
-    fn tell(&self, Fired { rule, action, reason, .. }: Fired, event: &VerifiedEvent) {
-        telemetry::guarded(action.as_str(), rule.as_str(), reason);
+    fn tell(&self, Fired { rule, action, reason, scope }: Fired, event: &VerifiedEvent) {
+        telemetry::guarded(action.as_str(), rule.as_str(), reason, scope.as_str());
         if let Some(hook) = &self.hook {
             hook(&GuardReport { action, rule, reason, event });
         }
