@@ -84,7 +84,9 @@
 #[cfg(feature = "api")]
 pub mod api;
 pub mod event;
-// The pages link to items of these features.
+// The pages link to items of these features. They have no badge: who reads a page does not need all
+// of them.
+#[cfg_attr(docsrs, doc(auto_cfg = false))]
 #[cfg(all(
     any(doc, doctest),
     feature = "agents",
