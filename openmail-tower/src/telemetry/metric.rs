@@ -48,8 +48,11 @@ use super::keys::Keys;
 use super::run::RunKind;
 
 macro_rules! names {
-    ($($(#[$doc:meta])* $constant:ident = $name:literal;)*) => {
-        $($(#[$doc])* pub const $constant: &str = $name;)*
+    ($($constant:ident = $name:literal;)*) => {
+        $(
+            #[doc = concat!("The metric `", $name, "`. The [module](self) says what it measures.")]
+            pub const $constant: &str = $name;
+        )*
 
         /// The names of all metrics.
         pub const ALL: &[&str] = &[$($constant),*];
@@ -57,43 +60,24 @@ macro_rules! names {
 }
 
 names! {
-    /// Verified deliveries by event and outcome.
     DELIVERIES = "openmail_deliveries_total";
-    /// Rejected requests by reason.
     REJECTIONS = "openmail_rejections_total";
-    /// Runs by outcome.
     RUNS = "openmail_runs_total";
-    /// Entries of the queue whose run failed and that will be retried.
     RETRIES = "openmail_retries_total";
-    /// Entries of the queue that were released or put off, to run later, by reason.
     RELEASES = "openmail_releases_total";
-    /// Entries of the queue that became dead letters.
     DEAD_LETTERS = "openmail_dead_letters_total";
-    /// How often a guard acted on a mail, by action and rule.
     GUARD = "openmail_guard_total";
-    /// Attempts to send a reply, by outcome.
     REPLIES = "openmail_replies_total";
-    /// The duration of an attempt to send a reply, in seconds, by outcome.
     REPLY_DURATION = "openmail_reply_duration_seconds";
-    /// The time from a delivery's arrival to its response, in seconds, by outcome.
     ANSWER_DURATION = "openmail_answer_duration_seconds";
-    /// The duration of a run, in seconds, by outcome.
     RUN_DURATION = "openmail_run_duration_seconds";
-    /// The time from an event's commit until a worker claims it, in seconds.
     QUEUE_WAIT = "openmail_queue_wait_seconds";
-    /// Entries of the queue by state.
     QUEUE_ENTRIES = "openmail_queue_entries";
-    /// How long the oldest due entry has been due, in seconds.
     QUEUE_OLDEST_AGE = "openmail_queue_oldest_age_seconds";
-    /// Live workers of the queue.
     QUEUE_WORKERS = "openmail_queue_workers";
-    /// The size of a verified body, in bytes.
     BODY_SIZE = "openmail_body_bytes";
-    /// Request bodies in memory: those being received, and those of events that are still in use.
     BODIES_IN_FLIGHT = "openmail_bodies_in_flight";
-    /// The part of the memory budget that bodies and events use, in bytes.
     BODY_BUDGET_USED = "openmail_body_budget_used_bytes";
-    /// How far this machine's clock is ahead of the sender's, in seconds.
     CLOCK_DIFFERENCE = "openmail_clock_difference_seconds";
 }
 
