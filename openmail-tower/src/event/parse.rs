@@ -107,7 +107,8 @@ impl Event {
         }
     }
 
-    /// Returns the event's id, the same in every delivery attempt.
+    /// Returns the event's id, the same in every delivery attempt. `None` if the body has no
+    /// `event_id`, as may be the case for a `setup.test`, or one that is not a string.
     pub fn event_id(&self) -> Option<&EventId> {
         match self {
             Self::MessageReceived(event) => event.event_id.as_ref(),
@@ -117,7 +118,8 @@ impl Event {
         }
     }
 
-    /// Returns the inbox that the event is about.
+    /// Returns the inbox that the event is about. `None` if the body has no `inbox_id`, as for
+    /// `pod.*`, or one that is not a string.
     pub fn inbox_id(&self) -> Option<&InboxId> {
         match self {
             Self::MessageReceived(event) => Some(&event.inbox_id),
@@ -127,7 +129,8 @@ impl Event {
         }
     }
 
-    /// Returns the conversation that the event belongs to.
+    /// Returns the conversation that the event belongs to. `None` for a lifecycle event or a
+    /// `setup.test`, and if the body has no `thread_id` or one that is not a string.
     pub fn thread_id(&self) -> Option<&ThreadId> {
         match self {
             Self::MessageReceived(event) => event.thread_id.as_ref(),
@@ -136,7 +139,8 @@ impl Event {
         }
     }
 
-    /// Returns when it happened.
+    /// Returns when the event happened. `None` for a `setup.test`, and if the body has no
+    /// `occurred_at` or one that is not a time.
     pub fn occurred_at(&self) -> Option<Timestamp> {
         match self {
             Self::MessageReceived(event) => event.occurred_at,
@@ -145,7 +149,8 @@ impl Event {
         }
     }
 
-    /// Returns the number of this delivery attempt, from 1.
+    /// Returns the number of this delivery attempt, from 1. `None` for a lifecycle event or a
+    /// `setup.test`, and if the body has no `attempt` or one that is not a number.
     pub fn attempt(&self) -> Option<u32> {
         match self {
             Self::MessageReceived(event) => event.attempt,

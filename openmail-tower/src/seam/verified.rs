@@ -144,7 +144,8 @@ impl VerifiedEvent {
         self.event().kind()
     }
 
-    /// Returns the signed event id, the same in every delivery.
+    /// Returns the signed event id, the same in every delivery. `None` in the same cases as for
+    /// [`Event::event_id`].
     pub fn event_id(&self) -> Option<&EventId> {
         self.event().event_id()
     }
@@ -158,7 +159,8 @@ impl VerifiedEvent {
         self.event().inbox_id().or(self.inner.signed_for.as_ref())
     }
 
-    /// Returns the conversation that it belongs to.
+    /// Returns the conversation that the event belongs to. `None` in the same cases as for
+    /// [`Event::thread_id`].
     pub fn thread_id(&self) -> Option<&ThreadId> {
         self.event().thread_id()
     }
@@ -170,7 +172,8 @@ impl VerifiedEvent {
         self.attempt
     }
 
-    /// Sets the number of this attempt.
+    /// Sets the number of this attempt, from 1; 0 is not rejected. For sources of events, such as a
+    /// queue.
     #[must_use]
     pub fn with_attempt(mut self, attempt: u32) -> Self {
         self.attempt = Some(attempt);

@@ -92,7 +92,7 @@ impl<C> Forward<C> {
         Self { client, url, secret: None, timeout: Duration::from_secs(30), permanent }
     }
 
-    /// Signs forwarded events, as OpenMail does.
+    /// Signs forwarded events with this secret, as OpenMail does. Default: none; they are not signed.
     #[must_use]
     pub fn sign_with(mut self, secret: Secret) -> Self {
         self.secret = Some(secret);

@@ -63,6 +63,7 @@ pub struct GuardReport<'e> {
 
 impl GuardLayer {
     /// Sets what a rule does when it fires. [`Action::Pass`] switches it off.
+    /// Default: as the [module](super) lists.
     #[must_use]
     pub fn on(mut self, rule: Rule, action: Action) -> Self {
         self.settings.actions.set(rule, action);
@@ -185,7 +186,7 @@ impl GuardLayer {
     }
 
     /// Sets a function that is called whenever a rule acts. It runs on the event's task, so it
-    /// should return at once.
+    /// should return at once. Default: none.
     #[must_use]
     pub fn on_action(mut self, hook: impl Fn(&GuardReport<'_>) + Send + Sync + 'static) -> Self {
         self.settings.hook = Some(Arc::new(hook));

@@ -104,7 +104,7 @@ impl InboxKeyring {
         Self { shared: Arc::new(shared), by_path: true }
     }
 
-    /// Also accepts the account's secrets, for every inbox without its own.
+    /// Also accepts the account's secrets, for every inbox without its own. Default: none.
     #[must_use]
     pub fn with_account(self, secrets: impl Into<Secrets>) -> Self {
         self.set_account(Some(secrets.into()));
@@ -112,7 +112,8 @@ impl InboxKeyring {
     }
 
     /// Finds the inbox by the body's `inbox_id` instead of the path, so that all inboxes can share
-    /// one URL. The body is then received before it is hashed.
+    /// one URL. The body is then received before it is hashed. Default: the last segment of the path
+    /// names the inbox.
     #[must_use]
     pub fn by_body(self) -> Self {
         Self { by_path: false, ..self }
