@@ -7,6 +7,16 @@ use crate::seam::{BoxError, HandlerError, Outcome};
 ///
 /// After an error, the event is retried, unless the error or one of its sources is a
 /// [`HandlerError`] or an [`ApiError`](crate::api::ApiError) that says otherwise.
+///
+/// ```
+/// use openmail_tower::{HandlerErrorKind, IntoOutcome, Outcome};
+///
+/// assert_eq!(().into_outcome().unwrap(), Outcome::Done);
+/// assert_eq!(Ok::<_, std::io::Error>(()).into_outcome().unwrap(), Outcome::Done);
+///
+/// let error = Err::<(), _>("the model is away").into_outcome().unwrap_err();
+/// assert_eq!(error.kind(), HandlerErrorKind::Failed); // retried
+/// ```
 #[diagnostic::on_unimplemented(
     message = "an event handler cannot return `{Self}`",
     note = "it can return `()`, `Outcome`, `Reply` (also in an `Option` or a `Vec`), or a `Result` of these with any error"

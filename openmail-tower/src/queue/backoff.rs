@@ -6,6 +6,18 @@ use std::time::Duration;
 ///
 /// After the `n`th run, the delay is random between 0 and `base * 2^(n-1)`, at most `cap`. This is
 /// full jitter, so that events that failed together are not retried together.
+///
+/// ```
+/// use std::time::Duration;
+/// use openmail_tower::queue::Backoff;
+///
+/// // At most 10 s after the first run, 20 s after the second, …, and never more than 10 min.
+/// let backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(600)).attempts(8);
+/// assert!(backoff.after(1) <= Duration::from_secs(10));
+/// assert!(backoff.after(8) <= Duration::from_secs(600));
+/// ```
+///
+/// [`Worker::backoff`](super::Worker::backoff) takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     base: Duration,

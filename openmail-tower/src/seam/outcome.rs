@@ -6,6 +6,23 @@ use super::replies::Replies;
 ///
 /// The event need not be delivered again, with two exceptions: [`Unrouted`](Self::Unrouted) if the
 /// endpoint refuses such an event, and [`Replies`](Self::Replies) if nothing sends them.
+///
+/// A layer can act on the outcome of the services inside it:
+///
+/// ```
+/// use openmail_tower::{EventRouter, Outcome};
+/// use tower::ServiceBuilder;
+///
+/// let router: EventRouter = EventRouter::new();
+/// let events = ServiceBuilder::new()
+///     .map_response(|outcome: Outcome| {
+///         if outcome == Outcome::Unrouted {
+///             println!("an event was ignored");
+///         }
+///         outcome
+///     })
+///     .service(router);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {

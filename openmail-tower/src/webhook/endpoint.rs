@@ -55,6 +55,21 @@ pub fn webhook<E, K: Keyring>(layer: VerifyLayer<K>, events: E) -> Verify<Endpoi
 /// The [module](mod@crate::webhook#responses) lists the responses.
 ///
 /// The text of an error goes into the log, never into the response.
+///
+/// [`webhook`] builds an endpoint with the default settings. To change them, wrap the endpoint in
+/// the [`VerifyLayer`] yourself:
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use openmail_tower::{Endpoint, EventRouter, VerifyLayer};
+/// use tower::Layer;
+///
+/// let router: EventRouter = EventRouter::new();
+/// let endpoint = Endpoint::new(router).deadline(Duration::from_secs(8)).refuse_unrouted();
+/// let webhook = VerifyLayer::from_env()?.layer(endpoint);
+/// let app: axum::Router = axum::Router::new().route_service("/webhooks", webhook);
+/// # Ok::<(), openmail_tower::webhook::SecretError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Endpoint<E> {
     events: E,

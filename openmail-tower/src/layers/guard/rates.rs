@@ -15,7 +15,16 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// 255 bytes is replaced by its hash.
 const LONGEST_ID: usize = 96;
 
-/// A maximum number within a window of time: `Rate::new(5, Duration::from_secs(3600))`.
+/// A maximum number within a window of time.
+///
+/// ```
+/// use std::time::Duration;
+/// use openmail_tower::layers::guard::{GuardLayer, Rate};
+///
+/// let guard = GuardLayer::default()
+///     .replies_per_thread(Rate::new(3, Duration::from_secs(60 * 60)))
+///     .runs_per_inbox(Rate::unlimited());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     most: u32,

@@ -11,6 +11,16 @@ use super::{
 };
 
 /// Options for opening a [`PostgresStore`].
+///
+/// ```no_run
+/// use openmail_tower::queue::PostgresOptions;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let url = std::env::var("DATABASE_URL")?;
+/// let store = PostgresOptions::new().schema("mail").pool_size(4).connect(&url).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "options do nothing until a store is opened with them"]
 pub struct PostgresOptions {

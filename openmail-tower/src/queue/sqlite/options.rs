@@ -24,6 +24,15 @@ pub(super) enum Whose {
 }
 
 /// Options for opening a [`SqliteStore`].
+///
+/// ```no_run
+/// use openmail_tower::queue::SqliteOptions;
+///
+/// # async fn example() -> Result<(), openmail_tower::queue::QueueError> {
+/// let store = SqliteOptions::new().readers(4).open("/data/inbox.db").await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 #[must_use = "options do nothing until a store is opened with them"]
 pub struct SqliteOptions {
