@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     future::pending,
+    io::{self, ErrorKind},
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
@@ -106,13 +107,27 @@ async fn unreachable_or_silent_agent_is_retried() {
     assert_eq!((error.kind(), error.delay()), (HandlerErrorKind::Failed, None));
     assert_eq!(begun.elapsed(), Duration::from_secs(3));
 
-    let away = service_fn(|_: Request<Full<Bytes>>| async {
-        Err::<Response<Full<Bytes>>, _>(std::io::Error::from(std::io::ErrorKind::ConnectionRefused))
-    });
-    let error = Forward::new(away, url()).oneshot(event(fixture("setup.test"))).await.unwrap_err();
-    assert_eq!((error.kind(), error.delay()), (HandlerErrorKind::Failed, None));
-    assert!(error.to_string().contains("refused"), "{error}");
+    // Only a refused connection shows that the agent has not received the event.
+    for (cause, kind, says) in [
+        (ErrorKind::ConnectionRefused, HandlerErrorKind::Unavailable, "reached: client error"),
+        (ErrorKind::ConnectionReset, HandlerErrorKind::Failed, "or the connection to it broke"),
+    ] {
+        let away = service_fn(move |_: Request<Full<Bytes>>| async move {
+            let error = ClientError(cause.into());
+            Err::<Response<Full<Bytes>>, _>(error)
+        });
+        let forward = Forward::new(away, url());
+        let error = forward.oneshot(event(fixture("setup.test"))).await.unwrap_err();
+        assert_eq!((error.kind(), error.delay()), (kind, None));
+        let error = error.to_string();
+        assert!(error.starts_with("the agent could not be reached"), "{error}");
+        assert!(error.contains(says) && error.ends_with(&cause.to_string()), "{error}");
+    }
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("client error (Connect)")]
+struct ClientError(#[source] io::Error);
 
 #[tokio::test(start_paused = true)]
 async fn response_counts_whatever_happens_to_its_body() {

@@ -260,10 +260,7 @@ async fn hanging_agent_is_retried() {
 #[tokio::test]
 async fn crashed_agent_gets_its_mail_after_its_restart() {
     let mut agent = Agent::start().await;
-    let gateway = Gateway::new("");
-    gateway.configure(&format!("max_attempts = 4000000000\n{}", one(&agent, "")));
-    let mut gateway = gateway;
-    gateway.run().await;
+    let mut gateway = Gateway::start(&one(&agent, "")).await;
     gateway.deliver(&mail("A", "evt_1")).await;
     agent.next().await;
     agent.crash().await;
@@ -275,6 +272,33 @@ async fn crashed_agent_gets_its_mail_after_its_restart() {
     agent.come_back().await;
     assert_eq!(agent.next().await.header("x-event-id"), Some("evt_2"));
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn refused_connection_uses_no_attempt() {
+    let mut agent = Agent::start().await;
+    agent.crash().await;
+    let mut gateway = Gateway::new(&format!("max_attempts = 1\n{}", one(&agent, "")));
+    gateway.run().await;
+    gateway.deliver(&mail("A", "evt_1")).await;
+    // More runs than the gateway's default number of attempts.
+    let releases = r#"openmail_releases_total{reason="unavailable"} "#;
+    in_time("many runs", async {
+        loop {
+            let metrics = gateway.text("/metrics").await;
+            let count = metrics.lines().find_map(|line| line.strip_prefix(releases));
+            if count.is_some_and(|count| count.parse::<u32>().unwrap() > 20) {
+                break;
+            }
+        }
+    })
+    .await;
+    agent.come_back().await;
+    assert_eq!(agent.next().await.header("x-openmail-attempt"), Some("1"));
+    let log = gateway.logged("the agent could not be reached: ").await;
+    assert!(log.contains("refused"), "{log}");
+    gateway.stop().await;
+    assert!(agent.is_idle() && gateway.dead_letters().await.is_empty());
 }
 
 #[tokio::test]

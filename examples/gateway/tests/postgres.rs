@@ -32,8 +32,7 @@ async fn kills_of_the_gateway_and_the_agent_lose_no_event() {
     agent.tell([Answer::Status(422, "")]);
     let refused = Gateway::with_queue(&stranger, &one(&agent, "")).refused().await;
     assert!(refused.contains("certificate"), "{refused}");
-    let mut gateway = Gateway::with_queue(&url, "");
-    gateway.configure(&format!("max_attempts = 4000000000\n{}", one(&agent, "")));
+    let mut gateway = Gateway::with_queue(&url, &one(&agent, ""));
     gateway.run().await;
     gateway.deliver(&mail("A", "evt_1")).await;
     let letters = gateway.dead_letters_are(1).await;

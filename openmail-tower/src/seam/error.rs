@@ -69,8 +69,8 @@ pub enum HandlerErrorKind {
     Panicked,
     /// Another run of the same event is in progress: retry later.
     InFlight,
-    /// A store, a queue or a lookup before the handler is unreachable or full. No handler ran:
-    /// retry later.
+    /// A store, a queue or a lookup before the handler is unreachable or full, or an agent refuses
+    /// connections. No handler ran: retry later.
     Unavailable,
     /// The event must wait for a limit, such as a rate, a pause or a suspension, to be lifted by
     /// time or by a person: retry later.

@@ -23,7 +23,7 @@ use crate::{
     webhook::{Secret, signature::sign},
 };
 
-use super::verdict::{DEFAULT_PERMANENT, verdict};
+use super::verdict::{DEFAULT_PERMANENT, unanswered, verdict};
 
 static EVENT_ID: HeaderName = HeaderName::from_static("x-event-id");
 static ATTEMPT: HeaderName = HeaderName::from_static("x-openmail-attempt");
@@ -54,7 +54,8 @@ const READ_FOR: Duration = Duration::from_millis(200);
 /// | one of [`permanent_statuses`](Self::permanent_statuses), by default 400 and 422 | has failed permanently |
 /// | 409 with `Retry-After` | is in flight: the agent is already handling it (its own `Dedupe` answers like this). The event is retried after that time (at least 1 s, at most 24 h); a queue does not count this as an attempt |
 /// | any other | has failed: retried, after `Retry-After` if present (at least 1 s, at most 24 h) |
-/// | none: no connection, or not in time | has failed |
+/// | none, since the connection was refused | has not been received: it is [unavailable](crate::HandlerErrorKind::Unavailable), and retried; a queue does not count this as an attempt |
+/// | none for another reason, or not in time | has failed |
 ///
 /// By default, an event is retried after a 401, 403, 404, 410 or 413, since proxies and tunnels
 /// answer like that during a deployment or a token rotation.
@@ -151,7 +152,7 @@ where
     type Future = OutcomeFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
-        self.client.poll_ready(cx).map_err(|error| HandlerError::failed(error.into()))
+        self.client.poll_ready(cx).map_err(|error| unanswered(error.into()))
     }
 
     fn call(&mut self, event: VerifiedEvent) -> OutcomeFuture {
@@ -163,7 +164,7 @@ where
             let answer = timeout(limit, client.call(request)).await.map_err(|_| {
                 HandlerError::failed(format!("the agent did not answer within {limit:?}"))
             })?;
-            let answer = answer.map_err(|error| HandlerError::failed(error.into()))?;
+            let answer = answer.map_err(|error| unanswered(error.into()))?;
             let (head, body) = answer.into_parts();
             let _ = timeout(READ_FOR, skim(body)).await;
             verdict(head.status, &head.headers, &permanent, SystemTime::now())

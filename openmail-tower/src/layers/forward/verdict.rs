@@ -1,10 +1,10 @@
-//! Decides what an agent's response means for its event.
+//! Decides what an agent's response, or the lack of one, means for its event.
 
-use std::time::SystemTime;
+use std::{error::Error, io, iter, time::SystemTime};
 
 use http::{HeaderMap, StatusCode};
 
-use crate::seam::{HandlerError, Outcome, retry_after};
+use crate::seam::{BoxError, HandlerError, Outcome, retry_after};
 
 /// The statuses that are about the event itself. Any other 4xx may come from a proxy, a tunnel, or
 /// an agent that is being deployed.
@@ -31,6 +31,35 @@ pub(super) fn verdict(
         Some(delay) if status == StatusCode::CONFLICT => HandlerError::in_flight(delay),
         Some(delay) => HandlerError::failed(answer).after(delay),
         None => HandlerError::failed(answer),
+    })
+}
+
+/// Why there is no response.
+#[derive(Debug, thiserror::Error)]
+enum Unanswered {
+    #[error("the agent could not be reached")]
+    Refused(#[source] BoxError),
+    #[error("the agent could not be reached, or the connection to it broke")]
+    Unknown(#[source] BoxError),
+}
+
+/// Decides what an error of the client means. A refused connection shows that the agent has not
+/// received the event. After any other error, it may have received it.
+pub(super) fn unanswered(error: BoxError) -> HandlerError {
+    if is_refused(&*error) {
+        HandlerError::unavailable(Unanswered::Refused(error))
+    } else {
+        HandlerError::failed(Unanswered::Unknown(error))
+    }
+}
+
+fn is_refused(error: &(dyn Error + 'static)) -> bool {
+    // Maximum number of sources that are followed: an error may be its own source.
+    const DEEPEST: usize = 16;
+    iter::successors(Some(error), |error| (*error).source()).take(DEEPEST).any(|error| {
+        error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
     })
 }
 
