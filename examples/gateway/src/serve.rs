@@ -57,7 +57,7 @@ async fn serve<St: QueueStore>(
     let queue = Enqueue::new(store).lane(settings.fixed.lane());
     let bounds = Bounds::of(&settings);
     let worker = bounded(queue.worker(router), bounds)
-        .backoff(settings.fixed.backoff())
+        .backoff(settings.fixed.backoff)
         .inbox_limits(agents.limits());
     let stop = CancellationToken::new();
     let mut working = tokio::spawn(worker.run(stop.clone().cancelled_owned()));

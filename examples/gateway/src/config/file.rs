@@ -13,10 +13,8 @@ use super::values::{
 pub(super) struct File {
     pub(super) listen: Listen,
     pub(super) queue: Queue,
-    #[serde(default = "max_attempts")]
-    pub(super) max_attempts: Attempts,
-    #[serde(default)]
-    pub(super) backoff: Times,
+    pub(super) max_attempts: Option<Attempts>,
+    pub(super) backoff: Option<Times>,
     #[serde(default)]
     pub(super) lane: LaneName,
     pub(super) account: Option<Account>,
@@ -56,10 +54,6 @@ pub(super) struct Fallback {
     pub(super) timeout: Length,
     #[serde(default = "concurrency")]
     pub(super) concurrency: Concurrency,
-}
-
-fn max_attempts() -> Attempts {
-    Count(5)
 }
 
 fn timeout() -> Length {

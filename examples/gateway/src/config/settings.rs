@@ -35,18 +35,11 @@ pub(crate) struct Settings {
 pub(crate) struct Fixed {
     pub(crate) listen: Listen,
     pub(crate) queue: Queue,
-    max_attempts: Attempts,
-    backoff: Times,
+    pub(crate) backoff: Backoff,
     lane: LaneName,
 }
 
 impl Fixed {
-    pub(crate) fn backoff(&self) -> Backoff {
-        let Times { first: Length(first), max: Length(max) } = self.backoff;
-        let Count(attempts) = self.max_attempts;
-        Backoff::new(first, max).attempts(attempts)
-    }
-
     pub(crate) fn lane(&self) -> Lane {
         match self.lane {
             LaneName::Thread => Lane::Thread,
@@ -87,8 +80,7 @@ impl Settings {
         let fixed = Fixed {
             listen: file.listen,
             queue: source.queue(file.queue),
-            max_attempts: file.max_attempts,
-            backoff: file.backoff,
+            backoff: backoff(file.backoff, file.max_attempts),
             lane: file.lane,
         };
         let account = file.account.map(|account| source.secrets(&account.secrets)).transpose()?;
@@ -118,6 +110,15 @@ impl Settings {
             .map(|it| source.target(it.url, it.sign_with.as_ref(), it.timeout, it.concurrency));
         Ok(Self { fixed, account, inboxes, fallback: fallback.transpose()? })
     }
+}
+
+/// Returns a back-off. What the file does not set is the library's default.
+fn backoff(times: Option<Times>, max_attempts: Option<Attempts>) -> Backoff {
+    let backoff = times.map_or_else(Backoff::default, |times| {
+        let Times { first: Length(first), max: Length(max) } = times;
+        Backoff::new(first, max)
+    });
+    max_attempts.map_or(backoff, |Count(attempts)| backoff.attempts(attempts))
 }
 
 /// The text of the file, with what is needed to report a position in it.
@@ -214,4 +215,26 @@ fn read_line(path: &Path) -> io::Result<String> {
         }
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sample_shows_the_librarys_backoff() {
+        let sample = include_str!("../../gateway.toml")
+            .replace("env:OPENMAIL_WEBHOOK_SECRET", "whsec_0123456789");
+        let is_set = |line: &&str| line.starts_with("max_attempts") || line.starts_with("backoff");
+        assert_eq!(sample.lines().filter(is_set).count(), 2);
+        let unset: String =
+            sample.lines().filter(|line| !is_set(line)).map(|line| format!("{line}\n")).collect();
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("gateway.toml");
+        for text in [sample, unset] {
+            fs::write(&path, text).expect("it is written");
+            let settings = Settings::load(&path).expect("it is valid");
+            assert_eq!(settings.fixed.backoff, Backoff::default());
+        }
+    }
 }

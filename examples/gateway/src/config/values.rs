@@ -75,7 +75,7 @@ impl<const MAX: u32> de::Visitor<'_> for AsCount<MAX> {
     }
 }
 
-/// `{ first = "1s", max = "60s" }`
+/// `{ first = "2s", max = "1h" }`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub(crate) struct Times {
@@ -95,12 +95,6 @@ impl TryFrom<Unchecked> for Times {
 
     fn try_from(Unchecked { first, max }: Unchecked) -> Result<Self, Self::Error> {
         if first > max { Err("`first` is longer than `max`") } else { Ok(Self { first, max }) }
-    }
-}
-
-impl Default for Times {
-    fn default() -> Self {
-        Self { first: Length::seconds(1), max: Length::seconds(60) }
     }
 }
 
