@@ -28,6 +28,16 @@ async fn wrong_configuration_is_reported_with_its_line() {
         (format!("{OURS}{}", inbox("timeout = \"soon\"")), Some(10), "not a duration; write"),
         (format!("{OURS}{}", inbox("timeout = 30")), Some(10), "such as \"30s\""),
         (format!("{OURS}[fallback]\nurl = \"a b\""), Some(8), "`url`: this is not a URL"),
+        (
+            format!("{OURS}{}", inbox("sign_with = \"env:NOT_SET_ANYWHERE\"")),
+            Some(10),
+            "`sign_with`: the environment variable NOT_SET_ANYWHERE is not set; set it",
+        ),
+        (
+            format!("{OURS}{}", inbox("sign_with = \" hush\"")),
+            Some(10),
+            "`sign_with`: the secret has whitespace",
+        ),
         (format!("{OURS}{}", inbox("concurrency = 0")), Some(10), "from 1 to 65535"),
         (format!("{OURS}{}", inbox("colour = \"red\"")), Some(10), "unknown field `colour`"),
         (format!("{OURS}[[inbox]]\nid = \"A\""), Some(7), "missing field `url`"),
@@ -54,6 +64,8 @@ async fn wrong_configuration_is_reported_with_its_line() {
         };
         assert!(said.contains(&place) && said.contains(reason), "{config}\n{said}");
         assert!(!said.contains("hush"), "{said}");
+        let is_ours = said.contains("sign_with");
+        assert!(!(is_ours && said.contains("OpenMail")), "OpenMail does not know it: {said}");
     }
     for listen in ["3000", ":3000", "localhost", "127.0.0.1:99999"] {
         gateway.write("gateway.toml", &format!("listen = \"{listen}\"\nqueue = \"sqlite://x\"\n"));

@@ -10,6 +10,7 @@ use std::{
 use openmail_tower::{
     InboxId, Secret, Secrets,
     queue::{Backoff, Lane},
+    webhook::{SecretError, SecretErrorKind},
 };
 use toml::Spanned;
 
@@ -174,7 +175,7 @@ impl<'p> Source<'p> {
         Length(timeout): Length,
         Count(concurrency): Concurrency,
     ) -> Result<Target, ConfigError> {
-        let sign_with = sign_with.map(|secret| self.secret(secret)).transpose()?;
+        let sign_with = sign_with.map(|secret| self.secret(secret, Key::SignWith)).transpose()?;
         Ok(Target { url, sign_with, timeout, concurrency: concurrency as usize })
     }
 
@@ -185,23 +186,66 @@ impl<'p> Source<'p> {
         let Some((first, others)) = sources.get_ref().split_first() else {
             return Err(self.error(sources, "`secrets` must contain at least one secret"));
         };
-        let first = Secrets::new(self.secret(first)?);
-        others.iter().try_fold(first, |all, other| Ok(all.and(self.secret(other)?)))
+        let secret = |source| self.secret(source, Key::Secrets);
+        let first = Secrets::new(secret(first)?);
+        others.iter().try_fold(first, |all, other| Ok(all.and(secret(other)?)))
     }
 
-    fn secret(&self, source: &Spanned<SecretSource>) -> Result<Secret, ConfigError> {
+    fn secret(&self, source: &Spanned<SecretSource>, key: Key) -> Result<Secret, ConfigError> {
         let SecretSource(text) = source.get_ref();
+        let reason = |error| key.reason(&error);
         let secret = if let Some(variable) = text.strip_prefix("env:") {
-            Secret::from_env(variable).map_err(|error| error.to_string())
+            Secret::from_env(variable).map_err(reason)
         } else if let Some(path) = text.strip_prefix("file:") {
             read_line(&self.beside(path))
                 .map_err(|error| error.to_string())
-                .and_then(|text| Secret::new(text).map_err(|error| error.to_string()))
+                .and_then(|text| Secret::new(text).map_err(reason))
                 .map_err(|error| format!("{path}: {error}"))
         } else {
-            Secret::new(text).map_err(|error| error.to_string())
+            Secret::new(text).map_err(reason)
         };
-        secret.map_err(|reason| self.error(source, reason))
+        secret.map_err(|reason| self.error(source, format!("`{}`: {reason}", key.name())))
+    }
+}
+
+/// A key whose value is a secret.
+#[derive(Debug, Clone, Copy)]
+enum Key {
+    /// OpenMail has created these.
+    Secrets,
+    /// The operator has chosen this one.
+    SignWith,
+}
+
+impl Key {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Secrets => "secrets",
+            Self::SignWith => "sign_with",
+        }
+    }
+
+    /// Says what is wrong with a secret. The error's own text is about OpenMail's secrets.
+    fn reason(self, error: &SecretError) -> String {
+        if let Self::Secrets = self {
+            return error.to_string();
+        }
+        let what = match error.kind() {
+            SecretErrorKind::Unset => {
+                "is not set; set it to the secret that the agent verifies with"
+            }
+            SecretErrorKind::NotUnicode => "is not valid Unicode",
+            SecretErrorKind::Empty => "is empty; set it to the secret that the agent verifies with",
+            SecretErrorKind::Padded => {
+                "has whitespace before or after it; remove the newline or the space"
+            }
+            SecretErrorKind::Quoted => "has quotation marks around it; remove them",
+            _ => "cannot be used",
+        };
+        match error.variable() {
+            Some(variable) => format!("the environment variable {variable} {what}"),
+            None => format!("the secret {what}"),
+        }
     }
 }
 
