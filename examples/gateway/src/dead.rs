@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::bail;
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 use jiff::Timestamp;
 use openmail_tower::queue::{DeadLetter, EntryId, QueueStore};
 
@@ -29,12 +29,12 @@ pub(crate) enum Dead {
         id: i64,
     },
     /// Retries dead letters. Each has the full number of attempts again.
-    #[command(arg_required_else_help = true)]
+    #[command(group(ArgGroup::new("which").args(["ids", "inbox"]).required(true)))]
     Retry {
         /// Their ids, as `list` shows them.
         ids: Vec<i64>,
         /// Instead of ids: retries all dead letters of this inbox.
-        #[arg(long, conflicts_with = "ids")]
+        #[arg(long)]
         inbox: Option<String>,
     },
     /// Deletes dead letters.
@@ -67,7 +67,11 @@ async fn act<St: QueueStore>(store: &St, command: Dead) -> anyhow::Result<()> {
             }
         }
         Dead::Retry { inbox: Some(inbox), .. } => {
-            writeln!(out, "{} will be retried", store.requeue_inbox(&inbox).await?)?;
+            let count = store.requeue_inbox(&inbox).await?;
+            if count == 0 {
+                bail!("there are no dead letters of inbox {inbox}");
+            }
+            writeln!(out, "{count} will be retried")?;
         }
         Dead::Retry { ids, inbox: None } => {
             for id in ids {

@@ -159,6 +159,16 @@ async fn given_up_event_is_a_dead_letter_that_can_be_retried() {
         assert_eq!(output.status.code(), Some(1));
         assert!(String::from_utf8(output.stderr).unwrap().contains("no dead letter 99"));
     }
+    for (args, status, says) in [
+        (&["retry", "--inbox", "inb_typo"][..], 1, "there are no dead letters of inbox inb_typo"),
+        (&["retry"], 2, "<IDS|--inbox <INBOX>>"),
+        (&["retry", "99", "--inbox", "A"], 2, "cannot be used with"),
+    ] {
+        let output = gateway.dead(args).await;
+        assert_eq!((output.status.code(), &*output.stdout), (Some(status), &b""[..]), "{args:?}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(says), "{error}");
+    }
     gateway.stop().await;
 }
 
