@@ -1,6 +1,8 @@
 //! A PostgreSQL store: its connections, its rights, and failures of its server.
 
 use std::{
+    error::Error,
+    iter::successors,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -133,6 +135,20 @@ async fn uses_the_programs_schema_and_pool() {
     sqlx::raw_sql("SELECT 1").execute(&pool).await.expect("the program's pool is open");
     pool.close().await;
     database.drop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs OPENMAIL_TEST_POSTGRES"]
+async fn missing_database_is_named_once() {
+    let database = PostgresDatabase::new("").await;
+    let url = database.url().to_owned();
+    database.drop().await;
+    let error = PostgresStore::connect(&url).await.expect_err("it is gone");
+    assert_eq!(error.kind(), QueueErrorKind::Unavailable);
+    let chain = successors(Some(&error as &dyn Error), |error| (*error).source());
+    let text = chain.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    assert_eq!(text.matches("does not exist").count(), 1, "{text}");
+    assert!(text.contains("cannot connect to ") && text.ends_with(" (code 3D000)"), "{text}");
 }
 
 /// Claims the next entry, which must be the only due one.

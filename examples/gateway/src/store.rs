@@ -14,7 +14,10 @@ macro_rules! with_store {
                 done
             }
             $crate::config::Queue::Postgres(url) => {
-                let $store = openmail_tower::queue::PostgresStore::connect(url).await?;
+                use anyhow::Context as _;
+                let $store = openmail_tower::queue::PostgresStore::connect(url)
+                    .await
+                    .context("cannot open the database that `queue` names")?;
                 let done = $run;
                 $store.close().await;
                 done

@@ -89,6 +89,18 @@ async fn wrong_configuration_is_reported_with_its_line() {
 }
 
 #[tokio::test]
+async fn unreachable_database_is_named() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    let queue = format!("postgres://user:hunter2@{address}/mail");
+    let said = Gateway::with_queue(&queue, OURS).refused().await;
+    assert!(said.contains("`queue`") && said.contains(&address.to_string()), "{said}");
+    assert_eq!(said.to_lowercase().matches("connection refused").count(), 1, "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
+#[tokio::test]
 async fn health_checks_report_the_process_and_its_queue() {
     let mut gateway = Gateway::start(OURS).await;
     assert_eq!(gateway.get("/healthz").await, 200);

@@ -22,6 +22,7 @@ use tokio::{
 use crate::{
     queue::{
         error::{QueueError, QueueErrorKind},
+        sql::cause::Cause,
         text,
     },
     seam::within,
@@ -304,11 +305,16 @@ where
 }
 
 pub(super) fn failed(error: sqlx::Error) -> QueueError {
+    QueueError::new(kind(&error), Cause(error))
+}
+
+/// Returns what an error means for the caller of the store.
+pub(super) fn kind(error: &sqlx::Error) -> QueueErrorKind {
     // Classes: data exception, integrity constraint violation, program limit exceeded.
     const REFUSED: [&str; 3] = ["22", "23", "54"];
     let code = error.as_database_error().and_then(|error| error.code());
     let code = code.as_deref().unwrap_or_default();
-    let kind = if code == "42P01" {
+    if code == "42P01" {
         QueueErrorKind::Unmigrated
     } else if code == "53100" {
         QueueErrorKind::Full
@@ -318,8 +324,7 @@ pub(super) fn failed(error: sqlx::Error) -> QueueError {
         QueueErrorKind::Closed
     } else {
         QueueErrorKind::Unavailable
-    };
-    QueueError::new(kind, error)
+    }
 }
 
 /// Quotes a name as an SQL identifier.

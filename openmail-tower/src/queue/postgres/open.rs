@@ -1,18 +1,19 @@
 //! Opens connections and migrates tables.
 
-use std::{str::FromStr, time::Duration};
+use std::{io, str::FromStr, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Executor, PgConnection, PgPool, Row,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio::time::timeout;
 
 use crate::queue::{
     error::{QueueError, QueueErrorKind},
-    sql::migrate,
+    sql::{cause::Cause, migrate},
 };
 
-use super::database::{Database, failed, quoted};
+use super::database::{Database, PATIENCE, failed, kind, quoted};
 
 /// One script for each version, starting with 1. Released ones never change.
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("counts.sql")];
@@ -27,7 +28,7 @@ pub(super) async fn connect(
 ) -> Result<PgPool, QueueError> {
     check_scheme(url)?;
     let options = PgConnectOptions::from_str(url)
-        .map_err(|error| QueueError::new(QueueErrorKind::Unsuitable, error))?
+        .map_err(|error| QueueError::new(QueueErrorKind::Unsuitable, Cause(error)))?
         .application_name("openmail")
         .disable_statement_logging();
     let mut prepare = String::from(
@@ -39,7 +40,7 @@ pub(super) async fn connect(
     if let Some(schema) = schema {
         prepare.push_str(&format!("SET search_path = {};", quoted(schema)));
     }
-    PgPoolOptions::new()
+    let pool = PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(Duration::from_secs(3))
         // A broken connection is noticed when a transaction begins on it.
@@ -48,9 +49,40 @@ pub(super) async fn connect(
             let prepare = prepare.clone();
             Box::pin(prepare_session(connection, prepare))
         })
-        .connect_with(options)
-        .await
-        .map_err(failed)
+        .connect_with(options.clone())
+        .await;
+    match pool {
+        Ok(pool) => Ok(pool),
+        Err(error) => Err(unconnected(&options, error).await),
+    }
+}
+
+/// Why there is no connection. The address contains no user and no password.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot connect to {address}")]
+struct Unconnected {
+    address: String,
+    #[source]
+    cause: Cause,
+}
+
+/// Names what keeps a pool from connecting. The pool itself retries a refused connection, since the
+/// server may be starting, and then says only that its time is up.
+async fn unconnected(options: &PgConnectOptions, error: sqlx::Error) -> QueueError {
+    let cause = match error {
+        sqlx::Error::PoolTimedOut => match timeout(PATIENCE, options.connect()).await {
+            Ok(Ok(_)) => error,
+            Ok(Err(cause)) => cause,
+            Err(_) => io::Error::from(io::ErrorKind::TimedOut).into(),
+        },
+        _ => error,
+    };
+    let host = match options.get_socket() {
+        Some(folder) => folder.display().to_string(),
+        None => options.get_host().to_owned(),
+    };
+    let address = format!("{host}:{}", options.get_port());
+    QueueError::new(kind(&cause), Unconnected { address, cause: Cause(cause) })
 }
 
 /// Sets up a session: an acknowledged event must be on disk regardless of the server's settings, no

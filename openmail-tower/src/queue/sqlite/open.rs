@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::queue::{
     error::{QueueError, QueueErrorKind},
-    sql::migrate,
+    sql::{cause::Cause, migrate},
 };
 
 use super::file;
@@ -155,7 +155,7 @@ pub(super) fn failed(error: sqlx::Error) -> QueueError {
         None if matches!(error, sqlx::Error::PoolClosed) => QueueErrorKind::Closed,
         _ => QueueErrorKind::Unavailable,
     };
-    QueueError::new(kind, error)
+    QueueError::new(kind, Cause(error))
 }
 
 #[cfg(test)]

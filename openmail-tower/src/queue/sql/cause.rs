@@ -1,0 +1,40 @@
+//! [`Cause`].
+
+use std::{error::Error, fmt};
+
+/// An error of sqlx without repetition. Its own text contains that of its source, and PostgreSQL's
+/// ends with a line number of the server's source code.
+#[derive(Debug)]
+pub(in crate::queue) struct Cause(pub(in crate::queue) sqlx::Error);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(error) = self;
+        let Some(answer) = error.as_database_error() else { return fmt::Display::fmt(error, f) };
+        f.write_str(answer.message())?;
+        match answer.code() {
+            Some(code) => write!(f, " (code {code})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for Cause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source().and_then(Error::source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn source_is_shown_once() {
+        let cause = Cause(io::Error::from(io::ErrorKind::ConnectionRefused).into());
+        assert_eq!(cause.to_string(), "error communicating with database: connection refused");
+        assert!(cause.source().is_none());
+    }
+}
