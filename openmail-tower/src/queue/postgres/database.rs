@@ -22,7 +22,6 @@ use tokio::{
 use crate::{
     queue::{
         error::{QueueError, QueueErrorKind},
-        sql::cause::Cause,
         text,
     },
     seam::within,
@@ -305,7 +304,7 @@ where
 }
 
 pub(super) fn failed(error: sqlx::Error) -> QueueError {
-    QueueError::new(kind(&error), Cause(error))
+    QueueError::new(kind(&error), error)
 }
 
 /// Returns what an error means for the caller of the store.

@@ -1,5 +1,6 @@
 //! [`PostgresStore`].
 
+mod cause;
 mod claim;
 #[cfg(feature = "guard")]
 mod counts;

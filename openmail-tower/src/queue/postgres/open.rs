@@ -10,10 +10,13 @@ use tokio::time::timeout;
 
 use crate::queue::{
     error::{QueueError, QueueErrorKind},
-    sql::{cause::Cause, migrate},
+    sql::migrate,
 };
 
-use super::database::{Database, PATIENCE, failed, kind, quoted};
+use super::{
+    cause::Cause,
+    database::{Database, PATIENCE, failed, kind, quoted},
+};
 
 /// One script for each version, starting with 1. Released ones never change.
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("counts.sql")];

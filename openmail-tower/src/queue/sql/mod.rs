@@ -1,8 +1,6 @@
 //! What the SQL stores share.
 
 pub(super) mod batch;
-#[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]
-pub(super) mod cause;
 #[cfg(all(feature = "guard", any(feature = "queue-postgres", feature = "queue-sqlite")))]
 pub(super) mod counts;
 #[cfg(any(feature = "queue-postgres", feature = "queue-sqlite"))]

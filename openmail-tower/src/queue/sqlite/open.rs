@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::queue::{
     error::{QueueError, QueueErrorKind},
-    sql::{cause::Cause, migrate},
+    sql::migrate,
 };
 
 use super::file;
@@ -155,7 +155,7 @@ pub(super) fn failed(error: sqlx::Error) -> QueueError {
         None if matches!(error, sqlx::Error::PoolClosed) => QueueErrorKind::Closed,
         _ => QueueErrorKind::Unavailable,
     };
-    QueueError::new(kind, Cause(error))
+    QueueError::new(kind, error)
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use std::{error::Error, fmt};
 
-/// An error of sqlx without repetition. Its own text contains that of its source, and PostgreSQL's
-/// ends with a line number of the server's source code.
+/// Why there is no connection, said once. The text of sqlx's error contains that of its source, and
+/// PostgreSQL's ends with a line number of the server's source code.
 #[derive(Debug)]
-pub(in crate::queue) struct Cause(pub(in crate::queue) sqlx::Error);
+pub(super) struct Cause(pub(super) sqlx::Error);
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
