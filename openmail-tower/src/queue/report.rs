@@ -26,9 +26,9 @@ pub struct ReplyReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReplyState {
-    /// It was stored, together with the completion of its event. Reported again if the mail that it
-    /// answers arrives as another event: the first reply with the key is kept, and the second one
-    /// is not sent.
+    /// It was stored, together with the completion of its event. This is reported again if the mail
+    /// that the reply answers arrives as another event: the first reply with the key is kept, and
+    /// the second one is not sent.
     Queued,
     /// OpenMail has accepted it, or has accepted another reply with its key before.
     Sent,

@@ -307,8 +307,8 @@ pub(super) fn unready(error: &dyn fmt::Display) {
     let _ = error;
 }
 
-/// Logs that a rule of a guard acted on a mail. It is a warning if the inbox answers nobody any more
-/// for a while.
+/// Logs that a rule of a guard acted on a mail. The line is a warning if the guard withholds all
+/// replies of the inbox for a while.
 #[cfg(feature = "guard")]
 pub(super) fn guarded(
     action: &'static str,

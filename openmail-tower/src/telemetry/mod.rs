@@ -40,9 +40,9 @@
 //! the field `trace_id` shows what belongs together.
 //!
 //! # Log lines
-//! The target is `openmail_tower`. The level is `info`, or `warn` or `error` if something failed.
-//! Problems with a store, a lease or the program's configuration have lines of their own. The most
-//! frequent lines are:
+//! The target is `openmail_tower`. The level is `info`, or `warn` or `error` if something failed or
+//! needs attention. Problems with a store, a lease or the program's configuration have lines of
+//! their own. The most frequent lines are:
 //!
 //! | line | meaning |
 //! |---|---|
