@@ -1,4 +1,5 @@
-//! `Debug` for the contents of a mail: ids, words and sizes, never addresses, subjects or text.
+//! `Debug` for the contents of a mail: ids, times, numbers, words and sizes, never addresses,
+//! subjects or text.
 
 use std::fmt::{self, Debug, Formatter};
 

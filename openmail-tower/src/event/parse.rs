@@ -92,8 +92,8 @@ impl Event {
         known.as_str()
     }
 
-    /// Returns the name by which the event is routed. Empty, and so matched by no handler, for an
-    /// event that has a [`misfit`](Self::misfit).
+    /// Returns the name by which the event is routed. Empty for an event that has a
+    /// [`misfit`](Self::misfit), so that no handler for its name takes it.
     pub(crate) fn routing_name(&self) -> &str {
         if self.misfit().is_some() { "" } else { self.name() }
     }

@@ -159,8 +159,7 @@ impl Keys<'_> {
         while let Some(key) = map.next_key::<Text<'de>>()? {
             *is_number = key.as_str() == NUMBER;
             if key.as_str() == "thread_id" && !inner {
-                // It routes nothing: if it appears twice, the last one counts, as for any other
-                // field.
+                // It may appear twice: the last one counts, as for any other field.
                 routing.thread_id = Some(map.next_value()?);
                 continue;
             }

@@ -16,8 +16,8 @@ pub(super) const NUMBER: &str = "$serde_json::private::Number";
 /// size.
 const RAW: &str = "$serde_json::private::RawValue";
 
-/// Any JSON value except one that would be parsed twice. Those are rejected here, so that no later
-/// reader of the same body meets them.
+/// Any JSON value except one that would be parsed twice. Such a value is rejected here, so that no
+/// later reader of the same body meets it.
 pub(super) struct Any(pub(super) Value);
 
 impl<'de> Deserialize<'de> for Any {

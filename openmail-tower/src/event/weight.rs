@@ -5,8 +5,8 @@
 //! part can have, which gives an upper bound. Ordinary mail, which is mostly text, is estimated at
 //! the size of its JSON. A parsed string takes no more than it does in the JSON.
 //!
-//! What a thread needs only while parsing is not counted: a string whose escapes are being undone,
-//! a body whose surrogates are being replaced.
+//! What an OS thread needs only while parsing is not counted: a string whose escapes are being
+//! undone, a body whose surrogates are being replaced.
 
 use std::mem::size_of;
 

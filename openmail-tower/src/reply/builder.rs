@@ -63,7 +63,7 @@ impl Reply {
     }
 
     /// Also sends the reply to everyone else who received the mail, except the inbox itself. If
-    /// there are more than 20 recipients, the usual ones come first and the rest is cut off.
+    /// there are more than 20 recipients, it goes to the first 20, beginning with the usual ones.
     /// Default: the usual recipients only.
     pub fn to_all(mut self) -> Self {
         self.to_all = true;

@@ -80,8 +80,9 @@ fn is_mobile(line: &str) -> bool {
     is_usual && names_device_or_app(line)
 }
 
-/// Returns whether a line begins with one of the usual words. A line in ASCII must, since no such
-/// line ends with one of [`ENDS`]. This check is cheaper than a copy of the line in lower case.
+/// Returns whether a line begins with one of the usual words. Every mobile signature in ASCII does,
+/// since no line in ASCII ends with one of [`ENDS`]. This check is cheaper than a copy of the line
+/// in lower case.
 fn has_ascii_beginning(line: &str) -> bool {
     let first = line.as_bytes().first().map(u8::to_ascii_lowercase);
     BEGINNINGS.iter().chain(AROUND.iter().map(|(start, _)| start)).any(|beginning| {

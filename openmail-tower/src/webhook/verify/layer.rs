@@ -140,8 +140,9 @@ impl<K> VerifyLayer<K> {
     /// seven eighths. So with a budget of less than 16/7 of `body_limit`, the largest mails are
     /// always rejected. An event of very many small parts (`[{},{},…]`) counts as the most memory
     /// that such parts can take, which may be hundreds of times the size of its body. If that
-    /// exceeds the seven eighths, it is always rejected as well. Such an event of more than 1 MiB
-    /// does not wait for room: it is rejected at once if there is none.
+    /// exceeds the seven eighths, it is always rejected as well. Such an event that counts as more
+    /// than 1 MiB, including its body, does not wait for room: it is rejected at once if there is
+    /// none.
     #[must_use]
     pub fn body_budget(mut self, bytes: usize) -> Self {
         self.settings.budget = Budget::new(bytes);
