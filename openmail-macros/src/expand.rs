@@ -93,7 +93,7 @@ pub(crate) fn items(
     }
 }
 
-/// Names for the expansion that the function's signature does not use.
+/// Names for the expansion, none of which the function's signature uses.
 pub(crate) struct Names {
     /// The value's type.
     pub(crate) this: Ident,

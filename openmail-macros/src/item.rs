@@ -198,7 +198,7 @@ fn unfit(ty: &Type) -> Option<&'static str> {
     }
 }
 
-/// Names the elided lifetimes of a signature.
+/// Names the elided lifetimes in an argument's type.
 struct Lifetimes<'a> {
     generics: &'a Generics,
     errors: &'a mut Vec<Error>,

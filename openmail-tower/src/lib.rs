@@ -85,8 +85,8 @@
 #[cfg(feature = "api")]
 pub mod api;
 pub mod event;
-// The pages link to items of these features. They have no badge: who reads a page does not need all
-// of them.
+// The pages link to items of these features, but have no badge that names them: readers of a page
+// do not need all of these features.
 #[cfg_attr(docsrs, doc(auto_cfg = false))]
 #[cfg(all(
     any(doc, doctest),

@@ -30,8 +30,8 @@
 ///
 /// | argument | meaning |
 /// |---|---|
-/// | `event = "message.received"`, `event = ["inbox.suspended", "pod.suspended"]` | The events it handles. Without it, the handler takes any event and is registered with [`EventRouter::fallback`](crate::EventRouter::fallback) |
-/// | `inbox = "inb_support"`, `inbox = [SUPPORT, "inb_sales"]` | The inboxes whose events it handles: a constant expression of type `&'static str`, or a list of them. Without it, every inbox without its own handler for the event. An event that names no inbox, such as `pod.*`, belongs to one only if it was signed with that inbox's own secret. For ids that are only known at start-up, use [`EventRouter::inbox`](crate::EventRouter::inbox) |
+/// | `event = "message.received"`, `event = ["inbox.suspended", "pod.suspended"]` | The events that the handler takes. Without this argument, it takes any event and is registered with [`EventRouter::fallback`](crate::EventRouter::fallback) |
+/// | `inbox = "inb_support"`, `inbox = [SUPPORT, "inb_sales"]` | The inboxes whose events the handler takes: a constant expression of type `&'static str`, or a list of them. Without this argument, every inbox without its own handler for the event. An event that names no inbox, such as `pod.*`, belongs to one only if it was signed with that inbox's own secret. For ids that are only known at start-up, use [`EventRouter::inbox`](crate::EventRouter::inbox) |
 /// | `unlisted` | Allows event names that this version of the crate does not know. [`Payload<T>`](crate::Payload) reads such events |
 /// | `state = AppState` | Restricts the handler to routers with this state, so that an argument that does not fit the state is reported at that argument and not where the handler is registered |
 /// | `crate = "path::to::openmail_tower"` | The path of this crate, if it is neither `::openmail_tower` nor the name that the package's `Cargo.toml` gives it (`om = { package = "openmail-tower", … }`). Needed if another crate re-exports this crate, or a workspace renames it |
@@ -43,8 +43,8 @@
 /// It must be `async`, free (neither a method nor an associated function) and not generic, and its
 /// future must be `Send`. Its arguments are those that [`FromEvent`](crate::FromEvent) lists, or
 /// types of your own that implement it. Leave their lifetimes unnamed: `&Message`, `Yours<'_>`. An
-/// argument that its events do not have is a compile error at that argument. A handler that
-/// takes the whole state needs it to be [`Clone`]. The function returns what
+/// argument that the handler's events do not have is a compile error at that argument. A handler
+/// that takes the whole state needs it to be [`Clone`]. The function returns what
 /// [`IntoOutcome`](crate::IntoOutcome) accepts: nothing, an [`Outcome`](crate::Outcome), a `Reply`
 /// (also in an `Option` or a `Vec`), or a `Result` of these with any error.
 ///

@@ -26,8 +26,8 @@ use super::{
 /// An event goes to the first of these that exists: the handler for its name and inbox; the handler
 /// for its name that names no inbox; the fallback. If there is none, the result is
 /// [`Outcome::Unrouted`]. An event that has a [`misfit`](crate::Event::misfit) skips the handlers
-/// for its name. Without [`with_state`](Self::with_state), the router is a service for handlers
-/// that take no state. To bind inboxes that come and go while it serves, use
+/// for its name. A router whose handlers take a state is a service only after
+/// [`with_state`](Self::with_state). To bind inboxes that come and go while the router serves, use
 /// [`inboxes`](EventRouter::inboxes).
 ///
 /// ```

@@ -148,10 +148,10 @@ impl HandlerError {
         Self::new(HandlerErrorKind::Panicked, format!("the handler panicked: {text}").into())
     }
 
-    /// Sets the minimum time before the event is retried. A queue waits for it or for its back-off,
-    /// whichever is longer; an event that is [put off](Self::put_off) waits exactly this time.
-    /// Without a queue, the response has it as `Retry-After`, but OpenMail may ignore it and keep
-    /// to its own schedule.
+    /// Sets the minimum time before the event is retried. A queue waits for this time or for its
+    /// back-off, whichever is longer; an event that is [put off](Self::put_off) waits exactly this
+    /// time. Without a queue, the response has it as `Retry-After`, but OpenMail may ignore it and
+    /// keep to its own schedule.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.0.delay = Some(delay);

@@ -85,7 +85,8 @@ async fn done_stays_done<St: DedupeStore>(key: &Key<St>) {
     assert_eq!(key.claim(theirs, LONG).await, Claim::Done);
 }
 
-/// A token whose claim has expired and was claimed by another token can no longer change anything.
+/// A token whose claim has expired can no longer change anything once another token has claimed the
+/// key.
 async fn stale_token_changes_nothing<St: DedupeStore>(key: &Key<St>) {
     let (stale, ours) = (ClaimToken::random(), ClaimToken::random());
     assert_eq!(key.claim(stale, SHORT).await, Claim::Claimed);

@@ -44,9 +44,9 @@ const READ_FOR: Duration = Duration::from_millis(200);
 ///
 /// The body is the event's raw body, unchanged. `X-Event-Id` is the signed id, if it has at most
 /// 255 bytes and no control characters; `X-OpenMail-Attempt` is the attempt, from 1 (1 for an event
-/// that states none). With [`sign_with`](Self::sign_with), it also sends `X-Timestamp` and
-/// `X-Signature`, new for each attempt, so that the agent can verify events as if they came from
-/// OpenMail.
+/// that states none). With [`sign_with`](Self::sign_with), the request also has
+/// `X-Timestamp` and `X-Signature`, new for each attempt, so that the agent can verify events as if
+/// they came from OpenMail.
 ///
 /// | response | the event |
 /// |---|---|

@@ -42,7 +42,7 @@ struct Tables {
     latest: u64,
 }
 
-/// What is counted for an inbox: hashes of the mails that ran, and of those that were answered.
+/// What is counted for an inbox: hashes of its runs, and of the mails that were answered.
 #[derive(Default)]
 struct Inbox {
     runs: Window<u64>,
@@ -202,7 +202,7 @@ impl Sender {
     }
 }
 
-/// A value that a table drops once it is over.
+/// A value that a table removes once nothing in it counts any more.
 trait Expires {
     fn is_over(&self, now: u64) -> bool;
 }

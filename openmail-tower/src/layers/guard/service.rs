@@ -122,8 +122,8 @@ impl Settings {
         }
     }
 
-    /// Returns the rule that decides before anything is counted: because of the mail itself, or
-    /// because of a pause.
+    /// Returns the strongest rule that fires before anything is counted: because of the mail
+    /// itself, or because of a pause.
     fn judge(&self, mail: &MessageReceived, sender: Option<&Address>) -> Option<Fired> {
         let message = &mail.message;
         let is_paused = self.pause.is_paused(Some(&mail.inbox_id));
@@ -167,8 +167,8 @@ impl Settings {
         self.fire(true, rule, reason).map(|fired| Fired { scope, ..fired })
     }
 
-    /// Refuses a mail or puts it off. A mail that is put off is checked again after `later`, or
-    /// after the maximum delay if that is `None`; during a pause, `Waiting::paused` decides.
+    /// Refuses a mail or puts it off. A mail that is put off is checked again after `later`, or,
+    /// if `later` is `None`, after the maximum delay; during a pause, `Waiting::paused` decides.
     async fn act(
         &self,
         mut fired: Fired,
