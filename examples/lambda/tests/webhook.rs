@@ -1,5 +1,9 @@
 //! Runs the built program against a fake of Lambda's runtime API, with events in the formats of API
 //! Gateway and function URLs.
+//!
+//! The events in `events/` are not recorded. They follow the payload formats that AWS documents:
+//! 1.0 for a REST API of API Gateway, 2.0 for an HTTP API and a function URL, with values of this
+//! example.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 

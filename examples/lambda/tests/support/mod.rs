@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 pub(crate) use lambda::{Answer, Lambda, SECRET};
 
-/// A trigger of the function, with a sample of the events that it sends.
+/// A trigger of the function, with an event in the format that AWS documents for it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Trigger {
     HttpApi,
@@ -19,7 +19,7 @@ pub(crate) enum Trigger {
 impl Trigger {
     pub(crate) const ALL: [Self; 3] = [Self::HttpApi, Self::RestApi, Self::FunctionUrl];
 
-    pub(crate) fn sample(self) -> Value {
+    pub(crate) fn template(self) -> Value {
         let text = match self {
             Self::HttpApi => include_str!("../events/http_api.json"),
             Self::RestApi => include_str!("../events/rest_api.json"),
@@ -28,11 +28,11 @@ impl Trigger {
         serde_json::from_str(text).unwrap()
     }
 
-    /// Returns the sample event with this delivery in it, signed now, since the program checks the
-    /// time.
+    /// Returns the trigger's event with this delivery in it, signed now, since the program checks
+    /// the time.
     pub(crate) fn delivers(self, event: &TestEvent, secret: &str) -> Value {
         let request = event.sign::<RawBody>(&Secret::new(secret).unwrap());
-        let mut invocation = self.sample();
+        let mut invocation = self.template();
         for (name, value) in request.headers() {
             let value = value.to_str().unwrap();
             if let Self::RestApi = self {
