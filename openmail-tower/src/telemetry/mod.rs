@@ -59,6 +59,32 @@
 //! At `debug`, each rejected request and each response has its own line. A response to a duplicate,
 //! or to an event that no handler matches, is logged at `info`, as `answered`.
 //!
+//! These are all the lines of one mail behind a queue, at the level `info`, as written by
+//! `tracing_subscriber::fmt`. OpenMail's API answered the first attempt to send the reply with 500.
+//! Only the ids are shortened, and the lines wrapped:
+//!
+//! ```text
+//! 2026-11-27T05:17:59.852322Z  INFO openmail.delivery{kind=message.received
+//!     event_id=evt_cd89… inbox_id=inb_support thread_id=thr_01a2… attempt=1 trace_id=03e2…}:
+//!     openmail_tower: received bytes=549
+//! 2026-11-27T05:17:59.855639Z  INFO openmail.delivery{kind=message.received
+//!     event_id=evt_cd89… inbox_id=inb_support thread_id=thr_01a2… attempt=1 trace_id=03e2…}:
+//!     openmail_tower: queued duration=3.23128ms
+//! 2026-11-27T05:17:59.860753Z  INFO openmail.run{kind=message.received
+//!     event_id=evt_cd89… inbox_id=inb_support thread_id=thr_01a2… attempt=1 trace_id=03e2…
+//!     outcome="done" duration=3.78106ms}:
+//!     openmail_tower: run ended outcome="done" duration=3.78106ms
+//! 2026-11-27T05:17:59.866201Z  WARN openmail.reply{kind=reply
+//!     event_id=evt_cd89… inbox_id=inb_support thread_id=thr_01a2… attempt=1 trace_id=03e2…
+//!     outcome="failed" duration=2.219044ms}:
+//!     openmail_tower: reply attempt ended outcome="failed" duration=2.219044ms error=sending the
+//!     reply failed: OpenMail's API is unavailable: OpenMail answered 500 internal_error retry_in=1.37887852s
+//! 2026-11-27T05:18:01.254289Z  INFO openmail.reply{kind=reply
+//!     event_id=evt_cd89… inbox_id=inb_support thread_id=thr_01a2… attempt=2 trace_id=03e2…
+//!     outcome="sent" duration=2.142326ms}:
+//!     openmail_tower: reply attempt ended outcome="sent" duration=2.142326ms
+//! ```
+//!
 //! # Metrics
 //! See [`metric`].
 
