@@ -2,7 +2,7 @@
 
 use openmail_tower::{
     EventRouter, HandlerError, MessageReceived, VerifiedEvent, api::OpenMail, handler::State,
-    openmail_handler, reply::Reply,
+    layers::guard::Guarded, openmail_handler, reply::Reply,
 };
 
 use crate::{model::Model, orders, settings::ModelSettings};
@@ -41,10 +41,15 @@ impl Agent {
 #[openmail_handler(event = "message.received")]
 async fn answer(
     mail: &MessageReceived,
+    guarded: Guarded,
     State(agent): State<Agent>,
 ) -> Result<Option<Reply>, HandlerError> {
     if !mail.message.may_auto_reply() {
         tracing::info!(message_id = %mail.message.id, "may not be answered automatically");
+        return Ok(None);
+    }
+    if guarded.withholds_replies() {
+        // The guard has logged why. The model is not paid for an answer that nobody gets.
         return Ok(None);
     }
     Ok(Some(Reply::text(agent.answer(mail).await?)))
@@ -67,18 +72,60 @@ pub(crate) fn handlers(agent: Agent) -> EventRouter {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use axum::{Router, extract::State as AppState, routing::post};
     use openmail_tower::{
         api::ApiKey,
+        layers::guard::GuardLayer,
         testing::{TestEvent, dispatch},
     };
+    use tokio::net::TcpListener;
+    use tower::{Layer as _, util::option_layer};
 
     use super::*;
 
+    fn agent(model: Option<ModelSettings>) -> Agent {
+        let key = ApiKey::new("om_test").expect("a key");
+        Agent::new(OpenMail::at(key, "http://127.0.0.1:9").expect("an address"), model)
+    }
+
+    /// Starts a model that counts the requests.
+    async fn model(asked: Arc<AtomicUsize>) -> ModelSettings {
+        let complete = async |AppState(asked): AppState<Arc<AtomicUsize>>| {
+            asked.fetch_add(1, Ordering::SeqCst);
+            r#"{"choices": [{"message": {"content": "Soon."}}]}"#
+        };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let url = format!("http://{}/v1", listener.local_addr().expect("an address"));
+        let app = Router::new().route("/v1/chat/completions", post(complete)).with_state(asked);
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        ModelSettings { url: url.parse().expect("a URL"), model: "small".into(), key: None }
+    }
+
+    #[tokio::test]
+    async fn model_is_not_asked_for_a_reply_that_the_guard_withholds() {
+        for (guard, calls) in [(Some(GuardLayer::default()), 2), (None, 5)] {
+            let asked = Arc::<AtomicUsize>::default();
+            let agent = agent(Some(model(asked.clone()).await));
+            let events = option_layer(guard).layer(handlers(agent));
+            for _ in 0..5 {
+                let mail = TestEvent::message_received()
+                    .without("thread_id")
+                    .from("Ada <ada@example.com>")
+                    .text("Where is my order? I have heard nothing about it since last week.");
+                dispatch(&events, mail).await.expect("handled");
+            }
+            assert_eq!(asked.load(Ordering::SeqCst), calls);
+        }
+    }
+
     #[tokio::test]
     async fn mail_that_does_not_fit_its_type_is_not_done() {
-        let key = ApiKey::new("om_test").expect("a key");
-        let openmail = OpenMail::at(key, "http://127.0.0.1:9").expect("an address");
-        let handlers = handlers(Agent::new(openmail, None));
+        let handlers = handlers(agent(None));
         dispatch(&handlers, TestEvent::new("setup.test")).await.expect("done");
         let misfit = TestEvent::message_received().without("inbox_id");
         let error = dispatch(&handlers, misfit).await.expect_err("not done");

@@ -6,6 +6,7 @@ use openmail_tower::{
     EventRouter, HandlerError, MessageId, MessageReceived, VerifiedEvent,
     api::{Direction, OpenMail, Thread},
     handler::State,
+    layers::guard::Guarded,
     openmail_handler,
     reply::Reply,
 };
@@ -87,10 +88,15 @@ fn history(thread: &Thread, answered: &MessageId, task: &mut String) -> Vec<Mess
 #[openmail_handler(event = "message.received")]
 async fn answer_mail(
     mail: &MessageReceived,
+    guarded: Guarded,
     State(assistant): State<Assistant>,
 ) -> Result<Option<Reply>, HandlerError> {
     if !mail.message.may_auto_reply() {
         tracing::info!(message_id = %mail.message.id, "may not be answered automatically");
+        return Ok(None);
+    }
+    if guarded.withholds_replies() {
+        // The guard has logged why. The model is not paid for an answer that nobody gets.
         return Ok(None);
     }
     Ok(Some(Reply::text(assistant.answer(mail).await?)))
@@ -109,4 +115,62 @@ async fn other(event: &VerifiedEvent) -> Result<(), HandlerError> {
 
 pub(crate) fn handlers(assistant: Assistant) -> EventRouter {
     EventRouter::new().handler(answer_mail).fallback(other).with_state(assistant)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use axum::{Router, extract::State as AppState, routing::post};
+    use openmail_tower::{
+        api::ApiKey,
+        layers::guard::GuardLayer,
+        testing::{TestEvent, dispatch},
+    };
+    use rig_core::providers::openai::OpenAIConfig;
+    use tokio::net::TcpListener;
+    use tower::Layer as _;
+
+    use super::*;
+
+    /// Starts a model that counts the requests.
+    async fn model(asked: Arc<AtomicUsize>) -> OpenAIConfig {
+        let complete = async |AppState(asked): AppState<Arc<AtomicUsize>>| {
+            asked.fetch_add(1, Ordering::SeqCst);
+            r#"{
+                "id": "1", "object": "chat.completion", "created": 1, "model": "small",
+                "choices": [{
+                    "index": 0, "finish_reason": "stop",
+                    "message": {"role": "assistant", "content": "Soon."}
+                }]
+            }"#
+        };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let mut config = OpenAIConfig::new("sk-test");
+        config.base_url = format!("http://{}/v1", listener.local_addr().expect("an address"));
+        let app = Router::new().route("/v1/chat/completions", post(complete)).with_state(asked);
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        config
+    }
+
+    #[tokio::test]
+    async fn model_is_not_asked_for_a_reply_that_the_guard_withholds() {
+        let asked = Arc::<AtomicUsize>::default();
+        let config = model(asked.clone()).await;
+        let key = ApiKey::new("om_test").expect("a key");
+        let openmail = OpenMail::at(key, "http://127.0.0.1:9").expect("an address");
+        let assistant = Assistant::new(&config.client(), "small", openmail);
+        let events = GuardLayer::default().layer(handlers(assistant));
+        for _ in 0..5 {
+            let mail = TestEvent::message_received()
+                .without("thread_id")
+                .from("Ada <ada@example.com>")
+                .text("Where is my order? I have heard nothing about it since last week.");
+            dispatch(&events, mail).await.expect("handled");
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 2, "the guard mutes the third equal mail");
+    }
 }
