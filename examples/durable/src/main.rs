@@ -36,8 +36,10 @@ async fn follow(program: impl Future<Output = anyhow::Result<()>>) -> anyhow::Re
     let traces = telemetry::log()?;
     let ended = program.await;
     if let Some(traces) = traces {
-        // Shutting down waits for the collector.
-        tokio::task::spawn_blocking(move || traces.shutdown()).await??;
+        // Shutting down waits for the collector. Without it, traces are lost, but no mail.
+        if let Err(error) = tokio::task::spawn_blocking(move || traces.shutdown()).await? {
+            tracing::warn!(%error, "the last traces were not exported");
+        }
     }
     ended
 }

@@ -11,7 +11,7 @@ use tracing_subscriber::{
 };
 
 /// Logs to stderr and, if `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector, exports traces to it
-/// until the provider is shut down.
+/// until the provider is shut down. A failed export is logged.
 ///
 /// # Errors
 /// If the collector's address is invalid, or a subscriber is already set.

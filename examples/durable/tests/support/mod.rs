@@ -47,12 +47,7 @@ impl Server {
     }
 
     pub(crate) async fn post_signed(&self, body: &Value, secret: &str) -> u16 {
-        let body = body.to_string();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let signature = signature::sign(&Secret::new(secret).unwrap(), now, body.as_bytes());
-        let request = self.client.post(format!("{}/webhooks", self.url)).body(body);
-        let request = request.header("X-Timestamp", now).header("X-Signature", signature);
-        request.send().await.unwrap().status().as_u16()
+        deliver(&self.client, &format!("{}/webhooks", self.url), body, secret).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
@@ -64,6 +59,16 @@ impl Server {
         drop(self.stop);
         self.running.await.unwrap();
     }
+}
+
+/// Delivers an event, and returns the status of the response.
+pub(crate) async fn deliver(client: &Client, url: &str, body: &Value, secret: &str) -> u16 {
+    let body = body.to_string();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let signature = signature::sign(&Secret::new(secret).unwrap(), now, body.as_bytes());
+    let request = client.post(url).body(body);
+    let request = request.header("X-Timestamp", now).header("X-Signature", signature);
+    request.send().await.unwrap().status().as_u16()
 }
 
 pub(crate) fn mail(id: &str, subject: &str) -> Value {
