@@ -16,7 +16,7 @@ async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(filter).init();
     let ended = async {
-        let stop = shutdown::signal()?;
+        let stop = shutdown::stop()?;
         run(Settings::from_env()?, stop).await
     };
     match ended.await {

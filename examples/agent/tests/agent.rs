@@ -1,5 +1,6 @@
 //! The program, with its own local OpenMail.
 
+#[allow(dead_code, reason = "not every platform uses all of it")]
 mod support;
 
 use std::{
@@ -9,24 +10,13 @@ use std::{
 
 use axum::{Router, body::Bytes, extract::State, routing::post};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::{
     net::TcpListener,
     process::Command,
     time::{sleep, timeout},
 };
 
-use support::{PATIENCE, Program};
-
-/// Starts the program with its own local OpenMail. `Program::address` is the address of its page.
-async fn start(variables: &[(&str, &str)]) -> (Program, TempDir) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let store = format!("sqlite://{}", folder.path().join("agent.db").display());
-    let defaults = [("SANDBOX_LISTEN", "127.0.0.1:0"), ("AGENT_STORE", &store)];
-    let variables = [&defaults, variables].concat();
-    let page = |line: &str| Some(line.strip_prefix("Open ")?.split_once(' ')?.0.to_owned());
-    (Program::start(&variables, page).await, folder)
-}
+use support::{PATIENCE, Program, start};
 
 /// Waits until the page shows a text.
 async fn shows(program: &Program, text: &str) {
@@ -125,11 +115,26 @@ async fn suspended_inbox_sends_its_reply_once_reactivated() {
 async fn interrupt_exits_with_success() {
     let (mut program, _folder) = start(&[]).await;
     program.line().await;
-    let id = program.child.id().expect("it runs").to_string();
-    let sent = Command::new("kill").args(["-INT", &id]).status().await.expect("kill");
-    assert!(sent.success());
+    program.interrupt().await;
     let ended = timeout(PATIENCE, program.child.wait()).await.expect("it ends").expect("a status");
     assert!(ended.success(), "{ended}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn second_interrupt_ends_a_hanging_run_at_once() {
+    // A model that never answers.
+    let model = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}/v1", model.local_addr().unwrap());
+    let (mut program, _folder) =
+        start(&[("AGENT_MODEL_URL", &url), ("AGENT_MODEL", "small")]).await;
+    let _asked = timeout(PATIENCE, model.accept()).await.expect("it is asked").unwrap();
+    program.interrupt().await;
+    program.logged("press Ctrl-C again to stop at once").await;
+    program.interrupt().await;
+    let ended = timeout(PATIENCE, program.child.wait()).await.expect("it ends").expect("a status");
+    // After the first interrupt alone, it would end with success.
+    assert_eq!(ended.code(), Some(130));
 }
 
 #[tokio::test]

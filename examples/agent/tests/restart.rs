@@ -1,5 +1,6 @@
 //! The program is killed while a reply is on hold.
 
+#[allow(dead_code, reason = "each test uses a part of it")]
 mod support;
 
 use std::sync::{Arc, RwLock};

@@ -66,7 +66,7 @@ async fn receive() -> anyhow::Result<()> {
 
 async fn serve<St: QueueStore>(store: St, layer: VerifyLayer) -> anyhow::Result<()> {
     let metrics = telemetry::metrics()?;
-    let stop = shutdown::signal()?;
+    let stop = shutdown::stop()?;
     let address = env::var("OPENMAIL_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
     let listener = TcpListener::bind(&address).await.with_context(|| {
         format!("cannot listen on {address}; set OPENMAIL_LISTEN to another address")

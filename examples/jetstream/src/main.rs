@@ -40,7 +40,10 @@
 //! The stream and the consumer are created at the first start and never changed afterwards: change
 //! them with `nats stream edit OPENMAIL` and `nats consumer edit OPENMAIL agents`.
 
-use std::{env, io, process::ExitCode};
+use std::{
+    env, io,
+    process::{self, ExitCode},
+};
 
 use anyhow::Context as _;
 use example_jetstream::{connect, events, run};
@@ -75,9 +78,26 @@ async fn start() -> anyhow::Result<()> {
     run(listener, layer, context, events(), stopping).await
 }
 
+/// Completes on the first signal. A second one ends the process at once: the events whose runs it
+/// cuts off are still in the stream, and run again, here or in another process.
+fn stop() -> impl Future<Output = ()> + Send + 'static {
+    let first = signal();
+    async {
+        first.await;
+        tracing::info!(
+            "stopping: requests have 15 s to finish, and runs 30 s; press Ctrl-C again to stop at once"
+        );
+        tokio::spawn(async {
+            signal().await;
+            // The status of a program that was ended by Ctrl-C.
+            process::exit(130);
+        });
+    }
+}
+
 /// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. On Unix, it listens
 /// from the time of the call, so that an early signal is not lost.
-fn stop() -> impl Future<Output = ()> + Send + 'static {
+fn signal() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

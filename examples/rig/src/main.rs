@@ -15,7 +15,10 @@
 //! Set `OPENAI_BASE_URL` (up to and including `/v1`) and `AGENT_MODEL` to use another server or
 //! model that supports OpenAI's chat completions API.
 
-use std::{env, io, process::ExitCode};
+use std::{
+    env, io,
+    process::{self, ExitCode},
+};
 
 use anyhow::Context as _;
 use example_rig::{Assistant, run};
@@ -56,9 +59,26 @@ async fn start() -> anyhow::Result<()> {
     ended
 }
 
+/// Completes on the first signal. A second one ends the process at once: the events whose runs it
+/// cuts off are still in the queue, and run again after the next start.
+fn stop() -> impl Future<Output = ()> + Send + 'static {
+    let first = signal();
+    async {
+        first.await;
+        tracing::info!(
+            "stopping: requests have 15 s to finish, then runs 30 s; press Ctrl-C again to stop at once"
+        );
+        tokio::spawn(async {
+            signal().await;
+            // The status of a program that was ended by Ctrl-C.
+            process::exit(130);
+        });
+    }
+}
+
 /// Completes on Ctrl-C or, on Unix, on SIGTERM, which service managers send. On Unix, it listens
 /// from the time of the call, so that an early signal is not lost.
-fn stop() -> impl Future<Output = ()> + Send + 'static {
+fn signal() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

@@ -3,9 +3,11 @@
 use std::{process::Stdio, time::Duration};
 
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
+    sync::mpsc,
     time::timeout,
 };
 
@@ -16,6 +18,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Program {
     pub(crate) child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
+    log: mpsc::UnboundedReceiver<String>,
     /// The address that was found in its standard error.
     pub(crate) address: String,
 }
@@ -47,9 +50,14 @@ impl Program {
         };
         let address = timeout(PATIENCE, address).await.expect("it starts in time");
         // A full pipe would block the program.
-        tokio::spawn(async move { while let Ok(Some(_)) = stderr.next_line().await {} });
+        let (sender, log) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = stderr.next_line().await {
+                let _ = sender.send(line);
+            }
+        });
         let stdout = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        Self { child, stdout, address }
+        Self { child, stdout, log, address }
     }
 
     /// Returns the next line of its standard output, which is JSON.
@@ -57,4 +65,33 @@ impl Program {
         let line = timeout(PATIENCE, self.stdout.next_line()).await.expect("a reply in time");
         serde_json::from_str(&line.expect("text").expect("a line")).expect("JSON")
     }
+
+    /// Waits for a line of its log that contains `text`.
+    pub(crate) async fn logged(&mut self, text: &str) {
+        let found = async {
+            loop {
+                if self.log.recv().await.expect("the program runs").contains(text) {
+                    return;
+                }
+            }
+        };
+        timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("it never logged {text:?}"));
+    }
+
+    /// Interrupts it, as Ctrl-C does.
+    pub(crate) async fn interrupt(&self) {
+        let id = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args(["-INT", &id]).status().await.expect("kill");
+        assert!(sent.success());
+    }
+}
+
+/// Starts the program with its own local OpenMail. `Program::address` is the address of its page.
+pub(crate) async fn start(variables: &[(&str, &str)]) -> (Program, TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = format!("sqlite://{}", folder.path().join("agent.db").display());
+    let defaults = [("SANDBOX_LISTEN", "127.0.0.1:0"), ("AGENT_STORE", &store)];
+    let variables = [&defaults, variables].concat();
+    let page = |line: &str| Some(line.strip_prefix("Open ")?.split_once(' ')?.0.to_owned());
+    (Program::start(&variables, page).await, folder)
 }
