@@ -53,7 +53,11 @@ impl Service<VerifiedEvent> for Publish {
             let acked = async { context.publish_message(message::write(event)).await?.await };
             match timeout(ACK_LIMIT, acked).await {
                 Ok(Ok(ack)) if ack.duplicate => Ok(Outcome::Duplicate),
-                Ok(Ok(_)) => Ok(Outcome::Done),
+                Ok(Ok(ack)) => {
+                    // In the delivery's span, which has the event's id.
+                    tracing::info!(sequence = ack.sequence, "stored in the stream");
+                    Ok(Outcome::Done)
+                }
                 Ok(Err(error)) => Err(HandlerError::unavailable(error)),
                 // It may still have been stored. The next delivery is then a duplicate.
                 Err(_) => Err(HandlerError::unavailable(

@@ -27,9 +27,11 @@ where
     let (sequence, delivered) = message
         .info()
         .map_or((0, 1), |info| (info.stream_sequence, u32::try_from(info.delivered).unwrap_or(1)));
-    let span = tracing::info_span!("event", sequence, run = delivered);
+    let event = message::read(&message);
+    let event_id = event.as_ref().ok().and_then(VerifiedEvent::event_id).map(|id| id.as_str());
+    let span = tracing::info_span!("event", event_id, sequence, run = delivered);
     let ran = async {
-        let answer = match message::read(&message) {
+        let answer = match event {
             Ok(event) => tokio::select! {
                 outcome = handle(events, event.with_attempt(delivered)) => {
                     answer(outcome, delivered)
@@ -86,7 +88,10 @@ fn answer(outcome: Result<Outcome, HandlerError>, delivered: u32) -> AckKind {
             tracing::error!(error, "event given up");
             AckKind::Term
         }
-        _ => AckKind::Ack,
+        _ => {
+            tracing::info!("event handled");
+            AckKind::Ack
+        }
     }
 }
 

@@ -32,9 +32,11 @@ async fn receives_handles_and_stops() {
     let nats = Nats::start().await;
     let mut child = program(&nats.url).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut seen = Vec::new();
     let mut line = async |text: &str| {
         loop {
             let line = soon(log.next_line()).await.unwrap().expect("the log has ended");
+            seen.push(line.clone());
             if line.contains(text) {
                 break line;
             }
@@ -44,10 +46,16 @@ async fn receives_handles_and_stops() {
     let url = listening.split("listening on ").nth(1).unwrap();
     assert_eq!(post(url, &mail("evt_1", "").inbox("inb_1")).await, 200);
     line("inbox=inb_1").await;
+    line("event handled").await;
     let pid = child.id().unwrap().to_string();
     let kill = Command::new("sh").args(["-c", "kill -s TERM \"$0\"", &pid]).status().await;
     assert!(kill.unwrap().success());
+    line("press Ctrl-C again to stop at once").await;
     assert!(soon(child.wait()).await.unwrap().success());
+    for text in ["received", "stored in the stream", "inbox=inb_1", "event handled"] {
+        let about = |line: &String| line.contains(text) && line.contains("evt_1");
+        assert!(seen.iter().any(about), "no line about evt_1 has {text:?}: {seen:?}");
+    }
 }
 
 #[tokio::test]
