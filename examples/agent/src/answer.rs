@@ -31,8 +31,7 @@ impl Agent {
             history.truncate(index);
         }
         // Any failure of the model is retried.
-        let said = model.answer(&mail.message, &history).await;
-        said.map_err(|error| HandlerError::from_boxed(error.into()))
+        model.answer(&mail.message, &history).await
     }
 }
 

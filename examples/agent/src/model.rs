@@ -2,16 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use bytes::Bytes;
-use http::{Request, Uri, header};
+use http::{HeaderMap, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use openmail_tower::api::{Direction, Message};
+use openmail_tower::{
+    HandlerError,
+    api::{Direction, Message},
+};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -77,7 +80,7 @@ impl Model {
         &self,
         mail: &openmail_tower::Message,
         history: &[Message],
-    ) -> anyhow::Result<String> {
+    ) -> Result<String, HandlerError> {
         let mut task = TASK.to_owned();
         let mut messages = Vec::new();
         for earlier in &history[history.len().saturating_sub(HISTORY)..] {
@@ -96,11 +99,13 @@ impl Model {
         let body = json!({"model": self.settings.model, "messages": messages});
         let answer =
             timeout(TIME_LIMIT, self.ask(&body)).await.context("the model took too long")??;
-        ensure!(!answer.trim().is_empty(), "the model said nothing");
+        if answer.trim().is_empty() {
+            return Err("the model said nothing".into());
+        }
         Ok(answer)
     }
 
-    async fn ask(&self, body: &Value) -> anyhow::Result<String> {
+    async fn ask(&self, body: &Value) -> Result<String, HandlerError> {
         let url = self.settings.url.to_string();
         let url: Uri = format!("{}/chat/completions", url.trim_end_matches('/')).parse()?;
         let mut request = Request::post(url).header(header::CONTENT_TYPE, "application/json");
@@ -110,7 +115,17 @@ impl Model {
         let request = request.body(Full::from(body.to_string()))?;
         let response = self.client.request(request).await.context("the model cannot be reached")?;
         let status = response.status();
-        ensure!(status.is_success(), "the model answered {status}");
+        if !status.is_success() {
+            let error = format!("the model answered {status}");
+            return Err(match retry_after(response.headers()) {
+                // It says when its limit ends: the mail waits until then, and uses no attempt.
+                Some(delay) if status == StatusCode::TOO_MANY_REQUESTS => {
+                    HandlerError::put_off(error, delay)
+                }
+                Some(delay) => HandlerError::failed(error).after(delay),
+                None => HandlerError::failed(error),
+            });
+        }
         let body = Limited::new(response.into_body(), ANSWER_LIMIT).collect().await;
         let body = body
             .map_err(|error| anyhow::anyhow!("cannot read the model's answer: {error}"))?
@@ -118,12 +133,64 @@ impl Model {
         let completion: Completion =
             serde_json::from_slice(&body).context("the model's answer is not a completion")?;
         let said = completion.choices.into_iter().next().and_then(|choice| choice.message.content);
-        said.context("the model said nothing")
+        Ok(said.context("the model said nothing")?)
     }
+}
+
+/// Returns the delay that `Retry-After` asks for in seconds, but at least 1 s.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: u64 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds.max(1)))
 }
 
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Model").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, routing::post};
+    use openmail_tower::{HandlerErrorKind, testing::TestEvent};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Asks a model that responds with this status and `Retry-After`. Returns the error.
+    async fn refused(status: StatusCode, retry_after: Option<&'static str>) -> HandlerError {
+        let headers: HeaderMap = retry_after
+            .map(|text| (header::RETRY_AFTER, text.parse().expect("a value")))
+            .into_iter()
+            .collect();
+        let complete = async move || (status, headers);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let url = format!("http://{}/v1", listener.local_addr().expect("an address"));
+        let app = Router::new().route("/v1/chat/completions", post(complete));
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let url = url.parse().expect("a URL");
+        let model = Model::new(ModelSettings { url, model: "small".into(), key: None });
+        let event = TestEvent::message_received().verified();
+        let mail = event.event().message_received().expect("a mail");
+        model.answer(&mail.message, &[]).await.expect_err("refused")
+    }
+
+    #[tokio::test]
+    async fn mail_waits_as_long_as_the_model_asks() {
+        use HandlerErrorKind::{Failed, PutOff};
+
+        let (limited, unavailable) =
+            (StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE);
+        for (status, retry_after, kind, delay) in [
+            (limited, Some("5"), PutOff, Some(5)),
+            (limited, Some("0"), PutOff, Some(1)),
+            (limited, None, Failed, None),
+            (limited, Some("soon"), Failed, None),
+            (unavailable, Some("5"), Failed, Some(5)),
+        ] {
+            let error = refused(status, retry_after).await;
+            let delay = delay.map(Duration::from_secs);
+            assert_eq!((error.kind(), error.delay()), (kind, delay), "{status} {retry_after:?}");
+        }
     }
 }
