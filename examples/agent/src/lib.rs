@@ -10,4 +10,4 @@ mod settings;
 
 pub use answer::Agent;
 pub use serve::run;
-pub use settings::{ModelSettings, Settings, Store};
+pub use settings::{ModelSettings, Settings};

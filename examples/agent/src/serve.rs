@@ -11,7 +11,7 @@ use openmail_tower::{
     Secret, VerifyLayer,
     api::{ApiKey, OpenMail},
     layers::guard::GuardLayer,
-    queue::{Enqueue, PostgresStore, QueueStore, SqliteStore},
+    queue::{Enqueue, PostgresStore, QueueStore, SqliteStore, StoreUrl},
     webhook,
 };
 use sandbox::{Options, Sandbox};
@@ -22,7 +22,7 @@ use tower::{Layer, service_fn, util::option_layer};
 use crate::{
     answer::{Agent, handlers},
     report::report,
-    settings::{Settings, Store, variable},
+    settings::{Settings, variable},
 };
 
 /// The maximum time for webhook requests in progress to finish once the agent is stopping. An event
@@ -67,19 +67,20 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> anyhow::
     };
     tracing::info!(url, "receiving webhooks");
     match settings.store {
-        Store::Sqlite(path) => {
+        StoreUrl::Sqlite(path) => {
             let store = SqliteStore::open(&path).await;
             let store = store.with_context(|| format!("AGENT_STORE: {}", path.display()))?;
             let ended = serve(parts, Enqueue::new(store.clone()), stop).await;
             store.close().await;
             ended
         }
-        Store::Postgres(url) => {
+        StoreUrl::Postgres(url) => {
             let store = PostgresStore::connect(&url).await.context("AGENT_STORE")?;
             let ended = serve(parts, Enqueue::new(store.clone()), stop).await;
             store.close().await;
             ended
         }
+        other => bail!("AGENT_STORE: this example does not support {other:?}"),
     }
 }
 

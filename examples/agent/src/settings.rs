@@ -1,10 +1,10 @@
 //! Settings from the environment.
 
-use std::{env, fmt, net::SocketAddr, path::PathBuf};
+use std::{env, fmt, net::SocketAddr};
 
 use anyhow::{Context as _, bail};
 use http::Uri;
-use openmail_tower::Secret;
+use openmail_tower::{Secret, queue::StoreUrl};
 
 /// The settings of the agent.
 #[derive(Debug, Clone)]
@@ -15,23 +15,14 @@ pub struct Settings {
     /// `OPENMAIL_API_KEY` is set: the agent then uses OpenMail itself, or the API at
     /// `OPENMAIL_API_URL`.
     pub sandbox: Option<SocketAddr>,
-    /// Where mail is kept until it is answered: `AGENT_STORE`. Default: `sqlite://agent.db`.
-    pub store: Store,
+    /// Where mail is kept until it is answered: `AGENT_STORE`. Default: `sqlite:agent.db`.
+    pub store: StoreUrl,
     /// The model that answers: `AGENT_MODEL_URL`, `AGENT_MODEL`, `AGENT_MODEL_KEY`. Default: none;
     /// the agent then has a few built-in answers.
     pub model: Option<ModelSettings>,
     /// Whether mail passes a guard before the agent sees it: `AGENT_GUARD`, `on` or `off`. Default:
     /// `on`.
     pub guard: bool,
-}
-
-/// Where the queue is stored.
-#[derive(Debug, Clone)]
-pub enum Store {
-    /// A file.
-    Sqlite(PathBuf),
-    /// A server, by its URL.
-    Postgres(String),
 }
 
 /// An endpoint that supports OpenAI's chat completions API.
@@ -74,7 +65,7 @@ impl Settings {
         Ok(Self {
             listen: address("OPENMAIL_LISTEN", 3000)?,
             sandbox,
-            store: store(&variable("AGENT_STORE")?.unwrap_or("sqlite://agent.db".into()))?,
+            store: store()?,
             model: model()?,
             guard: match variable("AGENT_GUARD")?.as_deref() {
                 None | Some("on") => true,
@@ -102,13 +93,13 @@ fn address(name: &str, port: u16) -> anyhow::Result<SocketAddr> {
     })
 }
 
-/// Parses the URL of a store. Its scheme determines the kind of store.
-fn store(url: &str) -> anyhow::Result<Store> {
-    match url.split_once("://") {
-        Some(("sqlite", path)) if !path.is_empty() => Ok(Store::Sqlite(path.into())),
-        Some(("postgres" | "postgresql", _)) => Ok(Store::Postgres(url.to_owned())),
-        // Does not show the text itself, which may contain a password.
-        _ => bail!("AGENT_STORE must be sqlite://FILE or postgres://HOST/DATABASE"),
+fn store() -> anyhow::Result<StoreUrl> {
+    let url = variable("AGENT_STORE")?.unwrap_or("sqlite:agent.db".into());
+    match url.parse().context("AGENT_STORE")? {
+        StoreUrl::Sqlite(path) if path.as_os_str().is_empty() => {
+            bail!("AGENT_STORE names no file; set it to sqlite:FILE")
+        }
+        store => Ok(store),
     }
 }
 
@@ -121,23 +112,4 @@ fn model() -> anyhow::Result<Option<ModelSettings>> {
     let model =
         variable("AGENT_MODEL")?.context("AGENT_MODEL_URL is set, but AGENT_MODEL is not")?;
     Ok(Some(ModelSettings { url, model, key: variable("AGENT_MODEL_KEY")? }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn url_scheme_selects_the_database() {
-        assert!(
-            matches!(store("sqlite://agent.db"), Ok(Store::Sqlite(path)) if path.ends_with("agent.db"))
-        );
-        assert!(
-            matches!(store("sqlite:///var/agent.db"), Ok(Store::Sqlite(path)) if path.is_absolute())
-        );
-        assert!(matches!(store("postgres://localhost/agent"), Ok(Store::Postgres(_))));
-        for url in ["agent.db", "mysql://localhost/agent", "sqlite://"] {
-            assert!(store(url).is_err(), "{url}");
-        }
-    }
 }

@@ -230,6 +230,7 @@ async fn invalid_variable_is_named_in_one_line() {
     for (name, value) in [
         ("OPENMAIL_LISTEN", "localhost"),
         ("AGENT_STORE", "mysql://localhost"),
+        ("AGENT_STORE", "sqlite:"),
         ("AGENT_MODEL_URL", "example.com"),
         ("AGENT_GUARD", "maybe"),
         ("OPENMAIL_WEBHOOK_SECRET", "whsec_with_a_newline\n"),

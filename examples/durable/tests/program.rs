@@ -1,4 +1,4 @@
-//! Runs the built program with collectors that do not take its traces, and stops it.
+//! Runs the built program: with collectors that do not take its traces, and with a wrong URL.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 #![cfg(unix)]
@@ -72,4 +72,18 @@ async fn hanging_export_at_shutdown_is_a_warning() {
     let collector = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = collector.local_addr().unwrap().port();
     run_with_collector(port, "the last traces were not exported").await;
+}
+
+#[tokio::test]
+async fn url_without_a_file_is_named_in_one_line() {
+    let output = Command::new(env!("CARGO_BIN_EXE_example-durable"))
+        .env_clear()
+        .env("OPENMAIL_WEBHOOK_SECRET", "whsec_0123456789")
+        .env("DATABASE_URL", "sqlite:")
+        .output()
+        .await
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(text, "error: DATABASE_URL names no file; set it to sqlite:FILE\n");
 }

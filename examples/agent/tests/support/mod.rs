@@ -89,7 +89,7 @@ impl Program {
 /// Starts the program with its own local OpenMail. `Program::address` is the address of its page.
 pub(crate) async fn start(variables: &[(&str, &str)]) -> (Program, TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
-    let store = format!("sqlite://{}", folder.path().join("agent.db").display());
+    let store = format!("sqlite:{}", folder.path().join("agent.db").display());
     let defaults = [("SANDBOX_LISTEN", "127.0.0.1:0"), ("AGENT_STORE", &store)];
     let variables = [&defaults, variables].concat();
     let page = |line: &str| Some(line.strip_prefix("Open ")?.split_once(' ')?.0.to_owned());
