@@ -9,6 +9,8 @@ use super::error::BoxError;
 /// Inside a queue's worker, a guard counts in the queue's database, or in what the
 /// `QueueStore::count_store` of your own store returns; otherwise, in the memory of its process. To
 /// count in another store, implement this trait and pass it to `GuardLayer::counts`.
+///
+/// The future of a call may be dropped at any `.await`: a guard limits how long it waits.
 pub trait CountStore: fmt::Debug + Send + Sync + 'static {
     /// Checks the limits and counts the id in one atomic step: no other call may run in between.
     ///
@@ -27,15 +29,16 @@ pub type CountFuture<'a> = Pin<Box<dyn Future<Output = Result<Counted, BoxError>
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct CountRequest {
-    /// The id to count. The same id is counted only once under a key.
+    /// The id to count, at most 255 bytes long. Under a key, the same id is counted only once
+    /// within a window, at the time of its first request.
     pub id: String,
     /// The limits under which `id` is counted: under all of them, or under none if one is full. A
     /// limit under which `id` is already counted does not count as full.
     pub take: Vec<CountLimit>,
     /// Limits that are only checked.
     pub check: Vec<CountLimit>,
-    /// The id for which the limits in `check` are checked. A limit under which this id is already
-    /// counted does not count as full.
+    /// The id for which the limits in `check` are checked, at most 255 bytes long. A limit under
+    /// which this id is already counted does not count as full.
     pub check_id: String,
     /// A note to keep under a key, unless a limit in `take` is full.
     pub note: Option<CountNote>,
@@ -48,7 +51,8 @@ pub struct CountLimit {
     pub key: String,
     /// The maximum number of ids.
     pub most: u32,
-    /// The length of the window, which ends now.
+    /// The length of the window, which ends now. Requests with the same key may have different
+    /// windows; an id is kept at least as long as the window of the request that counted it.
     pub window: Duration,
 }
 
@@ -67,13 +71,14 @@ pub struct CountNote {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counted {
-    /// The index in `take` of the first limit that is full, and the time until it has room. `Some`
-    /// means that nothing was counted.
+    /// The index in `take` of the first limit that is full, and the time until it has room, or its
+    /// window if it never has room. `Some` means that nothing was counted, and that no note was
+    /// kept.
     pub full: Option<(usize, Duration)>,
     /// The index in `check` of the first limit that is full.
     pub over: Option<usize>,
     /// The notes under the note's key within its window, as they were before this call. A store may
-    /// leave out all but the latest 256.
+    /// leave out all but the latest 256, and all if a limit in `take` is full.
     pub notes: Vec<String>,
 }
 
