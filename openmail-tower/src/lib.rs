@@ -74,7 +74,7 @@
 //! | `queue-sqlite` | `queue` with a store in SQLite | |
 //! | `queue-postgres` | `queue` with a store in PostgreSQL | |
 //! | `queue-postgres-tls` | TLS to PostgreSQL, with rustls and the system's root certificates | |
-//! | `test-util` | `testing`: builds and signs events, and delivers them as OpenMail does; `layers::dedupe::contract`, `queue::contract`: tests for your own store | |
+//! | `test-util` | `testing`: builds and signs events, and delivers them as OpenMail does; `layers::dedupe::contract`, `layers::guard::contract`, `queue::contract`: tests for your own store | |
 //!
 //! The default features need Rust 1.88. `agents`, `dedupe` and `test-util` need 1.89;
 //! `queue-sqlite` and `queue-postgres` need 1.94. Their dependencies set these versions.

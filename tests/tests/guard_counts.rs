@@ -12,7 +12,7 @@ use std::{
 use openmail_tests::PostgresSchema;
 use openmail_tower::{
     HandlerError, IntoOutcome, Outcome, VerifiedEvent,
-    layers::guard::{CountLimit, CountNote, CountRequest, CountStore, Counted, GuardLayer, Rate},
+    layers::guard::{CountLimit, CountRequest, CountStore, Counted, GuardLayer, Rate, contract},
     queue::{Enqueue, Lane, PostgresStore, QueueStore, SqliteStore},
     reply::Reply,
     testing::TestEvent,
@@ -38,71 +38,8 @@ fn take(id: &str, limits: &[(&str, u32)]) -> CountRequest {
     request
 }
 
-fn note(text: &str) -> CountRequest {
-    let mut request = CountRequest::default();
-    let window = HOUR;
-    request.note = Some(CountNote { key: "notes".to_owned(), text: text.to_owned(), window });
-    request
-}
-
 async fn count(store: &impl CountStore, request: CountRequest) -> Counted {
     store.count(&request).await.expect("it is counted")
-}
-
-/// Checks what every store of counts must do.
-async fn check(store: &impl CountStore) {
-    let full = async |id, limits: &[_]| count(store, take(id, limits)).await.full;
-    // An id counts under every key or under none.
-    assert_eq!(full("1", &[("a", 2), ("b", 1)]).await, None);
-    let (at, free_in) = full("2", &[("a", 2), ("b", 1)]).await.expect("`b` is full");
-    assert!(at == 1 && free_in <= HOUR && free_in > HOUR / 2, "{at} {free_in:?}");
-    assert_eq!(full("3", &[("a", 2)]).await, None, "the refusal did not count");
-    assert_eq!(full("4", &[("a", 2)]).await.map(|(at, _)| at), Some(0));
-    assert_eq!(full("3", &[("a", 2)]).await, None, "the same id does not count again");
-    assert_eq!(full("5", &[("none", 0)]).await, Some((0, HOUR)));
-    // A check counts nothing.
-    for _ in 0..3 {
-        let mut look = take("6", &[]);
-        look.check = vec![limit("c", 1), limit("a", 2)];
-        assert_eq!(count(store, look).await.over, Some(1));
-    }
-    // A limit that has counted an id has room for it.
-    let over = async |check_id: &str| {
-        let mut look = take("2:1", &[]);
-        (look.check, look.check_id) = (vec![limit("a", 2), limit("b", 1)], check_id.to_owned());
-        count(store, look).await.over
-    };
-    assert_eq!(over("1").await, None, "counted under both");
-    assert_eq!(over("3").await, Some(1), "counted under `a`");
-    assert_eq!(over("2:1").await, Some(0));
-    // Any text can be a key, and different keys never share a count.
-    let odd = ["", " ", "\0", "a\0b", "'; DROP TABLE openmail_counts; --", "\u{1f48c}"];
-    for key in odd.into_iter().chain([&*"x".repeat(255)]) {
-        assert_eq!(full("7", &[(key, 1)]).await, None, "{key:?}");
-        assert!(full("8", &[(key, 1)]).await.is_some(), "{key:?}");
-    }
-    // Each note is kept once.
-    let notes = async |text| count(store, note(text)).await.notes;
-    assert!(notes("x").await.is_empty());
-    assert_eq!(notes("y").await, ["x"]);
-    let mut both = notes("y").await;
-    both.sort_unstable();
-    assert_eq!(both, ["x", "y"]);
-    let mut refused = note("z");
-    refused.take = vec![limit("b", 1)];
-    assert!(count(store, refused).await.full.is_some());
-    assert_eq!(notes("y").await.len(), 2, "a refused request keeps no note");
-    // A window ends.
-    let mut short = take("9", &[("short", 1)]);
-    short.take[0].window = Duration::from_millis(1);
-    assert_eq!(count(store, short.clone()).await.full, None);
-    short.id = "10".to_owned();
-    let has_room = async {
-        while count(store, short.clone()).await.full.is_some() {
-            sleep(Duration::from_millis(1)).await;
-        }
-    };
-    timeout(PATIENCE, has_room).await.expect("the window ends");
 }
 
 /// Counts in two stores at the same time.
@@ -119,13 +56,14 @@ async fn no_more_than_the_limit<C: CountStore + Clone>(stores: [C; 2]) {
     assert_eq!(counted, 30);
 }
 
-/// Counts in two stores, and then in another one that is opened after both are closed.
+/// Checks the contract and counts in two stores, and then in another one that is opened after both
+/// are closed.
 async fn counts_across_stores_and_restarts<St>(open: impl AsyncFn() -> St, close: impl AsyncFn(&St))
 where
     St: CountStore + Clone,
 {
     let stores = [open().await, open().await];
-    check(&stores[0]).await;
+    contract::check(stores[0].clone()).await;
     no_more_than_the_limit(stores.clone()).await;
     for store in &stores {
         close(store).await;

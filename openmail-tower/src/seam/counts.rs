@@ -11,6 +11,8 @@ use super::error::BoxError;
 /// count in another store, implement this trait and pass it to `GuardLayer::counts`.
 ///
 /// The future of a call may be dropped at any `.await`: a guard limits how long it waits.
+/// `guard::contract::check` (feature `test-util`) checks an implementation against the rules of
+/// this trait and its types, as far as one process can, except that it drops no future.
 pub trait CountStore: fmt::Debug + Send + Sync + 'static {
     /// Checks the limits and counts the id in one atomic step: no other call may run in between.
     ///

@@ -64,6 +64,8 @@
 //! # Ok::<(), openmail_tower::event::InvalidPattern>(())
 //! ```
 
+#[cfg(any(test, feature = "test-util"))]
+pub mod contract;
 mod counting;
 mod extract;
 mod layer;
