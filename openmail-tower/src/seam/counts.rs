@@ -13,6 +13,71 @@ use super::error::BoxError;
 /// The future of a call may be dropped at any `.await`: a guard limits how long it waits.
 /// `guard::contract::check` (feature `test-util`) checks an implementation against the rules of
 /// this trait and its types, as far as one process can, except that it drops no future.
+///
+/// ```
+/// use std::{collections::HashMap, sync::Mutex, time::{Duration, Instant}};
+///
+/// use openmail_tower::layers::guard::{CountFuture, CountLimit, CountRequest, CountStore, Counted};
+///
+/// type Counts = HashMap<String, Vec<(String, Instant)>>;
+///
+/// /// Never removes expired counts, so it is not for production.
+/// #[derive(Debug, Default)]
+/// struct NaiveStore(Mutex<Counts>);
+///
+/// fn within<'c>(counts: &'c Counts, key: &str, window: Duration) -> Vec<&'c (String, Instant)> {
+///     let all = counts.get(key).into_iter().flatten();
+///     all.filter(|(_, at)| at.elapsed() < window).collect()
+/// }
+///
+/// fn full(counts: &Counts, limit: &CountLimit, id: &str) -> Option<Duration> {
+///     let within = within(counts, &limit.key, limit.window);
+///     if within.len() < limit.most as usize || within.iter().any(|(other, _)| other == id) {
+///         return None;
+///     }
+///     let oldest = within.first().map_or(Duration::ZERO, |(_, at)| at.elapsed());
+///     Some(limit.window.saturating_sub(oldest))
+/// }
+///
+/// fn add(counts: &mut Counts, key: &str, id: &str, window: Duration) {
+///     if within(counts, key, window).iter().all(|(other, _)| other != id) {
+///         counts.entry(key.to_owned()).or_default().push((id.to_owned(), Instant::now()));
+///     }
+/// }
+///
+/// impl CountStore for NaiveStore {
+///     fn count<'a>(&'a self, request: &'a CountRequest) -> CountFuture<'a> {
+///         Box::pin(async {
+///             let CountRequest { id, take, check, check_id, note, .. } = request;
+///             let mut counts = self.0.lock().unwrap();
+///             let mut counted = Counted::default();
+///             counted.over = check.iter().position(|it| full(&counts, it, check_id).is_some());
+///             let mut limits = take.iter().enumerate();
+///             counted.full = limits.find_map(|(at, it)| Some((at, full(&counts, it, id)?)));
+///             if counted.full.is_some() {
+///                 return Ok(counted);
+///             }
+///             for limit in take {
+///                 add(&mut counts, &limit.key, id, limit.window);
+///             }
+///             if let Some(note) = note {
+///                 let notes = within(&counts, &note.key, note.window);
+///                 counted.notes = notes.into_iter().map(|(text, _)| text.clone()).collect();
+///                 add(&mut counts, &note.key, &note.text, note.window);
+///             }
+///             Ok(counted)
+///         })
+///     }
+/// }
+///
+/// # #[cfg(feature = "test-util")]
+/// # #[tokio::main]
+/// # async fn main() {
+/// openmail_tower::layers::guard::contract::check(NaiveStore::default()).await;
+/// # }
+/// # #[cfg(not(feature = "test-util"))]
+/// # fn main() {}
+/// ```
 pub trait CountStore: fmt::Debug + Send + Sync + 'static {
     /// Checks the limits and counts the id in one atomic step: no other call may run in between.
     ///
