@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{error::Elapsed, sleep, timeout},
 };
 
 use crate::seam::{BoxError, CountLimit, CountNote, CountRequest, CountStore, Counted};
@@ -116,12 +116,8 @@ async fn repeated_id_keeps_the_time_of_its_count<St: CountStore>(keys: &Keys<St>
     // Has room only for an id that is counted already.
     let again = CountLimit { most: 0, ..first.clone() };
     assert_eq!(keys.full("1", [&first]).await, None);
-    let ends = async {
-        while keys.full("1", [&again]).await.is_none() {
-            sleep(SHORT / 10).await;
-        }
-    };
-    timeout(PATIENCE, ends).await.expect("each repetition started a new window");
+    let has_ended = async || keys.full("1", [&again]).await.is_some();
+    eventually(has_ended).await.expect("each repetition started a new window");
 }
 
 /// A window ends now and begins its length ago, whatever the windows of earlier requests.
@@ -130,12 +126,8 @@ async fn each_request_has_its_own_window<St: CountStore>(keys: &Keys<St>) {
     let short = CountLimit { window: Duration::from_millis(1), ..long.clone() };
     assert_eq!(keys.full("1", [&long]).await, None);
     for id in ["2", "3"] {
-        let has_room = async {
-            while keys.full(id, [&short]).await.is_some() {
-                sleep(SHORT / 10).await;
-            }
-        };
-        timeout(PATIENCE, has_room).await.expect("the window never ended");
+        let has_room = async || keys.full(id, [&short]).await.is_none();
+        eventually(has_room).await.expect("the window never ended");
     }
     let again = CountLimit { most: 0, ..long };
     assert_eq!(keys.full("1", [&again]).await, None, "`1` was forgotten before its window ended");
@@ -176,12 +168,8 @@ async fn each_note_is_kept_once<St: CountStore>(keys: &Keys<St>) {
     // A note's window ends.
     keys.count(keep(keys.note("c", "1"))).await;
     let short = keep(CountNote { window: Duration::from_millis(1), ..keys.note("c", "2") });
-    let ends = async {
-        while keys.count(short.clone()).await.notes.iter().any(|note| note == "1") {
-            sleep(SHORT / 10).await;
-        }
-    };
-    timeout(PATIENCE, ends).await.expect("the note's window never ended");
+    let is_gone = async || !keys.count(short.clone()).await.notes.iter().any(|note| note == "1");
+    eventually(is_gone).await.expect("the note's window never ended");
 }
 
 /// A note is kept along with what is counted, or not at all.
@@ -315,6 +303,17 @@ impl<St: CountStore> Keys<St> {
         notes.sort_unstable();
         notes
     }
+}
+
+/// Polls until `holds` returns `true`. Fails if it does not in time.
+async fn eventually(holds: impl AsyncFn() -> bool) -> Result<(), Elapsed> {
+    timeout(PATIENCE, async {
+        while !holds().await {
+            // A store does not announce that a window has ended.
+            sleep(SHORT / 10).await;
+        }
+    })
+    .await
 }
 
 fn take<const N: usize>(id: &str, limits: [&CountLimit; N]) -> CountRequest {
