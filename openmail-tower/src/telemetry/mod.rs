@@ -78,7 +78,8 @@
 //!     event_id=evt_cd89… inbox_id=inb_support thread_id=thr_01a2… attempt=1 trace_id=03e2…
 //!     outcome="failed" duration=2.219044ms}:
 //!     openmail_tower: reply attempt ended outcome="failed" duration=2.219044ms error=sending the
-//!     reply failed: OpenMail's API is unavailable: OpenMail answered 500 internal_error retry_in=1.37887852s
+//!     reply failed: OpenMail's API is unavailable: OpenMail answered 500
+//!     internal_error retry_in=1.37887852s
 //! 2026-11-27T05:18:01.254289Z  INFO openmail.reply{kind=reply
 //!     event_id=evt_cd89… inbox_id=inb_support thread_id=thr_01a2… attempt=2 trace_id=03e2…
 //!     outcome="sent" duration=2.142326ms}:
