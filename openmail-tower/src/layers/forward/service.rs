@@ -93,7 +93,8 @@ impl<C> Forward<C> {
         Self { client, url, secret: None, timeout: Duration::from_secs(30), permanent }
     }
 
-    /// Signs forwarded events with this secret, as OpenMail does. Default: none; they are not signed.
+    /// Signs forwarded events with this secret, as OpenMail does. Default: none, so that they are
+    /// not signed.
     #[must_use]
     pub fn sign_with(mut self, secret: Secret) -> Self {
         self.secret = Some(secret);

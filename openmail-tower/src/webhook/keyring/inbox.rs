@@ -112,8 +112,8 @@ impl InboxKeyring {
     }
 
     /// Finds the inbox by the body's `inbox_id` instead of the path, so that all inboxes can share
-    /// one URL. The body is then received before it is hashed. Default: the last segment of the path
-    /// names the inbox.
+    /// one URL. The body is then received before it is hashed. Default: the last segment of the
+    /// path names the inbox.
     #[must_use]
     pub fn by_body(self) -> Self {
         Self { by_path: false, ..self }
