@@ -273,6 +273,8 @@ async fn crashed_agent_gets_its_mail_after_its_restart() {
     let mut gateway = Gateway::start(&one(&agent, "")).await;
     gateway.deliver(&mail("A", "evt_1")).await;
     agent.next().await;
+    // The crash must not cut off the agent's response: `evt_1` would be sent again.
+    gateway.logged("forwarded").await;
     agent.crash().await;
     gateway.deliver(&mail("A", "evt_2")).await;
     // The gateway is killed too, and everything answered with 200 survives.
