@@ -34,7 +34,7 @@ const KEEPALIVE: &str = "SELECT set_config(name, value, false)
                  ('tcp_keepalives_count', '3'), ('tcp_user_timeout', '20s')) AS new (name, value)
     WHERE name IN (SELECT name FROM pg_settings)";
 
-/// The time that workers have to reconnect after a restart or a failover of the server.
+/// The time that workers are given to reconnect after a restart or a failover of the server.
 const MOMENT: Duration = Duration::from_secs(5);
 /// Selects whether the server has just started, or was just promoted after its primary had failed.
 /// A worker that holds leases commits every 10 s by default, so the time of the last commit that

@@ -36,7 +36,7 @@ use super::{
 
 /// Maximum number of dead letters requeued, or held entries released, in one transaction.
 const PAGE: i64 = 500;
-/// The time that a worker has to reconnect if only its session broke.
+/// The time that a worker is given to reconnect if only its session broke.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// A queue in PostgreSQL, for any number of processes on any number of machines.

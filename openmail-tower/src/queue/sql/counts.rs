@@ -174,7 +174,8 @@ impl Columns {
 }
 
 impl Seen {
-    /// Returns the time until a limit has room; `None` if it has room now.
+    /// Returns the time until a limit has room; `None` if it has room now, or if the id is already
+    /// counted under it.
     fn full(self, limit: &CountLimit, now: i64) -> Option<Duration> {
         if self.is_counted || self.count < i64::from(limit.most) {
             return None;
