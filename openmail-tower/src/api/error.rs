@@ -116,10 +116,10 @@ pub enum ApiErrorKind {
     Disk,
 }
 
-/// How long to wait if OpenMail does not say: for a rate limit, or for an API key to be accepted.
+/// How long to wait for a rate limit to end or an API key to be accepted, if OpenMail does not say.
 const WAIT: Duration = Duration::from_secs(60);
-/// How long to wait if OpenMail does not say, for a limit that lasts longer or that a person must
-/// lift.
+/// How long to wait for a limit that lasts longer or that a person must lift, if OpenMail does not
+/// say.
 const WAIT_FOR_PEOPLE: Duration = Duration::from_secs(15 * 60);
 
 impl ApiErrorKind {

@@ -1,8 +1,8 @@
 //! `multipart/form-data`, as browsers write it.
 //!
-//! Encoded here because the bytes of a mail must be the same at every attempt. The crates
-//! considered choose a random boundary for each body, do not escape file names, or write headers
-//! that browsers do not write (`http-multipart` 0.1.2).
+//! The form is encoded here because the bytes of a mail must be the same at every attempt. Each
+//! crate that was considered chooses a random boundary for each body, does not escape file names,
+//! or writes headers that browsers do not write (`http-multipart` 0.1.2).
 
 use bytes::{BufMut, BytesMut};
 use sha2::{Digest, Sha256};

@@ -197,8 +197,8 @@ fn push_domain(text: &str, canonical: &mut String) -> Option<()> {
     canonical[start..].split('.').all(is_label).then_some(())
 }
 
-/// Returns whether a domain consists of ASCII labels without `--`, as most do. None of them is
-/// Punycode.
+/// Returns whether a domain consists of ASCII labels without `--`, as most do. Such a domain
+/// contains no Punycode.
 fn is_plain(domain: &str) -> bool {
     let (mut length, mut last) = (0, 0);
     for byte in domain.bytes() {

@@ -16,7 +16,7 @@ use super::{
 
 /// The longest text that is searched for a single mailbox, in bytes.
 const LONGEST: usize = 4 << 10;
-/// The longest text that is searched for a list of mailboxes, in bytes.
+/// Maximum total length of the texts that are searched for a list of mailboxes, in bytes.
 const LONGEST_LIST: usize = 64 << 10;
 /// Maximum number of mailboxes read from a list.
 const MOST: usize = 1000;

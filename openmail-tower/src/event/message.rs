@@ -25,9 +25,9 @@ payload! {
     pub struct MessageReceived except "event" {
         /// The event's id, the same in every attempt to deliver it.
         once event_id: Option<EventId> = "event_id",
-        /// The inbox that received it.
+        /// The inbox that received the mail.
         required inbox_id: InboxId = "inbox_id",
-        /// The conversation it belongs to.
+        /// The conversation that the mail belongs to.
         optional thread_id: Option<ThreadId> = "thread_id",
         /// The mail.
         required message: Message = "message",

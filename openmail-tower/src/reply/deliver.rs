@@ -20,7 +20,7 @@ use super::{
 /// (the inbox if there is none) is searched for the reply before it is sent. OpenMail forgets keys
 /// after 24 h.
 const KEYS_LIVE: Duration = Duration::from_secs(23 * 60 * 60);
-/// The number of attempts that wait until the answered mail can be read, since its event may arrive
+/// The number of attempts that fail if the answered mail cannot be read, since its event may arrive
 /// before OpenMail's API returns it. After that, the mail is answered without being read.
 const UNREADABLE: u32 = 3;
 /// The maximum difference between clocks, in seconds: twice the default tolerance for timestamps.

@@ -71,8 +71,8 @@ pub(super) fn of_message(
     Ok(People { to: to.to_string(), cc: all.map(|it| it.to_string()).collect() })
 }
 
-/// Returns the inbox's own addresses: the one the mail was delivered to, and those it has sent
-/// from.
+/// Returns the inbox's own addresses: the one that the mail was delivered to, and those that the
+/// inbox has sent from.
 fn own_addresses(thread: &Thread, mail: &Message) -> HashSet<Address> {
     let sent = thread.messages.iter().filter(|it| it.direction == Some(Direction::Outbound));
     let from = sent.filter_map(|it| it.from_addr.as_deref());
