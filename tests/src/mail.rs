@@ -12,8 +12,8 @@ const SAMPLE: &str = concat!(
     "> On Tuesday at 10:05 somebody wrote:\n> I never got it. Could you send it again?\n\n--\nBob\n",
 );
 
-/// OpenMail cuts the text of an attachment after this many characters. Here, they are bytes of
-/// JSON, so the texts are shorter.
+/// OpenMail cuts the text of an attachment after this many characters. Here, the limit counts bytes
+/// of JSON, so the texts are shorter.
 const MOST_TEXT: usize = 50_000;
 
 /// Returns a `message.received` of exactly `bytes` bytes of JSON, at least 1 KiB, with its fields

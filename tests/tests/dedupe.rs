@@ -1,5 +1,5 @@
-//! Each event with an id runs once, and again only if it found no handler, if it failed for a
-//! reason other than a permanent one, or once it is no longer remembered.
+//! Each event with an id runs once, and again only if it found no handler, if it failed but not
+//! permanently, or once it is no longer remembered.
 
 use std::{
     future::poll_fn,

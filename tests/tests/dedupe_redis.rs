@@ -228,7 +228,7 @@ async fn survives_restarts_of_redis_under_load() {
     });
     let _server = server.await.unwrap();
 
-    // A claim whose answer was lost with Redis has to expire first: 30 s.
+    // A claim whose answer was lost when Redis was killed has to expire first: 30 s.
     let all = time::timeout(Duration::from_secs(300), senders.join_all());
     let unavailable: usize = all.await.expect("every event is answered").into_iter().sum();
     assert!(unavailable > 0, "there was no load while it was away");

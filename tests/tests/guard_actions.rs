@@ -285,7 +285,7 @@ async fn worker_logs_what_a_guard_does_at_info() {
     queue.store().close().await;
 }
 
-/// That an inbox answers nobody any more is no routine.
+/// An inbox that answers nobody any more is not routine, so a warning is logged.
 #[tokio::test]
 async fn used_up_reply_rate_is_a_warning_only_for_a_whole_inbox() {
     let rate = Rate::new(1, HOUR);

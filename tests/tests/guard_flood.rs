@@ -132,7 +132,7 @@ async fn thirty_mails_run_and_no_other_sender_is_delayed<St: QueueStore>(store: 
     })
     .await;
     assert_eq!(ran.of_the_flood(), 30, "in the first hour");
-    // Each of them waits and was judged once, not repeatedly.
+    // Each of the flood's other mails waits, and was judged once, not repeatedly.
     assert_eq!(questions.load(Ordering::SeqCst), FLOOD - 30);
     let waiting = States { ready: (FLOOD - 30) as u64, ..States::default() };
     until("all wait", async || states(queue.store()).await == waiting).await;

@@ -102,7 +102,7 @@ async fn routers_own_handler_comes_before_a_binding() {
     let router = router.handler(start_up).inbox("by id", by_id);
     assert_eq!(run(&router, "message.received", "at start-up").await, "start-up");
     assert_eq!(run(&router, "message.received", "by id").await, "by id");
-    // Its events that the router's handler does not take still go to the binding.
+    // Events of the inbox that the router's handler does not take still go to the binding.
     assert_eq!(run(&router, "inbox.suspended", "at start-up").await, "service");
 }
 

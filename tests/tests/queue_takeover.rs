@@ -17,8 +17,8 @@ use tower::ServiceExt;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_receiver");
 
-/// Less than a lease, so that no event runs again because its lease has expired; more than a slow
-/// machine needs.
+/// Shorter than a lease, so that an expired lease cannot be the reason why an event runs again;
+/// longer than a slow machine needs.
 const AT_ONCE: Duration = Duration::from_secs(20);
 
 /// Workers with the default settings on one database, whose handlers never end.

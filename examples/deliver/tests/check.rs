@@ -190,7 +190,7 @@ async fn finds_missing_deduplication() {
 
 #[tokio::test]
 async fn recognises_deduplication_by_a_lock() {
-    // Waits for the first one, like a lock, instead of answering 409.
+    // The second delivery waits for the first, as with a lock, instead of being answered 409.
     let memory = std::sync::Arc::new(tokio::sync::Mutex::new(std::collections::HashSet::new()));
     let app = app(layer(), move |event: VerifiedEvent| {
         let memory = std::sync::Arc::clone(&memory);

@@ -32,7 +32,7 @@ async fn form_error_is_shown_and_keeps_the_input() {
     let file = reqwest::multipart::Part::text("x").file_name("a.txt");
     let page_of_files = post(form().part("files", file)).await;
     assert!(page_of_files.contains(again));
-    // The script, and a reload by address, get the page from the form's address.
+    // The script, and a browser that opens the form's address again, are redirected to the page.
     let response = local.client.get(format!("{}/page/mail", local.url)).send().await.unwrap();
     assert_eq!(response.headers()["location"], "/?view=compose");
     for page in [page, page_of_files] {

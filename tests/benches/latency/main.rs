@@ -41,7 +41,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 const AT_ONCE: usize = 64;
 /// The number of all requests in the burst.
 const BURST: usize = 10_000;
-/// The duration for which requests are sent at half of that rate.
+/// The duration for which requests are sent at half of the highest rate.
 const LOAD: Duration = Duration::from_secs(5);
 
 /// When each event's request was sent, and how long its handler took to start.

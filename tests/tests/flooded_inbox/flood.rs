@@ -198,7 +198,7 @@ impl Agents {
             let most = CLAIMS * case.share();
             let late = overtaken.iter().filter(|runs| **runs > most).count();
             assert!(late <= OTHERS / 20, "{case:?}: {overtaken:?}");
-            // Spreads them over the agent's next answers.
+            // Spreads the mails over the next answers of the flooded inbox's agent.
             sleep(Duration::from_millis(20)).await;
         }
         waits.sort_unstable();

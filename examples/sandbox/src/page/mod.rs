@@ -31,7 +31,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 pub(crate) fn router(app: App) -> Router {
-    // A rejected form is shown at this address, so the script, and a reload by address, GET it.
+    // A rejected form is shown at this address, so the script, and a browser that opens the address
+    // again, send a GET request to it.
     let mail = post(forms::mail).get(async || Redirect::to("/?view=compose"));
     let mail = mail.layer(DefaultBodyLimit::max(api::FILES_LIMIT));
     let set = |name: HeaderName, value: &'static str| {
