@@ -144,8 +144,8 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
 
 impl EventRouter {
     /// Returns a handle that binds handlers and services to inboxes while the router and its clones
-    /// are serving. Call this after all handlers are added: binding what they already handle is an
-    /// error, but the handle does not know of handlers that are added later.
+    /// are serving. Call this after all handlers are added: [`Inboxes`] rejects a binding that
+    /// overlaps with one of them, but does not know of handlers that are added later.
     pub fn inboxes(&self) -> Inboxes {
         Inboxes::new(Arc::clone(&self.live), Arc::clone(&self.table))
     }

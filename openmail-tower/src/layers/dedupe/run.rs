@@ -138,8 +138,8 @@ impl<St: DedupeStore> Run<St> {
         Ok(())
     }
 
-    /// Retries for the duration of a lease: an event whose result is not recorded would run again.
-    /// Nothing renews the claim meanwhile, so the delays are short.
+    /// Repeats `settle` for the duration of a lease: an event whose result is not recorded would run
+    /// again. Nothing renews the claim meanwhile, so the delays are short.
     async fn settle_later(&self, done: bool, mut error: BoxError) {
         const LONGEST: Duration = Duration::from_secs(1);
         let begun = Instant::now();

@@ -54,7 +54,7 @@ const READ_FOR: Duration = Duration::from_millis(200);
 /// | one of [`permanent_statuses`](Self::permanent_statuses), by default 400 and 422 | has failed permanently |
 /// | 409 with `Retry-After` | is in flight: the agent is already handling it (its own `Dedupe` answers like this). The event is retried after that time (at least 1 s, at most 24 h); a queue does not count this as an attempt |
 /// | any other | has failed: retried, after `Retry-After` if present (at least 1 s, at most 24 h) |
-/// | none, since the connection was refused | has not been received: it is [unavailable](crate::HandlerErrorKind::Unavailable), and retried; a queue does not count this as an attempt |
+/// | none, since the connection was refused | has not been received, and is retried: [`Unavailable`](crate::HandlerErrorKind::Unavailable); a queue does not count this as an attempt |
 /// | none for another reason, or not in time | has failed |
 ///
 /// By default, an event is retried after a 401, 403, 404, 410 or 413, since proxies and tunnels

@@ -110,7 +110,7 @@ async fn counted_id_has_room<St: CountStore>(keys: &Keys<St>) {
     assert_eq!((counted.full, counted.over), (None, None));
 }
 
-/// An id that is counted again while it is counted does not start a new window.
+/// Counting an id again within its window does not start a new window.
 async fn repeated_id_keeps_the_time_of_its_count<St: CountStore>(keys: &Keys<St>) {
     let first = CountLimit { window: SHORT, ..keys.limit("a", 1) };
     // Has room only for an id that is counted already.
@@ -120,7 +120,8 @@ async fn repeated_id_keeps_the_time_of_its_count<St: CountStore>(keys: &Keys<St>
     eventually(has_ended).await.expect("each repetition started a new window");
 }
 
-/// A window ends now and begins its length ago, whatever the windows of earlier requests.
+/// Each request's window ends now and is as long as that request says, whatever the windows of
+/// earlier requests.
 async fn each_request_has_its_own_window<St: CountStore>(keys: &Keys<St>) {
     let long = keys.limit("a", 1);
     let short = CountLimit { window: Duration::from_millis(1), ..long.clone() };
@@ -204,8 +205,8 @@ async fn empty_request_changes_nothing<St: CountStore>(keys: &Keys<St>) {
     assert_eq!(keys.count(take("1", [])).await, Counted::default());
 }
 
-/// Of many ids at the same time, no more count than the limit allows. The calls name the keys in
-/// different orders: a store must not wait forever if it locks them in these orders.
+/// If many ids arrive at the same time, no more of them count than the limit allows. The calls name
+/// the keys in different orders: a store that locks them in these orders must not deadlock.
 async fn simultaneous_calls_exceed_no_limit<St: CountStore>(keys: &Keys<St>) {
     const ROUNDS: u32 = 20;
     const MOST: u32 = 3;

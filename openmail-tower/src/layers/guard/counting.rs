@@ -50,7 +50,8 @@ impl<'m> Subject<'m> {
 }
 
 impl Settings {
-    /// Checks the rates and notes the text of a mail before its run. Counts the run if `takes`.
+    /// Checks the rates before the run of a mail, and remembers the mail's text. Counts the run if
+    /// `takes`.
     pub(super) async fn count_run(
         &self,
         event: &VerifiedEvent,

@@ -80,7 +80,8 @@ struct Table<V> {
 }
 
 impl MemoryCounts {
-    /// Checks the rates and notes the text of a mail before its run. Counts the run if `takes`.
+    /// Checks the rates before the run of a mail, and remembers the mail's text. Counts the run if
+    /// `takes`.
     pub(super) fn before_run(&self, mail: &Subject<'_>, rates: &Rates, takes: bool) -> Judged {
         self.before_run_at(mail, rates, takes, Instant::now())
     }
@@ -184,7 +185,7 @@ impl MemoryCounts {
     }
 }
 
-/// Returns a duration in nanoseconds, of which a `u64` holds 584 years.
+/// Returns a duration in nanoseconds. A `u64` is enough for 584 years.
 pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

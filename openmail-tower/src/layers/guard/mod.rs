@@ -9,7 +9,7 @@
 //! |---|---|---|---|
 //! | [pass](Action::Pass) | runs | is sent | as the handler's outcome says |
 //! | [mute](Action::Mute) | runs | is withheld | 200 if a reply is withheld, otherwise as the handler's outcome says |
-//! | [put off](Action::PutOff) | runs later; no attempt is used | | behind a queue 200, otherwise 503 |
+//! | [put off](Action::PutOff) | runs later; a queue does not count this as an attempt | | behind a queue 200, otherwise 503 |
 //! | [refuse](Action::Refuse) | does not run | | 200 |
 //!
 //! Each rule has its own action, which [`GuardLayer::on`] changes. If several rules fire, the

@@ -8,7 +8,7 @@ pub enum Action {
     Pass,
     /// The handler runs, and its reply is withheld.
     Mute,
-    /// The handler runs later; no attempt is used.
+    /// The handler runs later. A queue does not count this as an attempt.
     PutOff,
     /// The handler does not run.
     Refuse,
