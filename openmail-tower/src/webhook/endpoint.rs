@@ -94,9 +94,9 @@ impl<E> Endpoint<E> {
 
     /// Answers with 404 if no handler matches an event, so that OpenMail delivers it again.
     /// OpenMail's "Test webhook" button then reports the webhook as broken, unless a handler takes
-    /// `setup.test`. If the event does not fit its type, the answer is 422 even without this
-    /// setting. With a queue, neither happens: an event is stored before it is routed. Default:
-    /// 200.
+    /// `setup.test`. If an event that no handler matches does not fit its type, the answer is 422
+    /// even without this setting. With a queue, neither happens: an event is stored before it is
+    /// routed. Default: 200.
     #[must_use]
     pub fn refuse_unrouted(mut self) -> Self {
         self.unrouted = StatusCode::NOT_FOUND;

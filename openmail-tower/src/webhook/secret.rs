@@ -117,9 +117,9 @@ impl fmt::Debug for Secret {
 
 /// The secrets that may have signed a request: usually one, and two during a rotation.
 ///
-/// In a rotation, OpenMail stops using the old secret as soon as it creates the new one, so the
-/// receiver must accept both for a while. All secrets are always tried, so the time taken does not
-/// reveal which one matched. Cheap to clone.
+/// In a rotation, OpenMail signs with the new secret as soon as it creates it. Attempts signed with
+/// the old one may still be on their way, so the receiver must accept both for a while. All
+/// secrets are always tried, so the time taken does not reveal which one matched. Cheap to clone.
 ///
 /// ```
 /// use openmail_tower::{Secret, Secrets};

@@ -229,7 +229,7 @@ mod tests {
     }
 
     /// The inbox is read twice: before verification, to choose the secrets, and after it. If the
-    /// two differed, the secrets of one inbox could sign for another.
+    /// two were allowed to differ, the secrets of one inbox could sign for another.
     #[test]
     fn event_must_carry_the_inbox_whose_keys_were_requested() {
         let (a, b) = (&InboxId::from("a"), &InboxId::from("b"));

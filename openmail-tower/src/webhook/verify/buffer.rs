@@ -168,7 +168,7 @@ impl Copies {
             return mem::take(&mut self.last);
         }
         let mut bytes = Vec::with_capacity(self.len());
-        // Freed rather than passed on, since the memory of an event does not come from pieces.
+        // Freed rather than passed on, since the joined body takes over their share of the budget.
         for piece in mem::take(&mut self.full).into_iter().chain([mem::take(&mut self.last)]) {
             bytes.extend_from_slice(&piece);
         }
