@@ -95,15 +95,19 @@ async fn inbox_with_its_own_webhook_has_its_own_secret() {
     local.stop().await;
 }
 
-#[tokio::test]
-async fn rotated_secret_signs_the_remaining_attempts() {
-    let (receiver, url) = Receiver::start().await;
-    // Slow enough for the rotation to come between two attempts.
-    let local = Local::with(|options| {
+/// An inbox with its own webhook. Retries are slow enough for a change to come between two attempts.
+async fn with_own_webhook(url: &str) -> Local {
+    Local::with(|options| {
         options.inboxes = vec![format!("inb_own=own@sandbox.test={url}").parse().unwrap()];
         options.speed = 30.0;
     })
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn rotated_secret_signs_the_remaining_attempts() {
+    let (receiver, url) = Receiver::start().await;
+    let local = with_own_webhook(&url).await;
     receiver.answer(401, "signature_mismatch");
     let mut letter = mail("Order 42");
     letter["to"] = json!("own@sandbox.test");
@@ -121,12 +125,7 @@ async fn rotated_secret_signs_the_remaining_attempts() {
 async fn corrected_url_is_shown_with_the_attempts_that_used_it() {
     let (wrong, wrong_url) = Receiver::start().await;
     let (right, right_url) = Receiver::start().await;
-    // Slow enough for the correction to come between two attempts.
-    let local = Local::with(|options| {
-        options.inboxes = vec![format!("inb_own=own@sandbox.test={wrong_url}").parse().unwrap()];
-        options.speed = 30.0;
-    })
-    .await;
+    let local = with_own_webhook(&wrong_url).await;
     wrong.answer(404, "not_found");
     let mut letter = mail("Order 42");
     letter["to"] = json!("own@sandbox.test");

@@ -6,15 +6,28 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_example-sandbox");
+
 fn run(args: &[&str]) -> Output {
-    let program = env!("CARGO_BIN_EXE_example-sandbox");
-    Command::new(program).args(args).env_clear().output().expect("it runs")
+    Command::new(PROGRAM).args(args).env_clear().output().expect("it runs")
 }
 
 fn one_line(output: &Output) -> String {
     let text = String::from_utf8(output.stderr.clone()).expect("text");
     assert_eq!(text.lines().count(), 1, "{text}");
     text
+}
+
+/// Starts the program on a free port, and ends it after its first lines.
+fn first_lines(count: usize, program: &mut Command) -> Vec<String> {
+    let program = program.args(["--listen", "127.0.0.1:0"]);
+    let program = program.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut program = program.spawn().expect("it runs");
+    let lines = BufReader::new(program.stdout.take().expect("it is piped")).lines();
+    let lines = lines.take(count).map(|line| line.expect("text")).collect();
+    program.kill().expect("it ends");
+    program.wait().expect("it ends");
+    lines
 }
 
 #[test]
@@ -63,18 +76,8 @@ fn unusable_state_file_prints_one_line_and_exits_with_1() {
 fn empty_variables_count_as_unset() {
     let names =
         ["WEBHOOK", "SECRET", "API_KEY", "INBOXES", "SPEED", "STATE", "ALLOW_REMOTE", "NO_LIMITS"];
-    let mut program = Command::new(env!("CARGO_BIN_EXE_example-sandbox"))
-        .args(["--listen", "127.0.0.1:0"])
-        .env_clear()
-        .envs(names.map(|name| (format!("SANDBOX_{name}"), "")))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("it runs");
-    let lines = BufReader::new(program.stdout.take().expect("it is piped")).lines();
-    let lines: Vec<_> = lines.take(5).map(|line| line.expect("text")).collect();
-    program.kill().expect("it ends");
-    program.wait().expect("it ends");
+    let empty = names.map(|name| (format!("SANDBOX_{name}"), ""));
+    let lines = first_lines(5, Command::new(PROGRAM).env_clear().envs(empty));
     assert!(lines.contains(&"# inbox inb_support: support@sandbox.test".to_owned()), "{lines:?}");
 }
 
@@ -82,17 +85,9 @@ fn empty_variables_count_as_unset() {
 #[test]
 fn shell_reads_the_printed_settings_as_they_are() {
     let (key, secret) = ("om_$HOME;`x`&\"", "it's a$b; exit 3 #\\");
-    let mut program = Command::new(env!("CARGO_BIN_EXE_example-sandbox"))
-        .args(["--listen", "127.0.0.1:0", "--api-key", key, "--secret", secret])
-        .env_clear()
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("it runs");
-    let lines = BufReader::new(program.stdout.take().expect("it is piped")).lines();
-    let settings: Vec<_> = lines.take(3).map(|line| line.expect("text")).collect();
-    program.kill().expect("it ends");
-    program.wait().expect("it ends");
+    let mut program = Command::new(PROGRAM);
+    program.args(["--api-key", key, "--secret", secret]).env_clear();
+    let settings = first_lines(3, &mut program);
     let shell = Command::new("/bin/sh")
         .args([
             "-c",

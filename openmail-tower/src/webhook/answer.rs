@@ -108,7 +108,7 @@ pub(crate) fn unsent() -> Response<Bytes> {
 }
 
 /// Creates the response for a request that nothing has verified. The program is misconfigured, and
-/// every request is rejected, whoever sent it.
+/// requests of every sender are rejected.
 pub(crate) fn unverified() -> Response<Bytes> {
     let message = "The request was not verified: VerifyLayer is missing.";
     error_response(StatusCode::INTERNAL_SERVER_ERROR, "missing_layer", message, None)
