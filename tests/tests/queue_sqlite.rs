@@ -249,7 +249,12 @@ fn url_scheme_selects_the_store() {
     for url in ["postgres://localhost/mail", "postgresql:///mail"] {
         assert!(matches!(url.parse().unwrap(), StoreUrl::Postgres(it) if it == url));
     }
-    for (url, named) in [("mysql://localhost/mail", "mysql"), ("inbox.db", "sqlite:")] {
+    for (url, named) in [
+        ("mysql://localhost/mail", "mysql"),
+        ("inbox.db", "sqlite:"),
+        ("sqlite:", "sqlite:FILE"),
+        ("sqlite://?mode=rwc", "sqlite:FILE"),
+    ] {
         let error = url.parse::<StoreUrl>().unwrap_err();
         assert_eq!(error.kind(), QueueErrorKind::Unsuitable);
         let source = std::error::Error::source(&error).unwrap().to_string();

@@ -95,12 +95,7 @@ fn address(name: &str, port: u16) -> anyhow::Result<SocketAddr> {
 
 fn store() -> anyhow::Result<StoreUrl> {
     let url = variable("AGENT_STORE")?.unwrap_or("sqlite:agent.db".into());
-    match url.parse().context("AGENT_STORE")? {
-        StoreUrl::Sqlite(path) if path.as_os_str().is_empty() => {
-            bail!("AGENT_STORE names no file; set it to sqlite:FILE")
-        }
-        store => Ok(store),
-    }
+    url.parse().context("AGENT_STORE")
 }
 
 fn model() -> anyhow::Result<Option<ModelSettings>> {

@@ -48,9 +48,6 @@ async fn receive() -> anyhow::Result<()> {
     let layer = VerifyLayer::from_env()?;
     let url = env::var("DATABASE_URL").unwrap_or_else(|_| "sqlite:inbox.db".into());
     match url.parse::<StoreUrl>().context("DATABASE_URL")? {
-        StoreUrl::Sqlite(path) if path.as_os_str().is_empty() => {
-            anyhow::bail!("DATABASE_URL names no file; set it to sqlite:FILE")
-        }
         StoreUrl::Sqlite(path) => {
             let store = SqliteStore::open(&path).await;
             let store = store.with_context(|| format!("cannot open {}", path.display()))?;

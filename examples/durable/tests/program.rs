@@ -85,5 +85,6 @@ async fn url_without_a_file_is_named_in_one_line() {
         .unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert_eq!(text, "error: DATABASE_URL names no file; set it to sqlite:FILE\n");
+    let why = "this URL or database cannot be used as the queue's store: expected `sqlite:FILE`";
+    assert_eq!(text, format!("error: DATABASE_URL: {why}\n"));
 }

@@ -10,7 +10,7 @@ use super::error::{QueueError, QueueErrorKind};
 /// store.
 ///
 /// Parsing fails with [`Unsuitable`](QueueErrorKind::Unsuitable) if the scheme is not one of those
-/// below, or if the path is not UTF-8.
+/// below, or if the path is empty or not UTF-8.
 ///
 /// ```
 /// use openmail_tower::queue::StoreUrl;
@@ -46,6 +46,7 @@ impl FromStr for StoreUrl {
                 let path = path.strip_prefix("//").unwrap_or(path);
                 let path = path.split_once('?').map_or(path, |(path, _)| path);
                 match percent_decode_str(path).decode_utf8() {
+                    Ok(path) if path.is_empty() => unsuitable("expected `sqlite:FILE`".into()),
                     Ok(path) => Ok(Self::Sqlite(PathBuf::from(&*path))),
                     Err(_) => unsuitable("the path is not UTF-8".into()),
                 }
