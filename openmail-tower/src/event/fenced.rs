@@ -45,8 +45,9 @@ const ATTACHMENT_BUDGET: usize = 20_000;
 ///   the marker when writing. Tell the model in the system prompt that everything inside the fence
 ///   is data, and name the marker there.
 /// - Invisible characters are removed: control characters (except tabs and line ends), zero-width,
-///   bidirectional and tag characters, variation selectors. No text can be hidden from a person in
-///   them. (An emoji that is several emoji joined together, such as a family, is split up.)
+///   bidirectional and tag characters, variation selectors. So a mail cannot use them for text that
+///   the model reads and a person does not see. (An emoji that is several emoji joined together,
+///   such as a family, is split up.)
 /// - The subject, the display name and the description of each attachment are kept on one line each
 ///   and cut after 1,000 characters.
 /// - The sender is the address that [`Message::sender`] returns; the display name is labelled as
@@ -113,8 +114,8 @@ impl Message {
     /// Also removes everything below the separators and header blocks of Outlook and other
     /// programs, signatures below `-- `, and those that mobile mail apps add. Where a mail answers
     /// between quoted lines, only the answers are kept. A forwarded mail is kept from its separator
-    /// or header block on. If nothing would be left, the signatures are kept or, without any, the
-    /// whole text.
+    /// or header block on. If nothing would be left, the signatures are kept, or the whole text if
+    /// there are no signatures.
     ///
     /// This is a guess from the form of the text: the history of an uncommon mail program may
     /// remain, and a sender can make text look like history. Use it to save the model's time, not

@@ -202,8 +202,8 @@ fn without_comments(mut text: &str) -> Option<(&str, Option<&str>)> {
         let bytes = text.as_bytes();
         let mut depth = 0_usize;
         let open = (0..bytes.len()).rev().find(|at| {
-            // Backslashes are counted only before parentheses: at every byte, a long run of them
-            // would take quadratic time.
+            // Backslashes are counted only before parentheses. Counting them before every byte would
+            // take quadratic time for a long run of backslashes.
             if !matches!(bytes[*at], b'(' | b')') || is_escaped(bytes, *at) {
                 return false;
             }

@@ -31,8 +31,8 @@ pub enum Event {
     PodReactivated(Lifecycle),
     /// The webhook was tested, with "Test webhook" in OpenMail's settings or through its API.
     SetupTest(SetupTest),
-    /// An event with an unknown name, or a known event that does not fit its type;
-    /// [`misfit`](Self::misfit) tells them apart.
+    /// An event with an unknown name, a known event that does not fit its type, or an event that is
+    /// nested too deeply. In the last two cases, [`misfit`](Self::misfit) says why.
     Unknown(UnknownEvent),
 }
 
@@ -107,8 +107,8 @@ impl Event {
         }
     }
 
-    /// Returns the event's id, the same in every delivery attempt. `None` if the body has no
-    /// `event_id`, as may be the case for a `setup.test`, or one that is not a string.
+    /// Returns the event's id, the same in every delivery attempt. `None` if `event_id` is missing,
+    /// as it may be in a `setup.test`, or is not a string.
     pub fn event_id(&self) -> Option<&EventId> {
         match self {
             Self::MessageReceived(event) => event.event_id.as_ref(),

@@ -28,8 +28,8 @@ const NODE: usize = 11 * ENTRY + 16;
 const OBJECT: usize = NODE + GROWTH * size_of::<Attachment>();
 /// A list begins with a capacity of four.
 const LIST: usize = 4 * size_of::<Value>();
-/// An entry of an object and its share of a tree whose nodes are only half full; an item of a list
-/// takes less. Its key and its text are allocated separately.
+/// An entry of an object and its share of a tree whose nodes are only half full, with the separate
+/// allocations of the entry's key and its text. An item of a list takes less.
 const ITEM: usize = ENTRY * 5 / 2 + 2 * SMALLEST;
 
 /// The size of the objects, lists and fields of an ordinary mail, counted in this way.

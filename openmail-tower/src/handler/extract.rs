@@ -99,8 +99,8 @@ macro_rules! ids {
     ($($type:ty, $name:literal, $event:ident => $take:expr;)*) => {$(
         impl<'e, S> FromEvent<'e, S> for $type {
             fn from_event($event: &'e VerifiedEvent, _: &'e S) -> Result<Self, HandlerError> {
-                // Not permanent: OpenMail may have changed this kind of event, and no change may
-                // lose a mail.
+                // Not permanent: OpenMail may have changed this kind of event, and a mail must not
+                // be lost because of that.
                 $take.ok_or_else(|| HandlerError::failed(absent($name)))
             }
         }

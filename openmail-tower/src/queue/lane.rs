@@ -51,7 +51,7 @@ impl Lane {
         }
         let inbox = event.inbox_id().map_or("", InboxId::as_str);
         match self {
-            // An id may contain any character, so the length marks the end of the first one.
+            // An id may contain any character, so the length shows where the inbox's id ends.
             Self::Thread => {
                 event.thread_id().map(|id| format!("thread:{}:{inbox}:{id}", inbox.len()))
             }

@@ -26,9 +26,9 @@ pub struct ReplyReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReplyState {
-    /// It was stored, together with the completion of its event. This is reported again if the mail
-    /// that the reply answers arrives as another event: the first reply with the key is kept, and
-    /// the second one is not sent.
+    /// It was stored, together with the completion of its event. If the mail that the reply answers
+    /// arrives again as another event, `Queued` is reported for that event, too, although its reply
+    /// is dropped: the first reply with the key is kept.
     Queued,
     /// OpenMail has accepted it, or has accepted another reply with its key before.
     Sent,

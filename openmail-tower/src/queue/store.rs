@@ -74,7 +74,8 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
         request: ClaimRequest,
     ) -> impl Future<Output = Result<Claims, QueueError>> + Send;
 
-    /// Extends leases so that they end `lease` from now. Returns the ids of those that were lost.
+    /// Extends each of `leases` to the duration `lease` from now. Returns the ids of those that were
+    /// lost.
     fn renew(
         &self,
         leases: &[Lease],

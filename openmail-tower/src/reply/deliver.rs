@@ -20,8 +20,9 @@ use super::{
 /// (the inbox if there is none) is searched for the reply before it is sent. OpenMail forgets keys
 /// after 24 h.
 const KEYS_LIVE: Duration = Duration::from_secs(23 * 60 * 60);
-/// The number of attempts that fail if the answered mail cannot be read, since its event may arrive
-/// before OpenMail's API returns it. After that, the mail is answered without being read.
+/// The number of attempts that fail if the mail to answer cannot be read. A later attempt may
+/// succeed, since an event may arrive before OpenMail's API returns its mail. After these attempts,
+/// the mail is answered without being read.
 const UNREADABLE: u32 = 3;
 /// The maximum difference between clocks, in seconds: twice the default tolerance for timestamps.
 const SKEW: i64 = 600;

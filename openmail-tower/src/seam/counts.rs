@@ -4,7 +4,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use super::error::BoxError;
 
-/// Counts what happened under a key within a window of time.
+/// Counts ids under keys, each count within a window of time.
 ///
 /// Inside a queue's worker, a guard counts in the queue's database, or in what the
 /// `QueueStore::count_store` of your own store returns; otherwise, in the memory of its process. To
@@ -145,7 +145,7 @@ pub struct Counted {
     /// The index in `check` of the first limit that is full.
     pub over: Option<usize>,
     /// The notes under the note's key within its window, as they were before this call. A store may
-    /// leave out all but the latest 256, and all if a limit in `take` is full.
+    /// return only the latest 256, and none if a limit in `take` is full.
     pub notes: Vec<String>,
 }
 

@@ -72,8 +72,8 @@ pub enum HandlerErrorKind {
     /// A store, a queue or a lookup before the handler is unreachable or full, or an agent refuses
     /// connections. No handler ran: retry later.
     Unavailable,
-    /// The event must wait for a limit, such as a rate, a pause or a suspension, to be lifted by
-    /// time or by a person: retry later.
+    /// A limit, such as a rate, a pause or a suspension, holds the event back. The limit ends with
+    /// time, or a person lifts it: retry later.
     PutOff,
 }
 
@@ -116,8 +116,8 @@ impl HandlerError {
         Self::new(HandlerErrorKind::Unavailable, error.into())
     }
 
-    /// Creates an error for an event that must wait for a limit, such as a rate or a pause, which
-    /// time or a person will lift. It is retried after `delay`.
+    /// Creates an error for an event that a limit holds back, such as a rate or a pause, until the
+    /// limit ends or a person lifts it. The event is retried after `delay`.
     ///
     /// A queue does not count such a run as an attempt, and gives up after 30 days by default
     /// (`RetryPolicy::max_put_off`). A layer can use this to put an event off.
@@ -138,8 +138,8 @@ impl HandlerError {
         self.0.steps_aside
     }
 
-    /// Creates an error for an event that another run is handling. That run should have ended after
-    /// `delay`; the event is then retried.
+    /// Creates an error for an event that another run is handling. The event is retried after
+    /// `delay`, by when that run is expected to have ended.
     pub fn in_flight(delay: Duration) -> Self {
         Self::new(HandlerErrorKind::InFlight, "the event is being handled".into()).after(delay)
     }

@@ -93,7 +93,7 @@ impl TraceContext {
         u64::from_be_bytes(self.span_id)
     }
 
-    /// Returns whether the caller may have recorded its part of the trace.
+    /// Returns whether the sender of the `traceparent` may have recorded its part of the trace.
     pub fn is_sampled(&self) -> bool {
         self.is_sampled
     }

@@ -24,7 +24,7 @@ impl From<Noted<'_>> for Value {
     }
 }
 
-/// Makes the span a child of a span of another process, unless it already has a parent in this one.
+/// Makes the span a child of a span of another process, unless it has a parent in this process.
 /// Returns whether an OpenTelemetry layer records the span. If not, the other functions would do
 /// nothing.
 pub(super) fn begin(span: &Span, operation: &'static str, trace: Option<TraceContext>) -> bool {

@@ -33,8 +33,8 @@ pub(crate) fn queued(duration: Duration) {
     log::queued(duration);
 }
 
-/// Records that an event was claimed, this long after it was queued, for its first run or for the
-/// first one after a requeue.
+/// Records that an event was claimed for its first attempt, this long after it was queued or
+/// requeued.
 pub(crate) fn waited(duration: Duration) {
     metric::waited(duration);
 }

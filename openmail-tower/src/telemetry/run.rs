@@ -169,8 +169,8 @@ mod tests {
 
     use super::*;
 
-    /// If it were not observed, its line `run ended` would be missing. (With the feature `metrics`,
-    /// every run is observed.)
+    /// If the run were not observed, its line `run ended` would be missing. (With the feature
+    /// `metrics`, every run is observed.)
     #[test]
     fn run_of_a_delivery_is_observed_if_only_its_lines_are_wanted() {
         let lines = tracing_subscriber::fmt::layer().with_writer(std::io::sink);

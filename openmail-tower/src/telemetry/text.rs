@@ -28,7 +28,7 @@ impl<T: fmt::Display> fmt::Display for Text<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut cut = Cut { f, left: self.limit, is_full: false };
         let written = write!(cut, "{}", self.text);
-        // A text that was cut ends its `Display` early with our own error.
+        // At the limit, `cut` returns an error, which ends the `Display` of the text early.
         if cut.is_full { f.write_str("…") } else { written }
     }
 }

@@ -166,7 +166,7 @@ impl Emulator {
         self
     }
 
-    /// Sets the maximum number of events per second whose delivery begins, on average: if
+    /// Sets the maximum average rate at which deliveries begin, in events per second. If
     /// [`concurrency`](Self::concurrency) delays some, the emulator catches up afterwards. Retries
     /// are not limited. Default: no limit.
     ///

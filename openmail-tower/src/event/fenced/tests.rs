@@ -57,8 +57,8 @@ fn mail_cannot_imitate_its_fence() {
     let known = known.fenced();
     let marker = known.marker();
     let half = &marker[..8];
-    // As if the sender knew the marker: it wrote the marker whole, or in pieces that become whole
-    // when invisible characters, or another marker between them, are removed.
+    // As if the sender knew the marker: as a whole, or in pieces that form the marker once the
+    // invisible characters, or the other marker, between the pieces are removed.
     let hidden: String = marker.chars().flat_map(|c| [c, '\u{200b}']).collect();
     let nested = format!("{half}{marker}{}", &marker[8..]);
     for forged in [marker, &hidden, &nested] {

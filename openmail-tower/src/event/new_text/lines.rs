@@ -87,7 +87,7 @@ impl<'a> Lines<'a> {
         self.lines[index].kind & MARKED != 0
     }
 
-    /// Returns whether no line is quoted, marked or a header, as in most first mails.
+    /// Returns whether no line is quoted, marked or a header, as in most mails that begin a thread.
     pub(super) fn are_plain(&self) -> bool {
         self.any & !BLANK == 0
     }

@@ -12,8 +12,9 @@ use attribution::Attributions;
 use lines::Lines;
 
 /// Returns the text without its quoted history and its signatures. If nothing would be left, keeps
-/// the signatures or, without any, the whole text. If a separator or the subject says that the mail
-/// forwards another one, that one is kept from its separator or header block on.
+/// the signatures, or the whole text if there are no signatures. If a separator or the subject says
+/// that the mail forwards another one, the forwarded mail is kept from its separator or header block
+/// on.
 pub(crate) fn new_text(text: &str, subject: Option<&str>) -> String {
     new_lines(text, subject).kept()
 }

@@ -52,7 +52,7 @@ fn mobile(lines: &mut Lines<'_>, end: usize) -> Vec<Range<usize>> {
             dropped.push(at..at + 1);
             left -= 1;
         } else if lines.are_plain() {
-            // Nothing is dropped above, so all above is one part.
+            // None of the lines before this one is dropped, so they belong to the same part.
             break;
         } else {
             left = 0;

@@ -42,11 +42,11 @@ const READ_FOR: Duration = Duration::from_millis(200);
 
 /// Posts each event to a URL, to an agent that runs elsewhere, in any language.
 ///
-/// The body is the event's raw body, unchanged. `X-Event-Id` is the signed id, if it has at most
-/// 255 bytes and no control characters; `X-OpenMail-Attempt` is the attempt, from 1 (1 for an event
-/// that states none). With [`sign_with`](Self::sign_with), the request also has
-/// `X-Timestamp` and `X-Signature`, new for each attempt, so that the agent can verify events as if
-/// they came from OpenMail.
+/// The body is the event's raw body, unchanged. `X-Event-Id` is the signed id; it is missing if the
+/// id has more than 255 bytes or contains a line break or another byte that no header may contain.
+/// `X-OpenMail-Attempt` is the attempt, from 1 (1 for an event that states none). With
+/// [`sign_with`](Self::sign_with), the request also has `X-Timestamp` and `X-Signature`, new for
+/// each attempt, so that the agent can verify events as if they came from OpenMail.
 ///
 /// | response | the event |
 /// |---|---|
@@ -126,7 +126,7 @@ impl<C> Forward<C> {
         headers.insert(&ATTEMPT, event.attempt().unwrap_or(1).into());
         let id = event.event_id().map(|id| id.as_str().as_bytes());
         let id = id.filter(|id| id.len() <= LONGEST_ID).map(HeaderValue::from_bytes);
-        // An id is opaque: one with control characters does not fit into a header.
+        // An id is opaque, and may contain bytes that no header may contain, such as line breaks.
         if let Some(Ok(id)) = id {
             headers.insert(&EVENT_ID, id);
         }

@@ -59,7 +59,7 @@ pub async fn check<St: CountStore>(store: St) {
 /// If a limit is full, the id counts under no key, and the answer says when the limit has room.
 async fn id_counts_under_every_key_or_none<St: CountStore>(keys: &Keys<St>) {
     let (a, b) = (keys.limit("a", 2), keys.limit("b", 1));
-    assert_eq!(keys.full("1", [&a, &b]).await, None, "both have room");
+    assert_eq!(keys.full("1", [&a, &b]).await, None, "a limit with room is full");
     let (at, free_in) = keys.full("2", [&a, &b]).await.expect("`b` is full");
     assert_eq!(at, 1, "the index of the full limit");
     assert!(free_in > LONG / 2 && free_in <= LONG, "{free_in:?} of {LONG:?}");
@@ -97,12 +97,12 @@ async fn counted_id_has_room<St: CountStore>(keys: &Keys<St>) {
     let (a, b) = (keys.limit("a", 2), keys.limit("b", 1));
     assert_eq!(keys.full("1", [&a, &b]).await, None);
     for _ in 0..3 {
-        assert_eq!(keys.full("1", [&a, &b]).await, None, "counted under both");
+        assert_eq!(keys.full("1", [&a, &b]).await, None, "no room for an id that is counted");
     }
     assert_eq!(keys.full("2", [&a]).await, None, "the same id counted again");
-    assert_eq!(keys.over("1", [&a, &b]).await, None, "counted under both");
-    assert_eq!(keys.over("2", [&a, &b]).await, Some(1), "counted under `a`");
-    assert_eq!(keys.over("3", [&a, &b]).await, Some(0), "counted under neither");
+    assert_eq!(keys.over("1", [&a, &b]).await, None, "full for an id counted under both");
+    assert_eq!(keys.over("2", [&a, &b]).await, Some(1), "the limit under which it is not counted");
+    assert_eq!(keys.over("3", [&a, &b]).await, Some(0), "the first limit");
     // The id that is checked is not the one that is counted.
     let mut request = take("2", [&keys.limit("c", 1)]);
     (request.check, request.check_id) = (vec![b], "1".to_owned());
@@ -120,8 +120,8 @@ async fn repeated_id_keeps_the_time_of_its_count<St: CountStore>(keys: &Keys<St>
     eventually(has_ended).await.expect("each repetition started a new window");
 }
 
-/// Each request's window ends now and is as long as that request says, whatever the windows of
-/// earlier requests.
+/// Each request counts within its own window, which ends now, whatever the windows of earlier
+/// requests.
 async fn each_request_has_its_own_window<St: CountStore>(keys: &Keys<St>) {
     let long = keys.limit("a", 1);
     let short = CountLimit { window: Duration::from_millis(1), ..long.clone() };
@@ -231,7 +231,10 @@ async fn simultaneous_calls_count_an_id_once<St: CountStore>(keys: &Keys<St>) {
         let key = format!("round {round}");
         let (one, two) = (keys.limit(&key, 1), keys.limit(&key, 2));
         let counted = keys.count_all((0..CALLERS).map(|_| take("1", [&one]))).await;
-        assert!(counted.iter().all(|counted| counted.full.is_none()), "the same id has room");
+        assert!(
+            counted.iter().all(|counted| counted.full.is_none()),
+            "no room for an id that is counted"
+        );
         assert_eq!(keys.full("2", [&two]).await, None, "the same id counted twice");
         assert!(keys.full("3", [&two]).await.is_some(), "an id did not count");
     }

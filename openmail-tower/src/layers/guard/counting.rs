@@ -30,10 +30,10 @@ pub(super) struct Subject<'m> {
 /// What the counts say about a mail before its run.
 #[derive(Debug, Default)]
 pub(super) struct Judged {
-    /// The mails whose rate of runs is used up, and the time until it has room. `Some` means that
-    /// nothing was counted.
+    /// The scope whose rate of runs is used up, and the time until that rate has room. `Some` means
+    /// that nothing was counted.
     pub(super) full: Option<(Scope, Duration)>,
-    /// The mails whose rate of replies is used up.
+    /// The scope whose rate of replies is used up.
     pub(super) over: Option<Scope>,
     /// Whether the sender has written nearly the same text repeatedly.
     pub(super) is_repeated: bool,

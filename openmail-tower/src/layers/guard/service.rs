@@ -176,8 +176,8 @@ impl Settings {
         later: Option<Duration>,
     ) -> Result<Outcome, HandlerError> {
         // Without a queue, a mail that is put off is answered with 503, and OpenMail gives up after
-        // 7.5 minutes. A rate usually lasts longer, so the mail would be lost anyway. A pause may
-        // end sooner.
+        // 7.5 minutes. A rate that is used up usually has no room before that, so the mail would be
+        // lost anyway. A pause may end sooner.
         let is_delivery = event.arrival().is_some();
         if is_delivery && fired.action == Action::PutOff && fired.rule != Rule::Pause {
             fired.action = Action::Refuse;

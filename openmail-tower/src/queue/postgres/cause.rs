@@ -2,8 +2,8 @@
 
 use std::{error::Error, fmt};
 
-/// Why there is no connection, said once. The text of sqlx's error contains that of its source, and
-/// PostgreSQL's ends with a line number of the server's source code.
+/// Why there is no connection, without what sqlx's error adds: its text contains that of its source,
+/// and the text of PostgreSQL's error ends with a line number of the server's source code.
 #[derive(Debug)]
 pub(super) struct Cause(pub(super) sqlx::Error);
 

@@ -12,7 +12,7 @@ use crate::{
 
 use super::millis;
 
-/// The maximum number of notes to read, starting with the latest.
+/// The maximum number of the notes under a key that are read, starting with the latest.
 pub(in crate::queue) const NOTES: i64 = 256;
 /// The maximum number of expired counts that a request removes if it adds counts. It is more than a
 /// request adds, so that expired counts do not accumulate.

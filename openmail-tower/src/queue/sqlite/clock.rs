@@ -20,8 +20,8 @@ use sqlx::{Row, SqliteConnection};
 
 use crate::telemetry::store as telemetry;
 
-/// The smallest difference between the clocks, in milliseconds, at which the machine's clock counts
-/// as set. A smaller one is only a correction.
+/// The smallest difference between the machine's clock and the steady clock, in milliseconds, that
+/// means that somebody set the machine's clock. A smaller one is only a correction.
 const JUMP: i64 = 1_000;
 
 /// The interval at which the offset is read and the time is stored.

@@ -331,7 +331,7 @@ where
         }
     }
 
-    /// Settles an entry, if it is still held.
+    /// Settles an entry, unless its lease was lost.
     fn settle(&mut self, lease: Lease, ended: Ended) {
         if !self.leases.begin_settling(&lease) {
             return;

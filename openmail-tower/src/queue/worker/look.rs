@@ -22,7 +22,7 @@ const GATHERING: Duration = Duration::from_millis(1);
 /// its duration, or after the poll interval if that is shorter. So thorough looks at a queue with a
 /// flooded inbox usually take at most a fifth of the time.
 const REST: u32 = 4;
-/// Maximum delay.
+/// The maximum time until the next look.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// When to look again.
@@ -218,7 +218,11 @@ mod tests {
         look.soon();
         assert!(!look.begin(), "soon afterwards");
         look.found(9, &limited, TOOK / 20, POLL);
-        assert_eq!(look.at() - Instant::now(), TOOK * REST, "the rest is still to be searched");
+        assert_eq!(
+            look.at() - Instant::now(),
+            TOOK * REST,
+            "some entries are still to be searched"
+        );
         advance(TOOK * REST).await;
         assert!(look.begin());
         look.found(9, &Claims::default(), TOOK, POLL);

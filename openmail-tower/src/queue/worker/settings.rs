@@ -129,9 +129,9 @@ impl<St, E> Worker<St, E> {
         self
     }
 
-    /// Sets the maximum memory for the events that the worker holds, in bytes: their bodies, and
-    /// what is parsed from them. The worker claims no more than fits. An event that alone exceeds
-    /// the maximum runs when the worker holds no other. Default: 64 MiB.
+    /// Sets the maximum memory for the events that run at a time, in bytes: their bodies, and what
+    /// is parsed from them. The worker claims no more than fits. An event that alone exceeds the
+    /// maximum runs when no other event runs. Default: 64 MiB.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.settings.memory = bytes;
         self
@@ -177,10 +177,10 @@ impl<St, E> Worker<St, E> {
         self
     }
 
-    /// Sets how long an event or a reply may wait for a limit, counted from the first time, before
-    /// it becomes a dead letter. Such limits include a guard's rate or pause, a suspended inbox, a
-    /// banned account, and OpenMail's responses 401, 402, 429 and 422 `storage_limit_exceeded`.
-    /// Default: 30 days.
+    /// Sets how long limits may hold back an event or a reply, counted from when the first one does,
+    /// before it becomes a dead letter. Such limits include a guard's rate or pause, a suspended
+    /// inbox, a banned account, and OpenMail's responses 401, 402, 429 and 422
+    /// `storage_limit_exceeded`. Default: 30 days.
     pub fn max_put_off(mut self, time: Duration) -> Self {
         self.settings.policy = self.settings.policy.max_put_off(time);
         self

@@ -180,7 +180,7 @@ kinds! {
     /// The secret that produces the signature may not sign for the event's inbox, for example
     /// because it belongs to another inbox. Or the request names an inbox that is not the event's.
     InboxMismatch = UNAUTHORIZED "inbox_mismatch"
-        "The secret that signed the event may not sign for its inbox.",
+        "The request or its signature is not for the event's inbox.",
     /// The body is signed, but is not an event.
     InvalidPayload = UNPROCESSABLE_ENTITY "invalid_payload"
         "The signed body is not an event.",

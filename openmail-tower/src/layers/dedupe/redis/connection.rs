@@ -22,7 +22,7 @@ use tokio::{
 /// `RedisStore::connect_with` get twice as long.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A command that its caller drops sooner than this says nothing about the connection.
+/// If a caller drops a command before this time has passed, that is no sign of a broken connection.
 const GIVEN_UP: Duration = Duration::from_millis(100);
 
 /// Firewalls and NAT devices forget an idle connection within minutes; keep-alive packets prevent
@@ -34,8 +34,8 @@ type Connecting = Pin<Box<dyn Future<Output = RedisResult<Shared>> + Send>>;
 /// One connection, shared by all clones and opened when it is first needed.
 ///
 /// It is replaced as soon as it breaks, an answer is late, or the server turns out to be a replica.
-/// After a failover, the old primary may keep its connections open, and a connection that was
-/// silently cut looks like one to a slow server.
+/// After a failover, the old primary may keep its connections open. If a connection was silently
+/// cut, the server only seems to be slow.
 #[derive(Clone)]
 pub(super) struct Connection(Arc<Inner>);
 

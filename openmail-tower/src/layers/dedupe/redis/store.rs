@@ -158,8 +158,8 @@ fn done(token: ClaimToken) -> String {
     format!("done:{token}")
 }
 
-/// Returns a time as Redis accepts it: at least 1, and not so large that adding it to the current
-/// time overflows.
+/// Returns a time in milliseconds as Redis accepts it: at least 1 ms, and not so large that adding
+/// it to the current time overflows.
 fn millis(time: Duration) -> String {
     time.as_millis().clamp(1, i64::MAX as u128 / 2).to_string()
 }
