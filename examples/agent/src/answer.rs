@@ -123,11 +123,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn mail_that_does_not_fit_its_type_is_not_done() {
+    async fn mail_that_does_not_fit_its_type_is_an_error() {
         let handlers = handlers(agent(None));
         dispatch(&handlers, TestEvent::new("setup.test")).await.expect("done");
         let misfit = TestEvent::message_received().without("inbox_id");
-        let error = dispatch(&handlers, misfit).await.expect_err("not done");
+        let error = dispatch(&handlers, misfit).await.expect_err("a misfit");
         assert_eq!(error.to_string(), "`inbox_id` is missing");
     }
 }

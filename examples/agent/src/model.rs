@@ -26,8 +26,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(120);
 const ANSWER_LIMIT: usize = 1 << 20;
 /// The maximum number of earlier mails of a thread that the model reads.
 const HISTORY: usize = 20;
-/// The maximum number of characters that the model reads of each mail, and of its attachments
-/// together.
+/// The maximum number of characters that the model reads of each mail's text. A second limit, just
+/// as high, applies to the texts of all its attachments together.
 const LONGEST: usize = 20_000;
 
 const TASK: &str = "You answer mail for a small shop. Answer the last mail in plain text, briefly and \

@@ -91,7 +91,7 @@ async fn converse(guard: GuardLayer, varies: bool) -> (usize, (Action, Rule)) {
         loop {
             let counts = queue.store().counts().await.unwrap();
             let left = counts.ready + counts.waiting + counts.running + counts.blocked;
-            // No mail follows one that is not answered, so nothing else can happen.
+            // A mail that gets no reply is the last one, so nothing else can happen.
             if stopped.lock().unwrap().is_some() && left == 0 {
                 return counts;
             }

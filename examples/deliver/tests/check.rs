@@ -136,7 +136,7 @@ async fn finds_a_wrong_clock() {
     let app = deduplicating(layer().clock(off(hour)), QUICK);
     finds(app, &[("clock", "off by more than 300 s")]).await;
 
-    // If the server sends its time, the report says by how much.
+    // If the server sends its time, the report says how far its clock is off.
     let dated = |by: Duration| {
         let date = move |mut response: Response<Body>| {
             let date = httpdate::fmt_http_date(off(by)());
@@ -157,7 +157,7 @@ async fn finds_a_body_limit_that_is_too_small() {
     let small = deduplicating(layer().body_limit(1 << 20), QUICK);
     finds(small, &[("size", "512 KiB are accepted, 1 MiB are not (413 (body_too_large))")]).await;
     let tiny = deduplicating(layer().body_limit(10 << 10), QUICK);
-    finds(tiny, &[("size", "smaller ones are accepted, 64 KiB are not")]).await;
+    finds(tiny, &[("size", "smaller bodies are accepted, but 64 KiB is not")]).await;
 }
 
 #[tokio::test]

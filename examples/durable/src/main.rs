@@ -36,7 +36,8 @@ async fn follow(program: impl Future<Output = anyhow::Result<()>>) -> anyhow::Re
     let traces = telemetry::log()?;
     let ended = program.await;
     if let Some(traces) = traces {
-        // Shutting down waits for the collector. Without it, traces are lost, but no mail.
+        // Shutting down waits for the collector. If the collector does not answer, traces are lost,
+        // but no mail.
         if let Err(error) = tokio::task::spawn_blocking(move || traces.shutdown()).await? {
             tracing::warn!(%error, "the last traces were not exported");
         }

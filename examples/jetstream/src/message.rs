@@ -30,9 +30,9 @@ pub(crate) fn write(event: VerifiedEvent) -> OutboundMessage {
     message.outbound_message(subject)
 }
 
-/// Returns the key by which the stream recognises a duplicate. It is hashed, since an id may have
-/// any length and a header may not; it includes the inbox, so that events of different inboxes are
-/// never duplicates.
+/// Returns the key by which the stream recognises a duplicate. It is hashed, since an id may be of
+/// any length, but the length of a header is limited. It includes the inbox, so that events of
+/// different inboxes are never duplicates.
 fn key(event: &VerifiedEvent) -> Option<String> {
     let mail = || Some(event.event().message_received()?.message.id.as_str());
     let (what, id) = match event.event_id() {

@@ -73,8 +73,8 @@ async fn progress(message: &Message, interval: Duration) -> Infallible {
 /// are given up stay in the stream under their sequence numbers.
 fn answer(outcome: Result<Outcome, HandlerError>, delivered: u32) -> AckKind {
     let mut run = Run::attempt(delivered);
-    // The server has one count for all runs, so each earlier run counts as a release, too. No age
-    // is set, since the stream limits how long it keeps an event.
+    // The server counts all runs together, so each earlier run counts both as an attempt and as a
+    // release. No age is set, since the stream limits how long it keeps an event.
     run.releases = delivered.saturating_sub(1);
     match RetryPolicy::default().settlement(outcome, run) {
         Settlement::Retry { after, error: reason, .. }

@@ -23,8 +23,8 @@ const TASK: &str = "You answer mail for a small shop. Answer the last mail in pl
 /// The maximum number of earlier mails of a thread that the model reads.
 const HISTORY: usize = 20;
 
-/// The maximum number of characters that the model reads of each mail, and of its attachments
-/// together.
+/// The maximum number of characters that the model reads of each mail's text. A second limit, just
+/// as high, applies to the texts of all its attachments together.
 const LONGEST: usize = 20_000;
 
 /// The maximum time for the model to answer.

@@ -201,7 +201,7 @@ struct Why {
 
 const DEFAULT_REASON: &str = "manual_review";
 
-/// Suspends an inbox, or reactivates it if there is no reason, and notifies its webhook.
+/// Suspends an inbox, or reactivates it if `reason` is `None`, and notifies its webhook.
 pub(crate) fn suspend(app: &App, inbox: &str, reason: Option<String>) -> Answer<()> {
     let delivery = app.state.change(|data| data.suspend_inbox(inbox, reason))?;
     app.deliverer.start(delivery);

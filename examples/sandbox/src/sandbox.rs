@@ -38,8 +38,8 @@ pub struct Options {
     pub secret: Option<String>,
     /// The account's API key. Default: that of the state file, or else generated.
     pub api_key: Option<String>,
-    /// Inboxes to create at the start. Of one that already exists, only the webhook is changed.
-    /// Default: `inb_support`, if the state file has no inboxes.
+    /// Inboxes to create at the start. If one already exists, only its webhook is changed. Default:
+    /// `inb_support`, if the state file has no inboxes.
     pub inboxes: Vec<InboxOption>,
     /// The factor by which OpenMail's retry schedule is sped up. Default: 1.
     pub speed: f64,

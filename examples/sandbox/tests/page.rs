@@ -46,7 +46,7 @@ async fn form_error_is_shown_and_keeps_the_input() {
 }
 
 #[tokio::test]
-async fn unusable_number_of_a_fault_is_an_error_in_the_page() {
+async fn page_rejects_an_invalid_number_in_the_form_for_faults() {
     let local = Local::start().await;
     let post = async |count: &str, clock: &str| {
         let form = [("back", "/?view=settings"), ("answer", "429"), ("count", count)];
@@ -131,7 +131,7 @@ async fn page_shows_only_the_beginning_of_a_long_mail() {
     let (receiver, url) = Receiver::start().await;
     let local = Local::with(|options| options.webhook = Some(url)).await;
     let mut letter = mail("Order 42");
-    // Each character has three bytes, so that the limit is inside one.
+    // Each character has three bytes, so that the limit falls inside a character.
     letter["text"] = json!("€".repeat(300_000));
     let id = local.receive(letter).await;
     local.deliveries(&id, |all| all[0]["status"] == "delivered").await;
@@ -165,7 +165,7 @@ async fn file_keeps_the_quotation_mark_in_its_name() {
 }
 
 #[tokio::test]
-async fn steps_for_a_new_user_name_the_inboxs_own_secret() {
+async fn first_steps_show_the_inboxs_own_secret() {
     let inbox = "inb_a=a@sandbox.test=http://127.0.0.1:1/".parse().unwrap();
     let local = Local::with(|options| options.inboxes = vec![inbox]).await;
     let page = local.client.get(&local.url).send().await.unwrap().text().await.unwrap();

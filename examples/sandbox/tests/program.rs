@@ -63,7 +63,7 @@ fn unusable_state_file_prints_one_line_and_exits_with_1() {
     let folder = tempfile::tempdir().expect("a folder");
     let missing = folder.path().join("missing/state.db");
     let no_database = folder.path().join("text.db");
-    std::fs::write(&no_database, "not a database, and long enough to be seen as none").unwrap();
+    std::fs::write(&no_database, "not a database, and long enough for SQLite to notice").unwrap();
     for path in [&missing, &no_database, &folder.path().to_owned()] {
         let path = path.to_str().expect("text");
         let output = run(&["--listen", "127.0.0.1:0", "--state", path]);

@@ -19,9 +19,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// Sends each event to the agents that listen to its inbox.
 ///
-/// Done (200) means that the event was sent to at least one agent, not that it has arrived: what is
-/// in transit when a connection breaks is lost. If none listens, or all read too slowly, OpenMail
-/// retries (503), which it does for about 7.5 minutes. If an agent does not read, HTTP/2's window
+/// 200 means that the event was sent to at least one agent, not that it has arrived: what is in
+/// transit when a connection breaks is lost. If none listens, or all read too slowly, the response
+/// is 503, and OpenMail retries for about 7.5 minutes. If an agent does not read, HTTP/2's window
 /// buffers some events for it, and the agent's channel one more. To know that an agent has
 /// finished, let it confirm with a call that carries the `event_id`, and let the handler wait for
 /// that call. For agents that may be offline for longer than 7.5 minutes, put a queue in front.

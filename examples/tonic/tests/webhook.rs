@@ -111,7 +111,7 @@ async fn event_without_a_listener_is_retried() {
 }
 
 #[tokio::test]
-async fn requires_the_token_or_the_secret() {
+async fn wrong_token_and_wrong_secret_are_rejected() {
     let server = Server::start().await;
     for token in ["", "agent", "agent_tokem", "agent_token2"] {
         let status = server.subscribe(token, "inb_support").await.unwrap_err();

@@ -11,8 +11,8 @@ use super::{
 
 /// A response slower than this may be too late on a bad day.
 const SLOW: Duration = Duration::from_secs(8);
-/// The minimum difference between the times of a mail and of a test event. If it is smaller, the
-/// times do not show whether a mail is handled twice.
+/// If the times of a mail and of a test event differ by less than this, they do not show whether a
+/// mail is handled twice.
 const TELLING: Duration = Duration::from_millis(100);
 
 const ROUNDS: usize = 3;

@@ -27,13 +27,13 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
         rejected = Some((size, told));
     }
     if let Some(rejected) = rejected {
-        too_small("smaller ones", rejected, findings);
+        too_small("smaller bodies", rejected, findings);
     }
 }
 
 fn too_small(accepted: &str, (size, told): (usize, String), findings: &mut Findings) {
     let text = format!(
-        "the body limit is too small: {accepted} are accepted, {} are not ({told}); twenty attachments \
+        "the body limit is too small: {accepted} are accepted, but {} is not ({told}); twenty attachments \
          with their text make up to 6 MB, so allow 8 MiB",
         shown(size)
     );

@@ -27,7 +27,7 @@ pub(super) async fn inject(State(app): State<App>, request: Request, next: Next)
             response.extensions_mut().insert(Cut);
             response
         }
-        Some(Fault::RateLimit) => Refusal::rate_limit(10, 1).into_response(),
+        Some(Fault::RateLimit) => Refusal::rate_limit(10, "minute", 1).into_response(),
         Some(Fault::SpendCap) => {
             let message = "Sending is paused: the month's limit is reached.";
             Refusal::new(StatusCode::PAYMENT_REQUIRED, "spend_cap_paused", message).into_response()

@@ -76,7 +76,8 @@ impl Data {
         Some(delivery.id)
     }
 
-    /// Plans the delivery of a mail's `message.received`: once, or twice if that fault is set.
+    /// Plans the delivery of a mail's `message.received`: once, or twice if the fault
+    /// `deliver_twice` is set.
     pub(crate) fn plan_mail(&mut self, mail: &str, api_url: &str) -> Vec<String> {
         let Ok(mail) = self.mail(mail).cloned() else { return Vec::new() };
         let event = self.received(&mail, api_url);

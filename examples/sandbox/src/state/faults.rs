@@ -112,7 +112,7 @@ impl Faults {
         Some(answer)
     }
 
-    /// Checks the values that a type cannot exclude.
+    /// Checks the limits that the types of the fields do not enforce.
     pub(crate) fn check(&self) -> Result<(), Refusal> {
         if self.requests.is_some_and(|fault| fault.count == 0) {
             return Err(Refusal::bad_request("\"count\" must be at least 1."));

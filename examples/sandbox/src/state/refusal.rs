@@ -49,8 +49,10 @@ impl Refusal {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
     }
 
-    pub(crate) fn rate_limit(limit: usize, retry_after: i64) -> Self {
-        let message = format!("The limit of {limit} is reached; try again in {retry_after} s.");
+    pub(crate) fn rate_limit(limit: usize, per: &str, retry_after: i64) -> Self {
+        let message = format!(
+            "The limit of {limit} mails per {per} is reached; try again in {retry_after} s."
+        );
         let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", message);
         Self { retry_after: Some(retry_after), limit: Some(limit), ..refusal }
     }

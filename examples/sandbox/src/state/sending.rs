@@ -154,7 +154,7 @@ impl Data {
         if !self.faults.send_limits {
             return Ok(());
         }
-        for (limit, within) in [(PER_DAY, DAY), (PER_MINUTE, MINUTE)] {
+        for (limit, within, per) in [(PER_DAY, DAY, "day"), (PER_MINUTE, MINUTE, "minute")] {
             let mut sent: Vec<_> = self
                 .mails
                 .values()
@@ -170,7 +170,7 @@ impl Data {
                 // There is room for another mail once this one is out of the window.
                 let oldest = sent[sent.len() - limit];
                 let wait = (within - now.duration_since(oldest)).as_secs() + 1;
-                return Err(Refusal::rate_limit(limit, wait));
+                return Err(Refusal::rate_limit(limit, per, wait));
             }
         }
         Ok(())
