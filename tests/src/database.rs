@@ -19,7 +19,7 @@ pub async fn until_settled(url: &str) {
             if answer.expect("an answer") {
                 break;
             }
-            // The server does not announce this, so it polls.
+            // The server does not announce this, so this polls.
             sleep(Duration::from_millis(100)).await;
         }
     };
@@ -106,7 +106,7 @@ impl PostgresRole {
         &self.url
     }
 
-    /// Lets it read and write the rows of the existing tables, but not create any.
+    /// Lets it read and write the rows of the existing tables, but not create tables.
     ///
     /// # Panics
     /// If it fails.

@@ -190,7 +190,7 @@ impl FakeApi {
         self.command(Method::GET, "requests", &json!({})).await
     }
 
-    /// Returns the requests to send a mail received so far.
+    /// Returns those of the requests received so far that are to send a mail.
     pub async fn sends(&self) -> Vec<Seen> {
         let mut requests = self.requests().await;
         requests.retain(|seen| seen.path.ends_with("/send"));

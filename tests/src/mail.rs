@@ -24,7 +24,7 @@ const MOST_TEXT: usize = 50_000;
 /// # Panics
 /// If `bytes` is too small.
 pub fn mail_of(bytes: usize) -> Vec<u8> {
-    // A small mail has one file, whose text could not be extracted.
+    // A small mail has a single attachment, without text.
     let files = if bytes < 2048 { 0 } else { (bytes / MOST_TEXT) + 1 };
     let frame = event("", &attachments(&vec![""; files])).len();
     let all = bytes.checked_sub(frame).expect("a size that holds the mail's frame");

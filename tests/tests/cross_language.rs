@@ -71,8 +71,8 @@ fn event(text: &str) -> Bytes {
     serde_json::json!({ "event": "setup.test", "text": text }).to_string().into()
 }
 
-/// Runs the program of the other language over the bodies, each with its signature if it is to
-/// verify them.
+/// Passes the bodies to the program of the other language, with their signatures if the program is
+/// to verify them.
 fn peer(
     program: &str,
     script: &str,

@@ -237,6 +237,10 @@ async fn survives_restarts_of_redis_under_load() {
     }
     let runs = runs.lock().unwrap();
     let again: Vec<_> = runs.iter().filter(|(_, runs)| **runs != 1).collect();
-    assert!(runs.len() == EVENTS && again.is_empty(), "{} ran, not once: {again:?}", runs.len());
+    assert!(
+        runs.len() == EVENTS && again.is_empty(),
+        "of {} events that ran, these ran again: {again:?}",
+        runs.len()
+    );
     println!("{EVENTS} events ran once each; {unavailable} deliveries found no Redis");
 }

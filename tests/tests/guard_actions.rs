@@ -135,8 +135,8 @@ async fn judged(source: Source, actions: &[(Rule, Action)]) -> Seen {
 /// Returns what is documented to happen if `rule` alone fires, with this action.
 fn documented(source: Source, rule: Rule, action: Action) -> Seen {
     let action = match action {
-        // Without a queue, OpenMail retries for about 7.5 min: a rate usually lasts longer, a pause
-        // may not.
+        // Without a queue, OpenMail retries for about 7.5 min. A rate that is used up usually has no
+        // room before that, but a pause may end sooner.
         Action::PutOff if source == Source::Delivery && rule != Rule::Pause => Action::Refuse,
         other => other,
     };

@@ -299,7 +299,7 @@ struct Shared {
 }
 
 /// Runs three mails, all of one thread, until each has run, is put off or is blocked. Asserts that
-/// this is as `expected`.
+/// what happened to them is `expected`.
 async fn check_thread(what: &str, guard: GuardLayer, expected: Shared) {
     let folder = tempfile::tempdir().unwrap();
     let queue = Enqueue::sqlite(folder.path().join("inbox.db")).await.unwrap();

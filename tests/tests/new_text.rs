@@ -70,7 +70,8 @@ fn mail_without_history_or_signature_keeps_every_line() {
 fn no_mail_loses_all_of_its_text() {
     for mail in mails() {
         assert!(!mail.message.new_text().is_empty(), "{}", mail.name);
-        // Nor does any text that begins at one of its lines, even if that is only history.
+        // The same holds for the rest of the mail from each of its lines on, even if that rest is
+        // only history.
         let text = mail.message.body_text.as_deref().unwrap();
         for (at, _) in text.match_indices('\n') {
             let rest = message(&text[at..], None);

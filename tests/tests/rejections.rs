@@ -1,5 +1,5 @@
-//! A rejection reaches its sender, even if the rejected body is large, and does not affect other
-//! requests.
+//! The client of a rejected request receives the response, even if the body is large. Other requests
+//! are not affected.
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -128,7 +128,7 @@ where
 }
 
 /// Asserts that each event ran once for each of its signers.
-fn each_ran_its_own(runs: &Runs, what: &str) {
+fn check_runs(runs: &Runs, what: &str) {
     let mut runs = runs.lock().unwrap().clone();
     runs.sort_unstable();
     let forms = |number| (0..FORMS.len()).map(move |form| format!("{number}.{form}"));
@@ -146,7 +146,7 @@ async fn what_an_inbox_signs_affects_no_other_inbox_with_dedupe() {
         let (layer, router) = tenants(&runs);
         let dedupe = DedupeLayer::new(MemoryStore::new(10_000)).key(key);
         attack(webhook(layer, dedupe.layer(router))).await;
-        each_ran_its_own(&runs, &format!("{key:?}"));
+        check_runs(&runs, &format!("{key:?}"));
     }
 }
 
@@ -168,6 +168,6 @@ async fn what_an_inbox_signs_affects_no_other_inbox_with_a_queue() {
         timeout(Duration::from_secs(60), all_done).await.expect("everything runs");
         drop(stop);
         assert_eq!(worker.await.unwrap(), 0);
-        each_ran_its_own(&runs, &format!("{key:?}"));
+        check_runs(&runs, &format!("{key:?}"));
     }
 }

@@ -27,13 +27,13 @@ fn list(of: &str, part: &str) -> Vec<u8> {
     mail(&format!(r#""{of}":["#), |_| part.into(), "]")
 }
 
-/// Returns the peak of allocated bytes while parsing it.
+/// Returns the peak of allocated bytes while an event is parsed.
 fn peak(json: &[u8]) -> usize {
     let counted = allocation_counter::measure(|| drop(Event::from_slice(json).unwrap()));
     counted.bytes_max.try_into().unwrap()
 }
 
-/// Returns how many bytes a budget must have for it, in addition to its body.
+/// Returns how many bytes of the budget an event needs, in addition to the length of its body.
 fn counted(json: &[u8]) -> usize {
     let is_enough = |budget: usize| {
         let mut service =

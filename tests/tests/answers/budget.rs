@@ -142,7 +142,7 @@ async fn budget_counts_the_event_and_its_body() {
 const LARGEST: usize = 8 << 20;
 
 #[tokio::test(start_paused = true)]
-async fn default_budget_holds_the_events_of_three_largest_mails() {
+async fn default_budget_holds_three_events_of_maximum_size() {
     let (inner, seen) = inner();
     let service = layer().layer(inner);
     let largest = Bytes::from(mail_of(LARGEST));
@@ -161,7 +161,7 @@ async fn default_budget_holds_the_events_of_three_largest_mails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn default_budget_holds_seven_largest_bodies_that_are_still_arriving() {
+async fn default_budget_holds_seven_arriving_bodies_of_maximum_size() {
     for (bodies, evicted) in [(7, 0), (8, 1)] {
         let layer = layer();
         let data = Bytes::from(vec![b' '; LARGEST]);

@@ -206,7 +206,7 @@ impl std::error::Error for Outer {
 }
 
 #[tokio::test(start_paused = true)]
-async fn endless_response_counts_and_only_its_beginning_is_kept() {
+async fn status_of_an_endless_response_counts_and_only_its_beginning_is_kept() {
     for (steps, kept) in [
         (vec![Step::Data("head".into()), Step::Hang], 4),
         (vec![Step::Data("head".into()), Step::Fail], 4),

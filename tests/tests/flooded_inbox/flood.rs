@@ -29,8 +29,8 @@ const MAILS: usize = 15_000;
 /// The number of mails of other inboxes.
 const OTHERS: usize = 100;
 /// How many mails of the flooded inbox may overtake a mail of another inbox, as a multiple of the
-/// flooded inbox's share of the runs: the worker claims more of them until its next search looks
-/// past the flooded inbox. One mail in twenty may be overtaken more often, since the machine may be
+/// flooded inbox's share of the runs: the worker claims more mails of the flooded inbox until its
+/// next search skips them. One mail in twenty may be overtaken by more, since the machine may be
 /// busy with something else during the search.
 const CLAIMS: usize = 20;
 /// The worker's default budget, plus the rest of the process, in KiB.
@@ -181,8 +181,8 @@ impl Agents {
         let arguments = [database, &concurrency.to_string(), &self.url(agent), &self.url("others")];
         let receiver = Process::start_with(PROGRAM, &arguments);
         let flooded = async {
-            // Three quarters of 16 runs; with 256, the share is larger, but the flood has begun.
-            // Polls, since the agents only count.
+            // With 12 calls, the flood has begun: they are the flooded inbox's share of 16 runs, and
+            // its share of 256 runs is larger. Polls, since the agents only count.
             while agent != "refuses connections" && self.calls.load(Ordering::Relaxed) < 12 {
                 sleep(Duration::from_millis(5)).await;
             }

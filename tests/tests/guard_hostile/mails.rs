@@ -31,7 +31,7 @@ fn mail() -> TestEvent {
 }
 
 fn from(what: &'static str, from: &str, sender: &'static str, listed: Verdict) -> Hostile {
-    // A mail without a single sender is not answered.
+    // A mail that does not have exactly one sender is not answered.
     let open = if sender == "unknown" { AUTO_REPLY } else { Pass };
     Hostile { what, mail: mail().from(from), open, listed, sender, shows: &[] }
 }

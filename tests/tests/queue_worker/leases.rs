@@ -100,7 +100,7 @@ async fn service_is_called_only_when_it_is_ready() {
         add(&queue, mail(&format!("evt_{number}"))).await;
     }
     let (inner, most) = counting();
-    // Two workers share its only slot. It panics if it is called before it is ready.
+    // Two workers share the only slot of a service that panics if it is called before it is ready.
     let events = ServiceBuilder::new().concurrency_limit(1).service(inner);
     let workers = [0, 1].map(|_| Running::start(queue.worker(events.clone())));
     counts(&queue, States::default()).await;

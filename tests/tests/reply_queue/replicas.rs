@@ -39,7 +39,7 @@ async fn five_deliveries_to_two_replicas_of_a_queue_send_one_reply() {
 }
 
 #[tokio::test]
-async fn five_deliveries_to_two_replicas_with_a_queue_each_send_one_reply() {
+async fn five_deliveries_to_two_replicas_with_separate_queues_send_one_reply() {
     let setup = Setup::new().await;
     let other = Enqueue::sqlite(setup.folder.path().join("other.db")).await.unwrap();
     let workers = [&setup.queue, &other].map(|queue| setup.work_on(queue));

@@ -96,7 +96,7 @@ async fn each_state_of_a_reply_is_reported_even_by_another_worker() {
             let is_sent = |seen: &openmail_tests::fake_api::Seen| {
                 seen.key.as_ref() == Some(&report.key) && seen.body.contains(&message)
             };
-            assert!(sends.iter().any(is_sent), "it is the key of a request to send");
+            assert!(sends.iter().any(is_sent), "no request has the key of the report");
             let error = report.error.as_deref().unwrap_or_default();
             match report.state {
                 ReplyState::Held => assert!(error.contains("reputation_suspended"), "{error}"),
@@ -124,7 +124,7 @@ async fn reply_that_waited_for_a_limit_is_reported_once_sent() {
 }
 
 #[tokio::test]
-async fn reply_that_panics_while_it_is_cut_off_is_sent_later() {
+async fn reply_whose_request_panics_when_dropped_is_sent_later() {
     struct Panics;
     impl Drop for Panics {
         fn drop(&mut self) {
