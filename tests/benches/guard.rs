@@ -16,8 +16,9 @@ use openmail_tower::{
 use tower::{Layer, Service};
 
 const ROUNDS: usize = 41;
-/// The number of inboxes that receive mail in turn. Each has its own senders.
+/// The number of inboxes that receive mail in turn.
 const INBOXES: usize = 1_000;
+/// The number of senders, each of whom writes to every inbox once.
 const SENDERS: usize = 20;
 
 #[openmail_handler(event = "message.received")]

@@ -147,7 +147,7 @@ async fn unsafe_redirect_is_not_followed_and_leaves_no_file() {
 }
 
 #[tokio::test]
-async fn default_client_refuses_hosts_that_resolve_to_this_network() {
+async fn default_client_refuses_untrusted_requests_to_this_network() {
     use tower::ServiceExt;
     let api = api();
     let client = openmail_tower::api::Client::new();

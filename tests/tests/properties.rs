@@ -16,7 +16,7 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 use serde_json::Value;
 use tower::{Layer, ServiceExt};
 
-/// Wider than any timestamp can be off, so that only the signature can fail.
+/// A tolerance that accepts every timestamp, so that only the signature can fail.
 const EVER: Duration = Duration::MAX;
 
 fn text() -> impl Strategy<Value = String> {

@@ -36,7 +36,7 @@ async fn wakes_more_workers_than_connections() {
     let schema = PostgresSchema::new().await;
     let queue = Enqueue::postgres(schema.url()).await.unwrap();
     let queue = queue.lane(Lane::None).timeout(Duration::from_secs(60));
-    // An event is done only once every worker runs one.
+    // No event is done until every worker runs one.
     let all = Arc::new(Barrier::new(WORKERS));
     let events = service_fn(move |_: VerifiedEvent| {
         let all = Arc::clone(&all);
@@ -76,12 +76,12 @@ async fn add(store: &PostgresStore, id: &str) -> Result<Outcome, HandlerError> {
     Enqueue::new(store.clone()).oneshot(mail(id)).await
 }
 
-/// Buries all due entries for this reason. Returns how many.
-async fn bury_all(store: &PostgresStore, reason: &str) -> usize {
+/// Buries all due entries, with this error. Returns how many.
+async fn bury_all(store: &PostgresStore, error: &str) -> usize {
     let request = ClaimRequest::new(WorkerId(1), 100, Duration::from_secs(60));
     let entries = store.claim(request).await.unwrap().entries;
     for entry in &entries {
-        let bury = Settlement::Bury { error: reason.to_owned() };
+        let bury = Settlement::Bury { error: error.to_owned() };
         assert!(store.settle(&entry.lease, bury).await.unwrap());
     }
     entries.len()

@@ -1,4 +1,4 @@
-//! The receivers: with a queue and a worker, and the floor without.
+//! The receivers: one with a queue and a worker, and the floor, which has neither.
 
 use std::future::pending;
 

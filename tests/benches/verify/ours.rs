@@ -10,7 +10,7 @@ use openmail_tests::{Take, measure::finish, secret, signed_at};
 use openmail_tower::{BoxError, VerifyLayer};
 use tower::{Layer, Service};
 
-/// Returns the current time: every side reads the clock.
+/// Returns the current time, which every side that checks timestamps reads.
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970").as_secs()
 }

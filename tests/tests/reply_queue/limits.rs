@@ -21,7 +21,7 @@ fn few_attempts() -> Backoff {
 async fn limited_reply_waits_and_delays_only_its_thread() {
     for (status, code) in [(429, "rate_limit_exceeded"), (402, "spend_cap_paused")] {
         let setup = Setup::new().await;
-        // More often than there are attempts: waiting uses none.
+        // One refusal more than there are attempts, since waiting uses none.
         let limit = Fault::refusal(status, code).header("retry-after", "0");
         setup.api.faults([limit.times(ATTEMPTS + 1).inbox("inb_1")]).await;
         setup.mail("inb_1", "thr_1", "a1").await;
@@ -46,7 +46,7 @@ async fn limited_reply_waits_and_delays_only_its_thread() {
 async fn limited_reply_waits_up_to_thirty_days() {
     const DAY: u64 = 24 * 3600 * 1000;
     let setup = Setup::new().await;
-    // With this maximum age, a reply would not wait for an outage at all.
+    // With this maximum age, a reply would become a dead letter at the first outage.
     let worker =
         || setup.worker(setup.api.openmail()).backoff(few_attempts()).max_age(Duration::ZERO);
     for (number, (status, code)) in [
@@ -61,7 +61,7 @@ async fn limited_reply_waits_up_to_thirty_days() {
     {
         let (inbox, first) = (format!("inb_{number}"), format!("first-{code}"));
         let limit = |times| Fault::refusal(status, code).inbox(&inbox).times(times);
-        // More often than there are attempts: waiting uses none.
+        // One refusal more than there are attempts, since waiting uses none.
         setup.api.faults([limit(ATTEMPTS + 1).header("retry-after", "0")]).await;
         setup.api.faults([limit(1).header("retry-after", "3600")]).await;
         setup.mail(&inbox, "thr_1", &first).await;

@@ -109,7 +109,7 @@ async fn each_state_of_a_reply_is_reported_even_by_another_worker() {
 }
 
 #[tokio::test]
-async fn reply_that_waited_for_a_limit_is_reported_once_sent() {
+async fn limited_reply_is_reported_only_as_queued_and_sent() {
     let setup = Setup::new().await;
     let limit = Fault::refusal(429, "rate_limit_exceeded").header("retry-after", "0").times(3);
     setup.api.faults([limit]).await;
