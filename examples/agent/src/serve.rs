@@ -151,8 +151,8 @@ async fn serve<St: QueueStore>(
 fn introduce(sandbox: &Sandbox) -> anyhow::Result<()> {
     let inboxes = sandbox.inboxes();
     let (_, address) = inboxes.first().context("the sandbox has no inbox")?;
-    // A new sender at each start: the guard withholds the reply to the third mail with nearly the
-    // same text that a sender writes within an hour, and its counts survive a restart.
+    // A new sender at each start: if a sender writes three mails with nearly the same text within an
+    // hour, the guard withholds the reply to the third one, and its counts survive a restart.
     let start = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     sandbox.receive(
         &format!("Ada Lovelace <ada+{start}@example.com>"),

@@ -132,7 +132,8 @@ fn off(by: Duration) -> impl Fn() -> SystemTime + Clone + Send + Sync + 'static 
 #[tokio::test]
 async fn finds_a_wrong_clock() {
     let hour = Duration::from_secs(3600);
-    // hyper's `Date` header has the true time, so only the code in the response reveals it.
+    // hyper's `Date` header has the true time, so only the code in the response reveals that the
+    // layer's clock is wrong.
     let app = deduplicating(layer().clock(off(hour)), QUICK);
     finds(app, &[("clock", "off by more than 300 s")]).await;
 
@@ -155,7 +156,8 @@ async fn finds_a_wrong_clock() {
 #[tokio::test]
 async fn finds_a_body_limit_that_is_too_small() {
     let small = deduplicating(layer().body_limit(1 << 20), QUICK);
-    finds(small, &[("size", "512 KiB are accepted, 1 MiB are not (413 (body_too_large))")]).await;
+    finds(small, &[("size", "512 KiB are accepted, but 1 MiB is not (413 (body_too_large))")])
+        .await;
     let tiny = deduplicating(layer().body_limit(10 << 10), QUICK);
     finds(tiny, &[("size", "smaller bodies are accepted, but 64 KiB is not")]).await;
 }
@@ -396,5 +398,5 @@ async fn finds_a_hang_up_on_a_large_body() {
         let body = signed(Request::from_parts(parts, body.into())).await;
         body.map_or(StatusCode::UNAUTHORIZED, |_| StatusCode::OK)
     });
-    finds(app, &[("size", "64 KiB are accepted, 100 KiB are not (client error")]).await;
+    finds(app, &[("size", "64 KiB are accepted, but 100 KiB is not (client error")]).await;
 }

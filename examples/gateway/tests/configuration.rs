@@ -237,7 +237,7 @@ async fn event_without_an_inbox_stays_with_the_tenant_that_signed_it() {
         ] {
             assert_eq!(gateway.post(path, "whsec_a", body).await, 401, "{path} {body}");
         }
-        // An event with the same id that the account or B has signed is not a duplicate of A's.
+        // If the account or B signs an event with the same id, it is not a duplicate of A's event.
         for (path, secret, agent) in [
             ("/webhooks/A", "whsec_a", &mut a),
             ("/webhooks", ACCOUNT, &mut rest),

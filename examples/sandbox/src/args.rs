@@ -39,7 +39,7 @@ pub(crate) struct Args {
     #[arg(long, env = "SANDBOX_STATE", value_name = "FILE")]
     state: Option<PathBuf>,
     /// Accepts requests from other machines, if --listen is an address that they can reach; anybody
-    /// there has access, since there is no password
+    /// who can reach it has full access, since there is no password
     #[arg(long, env = "SANDBOX_ALLOW_REMOTE")]
     allow_remote: bool,
     /// Lifts OpenMail's limits of 10 mails a minute and 200 a day for each inbox

@@ -131,8 +131,8 @@ impl SandboxError {
         let what = match error.kind() {
             io::ErrorKind::AddrInUse => {
                 format!(
-                    "{address} is in use; stop what listens there, or set SANDBOX_LISTEN (for \
-                     example-sandbox, also --listen) to another address"
+                    "{address} is in use; stop what listens there, or set SANDBOX_LISTEN (or \
+                     --listen of example-sandbox) to another address"
                 )
             }
             _ => format!("cannot listen on {address}: {error}"),

@@ -16,7 +16,7 @@ use tonic::{
 use crate::{hub::Hub, proto::agents_server::AgentsServer, service::AgentsService, token::Token};
 
 /// Maximum time for requests in progress to finish once the server is stopping: no event takes
-/// longer than `Endpoint`'s deadline, 12 s.
+/// longer than 12 s, the deadline of openmail-tower's `Endpoint`.
 const GRACE: Duration = Duration::from_secs(15);
 
 /// Sends the documented events of an inbox to its agents. All others need no agent and are answered

@@ -92,7 +92,7 @@ async fn body_over_the_limit_is_rejected_before_its_end() {
     stream.write_all(head.as_bytes()).await.unwrap();
     let (mut read, mut write) = stream.into_split();
     let sent = actix_web::rt::spawn(async move {
-        // The server may close before it has read all of it.
+        // The server may close the connection before it has read the whole body.
         let _ = write.write_all(&vec![b' '; BODY_LIMIT + 1]).await;
         write
     });

@@ -190,8 +190,8 @@ impl Download {
             if is_redirect(status) {
                 let location = answer.headers().get(LOCATION).and_then(|it| it.to_str().ok());
                 url = location.and_then(|to| url.join(to).ok()).ok_or_else(invalid)?;
-                // If this host redirects back to the API, the key is not sent again. Otherwise the
-                // host could choose what is read with the key.
+                // If this host redirects back to the API, the key is not sent again, since the host
+                // would choose what is read with it.
                 if place != Place::Api {
                     named = Named::ByAnotherHost;
                 }

@@ -128,8 +128,8 @@ fn is_robot(address: &Address) -> bool {
     })
 }
 
-/// Returns whether the first few words make up a whole text. `take` removes a word from one end of
-/// the text.
+/// Returns whether the first few words, joined together, are `text`. `take` removes a word from one
+/// end of the text.
 fn consume<'a>(
     text: &'a str,
     mut words: impl Iterator<Item = &'a str>,

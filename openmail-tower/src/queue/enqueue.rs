@@ -70,7 +70,7 @@ impl<St: QueueStore> Enqueue<St> {
         &self.store
     }
 
-    /// Returns a worker that runs the events of this store through `events`.
+    /// Returns a worker that calls the service `events` with the events of this store.
     pub fn worker<E>(&self, events: E) -> Worker<St, E> {
         Worker::new(self.store.clone(), events)
     }

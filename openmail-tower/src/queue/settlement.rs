@@ -13,8 +13,8 @@ pub enum Settlement {
     /// It is done. Its key and its metadata are kept, its body is not.
     Done {
         /// Its replies, in the order in which they are to be sent. They are stored in the same
-        /// transaction, and run before the waiting events of the lane, but after its earlier
-        /// replies.
+        /// transaction, and run before the waiting events of the lane, but after the replies that
+        /// are already in the lane.
         replies: Vec<NewReply>,
     },
     /// A run failed, and is retried.
@@ -74,7 +74,7 @@ impl Settlement {
         matches!(self, Self::Done { .. } | Self::Bury { .. })
     }
 
-    /// Returns whether it may make an entry due: this one or another one.
+    /// Returns whether this settlement may make an entry due, the settled one or another one.
     #[cfg(feature = "queue-sqlite")]
     pub(super) fn wakes(&self, lease: &Lease) -> bool {
         // Finishing an entry without a lane makes no other entry due.

@@ -223,7 +223,7 @@ fn is_reply(written: &Written, message: &Message, since: Option<Timestamp>) -> b
     is_sent && is_later && has_text(message, &written.body)
 }
 
-/// Returns whether a mail contains a text. A mail whose text is missing may contain it.
+/// Returns whether a mail contains a text. A mail whose own text is missing counts as containing it.
 fn has_text(mail: &Message, text: &str) -> bool {
     // Mail programs may change spaces and punctuation. A text may also consist of an emoji only.
     let keep = match text.contains(char::is_alphanumeric) {

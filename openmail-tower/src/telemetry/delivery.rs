@@ -137,7 +137,8 @@ impl Drop for Delivery {
 }
 
 impl Answering {
-    /// Starts to observe how an event is handled, or a request that nothing has verified.
+    /// Starts to observe how a request is answered. `event` is `None` if nothing has verified the
+    /// request.
     pub(crate) fn begin(event: Option<&VerifiedEvent>) -> Self {
         Self {
             outcome: event.map(VerifiedEvent::outcome_slot),

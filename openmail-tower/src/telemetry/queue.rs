@@ -49,8 +49,8 @@ pub(crate) fn lost(id: impl fmt::Display) {
     log::lease_lost(&id);
 }
 
-/// Records that the run of the entry `id` blocks its thread beyond its limit, so its lease is given
-/// up.
+/// Records that the lease of the entry `id` is given up, since its run still blocks a thread after
+/// the maximum time for a run.
 pub(crate) fn blocked(id: impl fmt::Display) {
     log::run_blocks(&id);
 }

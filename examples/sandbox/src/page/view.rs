@@ -38,7 +38,7 @@ pub(super) struct View<'a> {
     pub(super) notice: Option<Notice>,
 }
 
-/// What the query of the page's URL names.
+/// The mail, the thread and the inbox that are named in the query of the page's URL.
 type Named<'a> = (Option<&'a Mail>, Option<&'a Thread>, Option<&'a Inbox>);
 
 impl<'a> View<'a> {

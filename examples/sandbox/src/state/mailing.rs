@@ -15,8 +15,8 @@ use super::{
     refusal::Refusal,
 };
 
-/// The size of all attachments together, in bytes, above which new files are refused. Copies of
-/// files, for further inboxes and for mails that are sent again, count but are never refused.
+/// The size of all attachments together, in bytes, above which new files are refused. If a mail goes
+/// to several inboxes or is sent again, the further copies of its files count but are never refused.
 const STORAGE: usize = 512 << 20;
 
 /// A file attached to a mail.

@@ -205,14 +205,14 @@ impl<St: DedupeStore> Key<St> {
         works(self.store.release(&self.key, token).await);
     }
 
-    /// Claims the key for `LONG` as soon as the current claim has expired.
+    /// Claims the key for `LONG` as soon as its current claim or its retention has expired.
     async fn claim_in_time(&self, token: ClaimToken) {
         let claim = async {
             while self.claim(token, LONG).await != Claim::Claimed {
                 sleep(SHORT / 5).await;
             }
         };
-        timeout(Duration::from_secs(30), claim).await.expect("the current claim never expired");
+        timeout(Duration::from_secs(30), claim).await.expect("the key never became free");
     }
 }
 

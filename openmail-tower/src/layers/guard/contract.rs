@@ -120,8 +120,7 @@ async fn repeated_id_keeps_the_time_of_its_count<St: CountStore>(keys: &Keys<St>
     eventually(has_ended).await.expect("each repetition started a new window");
 }
 
-/// Each request counts within its own window, which ends now, whatever the windows of earlier
-/// requests.
+/// Each request looks back from now over its own window, whatever the windows of earlier requests.
 async fn each_request_has_its_own_window<St: CountStore>(keys: &Keys<St>) {
     let long = keys.limit("a", 1);
     let short = CountLimit { window: Duration::from_millis(1), ..long.clone() };
@@ -151,7 +150,7 @@ async fn similar_keys_and_ids_are_different<St: CountStore>(keys: &Keys<St>) {
     let limit = keys.limit("ids", u32::try_from(texts.clone().count()).expect("a few texts"));
     for _ in 0..2 {
         for id in texts.clone().map(|text| keys.key(text)) {
-            assert_eq!(keys.full(&id, [&limit]).await, None, "{id:?} counts once");
+            assert_eq!(keys.full(&id, [&limit]).await, None, "{id:?} counted twice");
         }
     }
     assert!(keys.full("new", [&limit]).await.is_some(), "different ids counted as one");

@@ -23,7 +23,7 @@ use super::{
 /// [module](super) lists the rules and their defaults.
 ///
 /// All services that one layer and its clones wrap share their counts, even if a clone was given
-/// other settings.
+/// other settings (except another store with [`counts`](Self::counts)).
 #[derive(Clone, Default)]
 pub struct GuardLayer {
     pub(super) settings: Settings,
@@ -150,7 +150,7 @@ impl GuardLayer {
         self
     }
 
-    /// Sets where the rates are counted. Default: behind a queue whose store supports this, in the
+    /// Sets where the rates are counted. Default: behind a queue whose store can count, in the
     /// queue's database, so that replicas share the counts and a restart does not reset them;
     /// otherwise, in the memory of this process.
     #[must_use]

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_differ_in_numbers_case_or_a_word_match() {
+    fn texts_are_alike_despite_other_numbers_case_or_one_other_word() {
         assert!(alike(ANSWER, ANSWER));
         assert!(alike(ANSWER, &ANSWER.replace("4711", "4712, 25 11 2026")));
         assert!(alike(ANSWER, &ANSWER.to_uppercase()));

@@ -21,7 +21,7 @@ pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
     an_expired_lease_changes_nothing_once_reclaimed(probe).await;
     a_renewed_lease_does_not_expire(probe).await;
     run_lost_with_its_worker(probe).await;
-    held_entries_are_not_claimed_again(probe).await;
+    entries_that_the_worker_holds_are_not_claimed_again(probe).await;
     giving_back_uses_no_attempt(probe).await;
     claim_whose_answer_was_lost(probe).await;
     done_entries_are_pruned(probe).await;
@@ -154,7 +154,7 @@ async fn run_lost_with_its_worker<St: QueueStore>(probe: &Probe<St>) {
     probe.done(&claimed).await;
 }
 
-async fn held_entries_are_not_claimed_again<St: QueueStore>(probe: &Probe<St>) {
+async fn entries_that_the_worker_holds_are_not_claimed_again<St: QueueStore>(probe: &Probe<St>) {
     probe.add(None).await;
     let mine = probe.next(SHORT).await;
     let other = probe.add(None).await;

@@ -253,7 +253,7 @@ where
         if is_full || is_behind || !self.waiting.is_empty() || self.leases.has_suspect() {
             return;
         }
-        // One claim of many entries costs no more than one of a few.
+        // A claim of many entries costs no more than a claim of a few.
         if !self.leases.leave_room(settings) && self.look.gathers() {
             return;
         }

@@ -19,8 +19,8 @@ const LONGEST_REST: Duration = Duration::from_millis(10);
 /// claim of one entry costs as much as a claim of many.
 const GATHERING: Duration = Duration::from_millis(1);
 /// After a thorough look that left entries out, the next thorough look begins after this many times
-/// its duration, or after the poll interval if that is shorter. So thorough looks at a queue with a
-/// flooded inbox usually take at most a fifth of the time.
+/// its duration, or after the poll interval if that is shorter. So a worker usually spends at most a
+/// fifth of its time on thorough looks, even if one inbox is flooded.
 const REST: u32 = 4;
 /// The maximum time until the next look.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);

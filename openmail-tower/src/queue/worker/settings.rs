@@ -130,8 +130,8 @@ impl<St, E> Worker<St, E> {
     }
 
     /// Sets the maximum memory for the events that run at a time, in bytes: their bodies, and what
-    /// is parsed from them. The worker claims no more than fits. An event that alone exceeds the
-    /// maximum runs when no other event runs. Default: 64 MiB.
+    /// is parsed from them. The worker claims no more than fits. An event that takes more than this
+    /// by itself runs while no other event does. Default: 64 MiB.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.settings.memory = bytes;
         self
@@ -177,7 +177,7 @@ impl<St, E> Worker<St, E> {
         self
     }
 
-    /// Sets how long limits may hold back an event or a reply, counted from when the first one does,
+    /// Sets how long an event or a reply may be held back by limits, counted from the first time,
     /// before it becomes a dead letter. Such limits include a guard's rate or pause, a suspended
     /// inbox, a banned account, and OpenMail's responses 401, 402, 429 and 422
     /// `storage_limit_exceeded`. Default: 30 days.

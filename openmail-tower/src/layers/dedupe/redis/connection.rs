@@ -34,8 +34,8 @@ type Connecting = Pin<Box<dyn Future<Output = RedisResult<Shared>> + Send>>;
 /// One connection, shared by all clones and opened when it is first needed.
 ///
 /// It is replaced as soon as it breaks, an answer is late, or the server turns out to be a replica.
-/// After a failover, the old primary may keep its connections open. If a connection was silently
-/// cut, the server only seems to be slow.
+/// After a failover, the old primary may keep its connections open. A connection that was silently
+/// cut cannot be told from one to a slow server.
 #[derive(Clone)]
 pub(super) struct Connection(Arc<Inner>);
 

@@ -13,7 +13,7 @@ impl RedisStoreError {
         Self(error)
     }
 
-    /// Returns advice if the server's answer shows that the store is misconfigured.
+    /// Returns advice if the error shows that the store is misconfigured.
     fn hint(&self) -> Option<&'static str> {
         match self.0.kind() {
             ErrorKind::Server(
