@@ -9,7 +9,7 @@ pub(crate) fn stop() -> io::Result<impl Future<Output = ()>> {
     Ok(async {
         first.await;
         tracing::info!(
-            "stopping: requests have 15 s to finish, then runs 30 s; press Ctrl-C again to stop at once"
+            "stopping: requests have 15 s to finish, then handlers have 30 s; press Ctrl-C again to stop at once"
         );
         tokio::spawn(async {
             if let Ok(second) = signal() {

@@ -240,9 +240,9 @@ fn careless(judge: impl Fn(&str, &str, &[u8]) -> bool + Clone + Send + Sync + 's
     })
 }
 
-/// Returns the signature of a timestamp and a body. `sign` takes a number as the timestamp, so text
-/// after the timestamp's digits and a dot is passed as part of the body. The signed bytes are the
-/// same.
+/// Returns the signature of a timestamp and a body. `sign` takes a number as the timestamp, so of a
+/// timestamp such as `1000.x`, `x.` is passed as the beginning of the body. The signed bytes are
+/// the same.
 fn expected(timestamp: &str, body: &[u8]) -> Option<String> {
     let (digits, rest) = match timestamp.split_once('.') {
         Some((digits, rest)) => (digits, [rest.as_bytes(), b".", body].concat()),
@@ -314,7 +314,7 @@ async fn finds_a_failure_instead_of_a_rejection() {
         ("forgery", "a valid signature with more text after it makes it fail (500)"),
         ("forgery", "an empty signature makes it fail (500)"),
         ("forgery", "a signature that is not ASCII makes it fail (500)"),
-        ("forgery", "no signature makes it fail (500)"),
+        ("forgery", "a delivery without a signature makes it fail (500)"),
         ("early", "a delivery without a signature is answered 500 before the endpoint"),
         ("early", "a malformed signature is answered 500 before the endpoint"),
     ];

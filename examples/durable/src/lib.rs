@@ -1,5 +1,5 @@
 //! The application of the `durable` example: a webhook that stores each event, and a worker that
-//! lets the agent answer.
+//! runs the agent on it.
 
 mod server;
 pub mod telemetry;

@@ -20,8 +20,9 @@ use crate::message;
 /// Maximum time to wait for the server's acknowledgement. `Endpoint` answers within 12 s.
 const ACK_LIMIT: Duration = Duration::from_secs(5);
 
-/// Publishes each event, and responds once the stream has stored it (done), or recognised it as a
-/// duplicate of a stored one. If that fails, the error is answered with 503, and OpenMail retries.
+/// Publishes each event, and responds as soon as the stream has stored it ([`Outcome::Done`]) or
+/// has recognised it as stored before ([`Outcome::Duplicate`]). If that fails, the error is
+/// answered with 503, and OpenMail retries.
 #[derive(Debug, Clone)]
 pub struct Publish {
     context: jetstream::Context,

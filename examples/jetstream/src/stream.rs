@@ -52,8 +52,8 @@ pub fn consumer_config() -> pull::Config {
         ack_wait: Duration::from_secs(30),
         // The worker gives events up, and logs that. The server would give them up silently.
         max_deliver: -1,
-        // Events that wait for a retry count as pending too: with a limit, a thousand of them would
-        // block everything else.
+        // Events that wait for a retry count as pending too: with the server's default limit, a
+        // thousand of them would block everything else.
         max_ack_pending: -1,
         ..Default::default()
     }

@@ -66,7 +66,7 @@ fn stop() -> impl Future<Output = ()> + Send + 'static {
     async {
         first.await;
         tracing::info!(
-            "stopping: requests have 15 s to finish, then runs 30 s; press Ctrl-C again to stop at once"
+            "stopping: requests have 15 s to finish, then handlers have 30 s; press Ctrl-C again to stop at once"
         );
         tokio::spawn(async {
             signal().await;

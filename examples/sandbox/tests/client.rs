@@ -59,7 +59,7 @@ async fn client_lists_reads_replies_and_downloads() {
 }
 
 #[tokio::test]
-async fn client_recognises_limits_cut_connections_and_suspensions() {
+async fn client_recognises_limits_suspensions_and_cut_connections() {
     let local = Local::start().await;
     let openmail = client(&local);
     let inbox = InboxId::from("inb_support");

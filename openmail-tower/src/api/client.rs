@@ -192,12 +192,12 @@ impl OpenMail {
         serde_json::from_slice(&body).map_err(|error| {
             // A captive portal or a proxy may answer 200 with a page. A body that is not JSON at
             // all did not come from OpenMail.
-            let kind = if serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
-                ApiErrorKind::Unavailable
-            } else {
-                ApiErrorKind::UnexpectedAnswer
+            let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok();
+            let (kind, what) = match is_json {
+                false => (ApiErrorKind::Unavailable, "a response that is not OpenMail's"),
+                true => (ApiErrorKind::UnexpectedAnswer, "JSON of another form than expected"),
             };
-            ApiError::new(kind, format!("{}, with a response that is not OpenMail's", head.status))
+            ApiError::new(kind, format!("{}, with {what}", head.status))
                 .answered(head.status, "", "")
                 .caused_by(Shapeless { line: error.line(), column: error.column() })
                 .maybe_sent(true)

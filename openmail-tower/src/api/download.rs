@@ -220,15 +220,15 @@ impl Download {
     async fn renewed(&self, until: Instant) -> Result<String, ApiError> {
         let none = |what| Err(ApiError::new(ApiErrorKind::Expired, what));
         let Some(MessageRef { thread: Some(thread), message }) = &self.message else {
-            return none("it has no URL, and its message or thread is not known");
+            return none("the attachment has no URL, and its message or thread is not known");
         };
         let thread = timeout_at(until, self.openmail.thread(thread)).await;
         let thread = thread.map_err(|_| super::http::late())??;
         let Some(message) = thread.messages.iter().find(|it| it.id == *message) else {
-            return none("its message no longer exists");
+            return none("the attachment's message no longer exists");
         };
         let found = self.find(&message.attachments).and_then(|it| it.url.clone());
-        found.map_or_else(|| none("its message has no such attachment"), Ok)
+        found.map_or_else(|| none("the message has no such attachment any more"), Ok)
     }
 
     /// Finds the attachment among those of its message. Two files of a message may have the same

@@ -98,8 +98,8 @@ impl Event {
         if self.misfit().is_some() { "" } else { self.name() }
     }
 
-    /// Returns why a known event does not fit its type. `None` if it fits, or if its name is
-    /// unknown and it is not nested too deeply.
+    /// Returns why a known event does not fit its type, or that the event is nested too deeply.
+    /// Otherwise `None`, also for an unknown event.
     pub fn misfit(&self) -> Option<Misfit> {
         match self {
             Self::Unknown(event) => event.misfit,

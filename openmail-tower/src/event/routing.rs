@@ -159,7 +159,7 @@ impl Keys<'_> {
         while let Some(key) = map.next_key::<Text<'de>>()? {
             *is_number = key.as_str() == NUMBER;
             if key.as_str() == "thread_id" && !inner {
-                // It may appear twice: the last one counts, as for any other field.
+                // Unlike the fields in the slots, it may appear twice. Here, the last one counts.
                 routing.thread_id = Some(map.next_value()?);
                 continue;
             }

@@ -37,7 +37,7 @@ const FRAME: usize = 8 << 10;
 
 /// Returns an estimate of the parsed event's size, in bytes.
 ///
-/// If the parts take no more than four times the size of the JSON plus 8 KiB, as in a mail that is
+/// If the parts take no more than 8 KiB plus four times the size of the JSON, as in a mail that is
 /// mostly text, the estimate is the size of the JSON. Otherwise it is the size of the JSON plus
 /// that of its parts.
 pub(crate) fn weight(json: &[u8]) -> usize {

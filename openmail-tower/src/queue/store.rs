@@ -44,7 +44,8 @@ use super::{
 ///   entry that ran at the same time may have crashed the worker. After the second lost run, the
 ///   entry is a [suspect](super::Claimed::suspect) and runs alone. If such a run is lost as well,
 ///   it counts as an attempt ([`was_lost`](super::Claimed::was_lost)). Once a worker settles the
-///   entry, it is an ordinary entry again, unless the worker gives it back or its claim `was_lost`.
+///   entry, it is an ordinary entry again, unless the worker gives it back or its claim had
+///   `was_lost` set.
 /// - Only the store's clock is used, so that all machines agree on the time.
 ///
 /// Clones share one store. `queue::contract::check` (feature `test-util`) checks an implementation

@@ -33,8 +33,7 @@ pub(crate) fn queued(duration: Duration) {
     log::queued(duration);
 }
 
-/// Records that an event was claimed for its first attempt, this long after it was queued or
-/// requeued.
+/// Records that an event was claimed for its first attempt, this long after its commit.
 pub(crate) fn waited(duration: Duration) {
     metric::waited(duration);
 }

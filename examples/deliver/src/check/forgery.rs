@@ -37,7 +37,8 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
         }
     }
     if rejected == count {
-        let text = format!("bad signatures, stale and unsigned deliveries are rejected ({count})");
+        let text =
+            format!("all {count} deliveries with a missing, wrong or stale signature are rejected");
         findings.good("forgery", text);
     }
 }
@@ -75,8 +76,8 @@ fn forgeries(prober: &Prober) -> Vec<(&'static str, Probe)> {
         ("an empty signature", signature("")),
         ("a signature that is not hex", signature(&"z".repeat(64))),
         ("a signature that is not ASCII", signature("é")),
-        ("no signature", Probe { signature: None, ..good.clone() }),
-        ("no timestamp", Probe { timestamp: None, ..good.clone() }),
+        ("a delivery without a signature", Probe { signature: None, ..good.clone() }),
+        ("a delivery without a timestamp", Probe { timestamp: None, ..good.clone() }),
         (
             "a body other than the signed one",
             Probe { body: Bytes::from_static(b"{\"event\":\"setup.test\" }"), ..good.clone() },

@@ -116,7 +116,7 @@ impl Prober {
             sleep(HEAD_START).await;
             while !body.is_empty() {
                 let part = body.split_to(PART.min(body.len()));
-                // This fails once the connection is closed, which the response shows.
+                // This fails if the connection is closed; then `answer` completes and reports it.
                 let _ = parts.send_data(part).await;
             }
             sleep(pause).await;

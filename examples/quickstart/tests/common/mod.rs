@@ -82,8 +82,8 @@ impl Quickstart {
         assert!(Command::new("sh").args(kill).status().await.unwrap().success());
     }
 
-    /// Waits until the stopped program ends successfully, and asserts that it handled nothing that
-    /// the test has not seen. Returns the rest of the log.
+    /// Waits until the stopped program ends successfully, and asserts that the test has seen
+    /// everything that it handled. Returns the rest of the log.
     pub(crate) async fn ended(mut self) -> String {
         let status = soon(self.child.wait()).await.unwrap();
         assert!(status.success(), "{status}");

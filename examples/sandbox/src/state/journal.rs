@@ -1,6 +1,6 @@
 //! The state file: an SQLite database with a table for rows and one for the bytes of attachments.
 //!
-//! One task owns the connection. It writes the changes in order, and those of up to 1,024 waiting
+//! One task owns the connection. It writes the changes in order, and the changes of up to 1,024
 //! calls of [`Journal::write`] in one transaction.
 
 use std::{

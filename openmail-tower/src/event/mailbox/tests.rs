@@ -324,7 +324,7 @@ fn display_shows_name_and_address_and_debug_neither() {
 
 #[cfg(any(feature = "api", feature = "guard"))]
 #[test]
-fn may_contain_each_address_that_is_read_and_few_others() {
+fn every_address_that_is_read_may_be_contained_and_few_others() {
     for text in [
         "ada@b.example",
         "Ada <ADA@B.Example.>",

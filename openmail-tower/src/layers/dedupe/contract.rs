@@ -77,7 +77,7 @@ async fn done_stays_done<St: DedupeStore>(key: &Key<St>) {
     let (ours, theirs) = (ClaimToken::random(), ClaimToken::random());
     assert_eq!(key.claim(ours, LONG).await, Claim::Claimed);
     assert!(key.complete(ours, LONG).await);
-    assert!(key.complete(ours, LONG).await, "the answer was lost, so the call is repeated");
+    assert!(key.complete(ours, LONG).await, "a repeated completion failed");
     assert!(!key.complete(theirs, LONG).await, "done by another");
     key.release(ours).await;
     key.release(theirs).await;
@@ -107,9 +107,9 @@ async fn expired_claim_can_be_taken_back<St: DedupeStore>(key: &Key<St>) {
     let (ours, theirs) = (ClaimToken::random(), ClaimToken::random());
     assert_eq!(key.claim(ours, SHORT).await, Claim::Claimed);
     sleep(SHORT * 3).await;
-    assert_eq!(key.claim(ours, SHORT).await, Claim::Claimed, "no other token had claimed the key");
+    assert_eq!(key.claim(ours, SHORT).await, Claim::Claimed, "an expired claim was lost");
     sleep(SHORT * 3).await;
-    assert!(key.complete(ours, LONG).await, "no other token had claimed the key");
+    assert!(key.complete(ours, LONG).await, "an expired claim was lost");
     assert_eq!(key.claim(theirs, LONG).await, Claim::Done);
 }
 

@@ -33,7 +33,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// The slowest expected transfer rate, in bytes per second. It determines how much more time large
 /// bodies get.
 const SLOWEST: usize = 4 << 20;
-/// Maximum time for operations on which no claim, no settlement and no delivery waits.
+/// Maximum time for operations that delay neither claims nor settlements nor deliveries.
 pub(super) const LONG: Duration = Duration::from_secs(30);
 
 /// Maximum number of idle connections kept outside the pool. The pool tests each connection that is

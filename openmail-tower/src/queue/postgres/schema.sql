@@ -19,10 +19,11 @@ CREATE TABLE openmail_events (
   attempts BIGINT NOT NULL DEFAULT 0,
   -- number of consecutive runs lost with their workers; 3: the last claim had was_lost set
   losses BIGINT NOT NULL DEFAULT 0,
-  -- how often it was released or put off since its last run that counted, when the current
-  -- uninterrupted series of releases began, and when it was first put off or on hold
+  -- how often it was released or put off since its last run that counted as an attempt
   releases BIGINT NOT NULL DEFAULT 0,
+  -- when the current uninterrupted series of releases began
   released_at BIGINT,
+  -- when it was first put off or on hold
   put_off_at BIGINT,
   -- 1: on hold, or claimed at the end of its hold; 2: leased, and released meanwhile, so it cannot
   -- be put on hold by this run

@@ -208,7 +208,7 @@ where
         if let Some(stop) = &mut self.stop
             && Instant::now() >= stop.cut_at
         {
-            // Later passes find no further runs: the aborted ones have ended, or block their
+            // Later passes abort no other runs: they find only aborted ones that still block their
             // threads.
             stop.cut = stop.cut.max(self.leases.cut_off());
         }

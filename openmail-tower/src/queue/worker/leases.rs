@@ -33,7 +33,7 @@ struct Hold {
     inbox_id: Option<String>,
     weight: u64,
     is_suspect: bool,
-    /// When its lease ends unless it is renewed, by this machine's monotonic clock.
+    /// When its lease ends, by this machine's monotonic clock, unless it is renewed.
     until: watch::Sender<Instant>,
     phase: Phase,
 }

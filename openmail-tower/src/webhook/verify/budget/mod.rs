@@ -91,9 +91,10 @@ impl Budget {
 
     /// Returns an empty piece of [`SMALL`] bytes. The caller has reserved room for it.
     ///
-    /// The pieces of a rejected body are passed on to other bodies. They are freed as verified
-    /// bodies need their memory, and all of them once no body and no event is left. An allocator
-    /// would cache freed pieces for each thread, beyond the budget.
+    /// The pieces of a rejected body are passed on to other bodies instead of being freed at once,
+    /// since an allocator would cache freed pieces for each thread, beyond the budget. They are
+    /// freed when verified bodies need their memory, and all of them once no body and no event is
+    /// left.
     pub(super) fn piece(&self) -> Vec<u8> {
         let left = self.shared.pieces().pop();
         left.unwrap_or_else(|| Vec::with_capacity(SMALL))
