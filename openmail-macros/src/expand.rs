@@ -205,8 +205,8 @@ pub(crate) fn route(
 
 /// Returns a handler for every state from which its arguments can be extracted.
 ///
-/// Whether the event has an argument is checked at the argument itself. The `where` clause, which
-/// is checked where the handler is registered, is about the state.
+/// Whether the event carries what an argument needs is checked at that argument. The `where`
+/// clause, which is checked where the handler is registered, is about the state.
 fn handler_of_any_state(
     args: &Args,
     function: &Function,
