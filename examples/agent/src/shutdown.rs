@@ -8,11 +8,13 @@ pub(crate) fn stop() -> io::Result<impl Future<Output = ()>> {
     let first = signal()?;
     Ok(async {
         first.await;
+        // Listens before the line asks for it.
+        let second = signal();
         tracing::info!(
             "stopping: requests have 15 s to finish, then handlers have 30 s; press Ctrl-C again to stop at once"
         );
-        tokio::spawn(async {
-            if let Ok(second) = signal() {
+        tokio::spawn(async move {
+            if let Ok(second) = second {
                 second.await;
                 // The status of a program that was ended by Ctrl-C.
                 process::exit(130);

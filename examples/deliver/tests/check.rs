@@ -363,7 +363,7 @@ async fn finds_a_hang_up_without_an_answer() {
         signed(request).await.map_or(StatusCode::UNAUTHORIZED, |_| StatusCode::OK)
     });
     let wrong = [
-        ("forgery", "no timestamp makes it fail: "),
+        ("forgery", "a delivery without a timestamp makes it fail: "),
         ("early", "a delivery without a timestamp is answered by hanging up ("),
     ];
     finds(app, &wrong).await;

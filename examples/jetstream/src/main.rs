@@ -84,11 +84,13 @@ fn stop() -> impl Future<Output = ()> + Send + 'static {
     let first = signal();
     async {
         first.await;
+        // Listens before the line asks for it.
+        let second = signal();
         tracing::info!(
             "stopping: requests have 15 s to finish, and handlers 30 s; press Ctrl-C again to stop at once"
         );
-        tokio::spawn(async {
-            signal().await;
+        tokio::spawn(async move {
+            second.await;
             // The status of a program that was ended by Ctrl-C.
             process::exit(130);
         });
