@@ -154,7 +154,8 @@ pub fn percentile(values: impl IntoIterator<Item = f64>, part: f64) -> f64 {
 }
 
 /// Restarts the program with allocator settings that keep freed memory. By default, glibc returns
-/// the top of the heap to the system and requests it again, in whichever side's turn that happens.
+/// the top of the heap to the system and requests it again, which slows down whichever side runs at
+/// that moment.
 pub fn steady_allocator() {
     const VARIABLE: &str = "GLIBC_TUNABLES";
     const KEEP: &str =

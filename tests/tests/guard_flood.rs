@@ -143,7 +143,11 @@ async fn thirty_mails_run_and_no_other_sender_is_delayed<St: QueueStore>(store: 
     }
     until("it ran", async || ran.of_others() == 2 * others.len() + 2).await;
     assert_eq!(ran.of_the_flood(), 30);
-    assert_eq!(questions.load(Ordering::SeqCst), FLOOD - 30, "before the flood came back");
+    assert_eq!(
+        questions.load(Ordering::SeqCst),
+        FLOOD - 30,
+        "a mail of the flood was judged again"
+    );
     drop(stop);
     assert_eq!(worker.await.unwrap(), 0);
 }

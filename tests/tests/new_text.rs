@@ -1,4 +1,4 @@
-//! `Message::new_text` on mails as written by programs in many languages.
+//! `Message::new_text` on mails as many mail programs write them, in many languages.
 //!
 //! `fixtures/new_text/mails.txt` contains them: a name, a subject if it matters, the mail, and its
 //! new text.
@@ -70,8 +70,8 @@ fn mail_without_history_or_signature_keeps_every_line() {
 fn no_mail_loses_all_of_its_text() {
     for mail in mails() {
         assert!(!mail.message.new_text().is_empty(), "{}", mail.name);
-        // The same holds for the rest of the mail from each of its lines on, even if that rest is
-        // only history.
+        // Nor is all of the text lost if the mail begins at any of its later lines, even if only
+        // history is left.
         let text = mail.message.body_text.as_deref().unwrap();
         for (at, _) in text.match_indices('\n') {
             let rest = message(&text[at..], None);

@@ -78,8 +78,8 @@ fn budget_counts_what_an_event_allocates() {
         assert!(counted <= peak * 10, "{name}: {peak} bytes taken, {counted} counted");
     }
 
-    // In addition to its body, a mail is charged for the length of its JSON and nothing else, even if
-    // its text quotes JSON.
+    // A mail is charged for the length of its JSON twice, as a body and as an event, and for nothing
+    // else, even if its text quotes JSON.
     for size in [1 << 10, 2 << 10, 8 << 10, 64 << 10, 1 << 20] {
         // Only seven eighths of the budget are for these events, so `counted` may be off by one.
         assert!(size - counted(&mail_of(size)) <= 1, "{size}");

@@ -195,7 +195,7 @@ impl OpenMail {
             let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok();
             let (kind, what) = match is_json {
                 false => (ApiErrorKind::Unavailable, "a response that is not OpenMail's"),
-                true => (ApiErrorKind::UnexpectedAnswer, "JSON of another form than expected"),
+                true => (ApiErrorKind::UnexpectedAnswer, "JSON of an unexpected form"),
             };
             ApiError::new(kind, format!("{}, with {what}", head.status))
                 .answered(head.status, "", "")

@@ -96,8 +96,8 @@ pub enum ApiErrorKind {
     Unavailable,
     /// No complete response arrived in time.
     TimedOut,
-    /// The response is too large, is JSON of another form than expected, or is an OpenMail error
-    /// with a status that the API does not use, such as 302.
+    /// The response is too large, is JSON of an unexpected form, or is an OpenMail error with a
+    /// status that the API does not use, such as 302.
     UnexpectedAnswer,
     /// The attachment is larger than allowed, or larger than its message says.
     FileTooLarge,

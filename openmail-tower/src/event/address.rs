@@ -283,9 +283,9 @@ impl fmt::Debug for Address {
     }
 }
 
-/// The error for a text that is not a single mail address.
+/// The error for a text that is not exactly one mail address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a single mail address of the form local@domain")]
+#[error("not exactly one mail address of the form local@domain")]
 pub struct InvalidAddress(());
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Events without their own type.
+//! The webhook test and events of unknown names, whose fields OpenMail does not document.
 
 use jiff::Timestamp;
 

@@ -25,8 +25,8 @@ use super::{
 /// [`Outcome::Duplicate`], the event was already stored by an earlier delivery. If the store fails
 /// or does not answer in time, the error is [`Unavailable`](crate::HandlerErrorKind::Unavailable),
 /// which an [`Endpoint`](crate::Endpoint) answers with 503, so that OpenMail delivers the event
-/// again. Its futures may be dropped at any time: the event is then stored completely or not at
-/// all.
+/// again. The futures of this service may be dropped at any time: the event is then stored
+/// completely or not at all.
 ///
 /// Clones share the store.
 #[derive(Clone)]

@@ -34,8 +34,8 @@ pub enum Settlement {
         /// Why it could not run.
         reason: String,
     },
-    /// It must wait until a limit ends or a person lifts it. It runs again without using an
-    /// attempt. This also ends the current series of releases.
+    /// A limit holds the entry back, until it ends or a person lifts it. The entry runs again
+    /// without using an attempt. This also ends the current series of releases.
     PutOff {
         /// The delay before the next run.
         after: Duration,

@@ -26,8 +26,8 @@ use crate::{
 ///
 /// The reply goes to the sender of the mail. If the inbox was only copied, the reply goes to the
 /// other addresses in the mail's `To` header, if it has any, and OpenMail copies the sender. If the
-/// mail has no thread, or cannot be read there, the reply goes to the sender alone. A reply has at
-/// most 20 recipients.
+/// mail has no thread, or cannot be read from its thread, the reply goes to the sender alone. A
+/// reply has at most 20 recipients.
 ///
 /// `Debug` shows sizes, settings and the reply's name, but neither its text nor file names.
 #[derive(Clone, PartialEq, Eq)]

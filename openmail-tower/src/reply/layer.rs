@@ -110,7 +110,7 @@ async fn send_all(
 ) -> Result<Outcome, HandlerError> {
     let Some(replies) = write(event, replies) else {
         let error = HandlerError::from(Failure::NoMail);
-        Run::of_reply(Fields::from(event), None).end("permanent", Some(&error), Next::Never);
+        Run::of_reply(Fields::from(event), None).end("permanent", Some(&error), Next::Unlogged);
         return Ok(Outcome::Done);
     };
     let tries = event.attempt().unwrap_or(1).saturating_sub(1);
@@ -120,9 +120,9 @@ async fn send_all(
         let fate = sending.scope(deliver(openmail, key, written, tries, Duration::ZERO)).await;
         let outcome = fate.label();
         match fate {
-            Fate::Sent | Fate::SentBefore => sending.end(outcome, None, Next::Never),
+            Fate::Sent | Fate::SentBefore => sending.end(outcome, None, Next::Unlogged),
             Fate::Failed(failure) => {
-                sending.end(outcome, Some(&HandlerError::from(failure)), Next::Never);
+                sending.end(outcome, Some(&HandlerError::from(failure)), Next::Unlogged);
             }
             Fate::Retry(failure) | Fate::Wait(failure) | Fate::Hold(failure) => {
                 let is_key = failure.is_key();

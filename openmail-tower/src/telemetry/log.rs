@@ -163,7 +163,7 @@ pub(super) fn run_ended(
         let error = error.map(|error| display(text::error(error)));
         let retry_in = match next {
             Next::In(delay) => Some(debug(delay)),
-            Next::Never | Next::Unknown | Next::DeadLetter => None,
+            Next::Unlogged | Next::Unknown | Next::DeadLetter => None,
         };
         let dead_letter = matches!(next, Next::DeadLetter).then_some(true);
         match kind {
@@ -195,8 +195,8 @@ pub(super) fn run_ended(
     allow(dead_code, reason = "only a queue's worker sets it, for its log lines")
 )]
 pub(crate) enum Next {
-    /// Nothing to log: the event is done, was given back, or is on hold.
-    Never,
+    /// There is no time to log: the event is done, was given back, or is on hold.
+    Unlogged,
     /// When it is delivered again, which is unknown here.
     Unknown,
     /// After this delay.

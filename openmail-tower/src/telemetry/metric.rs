@@ -15,7 +15,7 @@
 //! | [`openmail_answer_duration_seconds`](ANSWER_DURATION) | histogram | `outcome` | s | the time from a verified delivery's arrival to its response |
 //! | [`openmail_run_duration_seconds`](RUN_DURATION) | histogram | `outcome` | s | the duration of a run |
 //! | [`openmail_reply_duration_seconds`](REPLY_DURATION) | histogram | `outcome` | s | the duration of an attempt to send a reply |
-//! | [`openmail_queue_wait_seconds`](QUEUE_WAIT) | histogram | | s | the time from an event's commit until a worker claims it for its first attempt; recorded again if that attempt is given back, or repeated after a requeue |
+//! | [`openmail_queue_wait_seconds`](QUEUE_WAIT) | histogram | | s | the time from an event's commit until a worker claims it for its first attempt; recorded again if that attempt is given back, lost with its worker, or repeated after a requeue |
 //! | [`openmail_body_bytes`](BODY_SIZE) | histogram | | byte | the size of a verified body |
 //! | [`openmail_bodies_in_flight`](BODIES_IN_FLIGHT) | gauge | | | request bodies in memory: those being received, and those of events that are still in use |
 //! | [`openmail_body_budget_used_bytes`](BODY_BUDGET_USED) | gauge | | byte | the part of the memory budget that these bodies and their events use |

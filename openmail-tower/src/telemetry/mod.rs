@@ -20,7 +20,7 @@
 //!
 //! | field | what it is | attribute in OpenTelemetry |
 //! |---|---|---|
-//! | `kind` | the event's name | |
+//! | `kind` | the event's name; of a reply that a queue sends, the reply's name (by default, `reply`) | |
 //! | `event_id` | the signed `event_id` | `messaging.message.id` |
 //! | `inbox_id` | the inbox | `messaging.destination.name` |
 //! | `thread_id` | the thread | `messaging.message.conversation_id` |

@@ -13,8 +13,8 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use super::{Fields, metric::is_failure};
 use crate::seam::TraceContext;
 
-/// The value of an attribute. It is converted only if an OpenTelemetry layer records the span, and
-/// then sets the flag.
+/// The value of an attribute, which an OpenTelemetry layer converts if it records the span. The
+/// conversion sets the flag.
 struct Noted<'a>(&'static str, &'a Cell<bool>);
 
 impl From<Noted<'_>> for Value {

@@ -151,7 +151,7 @@ impl<F: Future<Output = Result<Outcome, HandlerError>>> Future for Runner<F> {
             return Poll::Pending;
         };
         match &mut result {
-            Ok(outcome) => run.end(outcome.label(), None, Next::Never),
+            Ok(outcome) => run.end(outcome.label(), None, Next::Unlogged),
             Err(error) => {
                 error.set_logged();
                 run.end(error.kind().label(), Some(error), Next::Unknown);

@@ -25,7 +25,7 @@ pub(super) struct Span {
     is_exported: bool,
 }
 
-/// Leaves the span when it is dropped.
+/// A guard that leaves the span when it is dropped.
 #[must_use]
 pub(crate) struct Entered<'a> {
     #[cfg(feature = "tracing")]

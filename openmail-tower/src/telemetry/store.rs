@@ -13,7 +13,7 @@ pub(crate) fn stalled(lanes: u64) {
     let _ = lanes;
 }
 
-/// Logs that a worker holds no lock that would show its death.
+/// Logs that a worker could not take the lock by which other workers notice its death.
 #[cfg(feature = "queue-sqlite")]
 pub(crate) fn without_lock(error: &dyn std::error::Error) {
     #[cfg(feature = "tracing")]

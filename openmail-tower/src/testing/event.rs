@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn events_have_distinct_ids_and_clones_the_same() {
+    fn events_have_distinct_ids_but_a_clone_has_the_same_ones() {
         let [a, b] = [(); 2].map(|()| TestEvent::message_received());
         assert_ne!(a.json()["event_id"], b.json()["event_id"]);
         assert_ne!(a.json()["message"]["id"], b.json()["message"]["id"]);

@@ -139,7 +139,7 @@ async fn rejects_a_body_that_is_too_large() {
         let Answer { status, ran, .. } = answer(layer().body_limit(limit), good()).await;
         assert_eq!((status.as_u16(), ran), (expected, expected == 200));
     }
-    // The rest after the oversized frame is read and thrown away.
+    // The frames after the one that exceeds the limit are read and thrown away.
     let body = ScriptedBody::new((0..10).map(|_| Step::Data(Bytes::from_static(&[0; 60]))));
     let Answer { status, code, ran, polls, .. } =
         answer(layer().body_limit(100), signed(b"", body)).await;

@@ -29,9 +29,9 @@ const MAILS: usize = 15_000;
 /// The number of mails of other inboxes.
 const OTHERS: usize = 100;
 /// How many mails of the flooded inbox may overtake a mail of another inbox, as a multiple of the
-/// flooded inbox's share of the runs: the worker claims more mails of the flooded inbox until its
-/// next search skips them. One mail in twenty may be overtaken by more, since the machine may be
-/// busy with something else during the search.
+/// flooded inbox's share of the runs. The worker claims mails of the flooded inbox as its runs end,
+/// until the worker's next search for due mails skips that inbox. One mail in twenty may be
+/// overtaken by more, since the machine may be busy with something else during the search.
 const CLAIMS: usize = 20;
 /// The worker's default budget, plus the rest of the process, in KiB.
 const MEMORY: u64 = (64 + 32) << 10;

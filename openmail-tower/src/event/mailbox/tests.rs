@@ -101,7 +101,7 @@ fn sender_is_the_address_at_the_end() {
 }
 
 #[test]
-fn text_without_a_single_address_at_the_end_has_no_sender() {
+fn text_that_does_not_end_with_exactly_one_address_has_no_sender() {
     const SHAPES: &[&str] = &[
         // nothing
         "",
@@ -324,7 +324,7 @@ fn display_shows_name_and_address_and_debug_neither() {
 
 #[cfg(any(feature = "api", feature = "guard"))]
 #[test]
-fn every_address_that_is_read_may_be_contained_and_few_others() {
+fn search_finds_each_address_that_is_read_from_a_text() {
     for text in [
         "ada@b.example",
         "Ada <ADA@B.Example.>",

@@ -49,8 +49,8 @@ impl Attributions {
         if !facts.verb && !by_address {
             return None;
         }
-        // A time on the line before the verb's may belong to another sentence: "I called at 10:05."
-        // on one line, and "Then your colleague wrote:" on the next.
+        // A time on the line above the verb may belong to another sentence: "I called at 10:05." on
+        // one line, and "Then your colleague wrote:" on the next.
         let is_certain = |facts: Facts| {
             facts.dated_verb
                 || (facts.verb && (facts.time || facts.date) && (facts.opening || facts.at))

@@ -171,7 +171,7 @@ mod tests {
         }
         let freed = async {
             while store.entries.entry_count() > 0 {
-                // The cache has its own clock, which the runtime's cannot advance.
+                // The cache has a clock of its own, which does not follow the runtime's clock.
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 store.entries.run_pending_tasks();
             }

@@ -42,7 +42,7 @@ const CALLERS: usize = 8;
 pub async fn check<St: CountStore>(store: St) {
     let store = Arc::new(store);
     id_counts_under_every_key_or_none(&Keys::new(&store)).await;
-    limit_of_zero_is_always_full(&Keys::new(&store)).await;
+    limit_of_zero_has_no_room_for_a_new_id(&Keys::new(&store)).await;
     checks_count_nothing(&Keys::new(&store)).await;
     counted_id_has_room(&Keys::new(&store)).await;
     repeated_id_keeps_the_time_of_its_count(&Keys::new(&store)).await;
@@ -68,7 +68,7 @@ async fn id_counts_under_every_key_or_none<St: CountStore>(keys: &Keys<St>) {
     assert_eq!(full.map(|(at, _)| at), Some(0), "the index of the first full limit");
 }
 
-async fn limit_of_zero_is_always_full<St: CountStore>(keys: &Keys<St>) {
+async fn limit_of_zero_has_no_room_for_a_new_id<St: CountStore>(keys: &Keys<St>) {
     let none = keys.limit("none", 0);
     for id in ["1", "1", "2"] {
         assert_eq!(keys.full(id, [&none]).await, Some((0, LONG)));

@@ -50,8 +50,8 @@ impl<'m> Subject<'m> {
 }
 
 impl Settings {
-    /// Checks the rates before the run of a mail, and counts the run if `takes`. Remembers the
-    /// mail's text, unless the rate of runs is used up.
+    /// Checks the rates before the run of a mail. Counts the run if `takes`, unless the rule
+    /// `RunRate` passes every mail. Remembers the mail's text, unless the rate of runs is used up.
     pub(super) async fn count_run(
         &self,
         event: &VerifiedEvent,

@@ -150,9 +150,9 @@ impl GuardLayer {
         self
     }
 
-    /// Sets where the rates are counted. Default: behind a queue whose store can count, in the
-    /// queue's database, so that replicas share the counts and a restart does not reset them;
-    /// otherwise, in the memory of this process.
+    /// Sets where the rates are counted. Default: in the queue's database if the guard is behind a
+    /// queue whose store can count, so that replicas share the counts and a restart does not reset
+    /// them; otherwise, in the memory of this process.
     #[must_use]
     pub fn counts(mut self, store: impl CountStore) -> Self {
         self.settings.counts = Some(Arc::new(store));

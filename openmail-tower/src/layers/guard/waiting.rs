@@ -97,7 +97,10 @@ mod tests {
         for minute in 30..60 {
             let within = |delay: &&Duration| delay.as_secs() / 60 == minute;
             let count = rest.iter().filter(within).count();
-            assert!((100..700).contains(&count), "{count} of some 330 in minute {minute}");
+            assert!(
+                (100..700).contains(&count),
+                "{count} mails in minute {minute}, about 330 expected"
+            );
         }
         assert_eq!(waiting.delay(&self::limit("b", 1), free_in), free_in, "of another sender");
         tokio::time::advance(LONGEST).await;

@@ -2,8 +2,9 @@
 
 use std::{error::Error, fmt};
 
-/// Why there is no connection, without what sqlx's error adds: its text contains that of its source,
-/// and the text of PostgreSQL's error ends with a line number of the server's source code.
+/// Shows the error of a failed connection without repetition. The text of sqlx's error already
+/// contains the text of its source, so that source is left out. An error of the server is shown as
+/// its message and code, without the line number of the server's source code.
 #[derive(Debug)]
 pub(super) struct Cause(pub(super) sqlx::Error);
 

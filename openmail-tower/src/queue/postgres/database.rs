@@ -187,7 +187,7 @@ impl Database {
         Ok(facts)
     }
 
-    /// Begins no more transactions. Closes the pool, unless it is the program's.
+    /// Makes every later transaction fail. Closes the pool, unless it is the program's.
     pub(super) async fn close(&self) {
         self.0.is_closed.store(true, Ordering::Release);
         if self.0.sessions == Sessions::Theirs {

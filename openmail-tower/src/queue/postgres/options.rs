@@ -68,10 +68,10 @@ impl PostgresOptions {
     /// TLS needs the feature `queue-postgres-tls`.
     ///
     /// # Errors
-    /// If the URL is not for PostgreSQL, the database cannot be reached, or a pooler in transaction
-    /// mode is in front of it. Unless [`migrate`](Self::migrate) is `false`, also if its tables
-    /// belong to a newer version of this crate, or tables are missing and the role may not create
-    /// them.
+    /// If the URL is not for PostgreSQL, if the database cannot be reached, or if a pooler in
+    /// transaction mode is in front of it. If [`migrate`](Self::migrate) is `true`, also if the
+    /// database's tables belong to a newer version of this crate, or if tables are missing and the
+    /// role may not create them.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -80,8 +80,8 @@ impl PostgresOptions {
         self.open(pool, Sessions::Ours).await
     }
 
-    /// Opens a store that uses the program's pool, and one more connection with the pool's options
-    /// for notifications and the locks of its workers.
+    /// Opens a store that uses the program's pool. It opens one more connection with the pool's
+    /// options, for notifications and the locks of its workers.
     ///
     /// # Errors
     /// As for [`connect`](Self::connect).

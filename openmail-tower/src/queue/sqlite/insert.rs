@@ -24,7 +24,7 @@ struct Added<'a>(
     usize,
 );
 
-/// Adds the entries whose keys are new. Returns whether each was.
+/// Adds the entries whose keys are new. Returns for each entry whether it was added.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
     entries: &[&NewEntry],

@@ -70,8 +70,9 @@ impl SqliteOptions {
     /// Opens a file. If it is missing, it is created; on Unix, only its owner can read it.
     ///
     /// # Errors
-    /// If the path is a URL or names an in-memory database, the file cannot be opened, or, unless
-    /// [`migrate`](Self::migrate) is `false`, its tables belong to a newer version of this crate.
+    /// If the path is a URL, if it names an in-memory database, or if the file cannot be opened. If
+    /// [`migrate`](Self::migrate) is `true`, also if the file's tables belong to a newer version of
+    /// this crate.
     ///
     /// # Panics
     /// Outside of a tokio runtime.

@@ -25,7 +25,7 @@ CREATE TABLE openmail_events (
   released_at INTEGER,
   -- when it was first put off or on hold
   put_off_at INTEGER,
-  -- 1: on hold, or claimed at the end of its hold; 2: leased, and released meanwhile, so it cannot
+  -- 1: on hold, or claimed at the end of its hold; 2: leased, and release_held ran meanwhile, so it cannot
   -- be put on hold by this run
   held INTEGER NOT NULL DEFAULT 0,
   -- when it may be claimed: its next run, or the end of its lease; like all times here except

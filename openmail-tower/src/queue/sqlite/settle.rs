@@ -17,7 +17,7 @@ use super::{insert::json, lanes::promote};
 #[derive(Serialize)]
 struct Ended<'a>(i64, i64, &'a str, &'a str, Option<i64>, Option<String>);
 
-/// Settles leases. Returns for each whether it was held.
+/// Settles leases. Returns for each whether it was settled: `false` if it was lost.
 pub(super) async fn settle(
     connection: &mut SqliteConnection,
     ended: &[(&Lease, &Settlement)],
@@ -133,8 +133,8 @@ fn lane<'a>(lease: &'a Lease, settlement: &Settlement) -> Option<Cow<'a, str>> {
     }
 }
 
-/// The event, the lane, the key, the kind, the range of the concatenated bodies, and whether it is
-/// the first reply of its event.
+/// The event, the lane, the key, the kind, the start and the length of the reply's body in the
+/// concatenated bodies, and whether the reply is the first one of its event.
 #[derive(Serialize)]
 struct Reply<'a>(i64, Cow<'a, str>, &'a str, &'a str, usize, usize, bool);
 

@@ -314,8 +314,8 @@ where
                 }
             }
             Some(Err(error)) => {
-                // The run was cancelled because the worker stops or its lease was lost, or it
-                // panicked while it was dropped.
+                // The run was cancelled, because the worker stops or the entry's lease was lost, or
+                // the run panicked while it was dropped.
                 if let Some((lease, past)) = self.leases.ended(error.id()) {
                     self.settle(
                         lease,

@@ -188,7 +188,7 @@ impl Leases {
                 hold.until.send_replace(end(asked, lease));
             } else if !matches!(hold.phase, Phase::Settling) {
                 // If the entry is being settled, its lease may be gone because the settlement was
-                // stored. The settlement finds out.
+                // stored. The answer to the settlement shows whether it was.
                 if let Phase::Running { task, .. } = &hold.phase {
                     task.abort();
                 }

@@ -239,7 +239,7 @@ fn next(settlement: &Settlement) -> Next {
         | Settlement::Release { after, .. }
         | Settlement::PutOff { after, .. } => Next::In(*after),
         Settlement::Bury { .. } => Next::DeadLetter,
-        Settlement::Done { .. } | Settlement::GiveBack | Settlement::Hold { .. } => Next::Never,
+        Settlement::Done { .. } | Settlement::GiveBack | Settlement::Hold { .. } => Next::Unlogged,
     }
 }
 

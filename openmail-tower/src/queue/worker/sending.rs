@@ -62,7 +62,7 @@ impl Replies for Sender {
         let Some(all) = write(event, replies) else {
             // The reply fails permanently. The event does not.
             let error = HandlerError::from(Failure::NoMail);
-            Run::of_reply(Fields::from(event), None).end("permanent", Some(&error), Next::Never);
+            Run::of_reply(Fields::from(event), None).end("permanent", Some(&error), Next::Unlogged);
             return Ok(Vec::new());
         };
         let entry = |Keyed { key, name, written }| NewReply::new(key, name, written.to_bytes());
