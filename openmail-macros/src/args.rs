@@ -229,7 +229,7 @@ fn inboxes(value: Expr, errors: &mut Vec<Error>) -> Result<Vec<Expr>> {
         match &inbox {
             Expr::Lit(ExprLit { lit: Lit::Str(id), .. }) if id.value().trim().is_empty() => {
                 let text = "an inbox id cannot be empty; \
-                    leave out `inbox` to handle every inbox that no other handler names";
+                    leave out `inbox` to handle every inbox without its own handler for the event";
                 errors.push(Error::new(id.span(), text));
             }
             Expr::Lit(ExprLit { lit: Lit::Str(_), .. }) => {}

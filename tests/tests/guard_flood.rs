@@ -181,8 +181,8 @@ struct Seen {
 }
 
 impl Seen {
-    /// Waits until this many mails have run and mails were put off this often, and checks that
-    /// neither happens more often.
+    /// Waits until there have been `ran` runs, and mails were put off `put_off` times. Checks that
+    /// neither count is higher.
     async fn reach<St: QueueStore>(&self, store: &St, (ran, put_off): (usize, usize)) {
         let counts = || (self.ran.lock().unwrap().len(), self.put_off.load(Ordering::SeqCst));
         until("each mail that is due was judged", async || {
@@ -349,7 +349,7 @@ async fn check_thread(what: &str, guard: GuardLayer, expected: Shared) {
     queue.store().close().await;
 }
 
-/// A thread waits only for a limit that all its mails have reached.
+/// A mail that is put off holds back its thread only if the limit is that of the whole inbox.
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_put_off_because_of_its_sender_does_not_hold_its_thread() {
     let (one, any) = (Rate::new(1, Duration::from_secs(3600)), Rate::unlimited());

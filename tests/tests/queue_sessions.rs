@@ -1,4 +1,4 @@
-//! The sessions and locks by which PostgreSQL stores notice dead workers.
+//! The sessions and locks by which a PostgreSQL store notices dead workers.
 
 use std::time::{Duration, Instant};
 

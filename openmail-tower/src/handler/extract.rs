@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn error_names_the_absent_payload_and_not_an_id_that_is_there() {
+    fn error_names_the_absent_payload() {
         let json = r#"{"event":"message.received","inbox_id":"i","message":{"id":"m"}}"#;
         let mail = VerifiedEvent::parse(json.into(), std::time::UNIX_EPOCH).unwrap();
         let error = <&Lifecycle as FromEvent<'_, ()>>::from_event(&mail, &()).unwrap_err();

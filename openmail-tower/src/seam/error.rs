@@ -56,8 +56,8 @@ struct Inner {
     source: Option<BoxError>,
 }
 
-/// The kind of a [`HandlerError`]. A queue does not count a run as an attempt if its kind is
-/// `InFlight`, `Unavailable` or `PutOff`.
+/// The kind of a [`HandlerError`]. A queue does not count a run as an attempt if it ends with an
+/// error of the kind `InFlight`, `Unavailable` or `PutOff`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HandlerErrorKind {

@@ -140,7 +140,7 @@ async fn speed_shortens_the_schedule() {
     let emulator = Emulator::new(secret()).speed(60.0).timeout(Duration::from_secs(3));
     emulator.deliver(service, [TestEvent::message_received()]).await;
     let after: Vec<_> = got.lock().unwrap().iter().map(|it| it.after.as_millis()).collect();
-    // The receiver's time limit is not sped up. Tokio's timers count whole milliseconds.
+    // The time limit for a response is not shortened. Tokio's timers count whole milliseconds.
     for (after, expected) in after.iter().zip([0, 3000, 4000, 6000, 10_000]) {
         assert!(
             after.abs_diff(expected + u128::from(expected > 0) * 500) <= 4,

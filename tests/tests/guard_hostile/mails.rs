@@ -15,7 +15,7 @@ pub(crate) struct Hostile {
     pub(crate) mail: TestEvent,
     /// The verdict of a guard that knows one of our addresses.
     pub(crate) open: Verdict,
-    /// The verdict of a guard that also lets in only some senders.
+    /// The verdict of the same guard with a list of allowed senders.
     pub(crate) listed: Verdict,
     /// The sender that the fence shows.
     pub(crate) sender: &'static str,

@@ -36,7 +36,7 @@ fn open() -> GuardLayer {
     GuardLayer::default().own_addresses(["agent@us.example".parse().unwrap()])
 }
 
-/// A guard that also lets in only some senders.
+/// The same guard, with a list of allowed senders.
 fn listed() -> GuardLayer {
     open().allow(["ada@example.org", "b\u{fc}cher.example", "*.partner.example"]).unwrap()
 }

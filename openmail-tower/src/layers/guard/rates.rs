@@ -87,9 +87,9 @@ impl Default for Rates {
 /// What to count before a run.
 pub(super) struct BeforeRun {
     pub(super) request: CountRequest,
-    /// For each limit in `take`, the mails that it counts.
+    /// The scope of each limit in `take`, in the same order.
     pub(super) runs: Vec<Scope>,
-    /// For each limit in `check`, the mails that it counts.
+    /// The scope of each limit in `check`, in the same order.
     pub(super) replies: Vec<Scope>,
 }
 

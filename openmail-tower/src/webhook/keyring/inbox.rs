@@ -42,7 +42,7 @@ use super::{
 ///
 /// # How to assign secrets to tenants
 ///
-/// - **Use a separate secret for each inbox whose secret someone else can see.** Anyone who holds a
+/// - **Give an inbox a secret of its own if its tenant can see the secret.** Anyone who holds a
 ///   webhook's secret can impersonate OpenMail for everything that secret signs for. So a tenant
 ///   that runs its own receiver, or can see its webhook's settings, must only ever hold the secret
 ///   of its own inbox. The account's secret signs for every inbox that has none of its own: keep it

@@ -1,5 +1,5 @@
-//! The verdict on a whole body: whose secret signed it, and whether that secret may sign for its
-//! inbox.
+//! The verdict on a whole body: whose secret signed it, and whether that secret may sign for the
+//! inbox that the body names.
 
 use std::time::SystemTime;
 
