@@ -164,7 +164,7 @@ async fn recovered_after(url: &str) -> Duration {
     after
 }
 
-/// The time that other workers have to reconnect after a restart or a failover.
+/// The time that other workers are given to reconnect after a restart or a failover.
 const MOMENT: Duration = Duration::from_secs(5);
 
 /// A process that has just started sees only that the locks of others are free.

@@ -80,7 +80,7 @@ async fn reply_goes_to_the_sender_within_the_thread() {
 }
 
 #[tokio::test]
-async fn reply_of_a_copied_inbox_goes_to_the_original_recipients() {
+async fn reply_from_an_inbox_in_cc_goes_to_the_original_recipients() {
     let api = api();
     let event = mail();
     let more = [("deliveryRole", json!("cc")), ("headerTo", json!("Bob <bob@example.com>"))];

@@ -243,8 +243,8 @@ async fn no_log_span_metric_or_response_reveals_a_secret_or_a_mail() {
         let answer = webhook(of_inboxes.clone(), outcomes).oneshot(request).await.unwrap();
         told.show_response(answer).await;
     }
-    // Nothing up to here may mention the mail, not even a rejection, which only the request's own
-    // sender gets.
+    // Nothing that was told may mention the mail. This includes rejections, although only the sender
+    // of a request gets its rejection.
     told.show(&exporter.get_finished_spans().unwrap());
     told.show(&counted.snapshot().into_vec());
     let text = told.text();

@@ -105,7 +105,7 @@ async fn serve<St: QueueStore>(
     // The webhook stops first, then the worker, which may still send replies, and the sandbox last.
     let [stop_webhook, stop_worker, stop_sandbox] = [(); 3].map(|()| CancellationToken::new());
     // Refuses spam and puts off floods before the agent runs, and withholds replies that would
-    // continue a loop, whatever the mails say.
+    // continue a loop. Nothing that a mail says to the model changes this.
     let events = option_layer(guard).layer(handlers(agent));
     // Each reply is stored with its event's completion, then sent, with retries.
     let worker = queue.worker(events).replies(openmail).on_reply(service_fn(report));

@@ -240,9 +240,9 @@ fn careless(judge: impl Fn(&str, &str, &[u8]) -> bool + Clone + Send + Sync + 's
     })
 }
 
-/// Returns the signature of a timestamp and a body. `sign` takes a number as the timestamp, so of a
-/// timestamp such as `1000.x`, `x.` is passed as the beginning of the body. The signed bytes are
-/// the same.
+/// Returns the signature of a timestamp and a body. `sign` takes a number as the timestamp. So if
+/// the timestamp is `1000.x`, for example, this passes `x.` as the beginning of the body. The
+/// signed bytes are the same.
 fn expected(timestamp: &str, body: &[u8]) -> Option<String> {
     let (digits, rest) = match timestamp.split_once('.') {
         Some((digits, rest)) => (digits, [rest.as_bytes(), b".", body].concat()),

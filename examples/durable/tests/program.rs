@@ -82,7 +82,8 @@ impl Program {
     }
 }
 
-/// Receives a mail and stops the program, which then logs `last` and succeeds.
+/// Starts the program, delivers a mail to it and stops it. Asserts that it then logs `last` and ends
+/// with success.
 async fn run_with_collector(port: u16, last: &str) {
     let collector = format!("http://127.0.0.1:{port}");
     let mut program = Program::start(&[

@@ -97,8 +97,8 @@ pub async fn consumer(context: &Context) -> anyhow::Result<PullConsumer> {
     consumer.map_err(without_sources)
 }
 
-/// Converts an error of async-nats without its sources: its text already contains theirs, which
-/// would otherwise be printed twice.
+/// Converts an error of async-nats, without its sources: the error's text already contains their
+/// texts, and anyhow would print them again.
 pub(crate) fn without_sources(error: impl Display) -> anyhow::Error {
     anyhow::Error::msg(error.to_string())
 }

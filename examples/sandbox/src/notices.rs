@@ -27,7 +27,7 @@ pub(crate) struct Notice {
     pub(crate) rejected: Option<Rejected>,
 }
 
-/// A form that was not carried out.
+/// A form whose request was refused.
 #[derive(Clone)]
 pub(crate) struct Rejected {
     /// The name that the page has for the form.

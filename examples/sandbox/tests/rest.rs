@@ -268,7 +268,7 @@ async fn mail_between_inboxes_arrives_and_its_reply_joins_the_thread() {
 }
 
 #[tokio::test]
-async fn reply_of_a_copied_inbox_copies_the_sender() {
+async fn reply_from_an_inbox_in_cc_copies_the_sender() {
     let local = Local::start().await;
     let mut copied = mail("Order 42");
     copied["to"] = json!("Bob <bob@example.com>");

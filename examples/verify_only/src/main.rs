@@ -115,8 +115,8 @@ async fn read(body: Payload) -> Result<Bytes, Rejection> {
     }
 }
 
-/// Converts actix-web's headers to those of `http` 1. All values of a header are kept, since a
-/// header given twice is rejected.
+/// Converts actix-web's headers to those of `http` 1. Keeps all values of a header, so that a header
+/// given twice is rejected later.
 fn headers(request: &HttpRequest) -> HeaderMap {
     let headers = request.headers().iter().filter_map(|(name, value)| {
         let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn reply_of_a_copied_inbox_goes_to_the_original_recipients() {
+    fn reply_from_an_inbox_in_cc_goes_to_the_original_recipients() {
         let mail = |header_to| {
             json!({
                 "id": "m", "fromAddr": "ada@b.c", "toAddr": "agent@openmail.sh",

@@ -156,7 +156,7 @@ async fn real_layer_accepts_every_event_however_it_is_sent() {
     let events = ["message.received", "inbox.suspended", "pod.reactivated", "setup.test", "a.b"];
     let emulator = Emulator::new(secret()).duplicates(1.0).shuffle().seed(1);
     let app = VerifyLayer::new(secret()).layer(inner);
-    // In its own task, alongside the rest of a test.
+    // A test can spawn the delivery as a task, and do something else meanwhile.
     let deliver = async move { emulator.deliver(app, events.map(TestEvent::new)).await };
     let report = tokio::spawn(deliver).await.expect("a report");
     assert!(report.all_accepted(), "{report:?}");

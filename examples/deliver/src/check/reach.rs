@@ -85,8 +85,8 @@ async fn rejected(prober: &Prober, answer: &Answer) -> (&'static str, String) {
         }
     }
     if answer.code.as_deref() == Some("stale_timestamp") {
-        let text = "the clock of its machine (or of this one) is off by more than 300 s: it \
-                    rejects the timestamp of a new delivery as stale";
+        let text = "the endpoint rejects the timestamp of a new delivery as stale: the clock of its \
+                    machine, or of this one, is off by more than 300 s";
         return ("clock", text.to_owned());
     }
     let same = match prober.send(forged(prober)).await {

@@ -15,8 +15,8 @@ use crate::{
 
 pub(super) async fn inject(State(app): State<App>, request: Request, next: Next) -> Response {
     let is_send = request.method() == Method::POST && request.uri().path().ends_with("/send");
-    // Only looks first: `change` updates every open page, and without a fault there is nothing to
-    // change.
+    // Reads the faults first, since `change` updates every open page, even if there is no fault to
+    // take.
     if app.state.read(|data| data.faults.requests.is_none()) {
         return next.run(request).await;
     }

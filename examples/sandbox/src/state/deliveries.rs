@@ -111,7 +111,7 @@ impl Data {
         });
     }
 
-    /// Cancels a delivery that nothing can receive.
+    /// Cancels a delivery to which no webhook belongs any more.
     pub(crate) fn cancel(&mut self, id: &str) {
         self.edit(id, |delivery: &mut Delivery| {
             delivery.progress = Progress::Cancelled;

@@ -101,7 +101,7 @@ impl Journal {
     }
 
     fn send(&self, entry: Entry) {
-        // After it was closed, further changes are not kept.
+        // Once the journal is closed, further changes are dropped.
         if let Some(entries) = &*self.entries.lock().unwrap_or_else(PoisonError::into_inner) {
             let _ = entries.send(entry);
         }
