@@ -116,7 +116,7 @@ async fn agent_may_ask_for_time() {
     gateway.deliver(&mail("A", "evt_2")).await;
     assert_eq!(agent.next().await.header("x-event-id"), Some("evt_2"));
     gateway.stop().await;
-    assert!(agent.is_idle(), "without `Retry-After`, it would have run again after 2 ms");
+    assert!(agent.is_idle(), "without `Retry-After`, it would have run again within 2 ms");
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@
 //! | it is given up | is logged as an error with its sequence number in the stream; `nats stream get OPENMAIL NUMBER` shows it |
 //! | the handler takes a long time | keeps running: the server is notified every 10 s that the run is in progress |
 //! | this process dies, or loses its connection to the server | runs again after 30 s (`ack_wait`), here or in another process, so a handler may run twice. Give every effect that must not happen twice a key, such as `Idempotency-Key: <event_id>` for an answer, or put a `DedupeLayer` around the router |
-//! | this process is stopped | if it arrives during the stop: is not accepted, and OpenMail retries it; if its handler runs: has up to 30 s to finish; if it was just being fetched: runs again after `ack_wait` |
+//! | this process is stopped | is not accepted, and OpenMail retries it. An event whose handler runs has up to 30 s to finish; one that was just being fetched runs again after `ack_wait` |
 //! | `nats-server` is killed | is not lost once it was acknowledged: it was written to the file system |
 //! | the machine of `nats-server` fails | **may be lost if it was acknowledged in the last two minutes**, since files are only synced that often. Since 2.10, `jetstream { sync_interval: always }` syncs before each acknowledgement; three servers and `num_replicas: 3` help if only one of them fails |
 //! | nothing handles it for seven days | is dropped by the stream (`max_age`) |

@@ -73,8 +73,8 @@ async fn progress(message: &Message, interval: Duration) -> Infallible {
 /// are given up stay in the stream under their sequence numbers.
 fn answer(outcome: Result<Outcome, HandlerError>, delivered: u32) -> AckKind {
     let mut run = Run::attempt(delivered);
-    // The server counts all runs together, so each earlier run counts both as an attempt and as a
-    // release. No age is set, since the stream limits how long it keeps an event.
+    // The server has one count for failed and for released runs, so the earlier runs count as both.
+    // No age is set, since the stream limits how long it keeps an event.
     run.releases = delivered.saturating_sub(1);
     match RetryPolicy::default().settlement(outcome, run) {
         Settlement::Retry { after, error: reason, .. }

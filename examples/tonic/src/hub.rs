@@ -24,7 +24,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// is 503, and OpenMail retries for about 7.5 minutes. If an agent does not read, HTTP/2's window
 /// buffers some events for it, and the agent's channel one more. To know that an agent has
 /// finished, let it confirm with a call that carries the `event_id`, and let the handler wait for
-/// that call. For agents that may be offline for longer than 7.5 minutes, put a queue in front.
+/// that call. For agents that may be offline for longer than 7.5 minutes, put a queue in front of the hub.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hub(Arc<Mutex<Agents>>);
 

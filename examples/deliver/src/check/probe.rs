@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{client::Client, output::error_code};
 
-/// A delivery, valid until something in it is changed.
+/// The parts of a delivery. A check can change them to make the delivery invalid.
 #[derive(Debug, Clone)]
 pub(super) struct Probe {
     pub(super) timestamp: Option<HeaderValue>,

@@ -56,8 +56,9 @@ fn of_mail(view: &View<'_>, mail: &Mail) -> Markup {
     if deliveries.is_empty() {
         return html! {
             p class="muted" {
-                "The inbox had no webhook when this mail arrived. "
-                a href="/?view=settings" { "Set its URL" } ", then send the mail again."
+                "There is no delivery of this mail. If the inbox had no webhook when the mail arrived, "
+                a href="/?view=settings" { "set its URL" } ", then send the mail again. Of a great many "
+                "deliveries, only the latest are kept."
             }
         };
     }

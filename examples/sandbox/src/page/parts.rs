@@ -50,7 +50,7 @@ pub(super) fn mail_badge(data: &Data, mail: &Mail) -> Markup {
     }
     match data.deliveries_of(&mail.id).first() {
         Some(delivery) => badge(delivery),
-        None => html! { span class="badge" { "No webhook" } },
+        None => html! { span class="badge" { "No delivery" } },
     }
 }
 

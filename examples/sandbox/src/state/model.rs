@@ -64,7 +64,7 @@ pub(crate) struct Pod {
     pub(crate) client_id: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) is_default: bool,
-    /// The reason while it is suspended.
+    /// The reason for its suspension; `None` if it is not suspended.
     pub(crate) suspended: Option<String>,
     pub(crate) created_at: Timestamp,
 }
@@ -78,7 +78,7 @@ pub(crate) struct Inbox {
     pub(crate) webhook_url: Option<String>,
     /// Set with the first URL.
     pub(crate) webhook_secret: Option<String>,
-    /// The reason while it is suspended.
+    /// The reason for its suspension; `None` if it is not suspended.
     pub(crate) suspended: Option<String>,
     pub(crate) created_at: Timestamp,
 }

@@ -37,7 +37,7 @@ impl Refusal {
     }
 
     pub(crate) fn no_webhook_url() -> Self {
-        let message = "The inbox has no webhook URL.";
+        let message = "There is no webhook URL for this.";
         Self::new(StatusCode::BAD_REQUEST, "no_webhook_url", message)
     }
 
