@@ -158,7 +158,7 @@ fn binding_twice_is_an_error_that_names_the_first() {
     inboxes.replace_service("B", service).unwrap();
     let error = inboxes.bind("B", news).unwrap_err();
     assert!(
-        error.to_string().starts_with("the service bound at tests/tests/inboxes.rs:"),
+        error.to_string().starts_with("the service given at tests/tests/inboxes.rs:"),
         "{error}"
     );
 }

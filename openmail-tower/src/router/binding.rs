@@ -48,7 +48,7 @@ impl fmt::Display for About {
         match self {
             Self::Handler(route) => write!(f, "`{}` ({})", route.name, route.location),
             Self::Service(place) => {
-                write!(f, "the service bound at {}:{}", place.file(), place.line())
+                write!(f, "the service given at {}:{}", place.file(), place.line())
             }
         }
     }

@@ -9,7 +9,7 @@
 //!
 //! | what | status | `error` |
 //! |---|---|---|
-//! | handled or queued; duplicate of a finished or queued event; refused or muted by a guard; unknown event, `setup.test`, or an event that no handler matches (404 `unrouted` with [`refuse_unrouted`](Endpoint::refuse_unrouted)); failed permanently, which is logged | 200 | |
+//! | handled or queued; duplicate of a finished or queued event; refused or muted by a guard; no handler matches, as for a `setup.test` or an unknown event (404 `unrouted` with [`refuse_unrouted`](Endpoint::refuse_unrouted)); failed permanently, which is logged | 200 | |
 //! | not `POST` | 405, `Allow: POST` | `method_not_allowed` |
 //! | `X-Timestamp` or `X-Signature` missing, given more than once or malformed | 400 | `missing_header`, `ambiguous_header`, `malformed_timestamp`, `malformed_signature` |
 //! | `X-Timestamp` outside the window (default: 300 s) | 400 | `stale_timestamp` |

@@ -201,7 +201,7 @@ impl Keyring for InboxKeyring {
     }
 }
 
-/// Shows how many inboxes have secrets, but no secret.
+/// Shows the number of inboxes that have secrets, but never a secret.
 impl fmt::Debug for InboxKeyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InboxKeyring")
