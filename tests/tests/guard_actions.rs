@@ -9,18 +9,19 @@ use bytes::Bytes;
 use http_body_util::Full;
 use openmail_tests::{Log, States, states};
 use openmail_tower::{
-    Endpoint, EventRouter, HandlerError, HandlerErrorKind, Outcome, Secret, VerifiedEvent,
-    VerifyLayer,
+    Endpoint, EventRouter, HandlerError, HandlerErrorKind, IntoOutcome, Outcome, Secret,
+    VerifiedEvent, VerifyLayer,
     handler::State,
     layers::guard::{
         Action, CountFuture, CountRequest, CountStore, Counted, GuardLayer, Guarded, Pause, Rate,
         Rule,
     },
     openmail_handler,
-    queue::Enqueue,
+    queue::{Enqueue, SqliteStore},
     reply::Reply,
     testing::TestEvent,
 };
+use tokio::sync::Barrier;
 use tower::{Layer, ServiceExt, service_fn};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -135,8 +136,8 @@ async fn judged(source: Source, actions: &[(Rule, Action)]) -> Seen {
 /// Returns what is documented to happen if `rule` alone fires, with this action.
 fn documented(source: Source, rule: Rule, action: Action) -> Seen {
     let action = match action {
-        // Without a queue, OpenMail retries for about 7.5 min. A rate that is used up usually has no
-        // room before that, but a pause may end sooner.
+        // Without a queue, OpenMail retries for about 7.5 min. A rate that is used up usually has
+        // no room before that, but a pause may end sooner.
         Action::PutOff if source == Source::Delivery && rule != Rule::Pause => Action::Refuse,
         other => other,
     };
@@ -307,4 +308,47 @@ async fn used_up_reply_rate_is_a_warning_only_for_a_whole_inbox() {
             log.text()
         );
     }
+}
+
+/// A rate may be used up while the handler runs, by a reply to another mail.
+#[tokio::test]
+async fn scope_of_a_rate_used_up_during_the_run_is_logged() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("inbox.db")).await.unwrap();
+    let rate = Rate::new(1, HOUR);
+    let of_sender = || GuardLayer::default().replies_per_sender(rate);
+    let of_inbox = || GuardLayer::default().replies_per_inbox(rate);
+    for (inbox, guard, line) in [
+        ("inb_1", of_sender(), ["INFO ", "scope=\"sender\""]),
+        ("inb_2", of_inbox(), ["WARN ", "scope=\"inbox\""]),
+        ("inb_3", of_sender().counts(store.clone()), ["INFO ", "scope=\"sender\""]),
+        ("inb_4", of_inbox().counts(store.clone()), ["WARN ", "scope=\"inbox\""]),
+    ] {
+        let log = Log::default();
+        let _listening = log.listen(tracing::Level::INFO);
+        let both_run = Arc::new(Barrier::new(2));
+        let handler = service_fn(move |_: VerifiedEvent| {
+            let both_run = Arc::clone(&both_run);
+            async move {
+                both_run.wait().await;
+                Reply::text("Thank you.").into_outcome()
+            }
+        });
+        let guard = guard.layer(handler);
+        let run = |text: &str| {
+            let mail =
+                TestEvent::message_received().inbox(inbox).from("ada@example.org").text(text);
+            guard.clone().oneshot(mail.verified())
+        };
+        let (one, other) = tokio::join!(run("amber birch"), run("cedar delta"));
+        let muted = [one.unwrap(), other.unwrap()].into_iter().filter(is_muted).count();
+        assert_eq!(muted, 1, "{line:?}");
+        let lines = log.lines(&[&line[..], &["guarded action=\"mute\""]].concat());
+        assert_eq!(lines.len(), 1, "{}", log.text());
+    }
+    store.close().await;
+}
+
+fn is_muted(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Muted { rule: "reply_rate" })
 }

@@ -81,23 +81,23 @@ impl Settings {
         .await
     }
 
-    /// Counts a reply. Returns whether there is no room for it.
+    /// Counts a reply. If there is no room for it, returns the scope whose rate is used up.
     ///
     /// The handler has already run, and another run would pay for the answer again. So if the store
     /// fails now, the reply is counted in memory instead.
-    pub(super) async fn is_full_before_reply(
+    pub(super) async fn full_before_reply(
         &self,
         event: &VerifiedEvent,
         mail: &Subject<'_>,
-    ) -> bool {
+    ) -> Option<Scope> {
         if let Some(store) = self.store(event) {
-            let request = self.rates.before_reply(mail);
+            let (request, scopes) = self.rates.before_reply(mail);
             match Box::pin(count(&**store, &request)).await {
-                Ok(counted) => return counted.full.is_some(),
+                Ok(counted) => return counted.full.map(|(at, _)| scopes[at]),
                 Err(error) => telemetry::uncounted(&*error),
             }
         }
-        self.memory.is_full_before_reply(mail, &self.rates)
+        self.memory.full_before_reply(mail, &self.rates)
     }
 
     /// Returns the store given to the layer, else the store of the surrounding worker.

@@ -139,8 +139,8 @@ impl MemoryCounts {
         judged
     }
 
-    /// Counts a reply. Returns whether there is no room for it.
-    pub(super) fn is_full_before_reply(&self, mail: &Subject<'_>, rates: &Rates) -> bool {
+    /// Counts a reply. If there is no room for it, returns the scope whose rate is used up.
+    pub(super) fn full_before_reply(&self, mail: &Subject<'_>, rates: &Rates) -> Option<Scope> {
         let hashes = self.hashes(mail);
         let (mut tables, now) = self.lock(Instant::now());
         let Tables { inboxes, senders, threads, .. } = &mut *tables;
@@ -148,19 +148,19 @@ impl MemoryCounts {
         let sender = hashes.sender.map(|key| &mut senders.entry(key, now).replies);
         let inbox = Some(&mut inboxes.entry(hashes.inbox, now).replies);
         let mut windows = [
-            (thread, rates.replies_per_thread),
-            (sender, rates.replies_per_sender),
-            (inbox, rates.replies_per_inbox),
+            (Scope::Thread, thread, rates.replies_per_thread),
+            (Scope::Sender, sender, rates.replies_per_sender),
+            (Scope::Inbox, inbox, rates.replies_per_inbox),
         ];
-        let is_full = windows.iter().any(|(window, rate)| {
-            window.as_ref().is_some_and(|it| it.full(*rate, hashes.mail, now).is_some())
+        let full = windows.iter().find_map(|(scope, window, rate)| {
+            window.as_ref()?.full(*rate, hashes.mail, now).map(|_| *scope)
         });
-        if !is_full {
-            for (window, rate) in &mut windows {
+        if full.is_none() {
+            for (_, window, rate) in &mut windows {
                 window.iter_mut().for_each(|it| it.count(*rate, hashes.mail, now));
             }
         }
-        is_full
+        full
     }
 
     fn hashes(&self, Subject { mail, sender, .. }: &Subject<'_>) -> Hashes {
@@ -289,7 +289,8 @@ mod tests {
         }
 
         fn reply_is_full(&self, mail: &str, sender: &str) -> bool {
-            self.with(mail, 1, sender, |it| self.memory.is_full_before_reply(it, &self.rates))
+            let full = |it: &Subject<'_>| self.memory.full_before_reply(it, &self.rates);
+            self.with(mail, 1, sender, full).is_some()
         }
 
         fn with<R>(

@@ -125,13 +125,12 @@ impl Rates {
         BeforeRun { request, runs, replies }
     }
 
-    /// Returns what a store counts once there is a reply.
-    pub(super) fn before_reply(&self, subject: &Subject<'_>) -> CountRequest {
-        CountRequest {
-            id: reply_id(subject.mail),
-            take: self.replies(&Keys::new(subject)).map(|(_, limit)| limit).collect(),
-            ..CountRequest::default()
-        }
+    /// Returns what a store counts once there is a reply, and the scope of each limit, in the same
+    /// order.
+    pub(super) fn before_reply(&self, subject: &Subject<'_>) -> (CountRequest, Vec<Scope>) {
+        let (scopes, take) = self.replies(&Keys::new(subject)).unzip();
+        let id = reply_id(subject.mail);
+        (CountRequest { id, take, ..CountRequest::default() }, scopes)
     }
 
     /// Returns the rate of runs for a scope, with the key under which the runs are counted.

@@ -107,10 +107,10 @@ impl Settings {
             return Ok(outcome);
         }
         if let (None, Some(mail)) = (muted, event.event().message_received()) {
-            let full = self.is_full_before_reply(&event, &Subject::new(&event, mail, sender)).await;
+            let full = self.full_before_reply(&event, &Subject::new(&event, mail, sender)).await;
             // Other replies may have used up the rate meanwhile. The handler has run, so whatever
             // the rule's action is, the guard can only withhold the reply.
-            let fired = self.fire(full, Rule::ReplyRate, "replies");
+            let fired = full.and_then(|scope| self.fire_rate(Rule::ReplyRate, "replies", scope));
             muted = fired.map(|fired| Fired { action: Action::Mute, ..fired });
         }
         match muted {
