@@ -21,6 +21,7 @@ async fn wrong_configuration_is_reported_with_its_line() {
         ("[account]\nsecrets = [\n\"good\",\n\"\"]".into(), Some(8), "empty"),
         ("[account]\nsecrets = [\"padded \"]".into(), Some(6), "whitespace"),
         ("[account]\nsecrets = \"hush\"".into(), Some(6), "expected a sequence"),
+        ("[account]\nsecrets = [424242]".into(), Some(6), "integer, expected a string"),
         ("[account]\nsecrets = [\"env:NOT_SET_ANYWHERE\"]".into(), Some(6), "NOT_SET_ANYWHERE"),
         ("[account]\nsecrets = [\"file:no.such\"]".into(), Some(6), "no.such: No such file"),
         (format!("{OURS}{}{}", inbox(""), inbox("")), Some(11), "two inboxes `A`"),
@@ -63,7 +64,7 @@ async fn wrong_configuration_is_reported_with_its_line() {
             None => "gateway.toml: ".into(),
         };
         assert!(said.contains(&place) && said.contains(reason), "{config}\n{said}");
-        assert!(!said.contains("hush"), "{said}");
+        assert!(!said.contains("hush") && !said.contains("424242"), "{said}");
         let is_ours = said.contains("sign_with");
         assert!(!(is_ours && said.contains("OpenMail")), "OpenMail does not know it: {said}");
     }

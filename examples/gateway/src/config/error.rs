@@ -29,12 +29,13 @@ impl ConfigError {
     /// secret.
     pub(super) fn parser(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         let message = error.message();
-        let reason = match message.split_once(": string \"") {
-            Some((what, rest)) => {
-                let expected = rest.rsplit_once("\", ").map_or("", |(_, expected)| expected);
-                format!("{what}: a string, {expected}")
+        // Such as: invalid type: integer `42`, expected a string
+        let reason = match message.rsplit_once(", expected ") {
+            Some((found, expected)) if found.starts_with("invalid ") => {
+                let quote = found.find(['"', '`']).unwrap_or(found.len());
+                format!("{}, expected {expected}", found[..quote].trim_end())
             }
-            None => message.to_owned(),
+            _ => message.to_owned(),
         };
         match error.span() {
             Some(span) => {
