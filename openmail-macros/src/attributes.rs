@@ -8,7 +8,7 @@ use syn::{Attribute, Error, Ident, Meta, ext::IdentExt, parse_quote};
 /// compiler evaluates them before it expands an attribute.
 #[derive(Default)]
 pub(crate) struct Attributes {
-    /// On every item.
+    /// On the value, the function's `impl`, and the `impl`s of `Handler` and `EventHandler`.
     pub(crate) every: Vec<Attribute>,
     /// On the value: docs, `#[deprecated]`, and lint levels other than `#[expect]`.
     pub(crate) value: Vec<Attribute>,

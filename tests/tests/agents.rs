@@ -259,7 +259,7 @@ async fn concurrent_events_share_a_lookup_and_repeat_it_if_it_is_dropped() {
 }
 
 #[tokio::test]
-async fn capacity_of_zero_remembers_nothing() {
+async fn capacity_of_zero_does_not_remember_that_there_is_no_agent() {
     let database = Database::new(&[]);
     let resolver = database.resolver().capacity(0);
     for _ in 0..3 {

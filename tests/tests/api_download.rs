@@ -215,7 +215,7 @@ async fn oversized_file_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn default_limit_is_25_mib_whatever_the_message_says() {
+async fn default_limit_never_exceeds_25_mib() {
     const LIMIT: usize = 25 << 20;
     let download = async |size: usize, said: Option<usize>| {
         let service = tower::service_fn(move |_: Request<Full<Bytes>>| async move {

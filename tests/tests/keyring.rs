@@ -182,7 +182,7 @@ async fn event_of_another_inbox_differs_from_a_wrong_signature() {
     assert_eq!(rejected, (StatusCode::UNAUTHORIZED, "inbox_mismatch".into()));
 }
 
-/// Returns events of every kind with this `inbox_id`.
+/// Returns events of every kind except `message.received`, with this `inbox_id`.
 fn of_every_kind(inbox: &str) -> Vec<String> {
     let kinds = [
         "setup.test",

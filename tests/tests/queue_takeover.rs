@@ -17,11 +17,12 @@ use tower::ServiceExt;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_receiver");
 
-/// Shorter than a lease, so that an expired lease cannot be the reason why an event runs again;
-/// longer than a slow machine needs.
+/// Shorter than a default lease, so that an expired lease cannot be the reason why an event runs
+/// again; longer than a slow machine needs.
 const AT_ONCE: Duration = Duration::from_secs(20);
 
-/// Workers with the default settings on one database, whose handlers never end.
+/// Workers on one database, whose handlers never end. Unless a test sets the lease, they have the
+/// default settings.
 struct Workers {
     database: String,
     runs: PathBuf,

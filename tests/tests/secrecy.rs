@@ -172,7 +172,7 @@ fn keyring() -> InboxKeyring {
     keyring
 }
 
-/// Returns requests for every kind of response. Only the last ones have a valid signature.
+/// Returns requests for each rejection that a request alone can cause, then valid ones.
 fn requests() -> Vec<Request<ScriptedBody>> {
     let json = fixture("message.received");
     let whole = |json: &[u8]| ScriptedBody::frames(json, 100);
@@ -243,8 +243,8 @@ async fn no_log_span_metric_or_response_reveals_a_secret_or_a_mail() {
         let answer = webhook(of_inboxes.clone(), outcomes).oneshot(request).await.unwrap();
         told.show_response(answer).await;
     }
-    // Nothing that was told may mention the mail. This includes rejections, although only the sender
-    // of a request gets its rejection.
+    // Nothing that was told may mention the mail. This includes rejections, although only the
+    // sender of a request gets its rejection.
     told.show(&exporter.get_finished_spans().unwrap());
     told.show(&counted.snapshot().into_vec());
     let text = told.text();

@@ -33,8 +33,8 @@ const GRACE: Duration = Duration::from_secs(15);
 /// progress within a time limit, and stops the local OpenMail.
 ///
 /// # Errors
-/// If a port is in use, the store cannot be opened, OpenMail's settings are missing, or the webhook
-/// or the worker ends early.
+/// If a port is in use, if the store cannot be opened, if OpenMail's settings are missing or
+/// invalid, or if the webhook, the worker or the local OpenMail ends early.
 pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("cannot listen on {}; set OPENMAIL_LISTEN to another address", settings.listen)
@@ -151,8 +151,8 @@ async fn serve<St: QueueStore>(
 fn introduce(sandbox: &Sandbox) -> anyhow::Result<()> {
     let inboxes = sandbox.inboxes();
     let (_, address) = inboxes.first().context("the sandbox has no inbox")?;
-    // A new sender at each start: if a sender writes three mails with nearly the same text within an
-    // hour, the guard withholds the reply to the third one, and its counts survive a restart.
+    // A new sender at each start: if a sender writes three mails with nearly the same text within
+    // an hour, the guard withholds the reply to the third one, and its counts survive a restart.
     let start = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     sandbox.receive(
         &format!("Ada Lovelace <ada+{start}@example.com>"),

@@ -88,7 +88,7 @@ pub(crate) struct Deliver {
     /// How many events to send, each with its own ids.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) count: u64,
-    /// Maximum number of events to send per second, not counting retries.
+    /// The maximum average number of events to send per second, not counting retries.
     #[arg(long, value_name = "N", value_parser = |text: &str| number(text, 0.001, f64::MAX))]
     pub(crate) rate: Option<f64>,
     /// The probability that an event is sent twice, from 0 to 1.

@@ -152,7 +152,7 @@ async fn row_says_why_an_attempt_failed() {
 }
 
 #[tokio::test]
-async fn sends_duplicates_and_shuffles_on_request() {
+async fn sends_duplicates_in_any_order_on_request() {
     // At this speed the last attempt comes after 4.5 s, long after the first has been handled.
     let url = serve(deduplicating(layer(), Duration::from_millis(5))).await;
     let output = run([

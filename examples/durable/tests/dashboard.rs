@@ -1,5 +1,6 @@
-//! Compares the dashboard with the program: everything that a panel queries is exported, and
-//! everything exported is documented and shown.
+//! Compares the dashboard with the program: everything that a panel queries is exported, except the
+//! metrics of replies and of a guard, which this program does not have. Everything exported is
+//! documented and shown.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 

@@ -120,8 +120,9 @@ async fn lifecycle(kind: EventKind, inbox: InboxId, State(suspended): State<Susp
     suspended.set(inbox, kind == EventKind::InboxSuspended);
 }
 
-/// Events that no handler names, and known events that do not fit their type. Without a fallback,
-/// the former would also be answered 200, but the latter 422, so that OpenMail retries them.
+/// Events that no handler names, and events that do not fit their type or are nested too deeply.
+/// Without a fallback, the former would also be answered 200, but the latter 422, so that OpenMail
+/// retries them.
 #[openmail_handler]
 async fn news(event: &VerifiedEvent) {
     tracing::info!(event = %event.kind(), "nothing to do");

@@ -83,8 +83,8 @@ fn history(thread: &Thread, answered: &MessageId, task: &mut String) -> Vec<Mess
         .collect()
 }
 
-/// Handles mail to every inbox. After an error, the mail is retried or, if the error is permanent,
-/// becomes a dead letter.
+/// Handles mail to every inbox. After an error, the mail is retried. If the error is permanent, or
+/// the attempts are used up, it becomes a dead letter.
 #[openmail_handler(event = "message.received")]
 async fn answer_mail(
     mail: &MessageReceived,

@@ -109,6 +109,7 @@ async fn key_of_an_inbox_reads_and_sends_only_there() {
     assert_eq!(local.get("/v1/inboxes").await["total"], 1);
     let forbidden = [
         local.call(Method::GET, &format!("{other}/messages"), None).await,
+        local.send(other.rsplit('/').next().unwrap(), "2", letter()).await,
         local.call(Method::DELETE, INBOX, None).await,
         local.call(Method::PATCH, INBOX, Some(json!({"displayName": "x"}))).await,
         local.call(Method::POST, "/v1/inboxes", Some(json!({}))).await,

@@ -20,7 +20,7 @@ use crate::{hub::Hub, proto::agents_server::AgentsServer, service::AgentsService
 const GRACE: Duration = Duration::from_secs(15);
 
 /// Sends the documented events of an inbox to its agents. All others need no agent and are answered
-/// 200, except known events that do not fit their type (422).
+/// 200, except events that do not fit their type or are nested too deeply (422).
 #[openmail_handler(event = ["message.received", "inbox.suspended", "inbox.reactivated"])]
 async fn forward(event: &VerifiedEvent, State(hub): State<Hub>) -> Result<(), HandlerError> {
     hub.publish(event).await

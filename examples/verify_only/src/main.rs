@@ -101,7 +101,9 @@ fn receive(event: &VerifiedEvent) {
         Event::MessageReceived(mail) => {
             tracing::info!(inbox_id = %mail.inbox_id, message_id = %mail.message.id, "mail");
         }
-        // Suspensions, reactivations, "Test webhook" and unknown events.
+        // Suspensions, reactivations, "Test webhook", unknown events, and mails that do not fit
+        // their type. The last are logged with their name; answer 422 if OpenMail should retry
+        // them.
         _ => tracing::info!(kind = %event.kind(), "other event"),
     }
 }
@@ -115,8 +117,8 @@ async fn read(body: Payload) -> Result<Bytes, Rejection> {
     }
 }
 
-/// Converts actix-web's headers to those of `http` 1. Keeps all values of a header, so that a header
-/// given twice is rejected later.
+/// Converts actix-web's headers to those of `http` 1. Keeps all values of a header, so that a
+/// header given twice is rejected later.
 fn headers(request: &HttpRequest) -> HeaderMap {
     let headers = request.headers().iter().filter_map(|(name, value)| {
         let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn recognises_every_spelling_of_loopback() {
+    fn recognises_spellings_of_loopback() {
         for text in [
             "http://localhost",
             "http://LOCALHOST:9",

@@ -235,7 +235,8 @@ impl ApiError {
         self.0.kind
     }
 
-    /// Returns the HTTP status, if there was a response.
+    /// Returns the HTTP status, if the error is about a response that refuses the request or whose
+    /// JSON cannot be read.
     pub fn status(&self) -> Option<StatusCode> {
         self.0.status
     }

@@ -9,9 +9,9 @@ use crate::event::one_line;
 const LONGEST: usize = 200;
 const FALLBACK: &str = "attachment";
 
-/// Returns a name that is a plain file in its directory on every system: without separators,
-/// control or invisible characters or runs of spaces, not reserved, not hidden, and of bounded
-/// length.
+/// Returns a name that is a plain file in its directory: without separators, control or invisible
+/// characters or runs of spaces, not hidden, of bounded length, and none of the usual names that
+/// Windows reserves, such as `CON`.
 pub(super) fn safe(name: &str) -> String {
     // A run of spaces can push the extension out of view.
     let visible = one_line(name);

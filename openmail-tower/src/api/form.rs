@@ -2,7 +2,7 @@
 //!
 //! The form is encoded here because the bytes of a mail must be the same at every attempt. Each
 //! crate that was considered chooses a random boundary for each body, does not escape file names,
-//! or writes headers that browsers do not write (`http-multipart` 0.1.2).
+//! or, like `http-multipart` 0.1.2, writes headers that browsers do not write.
 
 use bytes::{BufMut, BytesMut};
 use sha2::{Digest, Sha256};

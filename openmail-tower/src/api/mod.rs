@@ -14,9 +14,9 @@
 //! # }
 //! ```
 //!
-//! The client does not retry. If a handler fails with an [`ApiError`], the error determines whether
-//! and when the handler runs again. To reply to a mail, return the reply from the handler instead
-//! of sending it with the client.
+//! The client does not retry requests. If a handler fails with an [`ApiError`], the error
+//! determines whether and when the handler runs again. To reply to a mail, return the reply from
+//! the handler instead of sending it with the client.
 
 mod address;
 mod answer;

@@ -22,7 +22,8 @@ impl OpenMail {
     /// Reads a thread with all its messages.
     ///
     /// # Errors
-    /// If there is no such thread, the API cannot be reached, or the response is larger than 32 MiB
+    /// If there is no such thread, if OpenMail refuses the request, if the API cannot be reached,
+    /// or if the response is larger than 32 MiB
     /// ([`UnexpectedAnswer`](super::ApiErrorKind::UnexpectedAnswer)).
     pub async fn thread(&self, thread: &ThreadId) -> Result<Thread, ApiError> {
         let url = self.url(&["v1", "threads", thread.as_str(), "messages"])?;
@@ -32,7 +33,8 @@ impl OpenMail {
     /// Marks a thread as read. Sending a reply does so, too.
     ///
     /// # Errors
-    /// If there is no such thread, or the API cannot be reached.
+    /// If there is no such thread, if OpenMail refuses the request, or if the API cannot be
+    /// reached.
     pub async fn mark_read(&self, thread: &ThreadId) -> Result<(), ApiError> {
         self.mark(thread, r#"{"is_read":true}"#).await
     }
@@ -60,8 +62,9 @@ impl OpenMail {
     /// [`parsed_text`](crate::event::Attachment::parsed_text).
     ///
     /// # Errors
-    /// If there is no such attachment ([`NotFound`](super::ApiErrorKind::NotFound)), OpenMail finds
-    /// no text in it ([`Rejected`](super::ApiErrorKind::Rejected)), or the API cannot be reached.
+    /// If there is no such attachment ([`NotFound`](super::ApiErrorKind::NotFound)), if OpenMail
+    /// finds no text in it ([`Rejected`](super::ApiErrorKind::Rejected)) or refuses the request, or
+    /// if the API cannot be reached.
     pub async fn attachment_text(
         &self,
         message: &MessageId,

@@ -18,7 +18,8 @@ const LONGEST_LABEL: usize = 63;
 /// `Display` is the address as it was written. Two addresses are equal if they differ only in how
 /// they are written: case is ignored, `"ada"@b.example` equals `ada@b.example`, and with the
 /// feature `idn` a Unicode domain equals its ASCII form (`z@ż.example`, `z@xn--hha.example`).
-/// Look-alikes stay different: `ехаmple.com` in Cyrillic is another domain. Without `idn`, a
+/// Look-alikes of other domains stay different: `ехаmple.com` in Cyrillic is not `example.com`.
+/// Without `idn`, a
 /// Unicode domain equals no ASCII domain.
 ///
 /// `Debug` shows no address.
@@ -118,9 +119,8 @@ fn push_local(text: &str, canonical: &mut String) -> Option<()> {
     Some(())
 }
 
-/// Appends a text in lower case, except for a non-ASCII character whose lower case is ASCII, which
-/// is kept: the lower case of U+212A KELVIN SIGN is `k`, which would make a look-alike equal to the
-/// address that it imitates.
+/// Appends a text in lower case. Keeps a non-ASCII character whose lower case is ASCII: that of
+/// U+212A KELVIN SIGN is `k`, which would make a look-alike equal to the address that it imitates.
 fn push_lower_case(text: &str, lower: &mut String) {
     if text.is_ascii() {
         let start = lower.len();

@@ -116,7 +116,7 @@ fn is_robot(address: &Address) -> bool {
     if is("mailerdaemon") || is("postmaster") {
         return true;
     }
-    // Most addresses differ from all these words in the first letter and in the last one.
+    // Most addresses neither begin nor end like the words below.
     if !matches!(letters().next(), Some(b'n' | b'd')) && letters().next_back() != Some(b'y') {
         return false;
     }

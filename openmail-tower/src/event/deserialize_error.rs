@@ -40,7 +40,7 @@ fn reason(message: &str, is_data: bool) -> String {
             format!("{}, expected {expected}", message[..end].trim_end())
         }
         _ if is_data => "the type rejected a value".to_owned(),
-        _ => "not valid JSON".to_owned(),
+        _ => "not valid JSON, or nested too deeply".to_owned(),
     }
 }
 
@@ -97,7 +97,7 @@ mod tests {
             (r#"{"number":1,"number":2}"#, "duplicate field `number`"),
             (r#"{"number":1,"word":"Kaninchen"}"#, "unknown variant, expected `Yes` or `No`"),
             (r#"{"Kaninchen":1}"#, "unknown field, expected `number` or `word`"),
-            (r#"{"number":1 Kaninchen"#, "not valid JSON"),
+            (r#"{"number":1 Kaninchen"#, "not valid JSON, or nested too deeply"),
         ] {
             assert_eq!(reason_of(json), expected, "{json}");
         }

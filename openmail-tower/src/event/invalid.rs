@@ -25,7 +25,7 @@ enum Detail {
 pub enum InvalidPayloadKind {
     /// The body is not valid JSON in UTF-8.
     Malformed,
-    /// The body is JSON, but not an object.
+    /// The body begins with JSON other than an object. The rest of it is not checked.
     NotAnObject,
     /// The object has no string `event`.
     MissingEvent,

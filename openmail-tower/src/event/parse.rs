@@ -59,7 +59,8 @@ impl Event {
     /// # Ok::<(), openmail_tower::event::InvalidPayload>(())
     /// ```
     ///
-    /// A number that does not fit an `f64` is kept as a string, as it was written. Other fractions
+    /// A number that does not fit an `f64` is kept as a string, as it was written (with
+    /// `serde_json`'s feature `arbitrary_precision`, as a number). Other fractions
     /// in unknown fields are as exact as `serde_json` reads them: without its feature
     /// `float_roundtrip`, the last digit may differ.
     ///
@@ -139,8 +140,8 @@ impl Event {
         }
     }
 
-    /// Returns when the event happened. `None` for a `setup.test`, and if the body has no
-    /// `occurred_at` or one that is not a time.
+    /// Returns when the event happened. `None` for a `setup.test`, if `occurred_at` is missing or
+    /// not a time, and if the event is nested too deeply.
     pub fn occurred_at(&self) -> Option<Timestamp> {
         match self {
             Self::MessageReceived(event) => event.occurred_at,
@@ -150,7 +151,7 @@ impl Event {
     }
 
     /// Returns the number of this delivery attempt, from 1. `None` for a lifecycle event or a
-    /// `setup.test`, and if the body has no `attempt` or one that is not a number.
+    /// `setup.test`, if `attempt` is missing or not a `u32`, and if the event is nested too deeply.
     pub fn attempt(&self) -> Option<u32> {
         match self {
             Self::MessageReceived(event) => event.attempt,

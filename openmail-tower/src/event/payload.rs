@@ -22,8 +22,8 @@ macro_rules! payload {
     ) => {
         $(#[$doc])*
         ///
-        /// `Debug` shows ids, times, numbers and the values that OpenMail defines, such as `spam`,
-        /// but only the size of other text.
+        /// `Debug` shows OpenMail's ids, times, numbers and the values that OpenMail defines, such
+        /// as `spam`, but only the size of other text.
         #[derive(Clone, PartialEq)]
         #[non_exhaustive]
         pub struct $name {

@@ -38,7 +38,7 @@ pub(super) fn event(json: &[u8]) -> Result<Event, InvalidPayload> {
 
 /// Reads the event into the type for its name; `None` if it does not fit.
 fn typed(json: &[u8]) -> Option<Event> {
-    // One fast check of the whole body saves the parser a slow one of each string.
+    // One fast check that the whole body is UTF-8 saves the parser a slow check of each string.
     match simdutf8::basic::from_utf8(json) {
         Ok(text) => typed_with(json, || serde_json::Deserializer::from_str(text)),
         Err(_) => None,

@@ -21,10 +21,12 @@ payload! {
 }
 
 payload! {
-    /// An event with an unknown name, or a known event that does not fit its type.
+    /// An event with an unknown name, or an event that does not fit its type or is nested too
+    /// deeply.
     ///
-    /// Fields that events share are typed; the rest is in `extra`. [`Payload<T>`](crate::Payload)
-    /// reads the whole event into your own type.
+    /// Fields that events share are typed; the rest is in `extra`. Of an event that is nested too
+    /// deeply, only the name and the ids are read. [`Payload<T>`](crate::Payload) reads the whole
+    /// event into your own type.
     pub struct UnknownEvent {
         /// The event's name.
         name event: String = "event",

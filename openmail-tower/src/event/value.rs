@@ -17,7 +17,8 @@ pub(super) const NUMBER: &str = "$serde_json::private::Number";
 const RAW: &str = "$serde_json::private::RawValue";
 
 /// Any JSON value except one that would be parsed twice. Such a value is rejected here, so that no
-/// later reader of the same body meets it.
+/// later reader of the same body meets it (except in the unread rest of an event that is nested too
+/// deeply).
 pub(super) struct Any(pub(super) Value);
 
 impl<'de> Deserialize<'de> for Any {

@@ -46,7 +46,8 @@
 /// argument that the handler's events do not have is a compile error at that argument. A handler
 /// that takes the whole state needs it to be [`Clone`]. The function returns what
 /// [`IntoOutcome`](crate::IntoOutcome) accepts: nothing, an [`Outcome`](crate::Outcome), a `Reply`
-/// (also in an `Option` or a `Vec`), or a `Result` of these with any error.
+/// (also in an `Option` or a `Vec`), or a `Result` of these with any error that is [`Send`] and
+/// [`Sync`].
 ///
 /// ```
 /// use openmail_tower::{EventId, Lifecycle, Payload, VerifiedEvent, handler::RawBody, openmail_handler};

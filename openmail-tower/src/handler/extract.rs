@@ -26,7 +26,7 @@ use crate::{
 /// | `EventId` | all events but `setup.test` |
 /// | `Option<EventId>`, `Option<InboxId>`, `Option<ThreadId>`, `Option<Attempt>` | all events |
 /// | `&Event`, `&VerifiedEvent`, `EventKind`, `RawBody`, `State<T>`, `Payload<T>` | all events |
-/// | [`Agent<T>`](crate::layers::agent::Agent) | all events, behind an `AgentResolver` |
+/// | [`Agent<T>`](crate::layers::agent::Agent) | all events, behind an `AgentResolver`; fails permanently for an event without an inbox |
 /// | [`Guarded`](crate::layers::guard::Guarded) | all events |
 ///
 /// Everything that can be borrowed can also be taken by value, which clones it.

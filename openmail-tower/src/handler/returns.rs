@@ -3,7 +3,7 @@
 use crate::seam::{BoxError, HandlerError, Outcome};
 
 /// A type that a handler may return: nothing, an [`Outcome`], a `Reply` (feature `api`; also in an
-/// `Option` or a `Vec`), or a `Result` of these with any error.
+/// `Option` or a `Vec`), or a `Result` of these with any error that is [`Send`] and [`Sync`].
 ///
 /// After an error, the event is retried, unless the error or one of its sources is a
 /// [`HandlerError`] or an [`ApiError`](crate::api::ApiError) that says otherwise.

@@ -149,8 +149,8 @@ pub struct Counts {
     pub dead: u64,
     /// How long the oldest due entry has been due. `None` if none is due.
     pub oldest: Option<Duration>,
-    /// Live workers. With SQLite, a worker that could not lock its file, as on a file system
-    /// without locks, is not counted.
+    /// Live workers. With SQLite, a worker without a lock file is not counted, for example on a
+    /// file system that does not support locks.
     pub workers: u64,
 }
 

@@ -48,7 +48,8 @@
 //! `Idempotency-Key` from the event.
 //!
 //! Events in the same [`Lane`], by default those of one thread, run one at a time, in order of
-//! arrival, whichever processes run them.
+//! arrival, whichever processes run them. Only a mail that a guard puts off because of its sender
+//! or thread lets later ones run before it.
 //!
 //! # Dead letters
 //! An event that fails permanently, whose last attempt fails, that no handler matches, or that

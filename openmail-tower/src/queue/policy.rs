@@ -148,8 +148,8 @@ impl RetryPolicy {
                 too_long("put off", self.max_put_off, &error)
             }
             HandlerErrorKind::PutOff => {
-                // The error says when what put the event off is expected to end. A back-off could
-                // keep the event waiting long after that.
+                // The error's delay is the time until the limit is expected to end. A back-off
+                // could keep the event waiting long after that.
                 let after = failure.delay().unwrap_or_else(|| self.pause(run, delay));
                 let holds_lane = !failure.steps_aside();
                 Settlement::PutOff { after, reason: error, holds_lane }

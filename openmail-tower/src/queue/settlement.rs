@@ -47,8 +47,8 @@ pub enum Settlement {
     /// Its run was not begun, or was cancelled by the worker. The lease is given back as if it had
     /// never been taken.
     GiveBack,
-    /// It is on hold, and so is its lane, until it is [released](super::QueueStore::release_held).
-    /// No attempt is used.
+    /// It is on hold, and so is its lane, until it is [released](super::QueueStore::release_held),
+    /// alone or with others. No attempt is used.
     Hold {
         /// Why it is on hold.
         reason: String,

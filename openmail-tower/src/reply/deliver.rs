@@ -34,7 +34,7 @@ pub(crate) enum Fate {
     Sent,
     /// The reply, or another one with its key, was sent before.
     SentBefore,
-    /// The attempt failed, and a later one may succeed. It counts as an attempt.
+    /// The attempt failed and is used up. A later one may succeed.
     Retry(Failure),
     /// OpenMail does not accept the reply yet. This does not count as an attempt.
     Wait(Failure),
@@ -82,7 +82,8 @@ impl Failure {
 }
 
 /// Attempts to send a reply. `tries` is the number of earlier attempts, as far as the caller can
-/// tell; the first of them began at most `age` ago.
+/// tell. The first of them began at most `age` ago; `age` is zero if all attempts end long before
+/// OpenMail forgets the key.
 ///
 /// May be dropped at any `.await`: the next attempt has the same key.
 pub(crate) async fn deliver(
@@ -223,7 +224,8 @@ fn is_reply(written: &Written, message: &Message, since: Option<Timestamp>) -> b
     is_sent && is_later && has_text(message, &written.body)
 }
 
-/// Returns whether a mail contains a text. A mail whose own text is missing counts as containing it.
+/// Returns whether a mail contains a text. A mail whose own text is missing counts as containing
+/// it.
 fn has_text(mail: &Message, text: &str) -> bool {
     // Mail programs may change spaces and punctuation. A text may also consist of an emoji only.
     let keep = match text.contains(char::is_alphanumeric) {

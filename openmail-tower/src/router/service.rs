@@ -59,8 +59,8 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
     /// Adds a handler for the events and inboxes that its attribute names.
     ///
     /// # Panics
-    /// If another handler is registered for the same event, and both name the same inbox or none.
-    /// The message names both and where they are.
+    /// If another handler is registered for the same event, and both name the same inbox or none,
+    /// or if the handler names an inbox twice. The message names both and where they are.
     #[must_use]
     pub fn handler<H: EventHandler<S>>(self, handler: H) -> Self {
         let inboxes = H::ROUTE.inboxes;

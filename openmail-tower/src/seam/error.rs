@@ -11,10 +11,11 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Why an event was not handled, and whether and when to retry it.
 ///
-/// `?` converts any error: one that implements [`Error`], an `anyhow::Error`, a string. The event
-/// is then retried, unless the error or one of its sources is a `HandlerError` or an
-/// [`ApiError`](crate::api::ApiError) that says otherwise. [`permanent`](Self::permanent) says that
-/// a retry would not help; [`after`](Self::after) sets the minimum time before the retry.
+/// `?` converts any error that is [`Send`] and [`Sync`]: one that implements [`Error`], an
+/// `anyhow::Error`, a string. The event is then retried, unless the error or one of its sources is
+/// a `HandlerError` or an [`ApiError`](crate::api::ApiError) that says otherwise.
+/// [`permanent`](Self::permanent) says that a retry would not help; [`after`](Self::after) sets the
+/// minimum time before the retry.
 ///
 /// ```
 /// use std::time::Duration;

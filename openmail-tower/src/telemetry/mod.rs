@@ -52,7 +52,7 @@
 //! | `run ended` | a run has ended, with `outcome` and `duration`, with `error` if it failed, and behind a queue also with `retry_in` or `dead_letter` |
 //! | `reply attempt ended` | an attempt to send a reply has ended, with the same fields |
 //! | `not handled` | the event of a delivery was not handled, and no line `run ended` says why |
-//! | `guarded` | a guard refused a mail, put it off or withheld its reply, with `action`, `rule`, `reason` and `scope`. The scope says whether the rule fires for this mail's `sender` or `thread`, or for the whole `inbox` |
+//! | `guarded` | a guard refused a mail, put it off or withheld its reply, with `action`, `rule`, `reason` and `scope`. The scope says whether the rule fires for this mail or its `sender`, for its `thread`, or for the whole `inbox` |
 //! | `dropped` | a verified delivery was dropped before it was answered: the sender hung up, a timeout ended it, or the inner service failed |
 //! | `requests rejected` | requests were rejected, or dropped before they were verified; at most once a second for each reason, with the number since the last line |
 //!

@@ -27,10 +27,10 @@ pub const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Delivers events as OpenMail does.
 ///
-/// Each attempt has a new timestamp and signature, an updated `attempt` and `delivered_at` in the
-/// event, and the same `X-Event-Id`. It fails unless the response is a 2xx within 15 s; the next
-/// attempts follow after 30 s, 60 s, 2 min and 4 min. Redirects are failures. The waits use tokio's
-/// clock, so in a test that pauses it they take no time.
+/// Each attempt has a new timestamp and signature, an updated `attempt` and `delivered_at` in an
+/// event that has these fields, and the same `X-Event-Id`. It fails unless the response is a 2xx
+/// within 15 s; the next attempts follow after 30 s, 60 s, 2 min and 4 min. Redirects are failures.
+/// The waits use tokio's clock, so in a test that pauses it they take no time.
 ///
 /// ```
 /// use openmail_tower::{EventRouter, Secret, VerifyLayer, webhook};
@@ -136,8 +136,8 @@ impl Emulator {
         self
     }
 
-    /// Sets the speed of the schedule: 2 halves each wait. The time limit and the timestamps are
-    /// not affected: the receiver's clock runs as usual. Default: 1.
+    /// Sets the speed of the schedule: a speed of 2 cuts each wait in half. The time limit and the
+    /// timestamps are not affected: the receiver's clock runs as usual. Default: 1.
     ///
     /// # Panics
     /// If it is not greater than 0.

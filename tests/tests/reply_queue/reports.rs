@@ -70,7 +70,7 @@ async fn each_state_of_a_reply_is_reported_even_by_another_worker() {
     until(&told, 6).await;
     worker.abort();
     let _ = worker.await;
-    // From here on, a new worker reports. It shares no memory with the first one.
+    // From here on, a new worker reports. It knows the reply only from the database.
     let worker = work(&setup, &told);
     assert_eq!(setup.store.release_held(None).await.unwrap(), 1);
     until(&told, 7).await;

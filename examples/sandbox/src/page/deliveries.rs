@@ -51,7 +51,7 @@ pub(super) fn render(view: &View<'_>) -> Markup {
 fn of_mail(view: &View<'_>, mail: &Mail) -> Markup {
     let deliveries = view.data.deliveries_of(&mail.id);
     if mail.direction == Direction::Outbound {
-        return html! { p class="muted" { "Sent by the agent. The webhook is called for received mail only." } };
+        return html! { p class="muted" { "Sent by the agent. Only received mail is delivered to the webhook." } };
     }
     if deliveries.is_empty() {
         return html! {

@@ -36,7 +36,7 @@ fn of_code(code: &str) -> Option<&'static str> {
         "body_incomplete" => "The body broke off.",
         "overloaded" => "The receiver's memory for bodies is used up at the moment.",
         "signature_mismatch" => "The receiver's secret is not that of this webhook.",
-        "inbox_mismatch" => "The secret is that of another inbox.",
+        "inbox_mismatch" => "The secret or the webhook's URL is that of another inbox.",
         "invalid_payload" => "The signature is right, but the receiver cannot read the event.",
         "in_flight" => "The same event is being handled right now.",
         "handler_failed" => {

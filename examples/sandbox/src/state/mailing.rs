@@ -15,8 +15,9 @@ use super::{
     refusal::Refusal,
 };
 
-/// The size of all attachments together, in bytes, above which new files are refused. If a mail goes
-/// to several inboxes or is sent again, the further copies of its files count but are never refused.
+/// The size of all attachments together, in bytes, above which new files are refused. If a mail
+/// goes to several inboxes or is sent again, the further copies of its files count but are never
+/// refused.
 const STORAGE: usize = 512 << 20;
 
 /// A file attached to a mail.
@@ -134,8 +135,8 @@ impl Data {
         let kept: usize = self.files.values().map(Bytes::len).sum();
         let more: usize = files.iter().map(|file| file.bytes.len()).sum();
         if kept.saturating_add(more) > STORAGE {
-            let message =
-                "The sandbox keeps at most 512 MiB of attachments; delete an inbox to make room.";
+            let message = "The sandbox takes no more files once it has 512 MiB of attachments; \
+                           delete an inbox to make room.";
             return Err(Refusal::unprocessable("storage_limit_exceeded", message));
         }
         let attachments = files.into_iter().map(|file| {

@@ -190,7 +190,7 @@ const AROUND: [(&str, &str); 9] = [
 mod tests {
     use super::*;
 
-    /// [`has_ascii_beginning`] relies on it.
+    /// [`has_ascii_beginning`] relies on this.
     #[test]
     fn every_end_contains_a_character_that_is_not_ascii() {
         assert!(ENDS.iter().all(|end| !end.is_ascii()));

@@ -80,8 +80,8 @@ impl<T: Clone + Send + Sync + 'static> AgentResolver<T> {
         let lookup = Arc::new(lookup);
         let lookup: Arc<Lookup<T>> = Arc::new(move |inbox| {
             let lookup = Arc::clone(&lookup);
-            // Calls `lookup` only when this future is polled. If another event's lookup of the same
-            // agent is in progress, this future is never polled.
+            // Calls `lookup` only when this future is polled. While another event's lookup of the same
+            // agent is in progress, this future is not polled.
             Box::pin(async move { lookup(inbox).await.map_err(|error| LookupError(error.into())) })
         });
         let settings = Settings {

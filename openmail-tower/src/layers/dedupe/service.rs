@@ -31,7 +31,7 @@ use super::{
 /// | not claimed | that of the inner service |
 /// | running | [`HandlerErrorKind::InFlight`](crate::HandlerErrorKind::InFlight) |
 /// | done | [`Outcome::Duplicate`] |
-/// | in an unknown state because the store is unreachable, or beyond the maximum number of runs | [`HandlerErrorKind::Unavailable`](crate::HandlerErrorKind::Unavailable) |
+/// | in an unknown state because the store is unreachable (unless [`run_when_unavailable`](crate::layers::DedupeLayer::run_when_unavailable) is set), beyond the maximum number of runs, or not yet running at the shutdown | [`HandlerErrorKind::Unavailable`](crate::HandlerErrorKind::Unavailable) |
 /// | without an id to recognise it by | that of the inner service, each time, on the caller's own task |
 ///
 /// The run takes the inner service that was polled ready. So a concurrency limit inside it already

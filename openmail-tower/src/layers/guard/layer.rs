@@ -70,8 +70,8 @@ impl GuardLayer {
         self
     }
 
-    /// Sets your own addresses, so that your agents do not answer each other. The inbox's own
-    /// address is known without this only if it is the only one in `to`. Default: none.
+    /// Sets your own addresses, so that your agents do not answer each other. Without this, the guard
+    /// knows the inbox's own address only if it is the only one in `to`. Default: none.
     #[must_use]
     pub fn own_addresses(mut self, addresses: impl IntoIterator<Item = Address>) -> Self {
         self.settings.own = addresses.into_iter().collect();

@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_rule_has_an_action() {
+    fn setting_the_action_of_a_rule_changes_no_other() {
         let mut actions = Actions::default();
         assert_eq!(actions.of(Rule::Pause), Action::PutOff);
         assert_eq!(actions.of(Rule::Verdict), Action::Refuse);

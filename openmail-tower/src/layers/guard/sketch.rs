@@ -22,8 +22,8 @@ const NONE: u32 = u32::MAX;
 /// For each bin, the smallest of the hashes of a text's words. Near-identical texts share most of
 /// these (one permutation hashing, by P. Li and others).
 ///
-/// Digits, punctuation and the case of letters are ignored, so that a counter or a date does not
-/// make an automatic answer a different text.
+/// Digits, most ASCII punctuation and the case of ASCII letters are ignored, so that a counter or a
+/// date does not make an automatic answer a different text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sketch {
     bins: [u32; BINS],
@@ -90,8 +90,8 @@ impl Sketch {
 /// whose case is ignored, a few signs such as `@` and `_`, and all characters that are not ASCII.
 /// One of more than eight bytes counts as several.
 ///
-/// Finds the words of a whole block first. So their positions do not depend on each other, and the
-/// processor can hash several at a time.
+/// Finds where all words of a block begin before it hashes any of them. So no hash waits for the
+/// end of the previous word, and the processor can hash several at a time.
 fn each_word(text: &[u8], mut word: impl FnMut(u32)) {
     // The beginnings of words that were found in the eight bytes after the previous block.
     let mut begun = 0;
@@ -233,7 +233,7 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(7);
         let alphabet = b"abcxyzABCXYZ\x80\xe4\xff@[`{/:09 \n\0\x7f";
         for length in 0..2_000 {
-            // Leaves out some of the last bytes, among them separators, so that words become longer.
+            // Leaves out the end of the alphabet, with its separators, so that words become longer.
             let letters = alphabet.len() - random.usize(..19);
             let text: Vec<_> =
                 (0..length % 300).map(|_| alphabet[random.usize(..letters)]).collect();

@@ -314,7 +314,7 @@ async fn run(listener: &mut PgListener, query: Query<'_>) -> bool {
 
 /// Takes a lock. If a connection broke, its session holds the lock until the server notices. So
 /// this polls for the lock: a statement that waits for the lock would continue to wait on the
-/// server, in a session of its own, after the client has given up.
+/// server, in the abandoned session, after the client has given up.
 async fn acquire(listener: &mut PgListener, (class, id): Lock) -> bool {
     let taken = async {
         loop {

@@ -53,11 +53,11 @@ const PAGE: i64 = 500;
 ///
 /// On Unix, a file that [`open`](Self::open) creates is readable only by its owner. If the file is
 /// deleted or replaced while it is open, no further event is acknowledged; those already
-/// acknowledged still run. Back-offs and leases do not depend on the machine's clock, which may be
-/// set back or forward. Each worker locks a file in a directory next to the database,
-/// `inbox.db-workers` for `inbox.db`, so that another worker takes over its entries at once when
-/// its process dies. On a file system without locks, a dead worker's entries wait until their
-/// leases expire.
+/// acknowledged still run. While a process has the file open, back-offs and leases do not depend on
+/// the machine's clock, which may be set back or forward. Each worker locks a file in a directory
+/// next to the database, `inbox.db-workers` for `inbox.db`, so that another worker takes over its
+/// entries at once when its process dies. On a file system without locks, a dead worker's entries
+/// wait until their leases expire.
 ///
 /// Only the store's own tables are used: `openmail_events`, `openmail_counts`, `openmail_clock` and
 /// `openmail_migrations`. Clones share the store.

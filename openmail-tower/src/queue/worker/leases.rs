@@ -160,7 +160,7 @@ impl Leases {
     /// Returns the leases to renew.
     ///
     /// A run that blocks its thread cannot be cancelled by its time limit. Its lease is given up:
-    /// its slot is free at once, and its lane once the lease has expired.
+    /// its slot is free at once, and its entry is due again once the lease has expired.
     pub(super) fn renewable(&mut self, settings: &Settings) -> Vec<Lease> {
         let limit = settings.run_timeout.saturating_add(settings.lease);
         self.by_id.retain(|id, hold| match &hold.phase {

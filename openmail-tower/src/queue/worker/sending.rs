@@ -31,7 +31,7 @@ impl<St, E> Worker<St, E> {
     /// | accepts it, or accepted it before | is done |
     /// | cannot be reached, gives no usable response, or does not have the mail to answer yet (in the first three attempts) | is retried after the [`Backoff`](crate::queue::Backoff) with the same key; after the last attempt, a dead letter |
     /// | answers 429, 402, `storage_limit_exceeded` or 401 | waits as long as OpenMail says, from 1 s to 24 h (by default, 1 min for a rate limit or 401, and 15 min for the others), without using an attempt; after [30 days](Self::max_put_off), a dead letter |
-    /// | has suspended the inbox or its pod, or banned the account | is on hold until `inbox.reactivated` or `pod.reactivated` arrives or [`release_held`](crate::queue::QueueStore::release_held) is called; after [30 days](Self::max_put_off), a dead letter |
+    /// | has suspended the inbox or its pod, or banned the account | is on hold until `inbox.reactivated` or `pod.reactivated` arrives or [`release_held`](crate::queue::QueueStore::release_held) or [`release_entry`](crate::queue::QueueStore::release_entry) is called; after [30 days](Self::max_put_off), a dead letter |
     /// | refuses it permanently, or there is nobody to answer | is a dead letter |
     ///
     /// OpenMail forgets keys after 24 h. So if the handler returned the reply at least 23 h ago,

@@ -37,7 +37,8 @@ use super::{drive, hook::Hook, replies::Replies, reports::Reports};
 /// # Fairness
 /// One inbox uses at most its [share](Self::per_inbox) of the runs and half of the
 /// [memory](Self::memory). An event that takes more than half runs as the only one of its inbox. So
-/// events of other inboxes start at once even if one inbox's handler is slow.
+/// events of other inboxes start at once even if one inbox's handler is slow, if at least four may
+/// run at a time, and no event takes more than the whole memory.
 ///
 /// # Leases
 /// While an event runs, its lease is renewed. When a worker's process dies, the operating system or
@@ -129,9 +130,9 @@ impl<St, E> Worker<St, E> {
         self
     }
 
-    /// Sets the maximum memory for the events that run at the same time, in bytes: their bodies, and
-    /// what is parsed from them. The worker claims no more than fits. If a single event takes more
-    /// than this, it runs alone. Default: 64 MiB.
+    /// Sets the maximum memory for the events that run at the same time, in bytes: their bodies,
+    /// and what is parsed from them. The worker claims no more than fits. If a single event takes
+    /// more than this, it runs alone. Default: 64 MiB.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.settings.memory = bytes;
         self
