@@ -88,7 +88,7 @@ impl Sketch {
 
 /// Calls a function with the hash of each word. A word consists of bytes from 0x40 on: letters,
 /// whose case is ignored, a few signs such as `@` and `_`, and all characters that are not ASCII.
-/// One of more than eight bytes counts as several.
+/// A word of more than eight bytes counts as several words.
 ///
 /// Finds where all words of a block begin before it hashes any of them. So no hash waits for the
 /// end of the previous word, and the processor can hash several at a time.
