@@ -160,7 +160,7 @@ where
     for figure in figures {
         table.row([figure.name, time(figure.time), format!("{:.2}", figure.ratio)]);
     }
-    table.print(&format!("subscribers, {name} to a handler for every inbox"));
+    table.print(&format!("subscribers, {name} to a handler of all inboxes"));
 }
 
 /// Creates requests as they leave `VerifyLayer`.

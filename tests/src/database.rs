@@ -19,7 +19,7 @@ pub async fn until_settled(url: &str) {
             if answer.expect("an answer") {
                 break;
             }
-            // The server does not announce this, so this polls.
+            // The server does not announce that it has settled, so this polls.
             sleep(Duration::from_millis(100)).await;
         }
     };

@@ -30,7 +30,7 @@ pub struct Fault {
     /// The delay of the response.
     pub delay_ms: u64,
     /// The response's status. If `None`, the response is the usual one if the mail is accepted, and
-    /// 500 otherwise. (A fault that changes nothing at all lets the mail be accepted.)
+    /// 500 otherwise. (Without a status, a cut or a delay, a fault has no effect.)
     pub status: Option<u16>,
     /// The response's headers. Unused without a `status`.
     pub headers: HashMap<String, String>,

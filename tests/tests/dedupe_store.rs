@@ -56,7 +56,7 @@ async fn nothing_runs_while_the_store_is_unreachable() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn run_when_unavailable_runs_at_once_and_records_when_the_store_is_back() {
+async fn run_when_unavailable_runs_without_the_store_and_records_when_it_is_back() {
     for fault in [Fault::Down, Fault::Hangs, Fault::Mute] {
         let (handler, script) = scripted();
         let store = store();

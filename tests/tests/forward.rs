@@ -130,7 +130,7 @@ async fn unreachable_or_silent_agent_is_retried() {
 struct ClientError(#[source] io::Error);
 
 #[tokio::test(start_paused = true)]
-async fn status_of_the_response_decides_whatever_happens_to_its_body() {
+async fn status_decides_even_if_the_body_of_the_response_fails() {
     for step in [Step::Hang, Step::Fail, Step::Spin] {
         let body = Arc::new(Mutex::new(Some(ScriptedBody::new([step]).0)));
         let client = service_fn(move |_: Request<Full<Bytes>>| {

@@ -137,7 +137,7 @@ async fn judged(source: Source, actions: &[(Rule, Action)]) -> Seen {
 fn documented(source: Source, rule: Rule, action: Action) -> Seen {
     let action = match action {
         // Without a queue, OpenMail retries for about 7.5 min. A rate that is used up usually has
-        // no room before that, but a pause may end sooner.
+        // no room again within this time, but a pause may end within it.
         Action::PutOff if source == Source::Delivery && rule != Rule::Pause => Action::Refuse,
         other => other,
     };

@@ -172,7 +172,8 @@ fn keyring() -> InboxKeyring {
     keyring
 }
 
-/// Returns requests for each rejection that a request alone can cause, then valid ones.
+/// Returns requests for each rejection that a request alone can cause, then valid ones: events, and
+/// bodies that are not events.
 fn requests() -> Vec<Request<ScriptedBody>> {
     let json = fixture("message.received");
     let whole = |json: &[u8]| ScriptedBody::frames(json, 100);

@@ -34,7 +34,7 @@ const GRACE: Duration = Duration::from_secs(15);
 ///
 /// # Errors
 /// If a port is in use, if the store cannot be opened, if OpenMail's settings are missing or
-/// invalid, or if the webhook, the worker or the local OpenMail ends early.
+/// invalid, or if the webhook or the worker ends early.
 pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("cannot listen on {}; set OPENMAIL_LISTEN to another address", settings.listen)

@@ -8,7 +8,7 @@ pub(crate) fn stop() -> io::Result<impl Future<Output = ()>> {
     let first = signal()?;
     Ok(async {
         first.await;
-        // Listens before the line asks for it.
+        // Listens for a second signal before the log line asks for one, so that none is lost.
         let second = signal();
         tracing::info!(
             "stopping: requests have 15 s to finish, then handlers have 30 s; press Ctrl-C again to stop at once"

@@ -82,8 +82,8 @@ impl Program {
     }
 }
 
-/// Starts the program, delivers a mail to it and stops it. Asserts that it then logs `last` and ends
-/// with success.
+/// Starts the program, delivers a mail to it and stops it. Asserts that it then logs `last` and
+/// ends with success.
 async fn run_with_collector(port: u16, last: &str) {
     let collector = format!("http://127.0.0.1:{port}");
     let mut program = Program::start(&[
@@ -108,7 +108,8 @@ async fn second_interrupt_ends_the_program_during_a_request() {
     // The body never arrives.
     let head = "POST /webhooks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n";
     client.write_all(head.as_bytes()).unwrap();
-    // The server accepts connections in order, so it has accepted this one, too.
+    // The server accepts connections in order, so once it answers this request, it has accepted the
+    // unfinished one, too.
     let health = Client::builder().no_proxy().build().unwrap();
     let healthy = health.get(format!("http://{address}/ready")).send().await.unwrap();
     assert!(healthy.status().is_success());

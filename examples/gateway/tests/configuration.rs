@@ -196,7 +196,8 @@ async fn tenant_cannot_forge_mail_of_other_tenants() {
             let status = gateway.post(path, secret, &twice).await;
             assert!(matches!(status, 401 | 422), "{path} {secret}: {status}");
         }
-        // Even if the account's secret leaks, it cannot sign mail for an inbox with its own secret.
+        // Even if the account's secret leaks, it cannot sign mail for an inbox that has its own
+        // secret.
         assert_eq!(gateway.post(path, ACCOUNT, &mail("B", "evt_5")).await, 401, "{path}");
     }
     assert_eq!(gateway.post("/webhooks/A", "whsec_a2", &mail("A", "evt_6")).await, 200);

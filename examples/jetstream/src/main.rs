@@ -84,7 +84,7 @@ fn stop() -> impl Future<Output = ()> + Send + 'static {
     let first = signal();
     async {
         first.await;
-        // Listens before the line asks for it.
+        // On Unix, this listens for a second signal before the log line asks for one.
         let second = signal();
         tracing::info!(
             "stopping: requests have 15 s to finish, and handlers 30 s; press Ctrl-C again to stop at once"

@@ -65,7 +65,7 @@ fn stop() -> impl Future<Output = ()> + Send + 'static {
     let first = signal();
     async {
         first.await;
-        // Listens before the line asks for it.
+        // On Unix, this listens for a second signal before the log line asks for one.
         let second = signal();
         tracing::info!(
             "stopping: requests have 15 s to finish, then handlers have 30 s; press Ctrl-C again to stop at once"

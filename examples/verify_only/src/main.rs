@@ -102,8 +102,7 @@ fn receive(event: &VerifiedEvent) {
             tracing::info!(inbox_id = %mail.inbox_id, message_id = %mail.message.id, "mail");
         }
         // Suspensions, reactivations, "Test webhook", unknown events, and mails that do not fit
-        // their type. The last are logged with their name; answer 422 if OpenMail should retry
-        // them.
+        // their type. To have OpenMail retry such a mail, answer 422.
         _ => tracing::info!(kind = %event.kind(), "other event"),
     }
 }

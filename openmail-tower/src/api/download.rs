@@ -228,7 +228,7 @@ impl Download {
             return none("the attachment's message no longer exists");
         };
         let found = self.find(&message.attachments).and_then(|it| it.url.clone());
-        found.map_or_else(|| none("the message has no such attachment any more"), Ok)
+        found.map_or_else(|| none("the message has no URL for this attachment any more, or the attachment cannot be identified"), Ok)
     }
 
     /// Finds the attachment among those of its message. Two files of a message may have the same

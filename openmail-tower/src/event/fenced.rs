@@ -111,7 +111,7 @@ impl Message {
     /// without the signature.
     ///
     /// Removes lines quoted with `>` and the "On … wrote:" line above them, in about 25 languages.
-    /// Also removes everything below a dated "On … wrote:" line without such quotes, everything
+    /// Also removes everything from a dated "On … wrote:" line on, even without `>`, everything
     /// below the separators and header blocks of Outlook and other programs, signatures below
     /// `-- `, and those that mobile mail apps add. Where a mail answers
     /// between quoted lines, only the answers are kept. A forwarded mail is kept from its separator

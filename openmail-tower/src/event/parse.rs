@@ -100,7 +100,7 @@ impl Event {
     }
 
     /// Returns why a known event does not fit its type, or that the event is nested too deeply.
-    /// Otherwise `None`, also for an unknown event.
+    /// `None` for every other event, including one with an unknown name.
     pub fn misfit(&self) -> Option<Misfit> {
         match self {
             Self::Unknown(event) => event.misfit,

@@ -1,4 +1,4 @@
-//! The webhook test and events of unknown names, whose fields OpenMail does not document.
+//! The webhook test, and every event that is not read into a type of its own.
 
 use jiff::Timestamp;
 

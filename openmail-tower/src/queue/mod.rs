@@ -48,8 +48,8 @@
 //! `Idempotency-Key` from the event.
 //!
 //! Events in the same [`Lane`], by default those of one thread, run one at a time, in order of
-//! arrival, whichever processes run them. Only a mail that a guard puts off because of its sender
-//! or thread lets later ones run before it.
+//! arrival, whichever processes run them. By default, only a mail that a guard puts off because of
+//! its sender or thread lets later ones run before it (see [`Worker::overtake_retries`]).
 //!
 //! # Dead letters
 //! An event that fails permanently, whose last attempt fails, that no handler matches, or that

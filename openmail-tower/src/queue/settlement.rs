@@ -34,8 +34,8 @@ pub enum Settlement {
         /// Why it could not run.
         reason: String,
     },
-    /// A limit holds the entry back, until it ends or a person lifts it. The entry runs again
-    /// without using an attempt. This also ends the current series of releases.
+    /// A limit holds the entry back, until the limit ends or a person lifts it. The entry runs
+    /// again without using an attempt. This also ends the current series of releases.
     PutOff {
         /// The delay before the next run.
         after: Duration,
@@ -47,8 +47,9 @@ pub enum Settlement {
     /// Its run was not begun, or was cancelled by the worker. The lease is given back as if it had
     /// never been taken.
     GiveBack,
-    /// It is on hold, and so is its lane, until it is [released](super::QueueStore::release_held),
-    /// alone or with others. No attempt is used.
+    /// It is on hold, and so is its lane, until
+    /// [`release_held`](super::QueueStore::release_held) or
+    /// [`release_entry`](super::QueueStore::release_entry) releases it. No attempt is used.
     Hold {
         /// Why it is on hold.
         reason: String,

@@ -75,8 +75,8 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
         request: ClaimRequest,
     ) -> impl Future<Output = Result<Claims, QueueError>> + Send;
 
-    /// Extends each of `leases` to the duration `lease` from now. Returns the ids of those that were
-    /// lost.
+    /// Extends the leases, so that each ends when the duration `lease` has passed from now. Returns
+    /// the ids of those that were lost.
     fn renew(
         &self,
         leases: &[Lease],

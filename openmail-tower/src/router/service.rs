@@ -60,7 +60,7 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
     ///
     /// # Panics
     /// If another handler is registered for the same event, and both name the same inbox or none,
-    /// or if the handler names an inbox twice. The message names both and where they are.
+    /// or if the handler names an inbox twice. The message names what overlaps, and where it is.
     #[must_use]
     pub fn handler<H: EventHandler<S>>(self, handler: H) -> Self {
         let inboxes = H::ROUTE.inboxes;

@@ -68,7 +68,7 @@ fn render(arguments: fmt::Arguments<'_>) -> String {
     match written {
         Ok(Ok(())) => {}
         Ok(Err(fmt::Error)) if full => text.push('…'),
-        Ok(Err(fmt::Error)) => text.push_str("(the error's text failed)"),
+        Ok(Err(fmt::Error)) => text.push_str("(the error cannot be displayed)"),
         Err(payload) => {
             drop_quietly(payload);
             text.push_str("(the error's text panicked)");
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn display_that_panics_or_fails_loses_only_its_own_text() {
         assert_eq!(of(&["outer", "panics", "inner"]), "outer: (the error's text panicked): inner");
-        assert_eq!(of(&["fails", "inner"]), "(the error's text failed): inner");
+        assert_eq!(of(&["fails", "inner"]), "(the error cannot be displayed): inner");
     }
 
     #[test]

@@ -36,7 +36,7 @@
 //! | `outcome` of a delivery | `done`, `queued`, `duplicate`, `unrouted`; `refused`, `muted` by a guard; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`, `put_off`; `late`, `dropped`; `unsent` if nothing sends the handler's reply; `answered`, or `failed` from status 400 on, if the service is not an [`Endpoint`](crate::Endpoint) |
 //! | `outcome` of a run | `done`, `queued`, `duplicate`, `unrouted`; `refused`, `muted` by a guard inside a worker; `failed`, `permanent`, `panicked`, `in_flight`, `unavailable`, `put_off`; `dropped`; `lost` if a worker died while running only this entry |
 //! | `action`, `rule` | the words of `layers::guard::Action` and `layers::guard::Rule` |
-//! | `outcome` of a reply | `sent`; `sent_before` if its key was used before, with another text (a worker reports `sent` instead); `failed`, `waiting`, `held`; `permanent` if it can never be sent; `panicked`; `dropped`, `lost` as for a run |
+//! | `outcome` of a reply | `sent`; `sent_before` if its key was used before, with another body (a worker reports `sent` instead); `failed`, `waiting`, `held`; `permanent` if it can never be sent; `panicked`; `dropped`, `lost` as for a run |
 //! | `reason` of a rejection | the `error` of the response, or `dropped` |
 //! | `reason` of a release | `unavailable`, `in_flight`, `put_off`; `waiting` if the entry is a reply |
 //! | `state` | `ready`, `waiting`, `running`, `blocked`, `held`, `dead` |

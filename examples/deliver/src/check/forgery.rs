@@ -37,8 +37,9 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) {
         }
     }
     if rejected == count {
-        let text =
-            format!("all {count} deliveries with a missing, wrong or stale signature are rejected");
+        let text = format!(
+            "all {count} deliveries with a missing, wrong or stale signature or timestamp are rejected"
+        );
         findings.good("forgery", text);
     }
 }

@@ -57,8 +57,8 @@ fn of_mail(view: &View<'_>, mail: &Mail) -> Markup {
         return html! {
             p class="muted" {
                 "There is no delivery of this mail. If the inbox had no webhook when the mail arrived, "
-                a href="/?view=settings" { "set its URL" } ", then send the mail again. Of a great many "
-                "deliveries, only the latest are kept."
+                a href="/?view=settings" { "set its URL" } ", then send the mail again. An old delivery "
+                "may have been removed: only the latest 2,000 are kept."
             }
         };
     }

@@ -111,7 +111,7 @@ impl Data {
         });
     }
 
-    /// Cancels a delivery to which no webhook belongs any more.
+    /// Cancels a delivery, since its inbox was deleted, or there is no webhook URL for it.
     pub(crate) fn cancel(&mut self, id: &str) {
         self.edit(id, |delivery: &mut Delivery| {
             delivery.progress = Progress::Cancelled;

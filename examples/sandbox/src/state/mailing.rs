@@ -135,8 +135,8 @@ impl Data {
         let kept: usize = self.files.values().map(Bytes::len).sum();
         let more: usize = files.iter().map(|file| file.bytes.len()).sum();
         if kept.saturating_add(more) > STORAGE {
-            let message = "The sandbox takes no more files once it has 512 MiB of attachments; \
-                           delete an inbox to make room.";
+            let message = "These files would exceed the sandbox's 512 MiB for attachments; delete an \
+                           inbox to make room.";
             return Err(Refusal::unprocessable("storage_limit_exceeded", message));
         }
         let attachments = files.into_iter().map(|file| {

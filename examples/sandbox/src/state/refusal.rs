@@ -37,7 +37,7 @@ impl Refusal {
     }
 
     pub(crate) fn no_webhook_url() -> Self {
-        let message = "There is no webhook URL for this.";
+        let message = "No webhook URL is set.";
         Self::new(StatusCode::BAD_REQUEST, "no_webhook_url", message)
     }
 

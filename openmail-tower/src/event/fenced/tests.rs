@@ -57,8 +57,8 @@ fn mail_cannot_imitate_its_fence() {
     let known = known.fenced();
     let marker = known.marker();
     let half = &marker[..8];
-    // As if the sender knew the marker: as it is, with an invisible character after each of its
-    // characters, or with a second copy between its two halves.
+    // The sender knows the marker, and writes it as it is, with an invisible character after each
+    // of its characters, or with a second copy between its two halves.
     let hidden: String = marker.chars().flat_map(|c| [c, '\u{200b}']).collect();
     let nested = format!("{half}{marker}{}", &marker[8..]);
     for forged in [marker, &hidden, &nested] {

@@ -33,7 +33,7 @@ const SHORT: Duration = Duration::from_millis(50);
 /// If the store breaks the contract, or fails.
 pub async fn check<St: DedupeStore>(store: St) {
     let store = Arc::new(store);
-    free_key_can_be_completed(&Key::new(&store)).await;
+    free_keys_can_be_completed(&Key::new(&store), &Key::new(&store)).await;
     token_repeats_its_claim(&Key::new(&store)).await;
     claim_excludes_other_tokens(&Key::new(&store)).await;
     done_stays_done(&Key::new(&store)).await;
@@ -46,14 +46,15 @@ pub async fn check<St: DedupeStore>(store: St) {
     one_of_many_claims_wins(&store).await;
 }
 
-/// A key can be completed without a claim, also after it was released.
-async fn free_key_can_be_completed<St: DedupeStore>(key: &Key<St>) {
+/// A key without a claim can be completed, whether it is unused or was released.
+async fn free_keys_can_be_completed<St: DedupeStore>(unused: &Key<St>, released: &Key<St>) {
     let (ours, theirs) = (ClaimToken::random(), ClaimToken::random());
-    key.release(ours).await;
-    assert_eq!(key.claim(theirs, LONG).await, Claim::Claimed);
-    key.release(theirs).await;
-    assert!(key.complete(ours, LONG).await, "a free key was not completed");
-    assert_eq!(key.claim(theirs, LONG).await, Claim::Done);
+    assert_eq!(released.claim(theirs, LONG).await, Claim::Claimed);
+    released.release(theirs).await;
+    for key in [unused, released] {
+        assert!(key.complete(ours, LONG).await, "a free key was not completed");
+        assert_eq!(key.claim(theirs, LONG).await, Claim::Done);
+    }
 }
 
 /// A token can repeat its claim and its release, after which another token can claim the key.

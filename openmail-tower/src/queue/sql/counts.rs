@@ -12,7 +12,8 @@ use crate::{
 
 use super::millis;
 
-/// The maximum number of notes (see [`CountRequest::note`]) that are read, the latest ones.
+/// The maximum number of notes (see [`CountRequest::note`]) to read. If there are more, only the
+/// latest are read.
 pub(in crate::queue) const NOTES: i64 = 256;
 /// The maximum number of expired counts that a request removes if it adds counts. It is more than a
 /// request adds, so that expired counts do not accumulate.
@@ -22,8 +23,8 @@ pub(in crate::queue) const PRUNED: i64 = 16;
 pub(in crate::queue) const PAGE: i64 = 1_000;
 
 /// Reads what is counted. `$1` is the name of the notes' key, `$2` their window, and `$3` the
-/// maximum number of notes. The limits have the columns `number`, `name`, `length` and `id`, the clock has
-/// the column `ms`.
+/// maximum number of notes. The limits have the columns `number`, `name`, `length` and `id`, the
+/// clock has the column `ms`.
 macro_rules! seen {
     ($limits:literal, $clock:literal) => {
         concat!(

@@ -37,8 +37,8 @@ use super::{drive, hook::Hook, replies::Replies, reports::Reports};
 /// # Fairness
 /// One inbox uses at most its [share](Self::per_inbox) of the runs and half of the
 /// [memory](Self::memory). An event that takes more than half runs as the only one of its inbox. So
-/// events of other inboxes start at once even if one inbox's handler is slow, if at least four may
-/// run at a time, and no event takes more than the whole memory.
+/// if at least four events may run at a time, and none takes more than half of the memory, events
+/// of other inboxes start at once even if one inbox's handler is slow.
 ///
 /// # Leases
 /// While an event runs, its lease is renewed. When a worker's process dies, the operating system or

@@ -42,11 +42,11 @@ use super::{
 ///
 /// # How to assign secrets to tenants
 ///
-/// - **Give an inbox a secret of its own if its tenant can see the secret.** Anyone who holds a
-///   webhook's secret can impersonate OpenMail for everything that secret signs for. So a tenant
-///   that runs its own receiver, or can see its webhook's settings, must only ever hold the secret
-///   of its own inbox. The account's secret signs for every inbox that has none of its own: keep it
-///   with the operator.
+/// - **Give an inbox its own secret if its tenant can see the secret that signs its events.** Anyone
+///   who holds a webhook's secret can impersonate OpenMail for everything that secret signs for. So
+///   a tenant that runs its own receiver, or can see its webhook's settings, must only ever hold the
+///   secret of its own inbox. The account's secret signs for every inbox that has none of its own:
+///   keep it with the operator.
 /// - **Give each inbox its own URL, `/webhooks/{inbox_id}`.** OpenMail signs with the secret that
 ///   belongs to the URL. With the inbox in the path, the secrets are known before the body arrives,
 ///   and the body is hashed as it arrives. Use [`by_body`](Self::by_body) only if all inboxes must

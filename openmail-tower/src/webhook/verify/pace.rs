@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::seam::Timer;
 
-/// How long a body may be slower than the minimum rate before the rate is checked.
+/// The time after a body's start during which the minimum rate is not checked.
 const MOMENT: Duration = Duration::from_secs(2);
 /// Replaces a deadline that is too far in the future to be an `Instant`.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);

@@ -35,7 +35,7 @@ impl RedisStoreError {
                  such as `tokio-rustls-comp`",
             ),
             ErrorKind::InvalidClientConfig => Some(
-                "check the URL, which must begin with, for example, redis://, rediss:// or unix://; \
+                "check the URL, for example its scheme: redis://, rediss:// or unix://; \
                  for a Redis Cluster or Sentinel, see `RedisStore::new` and `connect_with`",
             ),
             _ => None,
