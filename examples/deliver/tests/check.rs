@@ -132,8 +132,7 @@ fn off(by: Duration) -> impl Fn() -> SystemTime + Clone + Send + Sync + 'static 
 #[tokio::test]
 async fn finds_a_wrong_clock() {
     let hour = Duration::from_secs(3600);
-    // hyper's `Date` header has the true time, so only the code in the response reveals that the
-    // layer's clock is wrong.
+    // hyper's `Date` header is right, so only the code in the response reveals the layer's clock.
     let app = deduplicating(layer().clock(off(hour)), QUICK);
     finds(app, &[("clock", "off by more than 300 s")]).await;
 
@@ -240,9 +239,8 @@ fn careless(judge: impl Fn(&str, &str, &[u8]) -> bool + Clone + Send + Sync + 's
     })
 }
 
-/// Returns the signature of a timestamp and a body. `sign` takes a number as the timestamp. So if
-/// the timestamp is `1000.x`, for example, this passes `x.` as the beginning of the body. The
-/// signed bytes are the same.
+/// Returns the signature of a timestamp and a body. `sign` takes a number as the timestamp. So with
+/// a timestamp such as `1000.x`, this passes `x.` and the body as the body: the same signed bytes.
 fn expected(timestamp: &str, body: &[u8]) -> Option<String> {
     let (digits, rest) = match timestamp.split_once('.') {
         Some((digits, rest)) => (digits, [rest.as_bytes(), b".", body].concat()),

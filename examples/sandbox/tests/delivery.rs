@@ -4,6 +4,7 @@ mod support;
 
 use http::Method;
 use jiff::Timestamp;
+use sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
 use support::{Local, Receiver, mail};
 
@@ -95,7 +96,8 @@ async fn inbox_with_its_own_webhook_has_its_own_secret() {
     local.stop().await;
 }
 
-/// An inbox with its own webhook. Retries are slow enough for a change to come between two attempts.
+/// An inbox with its own webhook. Retries are slow enough for a change to come between two
+/// attempts.
 async fn with_own_webhook(url: &str) -> Local {
     Local::with(|options| {
         options.inboxes = vec![format!("inb_own=own@sandbox.test={url}").parse().unwrap()];
@@ -292,4 +294,14 @@ async fn refuses_requests_from_other_origins_and_rebound_names() {
     let own = put().header("origin", &local.url).header("sec-fetch-site", "same-origin");
     assert_eq!(own.send().await.unwrap().status(), 200);
     local.stop().await;
+}
+
+#[tokio::test]
+async fn speed_that_is_not_greater_than_0_is_an_error() {
+    for speed in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let mut options = Options::default();
+        (options.listen, options.speed) = (([127, 0, 0, 1], 0).into(), speed);
+        let error = Sandbox::bind(options).await.err().expect("an error");
+        assert!(error.to_string().contains("greater than 0"), "{speed}: {error}");
+    }
 }

@@ -177,7 +177,8 @@ async fn invalid_send_is_refused_with_its_code() {
         let mut body = letter();
         body[field] = value;
         let (status, answer) = local.send("inb_support", field, body).await;
-        assert_eq!(status, want, "{field}: {answer}");
+        let code = if want == 404 { "not_found" } else { "bad_request" };
+        assert_eq!((status, &answer["error"]), (want, &json!(code)), "{field}: {answer}");
     }
     assert_eq!(local.send("inb_none", "1", letter()).await.0, 404);
     assert_eq!(local.get(&format!("{INBOX}/messages")).await["total"], 0);

@@ -80,7 +80,8 @@ pub struct Claimed {
     pub was_lost: bool,
     /// Whether the entry was on hold for the maximum time.
     pub was_held: bool,
-    /// How often it was released or put off since its last run that counted.
+    /// How many runs in a row have ended with [`Release`](super::Settlement::Release) or
+    /// [`PutOff`](super::Settlement::PutOff), and so used no attempt.
     pub releases: u32,
     /// The time since the current uninterrupted series of releases began; zero if there is none.
     pub released_for: Duration,

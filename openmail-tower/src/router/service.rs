@@ -24,7 +24,7 @@ use super::{
 /// Routes each event to the handler for its name and its inbox.
 ///
 /// An event goes to the first of these that exists: the handler for its name and inbox; the handler
-/// for its name that names no inbox; the fallback. If there is none, the result is
+/// for its name and every inbox; the fallback. If there is none, the result is
 /// [`Outcome::Unrouted`]. An event that has a [`misfit`](crate::Event::misfit) skips the handlers
 /// for its name. A router whose handlers take a state is a service only after
 /// [`with_state`](Self::with_state). To bind inboxes that come and go while the router serves, use

@@ -102,7 +102,7 @@ impl InDelivery<'_> {
         let duration = self.end("dropped", None);
         match &self.course.outcome {
             Some(outcome) => {
-                // Without an outcome, nothing else has logged this delivery.
+                // If no outcome was set, no other line says how this delivery ended.
                 if outcome.get().is_none() {
                     log::dropped("handling", duration);
                 }

@@ -2,7 +2,7 @@
 
 use crate::seam::VerifiedEvent;
 
-/// The fields that every span and log line about an event has.
+/// The fields of every span about an event. The lines inside the span show them, too.
 #[derive(Debug, Clone, Copy, Default)]
 #[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "only spans use them"))]
 pub(crate) struct Fields<'a> {

@@ -7,7 +7,7 @@ use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, with_recor
 /// The keys of one metric, by the values of its labels.
 ///
 /// Building a key hashes and allocates, so each is built once, when its values first occur. If all
-/// slots are taken, which bounded labels never cause, the key is built each time.
+/// slots are taken, the key is built each time. Bounded labels never need that many.
 #[derive(Debug)]
 pub(super) struct Keys<const LABELS: usize> {
     name: &'static str,

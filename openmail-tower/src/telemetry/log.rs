@@ -195,7 +195,7 @@ pub(super) fn run_ended(
     allow(dead_code, reason = "only a queue's worker sets it, for its log lines")
 )]
 pub(crate) enum Next {
-    /// The next run is not logged: the event is done, was given back, or is on hold.
+    /// The line does not say when: the event is done, was given back, or is on hold.
     Unlogged,
     /// When it is delivered again, which is unknown here.
     Unknown,

@@ -47,12 +47,12 @@
 //! | line | meaning |
 //! |---|---|
 //! | `received` | an event was verified |
-//! | `event does not fit its type` | a verified event lacks a field, has one of another type or is nested too deeply, as `reason` says; no handler for its name runs |
+//! | `event does not fit its type` | a required field is missing or has the wrong JSON type, or the event is nested too deeply, as `reason` says; no handler for its name runs |
 //! | `queued` | an event was stored in the queue |
 //! | `run ended` | a run has ended, with `outcome` and `duration`, with `error` if it failed, and behind a queue also with `retry_in` or `dead_letter` |
 //! | `reply attempt ended` | an attempt to send a reply has ended, with the same fields |
 //! | `not handled` | the event of a delivery was not handled, and no line `run ended` says why |
-//! | `guarded` | a guard refused a mail, put it off or withheld its reply, with `action`, `rule`, `reason` and `scope`. The scope says whether the rule fires for this mail or its `sender`, for its `thread`, or for the whole `inbox` |
+//! | `guarded` | a guard refused a mail, put it off or withheld its reply, with `action`, `rule`, `reason` and `scope`. The scope is `sender` (this mail, or all mails of its sender), `thread` or `inbox` |
 //! | `dropped` | a verified delivery was dropped before it was answered: the sender hung up, a timeout ended it, or the inner service failed |
 //! | `requests rejected` | requests were rejected, or dropped before they were verified; at most once a second for each reason, with the number since the last line |
 //!

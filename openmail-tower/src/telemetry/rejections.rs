@@ -8,7 +8,8 @@ use std::{
     time::Instant,
 };
 
-/// The number of rejections by reason, and when they were last logged.
+/// For each reason, the number of rejections since its last line, and when it may have another
+/// line.
 #[derive(Debug)]
 pub(super) struct Rejections {
     begun: OnceLock<Instant>,

@@ -134,7 +134,7 @@ impl Data {
     pub(super) fn keep(&mut self, files: Vec<File>) -> Result<Vec<Attachment>, Refusal> {
         let kept: usize = self.files.values().map(Bytes::len).sum();
         let more: usize = files.iter().map(|file| file.bytes.len()).sum();
-        if kept.saturating_add(more) > STORAGE {
+        if !files.is_empty() && kept.saturating_add(more) > STORAGE {
             let message = "These files would exceed the sandbox's 512 MiB for attachments; delete an \
                            inbox to make room.";
             return Err(Refusal::unprocessable("storage_limit_exceeded", message));
@@ -208,5 +208,27 @@ impl Data {
             json
         });
         attachments.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_storage_refuses_files_but_no_mail_without_files() {
+        let file = |size| File {
+            filename: "photo.png".into(),
+            content_type: "image/png".into(),
+            bytes: vec![0; size].into(),
+        };
+        let mut data = Data::default();
+        let large = data.keep(vec![file(64 << 20)]).map_err(|it| it.message).expect("room");
+        for _ in 0..8 {
+            data.copy(&large);
+        }
+        assert!(data.keep(Vec::new()).is_ok(), "a mail without files is refused");
+        let refused = data.keep(vec![file(1)]).map(|kept| kept.len()).map_err(|it| it.code);
+        assert_eq!(refused, Err("storage_limit_exceeded"));
     }
 }

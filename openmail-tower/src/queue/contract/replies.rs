@@ -22,7 +22,7 @@ pub(super) async fn check<St: QueueStore>(probe: &Probe<St>) {
     release_reaches_an_entry_in_progress(probe).await;
     a_hold_ends_after_its_maximum_time(probe).await;
     releases_are_counted(probe).await;
-    time_put_off_counts_from_the_first_time(probe).await;
+    put_off_for_counts_from_the_first_put_off(probe).await;
 }
 
 fn answer(replies: &[&str]) -> Settlement {
@@ -224,7 +224,7 @@ async fn releases_are_counted<St: QueueStore>(probe: &Probe<St>) {
     assert!(probe.store.drop_dead_letter(claimed.lease.id).await.expect("it is dropped"));
 }
 
-async fn time_put_off_counts_from_the_first_time<St: QueueStore>(probe: &Probe<St>) {
+async fn put_off_for_counts_from_the_first_put_off<St: QueueStore>(probe: &Probe<St>) {
     const DELAY: Duration = Duration::from_millis(20);
     let put_off = || Settlement::PutOff { after: DELAY, reason: "limit".into(), holds_lane: true };
     let release = || Settlement::Release { after: DELAY, reason: "away".into() };

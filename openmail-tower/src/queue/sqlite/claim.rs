@@ -188,7 +188,7 @@ pub(super) async fn renew(
     Ok(lost.map(|lease| lease.id).collect())
 }
 
-/// Makes the entries leased by dead workers due. Returns how many.
+/// Makes due the entries that are leased to dead workers. Returns how many.
 pub(super) async fn take_over(
     connection: &mut SqliteConnection,
     workers: &[WorkerId],

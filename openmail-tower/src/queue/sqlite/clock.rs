@@ -21,7 +21,8 @@ use sqlx::{Row, SqliteConnection};
 use crate::telemetry::store as telemetry;
 
 /// The smallest difference between the machine's clock and the steady clock, in milliseconds, that
-/// means that somebody set the machine's clock. A smaller one is only a correction.
+/// means that somebody set the machine's clock. A smaller difference comes from gradual
+/// corrections, as by NTP.
 const JUMP: i64 = 1_000;
 
 /// The interval at which the offset is read and the time is stored.
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn clock_set_back_between_processes_delays_nothing() {
+    async fn clock_set_back_while_no_process_runs_delays_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let machine = Machine::new();
         let store = machine.open(&folder).await;

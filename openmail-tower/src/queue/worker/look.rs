@@ -11,7 +11,7 @@ use crate::{
 
 /// Minimum time to wait for the next entry to become due, unless the poll interval is shorter.
 const SHORTEST: Duration = Duration::from_millis(10);
-/// Maximum rest after a look that left no due entry out. The worker rests for as long as the look
+/// Maximum rest after a look that found every due entry. The worker rests for as long as the look
 /// took, even if something has changed: under load, more entries arrive during this time, and one
 /// claim of many costs less than many claims of a few.
 const LONGEST_REST: Duration = Duration::from_millis(10);
@@ -19,8 +19,8 @@ const LONGEST_REST: Duration = Duration::from_millis(10);
 /// claim of one entry costs as much as a claim of many.
 const GATHERING: Duration = Duration::from_millis(1);
 /// After a thorough look that left entries out, the next thorough look begins after this many times
-/// its duration, or after the poll interval if that is shorter. So a worker usually spends at most a
-/// fifth of its time on thorough looks, even if one inbox is flooded.
+/// its duration, or after the poll interval if that is shorter. So a worker usually spends at most
+/// a fifth of its time on thorough looks, even if one inbox is flooded.
 const REST: u32 = 4;
 /// The maximum time until the next look.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -87,8 +87,8 @@ impl Look {
         self.is_thorough
     }
 
-    /// Records that something has changed. The next look follows after the rest, or after the pause
-    /// if the store is unreachable.
+    /// Records that something has changed. The next look follows when the worker has rested or, if
+    /// the store is unreachable, after the pause.
     pub(super) fn soon(&mut self) {
         self.again = true;
         if self.failures == 0 {

@@ -35,8 +35,9 @@ impl<St, E> Worker<St, E> {
     /// | refuses it permanently, or there is nobody to answer | is a dead letter |
     ///
     /// OpenMail forgets keys after 24 h. So if the handler returned the reply at least 23 h ago,
-    /// its thread is first searched for a later mail with the same text. If there is one, the reply
-    /// counts as sent. For a mail without a thread, the inbox's sent mails are searched.
+    /// its thread is first searched for a mail with the same text that was sent since then. If
+    /// there is one, the reply counts as sent. For a mail without a thread, the inbox's sent mails
+    /// are searched.
     ///
     /// A reply to an event that is not a mail is logged and not stored; the event is done.
     ///
