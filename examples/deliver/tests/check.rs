@@ -16,11 +16,11 @@ use axum::{
 use common::{Output, app, by_hand, deduplicating, layer, nowhere, run, secret, serve};
 use http::{HeaderValue, Request, Response, StatusCode, header::DATE};
 use openmail_tower::{
-    Outcome, Secret, VerifiedEvent, VerifyLayer,
+    Endpoint, EventRouter, Outcome, Secret, VerifiedEvent, VerifyLayer,
     webhook::signature::{DEFAULT_TOLERANCE, sign, verify_at},
 };
 use serde_json::Value;
-use tower::util::MapResponseLayer;
+use tower::{Layer, util::MapResponseLayer};
 
 const QUICK: Duration = Duration::ZERO;
 const NOTICEABLE: Duration = Duration::from_secs(1);
@@ -67,10 +67,8 @@ async fn finds_nothing_wrong_with_a_good_endpoint() {
     let output = run(["check", "--url", &url, "--json"]).await;
     let findings = output.json();
     assert!(findings.len() >= 7, "{findings:?}");
-    assert!(
-        findings.iter().all(|it| it["verdict"] == "good" && it["text"].is_string()),
-        "{findings:?}"
-    );
+    let is_good = |it: &Value| it["verdict"] == "good" && it["text"].is_string();
+    assert!(findings.iter().all(is_good), "{findings:?}");
 }
 
 #[tokio::test]
@@ -93,8 +91,11 @@ async fn finds_a_route_for_get_only() {
 }
 
 #[tokio::test]
-async fn finds_a_wrong_path() {
+async fn finds_a_wrong_path_and_a_missing_handler() {
     finds(Router::new(), &[("method", "nothing is at this path")]).await;
+    let endpoint = layer().layer(Endpoint::new(EventRouter::new()).refuse_unrouted());
+    let app = Router::new().route_service("/webhooks", endpoint);
+    finds(app, &[("setup.test", "no handler takes a signed setup.test")]).await;
 }
 
 #[tokio::test]
@@ -105,11 +106,10 @@ async fn finds_a_redirect() {
 
 #[tokio::test]
 async fn finds_a_wrong_secret() {
-    let layer = VerifyLayer::new(Secret::new("another").unwrap());
     let wrong = [("secret", "wrong secret")];
-    finds(deduplicating(layer, QUICK), &wrong).await;
-    // A wrong secret is reported even if the response has no text.
     let other = Secret::new("another").unwrap();
+    finds(deduplicating(VerifyLayer::new(other.clone()), QUICK), &wrong).await;
+    // A wrong secret is reported even if the response has no text.
     let app = by_hand(move |request: Request<Body>| {
         let other = other.clone();
         async move {

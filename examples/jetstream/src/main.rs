@@ -34,8 +34,8 @@
 //! | the machine of `nats-server` fails | **may be lost if it was acknowledged in the last two minutes**, since files are only synced that often. Since 2.10, `jetstream { sync_interval: always }` syncs before each acknowledgement; three servers and `num_replicas: 3` help if only one of them fails |
 //! | nothing handles it for seven days | is dropped by the stream (`max_age`) |
 //!
-//! Up to 16 events run at a time, in no particular order: those of one thread may overtake each
-//! other.
+//! Each process runs up to 16 events at a time, in no particular order: those of one thread may
+//! overtake each other.
 //!
 //! The stream and the consumer are created at the first start and never changed afterwards: change
 //! them with `nats stream edit OPENMAIL` and `nats consumer edit OPENMAIL agents`.

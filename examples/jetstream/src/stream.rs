@@ -62,7 +62,8 @@ pub fn consumer_config() -> pull::Config {
 /// Connects, and creates the stream if it does not exist.
 ///
 /// # Errors
-/// If the server cannot be reached, or has no JetStream.
+/// If the server cannot be reached or refuses the login, or if the stream cannot be opened or
+/// created, for example because the server has no JetStream.
 pub async fn connect(url: &str) -> anyhow::Result<Context> {
     let client = ConnectOptions::new()
         .name("openmail")

@@ -126,7 +126,7 @@ async fn script_in_a_mail_is_shown_as_text() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs chromium"]
-async fn page_works_at_400_px_and_by_keyboard() {
+async fn page_fits_400_px_and_begins_with_a_skip_link() {
     let (receiver, url) = Receiver::start().await;
     let local = with_webhook(url, 1.0).await;
     in_browser(400, async |browser| {

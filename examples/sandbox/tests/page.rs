@@ -165,7 +165,7 @@ async fn file_keeps_the_quotation_mark_in_its_name() {
 }
 
 #[tokio::test]
-async fn first_steps_show_the_inboxs_own_secret() {
+async fn first_steps_do_not_show_the_accounts_secret_for_an_inbox_with_its_own() {
     let inbox = "inb_a=a@sandbox.test=http://127.0.0.1:1/".parse().unwrap();
     let local = Local::with(|options| options.inboxes = vec![inbox]).await;
     let page = local.client.get(&local.url).send().await.unwrap().text().await.unwrap();

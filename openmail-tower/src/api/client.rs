@@ -30,8 +30,8 @@ const REFUSAL: usize = 64 * 1024;
 
 /// A client of OpenMail's REST API.
 ///
-/// Cheap to clone; clones share connections. The API key is sent to the API's host only. Once a
-/// download has been redirected to another host, it no longer sends the key at all. Responses are
+/// Cheap to clone; clones share connections. The API key is sent to the API's host only. Once
+/// another host has redirected a download, no later redirect carries the key. Responses are
 /// bounded in size and time. No request is retried, except that a download whose URL has expired
 /// begins again with a new one. See [`ApiError`] for what an error means in a handler.
 #[derive(Clone)]

@@ -22,8 +22,8 @@ macro_rules! payload {
     ) => {
         $(#[$doc])*
         ///
-        /// `Debug` shows OpenMail's ids, times, numbers and the values that OpenMail defines, such
-        /// as `spam`, but only the size of other text.
+        /// `Debug` shows ids that have a type of their own, times, numbers and the values that
+        /// OpenMail defines, such as `spam`, but only the size of other text.
         #[derive(Clone, PartialEq)]
         #[non_exhaustive]
         pub struct $name {

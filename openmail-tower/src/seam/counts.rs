@@ -6,9 +6,9 @@ use super::error::BoxError;
 
 /// Counts ids under keys, each count within a window of time.
 ///
-/// Inside a queue's worker, a guard counts in the queue's database (with a `QueueStore` of your
-/// own, in what its `count_store` returns); otherwise, in the memory of its process. To count in
-/// another store, implement this trait and pass it to `GuardLayer::counts`.
+/// Inside a queue's worker, a guard counts in the queue's database. (A `QueueStore` of your own
+/// returns the store for counts from `count_store`.) Elsewhere, it counts in the memory of the
+/// process. To count in another store, implement this trait and pass it to `GuardLayer::counts`.
 ///
 /// The future of a call may be dropped at any `.await`: a guard limits how long it waits.
 /// `guard::contract::check` (feature `test-util`) checks an implementation against the rules of

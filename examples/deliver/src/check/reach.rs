@@ -35,6 +35,12 @@ pub(super) async fn check(prober: &Prober, findings: &mut Findings) -> bool {
             findings.wrong("reachable", text);
             return false;
         }
+        404 if answer.code.as_deref() == Some("unrouted") => {
+            let text = "no handler takes a signed setup.test (404 unrouted), so OpenMail's \"Test \
+                        webhook\" fails: add a fallback";
+            findings.wrong("setup.test", text);
+            return false;
+        }
         404 | 405 | 501 => {
             findings.wrong("method", no_post(prober, &answer).await);
             return false;

@@ -66,7 +66,8 @@ pub(crate) fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// Delays the response until the changes of the request are in the state file.
+/// Delays the response to a request that may change something until its changes are in the state
+/// file.
 pub(crate) async fn saved(State(app): State<App>, request: Request, next: Next) -> Response {
     let reads = request.method().is_safe();
     let response = next.run(request).await;

@@ -1,4 +1,5 @@
-//! Finds signatures: below `-- `, and those that mobile mail apps add.
+//! Finds signatures: below `-- ` or a long rule of underscores, and those that mobile mail apps
+//! add.
 
 use std::ops::Range;
 

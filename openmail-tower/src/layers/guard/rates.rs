@@ -171,7 +171,8 @@ impl Rates {
     }
 }
 
-/// Returns the limits that exist: one may be unlimited, or the mail may have no thread.
+/// Returns the limits that exist: one may be unlimited, or the mail may have no thread or no
+/// sender.
 fn limits<const N: usize>(
     limits: [(Scope, Option<CountLimit>); N],
 ) -> impl Iterator<Item = (Scope, CountLimit)> {
