@@ -16,7 +16,7 @@ use super::{backoff::Backoff, lease::Claimed, settlement::Settlement};
 /// | [`Unrouted`](Outcome::Unrouted) | [`Bury`](Settlement::Bury), or `Done` with [`drop_unrouted`](Self::drop_unrouted) |
 /// | a failure, a panic | [`Retry`](Settlement::Retry) after the back-off; after the last attempt, `Bury` |
 /// | a permanent failure | `Bury` |
-/// | unavailable, in flight | [`Release`](Settlement::Release) after the back-off, which grows with each release in a row; after [`max_age`](Self::max_age), `Bury` |
+/// | unavailable, in flight | [`Release`](Settlement::Release) after the back-off, which grows with each release or put-off until a run counts as an attempt; after [`max_age`](Self::max_age), `Bury` |
 /// | put off | [`PutOff`](Settlement::PutOff) for as long as the error says, or else for the same back-off; after [`max_put_off`](Self::max_put_off), `Bury` |
 ///
 /// The delay before the next run is never shorter than the error's [`delay`](HandlerError::delay).
@@ -48,7 +48,8 @@ pub struct RetryPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Run {
-    /// The number of the run, from 1. Runs that were released, put off or held do not count.
+    /// The number of the run, from 1. Runs that were released, put off, held or given back do not
+    /// count.
     pub attempt: u32,
     /// How often the event was released or put off since its last run that counted.
     pub releases: u32,
@@ -140,7 +141,7 @@ impl RetryPolicy {
             HandlerErrorKind::Permanent => Settlement::Bury { error },
             HandlerErrorKind::Unavailable | HandlerErrorKind::InFlight => {
                 if run.released_for >= self.max_age {
-                    return too_long("unavailable", self.max_age, &error);
+                    return too_long(failure.kind().label(), self.max_age, &error);
                 }
                 Settlement::Release { after: self.pause(run, delay), reason: error }
             }
@@ -280,6 +281,8 @@ mod tests {
         let settled = policy().settlement(away(), run(3 * DAY));
         assert_eq!(settled.reason(), Some("unavailable for 72 h: away"));
         assert!(matches!(settled, Settlement::Bury { .. }));
+        let settled = policy().settlement(Err(HandlerError::in_flight(DAY)), run(3 * DAY));
+        assert_eq!(settled.reason(), Some("in_flight for 72 h: the event is being handled"));
     }
 
     #[test]
