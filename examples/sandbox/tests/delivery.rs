@@ -301,7 +301,7 @@ async fn speed_that_is_not_greater_than_0_is_an_error() {
     for speed in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let mut options = Options::default();
         (options.listen, options.speed) = (([127, 0, 0, 1], 0).into(), speed);
-        let error = Sandbox::bind(options).await.err().expect("an error");
+        let error = Sandbox::bind(options).await.expect_err("an error");
         assert!(error.to_string().contains("greater than 0"), "{speed}: {error}");
     }
 }

@@ -25,7 +25,7 @@ struct Refusal {
     message: serde_json::Value,
 }
 
-/// Converts a response whose status is not 2xx.
+/// Converts a response whose status is not the expected one.
 pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiError {
     let delay = retry_after(headers, SystemTime::now());
     let Ok(Refusal { error, message }) = serde_json::from_slice(body) else {

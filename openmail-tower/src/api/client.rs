@@ -222,7 +222,7 @@ struct Shapeless {
     column: usize,
 }
 
-/// Reads a response whose status is not 2xx.
+/// Reads a response whose status is not the expected one.
 pub(super) async fn refused(answer: Answer, until: Instant) -> ApiError {
     let (head, body) = answer.into_parts();
     // A body that cannot be read is treated as not OpenMail's.

@@ -34,9 +34,10 @@ impl OpenMail {
     ///
     /// # Errors
     /// If the mail breaks one of OpenMail's rules ([`Invalid`](ApiErrorKind::Invalid); nothing is
-    /// sent), if OpenMail refuses it, or if there is no response. After an error, check
-    /// [`may_have_been_sent`](ApiError::may_have_been_sent). [`KeyReused`](ApiErrorKind::KeyReused)
-    /// means that another mail was sent with this key before.
+    /// sent), if OpenMail refuses it, or if there is no response that can be read. After an error,
+    /// check [`may_have_been_sent`](ApiError::may_have_been_sent).
+    /// [`KeyReused`](ApiErrorKind::KeyReused) means that another mail was sent with this key
+    /// before.
     pub async fn send(
         &self,
         inbox: &InboxId,

@@ -2,8 +2,7 @@
 
 use super::words::words;
 
-// A new event must also be added to `handler::kinds`, to `telemetry::metric` and to the list in
-// `openmail-macros`.
+// A new event must also be added elsewhere: CONTRIBUTING.md lists the places.
 words! {
     /// The name of an event, as in the body's field `event`.
     pub enum EventKind {

@@ -86,7 +86,7 @@ pub struct Claimed {
     /// The time since the current uninterrupted series of releases began; zero if there is none.
     pub released_for: Duration,
     /// The time since it was first [put off](super::Settlement::PutOff) or put on hold; zero if it
-    /// never was.
+    /// never was, or not since it was requeued.
     pub put_off_for: Duration,
     /// The time since it was queued.
     pub age: Duration,

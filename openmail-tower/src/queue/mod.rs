@@ -52,10 +52,10 @@
 //! its sender or thread lets later ones run before it (see [`Worker::overtake_retries`]).
 //!
 //! # Dead letters
-//! An event that fails permanently, whose last attempt fails, that no handler matches, or that
-//! waits for too long becomes a dead letter. It is kept until it is dropped or requeued, or until
-//! its retention ends (default: 30 days). Any program that opens the store, even while the worker
-//! runs, can list, requeue and drop dead letters:
+//! An event that fails permanently, whose last attempt fails, that no handler matches (except a
+//! `setup.test`), or that waits for too long becomes a dead letter. It is kept until it is dropped
+//! or requeued, or until its retention ends (default: 30 days). Any program that opens the store,
+//! even while the worker runs, can list, requeue and drop dead letters:
 //!
 #![cfg_attr(feature = "queue-sqlite", doc = "```no_run")]
 #![cfg_attr(not(feature = "queue-sqlite"), doc = "```ignore")]

@@ -30,7 +30,8 @@ pub enum ReplyState {
     /// arrives again as another event, `Queued` is reported for that event, too, although its reply
     /// is dropped: the first reply with the key is kept.
     Queued,
-    /// OpenMail has accepted it, or has accepted another reply with its key before.
+    /// OpenMail has accepted it, or has accepted another reply with its key before. Or the handler
+    /// returned it at least 23 h ago, and its thread has a later mail with its text.
     Sent,
     /// It is on hold until its inbox or pod is reactivated, or until it is released.
     Held,

@@ -147,8 +147,9 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
     /// the meantime.
     fn reported(&self, lease: &Lease) -> impl Future<Output = Result<bool, QueueError>> + Send;
 
-    /// Requeues a dead letter and resets its number of attempts to 0. In its lane, it waits for its
-    /// turn again. Returns `false` if there is none.
+    /// Requeues a dead letter as if it had just been queued: its attempts, its releases and the
+    /// time since it was put off begin at 0. In its lane, it waits for its turn again. Returns
+    /// `false` if there is none.
     fn requeue(&self, id: EntryId) -> impl Future<Output = Result<bool, QueueError>> + Send;
 
     /// Requeues all dead letters of an inbox. Returns how many.
@@ -156,8 +157,8 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
     -> impl Future<Output = Result<u64, QueueError>> + Send;
 
     /// Returns the store in which the guards of this store's workers keep their counts, so that
-    /// replicas share the counts and a restart does not reset them. Default: `None`; each guard
-    /// then counts in memory.
+    /// replicas share the counts and a restart does not reset them. A guard with a store of its own
+    /// (`GuardLayer::counts`) does not use it. Default: `None`; each guard then counts in memory.
     #[cfg(feature = "guard")]
     fn count_store(&self) -> Option<Arc<dyn CountStore>> {
         None

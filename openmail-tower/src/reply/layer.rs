@@ -28,7 +28,7 @@ use super::{
 /// |---|---|
 /// | accepts the reply, or accepted it before | is done |
 /// | cannot be reached, gives no usable response, does not have the mail to answer yet (in the first three attempts), does not accept the reply yet, has suspended the inbox or its pod, or has banned the account | fails, so that OpenMail delivers it again and the handler runs again; the reply keeps its key |
-/// | refuses the reply permanently; or the reply cannot be addressed | is done; the reply is lost, and the error is logged |
+/// | refuses the reply permanently; or the reply cannot be addressed, or the event is not a mail | is done; the reply is lost, and the error is logged |
 ///
 /// OpenMail delivers an event at most five times, over about 7.5 minutes. If a limit lasts longer,
 /// the mail is lost, as after any lasting failure of a receiver without a queue.

@@ -6,8 +6,8 @@
 //! [`OpenMail::send`](crate::api::OpenMail::send).
 //!
 //! The reply to a mail always has the same `Idempotency-Key`, however often and to whichever
-//! process the mail is delivered: the key is derived from the signed inbox id and message id.
-//! OpenMail sends one mail for each key.
+//! process the mail is delivered: the key is derived from the signed inbox id and message id, and
+//! from the reply's name or position. OpenMail sends one mail for each key.
 //!
 //! For receivers without a queue, [`ReplyLayer`] sends replies before their event counts as done:
 //!

@@ -192,7 +192,7 @@ pub(super) fn run_ended(
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(
     not(all(feature = "queue", feature = "tracing")),
-    allow(dead_code, reason = "only a queue's worker sets it, for its log lines")
+    allow(dead_code, reason = "only a queue's worker sets `In` and `DeadLetter`")
 )]
 pub(crate) enum Next {
     /// The line does not say when: the event is done, was given back, or is on hold.

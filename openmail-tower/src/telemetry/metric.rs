@@ -22,7 +22,7 @@
 //! | [`openmail_clock_difference_seconds`](CLOCK_DIFFERENCE) | gauge | | s | how far this machine's clock is ahead of the last verified delivery's `X-Timestamp` |
 //! | [`openmail_queue_entries`](QUEUE_ENTRIES) | gauge | `state` | | entries of the queue that are not done |
 //! | [`openmail_queue_oldest_age_seconds`](QUEUE_OLDEST_AGE) | gauge | | s | how long the oldest due entry has been due |
-//! | [`openmail_queue_workers`](QUEUE_WORKERS) | gauge | | | live workers of the queue, in all processes |
+//! | [`openmail_queue_workers`](QUEUE_WORKERS) | gauge | | | live workers of the queue, in all processes; with SQLite, those with a lock file |
 //!
 //! Each worker refreshes the gauges of its queue every 15 s, with one call of the store. Every
 //! process reports the same values, because they describe the whole queue: aggregate them with

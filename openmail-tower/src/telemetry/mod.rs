@@ -4,8 +4,9 @@
 //! the crates of the same names; the program chooses the subscriber and the recorder.
 //!
 //! No field, line or label contains message text, subjects, addresses or secrets, unless the text
-//! of a handler's error or panic does. Ids and error texts are escaped and cut (ids after 128
-//! bytes, errors after 1 KiB), so no line is longer than 4 KiB.
+//! of an error or a panic of the program's own code does (a handler, a hook, a keyring, a store).
+//! Ids and error texts are escaped and cut (ids after 128 bytes, errors after 1 KiB), so no line is
+//! longer than 4 KiB.
 //!
 //! # Spans
 //!

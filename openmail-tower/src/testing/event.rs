@@ -188,7 +188,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_test_event_parses_as_its_kind_with_every_field_understood() {
+    fn every_test_event_parses_as_its_kind_and_its_fields_are_understood() {
         for name in NAMES {
             let event = TestEvent::new(name);
             let parsed = Event::from_slice(&event.to_bytes()).unwrap();

@@ -70,8 +70,8 @@ impl GuardLayer {
         self
     }
 
-    /// Sets your own addresses, so that your agents do not answer each other. Without this, the guard
-    /// knows the inbox's own address only if it is the only one in `to`. Default: none.
+    /// Sets your own addresses, so that your agents do not answer each other. Without this, the
+    /// guard knows the inbox's own address only if it is the only one in `to`. Default: none.
     #[must_use]
     pub fn own_addresses(mut self, addresses: impl IntoIterator<Item = Address>) -> Self {
         self.settings.own = addresses.into_iter().collect();
@@ -142,8 +142,8 @@ impl GuardLayer {
         self
     }
 
-    /// Sets how often one sender must send nearly the same text for it to count as a loop. Default:
-    /// 3 times within an hour.
+    /// Sets how often a sender must write nearly the same text to an inbox for it to count as a
+    /// loop. Default: 3 times within an hour.
     #[must_use]
     pub fn repeats(mut self, rate: Rate) -> Self {
         self.settings.rates.repeats = rate;

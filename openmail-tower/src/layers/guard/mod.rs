@@ -23,9 +23,9 @@
 //! | [`AutoReply`](Rule::AutoReply) | mail that [may not be answered automatically](crate::Message::no_reply_reason) | mute |
 //! | [`OwnAddress`](Rule::OwnAddress) | mail whose sender is one of the [`own_addresses`](GuardLayer::own_addresses), or the only address in `to`, which is taken to be the inbox's | refuse |
 //! | [`Sender`](Rule::Sender) | senders outside the allow-list or on the block-list | refuse; there are no lists by default |
-//! | [`ReplyRate`](Rule::ReplyRate) | more answered mails than 5 an hour in a thread, 20 a day for a sender, or 150 a day for an inbox | mute |
-//! | [`RunRate`](Rule::RunRate) | more runs than 30 an hour for a sender, or 500 an hour for an inbox | put off; without a queue, refuse |
-//! | [`Loop`](Rule::Loop) | the third time within an hour that a sender writes nearly the same text | mute |
+//! | [`ReplyRate`](Rule::ReplyRate) | more answered mails than 5 an hour in a thread, 20 a day for a sender in an inbox, or 150 a day for an inbox | mute |
+//! | [`RunRate`](Rule::RunRate) | more runs than 30 an hour for a sender in an inbox, or 500 an hour for an inbox | put off; without a queue, refuse |
+//! | [`Loop`](Rule::Loop) | the third time within an hour that a sender writes nearly the same text to an inbox | mute |
 //! | [`Pause`](Rule::Pause) | every mail, or those of single inboxes, while a [`Pause`] is on | put off |
 //!
 //! Events other than `message.received` pass, and so does a `message.received` that does not fit
@@ -47,8 +47,8 @@
 //!
 #![cfg_attr(feature = "macros", doc = "```")]
 #![cfg_attr(not(feature = "macros"), doc = "```ignore")]
-//! use openmail_tower::{EventRouter, MessageReceived, layers::guard::{GuardLayer, Guarded}, openmail_handler};
-//! use tower::Layer;
+//! use openmail_tower::{EventRouter, MessageReceived, layers::guard::{GuardLayer, Guarded},
+//! openmail_handler}; use tower::Layer;
 //!
 //! #[openmail_handler(event = "message.received")]
 //! async fn agent(mail: &MessageReceived, guarded: Guarded) {

@@ -29,9 +29,9 @@ use super::{
 ///
 /// A request that OpenMail did not sign never reaches the inner service. These are checked, in this
 /// order: the method; the number and form of the headers; the timestamp; `Content-Length`; the
-/// body's size, time and memory as it is read; the signature over its raw bytes; whether the secret
-/// may sign for the event's inbox; the form of the event. Must run on a tokio runtime with time
-/// enabled.
+/// body's size, time and memory as it is read; the signature over its raw bytes; the memory for the
+/// event; whether the secret may sign for the event's inbox; the form of the event. Must run on a
+/// tokio runtime with time enabled.
 #[derive(Debug, Clone)]
 pub struct Verify<S, K = Secrets> {
     inner: S,
