@@ -240,7 +240,7 @@ fn careless(judge: impl Fn(&str, &str, &[u8]) -> bool + Clone + Send + Sync + 's
 }
 
 /// Returns the signature of a timestamp and a body. `sign` takes a number as the timestamp. So with
-/// a timestamp such as `1000.x`, this passes `x.` and the body as the body: the same signed bytes.
+/// a timestamp such as `1000.x`, this passes `x.` before the body: the same signed bytes.
 fn expected(timestamp: &str, body: &[u8]) -> Option<String> {
     let (digits, rest) = match timestamp.split_once('.') {
         Some((digits, rest)) => (digits, [rest.as_bytes(), b".", body].concat()),

@@ -41,7 +41,8 @@ pub struct Options {
     /// Inboxes to create at the start. If one already exists, only its webhook is changed. Default:
     /// `inb_support`, if the state file has no inboxes.
     pub inboxes: Vec<InboxOption>,
-    /// The factor by which OpenMail's retry schedule is sped up, greater than 0. Default: 1.
+    /// The factor by which OpenMail's retry schedule is sped up: a finite number greater than 0.
+    /// Default: 1.
     pub speed: f64,
     /// The SQLite file that keeps the state. Default: none; the state is lost when the program
     /// ends.
@@ -182,7 +183,7 @@ impl Sandbox {
     /// If a port is in use, the state file cannot be read or written, or an option is invalid.
     pub async fn bind(options: Options) -> Result<Self, SandboxError> {
         if !(options.speed.is_finite() && options.speed > 0.0) {
-            let refusal = Refusal::bad_request("The speed must be a number greater than 0.");
+            let refusal = Refusal::bad_request("The speed must be a finite number greater than 0.");
             return Err(SandboxError::refused(&refusal));
         }
         let listen = |address| async move {

@@ -297,7 +297,7 @@ async fn refuses_requests_from_other_origins_and_rebound_names() {
 }
 
 #[tokio::test]
-async fn speed_that_is_not_greater_than_0_is_an_error() {
+async fn speed_that_is_not_positive_and_finite_is_an_error() {
     for speed in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let mut options = Options::default();
         (options.listen, options.speed) = (([127, 0, 0, 1], 0).into(), speed);

@@ -31,9 +31,10 @@ const REFUSAL: usize = 64 * 1024;
 /// A client of OpenMail's REST API.
 ///
 /// Cheap to clone; clones share connections. The API key is sent to the API's host only. Once
-/// another host has redirected a download, no later redirect carries the key. Responses are
-/// bounded in size and time. No request is retried, except that a download whose URL has expired
-/// begins again with a new one. See [`ApiError`] for what an error means in a handler.
+/// another host has redirected a download, the download no longer sends the key, unless it begins
+/// again. Responses are bounded in size and time. No request is retried, except that a download
+/// whose URL has expired begins again with a new one. See [`ApiError`] for what an error means in a
+/// handler.
 #[derive(Clone)]
 pub struct OpenMail {
     http: Arc<dyn Http>,

@@ -18,7 +18,7 @@ pub(crate) fn is_invisible(c: char) -> bool {
 }
 
 /// Returns the text on one line: without invisible characters, and with a single space for each run
-/// of whitespace and control characters between others.
+/// of whitespace and control characters (none at the start and the end).
 pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::new();
     let mut blank = false;

@@ -111,12 +111,12 @@ impl Message {
     /// without the signature.
     ///
     /// Removes lines quoted with `>` and the "On … wrote:" line above them, in about 25 languages.
-    /// Also removes everything from a dated "On … wrote:" line on, even without `>`, everything
-    /// below the separators and header blocks of Outlook and other programs, signatures below `-- `
-    /// or a long rule of underscores, and those that mobile mail apps add. Where a mail answers
-    /// between quoted lines, only the answers are kept. A forwarded mail is kept from its separator
-    /// or header block on. If nothing would be left, the signatures are kept, or the whole text if
-    /// there are no signatures.
+    /// Also removes everything from a dated "On … wrote:" line on if no line quoted with `>`
+    /// follows it, everything below the separators and header blocks of Outlook and other programs,
+    /// signatures below `-- ` or a long rule of underscores, and those that mobile mail apps add.
+    /// Where a mail answers between quoted lines, only the answers are kept. A forwarded mail is
+    /// kept from its separator or header block on. If nothing would be left, the signatures are
+    /// kept, or the whole text if there are no signatures.
     ///
     /// This is a guess from the form of the text: the history of an uncommon mail program may
     /// remain, and a sender can make text look like history. Use it to save the model's time, not

@@ -80,8 +80,8 @@ pub struct Claimed {
     pub was_lost: bool,
     /// Whether the entry was on hold for the maximum time.
     pub was_held: bool,
-    /// How many runs in a row have ended with [`Release`](super::Settlement::Release) or
-    /// [`PutOff`](super::Settlement::PutOff), and so used no attempt.
+    /// How many runs have ended with [`Release`](super::Settlement::Release) or
+    /// [`PutOff`](super::Settlement::PutOff) since the last run that counted as an attempt.
     pub releases: u32,
     /// The time since the current uninterrupted series of releases began; zero if there is none.
     pub released_for: Duration,

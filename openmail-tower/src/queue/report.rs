@@ -31,7 +31,7 @@ pub enum ReplyState {
     /// is dropped: the first reply with the key is kept.
     Queued,
     /// OpenMail has accepted it, or has accepted another reply with its key before. Or the handler
-    /// returned it at least 23 h ago, and its thread has a later mail with its text.
+    /// returned it at least 23 h ago, and a mail with the same text was sent since then.
     Sent,
     /// It is on hold until its inbox or pod is reactivated, or until it is released.
     Held,

@@ -147,9 +147,9 @@ pub trait QueueStore: Clone + Send + Sync + 'static {
     /// the meantime.
     fn reported(&self, lease: &Lease) -> impl Future<Output = Result<bool, QueueError>> + Send;
 
-    /// Requeues a dead letter as if it had just been queued: its attempts, its releases and the
-    /// time since it was put off begin at 0. In its lane, it waits for its turn again. Returns
-    /// `false` if there is none.
+    /// Requeues a dead letter. Its attempts, its releases and the time since it was put off begin
+    /// at 0 again; its age and its place in the lane stay the same. Returns `false` if there is
+    /// none.
     fn requeue(&self, id: EntryId) -> impl Future<Output = Result<bool, QueueError>> + Send;
 
     /// Requeues all dead letters of an inbox. Returns how many.

@@ -3,8 +3,9 @@
 //! With the features `tracing`, `metrics` and `opentelemetry`, this crate logs and counts through
 //! the crates of the same names; the program chooses the subscriber and the recorder.
 //!
-//! No field, line or label contains message text, subjects, addresses or secrets, unless the text
-//! of an error or a panic of the program's own code does (a handler, a hook, a keyring, a store).
+//! No field, line or label contains message text, subjects, addresses or secrets. The exception is
+//! the text of an error or a panic from the program's own code: a handler, a hook, a keyring, a
+//! store.
 //! Ids and error texts are escaped and cut (ids after 128 bytes, errors after 1 KiB), so no line is
 //! longer than 4 KiB.
 //!

@@ -39,7 +39,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// The number of concurrent requests in the burst that measures the highest rate of
 /// acknowledgements.
 const AT_ONCE: usize = 64;
-/// The number of requests in the burst. The largest multiple of [`AT_ONCE`] up to it is sent.
+/// The maximum number of requests in the burst, which is a multiple of [`AT_ONCE`].
 const BURST: usize = 10_000;
 /// The duration for which requests are sent at half of the highest rate.
 const LOAD: Duration = Duration::from_secs(5);

@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn full_storage_refuses_files_but_no_mail_without_files() {
+    fn full_storage_refuses_files_but_accepts_mail_without_files() {
         let file = |size| File {
             filename: "photo.png".into(),
             content_type: "image/png".into(),

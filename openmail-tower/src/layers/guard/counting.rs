@@ -51,8 +51,8 @@ impl<'m> Subject<'m> {
 
 impl Settings {
     /// Checks the rates before the run of a mail. Counts the run if `takes`, unless the rule
-    /// `RunRate` passes every mail. Remembers the mail's text, unless the run does not count
-    /// because the rate of runs is used up.
+    /// `RunRate` passes every mail, and remembers the mail's text. If the run should count, but its
+    /// rate is used up, it does neither.
     pub(super) async fn count_run(
         &self,
         event: &VerifiedEvent,

@@ -80,8 +80,8 @@ struct Table<V> {
 }
 
 impl MemoryCounts {
-    /// Checks the rates before the run of a mail. Counts the run if `takes`. Remembers the mail's
-    /// text, unless the run does not count because the rate of runs is used up.
+    /// Checks the rates before the run of a mail. Counts the run if `takes`, and remembers the
+    /// mail's text. If `takes` and the rate of runs is used up, it does neither.
     pub(super) fn before_run(&self, mail: &Subject<'_>, rates: &Rates, takes: bool) -> Judged {
         self.before_run_at(mail, rates, takes, Instant::now())
     }

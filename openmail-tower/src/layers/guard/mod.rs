@@ -47,8 +47,8 @@
 //!
 #![cfg_attr(feature = "macros", doc = "```")]
 #![cfg_attr(not(feature = "macros"), doc = "```ignore")]
-//! use openmail_tower::{EventRouter, MessageReceived, layers::guard::{GuardLayer, Guarded},
-//! openmail_handler}; use tower::Layer;
+//! use openmail_tower::{EventRouter, MessageReceived, layers::guard::{GuardLayer, Guarded}, openmail_handler};
+//! use tower::Layer;
 //!
 //! #[openmail_handler(event = "message.received")]
 //! async fn agent(mail: &MessageReceived, guarded: Guarded) {

@@ -137,8 +137,9 @@ impl SqliteStore {
     /// the database. Afterwards, every operation of the store and its clones that uses the database
     /// fails. If the store uses the program's pool, that pool stays open.
     pub async fn close(&self) {
-        // This is done here, since a worker must not remove its own file: if it left leases behind,
-        // nobody would take them over before they expire. If this fails, another worker does it.
+        // A worker must not remove its own file: without the file, nobody would take over the
+        // leases that it left behind before they expire. So the store does both here. If that
+        // fails, another worker does it.
         if self.workers.had_one.load(Ordering::Relaxed) {
             let _ = self.take_over().await;
         }
