@@ -59,7 +59,7 @@ pub enum ApiErrorKind {
     BadRequest,
     /// 401: the API key is wrong or has expired.
     Unauthorized,
-    /// 402 `spend_cap_paused`: the account's spending limit is reached.
+    /// 402, such as `spend_cap_paused`: the account's spending limit is reached.
     SpendCapPaused,
     /// 403 `account_banned`: the account is banned.
     AccountBanned,
@@ -252,11 +252,11 @@ impl ApiError {
         self.0.message.as_deref()
     }
 
-    /// Returns how long to wait before the next attempt: the response's `Retry-After` (at least
-    /// 1 s, at most 24 h), or a default. The default is 1 min or 15 min for errors that make an
-    /// event wait, and 2 s if OpenMail itself answered 408 or 425 or is still processing a request
-    /// with the same idempotency key. Other errors have no default: waiting does not help, or the
-    /// caller's own back-off applies.
+    /// Returns how long to wait before the next attempt: the `Retry-After` of the API's response
+    /// (at least 1 s, at most 24 h), or a default. The default is 1 min or 15 min for errors that
+    /// make an event wait, and 2 s if OpenMail itself answered 408 or 425 or is still processing a
+    /// request with the same idempotency key. Other errors have no default: waiting does not help,
+    /// or the caller's own back-off applies.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.advice.delay
     }

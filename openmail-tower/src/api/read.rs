@@ -55,8 +55,8 @@ impl OpenMail {
         self.json::<IgnoredAny>(request, &url, ANSWER).await.map(drop)
     }
 
-    /// Reads the text of an attachment, up to 50,000 characters. OpenMail extracts it from PDF
-    /// files, office files and tables, and from images by OCR.
+    /// Reads the text of an attachment, up to 50,000 characters. OpenMail extracts it from text
+    /// files, PDF files, office files and tables, and from images by OCR.
     ///
     /// [`message.received`](crate::MessageReceived) events often contain this text already, in
     /// [`parsed_text`](crate::event::Attachment::parsed_text).

@@ -22,7 +22,7 @@ use super::{
 const KEYS_LIVE: Duration = Duration::from_secs(23 * 60 * 60);
 /// The number of attempts that fail if the mail to answer cannot be read. A later attempt may
 /// succeed, since an event may arrive before OpenMail's API returns its mail. After these attempts,
-/// the mail is answered without being read.
+/// the mail is answered without being read, unless the reply is older than [`KEYS_LIVE`].
 const UNREADABLE: u32 = 3;
 /// The maximum difference between clocks, in seconds: twice the default tolerance for timestamps.
 const SKEW: i64 = 600;

@@ -70,8 +70,9 @@ pub enum HandlerErrorKind {
     Panicked,
     /// Another run of the same event is in progress: retry later.
     InFlight,
-    /// A store, a queue or a lookup before the handler is unreachable or full, or an agent refuses
-    /// connections. No handler ran: retry later.
+    /// A store, a queue or a lookup before the handler is unreachable or full, a limit on
+    /// concurrent runs is reached, a layer is shutting down, or an agent refuses connections. No
+    /// handler ran: retry later.
     Unavailable,
     /// A limit, such as a rate, a pause or a suspension, holds the event back. The limit ends with
     /// time, or a person lifts it: retry later.

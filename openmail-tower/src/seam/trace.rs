@@ -5,9 +5,10 @@ use std::{fmt, str};
 /// The trace that an event belongs to, and the span in it that caused the event: a [W3C
 /// `traceparent`](https://www.w3.org/TR/trace-context/#traceparent-header).
 ///
-/// A delivery's trace is that of the span around it (with the feature `opentelemetry`), otherwise
-/// that of its `traceparent` header, otherwise a new one. The header is not signed, so the trace is
-/// used only to group spans and log lines, never to make a decision. The vendor's part,
+/// Behind a `VerifyLayer`, a delivery's trace is that of the span around it (with the feature
+/// `opentelemetry`), otherwise that of its `traceparent` header, otherwise a new one. The header is
+/// not signed, so the trace is used only to group spans and log lines and, by its sampled flag, to
+/// choose which spans are exported; it decides nothing about the event. The vendor's part,
 /// `tracestate`, is not kept.
 ///
 /// ```

@@ -20,7 +20,7 @@
 //! | signed, but not an event (see [`InvalidPayloadKind`](crate::event::InvalidPayloadKind)); or an event that does not fit its type, or is nested too deeply, and that no handler accepts | 422 | `invalid_payload` |
 //! | duplicate of a running event | 409, `Retry-After` | `in_flight` |
 //! | handler failed or panicked | 500 | `handler_failed` |
-//! | handler failed with a delay, or the event is put off; deadline passed (default: 12 s); lookup of the secrets or the agent failed; store or queue unreachable, or agent refuses connections; limit on concurrent runs reached | 503, `Retry-After` | `retry_later`, `deadline_exceeded`, `unavailable` |
+//! | handler failed with a delay, or the event is put off; deadline passed (default: 12 s); lookup of the secrets or the agent failed; store or queue unreachable or full, or agent refuses connections; limit on concurrent runs reached | 503, `Retry-After` | `retry_later`, `deadline_exceeded`, `unavailable` |
 //! | [`Endpoint`] or axum extractor without [`VerifyLayer`]; a handler's reply without `ReplyLayer` | 500 | `missing_layer` |
 //!
 //! A 200 has no body. The body of any other response is

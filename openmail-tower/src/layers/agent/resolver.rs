@@ -30,7 +30,8 @@ type Key = (InboxId, u64);
 ///
 /// Results are remembered for a while, including that there is no agent; errors are not. If many
 /// events of one inbox arrive at once, only one lookup runs; if the event that started it is
-/// dropped, another event starts it again. Clones share what is remembered.
+/// dropped, another event starts it again. Clones share what is remembered, unless a setting of one
+/// of them is changed.
 ///
 /// ```
 /// # #[cfg(feature = "macros")] {
@@ -80,8 +81,8 @@ impl<T: Clone + Send + Sync + 'static> AgentResolver<T> {
         let lookup = Arc::new(lookup);
         let lookup: Arc<Lookup<T>> = Arc::new(move |inbox| {
             let lookup = Arc::clone(&lookup);
-            // Calls `lookup` only when this future is polled. While another event's lookup of the same
-            // agent is in progress, this future is not polled.
+            // Calls `lookup` only when this future is polled. While another event's lookup of the
+            // same agent is in progress, this future is not polled.
             Box::pin(async move { lookup(inbox).await.map_err(|error| LookupError(error.into())) })
         });
         let settings = Settings {

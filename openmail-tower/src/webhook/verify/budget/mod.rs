@@ -236,8 +236,8 @@ impl Reservation {
         }
     }
 
-    /// Marks the body as waiting, for its sender or for room. From now on, until it is verified, a
-    /// younger or a verified body may evict it.
+    /// Marks the body as waiting for its sender, for room or for a keyring. From now on, until it
+    /// is verified, a younger or a verified body may evict it.
     pub(super) fn park(&mut self, cx: &Context<'_>) {
         if self.bytes > 0 && !self.verified {
             let (age, bytes) = (self.age, self.bytes);
