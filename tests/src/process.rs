@@ -7,7 +7,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// A program that prints its address and serves until its standard input ends.
+/// A program that prints its address and serves until it is killed or, if it reads its standard
+/// input, until that ends.
 #[derive(Debug)]
 pub struct Process {
     child: Child,

@@ -1,5 +1,5 @@
-//! Each event with an id runs once, and again only if it found no handler, if it failed but not
-//! permanently, or once it is no longer remembered.
+//! Each event with an id runs once, and again only if it found no handler, if its replies were not
+//! sent, if it failed but not permanently, if its process died, or once it is no longer remembered.
 
 use std::{
     future::poll_fn,

@@ -108,7 +108,7 @@ async fn each_sender_gets_its_status_over_http_2() {
 }
 
 #[tokio::test]
-#[ignore = "needs nginx"]
+#[ignore = "needs OPENMAIL_TEST_NGINX"]
 async fn proxy_keeps_its_backends_whatever_is_rejected() {
     let (first, _, first_server) = serve().await;
     let (second, _, second_server) = serve().await;

@@ -55,7 +55,8 @@ pub struct Run {
     pub releases: u32,
     /// The time since the current uninterrupted series of releases began; zero if there is none.
     pub released_for: Duration,
-    /// The time since it was first put off or put on hold; zero if it never was.
+    /// The time since it was first put off or put on hold; zero if it never was, or not since it
+    /// was requeued.
     pub put_off_for: Duration,
 }
 

@@ -33,7 +33,8 @@ pub enum ReplyState {
     /// OpenMail has accepted it, or has accepted another reply with its key before. Or the handler
     /// returned it at least 23 h ago, and a mail with the same text was sent since then.
     Sent,
-    /// It is on hold until its inbox or pod is reactivated, or until it is released.
+    /// It is on hold until its inbox or pod is reactivated, or until it is released, but for at
+    /// most `Worker::max_put_off`.
     Held,
     /// It is a dead letter.
     Failed,

@@ -86,7 +86,7 @@ pub(super) fn answered(outcome: &'static str, status: u16, duration: Duration) {
     #[cfg(feature = "tracing")]
     {
         let level = match outcome {
-            // No run has logged these.
+            // Usually, no run has logged these.
             "duplicate" | "unrouted" => Level::INFO,
             _ => Level::DEBUG,
         };

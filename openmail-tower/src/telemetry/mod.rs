@@ -51,7 +51,7 @@
 //! | `received` | an event was verified |
 //! | `event does not fit its type` | a required field is missing or has the wrong JSON type, or the event is nested too deeply, as `reason` says; no handler for its name runs |
 //! | `queued` | an event was stored in the queue |
-//! | `run ended` | a run has ended, with `outcome` and `duration`, with `error` if it failed, and behind a queue also with `retry_in` or `dead_letter` |
+//! | `run ended` | a run has ended, with `outcome` and `duration`, with `error` if it failed (without a queue, a panic's text is in the line `not handled`), and behind a queue also with `retry_in` or `dead_letter` |
 //! | `reply attempt ended` | an attempt to send a reply has ended, with the same fields |
 //! | `not handled` | the event of a delivery was not handled, and no line `run ended` says why |
 //! | `guarded` | a guard refused a mail, put it off or withheld its reply, with `action`, `rule`, `reason` and `scope`. The scope is `sender` (this mail, or all mails of its sender), `thread` or `inbox` |

@@ -27,8 +27,8 @@ use crate::{
     seam::within,
 };
 
-/// Maximum time of a single wait for the database, by a worker or a delivery. After a failover, the
-/// old primary may leave its connections open and silent.
+/// Maximum time of a single wait for the database by a claim, a settlement or a delivery. After a
+/// failover, the old primary may leave its connections open and silent.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// The slowest expected transfer rate, in bytes per second. It determines how much more time large
 /// bodies get.

@@ -23,8 +23,8 @@ pub(in crate::queue) trait Apply: Send + 'static {
     type Op: Send + Sync + 'static;
     type Answer: Send + 'static;
 
-    /// Performs these operations in one transaction, all or none, and returns their answers in
-    /// order.
+    /// Performs these operations in one transaction and returns their answers, in order. An answer
+    /// may say that its operation was left out.
     fn apply(
         &mut self,
         ops: &[Self::Op],

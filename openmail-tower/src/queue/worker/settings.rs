@@ -25,7 +25,7 @@ use super::{drive, hook::Hook, replies::Replies, reports::Reports};
 ///
 /// | the service's result | the event |
 /// |---|---|
-/// | an [`Outcome`] | is done; if [unrouted](Self::drop_unrouted), a dead letter |
+/// | an [`Outcome`] | is done; if [unrouted](Self::drop_unrouted) and not a `setup.test`, a dead letter |
 /// | an error, a panic, a run that takes [too long](Self::run_timeout), a reply that this worker is not set up to send | is retried after the [`Backoff`], and not before the error's [`delay`](crate::HandlerError::delay); after the last attempt, a dead letter |
 /// | a [permanent](crate::HandlerError::permanent) error | is a dead letter |
 /// | [unavailable](crate::HandlerErrorKind::Unavailable), [in flight](crate::HandlerErrorKind::InFlight) | runs again after a back-off that grows each time, without using an attempt; after [72 h](Self::max_age), a dead letter |
