@@ -171,7 +171,8 @@ mod tests {
         }
         let freed = async {
             while store.entries.entry_count() > 0 {
-                // The cache has a clock of its own, which does not follow the runtime's clock.
+                // The cache does not announce that an entry has expired, and its clock is not the
+                // runtime's, which a test could advance.
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 store.entries.run_pending_tasks();
             }
